@@ -1,9 +1,9 @@
-// Activations and their derivatives, shared by every kernel that needs them. A derivative is taken from the output.
+// Activations and their derivatives, shared by all kernels. Derivatives are computed from the output.
 
 override ACTIVATION: u32 = 0u; // the vanilla RNN's f: 0 tanh, 1 relu, 2 sigmoid, 3 identity
 
-// Some drivers answer NaN far out and WGSL leaves infinities undefined, so the arguments are cut where the result no
-// longer changes in f32. `select` lets NaN through, which `clamp` need not.
+// Some drivers return NaN for large arguments and WGSL leaves infinities undefined, so arguments are clamped where the
+// result no longer changes in f32. `select` propagates NaN, which `clamp` need not.
 fn sigmoid(z: vec4f) -> vec4f {
     return 1.0 / (1.0 + exp(-select(z, vec4f(-80.0), z < vec4f(-80.0))));
 }
@@ -12,8 +12,8 @@ fn d_sigmoid(s: vec4f) -> vec4f {
     return s * (1.0 - s);
 }
 
-// Near 0 drivers make tanh of a difference of exponentials, which keeps few of its digits: there it is Taylor's series, right
-// to one part in 10⁸.
+// Near 0, drivers compute tanh from a difference of exponentials, which loses most digits. Use the Taylor series there,
+// accurate to 1e-8.
 fn tanh_(z: vec4f) -> vec4f {
     let far = tanh(select(z, sign(z) * 15.0, abs(z) > vec4f(15.0)));
     let t = z * z;

@@ -1,16 +1,16 @@
-// The sum over rows, a column a thread: a bias gradient. Rows are cut into parts, the workgroup's y, for `reduce`.
+// Column sums over rows, one column per thread: bias gradients. Rows are split into parts (workgroup y) for `reduce`.
 
 struct ColumnSum {
-    rows: u32,       // of all parts
-    part_rows: u32,  // of each but the last
+    rows: u32,       // in all parts
+    part_rows: u32,  // in each part but the last
     n4: u32,         // vec4 columns to sum
-    ld: u32,         // vec4 a row
+    ld: u32,         // vec4 per row
     column: u32,     // the first vec4 column
-    out_stride: u32, // vec4 from one part's sums to the next's
-    accumulate: u32, // 1: out is added to
-    first4: u32,     // of these columns the sums stand at the begin of out,
-    other: u32,      // and those from this one on,
-    other_at: u32,   // from this vec4 of out on, too: a gate may have two biases
+    out_stride: u32, // vec4 between the sums of consecutive parts
+    accumulate: u32, // 1: add to out
+    first4: u32,     // sums of the first columns are stored at the start of out,
+    other: u32,      // those from this column on
+    other_at: u32,   // also at this vec4 of out: a gate may have two biases
 }
 
 @group(0) @binding(0) var<uniform> args: ColumnSum;

@@ -1,15 +1,15 @@
-// Columns of one matrix into columns of another, with padding cut to zero: rows that are not alive, and columns beyond
-// `columns`. It joins directions, applies lengths, and goes between the caller's layout and the one with whole vec4.
+// Copies columns between matrices, writing zeros at padding: rows whose flag is not set, and columns beyond `columns`.
+// Used to join directions, to apply lengths, and to convert between the caller's layout and the padded one.
 
 struct Copy {
     rows: u32,
-    width: u32,      // columns to write
-    columns: u32,    // columns to read; the others become 0
-    ld_from: u32,    // numbers a row, and the first one
+    width: u32,   // columns to write
+    columns: u32, // columns to read; the rest become 0
+    ld_from: u32, // numbers per row, and the first one
     from_first: u32,
     ld_to: u32,
     to_first: u32,
-    masked: u32,     // 1: only rows whose flag `bit` is set are read, the others become 0
+    masked: u32,  // 1: rows whose flag `bit` is not set become 0
     bit: u32,
 }
 
@@ -32,7 +32,7 @@ fn copy(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
 }
 
-// Rows whose flag is not set become 0, in place: the history where a state was reset, before dW_hh reads it.
+// Clears rows whose flag is not set: the history at resets, before dW_hh reads it.
 @compute @workgroup_size(SIDE, SIDE)
 fn mask(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     if id.x >= args.width {

@@ -1,5 +1,6 @@
-// As dy.wgsl, and where dy_t was read stands dh_t, the whole gradient of h_t, for gradient_norms.wgsl: 0 at padding. What both
-// directions write keeps a device from overlapping them, so this form is only for passes that are asked for it.
+// Like dy.wgsl, but stores dh_t, the whole gradient of h_t, in place of dy_t for gradient_norms.wgsl: 0 at padding.
+// Both directions write to it, which prevents the device from overlapping them, so only passes with gradient norms use
+// this form.
 
 @group(0) @binding(7) var<storage, read_write> dy: array<vec4f>; // [n, B, y4]
 

@@ -1,19 +1,19 @@
-// Rows of vec4 through the masks of dropout: what a layer hands to the next one, what of h enters the first product of a
-// chunk, and backward the gradient of the one and the history of the other.
+// Applies dropout masks to rows of vec4: the output of a layer, the h that enters the first product of a chunk, and in
+// the backward pass the gradient of the former and the history of the latter.
 
 struct Dropout {
-    rows: u32,       // time steps × B
-    width: u32,      // vec4 of a row that take part
-    ld_from: u32,    // vec4 a row, and the first one
+    rows: u32,            // time steps × B
+    width: u32,           // vec4 per row to process
+    ld_from: u32,         // vec4 per row, and the first one
     from_first: u32,
     ld_to: u32,
     to_first: u32,
-    bit: u32,        // the flag without which a row becomes 0; 0: none does
-    batch: u32,      // B
-    h4: u32,         // vec4 of a (layer, direction)
-    layer_direction: u32,      // the (layer, direction) of the first vec4; others follow side by side
-    t: u32,          // the first row's step in the whole sequence
-    recurrent: u32,  // 1: the masks of recurrent dropout, the same at every step
+    bit: u32,             // rows without this flag become 0; 0: no such rows
+    batch: u32,           // B
+    h4: u32,              // vec4 per (layer, direction)
+    layer_direction: u32, // the (layer, direction) of the first vec4; others follow
+    t: u32,               // the first row's step in the sequence
+    recurrent: u32,       // 1: recurrent masks, the same at every step
 }
 
 @group(0) @binding(0) var<uniform> args: Dropout;
@@ -29,7 +29,7 @@ fn factors(row: u32, column: u32) -> vec4f {
     let group = column % args.h4;
     let layer_direction = args.layer_direction + column / args.h4;
     if args.recurrent != 0u {
-        return select(vec4f(0.0), vec4f(draw.recurrent_scale), recurrent(group, row % args.batch, layer_direction));
+        return select(vec4f(0.0), vec4f(params.recurrent_scale), recurrent(group, row % args.batch, layer_direction));
     }
     return between(group, args.t + row / args.batch, row % args.batch, layer_direction);
 }

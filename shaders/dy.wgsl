@@ -1,4 +1,4 @@
-// The gradient of h_t from the layer above. flow_dy.wgsl stands in its place where the norms of dh_t are asked for.
+// The gradient of h_t from the layer above. With gradient norms, dh_over_dy.wgsl replaces this file.
 
 @group(0) @binding(7) var<storage, read> dy: array<vec4f>; // [n, B, y4]
 

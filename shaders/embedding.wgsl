@@ -1,11 +1,11 @@
-// The vectors of token ids as the first layer's x, and the way back of dx to them. Token ids come from data.
+// Embedding lookup and its gradient. Token ids come from data.
 
 struct Embedding {
-    rows: u32, // T·B of the chunk, or for the gradient the vocabulary
-    n4: u32,   // vec4 a vector
+    rows: u32, // T·B of the chunk; for the gradient, the vocabulary
+    n4: u32,   // vec4 per vector
 }
 
-const ALIVE = 1u; // the flag of a step below its row's length
+const ALIVE = 1u; // the flag of a step within its row's length
 
 @group(0) @binding(0) var<uniform> args: Embedding;
 @group(0) @binding(1) var<storage, read> flags: array<u32>;             // [n, B]
@@ -33,7 +33,7 @@ fn embed(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
     }
 }
 
-// A vector's gradient += the dx of all steps that read this token, in the order of the rows.
+// Adds to each vector's gradient the dx of all steps with this token, in row order.
 @compute @workgroup_size(SIDE, SIDE)
 fn embed_backward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let n = id.x;

@@ -1,18 +1,18 @@
-// The norm of dh_t at every step of a chunk, in parts: a workgroup takes a range of a step's rows and units. The square of
-// what has vanished is below all that an f32 holds, so a part is its greatest magnitude and the sum of the squares over
-// that, as in Blue (1978), "A portable Fortran program to find the Euclidean norm of a vector".
+// The norm of dh_t at every step of a chunk, in parts: one workgroup per range of a step's rows and units. Squares of
+// vanished gradients underflow f32, so a part consists of the largest magnitude and the sum of squares relative to it,
+// as in Blue (1978), "A portable Fortran program to find the Euclidean norm of a vector".
 
 struct GradientNorms {
-    count: u32,    // vec4 of a step: B·h4
-    h4: u32,       // vec4 a row
-    y4: u32,       // vec4 a row of what dh_t lies in
-    y_column: u32, // the direction's first vec4 in it
-    first: u32,    // the place of the first step's first part
+    count: u32,    // vec4 per step: B·h4
+    h4: u32,       // vec4 per row
+    y4: u32,       // vec4 per row of dh
+    y_column: u32, // the direction's first vec4 in a row
+    first: u32,    // the index of the first step's first part
 }
 
 const WIDE = 256u;
-const RANGE = 4096u;            // vec4 a workgroup takes
-const LEAST = 1.17549435e-38;   // the smallest f32 that is not subnormal
+const RANGE = 4096u;          // vec4 per workgroup
+const LEAST = 1.17549435e-38; // the smallest normal f32
 
 @group(0) @binding(0) var<uniform> args: GradientNorms;
 @group(0) @binding(1) var<storage, read> dh: array<vec4f>;          // [n, B, y4]

@@ -1,9 +1,9 @@
-// Grids of two dimensions, since a dimension holds at most 65,535 workgroups.
+// Two-dimensional grids, since one dimension has at most 65,535 workgroups.
 
-const GROUP = 64u; // threads of a workgroup over elements
-const SIDE = 8u;   // and of each side of one over rows and columns
+const GROUP = 64u; // threads per workgroup of elementwise kernels
+const SIDE = 8u;   // threads per side of a workgroup over rows and columns
 
-// The grid as one index.
+// The linear index in the grid.
 fn linear(id: vec3u, groups: vec3u) -> u32 {
     return id.y * groups.x * GROUP + id.x;
 }

@@ -1,10 +1,10 @@
-// The GRU, one time step (Cho et al. 2014, the reset applied after the recurrent product, as cuDNN and PyTorch do):
-// r, z = σ(·); n = tanh(W_in x + b_in + r ∘ (W_hn h_{t-1} + b_hn)); h_t = (1 − z) ∘ n + z ∘ h_{t-1}.
+// One time step of the GRU (Cho et al. 2014, with the reset gate applied after the recurrent product, as in cuDNN and
+// PyTorch): r, z = σ(·); n = tanh(W_in x + b_in + r ∘ (W_hn h_{t-1} + b_hn)); h_t = (1 − z) ∘ n + z ∘ h_{t-1}.
 //
-// A row of z holds four numbers a unit, in the order n, r, z, hn: the input's part of the first three on entry; then
-// n, r, z and hn = W_hn h + b_hn; backward dn, dr, dz and dn ∘ r. So the gradient of the input's product is the first
-// three and that of the recurrent product the last three, both without a gap. W_ih is kept in the order n, r, z for it,
-// W_hh in PyTorch's r, z, n.
+// A row of z has four numbers per unit, in the order n, r, z, hn: initially the input's contribution to the first
+// three, then n, r, z and hn = W_hn h + b_hn, and in the backward pass dn, dr, dz and dn ∘ r. So the gradients of the
+// input product (the first three) and of the recurrent product (the last three) are contiguous. W_ih is stored in the
+// order n, r, z, W_hh in PyTorch's r, z, n.
 
 fn gru_row(row: u32, unit: u32, product_r: vec4f, product_z: vec4f, product_n: vec4f) {
     if row >= step.batch {
@@ -83,7 +83,8 @@ fn gru_forward(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) 
     }
 }
 
-// dn = dh ∘ (1 − z) ∘ (1 − n²); dz = dh ∘ (h_{t-1} − n) ∘ z(1 − z); dr = dn ∘ hn ∘ r(1 − r); dh ∘ z goes on directly.
+// dn = dh ∘ (1 − z) ∘ (1 − n²); dz = dh ∘ (h_{t-1} − n) ∘ z(1 − z); dr = dn ∘ hn ∘ r(1 − r); dh ∘ z bypasses the
+// product.
 fn d_gru_row(row: u32, unit: u32, product: vec4f) {
     if row >= step.batch {
         return;

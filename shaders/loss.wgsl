@@ -1,31 +1,30 @@
-// Loss and its gradient, from logits. Each prediction belongs to a group of `lanes` threads, which share its outputs.
-// The logits a are overwritten with da, weighted but not yet divided: the division by Σ w comes once, with the update.
-// Classes come from data.
+// Loss and its gradient from logits. A group of `lanes` threads shares the outputs of a prediction. The logits a are
+// overwritten by da, weighted but not divided: the update divides by Σ w. Classes come from data.
 
 struct Loss {
     predictions: u32,
     outputs: u32,   // O
-    ld: u32,        // numbers a row of a; those beyond O stay 0
+    ld: u32,        // numbers per row of a; those beyond O stay 0
     lanes: u32,     // a power of two, at most GROUP
-    factor: f32,    // of each output's loss: 1/O where the outputs are averaged
-    delta: f32,     // of Huber's loss
-    smoothing: f32, // what of a class's target is spread over all classes
-    quantiles: u32, // Q, of each target
+    factor: f32,    // the factor of each output's loss: 1/O for a mean over outputs
+    delta: f32,     // of the Huber loss
+    smoothing: f32, // label smoothing
+    quantiles: u32, // Q, per target
 }
 
-// 0 squared error, 1 sigmoid + binary cross-entropy, 2 softmax + cross-entropy, 3 absolute error, 4 Huber's, 5 quantiles
+// 0 squared error, 1 sigmoid + binary cross-entropy, 2 softmax + cross-entropy, 3 absolute error, 4 Huber, 5 quantile
 override LOSS: u32 = 0u;
 
 @group(0) @binding(0) var<uniform> args: Loss;
-// Classes [P·B], or the bits of values: [P·B, O], or [P·B, O/Q], the Q quantiles q behind them, and behind these 1 − q.
+// Classes [P·B], or the bits of values: [P·B, O], or [P·B, O/Q] followed by the Q quantiles q and by 1 − q.
 @group(0) @binding(1) var<storage, read> targets: array<u32>;
-@group(0) @binding(2) var<storage, read> weights: array<f32>;         // [P·B]
-@group(0) @binding(3) var<storage, read_write> a: array<f32>;         // [P·B, ld]
-@group(0) @binding(4) var<storage, read_write> losses: array<f32>;    // [P·B], weighted
+@group(0) @binding(2) var<storage, read> weights: array<f32>;      // [P·B]
+@group(0) @binding(3) var<storage, read_write> a: array<f32>;      // [P·B, ld]
+@group(0) @binding(4) var<storage, read_write> losses: array<f32>; // [P·B], weighted
 
 var<workgroup> shared_: array<f32, GROUP>;
 
-// The lanes of a prediction add (or take the largest) in a tree whose shape is fixed by `lanes`.
+// The lanes of a prediction reduce (sum or maximum) in a tree whose shape depends only on `lanes`.
 fn lanes_sum(local: u32, value: f32) -> f32 {
     shared_[local] = value;
     for (var width = args.lanes / 2u; width > 0u; width /= 2u) {
@@ -54,7 +53,8 @@ fn lanes_max(local: u32, value: f32) -> f32 {
     return largest;
 }
 
-// log(1 + e) for e from 0 to 1: twice the series of artanh at e / (2 + e), right to two parts in 10⁸. 1 + e would round e away.
+// log(1 + e) for e from 0 to 1: twice the series of artanh at e / (2 + e), accurate to 2e-8. Computing 1 + e would
+// round e away.
 fn log_1p(e: f32) -> f32 {
     let s = e / (2.0 + e);
     let t = s * s;
@@ -69,7 +69,7 @@ fn loss(
     @builtin(local_invocation_index) local: u32,
 ) {
     let prediction = (group.y * groups.x + group.x) * (GROUP / args.lanes) + local / args.lanes;
-    // Barriers follow, so a surplus thread goes along on the last prediction and stores nothing.
+    // Barriers follow, so a surplus thread repeats the last prediction and stores nothing.
     let own = prediction < args.predictions;
     let p = min(prediction, args.predictions - 1u);
     let lane = local % args.lanes;
@@ -100,7 +100,8 @@ fn loss(
                 a[row + o] = select(0.0, weight * da, weight > 0.0);
             }
         }
-        // The y of a prediction add up to 1. The logarithm comes last: beside a large logit it would be rounded away.
+        // The targets of a prediction sum to 1. The logarithm is added last: next to a large logit it would be rounded
+        // away.
         sum = lanes_sum(local, sum) + log(total);
     } else {
         for (var o = lane; o < args.outputs; o += args.lanes) {
@@ -124,8 +125,8 @@ fn loss(
             } else if LOSS == 5u {
                 let first = args.predictions * (args.outputs / args.quantiles);
                 let q = bitcast<f32>(targets[first + o % args.quantiles]);
-                // 1 − q above the target, −q below it, and at it what lies between. The first as the host rounds it: of a q near 1
-                // a difference would keep few digits.
+                // 1 − q above the target, −q below it, and the midpoint at it. 1 − q comes from the host: for q near 1
+                // the difference would lose digits.
                 let rest = bitcast<f32>(targets[first + args.quantiles + o % args.quantiles]);
                 da = select(select(0.5 - q, -q, error < 0.0), rest, error > 0.0);
                 sum += da * error;

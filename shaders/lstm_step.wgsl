@@ -1,5 +1,5 @@
-// The LSTM, one time step: i, f, o = σ(·), g = tanh(·); c_t = f ∘ c_{t-1} + i ∘ g; h_t = o ∘ tanh c_t
-// (Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000). z holds the input's part on entry.
+// One time step of the LSTM: i, f, o = σ(·), g = tanh(·); c_t = f ∘ c_{t-1} + i ∘ g; h_t = o ∘ tanh c_t (Hochreiter &
+// Schmidhuber 1997 with the forget gate of Gers et al. 2000). z initially holds the input's contribution.
 
 fn lstm_row(row: u32, unit: u32, product_i: vec4f, product_f: vec4f, product_g: vec4f, product_o: vec4f) {
     if row >= step.batch {

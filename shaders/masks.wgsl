@@ -1,18 +1,18 @@
-// Which units dropout drops: the counters and the generator of src/dropout.rs, which is the same for the host.
+// Dropout masks: the counters and the generator of src/dropout.rs.
 
-struct Draw {
+struct DropoutParams {
     key_low: u32,
     key_high: u32,
-    first_row: u32,           // the pass's first row among all of the step
-    threshold: u32,           // between layers: a unit is dropped where its draw lies below
-    scale: f32,               // what the others are multiplied by; 0 and 1 where nothing is dropped
-    recurrent_threshold: u32, // the same of recurrent dropout
+    first_row: u32,           // the pass's first row among all rows of the step
+    threshold: u32,           // between layers: a unit is dropped if its number is below
+    scale: f32,               // the factor of the others; 0 and 1 without dropout
+    recurrent_threshold: u32, // the same for recurrent dropout
     recurrent_scale: f32,
 }
 
-@group(0) @binding(11) var<storage, read> draw: Draw;
+@group(0) @binding(11) var<storage, read> params: DropoutParams;
 
-// The two products of a round: low and high halves, from halves of 16 bits.
+// The two products of a round: low and high halves, computed from 16-bit halves.
 struct Products {
     low: vec2u,
     high: vec2u,
@@ -41,15 +41,15 @@ fn philox(counter: vec4u, first_key: vec2u) -> vec4u {
 }
 
 fn words(group: u32, t: u32, row: u32, stream: u32) -> vec4u {
-    return philox(vec4u(group, t, draw.first_row + row, stream), vec2u(draw.key_low, draw.key_high));
+    return philox(vec4u(group, t, params.first_row + row, stream), vec2u(params.key_low, params.key_high));
 }
 
-// Between layers, 4 units of a (layer, direction) at step t of the sequence: what they are multiplied by.
+// The factors of 4 units of a (layer, direction) between layers, at step t of the sequence.
 fn between(group: u32, t: u32, row: u32, layer_direction: u32) -> vec4f {
-    return select(vec4f(draw.scale), vec4f(0.0), words(group, t, row, 2u * layer_direction) < vec4u(draw.threshold));
+    return select(vec4f(params.scale), vec4f(0.0), words(group, t, row, 2u * layer_direction) < vec4u(params.threshold));
 }
 
-// Recurrent: whether they are kept, at every step.
+// Whether 4 units are kept by the recurrent mask, which is the same at every step.
 fn recurrent(group: u32, row: u32, layer_direction: u32) -> vec4<bool> {
-    return words(group, 0u, row, 2u * layer_direction + 1u) >= vec4u(draw.recurrent_threshold);
+    return words(group, 0u, row, 2u * layer_direction + 1u) >= vec4u(params.recurrent_threshold);
 }

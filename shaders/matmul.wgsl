@@ -1,5 +1,5 @@
-// The products of product.wgsl on a software driver, which reads memory lane by lane, so that there a load costs as much as
-// hundreds of multiplications: a thread owns 16 × 16 outputs as 4 × 4 blocks, in registers alone.
+// The products of product.wgsl on a software driver. It reads memory lane by lane, so a load costs as much as hundreds
+// of multiplications: a thread owns 16 × 16 outputs as 4 × 4 blocks, in registers only.
 
 override GROUP_X: u32 = 4u;
 override GROUP_Y: u32 = 4u;

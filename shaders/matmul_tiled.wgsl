@@ -1,11 +1,11 @@
-// The products of product.wgsl on a GPU: a workgroup of 8 × 8 threads owns BLOCK × BLOCK outputs and goes along k slab by slab,
-// of which it brings both sides into its memory: a thread brings one 4 × 4 block of either. Neighbouring threads read
-// neighbouring addresses, and what each brings all others use.
+// The products of product.wgsl on a GPU: a workgroup of 8 × 8 threads owns BLOCK × BLOCK outputs and processes k slab
+// by slab. For each slab it loads both operands into workgroup memory, each thread one 4 × 4 block of either.
+// Neighbouring threads read neighbouring addresses, and all threads share what is loaded.
 //
-// A thread's rows, and its vec4 columns, lie 8 apart, and the strides are odd: so threads that work together mostly read and
-// write different banks.
+// A thread's rows and its vec4 columns are 8 apart, and the strides are odd, so threads that run together mostly access
+// different banks.
 
-override BLOCK: u32 = 64u; // 64: a thread owns 8 × 8 outputs, a slab has 16 values of k; 32: 4 × 4, and 32
+override BLOCK: u32 = 64u; // 64: 8 × 8 outputs per thread, 16 values of k per slab; 32: 4 × 4 and 32
 
 override BLOCK4 = BLOCK / 4u;
 override SLAB4 = 256u / BLOCK;  // vec4 of k
@@ -15,12 +15,12 @@ override B_STRIDE = BLOCK4 + 1u;
 var<workgroup> a_slab: array<vec4f, 264>; // [SLAB4, A_STRIDE]: rows of op(A), 4 values of k each
 var<workgroup> b_slab: array<vec4f, 288>; // [4·SLAB4, B_STRIDE]: rows of op(B), 4 columns each
 
-// Brings the blocks from vec4 `begin` of k. A side that goes on along k in memory is divided among the threads along k.
+// Loads the blocks from vec4 `begin` of k. An operand that is contiguous along k is divided among the threads along k.
 fn bring(a_first: u32, b_first: u32, group: vec3u, local: u32, begin: u32, k: u32) {
     let along = vec2u(local % SLAB4, local / SLAB4);
     let across = vec2u(local / BLOCK4, local % BLOCK4);
-    let of_a = select(along, across, TRANSPOSE_A); // its k4 and its m4
-    let of_b = select(across, along, TRANSPOSE_B); // its k4 and its n4
+    let of_a = select(along, across, TRANSPOSE_A); // its k4 and m4
+    let of_b = select(across, along, TRANSPOSE_B); // its k4 and n4
     var a_tile = mat4x4f();
     if 4u * (begin + of_a.x) < k {
         a_tile = a_block(a_first, group.y * BLOCK4 + of_a.y, begin + of_a.x, k);

@@ -1,10 +1,10 @@
-// The mean of the last layer's output over each row's own steps, and the way back of its gradient to every step.
+// The mean of the last layer's output over each row's steps, and its gradient.
 
 struct Mean {
-    steps: u32,      // n, of the chunk
+    steps: u32,      // n, in the chunk
     rows: u32,       // B
-    n4: u32,         // vec4 a row
-    accumulate: u32, // 1: the chunks before are in the features already
+    n4: u32,         // vec4 per row
+    accumulate: u32, // 1: add to the features of the previous chunks
 }
 
 @group(0) @binding(0) var<uniform> args: Mean;
@@ -19,7 +19,7 @@ fn mean(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     if i >= count {
         return;
     }
-    // At padding y is 0.
+    // y is 0 at padding.
     var sum = vec4f();
     for (var t = 0u; t < args.steps; t++) {
         sum += y[t * count + i];
@@ -31,7 +31,7 @@ fn mean(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     features[i] = sum;
 }
 
-// Padding gets it too; nothing there is read.
+// Also written at padding, where nothing reads it.
 @compute @workgroup_size(GROUP)
 fn spread(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = linear(id, groups);

@@ -1,18 +1,18 @@
-// The global norm of the divided gradient: each workgroup sums a range of squares, then one adds their sums, checks loss
-// and norm, and sets the factor of the update. Squares leave what an f32 holds long before the numbers do, so they are of
-// numbers over a power of two near the largest one, as in Blue (1978), "A portable Fortran program to find the Euclidean
-// norm of a vector"; it changes no digit of them.
+// The global norm of the divided gradient. Each workgroup sums a range of squares; then one workgroup adds their sums,
+// checks loss and norm, and computes the factor of the update. Squares leave the range of f32 long before the numbers
+// do, so the numbers are first divided by a power of two near the largest one, as in Blue (1978), "A portable Fortran
+// program to find the Euclidean norm of a vector". This changes no digit.
 
 const WIDE = 256u;
-const RANGE = 4096u; // vec4 a workgroup sums
+const RANGE = 4096u; // vec4 per workgroup
 
 @group(0) @binding(0) var<uniform> args: Update;
 @group(0) @binding(1) var<storage, read> gradients: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> partials: array<vec2f>; // power of two, sum of squares over it
 @group(0) @binding(3) var<storage, read> total_loss: array<f32>;
 @group(0) @binding(4) var<storage, read_write> status: Status;
-// (rate, root_bias2, fresh) after as many skipped steps beyond args.known as stand before it: the optimizer counts the updates
-// that were made, and the host does not know of the last ones yet.
+// (rate, root_bias2, fresh) for each possible number of skipped steps beyond args.known: the optimizer counts applied
+// updates, and the host does not know the outcome of the last ones yet.
 @group(0) @binding(5) var<storage, read> choices: array<vec4f>;
 
 var<workgroup> shared_: array<f32, WIDE>;
@@ -45,7 +45,7 @@ fn workgroup_max(local: u32, value: f32) -> f32 {
     return largest;
 }
 
-// The power of two below a magnitude, from 2^−100 to 2^100, so that it has an inverse: by the bits of the exponent.
+// The power of two below a magnitude, from its exponent bits. Limited to 2^−100 to 2^100, so that it has an inverse.
 fn power_below(magnitude: f32) -> f32 {
     return bitcast<f32>(clamp(bitcast<u32>(magnitude) & 0x7f800000u, 27u << 23u, 227u << 23u));
 }
@@ -75,7 +75,7 @@ fn norm_partial(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
     }
 }
 
-// By its bits: a compiler may take for granted that no float is infinite or NaN.
+// Tests the bits, since a compiler may assume that floats are finite.
 fn finite(value: f32) -> bool {
     return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
 }
@@ -106,7 +106,7 @@ fn norm(@builtin(local_invocation_index) local: u32) {
         scale *= min(1.0, args.clip_norm / (norm + 1e-6));
     }
     status.scale = scale;
-    if status.bad_in_row > args.skips {
+    if status.bad_in_row > args.max_skipped_updates {
         status.skipped += 1u;
         return;
     }

@@ -1,28 +1,28 @@
-// A batch of products C_i (+)= op(A_i) · op(B_i) (+ bias), row major, i the workgroup's z. A product with a long k is
-// cut into such a batch along k, whose results `reduce` adds in their order. What the two families of tiles share,
-// matmul.wgsl and matmul_tiled.wgsl: their sums have one order.
+// A batch of products C_i (+)= op(A_i) · op(B_i) (+ bias), row major, where i is the workgroup's z. A product with a
+// long k is split along k into such a batch, whose results `reduce` adds in order. Shared by matmul.wgsl and
+// matmul_tiled.wgsl, which sum in the same order.
 //
-// With 4 rows of A as the columns of one matrix and B's 4 rows of k as the columns of another, a 4 × 4 block of C is a plain
-// matrix product whose columns are rows of C, and a side that is stored the other way round is transposed in registers.
-// Leading dimensions and n count vec4; rows are padded to whole vec4 with zeros, so that only the rows of C and a transposed
-// A's k can end within a block.
+// With 4 rows of A as the columns of one matrix and B's 4 rows of k as the columns of another, a 4 × 4 block of C is a
+// plain matrix product whose columns are rows of C. A transposed operand is transposed in registers. Leading dimensions
+// and n are in vec4. Rows are padded to whole vec4 with zeros, so only the rows of C and the k of a transposed A can
+// end within a block.
 
 struct Matmul {
     m: u32,          // rows of C
-    n4: u32,         // vec4 a row of C
+    n4: u32,         // vec4 per row of C
     k: u32,          // the inner size of each product
-    k_last: u32,     // and of the batch's last one
+    k_last: u32,     // the same for the last product of the batch
     lda: u32,
     ldb: u32,
     ldc: u32,
-    a_first: u32,    // where each matrix begins, in vec4
+    a_first: u32,    // the start of each matrix, in vec4
     b_first: u32,
     c_first: u32,
-    a_stride: u32,   // from one product of the batch to the next, in vec4
+    a_stride: u32,   // vec4 between consecutive products of the batch
     b_stride: u32,
     c_stride: u32,
     bias: u32,       // 1: rows of C start from the bias
-    accumulate: u32, // 1: C is added to
+    accumulate: u32, // 1: add to C
 }
 
 override TRANSPOSE_A: bool = false; // A is stored [k, m] rather than [m, k]
@@ -34,7 +34,7 @@ override TRANSPOSE_B: bool = false; // B is stored [n, k] rather than [k, n]
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> c: array<vec4f>;
 
-// Columns: 4 rows of op(A) from row 4·m4, at the 4 values of k from 4·k4.
+// Columns: 4 rows of op(A) from row 4·m4, at 4 values of k from 4·k4.
 fn a_block(first: u32, m4: u32, k4: u32, k: u32) -> mat4x4f {
     if TRANSPOSE_A {
         let rows = min(4u * k4 + vec4u(0u, 1u, 2u, 3u), vec4u(k - 1u));
@@ -46,7 +46,8 @@ fn a_block(first: u32, m4: u32, k4: u32, k: u32) -> mat4x4f {
     return mat4x4f(a[at.x], a[at.y], a[at.z], a[at.w]);
 }
 
-// Columns: 4 rows of op(B) from row 4·k4 of k, at the 4 columns from 4·n4. Beyond k they are 0: there A repeats its last.
+// Columns: 4 rows of op(B) from row 4·k4 of k, at 4 columns from 4·n4. They are 0 beyond k, where A repeats its last
+// value.
 fn b_block(first: u32, n4: u32, k4: u32, k: u32) -> mat4x4f {
     let n = min(n4, args.n4 - 1u);
     if TRANSPOSE_B {
@@ -61,7 +62,7 @@ fn b_block(first: u32, n4: u32, k4: u32, k: u32) -> mat4x4f {
     );
 }
 
-// A block whose 4 rows of C lie `apart`.
+// A block whose 4 rows of C are `apart` rows apart.
 fn store(first: u32, row: u32, apart: u32, n4: u32, block: mat4x4f) {
     if n4 >= args.n4 {
         return;

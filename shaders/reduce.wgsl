@@ -1,13 +1,13 @@
-// out (+)= the sum of a batch of matrices, in the batch's order: the second half of a product that was cut along k.
+// out (+)= the sum of a batch of matrices, in order: the second half of a product that was split along k.
 
 struct Reduce {
     rows: u32,
-    n4: u32,      // vec4 columns to sum
-    ld: u32,      // vec4 a row of a part
-    column: u32,  // the first vec4 column
+    n4: u32,     // vec4 columns to sum
+    ld: u32,     // vec4 per row of a part
+    column: u32, // the first vec4 column
     parts: u32,
-    stride: u32,  // vec4 from one part to the next
-    ldc: u32,     // vec4 a row of out
+    stride: u32, // vec4 between consecutive parts
+    ldc: u32,    // vec4 per row of out
     c_first: u32,
 }
 

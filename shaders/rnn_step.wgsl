@@ -1,4 +1,5 @@
-// The vanilla RNN, one time step: h_t = f(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh). z holds the input's part on entry.
+// One time step of the vanilla RNN: h_t = f(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh). z initially holds the input's
+// contribution.
 
 fn rnn_row(row: u32, unit: u32, product: vec4f) {
     if row >= step.batch {
@@ -8,7 +9,7 @@ fn rnn_row(row: u32, unit: u32, product: vec4f) {
     var h_t: vec4f;
     if (flags_t & ALIVE) != 0u {
         let recurrent = select(vec4f(0.0), product, (flags_t & step.keep) != 0u);
-        // sigmoid(0) is not 0: the units beyond H are held at 0 by hand.
+        // sigmoid(0) is not 0, so units beyond H are set to 0.
         let real = 4u * unit + vec4u(0u, 1u, 2u, 3u) < vec4u(step.hidden);
         h_t = select(vec4f(0.0), activate(z[z_at(row, unit)] + recurrent + b_hh[unit]), real);
     } else {
@@ -58,7 +59,7 @@ fn rnn_forward(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) 
     }
 }
 
-// dz_t = (dy_t + dz_{t+1} W_hh) ∘ f'(h_t), written over z.
+// dz_t = (dy_t + dz_{t+1} W_hh) ∘ f'(h_t), in place of z.
 fn d_rnn_row(row: u32, unit: u32, product: vec4f) {
     if row >= step.batch {
         return;

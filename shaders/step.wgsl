@@ -1,65 +1,65 @@
-// What the steps of all cells share: the bindings, the rows' flags, and the two recurrent products.
+// Shared by the step kernels of all cells: the bindings, the rows' flags, and the two recurrent products.
 //
-// A thread owns some batch rows × 4 hidden units and all their gates. Hidden sizes are rounded up to whole vec4, `h4`; the
-// units beyond H have weights, biases and states of zero.
+// A thread owns some batch rows × 4 hidden units with all their gates. Hidden sizes are padded to whole vec4, `h4`;
+// units beyond H have zero weights, biases and states.
 //
-// A dispatch runs `count` steps. One workgroup must then hold all hidden units of its rows, so that a barrier within the
-// workgroup parts the steps: rows do not know of each other. With a count of 1 the units are spread over workgroups, and
+// A dispatch runs `count` steps. With count above 1, one workgroup must own all hidden units of its rows, so that a
+// workgroup barrier separates the steps; rows are independent. With count 1 the units are spread over workgroups, and
 // the next dispatch is the barrier.
 //
-// On a GPU the steps of such a workgroup hand each other what their products read, h_{t-1} or dz_{t+1}, through its memory,
-// in two halves: a step reads one and writes the other.
+// On a GPU, such a workgroup passes the product's operand, h_{t-1} or dz_{t+1}, from step to step through workgroup
+// memory, which has two halves: a step reads one and writes the other.
 
 struct Step {
-    t: u32,         // the first step's index in the chunk
-    t_step: u32,    // added from step to step: 1, or −1 as u32
-    count: u32,     // steps of this dispatch
-    index_in: u32,   // the history index of the state that enters the first step
-    index_out: u32,  // and of the one that leaves it
-    batch: u32,     // B
-    hidden: u32,    // H
-    h4: u32,        // vec4 a row of h
-    z4: u32,        // vec4 a row of z: what a step keeps of all gates
-    y4: u32,        // vec4 a row of dy
-    y_column: u32,  // the direction's first vec4 in it
-    keep: u32,      // the flag of this direction: the entering state is kept
-    product: u32,   // backward: 0 where no later step of the chunk flows into the first one
-    epilogue: u32,  // backward: 0 where the last one is the product alone, which leaves the gradient of the entering
-                    // state in carry
-    layer_direction: u32,     // the (layer, direction), for its masks
+    t: u32,               // the first step's index in the chunk
+    t_step: u32,          // the increment per step: 1, or −1 as u32
+    count: u32,           // steps in this dispatch
+    index_in: u32,        // the history index of the state entering the first step
+    index_out: u32,       // the history index of the state leaving it
+    batch: u32,           // B
+    hidden: u32,          // H
+    h4: u32,              // vec4 per row of h
+    z4: u32,              // vec4 per row of z: what a step keeps of all gates
+    y4: u32,              // vec4 per row of dy
+    y_column: u32,        // the direction's first vec4 in a row
+    keep: u32,            // the flag of this direction: the entering state is kept, not reset
+    product: u32,         // backward: 0 if no later step of the chunk contributes to the first one
+    epilogue: u32,        // backward: 0 if the last step is only the product, which leaves the entering state's gradient in
+                          // carry
+    layer_direction: u32, // the (layer, direction), for its masks
 }
 
-const ALIVE = 1u; // t lies below the row's length
+const ALIVE = 1u; // t is within the row's length
 
-override ROWS: u32 = 4u;         // batch rows a thread: 1, 2, 4 or 8
-override DROPOUT: bool = false;  // recurrent dropout
-override PACKED: bool = false;   // forward: w_hh is W_hh transposed, by transpose.wgsl
-override STAGED: bool = false;   // what the products read lies in the workgroup's memory
-override SHARED_VEC4S: u32 = 1024u;      // its vec4, both halves
+override ROWS: u32 = 4u;             // batch rows per thread: 1, 2, 4 or 8
+override DROPOUT: bool = false;      // recurrent dropout
+override TRANSPOSED_W: bool = false; // forward: w_hh is W_hh transposed, by transpose.wgsl
+override STAGED: bool = false;       // the product's operand is in workgroup memory
+override SHARED_VEC4S: u32 = 1024u;  // the vec4 of workgroup memory, both halves
 override GROUP_X: u32 = 8u;
 override GROUP_Y: u32 = 2u;
 
 @group(0) @binding(0) var<uniform> step: Step;
-@group(0) @binding(1) var<storage, read> flags: array<u32>;               // [n, B]
-@group(0) @binding(2) var<storage, read> w_hh: array<vec4f>;              // [G·4·h4, h4], or [4·h4, G·h4]
-@group(0) @binding(3) var<storage, read> b_hh: array<vec4f>;              // [G·h4]
-@group(0) @binding(4) var<storage, read_write> z: array<vec4f>;           // [n, B, z4]: gates forward, dz backward
-@group(0) @binding(5) var<storage, read_write> h: array<vec4f>;           // [n + 1, B, h4]
-@group(0) @binding(6) var<storage, read_write> c: array<vec4f>;           // [n + 1, B, h4]
-@group(0) @binding(8) var<storage, read_write> carry_h: array<vec4f>;     // [B, h4]
-@group(0) @binding(9) var<storage, read_write> carry_c: array<vec4f>;     // [B, h4]
-// [2, B, h4]: h_{t-1} through its mask, in place t mod 2. With recurrent dropout alone.
+@group(0) @binding(1) var<storage, read> flags: array<u32>;           // [n, B]
+@group(0) @binding(2) var<storage, read> w_hh: array<vec4f>;          // [G·4·h4, h4], or [4·h4, G·h4]
+@group(0) @binding(3) var<storage, read> b_hh: array<vec4f>;          // [G·h4]
+@group(0) @binding(4) var<storage, read_write> z: array<vec4f>;       // [n, B, z4]: gates forward, dz backward
+@group(0) @binding(5) var<storage, read_write> h: array<vec4f>;       // [n + 1, B, h4]
+@group(0) @binding(6) var<storage, read_write> c: array<vec4f>;       // [n + 1, B, h4]
+@group(0) @binding(8) var<storage, read_write> carry_h: array<vec4f>; // [B, h4]
+@group(0) @binding(9) var<storage, read_write> carry_c: array<vec4f>; // [B, h4]
+// [2, B, h4]: masked h_{t-1} at index t mod 2. With recurrent dropout only.
 @group(0) @binding(10) var<storage, read_write> h_masked: array<vec4f>;
 
-// The step under way.
+// The current step.
 struct Now {
     t: u32,
-    from_t: u32,     // backward: the step whose dz flows into this one
+    from_t: u32,    // backward: the step whose dz contributes to this one
     index_in: u32,
     index_out: u32,
     product: bool,
     epilogue: bool,
-    shared_in: u32,    // the half that the product reads
+    shared_in: u32, // the half that the product reads
     shared_out: u32,
 }
 
@@ -68,7 +68,7 @@ var<private> now: Now;
 var<private> group_first: u32; // the workgroup's first row
 var<workgroup> shared_tile: array<vec4f, SHARED_VEC4S>;
 
-// With recurrent dropout: which of the thread's units are kept, 4 bits for each of its rows, whose place is the row mod 8.
+// With recurrent dropout: which of the thread's units are kept, 4 bits per row, at position row mod 8.
 var<private> kept: u32;
 
 fn draw_masks(id: vec3u) {
@@ -81,13 +81,13 @@ fn draw_masks(id: vec3u) {
     }
 }
 
-// What a row's units are multiplied by before they enter the recurrent product.
+// The factors of a row's units in the recurrent product.
 fn factors(row: u32) -> vec4f {
     let bits = vec4u(kept >> (4u * (row & 7u))) & vec4u(1u, 2u, 4u, 8u);
-    return select(vec4f(0.0), vec4f(draw.recurrent_scale), bits != vec4u(0u));
+    return select(vec4f(0.0), vec4f(params.recurrent_scale), bits != vec4u(0u));
 }
 
-// Makes the step at a place of the dispatch the one under way.
+// Moves to the step at index `place` of the dispatch.
 fn begin(place: u32) {
     let passed = place * step.t_step;
     now.t = step.t + passed;
@@ -100,7 +100,7 @@ fn begin(place: u32) {
     now.shared_out = SHARED_VEC4S / 2u - now.shared_in;
 }
 
-// Parts one step of a dispatch from the next.
+// Separates one step of a dispatch from the next.
 fn end() {
     if STAGED {
         workgroupBarrier();
@@ -109,19 +109,19 @@ fn end() {
     }
 }
 
-// Where a row's vec4 `unit` of one of `gates` gates lies in a half of the workgroup's memory.
+// The index in a half of workgroup memory of a row's vec4 `unit` in one of `gates` gates.
 fn shared_at(row: u32, gates: u32, gate: u32, unit: u32) -> u32 {
     return ((row - group_first) * gates + gate) * step.h4 + unit;
 }
 
-// Keeps what the next step's product reads.
+// Stores an operand of the next step's product.
 fn store_shared(row: u32, gates: u32, gate: u32, unit: u32, value: vec4f) {
     if STAGED {
         shared_tile[now.shared_out + shared_at(row, gates, gate, unit)] = value;
     }
 }
 
-// Brings what the first step's product reads, each thread its own rows and units: h, forward.
+// Loads the operand of the first forward step's product, h, each thread its own rows and units.
 fn load_h(id: vec3u, group: vec3u) {
     if STAGED {
         group_first = group.y * GROUP_Y * ROWS;
@@ -140,7 +140,8 @@ fn load_h(id: vec3u, group: vec3u) {
     }
 }
 
-// The same backward: the gates of dz that begin at vec4 `column` of a row of z, unless no step flows into the first one.
+// Loads the operand of the first backward step's product, the gates of dz from vec4 `column` of a row of z, if there is
+// one.
 fn load_dz(id: vec3u, group: vec3u, column: u32, gates: u32) {
     if STAGED {
         group_first = group.y * GROUP_Y * ROWS;
@@ -160,7 +161,7 @@ fn flags_at(t: u32, row: u32) -> u32 {
     return flags[t * step.batch + row];
 }
 
-// Whether this thread lies within the batch and the hidden units.
+// Whether this thread is within the batch and the hidden units.
 fn within(id: vec3u) -> bool {
     return id.x < step.h4 && first_row(id) < step.batch;
 }
@@ -169,8 +170,8 @@ fn first_row(id: vec3u) -> u32 {
     return id.y * ROWS;
 }
 
-// 4 rows, as the products count them: in the batch, or in the workgroup's memory. The last tile may reach beyond B: its
-// surplus rows repeat the last one and are not stored. Nor are those of a tile of fewer than 4.
+// The indices of 4 rows for the products, in the batch or in workgroup memory. The last tile may exceed B: surplus rows
+// repeat the last one and are not stored, as are those of a tile of fewer than 4 rows.
 fn tile_rows(first: u32) -> vec4u {
     let rows = vec4u(first, first + 1u, first + 2u, first + 3u);
     if STAGED {
@@ -179,7 +180,7 @@ fn tile_rows(first: u32) -> vec4u {
     return min(rows, vec4u(step.batch - 1u));
 }
 
-// Rows of h_{t-1}, as it enters the product, at one vec4 of k, as the columns of a matrix.
+// Rows of h_{t-1}, as the product reads it, at one vec4 of k, as the columns of a matrix.
 fn h_tile(rows: vec4u, k: u32) -> mat4x4f {
     if STAGED {
         let at = now.shared_in + rows * step.h4 + k;
@@ -206,7 +207,7 @@ fn store_h(row: u32, unit: u32, h_t: vec4f) {
 
 // W_hhᵀ for the 4 units of `unit` in one of `gates` gates, at one vec4 of k.
 fn w_tile(gates: u32, gate: u32, unit: u32, k: u32) -> mat4x4f {
-    if PACKED {
+    if TRANSPOSED_W {
         let row = gates * step.h4;
         let at = 4u * k * row + gate * step.h4 + unit;
         return mat4x4f(w_hh[at], w_hh[at + row], w_hh[at + 2u * row], w_hh[at + 3u * row]);
@@ -215,7 +216,7 @@ fn w_tile(gates: u32, gate: u32, unit: u32, k: u32) -> mat4x4f {
     return transpose(mat4x4f(w_hh[at], w_hh[at + step.h4], w_hh[at + 2u * step.h4], w_hh[at + 3u * step.h4]));
 }
 
-// The rows of dz_{t+1} at one vec4 of k, which counts from a row's vec4 `column`, over `gates` gates.
+// Rows of dz_{t+1} at one vec4 of k, counted from vec4 `column` of a row, over `gates` gates.
 fn dz_tile(rows: vec4u, column: u32, gates: u32, k: u32) -> mat4x4f {
     if STAGED {
         let at = now.shared_in + rows * (gates * step.h4) + k;
@@ -225,7 +226,7 @@ fn dz_tile(rows: vec4u, column: u32, gates: u32, k: u32) -> mat4x4f {
     return mat4x4f(z[at.x], z[at.y], z[at.z], z[at.w]);
 }
 
-// dz_{t+1} · W_hh for a thread's rows and units, summed over `gates` gates that begin at vec4 `column` of a row of z.
+// dz_{t+1} · W_hh for a thread's rows and units, summed over `gates` gates from vec4 `column` of a row of z.
 struct DhTile {
     low: mat4x4f,
     high: mat4x4f,
@@ -250,7 +251,7 @@ fn dh_tile(first: u32, unit: u32, column: u32, gates: u32) -> DhTile {
     return DhTile(low, high);
 }
 
-// What flows into h_t of a row: its carry, and the product unless the state was reset on entering step t + 1.
+// The gradient of h_t from step t + 1: its carry, and the product unless the state was reset on entering step t + 1.
 fn dh_of(row: u32, unit: u32, product: vec4f) -> vec4f {
     var dh = carry_h[row * step.h4 + unit];
     if now.product && (flags_at(now.from_t, row) & step.keep) != 0u {
@@ -271,7 +272,7 @@ fn history_at(index: u32, row: u32, unit: u32) -> u32 {
     return (index * step.batch + row) * step.h4 + unit;
 }
 
-// The gradient of h_t from the layer above; whatever stands at padding is not read.
+// The gradient of h_t from the layer above. Padding is not read.
 fn dy_at(row: u32, unit: u32) -> vec4f {
     return dy[dy_index(row, unit)];
 }

@@ -1,4 +1,4 @@
-// The loss of a chunk's predictions, added to the step's. One workgroup, in a fixed order.
+// Adds the losses of a chunk's predictions to the step's loss. One workgroup, in a fixed order.
 
 struct Sum {
     count: u32,

@@ -1,21 +1,21 @@
-// Token input: what a product with one-hot rows would give, without the product. Token ids come from data.
+// Token input: the product with one-hot rows, without the product. Token ids come from data.
 
 struct Tokens {
-    rows: u32,   // T·B of the chunk, or for the gradient the vocabulary
-    n4: u32,     // vec4 of all gates
-    ldz: u32,    // vec4 a row of z
-    ldw: u32,    // numbers a row of W_ih
+    rows: u32, // T·B of the chunk; for the gradient, the vocabulary
+    n4: u32,   // vec4 over all gates
+    ldz: u32,  // vec4 per row of z
+    ldw: u32,  // numbers per row of W_ih
 }
 
 @group(0) @binding(0) var<uniform> args: Tokens;
-@group(0) @binding(1) var<storage, read> tokens: array<u32>;          // [n, B]
-@group(0) @binding(2) var<storage, read> w_ih: array<f32>;            // [4·n4, ldw]
+@group(0) @binding(1) var<storage, read> tokens: array<u32>;      // [n, B]
+@group(0) @binding(2) var<storage, read> w_ih: array<f32>;        // [4·n4, ldw]
 @group(0) @binding(3) var<storage, read> b_ih: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> z: array<vec4f>;       // [n, B, ldz]
-@group(0) @binding(5) var<storage, read> starts: array<u32>;          // where each token's rows begin in `order`
-@group(0) @binding(6) var<storage, read> order: array<u32>;           // rows of the chunk, sorted by token
-@group(0) @binding(7) var<storage, read> dz: array<vec4f>;            // [n, B, ldz]
-@group(0) @binding(8) var<storage, read_write> dw_ih: array<f32>;     // [4·n4, ldw]
+@group(0) @binding(4) var<storage, read_write> z: array<vec4f>;   // [n, B, ldz]
+@group(0) @binding(5) var<storage, read> starts: array<u32>;      // where each token's rows begin in `order`
+@group(0) @binding(6) var<storage, read> order: array<u32>;       // rows of the chunk, sorted by token
+@group(0) @binding(7) var<storage, read> dz: array<vec4f>;        // [n, B, ldz]
+@group(0) @binding(8) var<storage, read_write> dw_ih: array<f32>; // [4·n4, ldw]
 
 // z_t = the token's column of W_ih + b_ih.
 @compute @workgroup_size(SIDE, SIDE)
@@ -31,7 +31,7 @@ fn gather(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gro
     }
 }
 
-// A column of dW_ih += the dz of all steps that read this token, in the order of the rows.
+// Adds to each column of dW_ih the dz of all steps with this token, in row order.
 @compute @workgroup_size(SIDE, SIDE)
 fn scatter(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let n = id.x;

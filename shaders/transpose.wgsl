@@ -1,9 +1,9 @@
-// W_hhᵀ, [H, G·H], for the forward steps of a GPU: their threads own neighbouring units, whose weights of one k then lie side
-// by side. A thread moves a 4 × 4 block.
+// W_hhᵀ, [H, G·H], for forward steps on a GPU: neighbouring threads own neighbouring units, whose weights for one k are
+// then adjacent. A thread transposes a 4 × 4 block.
 
 struct Transpose {
-    rows4: u32,    // vec4 of rows, G·h4
-    columns4: u32, // and of columns, h4
+    rows4: u32,    // rows in vec4, G·h4
+    columns4: u32, // columns in vec4, h4
 }
 
 @group(0) @binding(0) var<uniform> args: Transpose;

@@ -1,5 +1,5 @@
-// w ← w − η dL/dw and its kin, to PyTorch's formulas. A thread owns a vec4 of parameters. The zeros that fill rows up to
-// whole vec4 have a gradient of zero and stay zero under every rule.
+// w ← w − η dL/dw and its variants, after PyTorch's formulas. A thread owns a vec4 of parameters. The padding of rows
+// to whole vec4 has zero gradients and stays zero with every optimizer.
 
 override RULE: u32 = 0u; // 0 SGD, 1 RMSprop, 2 Adam and AdamW
 override MOMENTUM: bool = false;
@@ -10,11 +10,11 @@ override CENTERED: bool = false;
 @group(0) @binding(1) var<storage, read> gradients: array<vec4f>;
 @group(0) @binding(2) var<storage, read> status: Status;
 @group(0) @binding(3) var<storage, read_write> parameters: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> slot0: array<vec4f>; // SGD: b; RMSprop: v; Adam: m
-@group(0) @binding(5) var<storage, read_write> slot1: array<vec4f>; // RMSprop: b or the mean of g; Adam: v
-@group(0) @binding(6) var<storage, read_write> slot2: array<vec4f>; // centred RMSprop with momentum: b
+@group(0) @binding(4) var<storage, read_write> state0: array<vec4f>; // SGD: b; RMSprop: v; Adam: m
+@group(0) @binding(5) var<storage, read_write> state1: array<vec4f>; // RMSprop: b or the mean of g; Adam: v
+@group(0) @binding(6) var<storage, read_write> state2: array<vec4f>; // centered RMSprop with momentum: b
 
-// 0 / 0 for a parameter that never had a gradient, where ε is 0.
+// a / b, but 0 for 0 / 0: a parameter that never had a gradient, with ε = 0.
 fn quotient(a: vec4f, b: vec4f) -> vec4f {
     return select(a / b, vec4f(0.0), a == vec4f(0.0));
 }
@@ -34,37 +34,37 @@ fn update(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gro
     switch RULE {
         case 0u: {
             if MOMENTUM {
-                let b = args.momentum * slot0[i] + status.fresh * g;
-                slot0[i] = b;
+                let b = args.momentum * state0[i] + status.fresh * g;
+                state0[i] = b;
                 g = select(b, g + args.momentum * b, NESTEROV);
             }
             w -= status.rate * g;
         }
         case 1u: {
-            let v = args.alpha * slot0[i] + args.one_minus_alpha * g * g;
-            slot0[i] = v;
+            let v = args.alpha * state0[i] + args.one_minus_alpha * g * g;
+            state0[i] = v;
             var variance = v;
             if CENTERED {
-                let mean = args.alpha * slot1[i] + args.one_minus_alpha * g;
-                slot1[i] = mean;
-                // Rounding can leave less than nothing.
+                let mean = args.alpha * state1[i] + args.one_minus_alpha * g;
+                state1[i] = mean;
+                // Rounding can make it negative.
                 variance = max(variance - mean * mean, vec4f(0.0));
             }
             var change = quotient(g, sqrt(variance) + args.eps);
             if MOMENTUM && CENTERED {
-                change += args.momentum * slot2[i];
-                slot2[i] = change;
+                change += args.momentum * state2[i];
+                state2[i] = change;
             } else if MOMENTUM {
-                change += args.momentum * slot1[i];
-                slot1[i] = change;
+                change += args.momentum * state1[i];
+                state1[i] = change;
             }
             w -= status.rate * change;
         }
         default: {
-            let m = args.momentum * slot0[i] + args.one_minus_momentum * g;
-            let v = args.alpha * slot1[i] + args.one_minus_alpha * g * g;
-            slot0[i] = m;
-            slot1[i] = v;
+            let m = args.momentum * state0[i] + args.one_minus_momentum * g;
+            let v = args.alpha * state1[i] + args.one_minus_alpha * g * g;
+            state0[i] = m;
+            state1[i] = v;
             w -= quotient(status.rate * m, sqrt(v) / status.root_bias2 + args.eps);
         }
     }

@@ -10,7 +10,7 @@ const SMALL: usize = 1 << 12;
 
 /// The advice of an out-of-memory error.
 const REMEDY: &str =
-    "take a smaller batch, a shorter sequence, a smaller network or less data, or a machine with more memory";
+    "use a smaller batch, a shorter sequence, a smaller network, less data or a machine with more memory";
 
 /// Reserves space for `more` values.
 ///
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn what_no_machine_has_is_an_error_that_names_it() {
         let error = zeros::<f32>(1 << 60, "the gates").unwrap_err().to_string();
-        assert!(error.starts_with("no memory left for the gates, which takes 4611686018427387904 bytes; "), "{error}");
+        assert!(error.starts_with("not enough memory for the gates (4611686018427387904 bytes); "), "{error}");
         for shape in [[usize::MAX, usize::MAX, 2], [1 << 32, 1 << 32, 1], [1 << 40, 1 << 20, 1]] {
             assert!(matches!(array::<f32, _, _>(shape, "x"), Err(Error::NoMemory { .. })), "{shape:?}");
         }

@@ -68,8 +68,8 @@ impl<R: Real> States<R> {
         }
         match (&self.c, recurrent.cell.has_cell_state()) {
             (Some(c), true) if c.shape() != expected => Err(Error::shape(format!("c_{name}"), &expected, c.shape())),
-            (None, true) => Err(Error::Unsupported(format!("an LSTM's h_{name} comes with a c_{name}"))),
-            (Some(_), false) => Err(Error::Unsupported(format!("only an LSTM has a c_{name}"))),
+            (None, true) => Err(Error::Unsupported(format!("an LSTM needs c_{name} beside h_{name}"))),
+            (Some(_), false) => Err(Error::Unsupported(format!("only an LSTM has c_{name}"))),
             _ => Ok(()),
         }
     }

@@ -70,11 +70,11 @@ impl DropoutParams {
     ///
     /// # Errors
     /// [`Error::Value`] if a row index exceeds the counter.
-    pub(crate) fn new(masks: DropoutKey, recurrent: &Recurrent, rows: usize) -> Result<Self> {
-        let DropoutKey { seed, step, first_row } = masks;
+    pub(crate) fn new(key: DropoutKey, recurrent: &Recurrent, rows: usize) -> Result<Self> {
+        let DropoutKey { seed, step, first_row } = key;
         let most = (1u64 << 32).saturating_sub(rows as u64);
         if first_row as u64 > most {
-            return Err(Error::value("masks.first_row", format!("at most {most}"), first_row));
+            return Err(Error::value("DropoutKey::first_row", format!("at most {most}"), first_row));
         }
         let halves = |number: u64| [number as u32, (number >> 32) as u32];
         let [low, high] = halves(step);
@@ -157,6 +157,6 @@ mod tests {
         let last = u32::MAX as usize - 2;
         assert_eq!(draw(last, 3).unwrap().first_row, u32::MAX - 2);
         let error = draw(last, 4).unwrap_err().to_string();
-        assert_eq!(error, "masks.first_row: expected at most 4294967292, got 4294967293");
+        assert_eq!(error, "DropoutKey::first_row: expected at most 4294967292, got 4294967293");
     }
 }

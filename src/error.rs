@@ -51,9 +51,7 @@ pub enum Error {
     #[error("the GPU was lost: {0}")]
     DeviceLost(String),
     /// The device has no memory left for a buffer.
-    #[error(
-        "the GPU has no memory left for {tensor}, which takes {bytes} bytes; take a smaller batch or micro-batches"
-    )]
+    #[error("not enough GPU memory for {tensor} ({bytes} bytes); use a smaller batch or micro-batches")]
     OutOfMemory {
         /// The tensor's name.
         tensor: String,
@@ -61,7 +59,7 @@ pub enum Error {
         bytes: u64,
     },
     /// The host has no memory left for an allocation whose size depends on the input.
-    #[error("no memory left for {what}, which takes {bytes} bytes; {remedy}")]
+    #[error("not enough memory for {what} ({bytes} bytes); {remedy}")]
     NoMemory {
         /// What the memory is for.
         what: String,
@@ -74,7 +72,7 @@ pub enum Error {
     #[error("GPU: {0}")]
     Device(String),
     /// A buffer exceeds a device limit or the memory budget.
-    #[error("{tensor} takes {bytes} bytes, over {limit} of {limit_bytes} bytes; {remedy}")]
+    #[error("{tensor} needs {bytes} bytes, more than {limit} of {limit_bytes} bytes; {remedy}")]
     Limit {
         /// The tensor's name.
         tensor: String,
@@ -117,9 +115,10 @@ fn cut(text: &str) -> Cow<'_, str> {
     }
     let begin = text.char_indices().nth(BEGIN).map_or(text.len(), |(at, _)| at);
     let end = text.char_indices().rev().nth(END - 1).map_or(0, |(at, _)| at);
-    match end > begin {
-        true => format!("{}… ({} bytes more) …{}", &text[..begin], end - begin, &text[end..]).into(),
-        false => Cow::Borrowed(text),
+    if end > begin {
+        format!("{}… ({} bytes more) …{}", &text[..begin], end - begin, &text[end..]).into()
+    } else {
+        Cow::Borrowed(text)
     }
 }
 

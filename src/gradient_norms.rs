@@ -24,7 +24,11 @@ impl HiddenGradientNorms {
     pub fn add_rows(&mut self, other: &HiddenGradientNorms) -> Result<()> {
         let ((layer_directions, steps), (others, more)) = (self.norms.dim(), other.norms.dim());
         if layer_directions != others {
-            return Err(Error::shape("the other flow's norms", &[layer_directions, more], other.norms.shape()));
+            return Err(Error::shape(
+                "the norms of ∂L/∂h_t to be added",
+                &[layer_directions, more],
+                other.norms.shape(),
+            ));
         }
         if more > steps {
             let mut longer = Array2::zeros((layer_directions, more));
@@ -37,7 +41,7 @@ impl HiddenGradientNorms {
     }
 
     pub(crate) fn none() -> Error {
-        let reason = "the norms of ∂L/∂h_t need a backward pass after set_hidden_gradient_norms(true), and no other pass after it";
+        let reason = "the norms of ∂L/∂h_t need a backward pass directly before, with set_hidden_gradient_norms(true)";
         Error::Unsupported(reason.into())
     }
 }

@@ -124,12 +124,15 @@ impl Optimizer {
         let bits = 8 * size_of::<R>();
         for (name, clip) in [("clip_norm", self.clip_norm), ("clip_value", self.clip_value)] {
             if let Some(clip) = clip.filter(|clip| *clip < least) {
-                return Err(Error::value(name, format!("at least {least:e}, the least that f{bits} holds"), clip));
+                return Err(Error::value(name, format!("at least {least:e}, the smallest normal f{bits}"), clip));
             }
         }
-        let held = |name: &str, value: f64| match value.abs() <= most {
-            true => Ok(()),
-            false => Err(Error::value(name, format!("at most {most:e}, the most that f{bits} holds"), value)),
+        let held = |name: &str, value: f64| {
+            if value.abs() <= most {
+                Ok(())
+            } else {
+                Err(Error::value(name, format!("at most {most:e}, the largest f{bits}"), value))
+            }
         };
         held("weight_decay", self.weight_decay)?;
         match self.kind {
@@ -152,13 +155,19 @@ impl Optimizer {
 
     /// Checks the settings as PyTorch does.
     pub fn validate(&self) -> Result<()> {
-        let at_least_0 = |name: &str, value: f64| match value >= 0.0 && value.is_finite() {
-            true => Ok(()),
-            false => Err(Error::value(name, "a finite number of at least 0", value)),
+        let at_least_0 = |name: &str, value: f64| {
+            if value >= 0.0 && value.is_finite() {
+                Ok(())
+            } else {
+                Err(Error::value(name, "a finite number of at least 0", value))
+            }
         };
-        let below_1 = |name: &str, value: f64| match (0.0..1.0).contains(&value) {
-            true => Ok(()),
-            false => Err(Error::value(name, "a number from 0 to below 1", value)),
+        let below_1 = |name: &str, value: f64| {
+            if (0.0..1.0).contains(&value) {
+                Ok(())
+            } else {
+                Err(Error::value(name, "a number from 0 to below 1", value))
+            }
         };
         at_least_0("learning_rate", self.learning_rate)?;
         at_least_0("weight_decay", self.weight_decay)?;
@@ -272,13 +281,12 @@ impl OptimizerStep {
             OptimizerKind::Adam { .. } => (2, false, false),
             OptimizerKind::AdamW { .. } => (3, false, false),
         };
-        match made_for.map(kind) == Some(kind(self.optimizer.kind)) {
-            true => Ok(()),
-            false => {
-                let reason =
-                    "the update's rule is not the one of EngineOptions::optimizer, whose numbers the engine keeps";
-                Err(Error::Unsupported(reason.into()))
-            }
+        if made_for.map(kind) == Some(kind(self.optimizer.kind)) {
+            Ok(())
+        } else {
+            let reason =
+                "the kind of optimizer is not the one in EngineOptions::optimizer, for which the engine was created";
+            Err(Error::Unsupported(reason.into()))
         }
     }
 

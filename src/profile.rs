@@ -28,7 +28,7 @@ pub struct ProfilePart {
 
 impl Profile {
     pub(crate) fn none() -> Error {
-        Error::Unsupported("a profile is that of the passes since set_profile(true)".into())
+        Error::Unsupported("a profile needs set_profile(true) before the passes".into())
     }
 
     /// Adds to the part of the same name. The sum has no seconds if either side has none.

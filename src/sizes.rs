@@ -29,12 +29,11 @@ impl Count {
     /// [`Error::Limit`] with the name `what` and the remedy.
     pub(crate) fn within(self, addressable: u64, what: impl FnOnce() -> String, remedy: &'static str) -> Result<()> {
         let Self(bytes) = self;
-        match bytes > addressable {
-            true => {
-                let limit = "what can be addressed";
-                Err(Error::Limit { tensor: what(), bytes, limit, limit_bytes: addressable, remedy })
-            }
-            false => Ok(()),
+        if bytes > addressable {
+            let limit = "the address space";
+            Err(Error::Limit { tensor: what(), bytes, limit, limit_bytes: addressable, remedy })
+        } else {
+            Ok(())
         }
     }
 }
@@ -95,10 +94,10 @@ impl BatchShape {
         let of_ends = count(recurrent.input_size) + outputs + recurrent.output_size() + 8usize;
         let width = layer_directions * of_stack + of_ends * 4usize;
         let pass = (count(steps) + 2usize) * (count(rows) + 32usize) * width * size_of::<f64>();
-        let remedy = "take fewer rows or time steps at once";
+        let remedy = "use fewer rows or time steps at once";
         pass.within(addressable, || format!("a pass over [T, B] = [{steps}, {rows}]"), remedy)?;
         let states = layer_directions * of_stack * carried * size_of::<f64>();
-        states.within(addressable, || format!("the carried states of {carried} rows"), "carry those of fewer rows")
+        states.within(addressable, || format!("the carried states of {carried} rows"), "carry fewer rows")
     }
 }
 
@@ -112,7 +111,7 @@ mod tests {
         assert_eq!((all * all + 1usize, [all, all].into_iter().sum::<Count>()), (Count(u64::MAX), Count(u64::MAX)));
         Count::from(ON_HOST).within(ON_HOST, String::new, "").unwrap();
         let error = Count::from(1u64 << 63).within(ON_DEVICE, || "x".into(), "take less").unwrap_err().to_string();
-        let limit = "what can be addressed of 9223372036854775807 bytes";
-        assert_eq!(error, format!("x takes 9223372036854775808 bytes, over {limit}; take less"));
+        let limit = "the address space of 9223372036854775807 bytes";
+        assert_eq!(error, format!("x needs 9223372036854775808 bytes, more than {limit}; take less"));
     }
 }

@@ -58,8 +58,8 @@ impl LastPass {
         match self.left {
             Available::Forward(batch_shape) => Ok(batch_shape),
             _ => {
-                let reason = "backward follows a forward pass, once, with no other pass and no change of the parameters \
-                              between the two";
+                let reason = "backward needs a forward pass directly before it, with no other pass, no parameter change and \
+                              no earlier backward in between";
                 Err(Error::Unsupported(reason.into()))
             }
         }
@@ -80,13 +80,12 @@ impl LastPass {
     pub(crate) fn gradient(&self, asked: bool) -> Result<BatchShape> {
         match self.left {
             _ if !asked => {
-                let reason =
-                    "dx, dh_0 and dc_0 of a batch are computed only where EngineOptions::input_gradient asks for them";
+                let reason = "dx, dh_0 and dc_0 need EngineOptions::input_gradient, which is not set";
                 Err(Error::Unsupported(reason.into()))
             }
             Available::Gradient(batch_shape) => Ok(batch_shape),
             _ => {
-                let reason = "dx, dh_0 and dc_0 are those of an accumulate, with no other pass after it";
+                let reason = "dx, dh_0 and dc_0 need an accumulate directly before, with no other pass in between";
                 Err(Error::Unsupported(reason.into()))
             }
         }

@@ -41,7 +41,7 @@ impl EngineOptions {
         }
         if self.recompute && model.recurrent.bidirectional {
             // Each direction needs the other's outputs of a chunk before the other has reached that chunk.
-            let reason = "recompute needs a network of one direction: this one reads in two";
+            let reason = "recompute needs a unidirectional network; this one is bidirectional";
             return Err(Error::Unsupported(reason.into()));
         }
         Ok(())
@@ -69,7 +69,8 @@ impl StatefulRows {
     /// Checks the row range, and that the state of `model` can be carried. `held`: the number of rows carried so far.
     pub(crate) fn check(&self, model: &Model, rows: usize, held: Option<usize>) -> Result<()> {
         if model.recurrent.bidirectional {
-            let reason = "state cannot be carried in two directions: the reverse one starts at each row's end";
+            let reason =
+                "state cannot be carried in a bidirectional network: its reverse direction starts at each row's end";
             return Err(Error::Unsupported(reason.into()));
         }
         if self.first_row.checked_add(rows).is_none_or(|end| end > self.rows) {
@@ -78,7 +79,8 @@ impl StatefulRows {
         }
         match held.filter(|held| *held != self.rows) {
             Some(held) => {
-                let expected = format!("{held}, whose states are carried: reset them for another number of rows");
+                let expected =
+                    format!("{held}, the number of rows whose state is carried; reset the state to change it");
                 Err(Error::value("the rows of the batch", expected, self.rows))
             }
             None => {
@@ -114,6 +116,6 @@ pub(super) fn largest_rows(
 }
 
 fn over_budget(tensor: &str, bytes: u64, limit_bytes: u64) -> Error {
-    let remedy = "take a smaller batch, micro-batches, or recompute";
+    let remedy = "use a smaller batch, micro-batches or recompute";
     Error::Limit { tensor: tensor.into(), bytes, limit: "the memory budget", limit_bytes, remedy }
 }

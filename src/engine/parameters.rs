@@ -91,7 +91,7 @@ pub trait Parameters: Sealed {
         if numbers.len() != expected {
             let name = match block {
                 FlatBlock::Parameters => "parameters".into(),
-                FlatBlock::OptimizerState(index) => format!("slot {index}"),
+                FlatBlock::OptimizerState(index) => format!("optimizer-state block {index}"),
             };
             return Err(Error::shape(name, &[expected], &[numbers.len()]));
         }
@@ -151,16 +151,16 @@ pub(crate) fn check_optimizer_state<R>(
     parameters: usize,
 ) -> Result<()> {
     if optimizer_state.len() != count {
-        return Err(Error::value("the optimizer's slots", format!("{count} for its rule"), optimizer_state.len()));
+        return Err(Error::value("the optimizer state", format!("{count} blocks"), optimizer_state.len()));
     }
     let mut lengths = optimizer_state.iter().map(|block| block.borrow().len()).enumerate();
     match lengths.find(|(_, length)| *length != parameters) {
-        Some((index, length)) => Err(Error::shape(format!("slot {index}"), &[parameters], &[length])),
+        Some((index, length)) => Err(Error::shape(format!("optimizer-state block {index}"), &[parameters], &[length])),
         None => Ok(()),
     }
 }
 
 /// The error for an optimizer-state block that does not exist.
 pub(crate) fn no_optimizer_block(index: usize, count: usize) -> Error {
-    Error::value("the optimizer's slot", format!("one of the {count} of its rule"), index)
+    Error::value("the index of an optimizer-state block", format!("a number below {count}"), index)
 }

@@ -48,7 +48,7 @@ pub struct SkippedUpdates {
 
 impl SkippedUpdates {
     /// Limits `in_row` to what is possible if no bad step has stopped updating.
-    pub(crate) fn within(self, skips: u32) -> Self {
-        Self { in_row: self.in_row.min(skips), ..self }
+    pub(crate) fn within(self, max_skipped_updates: u32) -> Self {
+        Self { in_row: self.in_row.min(max_skipped_updates), ..self }
     }
 }

@@ -51,13 +51,14 @@ fn place(recurrent: &Recurrent, tensor: &Tensor) -> TensorPlacement {
     };
     let bias = |layer_direction, is_recurrent: bool| {
         let place = TensorPlacement::whole(layer(layer_direction, "bias"), tensor);
-        match two_biases {
-            true => TensorPlacement {
+        if two_biases {
+            TensorPlacement {
                 shape: vec![2, tensor.len()],
                 offset: if is_recurrent { tensor.len() } else { 0 },
                 ..place
-            },
-            false => TensorPlacement { added: is_recurrent, ..place },
+            }
+        } else {
+            TensorPlacement { added: is_recurrent, ..place }
         }
     };
     match tensor.role {

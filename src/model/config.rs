@@ -181,13 +181,14 @@ impl RecurrentKernel {
 
     /// Checks that a workgroup can hold the hidden units.
     pub(crate) fn check(self, hidden_size: usize) -> Result<()> {
-        match self == Self::Sequence && hidden_size > Self::SEQUENCE_UNITS {
-            true => Err(Error::Unsupported(format!(
-                "the kernel sequence holds at most {} hidden units in a workgroup, and the network has {hidden_size}: \
-                 step and auto take any number",
+        if self == Self::Sequence && hidden_size > Self::SEQUENCE_UNITS {
+            Err(Error::Unsupported(format!(
+                "the kernel sequence holds at most {} hidden units in a workgroup, and the network has {hidden_size}; \
+                 use step or auto",
                 Self::SEQUENCE_UNITS
-            ))),
-            false => Ok(()),
+            )))
+        } else {
+            Ok(())
         }
     }
 }
@@ -281,7 +282,7 @@ impl Model {
             }
         }
         if r.dropout > 0.0 && r.layers == 1 {
-            let reason = "dropout acts between layers, and there is one: take more layers, or recurrent_dropout";
+            let reason = "dropout acts between layers, but there is only one; use more layers or recurrent_dropout";
             return Err(Error::Unsupported(reason.into()));
         }
         self.head.as_ref().map_or(Ok(()), Head::validate)?;
@@ -303,16 +304,17 @@ impl Model {
         let vectors =
             self.embedding.as_ref().map_or(0.0, |embedding| embedding.vocabulary as f64 * r.input_size as f64);
         let parameters = layer(r.input_size as f64) + (r.layers - 1) as f64 * layer(wide) + head + vectors;
-        match parameters > (1u64 << 30) as f64 {
-            true => Err(Error::value("the model", "at most 2^30 parameters", format!("{parameters:.0}"))),
-            false => Ok(()),
+        if parameters > (1u64 << 30) as f64 {
+            Err(Error::value("the model", "at most 2^30 parameters", format!("{parameters:.0}")))
+        } else {
+            Ok(())
         }
     }
 
     /// The head, or an error if the model has none.
     pub(crate) fn need_head(&self) -> Result<&Head> {
         self.head.as_ref().ok_or_else(|| {
-            Error::Unsupported("this call needs a head; the model has none (use forward and backward)".into())
+            Error::Unsupported("this call needs a head, which the model lacks; use forward and backward instead".into())
         })
     }
 }

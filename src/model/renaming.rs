@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(doubled, ["different: emb.weight and fc.weight, which are tied"]);
         assert_eq!(refused(vec![]), ["missing: emb.weight [5, 6]"]);
         let turned = refused(vec![("fc.weight", vectors.reversed_axes())]);
-        assert_eq!(turned, ["misshaped: fc.weight: expected [5, 6], got [6, 5]"]);
+        assert_eq!(turned, ["shape mismatch: fc.weight: expected [5, 6], got [6, 5]"]);
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn every_missing_unexpected_and_misshaped_tensor_is_told_at_once_by_the_files_names() {
+    fn every_missing_unexpected_and_mismatched_tensor_is_told_at_once_by_the_files_names() {
         let (model, names) = (model(), StateDictPrefixes::new("gru.", "fc."));
         let theirs = names.write(&model, &weights(&model)).unwrap();
         let changed = theirs.iter().filter(|(name, _)| *name != "gru.bias_hh_l1").map(|(name, array)| match name {
@@ -145,7 +145,7 @@ mod tests {
         let crate::Error::StateDict(lines) = error else { panic!("{error}") };
         let expected = [
             "missing: gru.bias_hh_l1 [9]",
-            "misshaped: fc.weight: expected [4, 6], got [6, 4]",
+            "shape mismatch: fc.weight: expected [4, 6], got [6, 4]",
             "unexpected: embedding.weight [5, 2]",
         ];
         assert_eq!(lines, expected);

@@ -88,7 +88,7 @@ impl<'a> Views<'a> {
             match self.get(name) {
                 None => differences.push(format!("missing: {name} {shape:?}")),
                 Some(array) if array.shape() != shape => {
-                    differences.push(format!("misshaped: {name}: expected {shape:?}, got {:?}", array.shape()));
+                    differences.push(format!("shape mismatch: {name}: expected {shape:?}, got {:?}", array.shape()));
                 }
                 Some(_) => {}
             }

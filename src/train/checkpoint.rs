@@ -405,7 +405,7 @@ fn read<R: Real, F: Read, T>(
     let mut head = Vec::new();
     (&mut from).take(HEADER as u64).read_to_end(&mut head).map_err(unread)?;
     let Some((head, digest)) = head.split_first_chunk::<DIGEST>().filter(|_| head.len() == HEADER) else {
-        return Err(unreadable(format!("expected {HEADER} bytes or more, got {}", head.len())));
+        return Err(unreadable(format!("expected at least {HEADER} bytes, got {}", head.len())));
     };
     if head[..8] != MAGIC {
         return Err(unreadable("its first bytes are not those of a checkpoint"));
@@ -425,9 +425,10 @@ fn read<R: Real, F: Read, T>(
     }
     // An error within a damaged file is meaningless; the checksum is verified first.
     io::copy(&mut file, &mut io::sink()).map_err(unread)?;
-    match file.hash.finalize()[..] == *digest {
-        true => taken,
-        false => Err(unreadable("damaged or cut off, by its checksum")),
+    if file.hash.finalize()[..] == *digest {
+        taken
+    } else {
+        Err(unreadable("its checksum does not match: it is damaged or truncated"))
     }
 }
 
@@ -449,9 +450,10 @@ fn contents<R: Real>(file: &mut impl Read, length: u64) -> Result<FileContents<R
 
 /// Checks the number of parameters against a model.
 fn check_length(layout: &Layout, got: u64) -> Result<()> {
-    match layout.len() as u64 == got {
-        true => Ok(()),
-        false => Err(unreadable(format!("expected the {} parameters of the model, got {got}", layout.len()))),
+    if layout.len() as u64 == got {
+        Ok(())
+    } else {
+        Err(unreadable(format!("expected the {} parameters of the model, got {got}", layout.len())))
     }
 }
 

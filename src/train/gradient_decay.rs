@@ -44,7 +44,7 @@ impl GradientDecay {
         let (steps, rows) = batch.sequence.shape();
         if gradient_norms.norms.dim() != (recurrent.num_layer_directions(), steps) {
             return Err(Error::shape(
-                "the flow's norms",
+                "the norms of ∂L/∂h_t",
                 &[recurrent.num_layer_directions(), steps],
                 gradient_norms.norms.shape(),
             ));

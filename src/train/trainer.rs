@@ -99,7 +99,8 @@ impl<E: Engine> Trainer<E> {
         optimizer.validate_in::<E::Real>()?;
         model.need_head()?;
         if options.carry_state && model.recurrent.bidirectional {
-            let reason = "state cannot be carried in two directions: the reverse one starts at each row's end";
+            let reason =
+                "state cannot be carried in a bidirectional network: its reverse direction starts at each row's end";
             return Err(Error::Unsupported(reason.into()));
         }
         for (name, count) in [("in_flight", Some(options.in_flight)), ("micro_batch", options.micro_batch)] {
@@ -175,17 +176,14 @@ impl<E: Engine> Trainer<E> {
     /// case another batch can be accumulated; [`Error::NonFinite`] once an earlier step has stopped updating.
     pub async fn update(&mut self) -> Result<Option<StepReport>> {
         let GradientSums::Open { weight, .. } = self.sums else {
-            let reason = "an update needs a batch that was accumulated since the last update";
+            let reason = "an update needs an accumulated batch: none was accumulated since the last update";
             return Err(Error::Unsupported(reason.into()));
         };
         let divisor = self.engine.model().need_head()?.divisor(weight)?;
         self.engine.update(&OptimizerStep { optimizer: self.optimizer, step: self.step + 1, divisor }).await?;
         self.sums = GradientSums::Used(weight);
         self.step += 1;
-        match self.engine.in_flight() >= self.options.in_flight {
-            true => self.engine.report().await,
-            false => Ok(None),
-        }
+        if self.engine.in_flight() >= self.options.in_flight { self.engine.report().await } else { Ok(None) }
     }
 
     /// Waits for all enqueued steps and returns the outstanding reports, oldest first.
@@ -216,7 +214,7 @@ impl<E: Engine> Trainer<E> {
     /// [`Error::Unsupported`] before the first batch.
     pub async fn gradients(&mut self) -> Result<StateDict> {
         let (GradientSums::Open { weight, .. } | GradientSums::Used(weight)) = self.sums else {
-            return Err(Error::Unsupported("gradients need a batch that was accumulated".into()));
+            return Err(Error::Unsupported("gradients need an accumulated batch".into()));
         };
         let divisor = self.engine.model().need_head()?.divisor(weight)?;
         let mut block = self.engine.gradients().await?;
@@ -254,7 +252,7 @@ impl<E: Engine> Trainer<E> {
             (&self.gradient_norms, self.sums)
         else {
             return Err(Error::Unsupported(
-                "gradient norms need a batch that was accumulated after set_hidden_gradient_norms(true)".into(),
+                "gradient norms need a batch accumulated after set_hidden_gradient_norms(true)".into(),
             ));
         };
         let divisor = self.engine.model().need_head()?.divisor(weight)?;

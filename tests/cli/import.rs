@@ -47,7 +47,7 @@ fn refused_by_all(folder: &Path, file: &str, parts: &[&str]) {
 }
 
 #[test]
-fn every_missing_unexpected_and_misshaped_tensor_is_told_at_once_with_the_file() {
+fn every_missing_unexpected_and_mismatched_tensor_is_told_at_once_with_the_file() {
     let folder = folder();
     let (weights, description) = model(folder.path());
     let kept = weights.iter().filter(|(name, _)| *name != "rnn.bias_hh_l0").map(|(name, array)| match name {
@@ -58,7 +58,7 @@ fn every_missing_unexpected_and_misshaped_tensor_is_told_at_once_with_the_file()
     write(folder.path(), "wrong.safetensors", &kept.chain([other]).collect(), &description);
     let lines = [
         "missing: rnn.bias_hh_l0 [16]",
-        "misshaped: head.weight: expected [1, 4], got [4, 1]",
+        "shape mismatch: head.weight: expected [1, 4], got [4, 1]",
         "unexpected: embedding.weight [5, 2]",
     ];
     refused_by_all(folder.path(), "wrong.safetensors", &lines);

@@ -428,7 +428,7 @@ fn a_damaged_checkpoint_is_passed_over_and_told() {
     let name = latest.file_name().unwrap().to_str().unwrap();
     assert!(said.contains(&format!("not from a/checkpoints/{name}: ")), "{said}");
     checkpoints(&folder.join("a")).iter().for_each(|path| damage(path));
-    refused(folder, "train --resume a", 1, &["step-0", ".ckpt", "damaged or cut off"]);
+    refused(folder, "train --resume a", 1, &["step-0", ".ckpt", "damaged or truncated"]);
 }
 
 #[test]

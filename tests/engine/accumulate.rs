@@ -107,7 +107,7 @@ fn an_update_without_a_batch_is_refused<B: Backend>(backend: &B) {
     assert!(matches!(block_on(trainer.gradients()).unwrap_err(), Error::Unsupported(_)));
     let refused = |trainer: &mut Trainer<B::Engine>| {
         let error = block_on(trainer.update()).unwrap_err().to_string();
-        assert_eq!(error, "an update needs a batch that was accumulated since the last update");
+        assert_eq!(error, "an update needs an accumulated batch: none was accumulated since the last update");
     };
     refused(&mut trainer);
     block_on(trainer.step(&case.batch())).unwrap();

@@ -54,12 +54,10 @@ fn cleared_gradients_are_0_for_who_reads_them_and_for_an_update_on_either_path()
     gpu().iter().for_each(cleared_gradients_are_0_for_who_reads_them_and_for_an_update);
 }
 
-const BACKWARD: &str = "backward follows a forward pass, once, with no other pass and no change of the parameters";
-const GRADIENT: &str = "dx, dh_0 and dc_0 are those of an accumulate, with no other pass after it";
-const NOT_ASKED: &str =
-    "dx, dh_0 and dc_0 of a batch are computed only where EngineOptions::input_gradient asks for them";
-const FLOW: &str =
-    "the norms of ∂L/∂h_t need a backward pass after set_hidden_gradient_norms(true), and no other pass after it";
+const BACKWARD: &str = "backward needs a forward pass directly before it, with no other pass, no parameter change";
+const GRADIENT: &str = "dx, dh_0 and dc_0 need an accumulate directly before, with no other pass in between";
+const NOT_ASKED: &str = "dx, dh_0 and dc_0 need EngineOptions::input_gradient, which is not set";
+const FLOW: &str = "the norms of ∂L/∂h_t need a backward pass directly before, with set_hidden_gradient_norms(true)";
 
 fn a_pass_begins_over_what_the_one_before_it_left<B: Backend>(backend: &B) {
     let case = Case { ragged: true, ..Case::new(Cell::Lstm) };

@@ -425,7 +425,7 @@ fn rows_that_no_counter_can_tell_apart_are_refused() {
         let mut engine = backend.engine(&case.model(), &EngineOptions::default()).unwrap();
         engine.set_dropout(Some(DropoutKey { first_row: u32::MAX as usize - 1, ..MASKS }));
         let error = block_on(engine.accumulate(&case.batch(), None)).unwrap_err().to_string();
-        assert_eq!(error, "masks.first_row: expected at most 4294967293, got 4294967294");
+        assert_eq!(error, "DropoutKey::first_row: expected at most 4294967293, got 4294967294");
     }
     refused(&Cpu::<f32>::default());
     gpu().iter().for_each(refused);

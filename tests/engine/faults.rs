@@ -89,5 +89,5 @@ fn a_device_without_memory_names_the_tensor_that_it_has_no_room_for() {
         Ok(_) => return println!("not run: the driver does not tell how full its memory is"),
     };
     assert!(matches!(&error, Error::OutOfMemory { tensor, bytes } if tensor == "parameters" && *bytes > 0), "{error}");
-    assert!(error.to_string().contains("no memory left for parameters"), "{error}");
+    assert!(error.to_string().contains("not enough GPU memory for parameters"), "{error}");
 }

@@ -102,5 +102,5 @@ fn a_gru_without_reset_after_is_refused_by_the_shape_of_its_bias() {
         _ => (name.to_owned(), array.clone()),
     });
     let Err(Error::StateDict(lines)) = state_dict(&model, &before.collect()) else { panic!() };
-    assert_eq!(lines, ["misshaped: l0/bias: expected [2, 9], got [9]"]);
+    assert_eq!(lines, ["shape mismatch: l0/bias: expected [2, 9], got [9]"]);
 }

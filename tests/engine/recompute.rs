@@ -189,7 +189,7 @@ fn two_directions_cannot_be_made_again_chunk_by_chunk() {
     let case = Case { bidirectional: true, ..Case::new(Cell::Lstm) };
     let options = EngineOptions { recompute: true, ..EngineOptions::default() };
     let error = Cpu::<f32>::new().engine(&case.model(), &options).err().unwrap().to_string();
-    assert_eq!(error, "recompute needs a network of one direction: this one reads in two");
+    assert_eq!(error, "recompute needs a unidirectional network; this one is bidirectional");
 }
 
 /// A batch eight times larger than the budget has room for.

@@ -77,7 +77,7 @@ fn sequences_are_refused<B: Backend>(backend: &B) {
     a_sequence_is_refused(backend, &dense, of([2, 3, 3], None), "h_0: expected shape [1, 3, 3], got [2, 3, 3]");
     a_sequence_is_refused(backend, &dense, of([1, 2, 3], None), "h_0: expected shape [1, 3, 3], got [1, 2, 3]");
     a_sequence_is_refused(backend, &dense, of([1, 3, 3], Some([1, 3, 3])), "only an LSTM has a c_0");
-    a_sequence_is_refused(backend, &lstm, of([1, 3, 3], None), "an LSTM's h_0 comes with a c_0");
+    a_sequence_is_refused(backend, &lstm, of([1, 3, 3], None), "an LSTM needs c_0 beside h_0");
     let narrow = of([1, 3, 3], Some([1, 3, 2]));
     a_sequence_is_refused(backend, &lstm, narrow, "c_0: expected shape [1, 3, 3], got [1, 3, 2]");
     let lengths = |lengths: &[usize]| {
@@ -154,11 +154,11 @@ fn another_state_dict_is_refused<B: Backend>(backend: &B) {
         .collect();
     let Err(Error::StateDict(lines)) = own.load_state_dict(&wrong) else { panic!("taken") };
     let expected = [
-        "misshaped: rnn.weight_ih_l0: expected [9, 2], got [12, 2]",
-        "misshaped: rnn.weight_hh_l0: expected [9, 3], got [12, 4]",
-        "misshaped: rnn.bias_ih_l0: expected [9], got [12]",
-        "misshaped: rnn.bias_hh_l0: expected [9], got [12]",
-        "misshaped: head.weight: expected [2, 3], got [2, 4]",
+        "shape mismatch: rnn.weight_ih_l0: expected [9, 2], got [12, 2]",
+        "shape mismatch: rnn.weight_hh_l0: expected [9, 3], got [12, 4]",
+        "shape mismatch: rnn.bias_ih_l0: expected [9], got [12]",
+        "shape mismatch: rnn.bias_hh_l0: expected [9], got [12]",
+        "shape mismatch: head.weight: expected [2, 3], got [2, 4]",
         "missing: head.bias [2]",
     ];
     assert_eq!(lines, expected);

@@ -246,8 +246,8 @@ fn a_state_that_does_not_fit_leaves_the_trainer_as_it_was() {
     };
     let states = [
         (with(&|state| state.parameters.truncate(3)), "the parameters of the state"),
-        (with(&|state| state.optimizer_state.truncate(1)), "the optimizer's slots: expected 2 for its rule, got 1"),
-        (with(&|state| state.optimizer_state[1].truncate(3)), "slot 1"),
+        (with(&|state| state.optimizer_state.truncate(1)), "the optimizer state: expected 2 blocks, got 1"),
+        (with(&|state| state.optimizer_state[1].truncate(3)), "optimizer-state block 1"),
         (with(&|state| state.carried = Some(bptt::States { h: Default::default(), c: None })), "h_carried"),
     ];
     for (state, expected) in states {

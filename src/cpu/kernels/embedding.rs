@@ -8,9 +8,10 @@ use crate::real::Real;
 /// x, \[held, rows, I\], from `vectors`, \[V, I\], and the tokens from step `first` on; 0 at padding.
 pub(crate) fn look_up<R: Real>(vectors: &[R], size: usize, mask: &StepMask, first: usize, tokens: &[u32], x: &mut [R]) {
     for (index, (x, token)) in x.chunks_exact_mut(size).zip(tokens).enumerate() {
-        match mask.active(first + index / mask.rows, index % mask.rows) {
-            true => x.copy_from_slice(&vectors[*token as usize * size..][..size]),
-            false => x.fill(R::zero()),
+        if mask.active(first + index / mask.rows, index % mask.rows) {
+            x.copy_from_slice(&vectors[*token as usize * size..][..size])
+        } else {
+            x.fill(R::zero())
         }
     }
 }

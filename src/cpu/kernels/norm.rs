@@ -33,10 +33,7 @@ pub(crate) fn norm<R: Real>(threads: &Threads, clock: &Clock, gradients: &[R], s
         clock.end(timer, Phase::Norm, || 2 * part.gradients.len());
     });
     let sum = sums.iter().sum::<f64>();
-    match sum.is_infinite() || sum < f64::MIN_POSITIVE {
-        true => scaled_norm(gradients),
-        false => sum.sqrt(),
-    }
+    if sum.is_infinite() || sum < f64::MIN_POSITIVE { scaled_norm(gradients) } else { sum.sqrt() }
 }
 
 /// The norm from squares of the numbers divided by the largest one, for when the plain squares overflow or underflow

@@ -85,10 +85,13 @@ pub(crate) fn apply<R: Real>(
     let [rate, root_bias2, fresh, shrink] =
         [coefficients.rate, coefficients.root_bias2, coefficients.fresh, coefficients.shrink].map(real);
     match rule {
-        OptimizerKind::Sgd { momentum, nesterov, .. } => match momentum == 0.0 {
-            true => plain_sgd(weights, scale, rate),
-            false => sgd(weights, scale, rate, real(momentum), fresh, nesterov),
-        },
+        OptimizerKind::Sgd { momentum, nesterov, .. } => {
+            if momentum == 0.0 {
+                plain_sgd(weights, scale, rate)
+            } else {
+                sgd(weights, scale, rate, real(momentum), fresh, nesterov)
+            }
+        }
         OptimizerKind::RmsProp { alpha, eps, momentum, centered } => {
             let kept = (momentum != 0.0, centered);
             rmsprop(weights, scale, rate, [alpha, 1.0 - alpha, eps, momentum].map(real), kept);

@@ -174,10 +174,7 @@ impl<R: Real> PackedForm<R> {
         threads.each(self.panels.all_mut(), |mut panels| {
             for [from, to, rows] in runs {
                 let rows = &weight[from * columns..][..rows * columns];
-                match backward {
-                    true => panels.set_rows(*to, rows),
-                    false => panels.set_columns(*to, rows),
-                }
+                if backward { panels.set_rows(*to, rows) } else { panels.set_columns(*to, rows) }
             }
         });
         if let Some(bias) = self.bias {

@@ -131,12 +131,13 @@ impl Recorder {
                         if let Some(profiler) = profiler {
                             profiler.count(*cost);
                         }
-                        next = match *work < self.limit {
-                            true => commands.next_if(|command| match command {
+                        next = if *work < self.limit {
+                            commands.next_if(|command| match command {
                                 GpuCommand::Dispatch { kernel, .. } => profiler.is_none() || Arc::ptr_eq(kernel, first),
                                 _ => false,
-                            }),
-                            false => None,
+                            })
+                        } else {
+                            None
                         };
                     }
                     drop(pass);

@@ -60,7 +60,7 @@ uniforms! {
         layer_direction: u32, t: u32, recurrent: u32,
     }
     /// `masks.wgsl`: the dropout parameters, written at each pass. In a storage buffer rather than a uniform.
-    Draw {
+    DropoutParams {
         key_low: u32, key_high: u32, first_row: u32, threshold: u32, scale: f32, recurrent_threshold: u32,
         recurrent_scale: f32,
     }
@@ -82,7 +82,7 @@ uniforms! {
     Update {
         count: u32, partials: u32, step: u32, inverse_divisor: f32, clip_norm: f32, clip_value: f32,
         known: u32, choices: u32, shrink: f32, decay: f32, momentum: f32, alpha: f32, eps: f32,
-        one_minus_momentum: f32, one_minus_alpha: f32, skips: u32,
+        one_minus_momentum: f32, one_minus_alpha: f32, max_skipped_updates: u32,
     }
     /// `status.wgsl`: the report of an update. In a storage buffer rather than a uniform.
     Status {

@@ -213,9 +213,10 @@ impl Gpu {
         needed.check_limits_with_fail_fn(&limits, false, |name, wanted, allowed| {
             short.push(format!("{name} is {allowed} where {wanted} is needed"));
         });
-        match short.is_empty() {
-            true => Ok(Self::wrap(device, queue, true, Tiles::Auto)),
-            false => Err(Error::Device(short.join("; "))),
+        if short.is_empty() {
+            Ok(Self::wrap(device, queue, true, Tiles::Auto))
+        } else {
+            Err(Error::Device(short.join("; ")))
         }
     }
 

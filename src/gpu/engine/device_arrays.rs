@@ -123,10 +123,10 @@ impl GpuEngine {
         let tokens = Input::Tokens(allocate::array((steps, rows), "the flags of every step")?);
         let sequence = Sequence { input: tokens, lengths: lengths.map(<[usize]>::to_vec), resets: None, initial: None };
         sequence.validate(&self.weights.model)?;
-        let draw = self.draw(rows)?;
+        let dropout = self.dropout_params(rows)?;
         self.prepare(self.shape(batch_shape, true, Checkpointing::Output))?;
         self.stage_host_inputs(&sequence, None);
-        self.stage_draw(draw);
+        self.stage_dropout(dropout);
         let (i, h) = (recurrent.input_size, recurrent.hidden_size);
         let mut load = Vec::new();
         let mut store = Vec::new();

@@ -58,9 +58,10 @@ impl Inspection for GpuEngine {
     fn plan(&self, batch_shape: BatchShape) -> Result<Memory> {
         batch_shape.check(&self.weights.model, ON_DEVICE)?;
         let shape = self.shape(batch_shape, self.options.input_gradient, Checkpointing::Borders);
-        let carried = match batch_shape.carried > 0 && self.carried.is_none() {
-            true => carried_states(&self.weights.model, batch_shape.carried).bytes,
-            false => 0,
+        let carried = if batch_shape.carried > 0 && self.carried.is_none() {
+            carried_states(&self.weights.model, batch_shape.carried).bytes
+        } else {
+            0
         };
         let mut memory = match self.passes.iter().find(|pass| pass.shape == shape) {
             Some(pass) => {

@@ -16,9 +16,9 @@ use crate::model::plan::Checkpointing;
 impl Passes for GpuEngine {
     async fn forward_validated(&mut self, sequence: Validated<'_, Sequence>) -> Result<Output> {
         let sequence = &*sequence;
-        let draw = self.draw(sequence.shape().1)?;
+        let dropout = self.dropout_params(sequence.shape().1)?;
         self.prepare(self.shape(sequence.batch_shape(), true, Checkpointing::Output))?;
-        self.stage(sequence, None, draw);
+        self.stage(sequence, None, dropout);
         let begin = self.begin(sequence);
         let pass = self.pass();
         self.recorder.record(begin.iter().chain(pass.forward(PassKind::Output).into_iter().flatten()));
@@ -35,7 +35,7 @@ impl Passes for GpuEngine {
     async fn accumulate_validated(&mut self, batch: Validated<'_, Batch>, carry: Option<StatefulRows>) -> Result<()> {
         let batch = &*batch;
         let sequence = &batch.sequence;
-        let draw = self.draw(sequence.shape().1)?;
+        let dropout = self.dropout_params(sequence.shape().1)?;
         if let Some(carry) = carry {
             let held = self.carried.as_ref().map(|carried| carried.rows);
             carry.check(&self.weights.model, sequence.shape().1, held)?;
@@ -46,7 +46,7 @@ impl Passes for GpuEngine {
             self.carried =
                 Some(self.without_others(|engine| CarriedStates::new(&engine.gpu, &engine.weights, carry.rows))?);
         }
-        self.stage(sequence, Some(batch), draw);
+        self.stage(sequence, Some(batch), dropout);
         let mut begin = self.fresh_sums();
         begin.extend(self.pack());
         let carried = self.carried.as_ref().zip(carry);

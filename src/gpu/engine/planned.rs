@@ -5,7 +5,7 @@ use crate::engine::EngineOptions;
 use crate::error::Result;
 use crate::gpu::commands::recorder::UPLOADS;
 use crate::gpu::pass::PASSES;
-use crate::gpu::weights::{DRAW, LOSS, block};
+use crate::gpu::weights::{DROPOUT_PARAMS, LOSS, block};
 use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::plan::{
     ALIGNMENT, Checkpointing, DeviceLimits, ParameterPlan, PassShape, SequencePlan, carried_states,
@@ -44,7 +44,7 @@ fn fixed(limits: &DeviceLimits, model: &Model, parameters: &ParameterPlan, optio
             rule.state_blocks() as u64 * bytes + updater::planned_bytes(limits, parameters),
         );
     }
-    memory.add(MemoryPart::Workspace, LOSS + DRAW + LOSSES + UPLOADS as u64);
+    memory.add(MemoryPart::Workspace, LOSS + DROPOUT_PARAMS + LOSSES + UPLOADS as u64);
     Ok(memory)
 }
 

@@ -10,21 +10,21 @@ use crate::gpu::record::dropout;
 
 impl GpuEngine {
     /// The dropout parameters of a training pass over `rows` rows.
-    pub(crate) fn draw(&self, rows: usize) -> Result<Option<DropoutParams>> {
+    pub(crate) fn dropout_params(&self, rows: usize) -> Result<Option<DropoutParams>> {
         self.masks.map(|masks| DropoutParams::new(masks, &self.weights.model.recurrent, rows)).transpose()
     }
 
     /// Writes the dropout parameters of the pass, if the network has dropout.
-    pub(crate) fn stage_draw(&self, draw: Option<DropoutParams>) {
+    pub(crate) fn stage_dropout(&self, dropout: Option<DropoutParams>) {
         let recurrent = &self.weights.model.recurrent;
         if recurrent.dropout > 0.0 || recurrent.recurrent_dropout > 0.0 {
-            self.recorder.write(&BufferOffset::of(&self.weights.draw), &[dropout::uniform(draw)]);
+            self.recorder.write(&BufferOffset::of(&self.weights.dropout_params), &[dropout::uniform(dropout)]);
         }
     }
 
     /// Writes x, the other host inputs, initial states and dropout parameters. Large writes first, so that the others
     /// stay in one submission with the commands that read them.
-    pub(super) fn stage(&mut self, sequence: &Sequence, batch: Option<&Batch>, draw: Option<DropoutParams>) {
+    pub(super) fn stage(&mut self, sequence: &Sequence, batch: Option<&Batch>, dropout: Option<DropoutParams>) {
         let mut numbers = std::mem::take(&mut self.numbers);
         let pass = self.pass();
         if let Input::Dense(x) = &sequence.input {
@@ -46,7 +46,7 @@ impl GpuEngine {
         }
         self.numbers = numbers;
         self.stage_host_inputs(sequence, batch);
-        self.stage_draw(draw);
+        self.stage_dropout(dropout);
     }
 
     pub(crate) fn stage_host_inputs(&mut self, sequence: &Sequence, batch: Option<&Batch>) {
@@ -83,9 +83,10 @@ impl GpuEngine {
 
     /// Commands that clear the gradient sums if requested.
     pub(super) fn cleared_sums(&mut self) -> Vec<GpuCommand> {
-        match std::mem::take(&mut self.cleared) {
-            true => [&self.weights.gradients, &self.weights.loss].map(clear).into(),
-            false => Vec::new(),
+        if std::mem::take(&mut self.cleared) {
+            [&self.weights.gradients, &self.weights.loss].map(clear).into()
+        } else {
+            Vec::new()
         }
     }
 

@@ -78,7 +78,7 @@ impl GpuEngine {
     /// Reads a whole block.
     pub(crate) async fn read_block_of(&self, buffer: &wgpu::Buffer) -> Result<Vec<f32>> {
         let mut block = Vec::new();
-        allocate::reserve(&mut block, self.layout.len(), "what is read back")?;
+        allocate::reserve(&mut block, self.layout.len(), "a readback")?;
         let mut take = |piece: &[f32]| {
             block.extend_from_slice(piece);
             Ok(())
@@ -107,11 +107,11 @@ impl GpuEngine {
     /// Copies ranges into a readback buffer, waits, and returns their numbers.
     pub(crate) async fn read(&self, ranges: &[(BufferOffset, u64)]) -> Result<Vec<f32>> {
         let bytes = ranges.iter().map(|(_, bytes)| bytes).sum();
-        self.gpu.limits().check_buffer("what is read back at once", bytes)?;
+        self.gpu.limits().check_buffer("a readback", bytes)?;
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let mut size = bytes;
         let staging = loop {
-            match self.gpu.buffer("what is read back", size, usage) {
+            match self.gpu.buffer("a readback", size, usage) {
                 // Reading in pieces takes longer, but needs less memory.
                 Err(Error::OutOfMemory { .. }) if size > READ_LEAST => {
                     self.gpu.settle();
@@ -121,7 +121,7 @@ impl GpuEngine {
             }
         };
         let mut numbers = Vec::new();
-        allocate::reserve(&mut numbers, bytes as usize / 4, "what is read back")?;
+        allocate::reserve(&mut numbers, bytes as usize / 4, "a readback")?;
         let mut rest = ranges.iter().cloned().collect::<VecDeque<_>>();
         while !rest.is_empty() {
             let mut filled = 0;
@@ -183,5 +183,6 @@ impl GpuEngine {
 }
 
 pub(crate) fn array(shape: (usize, usize, usize), numbers: Vec<f32>) -> Result<Array3<f32>> {
-    Array3::from_shape_vec(shape, numbers).map_err(|error| Error::Device(format!("a readback is misshaped: {error}")))
+    Array3::from_shape_vec(shape, numbers)
+        .map_err(|error| Error::Device(format!("shape mismatch of a readback: {error}")))
 }

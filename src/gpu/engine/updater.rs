@@ -18,7 +18,7 @@ use crate::optim::{Coefficients, OptimizerKind, OptimizerStep, rounded};
 #[derive(Debug)]
 pub(crate) struct Updater {
     /// The maximum number of bad steps in a row that are skipped.
-    skips: u32,
+    max_skipped_updates: u32,
     commands: Vec<GpuCommand>,
     /// Written at each step.
     uniforms: wgpu::Buffer,
@@ -63,7 +63,12 @@ pub(crate) fn planned_bytes(limits: &DeviceLimits, parameters: &ParameterPlan) -
 }
 
 impl Updater {
-    pub(crate) fn new(gpu: &Gpu, weights: &DeviceWeights, rule: OptimizerKind, skips: u32) -> Result<Self> {
+    pub(crate) fn new(
+        gpu: &Gpu,
+        weights: &DeviceWeights,
+        rule: OptimizerKind,
+        max_skipped_updates: u32,
+    ) -> Result<Self> {
         let limits = gpu.limits();
         let count = weights.plan.len / 4;
         let buffer = |name: &str, bytes| allocate(gpu, &TensorSpec { name: name.into(), bytes });
@@ -114,7 +119,7 @@ impl Updater {
             GpuCommand::Dispatch { kernel, bindings, offset: 0, grid, cost }
         });
         Ok(Self {
-            skips,
+            max_skipped_updates,
             commands: commands.collect(),
             uniforms,
             count,
@@ -138,12 +143,12 @@ impl Updater {
     /// Records a valid update, reported by [`Updater::report`]. If updates may be skipped, waits so that at most
     /// [`UNKNOWN`] of them are outstanding.
     pub(crate) async fn update(&mut self, gpu: &Gpu, recorder: &Recorder, update: &OptimizerStep) -> Result<()> {
-        while self.skips > 0 && self.pending.len() > UNKNOWN {
+        while self.max_skipped_updates > 0 && self.pending.len() > UNKNOWN {
             let arrived = self.arrival(recorder).await?;
             self.arrived.extend(arrived);
         }
         // Without skipping, no update follows a bad one.
-        let unknown = if self.skips > 0 { self.pending.len() as u64 } else { 0 };
+        let unknown = if self.max_skipped_updates > 0 { self.pending.len() as u64 } else { 0 };
         let choices: Vec<[f32; 4]> = (0..=unknown)
             .map(|unknown| {
                 let Coefficients { rate, root_bias2, fresh, .. } = update.coefficients(self.in_all + unknown);
@@ -156,7 +161,7 @@ impl Updater {
             partials: gpu.limits().norm_groups(self.count) as u32,
             known: self.known,
             choices: choices.len() as u32,
-            skips: self.skips,
+            max_skipped_updates: self.max_skipped_updates,
             ..uniform(update)
         };
         recorder.write(&BufferOffset::of(&self.uniforms), &[uniform]);
@@ -211,7 +216,7 @@ impl Updater {
             arrived => arrived,
         };
         let Some((step, status)) = oldest else { return Ok(None) };
-        if status.bad_in_row > self.skips {
+        if status.bad_in_row > self.max_skipped_updates {
             let what = if status.bad_norm == 0 { "loss" } else { "gradient norm" };
             // Reports are in order: this is the bad step, and those behind it changed nothing. The device counts those
             // as skipped too.
@@ -240,7 +245,7 @@ impl Updater {
     pub(crate) fn restart(&mut self, recorder: &Recorder, skipped: SkippedUpdates) {
         self.pending.clear();
         self.arrived.clear();
-        let SkippedUpdates { in_row, in_all } = skipped.within(self.skips);
+        let SkippedUpdates { in_row, in_all } = skipped.within(self.max_skipped_updates);
         (self.in_all, self.known) = (in_all, 0);
         recorder.write(&BufferOffset::of(&self.status), &[Status { bad_in_row: in_row, ..Status::default() }]);
     }

@@ -76,9 +76,9 @@ fn backward_steps(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: us
     let history = rec.builder.tensor(*chunk.c.get(layer_direction).unwrap_or(&chunk.h[layer_direction]));
     let carry_h = rec.builder.tensor(rec.builder.plan.carry_h[layer_direction]);
     let carry_c = rec.builder.plan.carry_c.get(layer_direction).map(|carry| rec.builder.tensor(*carry));
-    let draw = Binding::whole(&rec.weights.draw);
+    let dropout_params = Binding::whole(&rec.weights.dropout_params);
     let bindings: Vec<&Binding> =
-        [&flags, &weight, &z, &history, &dy, &carry_h].into_iter().chain(&carry_c).chain([&draw]).collect();
+        [&flags, &weight, &z, &history, &dy, &carry_h].into_iter().chain(&carry_c).chain([&dropout_params]).collect();
     let (constants, plan) = (rec.step_constants(rec.builder.plan.step.shared_vec4s[1]), &rec.builder.plan.step);
     let (gates4, has_c) = (rec.weights.gates4(), carry_c.is_some());
     let cost = Cost::backward_steps(plan, rec.rows(), &rec.weights.sizes, gates4, has_c).times(step.count as usize);

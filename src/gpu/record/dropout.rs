@@ -80,17 +80,17 @@ fn masks_of(rec: &Recording<'_, '_>, layer_direction: usize) -> Dropout {
 }
 
 fn drop_to(rec: &mut Recording<'_, '_>, chunk: &Chunk, from: &Binding, to: &Binding, uniform: Dropout) {
-    let (flags, draw) = (rec.builder.span(chunk.flags), Binding::whole(&rec.weights.draw));
+    let (flags, dropout_params) = (rec.builder.span(chunk.flags), Binding::whole(&rec.weights.dropout_params));
     let (rows, width) = (uniform.rows as usize, uniform.width as usize);
     let grid = rec.builder.limits.rows_and_columns(rows, width);
-    rec.builder.dispatch(DROP_TO, &[], &[&flags, from, to, &draw], &uniform, grid, cost(rows, width));
+    rec.builder.dispatch(DROP_TO, &[], &[&flags, from, to, &dropout_params], &uniform, grid, cost(rows, width));
 }
 
 fn drop_in(rec: &mut Recording<'_, '_>, chunk: &Chunk, to: &Binding, uniform: Dropout) {
-    let (flags, draw) = (rec.builder.span(chunk.flags), Binding::whole(&rec.weights.draw));
+    let (flags, dropout_params) = (rec.builder.span(chunk.flags), Binding::whole(&rec.weights.dropout_params));
     let (rows, width) = (uniform.rows as usize, uniform.width as usize);
     let grid = rec.builder.limits.rows_and_columns(rows, width);
-    rec.builder.dispatch(DROP_IN, &[], &[&flags, to, &draw], &uniform, grid, cost(rows, width));
+    rec.builder.dispatch(DROP_IN, &[], &[&flags, to, &dropout_params], &uniform, grid, cost(rows, width));
 }
 
 /// Ten rounds of about thirty operations per vec4.
@@ -99,11 +99,11 @@ fn cost(rows: usize, width: usize) -> Cost {
 }
 
 /// The kernels' dropout parameters; `None` drops nothing.
-pub(crate) fn uniform(draw: Option<DropoutParams>) -> uniforms::Draw {
-    let Some(DropoutParams { key: [key_low, key_high], first_row, between, recurrent }) = draw else {
-        return uniforms::Draw { scale: 1.0, recurrent_scale: 1.0, ..uniforms::Draw::default() };
+pub(crate) fn uniform(params: Option<DropoutParams>) -> uniforms::DropoutParams {
+    let Some(DropoutParams { key: [key_low, key_high], first_row, between, recurrent }) = params else {
+        return uniforms::DropoutParams { scale: 1.0, recurrent_scale: 1.0, ..uniforms::DropoutParams::default() };
     };
-    uniforms::Draw {
+    uniforms::DropoutParams {
         key_low,
         key_high,
         first_row,

@@ -150,9 +150,9 @@ fn forward_steps(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Ch
     let h_masked = rec
         .builder
         .tensor(*rec.builder.plan.h_masked.get(layer_direction).unwrap_or(&rec.builder.plan.carry_h[layer_direction]));
-    let draw = Binding::whole(&rec.weights.draw);
+    let dropout_params = Binding::whole(&rec.weights.dropout_params);
     let bindings: Vec<&Binding> =
-        [&flags, &weight, &bias, &z, &h].into_iter().chain(&c).chain([&h_masked, &draw]).collect();
+        [&flags, &weight, &bias, &z, &h].into_iter().chain(&c).chain([&h_masked, &dropout_params]).collect();
     let (constants, plan) = (rec.step_constants(rec.builder.plan.step.shared_vec4s[0]), &rec.builder.plan.step);
     let (gates4, has_c) = (rec.weights.gates4(), chunk.c.get(layer_direction).is_some());
     let cost = Cost::forward_steps(plan, rec.rows(), &rec.weights.sizes, gates4, has_c).times(step.count as usize);

@@ -87,9 +87,10 @@ impl<'a> Recording<'_, 'a> {
     /// them, since a layer reads both directions of the one below, which reach a chunk at different times.
     pub(crate) fn chunk_sequences(&self) -> Vec<Range<usize>> {
         let chunks = self.builder.plan.chunks.len();
-        match self.weights.model.recurrent.bidirectional {
-            true => std::iter::once(0..chunks).collect(),
-            false => (0..chunks).map(|place| place..place + 1).collect(),
+        if self.weights.model.recurrent.bidirectional {
+            std::iter::once(0..chunks).collect()
+        } else {
+            (0..chunks).map(|place| place..place + 1).collect()
         }
     }
 
@@ -140,7 +141,7 @@ impl<'a> Recording<'_, 'a> {
             ("ACTIVATION", self.weights.activation()),
             ("ROWS", tile as f64),
             ("DROPOUT", flag(self.drops_recurrent())),
-            ("PACKED", flag(self.weights.packed.is_some())),
+            ("TRANSPOSED_W", flag(self.weights.packed.is_some())),
             ("STAGED", flag(shared_vec4s > 0)),
             ("SHARED_VEC4S", shared_vec4s.max(1) as f64),
             ("GROUP_X", x as f64),

@@ -90,7 +90,10 @@ fn a_sequence_beyond_the_binding_limit_is_cut_into_chunks_and_a_step_beyond_it_r
         }
     }
     let error = plan(4096).unwrap_err().to_string();
-    assert!(error.starts_with("z_l0[0] takes 4194304 bytes, over the device's largest storage binding"), "{error}");
+    assert!(
+        error.starts_with("z_l0[0] needs 4194304 bytes, more than the device's largest storage binding"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::gpu::device::kernel::{NORM, NORM_PARTIAL, UPDATE};
 #[test]
 fn the_norm_is_right_at_every_size_and_a_value_that_is_not_finite_latches_the_first_step() {
     let Some(gpu) = gpu() else { return };
-    let norm = |gradients: &[f32], loss: f32, (skips, bad_step, bad_in_row): (u32, u32, u32)| -> Status {
+    let norm = |gradients: &[f32], loss: f32, (max_skipped_updates, bad_step, bad_in_row): (u32, u32, u32)| -> Status {
         let before = Status { bad_step, bad_in_row, skipped: 4 + bad_in_row, ..Status::default() };
         let before = [bytemuck::cast_slice(bytemuck::bytes_of(&before)), &[0.0f32; 2][..]].concat();
         let choices = [[0.25, 0.5, 0.75, 0.0], [1.0, 2.0, 3.0, 0.0], [5.0, 6.0, 7.0, 0.0]].concat();
@@ -20,7 +20,7 @@ fn the_norm_is_right_at_every_size_and_a_value_that_is_not_finite_latches_the_fi
             step: 7,
             inverse_divisor: 0.5,
             clip_norm: 1.0,
-            skips,
+            max_skipped_updates,
             known: 4,
             choices: 3,
             ..Update::default()

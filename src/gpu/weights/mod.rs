@@ -17,7 +17,7 @@ use crate::optim::OptimizerKind;
 
 /// Bytes of Σ w·loss, and of the dropout parameters.
 pub(crate) const LOSS: u64 = 16;
-pub(crate) const DRAW: u64 = 32;
+pub(crate) const DROPOUT_PARAMS: u64 = 32;
 
 /// A block of all parameters, or of one optimizer-state or gradient value for each.
 pub(crate) fn block(parameters: &ParameterPlan, name: impl Into<String>) -> TensorSpec {
@@ -36,7 +36,7 @@ pub(crate) struct DeviceWeights {
     /// Σ w·loss, one number.
     pub(crate) loss: wgpu::Buffer,
     /// The dropout parameters of the current pass.
-    pub(crate) draw: wgpu::Buffer,
+    pub(crate) dropout_params: wgpu::Buffer,
     /// If the device reads W_hh transposed.
     pub(crate) packed: Option<TransposedWeights>,
 }
@@ -47,9 +47,10 @@ impl DeviceWeights {
         let block = |name: String| allocate(gpu, &block(&plan, name));
         let optimizer_state = rule.map_or(0, |rule| rule.state_blocks());
         let parameters = block("parameters".into())?;
-        let packed = match gpu.limits().packs_weights() {
-            true => Some(TransposedWeights::new(gpu, model, &plan, &parameters)?),
-            false => None,
+        let packed = if gpu.limits().packs_weights() {
+            Some(TransposedWeights::new(gpu, model, &plan, &parameters)?)
+        } else {
+            None
         };
         Ok(Self {
             model: model.clone(),
@@ -60,7 +61,7 @@ impl DeviceWeights {
                 .map(|index| block(format!("optimizer state {index}")))
                 .collect::<Result<_>>()?,
             loss: allocate(gpu, &TensorSpec { name: "loss".into(), bytes: LOSS })?,
-            draw: allocate(gpu, &TensorSpec { name: "draw".into(), bytes: DRAW })?,
+            dropout_params: allocate(gpu, &TensorSpec { name: "dropout_params".into(), bytes: DROPOUT_PARAMS })?,
             packed,
             plan,
         })
@@ -74,7 +75,7 @@ impl DeviceWeights {
         );
         memory.add(MemoryPart::Gradients, self.gradients.size());
         memory.add(MemoryPart::Optimizer, self.optimizer_state.iter().map(wgpu::Buffer::size).sum());
-        memory.add(MemoryPart::Workspace, self.loss.size() + self.draw.size());
+        memory.add(MemoryPart::Workspace, self.loss.size() + self.dropout_params.size());
         memory
     }
 

@@ -124,15 +124,16 @@ fn message(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &
 
 fn check_size(bytes: usize) -> Result<()> {
     let limit_bytes = i32::MAX as u64;
-    match bytes as u64 > limit_bytes {
-        true => Err(Error::Limit {
+    if bytes as u64 > limit_bytes {
+        Err(Error::Limit {
             tensor: "the model as ONNX".into(),
             bytes: bytes as u64,
             limit: "the size of a protobuf message",
             limit_bytes,
             remedy: "keep it as safetensors",
-        }),
-        false => Ok(()),
+        })
+    } else {
+        Ok(())
     }
 }
 

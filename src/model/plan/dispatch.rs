@@ -92,12 +92,13 @@ impl DeviceLimits {
     /// [`RecurrentKernel::check`] must have passed.
     pub(crate) fn steps(&self, rows: usize, h4: usize, gates: usize, kernel: RecurrentKernel) -> StepPlan {
         let products = Count::from(rows) * gates * 16usize * h4 * h4;
-        let worth_it = match self.software {
+        let worth_it = if self.software {
             // A software driver runs a workgroup on one core and needs tens of microseconds per dispatch: one workgroup
             // for the whole sequence pays if there are enough of them or little to compute.
-            true => rows >= 16 || products.get() <= 1 << 16,
+            rows >= 16 || products.get() <= 1 << 16
+        } else {
             // Every workgroup streams W_hh at each step, which pays while it is small.
-            false => 64 * gates * h4 * h4 <= 400_000,
+            64 * gates * h4 * h4 <= 400_000
         };
         let kernel = match kernel {
             RecurrentKernel::Auto if 4 * h4 <= RecurrentKernel::SEQUENCE_UNITS && worth_it => RecurrentKernel::Sequence,
@@ -112,10 +113,7 @@ impl DeviceLimits {
         } else {
             // A larger tile reads W_hh less often, but its threads take longer, which is worse than more workgroups
             // while the device has room for them.
-            let group = match sequence {
-                true => (h4, (64 / h4).max(4).min(MAX_GROUP / h4)),
-                false => (16, 4),
-            };
+            let group = if sequence { (h4, (64 / h4).max(4).min(MAX_GROUP / h4)) } else { (16, 4) };
             let busy = |tile: &usize| {
                 let (x, y) = groups(*tile, group);
                 x.saturating_mul(y) >= BUSY
@@ -147,11 +145,13 @@ impl DeviceLimits {
     /// The tiling of a product C \[m, n\] in `parts` parts.
     fn product_tile(&self, m: usize, n: usize, parts: usize) -> ProductTile {
         let large = ProductTile::Block(64);
-        match self.software {
-            true => ProductTile::Registers,
+        if self.software {
+            ProductTile::Registers
+        } else if large.groups(m, n) * parts >= BUSY {
             // The larger tile reads memory half as often.
-            false if large.groups(m, n) * parts >= BUSY => large,
-            false => ProductTile::Block(32),
+            large
+        } else {
+            ProductTile::Block(32)
         }
     }
 

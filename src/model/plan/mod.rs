@@ -66,14 +66,15 @@ impl DeviceLimits {
     }
 
     pub(crate) fn check_buffer(&self, name: &str, bytes: u64) -> Result<()> {
-        match bytes > self.max_buffer {
-            true => Err(over(name, bytes, "the device's largest buffer", self.max_buffer)),
-            false => Ok(()),
+        if bytes > self.max_buffer {
+            Err(over(name, bytes, "the device's largest buffer", self.max_buffer))
+        } else {
+            Ok(())
         }
     }
 }
 
 fn over(name: &str, bytes: u64, limit: &'static str, limit_bytes: u64) -> Error {
-    let remedy = "take a smaller batch, micro-batches, or fewer hidden units";
+    let remedy = "use a smaller batch, micro-batches or fewer hidden units";
     Error::Limit { tensor: name.into(), bytes, limit, limit_bytes, remedy }
 }

@@ -143,7 +143,7 @@ impl SequencePlan {
         // A workgroup of the recurrent step may have as few as 4 rows. One token may select every row of a step.
         let most = if tokens { MAX_ITERATIONS } else { 4 * limits.max_groups as usize };
         if rows > most {
-            return Err(Error::value("B", format!("at most {most} rows at once on the GPU: take micro-batches"), rows));
+            return Err(Error::value("B", format!("at most {most} rows at once on the GPU; use micro-batches"), rows));
         }
         sizes.check_loops(model)?;
         let chunk = chunk
@@ -151,7 +151,7 @@ impl SequencePlan {
         let n = chunk_steps(&sizes, limits, shape, chunk);
         if steps.div_ceil(n).saturating_mul(r.num_layer_directions()) > MAX_LAYER_CHUNKS {
             let most = n.saturating_mul((MAX_LAYER_CHUNKS / r.num_layer_directions()).max(1));
-            let expected = format!("at most {most} on the GPU, in chunks of {n}: take fewer or longer ones");
+            let expected = format!("at most {most} on the GPU in chunks of {n}; use fewer steps or longer chunks");
             return Err(Error::value("the time steps", expected, steps));
         }
         let mut plan = Self {

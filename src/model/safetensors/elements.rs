@@ -157,8 +157,9 @@ fn from_e8m0(byte: u8) -> f64 {
 
 fn narrowed(name: &str, wide: f64) -> Result<f32> {
     let narrow = wide as f32;
-    match narrow.is_infinite() && wide.is_finite() {
-        true => Err(Error::value(format!("an element of {name}"), "a number that f32 can hold", wide)),
-        false => Ok(narrow),
+    if narrow.is_infinite() && wide.is_finite() {
+        Err(Error::value(format!("an element of {name}"), "a number that f32 can hold", wide))
+    } else {
+        Ok(narrow)
     }
 }

@@ -177,10 +177,12 @@ fn unreadable(bytes: &[u8], count: u64, error: SafeTensorError) -> Error {
         (SafeTensorError::HeaderTooSmall, _) | (_, None) => unsupported(format!("expected a file, got {count} bytes")),
         (SafeTensorError::HeaderTooLarge | SafeTensorError::InvalidHeaderLength, Some(length)) => {
             let length = u64::from_le_bytes(*length);
-            unsupported(format!("expected a header of {length} bytes, as the first 8 tell, got a file of {count}"))
+            unsupported(format!(
+                "expected a header of {length} bytes, as stated in the first 8 bytes, got a file of {count} bytes"
+            ))
         }
         (SafeTensorError::MetadataIncompleteBuffer, _) => {
-            let reason = "these are not the tensors that the header tells of: the file was cut, or grew";
+            let reason = "its tensors do not match its header: the file was truncated or extended";
             unsupported(format!("got a file of {count} bytes, and {reason}"))
         }
         _ => unsupported(error),
@@ -379,8 +381,8 @@ mod tests {
         }
         refused(&whole[..7], &["got 7 bytes"]);
         refused(&whole[..20], &["expected a header of", "got a file of 20"]);
-        refused(&whole[..whole.len() - 1], &["the file was cut, or grew"]);
-        refused(&[&whole[..], &[0]].concat(), &["the file was cut, or grew"]);
+        refused(&whole[..whole.len() - 1], &["the file was truncated or extended"]);
+        refused(&[&whole[..], &[0]].concat(), &["the file was truncated or extended"]);
     }
 
     #[test]
