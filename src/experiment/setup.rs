@@ -26,7 +26,7 @@ pub fn build_model(settings: &mut Settings, task: &dyn Task, start: Option<&Mode
         return Err(Error::Unsupported(reason.into()));
     }
     if settings.recompute && settings.bidirectional {
-        let reason = "--recompute (training.recompute) needs a network of one direction, and this one reads in two";
+        let reason = "--recompute (training.recompute) needs a unidirectional network; this one is bidirectional";
         return Err(Error::Unsupported(reason.into()));
     }
     let model = settings.network(task.input_size(), task.head());
