@@ -235,7 +235,7 @@ pub(super) mod tests {
     fn a_directory_takes_no_more_memory_than_is_allowed() {
         let refused = |bytes: &[u8], limit| {
             let error = Archive::open(bytes, Path::new("a.npz"), InputLimit(limit)).err();
-            error.is_some_and(|error| error.to_string().contains("in memory for its directory; --input-limit"))
+            error.is_some_and(|error| error.to_string().contains("in memory for its directory; an input-limit of"))
         };
         let names: Vec<String> = (0..1000).map(|n| format!("a file with a name of its own, number {n}")).collect();
         let files: Vec<(&str, &[u8], bool)> = names.iter().map(|name| (name.as_str(), &[][..], false)).collect();

@@ -46,7 +46,7 @@ impl Period {
                 LabelPart::Second => SECOND,
                 LabelPart::Minute => MINUTE,
                 LabelPart::Hour(_) | LabelPart::Hour12(_) | LabelPart::Hour24 => HOUR,
-                LabelPart::LabelDate(_) | LabelPart::DayOfYear | LabelPart::WeekdayNumber => DAY,
+                LabelPart::Day(_) | LabelPart::DayOfYear | LabelPart::WeekdayNumber => DAY,
                 LabelPart::Week(_) => 7 * DAY,
                 _ => return None,
             })

@@ -1,6 +1,8 @@
 //! Separated text: what separates its fields, its records, and what is read from them.
 
 mod decimal_evidence;
+mod first_line;
+mod lines;
 mod long_form;
 mod packed_texts;
 mod piano_rolls;

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::decimal_evidence::DecimalEvidence;
-use super::separator::{QuoteState, Separator, is_time, is_time_above, is_value};
+use super::first_line::{FirstLine, first_line, first_of_keys, header, shown};
+use super::lines::{check_lines, end_of_rows, line_breaks};
+use super::separator::{QuoteState, Separator};
 use crate::data::DecimalMark;
 use crate::data::input::encoding::{quoted, utf8};
 use crate::data::values::column_names::{list_names, shortened};
@@ -147,7 +149,10 @@ impl<'a> Records<'a> {
             false => "",
         }
     }
+}
 
+/// Reading, record by record.
+impl<'a> Records<'a> {
     /// Back to the first record.
     fn restart(&mut self) {
         self.line -= line_breaks(&self.text[..self.begin]);
@@ -366,199 +371,7 @@ fn begin_of_record(text: &[u8], start: usize) -> usize {
     start + text[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
 }
 
-/// The ends of lines, of any system: `\r\n`, `\n` and `\r`.
-fn line_breaks(text: &[u8]) -> usize {
-    let ends = |(at, byte): (usize, &u8)| *byte == b'\n' || (*byte == b'\r' && text.get(at + 1) != Some(&b'\n'));
-    text.iter().enumerate().filter(|line| ends(*line)).count()
-}
-
-/// The end of the last line that holds something beside separators and blanks.
-fn end_of_rows(text: &str, separator: u8) -> usize {
-    let holds = |byte: &u8| *byte != separator && !matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-    match text.as_bytes().iter().rposition(holds) {
-        Some(last) => last + text.as_bytes()[last..].iter().take_while(|byte| !matches!(byte, b'\r' | b'\n')).count(),
-        None => text.len(),
-    }
-}
-
 /// Whether a quotation mark that opened is still open at the end of `text`, which begins with a record.
 fn ends_in_quotes(text: &[u8], separator: u8) -> bool {
     text.iter().fold(QuoteState::FieldStart, |place, byte| place.after(*byte, separator)) == QuoteState::Quoted
-}
-
-/// The most bytes of a column's name, which goes into titles, messages, tables and files, a copy each.
-const NAME: usize = 1 << 20;
-
-/// The names of the columns, which the first record of a file holds.
-///
-/// # Errors
-/// [`Error::Data`] where there are none, one is no name but a text of megabytes, or two are alike: nobody could say which of
-/// them is meant.
-pub(super) fn header(record: &csv::StringRecord, path: &Path) -> Result<Vec<String>> {
-    let names: Vec<String> = record.iter().map(|name| name.trim().to_owned()).collect();
-    if names.iter().all(String::is_empty) {
-        return Err(Error::data(path, "", "expected a line of column names and rows below it, got an empty file"));
-    }
-    if let Some((name, field)) = names.iter().zip(1..).find(|(name, _)| name.len() > NAME) {
-        let message =
-            format!("expected names of columns of at most {NAME} bytes, got one of {}, field {field}", name.len());
-        return Err(Error::data(path, "", message));
-    }
-    let mut seen = HashMap::new();
-    // Fields without a name, as behind a last comma, are not alike: they are no columns that anything could ask for.
-    for (name, field) in names.iter().zip(1..).filter(|(name, _)| !name.is_empty()) {
-        if let Some(first) = seen.insert(name, field) {
-            let message = format!("expected one column {}, got two, the fields {first} and {field}", quoted(name));
-            return Err(Error::data(path, "", message));
-        }
-    }
-    Ok(names)
-}
-
-/// What the first line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FirstLine {
-    Names,
-    /// Names that are numbers or dates, such as years.
-    Numbers,
-    /// A row.
-    Values,
-    Either,
-}
-
-/// Names are words. Where all fields behind the first are values, the first line is a row, unless they could be names too:
-/// whole numbers or times behind a word or behind nothing, such as years over the columns of a table. `below`: the first
-/// field of the line below, which tells of `t0` that it is a time.
-fn first_line(fields: &[&str], below: Option<&str>) -> FirstLine {
-    let [first, rest @ ..] = fields else { return FirstLine::Names };
-    let rest: Vec<&str> = rest.iter().copied().filter(|field| !field.is_empty()).collect();
-    let whole = |field: &str| field.parse::<u64>().ok();
-    let values = rest.iter().all(|field| is_value(field));
-    if !values || !rest.iter().chain([first]).any(|field| !is_missing(field) && is_value(field)) || rest.is_empty() {
-        return FirstLine::Names;
-    }
-    if rest.iter().all(|field| is_missing(field)) && !is_value(first) {
-        return FirstLine::Names;
-    }
-    let mut seen = rest.clone();
-    seen.sort_unstable();
-    seen.dedup();
-    let names = seen.len() == rest.len() && rest.iter().all(|field| whole(field).is_some() || is_time(field));
-    match first.is_empty() || !(is_value(first) || below.is_some_and(|below| is_time_above(first, below))) {
-        true if names || first.is_empty() => FirstLine::Numbers,
-        true => FirstLine::Values,
-        false => {
-            let numbers: Option<Vec<u64>> = [first].into_iter().chain(&rest).map(|field| whole(field)).collect();
-            let ascend = |numbers: Vec<u64>| numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1));
-            let times = fields.iter().all(|field| whole(field).is_none() && is_time(field));
-            match numbers.map_or(times, ascend) {
-                true => FirstLine::Either,
-                false => FirstLine::Values,
-            }
-        }
-    }
-}
-
-/// The same of columns of keys, which are 0 or 1 in every row.
-fn first_of_keys(fields: &[&str]) -> FirstLine {
-    match fields {
-        [] => FirstLine::Names,
-        ["0", "1"] => FirstLine::Either,
-        _ if fields.iter().all(|field| matches!(*field, "0" | "1")) => FirstLine::Values,
-        _ => FirstLine::Names,
-    }
-}
-
-/// `"1" "2" "3"`, of the first fields.
-fn shown(fields: &[&str]) -> String {
-    let some: Vec<String> = fields.iter().take(4).map(|field| quoted(field)).collect();
-    let more = if fields.len() > some.len() { " …" } else { "" };
-    format!("{}{more}", some.join(" "))
-}
-
-/// The most bytes of a line: room for a name or a number of some hundred thousand columns.
-const LINE: usize = 1 << 24;
-
-/// Refuses a line that no row has. Its fields would be looked at in several ways, each of which takes as much again.
-fn check_lines(text: &str, path: &Path) -> Result<()> {
-    if text.len() <= LINE {
-        return Ok(());
-    }
-    let mut begin = 0;
-    for line in text.split(['\r', '\n']) {
-        if line.len() > LINE {
-            let place = format!(", line {}", 1 + line_breaks(&text.as_bytes()[..begin]));
-            let message = format!("expected lines of at most {LINE} bytes, got one of {}", line.len());
-            return Err(Error::data(path, place, message));
-        }
-        begin += line.len() + 1;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_beyond_all_columns_is_refused_before_it_is_taken_apart() {
-        let refusal = |text: String| check_lines(&text, Path::new("a.csv")).err().map(|error| error.to_string());
-        let long = "7".repeat(LINE + 1);
-        let expected = "a.csv, line 3: expected lines of at most 16777216 bytes, got one of 16777217";
-        assert_eq!(refusal(format!("t,v\r\n1,2\r\n{long}\n")).as_deref(), Some(expected));
-        assert_eq!(refusal(format!("{}\n{}", &long[1..], &long[1..])), None);
-        assert!(Records::open(long.as_bytes(), Path::new("a.csv")).is_err());
-    }
-
-    #[test]
-    fn a_name_of_megabytes_is_refused() {
-        let names = |length: usize| {
-            let text = format!("t,{}\n1,2\n", "x".repeat(length));
-            let records = Records::open(text.as_bytes(), Path::new("a.csv"));
-            records.map(|records| records.names()[1].len()).map_err(|error| error.to_string())
-        };
-        assert_eq!(names(NAME), Ok(NAME));
-        let expected = "a.csv: expected names of columns of at most 1048576 bytes, got one of 1048577, field 2";
-        assert_eq!(names(NAME + 1), Err(expected.into()));
-    }
-
-    #[test]
-    fn a_first_line_of_values_is_a_row_and_one_that_may_be_either_is_asked_about() {
-        for (line, expected) in [
-            ("t,v", FirstLine::Names),
-            ("t", FirstLine::Names),
-            ("5", FirstLine::Names),
-            ("year,1st quarter", FirstLine::Names),
-            ("t,v,,", FirstLine::Names),
-            ("t,NA", FirstLine::Names),
-            ("Q1,Q2", FirstLine::Names),
-            ("May,June", FirstLine::Names),
-            ("country,1990,1991", FirstLine::Numbers),
-            (",0,1,2", FirstLine::Numbers),
-            ("shop,2020-01-01,2020-02-01", FirstLine::Numbers),
-            ("2020-01-01,5.5", FirstLine::Values),
-            ("2020-01-01,", FirstLine::Names),
-            ("2020-01-01,NA", FirstLine::Values),
-            ("3 Jan 2020,17", FirstLine::Values),
-            ("12:30,17,18", FirstLine::Values),
-            ("Monday,5.5,3", FirstLine::Values),
-            ("a,3,3", FirstLine::Values),
-            ("1990,20", FirstLine::Values),
-            ("0.5,1.5", FirstLine::Values),
-            ("Jan 2020,17", FirstLine::Values),
-            ("Q1 2000,17", FirstLine::Values),
-            ("Mon 01.01.2024,17", FirstLine::Values),
-            ("13/1/2021,17", FirstLine::Values),
-            ("t0,17", FirstLine::Numbers),
-            ("t0,17.5", FirstLine::Values),
-            ("a,0.125,3", FirstLine::Values),
-            ("Jan 2020,Feb 2020,Mar 2020", FirstLine::Either),
-            ("0,1", FirstLine::Either),
-            ("1990,1991,1992", FirstLine::Either),
-        ] {
-            assert_eq!(first_line(&line.split(',').collect::<Vec<_>>(), None), expected, "{line}");
-        }
-        assert_eq!(first_line(&["t0", "17"], Some("t1")), FirstLine::Values);
-        assert_eq!(first_line(&["shop", "1990"], Some("a1")), FirstLine::Numbers);
-    }
 }

@@ -79,36 +79,7 @@ pub(in crate::data) fn find<L: Texts + ?Sized>(
     if let Some(seasons) = numbers::seasons(labels).filter(|of| whole.is_empty() || ascends(of)) {
         return found(&seasons, None);
     }
-    let ascending: Vec<&Candidate> = whole.iter().copied().filter(|of| ascends(of)).collect();
-    let ask = |of: &[&Candidate]| {
-        let orders = of.iter().filter_map(|candidate| candidate.order()).collect();
-        TimeError::Ask { row: labels.iter().position(differs).unwrap_or(0), orders }
-    };
-    let mut makes_no_difference = false;
-    let chosen = match (&whole[..], &ascending[..]) {
-        (_, [one]) => Some(*one),
-        ([], _) => None,
-        ([first, second, ..], several) => {
-            let several = if several.is_empty() { &whole } else { several };
-            let others: Vec<LabelReader> = several.iter().map(|of| of.reader).collect();
-            makes_no_difference = groups.sorts_alike(labels, several[0].reader, &others);
-            if makes_no_difference {
-                Some(several[0])
-            } else if groups.is_series() && ascending.is_empty() {
-                // None is in order: the one that is for longest tells best what is wrong.
-                let rows = |of: &Candidate| {
-                    let mut last = None;
-                    let in_order = |key: &i128| last.replace(*key).is_none_or(|before| before < *key);
-                    of.reader.keys(labels).flatten().take_while(in_order).count()
-                };
-                Some(if rows(second) > rows(first) { *second } else { *first })
-            } else {
-                return Err(ask(several));
-            }
-        }
-        ([one], _) => Some(*one),
-    };
-    if let Some(chosen) = chosen {
+    if let Some((chosen, makes_no_difference)) = choose(labels, &whole, groups)? {
         let reason = chosen.order().map(|_| match (told, whole.len()) {
             (Some(_), _) => OrderReason::Told,
             (None, _) if makes_no_difference => OrderReason::Alike,
@@ -135,6 +106,38 @@ pub(in crate::data) fn find<L: Texts + ?Sized>(
         return Err(TimeError::Odd { row: first(false), like: first(true), date });
     }
     embedded(labels, groups).ok_or(TimeError::Unknown).and_then(|behind| found(&behind, None))
+}
+
+/// Of the ways in which all labels are dates, the one in which their rows are in the order of time; and whether there are
+/// others that give the same order. `None` where there are none at all.
+fn choose<'c, L: Texts + ?Sized>(
+    labels: &L,
+    whole: &[&'c Candidate],
+    groups: RowGroups<'_>,
+) -> Result<Option<(&'c Candidate, bool)>, TimeError> {
+    let ascends = |of: &&Candidate| groups.ascends(of.reader.keys(labels).flatten());
+    let ascending: Vec<&Candidate> = whole.iter().copied().filter(ascends).collect();
+    let (first, second) = match (whole, &ascending[..]) {
+        (_, [one]) | ([one], _) => return Ok(Some((*one, false))),
+        ([], _) => return Ok(None),
+        ([first, second, ..], _) => (*first, *second),
+    };
+    let several = if ascending.is_empty() { whole } else { &ascending };
+    let others: Vec<LabelReader> = several.iter().map(|of| of.reader).collect();
+    if groups.sorts_alike(labels, several[0].reader, &others) {
+        return Ok(Some((several[0], true)));
+    }
+    if groups.is_series() && ascending.is_empty() {
+        // None is in order: the one that is for longest tells best what is wrong.
+        let rows = |of: &Candidate| {
+            let mut last = None;
+            let in_order = |key: &i128| last.replace(*key).is_none_or(|before| before < *key);
+            of.reader.keys(labels).flatten().take_while(in_order).count()
+        };
+        return Ok(Some((if rows(second) > rows(first) { second } else { first }, false)));
+    }
+    let orders = several.iter().filter_map(|candidate| candidate.order()).collect();
+    Err(TimeError::Ask { row: labels.iter().position(differs).unwrap_or(0), orders })
 }
 
 /// That more labels are dates in another order than in the one that was told, whose candidate `found` is.

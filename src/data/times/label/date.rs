@@ -97,12 +97,12 @@ fn part_of(unit: TimeUnit, number: &str) -> LabelPart<'static> {
     }
 }
 
+/// Reads a date, or the first day of a month, a quarter, a half year or a week.
 pub(super) fn day<'a>(text: &'a str, order: DateOrder, parts: &mut Vec<LabelPart<'a>>) -> Option<LabelDate> {
-    use Run::{D, W};
     let (runs, gaps, count) = runs(text)?;
     let (mut runs, mut gaps) = (&runs[..count], &gaps[..count]);
     let mut weekday = None;
-    if let [W(name), _, _, ..] = runs
+    if let [Run::W(name), _, _, ..] = runs
         && let Some(number) = named(name, &WEEKDAYS)
         && matches!(gaps[1], " " | ", " | ". " | ",")
     {
@@ -110,151 +110,241 @@ pub(super) fn day<'a>(text: &'a str, order: DateOrder, parts: &mut Vec<LabelPart
         parts.extend([LabelPart::WeekdayName(name), LabelPart::Text(gaps[1])]);
         (runs, gaps) = (&runs[1..], &gaps[1..]);
     }
-    // Between digits there is a sign, and the same twice.
-    let sign = |index: usize| matches!(gaps[index], "-" | "/" | "." | " " | ". ");
-    let signs = |index: usize| sign(index) && gaps[index] == gaps[index + 1];
-    let loose = |index: usize| {
-        matches!(gaps[index], "" | "-" | "/" | " " | "." | ", " | ". " | "," | "_" | " '" | "'" | " - " | " / ")
-    };
-    let all_loose = (1..runs.len()).all(loose);
-    let small = |digits: &str| digits.len() <= 2;
-    let is_year = |digits: &str| digits.len() == 4 || digits.len() == 2;
-    let new = |year: i16, month: i8, day: i8| Date::new(year, month, day).ok();
-    let whole = |unit, date| LabelDate { unit, date, time: 0, by_order: false, short_year: false };
-    let with_year = |unit, digits: &str, date| LabelDate { short_year: digits.len() == 2, ..whole(unit, date) };
-    let number = |digits: &str| digits.parse::<i8>().ok();
-    let mut write = |of: &[LabelPart<'a>]| {
+    let date = DateText { runs, gaps, order }.read(parts)?;
+    let is_other = |weekday| date.date.weekday().to_monday_one_offset() != weekday || date.unit != TimeUnit::Moment;
+    if weekday.is_some_and(is_other) { None } else { Some(date) }
+}
+
+/// What a date is written as, without its weekday.
+struct DateText<'r, 'a> {
+    runs: &'r [Run<'a>],
+    /// What stands before each run.
+    gaps: &'r [&'a str],
+    order: DateOrder,
+}
+
+/// Stands for a word of the label, as it is written there.
+const WORD: LabelPart<'static> = LabelPart::Text("");
+
+fn is_small(digits: &str) -> bool {
+    digits.len() <= 2
+}
+
+fn is_year(digits: &str) -> bool {
+    matches!(digits.len(), 2 | 4)
+}
+
+fn number(digits: &str) -> Option<i8> {
+    digits.parse().ok()
+}
+
+fn new_date(year: i16, month: i8, day: i8) -> Option<Date> {
+    Date::new(year, month, day).ok()
+}
+
+impl LabelDate {
+    /// A date whose year has four digits.
+    fn new(unit: TimeUnit, date: Date) -> Self {
+        Self { unit, date, time: 0, by_order: false, short_year: false }
+    }
+
+    /// A date whose year is written as `digits`.
+    fn with_year(unit: TimeUnit, digits: &str, date: Date) -> Self {
+        Self { short_year: digits.len() == 2, ..Self::new(unit, date) }
+    }
+}
+
+impl<'a> DateText<'_, 'a> {
+    fn read(&self, parts: &mut Vec<LabelPart<'a>>) -> Option<LabelDate> {
+        let word = self.runs.iter().find_map(|run| match run {
+            Run::W(word) => Some(word),
+            Run::D(_) => None,
+        });
+        match (self.runs, word) {
+            ([Run::D(digits)], _) => self.digits(digits, parts),
+            (_, None) => self.numbers(parts),
+            (_, Some(word)) if named(word, &MONTHS).is_some() => self.with_month_name(parts),
+            (_, Some(_)) => self.with_unit(parts),
+        }
+    }
+
+    /// Whether a sign that stands between numbers stands before the run at `index`.
+    fn has_sign(&self, index: usize) -> bool {
+        matches!(self.gaps[index], "-" | "/" | "." | " " | ". ")
+    }
+
+    /// Whether the same sign stands before the runs at `index` and behind it.
+    fn has_signs(&self, index: usize) -> bool {
+        self.has_sign(index) && self.gaps[index] == self.gaps[index + 1]
+    }
+
+    /// Whether only what stands between words and numbers is between the runs.
+    fn is_loose(&self) -> bool {
+        let is_loose = |gap: &&str| {
+            matches!(*gap, "" | "-" | "/" | " " | "." | ", " | ". " | "," | "_" | " '" | "'" | " - " | " / ")
+        };
+        self.gaps[1..].iter().all(is_loose)
+    }
+
+    /// Adds the parts that the runs are, with what is between them.
+    fn write(&self, parts: &mut Vec<LabelPart<'a>>, of: &[LabelPart<'a>]) {
         for (index, part) in of.iter().enumerate() {
-            let letter = match runs.get(index) {
-                Some(W(word)) if *part == LabelPart::Text("") => LabelPart::Text(word),
+            let part = match self.runs.get(index) {
+                Some(Run::W(word)) if *part == WORD => LabelPart::Text(word),
                 _ => *part,
             };
-            parts.extend((index > 0 && !gaps[index].is_empty()).then(|| LabelPart::Text(gaps[index])));
-            parts.push(letter);
+            parts.extend((index > 0 && !self.gaps[index].is_empty()).then(|| LabelPart::Text(self.gaps[index])));
+            parts.push(part);
         }
-    };
-    const LETTER: LabelPart<'static> = LabelPart::Text("");
-    let read = match *runs {
-        [D(y), D(m), D(d)] if y.len() == 4 && small(m) && small(d) && signs(1) => {
-            write(&[LabelPart::Year(4), LabelPart::Month(width(m)), LabelPart::LabelDate(width(d))]);
-            whole(TimeUnit::Moment, new(year(y)?, number(m)?, number(d)?)?)
-        }
-        [D(a), D(b), D(c)] if small(a) && small(b) && is_year(c) && signs(1) => {
-            let (d, m, y) = match order {
-                _ if order == DateOrder::YearFirst && c.len() == 4 => return None,
-                DateOrder::DayFirst => (a, b, c),
-                DateOrder::MonthFirst => (b, a, c),
-                DateOrder::YearFirst => (c, b, a),
-            };
-            let (month, day, year_part) =
-                (LabelPart::Month(width(m)), LabelPart::LabelDate(width(d)), LabelPart::Year(y.len()));
-            match order {
-                DateOrder::DayFirst => write(&[day, month, year_part]),
-                DateOrder::MonthFirst => write(&[month, day, year_part]),
-                DateOrder::YearFirst => write(&[year_part, month, day]),
+    }
+
+    /// Numbers alone: `2021-03-05`, `5.3.2021`, `2021-064`, `3/2021`.
+    fn numbers(&self, parts: &mut Vec<LabelPart<'a>>) -> Option<LabelDate> {
+        use LabelPart::{Day, DayOfYear, Month, Year};
+        use Run::D;
+        Some(match *self.runs {
+            [D(y), D(m), D(d)] if y.len() == 4 && is_small(m) && is_small(d) && self.has_signs(1) => {
+                self.write(parts, &[Year(4), Month(width(m)), Day(width(d))]);
+                LabelDate::new(TimeUnit::Moment, new_date(year(y)?, number(m)?, number(d)?)?)
             }
-            LabelDate { by_order: true, ..with_year(TimeUnit::Moment, y, new(year(y)?, number(m)?, number(d)?)?) }
+            [D(a), D(b), D(c)] if is_small(a) && is_small(b) && is_year(c) && self.has_signs(1) => {
+                let (d, m, y) = match self.order {
+                    DateOrder::YearFirst if c.len() == 4 => return None,
+                    DateOrder::DayFirst => (a, b, c),
+                    DateOrder::MonthFirst => (b, a, c),
+                    DateOrder::YearFirst => (c, b, a),
+                };
+                let (month, day, year_part) = (Month(width(m)), Day(width(d)), Year(y.len()));
+                match self.order {
+                    DateOrder::DayFirst => self.write(parts, &[day, month, year_part]),
+                    DateOrder::MonthFirst => self.write(parts, &[month, day, year_part]),
+                    DateOrder::YearFirst => self.write(parts, &[year_part, month, day]),
+                }
+                let date = new_date(year(y)?, number(m)?, number(d)?)?;
+                LabelDate { by_order: true, ..LabelDate::with_year(TimeUnit::Moment, y, date) }
+            }
+            [D(y), D(n)] if y.len() == 4 && n.len() == 3 && self.gaps[1] == "-" => {
+                self.write(parts, &[Year(4), DayOfYear]);
+                let day: i16 = n.parse().ok()?;
+                let first = new_date(year(y)?, 1, 1)?;
+                LabelDate::new(TimeUnit::Moment, first.with().day_of_year(day).build().ok()?)
+            }
+            // With a point and one digit it is a number.
+            [D(y), D(m)]
+                if y.len() == 4 && is_small(m) && self.has_sign(1) && (self.gaps[1] != "." || m.len() == 2) =>
+            {
+                self.write(parts, &[Year(4), Month(width(m))]);
+                let date = new_date(year(y)?, number(m)?, 1)?;
+                LabelDate::new(TimeUnit::Month, plausible(self.gaps[1] != ".", date)?)
+            }
+            [D(y), D(m)] if y.len() == 4 && m.len() == 2 && self.gaps[1] == ":" && ("1000".."3000").contains(&y) => {
+                self.write(parts, &[Year(4), Month(PADDED)]);
+                LabelDate::new(TimeUnit::Month, new_date(year(y)?, number(m)?, 1)?)
+            }
+            [D(m), D(y)] if is_small(m) && y.len() == 4 && self.has_sign(1) => {
+                self.write(parts, &[Month(width(m)), Year(4)]);
+                let date = new_date(year(y)?, number(m)?, 1)?;
+                LabelDate::new(TimeUnit::Month, plausible(self.gaps[1] != ".", date)?)
+            }
+            _ => return None,
+        })
+    }
+
+    /// With the name of a month: `5 March 2021`, `Mar-05`, `2021 March`.
+    fn with_month_name(&self, parts: &mut Vec<LabelPart<'a>>) -> Option<LabelDate> {
+        use LabelPart::{Day, MonthName, Year};
+        use Run::{D, W};
+        if !self.is_loose() {
+            return None;
         }
-        [D(d), W(m), D(y)] if small(d) && is_year(y) && all_loose && named(m, &MONTHS).is_some() => {
-            write(&[LabelPart::LabelDate(width(d)), LabelPart::MonthName(m), LabelPart::Year(y.len())]);
-            with_year(TimeUnit::Moment, y, new(year(y)?, named(m, &MONTHS)?, number(d)?)?)
+        Some(match *self.runs {
+            [D(d), W(m), D(y)] if is_small(d) && is_year(y) => {
+                self.write(parts, &[Day(width(d)), MonthName(m), Year(y.len())]);
+                LabelDate::with_year(TimeUnit::Moment, y, new_date(year(y)?, named(m, &MONTHS)?, number(d)?)?)
+            }
+            [W(m), D(d), D(y)] if is_small(d) && is_year(y) && !self.gaps[2].is_empty() => {
+                self.write(parts, &[MonthName(m), Day(width(d)), Year(y.len())]);
+                LabelDate::with_year(TimeUnit::Moment, y, new_date(year(y)?, named(m, &MONTHS)?, number(d)?)?)
+            }
+            [D(y), W(m), D(d)] if y.len() == 4 && is_small(d) => {
+                self.write(parts, &[Year(4), MonthName(m), Day(width(d))]);
+                LabelDate::new(TimeUnit::Moment, new_date(year(y)?, named(m, &MONTHS)?, number(d)?)?)
+            }
+            [W(m), D(y)] if is_year(y) => {
+                self.write(parts, &[MonthName(m), Year(y.len())]);
+                LabelDate::with_year(TimeUnit::Month, y, new_date(year(y)?, named(m, &MONTHS)?, 1)?)
+            }
+            [D(y), W(m)] if y.len() == 4 => {
+                self.write(parts, &[Year(4), MonthName(m)]);
+                LabelDate::new(TimeUnit::Month, new_date(year(y)?, named(m, &MONTHS)?, 1)?)
+            }
+            _ => return None,
+        })
+    }
+
+    /// With a letter or a word for a part of the year: `2021Q1`, `2021-W09-5`, `1H 2021`.
+    fn with_unit(&self, parts: &mut Vec<LabelPart<'a>>) -> Option<LabelDate> {
+        use LabelPart::{Week, WeekdayNumber, Year};
+        use Run::{D, W};
+        if !self.is_loose() {
+            return None;
         }
-        [W(m), D(d), D(y)]
-            if small(d) && is_year(y) && all_loose && !gaps[2].is_empty() && named(m, &MONTHS).is_some() =>
-        {
-            write(&[LabelPart::MonthName(m), LabelPart::LabelDate(width(d)), LabelPart::Year(y.len())]);
-            with_year(TimeUnit::Moment, y, new(year(y)?, named(m, &MONTHS)?, number(d)?)?)
-        }
-        [D(y), W(m), D(d)] if y.len() == 4 && small(d) && all_loose && named(m, &MONTHS).is_some() => {
-            write(&[LabelPart::Year(4), LabelPart::MonthName(m), LabelPart::LabelDate(width(d))]);
-            whole(TimeUnit::Moment, new(year(y)?, named(m, &MONTHS)?, number(d)?)?)
-        }
-        [W(m), D(y)] if is_year(y) && all_loose && named(m, &MONTHS).is_some() => {
-            write(&[LabelPart::MonthName(m), LabelPart::Year(y.len())]);
-            with_year(TimeUnit::Month, y, new(year(y)?, named(m, &MONTHS)?, 1)?)
-        }
-        [D(y), W(m)] if y.len() == 4 && all_loose && named(m, &MONTHS).is_some() => {
-            write(&[LabelPart::Year(4), LabelPart::MonthName(m)]);
-            whole(TimeUnit::Month, new(year(y)?, named(m, &MONTHS)?, 1)?)
-        }
-        [D(y), W(w), D(n), D(d)] if y.len() == 4 && all_loose && counted(w) == Some(TimeUnit::Week) && d.len() == 1 => {
-            write(&[LabelPart::Year(4), LETTER, LabelPart::Week(width(n)), LabelPart::WeekdayNumber]);
-            let weekday = Weekday::from_monday_one_offset(number(d)?).ok()?;
-            whole(TimeUnit::Moment, ISOWeekDate::new(year(y)?, number(n)?, weekday).ok()?.date())
-        }
-        [D(y), W(u), D(n)] if is_year(y) && small(n) && all_loose => {
-            let unit = counted(u).filter(|unit| y.len() == 4 || *unit == TimeUnit::Quarter)?;
-            write(&[LabelPart::Year(y.len()), LETTER, part_of(unit, n)]);
-            with_year(unit, y, of_year(unit, year(y)?, n)?)
-        }
-        [W(u), D(n), D(y)] if is_year(y) && small(n) && all_loose && !gaps[2].is_empty() => {
-            let unit = counted(u).filter(|unit| y.len() == 4 || *unit == TimeUnit::Quarter)?;
-            write(&[LETTER, part_of(unit, n), LabelPart::Year(y.len())]);
-            with_year(unit, y, of_year(unit, year(y)?, n)?)
-        }
-        [D(n), W(u), D(y)] if n.len() == 1 && is_year(y) && all_loose => {
-            let unit = counted(u).filter(|unit| matches!(unit, TimeUnit::Quarter | TimeUnit::Half))?;
-            write(&[part_of(unit, n), LETTER, LabelPart::Year(y.len())]);
-            with_year(unit, y, of_year(unit, year(y)?, n)?)
-        }
-        [D(y), D(n)] if y.len() == 4 && n.len() == 3 && gaps[1] == "-" => {
-            write(&[LabelPart::Year(4), LabelPart::DayOfYear]);
-            let day: i16 = n.parse().ok()?;
-            let first = new(year(y)?, 1, 1)?;
-            whole(TimeUnit::Moment, first.with().day_of_year(day).build().ok()?)
-        }
-        // With a point and one digit it is a number.
-        [D(y), D(m)] if y.len() == 4 && small(m) && sign(1) && (gaps[1] != "." || m.len() == 2) => {
-            write(&[LabelPart::Year(4), LabelPart::Month(width(m))]);
-            whole(TimeUnit::Month, plausible(gaps[1] != ".", new(year(y)?, number(m)?, 1)?)?)
-        }
-        [D(y), D(m)] if y.len() == 4 && m.len() == 2 && gaps[1] == ":" && ("1000".."3000").contains(&y) => {
-            write(&[LabelPart::Year(4), LabelPart::Month(PADDED)]);
-            whole(TimeUnit::Month, new(year(y)?, number(m)?, 1)?)
-        }
-        [D(m), D(y)] if small(m) && y.len() == 4 && sign(1) => {
-            write(&[LabelPart::Month(width(m)), LabelPart::Year(4)]);
-            whole(TimeUnit::Month, plausible(gaps[1] != ".", new(year(y)?, number(m)?, 1)?)?)
-        }
+        let unit_with = |word: &str, y: &str| counted(word).filter(|unit| y.len() == 4 || *unit == TimeUnit::Quarter);
+        Some(match *self.runs {
+            [D(y), W(w), D(n), D(d)] if y.len() == 4 && counted(w) == Some(TimeUnit::Week) && d.len() == 1 => {
+                self.write(parts, &[Year(4), WORD, Week(width(n)), WeekdayNumber]);
+                let weekday = Weekday::from_monday_one_offset(number(d)?).ok()?;
+                LabelDate::new(TimeUnit::Moment, ISOWeekDate::new(year(y)?, number(n)?, weekday).ok()?.date())
+            }
+            [D(y), W(u), D(n)] if is_year(y) && is_small(n) => {
+                let unit = unit_with(u, y)?;
+                self.write(parts, &[Year(y.len()), WORD, part_of(unit, n)]);
+                LabelDate::with_year(unit, y, of_year(unit, year(y)?, n)?)
+            }
+            [W(u), D(n), D(y)] if is_year(y) && is_small(n) && !self.gaps[2].is_empty() => {
+                let unit = unit_with(u, y)?;
+                self.write(parts, &[WORD, part_of(unit, n), Year(y.len())]);
+                LabelDate::with_year(unit, y, of_year(unit, year(y)?, n)?)
+            }
+            [D(n), W(u), D(y)] if n.len() == 1 && is_year(y) => {
+                let unit = counted(u).filter(|unit| matches!(unit, TimeUnit::Quarter | TimeUnit::Half))?;
+                self.write(parts, &[part_of(unit, n), WORD, Year(y.len())]);
+                LabelDate::with_year(unit, y, of_year(unit, year(y)?, n)?)
+            }
+            _ => return None,
+        })
+    }
+
+    /// Digits alone: `05032021`, `20210305`, `202103`, `20210305T1430` without its letter.
+    fn digits(&self, digits: &'a str, parts: &mut Vec<LabelPart<'a>>) -> Option<LabelDate> {
+        use LabelPart::{Day, Hour, Minute, Month, Second, Year};
         // No year of data has the digits of a day and a month before it: the two ways to read eight digits exclude each
         // other.
-        [D(digits)] if digits.len() == 8 && !is_iso(digits) => {
-            let (first, second) = (LabelPart::LabelDate(PADDED), LabelPart::Month(PADDED));
-            let (month, day) = match order {
+        if digits.len() == 8 && !is_iso(digits) {
+            let (first, second) = (Day(PADDED), Month(PADDED));
+            let (month, day) = match self.order {
                 DateOrder::DayFirst => (&digits[2..4], &digits[..2]),
                 DateOrder::MonthFirst => (&digits[..2], &digits[2..4]),
                 DateOrder::YearFirst => return None,
             };
-            let date = plausible(false, new(year(&digits[4..])?, number(month)?, number(day)?)?)?;
-            parts.extend(if order == DateOrder::DayFirst { [first, second] } else { [second, first] });
-            parts.push(LabelPart::Year(4));
-            LabelDate { by_order: true, ..whole(TimeUnit::Moment, date) }
+            let date = plausible(false, new_date(year(&digits[4..])?, number(month)?, number(day)?)?)?;
+            parts.extend(if self.order == DateOrder::DayFirst { [first, second] } else { [second, first] });
+            parts.push(Year(4));
+            return Some(LabelDate { by_order: true, ..LabelDate::new(TimeUnit::Moment, date) });
         }
-        [D(digits)] if matches!(digits.len(), 6 | 8 | 10 | 12 | 14) => {
-            let number = |at: usize| digits.get(at..at + 2).and_then(number);
-            let date = new(year(&digits[..4])?, number(4)?, number(6).unwrap_or(1))?;
-            let date = plausible(false, date)?;
-            let all = [
-                LabelPart::Year(4),
-                LabelPart::Month(PADDED),
-                LabelPart::LabelDate(PADDED),
-                LabelPart::Hour(PADDED),
-                LabelPart::Minute,
-                LabelPart::Second,
-            ];
-            parts.extend(&all[..digits.len() / 2 - 1]);
-            let time = [(8, HOUR, 24), (10, MINUTE, 60), (12, SECOND, 60)];
-            let time = time.iter().filter(|(at, ..)| *at < digits.len()).map(|(at, unit, end)| {
-                number(*at).map(i128::from).filter(|number| number < end).map(|number| number * unit)
-            });
-            let unit = if digits.len() == 6 { TimeUnit::Month } else { TimeUnit::Moment };
-            LabelDate { time: time.sum::<Option<i128>>()?, ..whole(unit, date) }
+        if !matches!(digits.len(), 6 | 8 | 10 | 12 | 14) {
+            return None;
         }
-        _ => return None,
-    };
-    match weekday {
-        Some(weekday) if read.date.weekday().to_monday_one_offset() != weekday || read.unit != TimeUnit::Moment => None,
-        _ => Some(read),
+        let number = |at: usize| digits.get(at..at + 2).and_then(number);
+        let date = plausible(false, new_date(year(&digits[..4])?, number(4)?, number(6).unwrap_or(1))?)?;
+        let all = [Year(4), Month(PADDED), Day(PADDED), Hour(PADDED), Minute, Second];
+        parts.extend(&all[..digits.len() / 2 - 1]);
+        let time = [(8, HOUR, 24), (10, MINUTE, 60), (12, SECOND, 60)];
+        let time = time.iter().filter(|(at, ..)| *at < digits.len()).map(|(at, unit, end)| {
+            number(*at).map(i128::from).filter(|number| number < end).map(|number| number * unit)
+        });
+        let unit = if digits.len() == 6 { TimeUnit::Month } else { TimeUnit::Moment };
+        Some(LabelDate { time: time.sum::<Option<i128>>()?, ..LabelDate::new(unit, date) })
     }
 }
 

@@ -25,7 +25,7 @@ pub(in crate::data) struct TimeFormatter<'a> {
 fn digits(part: &LabelPart<'_>) -> Option<(usize, usize)> {
     match *part {
         LabelPart::Month(digits) => Some((0, digits)),
-        LabelPart::LabelDate(digits) => Some((1, digits)),
+        LabelPart::Day(digits) => Some((1, digits)),
         LabelPart::Week(digits) => Some((2, digits)),
         LabelPart::Hour(digits) => Some((3, digits)),
         LabelPart::Hour12(digits) => Some((4, digits)),
@@ -99,15 +99,6 @@ impl<'a> TimeFormatter<'a> {
         }
         let hour = time / HOUR;
         let mut text = String::new();
-        let name = |sample: &str, name: &str, long: bool| {
-            let name = if long { name } else { &name[..3] };
-            let upper = |text: &str| text.chars().all(char::is_uppercase);
-            match sample {
-                _ if upper(sample) => name.to_uppercase(),
-                _ if sample.starts_with(char::is_uppercase) => name.to_owned(),
-                _ => name.to_lowercase(),
-            }
-        };
         for part in &self.parts {
             let number = |number: i128| match digits(part) {
                 Some((index, _)) if self.is_narrow(index) => number.to_string(),
@@ -120,9 +111,9 @@ impl<'a> TimeFormatter<'a> {
                 LabelPart::Year(_) => format!("{year:04}"),
                 LabelPart::Month(_) => number(month.into()),
                 LabelPart::MonthName(sample) => {
-                    name(sample, MONTHS[usize::try_from(month - 1).ok()?], self.long_months)
+                    written_like(sample, MONTHS[usize::try_from(month - 1).ok()?], self.long_months)
                 }
-                LabelPart::LabelDate(_) => number(date.day().into()),
+                LabelPart::Day(_) => number(date.day().into()),
                 LabelPart::DayOfYear => format!("{:03}", date.day_of_year()),
                 LabelPart::Quarter => ((month - 1) / 3 + 1).to_string(),
                 LabelPart::Half => ((month - 1) / 6 + 1).to_string(),
@@ -130,7 +121,7 @@ impl<'a> TimeFormatter<'a> {
                 LabelPart::WeekdayNumber => weekday.to_monday_one_offset().to_string(),
                 LabelPart::WeekdayName(sample) => {
                     let index = usize::try_from(weekday.to_monday_zero_offset()).ok()?;
-                    name(sample, WEEKDAYS[index], self.long_weekdays)
+                    written_like(sample, WEEKDAYS[index], self.long_weekdays)
                 }
                 LabelPart::Hour(_) | LabelPart::Hour24 => number(hour),
                 LabelPart::Hour12(_) => number((hour + 11) % 12 + 1),
@@ -145,21 +136,36 @@ impl<'a> TimeFormatter<'a> {
                     }
                     zeros_before(&(fraction / power).to_string(), self.places)
                 }
-                LabelPart::Meridiem(sample) => {
-                    let half = if hour % 24 < 12 { 'a' } else { 'p' };
-                    let swapped = |c: char| match c {
-                        'a' | 'p' => half,
-                        'A' | 'P' => half.to_ascii_uppercase(),
-                        c => c,
-                    };
-                    sample.chars().map(swapped).collect()
-                }
+                LabelPart::Meridiem(sample) => meridiem_like(sample, hour),
                 LabelPart::Offset(text) => self.offset.unwrap_or(text).to_owned(),
             };
             text.write_str(&written).ok()?;
         }
         Some(text)
     }
+}
+
+/// A name in the case of the sample: whole if `long`, otherwise its first three letters.
+fn written_like(sample: &str, name: &str, long: bool) -> String {
+    let name = if long { name } else { &name[..3] };
+    if sample.chars().all(char::is_uppercase) {
+        name.to_uppercase()
+    } else if sample.starts_with(char::is_uppercase) {
+        name.to_owned()
+    } else {
+        name.to_lowercase()
+    }
+}
+
+/// AM or PM, as the hour has it, in the letters of the sample.
+fn meridiem_like(sample: &str, hour: i128) -> String {
+    let half = if hour % 24 < 12 { 'a' } else { 'p' };
+    let swapped = |c: char| match c {
+        'a' | 'p' => half,
+        'A' | 'P' => half.to_ascii_uppercase(),
+        c => c,
+    };
+    sample.chars().map(swapped).collect()
 }
 
 /// A moment in words, for messages: `5 March 2021`, `March 2021`.

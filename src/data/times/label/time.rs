@@ -30,7 +30,7 @@ pub(in crate::data) enum LabelPart<'a> {
     Year(usize),
     Month(usize),
     MonthName(&'a str),
-    LabelDate(usize),
+    Day(usize),
     DayOfYear,
     Quarter,
     Half,
