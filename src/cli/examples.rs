@@ -2,15 +2,15 @@
 
 pub(crate) const PROGRAM: &str = "\
 Examples:
-  bptt train                                    learn the bundled sunspot numbers
-  bptt train text shakespeare.txt             learn a text, character by character
+  bptt train                            train on the bundled sunspot numbers
+  bptt train text shakespeare.txt       train on a text, character by character
   bptt sample runs/shakespeare-1 --prime 'ROMEO:'
   bptt train series sales.csv --target units --horizon 7
   bptt forecast runs/sales-1
   bptt train sequences X_TRAIN.ts --test-file X_TEST.ts
   bptt predict runs/X-1 new.ts
 
-`bptt COMMAND --help` explains every flag of a command, `-h` in short.";
+`bptt COMMAND -h` lists the flags of a command, and `--help` explains them.";
 
 pub(crate) const PLAN: &str = "\
 Examples:
@@ -21,9 +21,9 @@ Examples:
 
 pub(crate) const TRAIN: &str = "\
 Examples:
-  bptt train                                    the bundled sunspot numbers
+  bptt train                                    on the bundled sunspot numbers
   bptt train text input.txt --cell gru --steps 2000
-  bptt train text input.txt --carry-state     truncated BPTT over contiguous lanes
+  bptt train text input.txt --carry-state       truncated BPTT
   bptt train series ETTh1.csv --target OT --features all --horizon 24
   bptt train series co2.csv --missing ffill --train-until 19951230
   bptt train series sales.csv --target units --horizon 7 --quantiles 0.1,0.5,0.9
@@ -35,19 +35,19 @@ Examples:
   bptt train task adding --length 20000 --batch 16 --recompute --memory 512MiB
   bptt train --config runs/sunspots-1/config.toml --seed 2
   bptt train text more.txt --init-from runs/input-1 --lr 0.0005
-  bptt train --resume runs/input-1              a run that was stopped or killed, to its end
-  bptt train --resume runs/input-1 --steps 4000  to 4,000 steps, as a new run
+  bptt train --resume runs/input-1              continue a run that was stopped
+  bptt train --resume runs/input-1 --steps 4000  extend it to 4,000 steps
 
-Ctrl-C, or SIGTERM, ends a run after the steps under way and a validation that is due, and keeps what was learned: its exit
-code is then 130, or 143. A second one ends it at once. Either way --resume goes on with it.
+Ctrl-C or SIGTERM ends a run after the steps under way and keeps what was learned. The exit code is then 130 or 143. A second
+one ends it at once. --resume continues it in either case.
 
-Where standard error is no terminal, lines on it tell how far training is: step, epoch, the mean loss since the line before,
-the last validation loss, the pace, and the time left. --log-every and --quiet change how many.";
+If standard error is not a terminal, lines of progress go to it: step, epoch, mean loss since the line before, last validation
+loss, pace and time left. --log-every and --quiet change how many.";
 
 pub(crate) const EVAL: &str = "\
 Examples:
   bptt eval runs/sunspots-1                     its own validation and test parts
-  bptt eval runs/sales-1 newer.csv              what follows the rows that it was trained on
+  bptt eval runs/sales-1 newer.csv              rows after those it was trained on
   bptt eval runs/X-1 other.ts --json";
 
 pub(crate) const PREDICT: &str = "\
@@ -61,9 +61,9 @@ Examples:
   bptt forecast runs/sales-1 newer.csv --out next.csv --svg next.svg
   bptt forecast runs/sales-1 --json
 
-Beyond the model's horizon it goes on from its own forecasts, of several quantiles from the middle one, and their range is
-too narrow: a model with as long a --horizon tells it better. Columns known beforehand have their future in the file: rows
-after the last one with a target.";
+Beyond the model's horizon, forecasts start from earlier forecasts (of several quantiles, the middle one), and their range is
+too narrow. A model trained with a longer --horizon is better then. Columns known beforehand need their future in the file, in
+rows after the last one with a target.";
 
 pub(crate) const SAMPLE: &str = "\
 Examples:
@@ -76,26 +76,26 @@ Examples:
   bptt export runs/sunspots-1 sunspots.onnx
   bptt export runs/sunspots-1 weights.safetensors --names lstm,fc
 
-The ONNX file reads what the network does, numbers scaled and characters as ids. Its metadata hold, as JSON, under
-`bptt_interface` what each input and output is in order (column, scaling, lead, class, step, quantile), and under `bptt` the
-description of model.safetensors. All inputs are needed; h_0 and c_0 are zeros where a sequence begins.";
+The ONNX model takes what the network reads: scaled numbers, or ids of characters. Its metadata contain JSON. `bptt_interface`
+describes each input and output in order (column, scaling, lead, class, step, quantile), and `bptt` is the description of
+model.safetensors. All inputs are needed. h_0 and c_0 are zeros at the start of a sequence.";
 
 pub(crate) const GRADCHECK: &str = "\
 Examples:
   bptt gradcheck --layers 2 --bidirectional --dropout 0.2 --device gpu
   bptt gradcheck runs/adding-1 --device gpu     the network and weights of a run
 
-Random rows of different lengths, from random states, go through the network with dropout on. Exit code 1 where a gradient is
-off by more than rounding: the message names it.";
+The data are random rows of different lengths with random initial states, and dropout is on. If a gradient is off by more than
+rounding, the exit code is 1 and the message names it.";
 
 pub(crate) const FLOW: &str = "\
 Examples:
-  bptt flow runs/adding-1                       the network of a run, on its own validation part
+  bptt flow runs/adding-1                       a run on its validation part
   bptt flow task adding --length 100 --steps 2000 --out flow.svg
   bptt flow --compare runs/adding-1 runs/adding-2 --json
 
-With a prediction at every step, the gradient is that of each row's last one alone, unless --whole-loss says otherwise: a loss
-at step t would hide what comes back to it.";
+If the network predicts at every step, the gradient is that of the last step's loss alone: a loss at step t would hide what
+comes back to it from later steps. --whole-loss takes the loss of every step.";
 
 pub(crate) const BENCH: &str = "\
 Examples:
@@ -105,4 +105,4 @@ Examples:
   bptt bench --cell lstm --size M --sweep 16..8192 --memory 4GiB --svg x.svg
   bptt bench --basics --device gpu              matrix products, and what a dispatch costs
 
-The lines of JSON go to standard output and all other words to standard error. scripts/gpu-table measures a GPU as a whole.";
+Lines of JSON go to standard output, all other text to standard error. scripts/gpu-table measures a whole GPU.";

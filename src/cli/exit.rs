@@ -6,11 +6,10 @@ use bptt::format::{indented, one_line, path_text};
 /// The codes, as the long help and the manual page show them.
 pub(crate) const TABLE: &str = "\
 Exit codes:
-  0    the work was finished; a run that is trained is, even where a picture, its report or a \
-       measurement failed, which a line \"missing\" names
-  1    it failed: a file, the data, the device or the numbers
-  2    it was not begun: a flag, or a key of a configuration file, cannot be meant as it is, or \
-       names something to be written that exists already
+  0    finished; a picture, report or measurement that failed after training is \
+       listed as \"missing\"
+  1    failed: a file, the data, the device or the numbers
+  2    usage error: a flag or a configuration key is wrong, or an output exists already
   3    the GPU was lost
   130  stopped by Ctrl-C (SIGINT)
   143  stopped by SIGTERM";

@@ -22,7 +22,7 @@ use exit::Failure;
 
 use self::terminal::printed::{note, note_lines};
 
-/// Trains recurrent networks (RNN, LSTM, GRU) by backpropagation through time on any GPU, and on the CPU.
+/// Train recurrent networks (RNN, LSTM, GRU) on any GPU and on the CPU.
 #[derive(Parser)]
 #[command(name = "bptt", version = bptt::VERSION, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_long_help = format!("{}\n\n{}", examples::PROGRAM, exit::TABLE))]
@@ -33,45 +33,49 @@ struct Program {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a network; without arguments on the bundled yearly sunspot numbers
+    /// Train a network [default: on the bundled sunspot numbers]
     #[command(after_long_help = examples::TRAIN)]
     Train(Box<args::TrainArgs>),
-    /// Tell what memory training takes, by what it is for, and the largest batch that fits; takes the flags of train
+    /// Estimate training memory by category
+    ///
+    /// Takes the flags of train. With --batch auto it shows the largest batch that fits.
     #[command(after_long_help = examples::PLAN)]
     Plan(Box<commands::plan::PlanArgs>),
-    /// Measure a trained network, on its own test part or on other data
+    /// Evaluate a trained network on its test part or on other data
     #[command(after_long_help = examples::EVAL)]
     Eval(Box<commands::eval::EvalArgs>),
-    /// Write what a trained network says of each example, as comma-separated text
+    /// Write the predictions of a trained network as CSV
     #[command(after_long_help = examples::PREDICT)]
     Predict(Box<commands::predict::PredictArgs>),
-    /// Go on with a series beyond its last row
+    /// Forecast a series beyond its last row
     #[command(after_long_help = examples::FORECAST)]
     Forecast(commands::forecast::ForecastArgs),
-    /// Go on with a text, character by character
+    /// Generate text, character by character
     #[command(after_long_help = examples::SAMPLE)]
     Sample(commands::sample::SampleArgs),
-    /// Show how much of the gradient reaches each step: where it vanishes, where it explodes
+    /// Show how much gradient reaches each time step
     #[command(after_long_help = examples::FLOW)]
     Flow(Box<flow::args::FlowArgs>),
-    /// Check every gradient of a network on a device: against f64, and that against differences of the loss
+    /// Check the gradients of a network on a device
+    ///
+    /// Each is compared with that in f64, and this with central differences of the loss.
     #[command(after_long_help = examples::GRADCHECK)]
     Gradcheck(Box<commands::gradcheck::GradcheckArgs>),
-    /// Show a run or a safetensors file: layers, shapes, counts, norms
+    /// Show the layers, shapes and norms of a model
     Inspect(commands::inspect::InspectArgs),
-    /// Write a trained network for other programs: as ONNX, or as the weights of a PyTorch module
+    /// Export a trained network to ONNX or PyTorch
     #[command(after_long_help = examples::EXPORT)]
     Export(commands::export::ExportArgs),
-    /// List the devices that `--device` can name
+    /// List the devices for --device
     Devices(device::devices::DevicesArgs),
-    /// Time the training step of a fixed network and print one line of JSON
+    /// Time the training step of a fixed network, as JSON
     #[command(after_long_help = examples::BENCH)]
     Bench(Box<bench::command::BenchArgs>),
-    /// Write a configuration file with every setting, its meaning and its default
+    /// Write a configuration file with every setting
     Init(commands::init::InitArgs),
-    /// Print a script that completes commands and flags in a shell
+    /// Print a completion script for a shell
     Completions(commands::init::CompletionsArgs),
-    /// Print the manual page, in the form that `man` reads
+    /// Print the manual page for man
     Man(commands::init::ManArgs),
 }
 

@@ -363,6 +363,12 @@ fn completions_and_the_manual_know_every_command() {
     for text in [output(folder.path(), "completions bash"), output(folder.path(), "man")] {
         assert!(commands.iter().all(|command| text.contains(command)));
     }
+    // Kinds of data and choices by their names, folders where one is expected, and files everywhere else.
+    let script = output(folder.path(), "completions bash");
+    let of_train = script.split("\n        bptt__subcmd__train)").nth(1).unwrap();
+    let choices = ["series text sequences classes rolls task help\"", "-W \"rnn lstm gru\"", "-o plusdirs"];
+    assert!(choices.iter().all(|choice| of_train.contains(choice)), "{of_train}");
+    assert!(script.contains("complete -F _bptt -o nosort -o bashdefault -o default bptt"));
     output(folder.path(), "man --out pages");
     assert!(entries(&folder.path().join("pages")).contains(&"bptt-train.1".into()));
     assert!(output(folder.path(), "train --help").contains("Examples:"));

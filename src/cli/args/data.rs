@@ -75,7 +75,7 @@ impl FromArgMatches for DataCommand {
 /// The settings that say how other data are read and split than those that a model was trained on: the section whose form
 /// each has, its key, and its help.
 const READ: [(&str, &str, &str); 17] = [
-    ("series", "split", "Train, validation, test [default: the run's, or all test]"),
+    ("series", "split", "Train, validation, test [default: all test]"),
     ("series", "train-until", "Series: last training row, by its first column"),
     ("series", "validation", "Validation share after --train-until"),
     ("series", "season", "Series: season length of the naive baseline"),
@@ -83,11 +83,11 @@ const READ: [(&str, &str, &str); 17] = [
     ("sequences", "test-file", "Sequences: test sequences, in the same format"),
     ("sequences", "test-labels", "Sequences: labels of --test-file"),
     ("sequences", "labels-as", "Sequences: numeric labels are classes or values"),
-    ("sequences", "id", "CSV sequences: column of the name [default: id]"),
-    ("sequences", "time", "CSV sequences: column of the order [default: time]"),
-    ("sequences", "label", "CSV sequences: column of the labels [default: label]"),
+    ("sequences", "id", "CSV sequences: name column [default: id]"),
+    ("sequences", "time", "CSV sequences: order column [default: time]"),
+    ("sequences", "label", "CSV sequences: label column [default: label]"),
     ("text", "window", "Text: number of steps in a window [default: 64]"),
-    ("series", "missing", "Missing values: error, ffill, mask [default: the run's]"),
+    ("series", "missing", "Missing values: error, ffill or mask"),
     ("series", "decimal", "Decimal mark: . or , [default: detected]"),
     ("series", "dates", "Date order: day-first, month-first, year-first"),
     ("series", "input-limit", "Largest input, as in 4GiB [default: 1GiB]"),

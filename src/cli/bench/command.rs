@@ -15,8 +15,8 @@ use bptt::experiment::config::{Bytes, CellName, THREADS};
 use bptt::experiment::device::free_memory::resident;
 use bptt::experiment::device::open::{DeviceOptions, OpenDevice};
 use bptt::experiment::files::new_file;
-use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 
 use super::profile::{profile_json, profile_lines};
@@ -30,76 +30,90 @@ const REPEATS: usize = 1 << 20;
 
 #[derive(Args)]
 pub(crate) struct BenchArgs {
-    /// The recurrent cell
+    /// Recurrent cell: rnn, lstm or gru
     #[arg(long, value_parser = one_of::<CellName>(CELLS), hide_possible_values = true, value_name = "CELL", required_unless_present = "basics")]
     cell: Option<CellName>,
-    /// The sizes of batch and network
-    #[arg(long, value_parser = size(), ignore_case = true, value_name = "SIZE", required_unless_present = "basics")]
+    /// Sizes of batch and network: S, M, L or C
+    #[arg(long, value_parser = size(), ignore_case = true, hide_possible_values = true, value_name = "SIZE", required_unless_present = "basics")]
     size: Option<WorkloadSize>,
-    /// B in place of the size's
+    /// Batch size, instead of that of --size
     #[arg(long, value_name = "ROWS", value_parser = whole::<1, MOST>)]
     batch: Option<usize>,
-    /// T in place of the size's
+    /// Number of time steps, instead of that of --size
     #[arg(long, value_name = "STEPS", value_parser = whole::<1, MOST>)]
     steps: Option<usize>,
-    /// I in place of the size's: numbers a step, or different tokens
+    /// Number of inputs, instead of that of --size
+    ///
+    /// Numbers per step or, for C, different tokens.
     #[arg(long, value_name = "N", value_parser = whole::<1, MOST>)]
     input: Option<usize>,
-    /// H in place of the size's
+    /// Number of hidden units, instead of that of --size
     #[arg(long, value_name = "UNITS", value_parser = whole::<1, MOST>)]
     hidden: Option<usize>,
-    /// O in place of the size's
+    /// Number of outputs, instead of that of --size
     #[arg(long, value_name = "N", value_parser = whole::<1, MOST>)]
     outputs: Option<usize>,
-    /// Batches from one size to another, each twice the one before, and a line of JSON for each
+    /// Batch sizes to time, as in 16..8192
+    ///
+    /// Each is twice the one before, and has a line of JSON.
     #[arg(long, value_name = "B..B", value_parser = Doublings::parse, conflicts_with = "batch")]
     pub(crate) sweep: Option<Doublings>,
-    /// Draw how many sequences a second each batch of --sweep comes to, beside those of the same network in --compare
-    #[arg(long, value_name = "FILE.svg", requires = "sweep")]
+    /// New SVG file with the throughput of --sweep
+    ///
+    /// The lines of --compare of the same network are drawn beside it.
+    #[arg(long, value_name = "FILE.svg", requires = "sweep", value_hint = ValueHint::FilePath)]
     pub(crate) svg: Option<PathBuf>,
-    /// The most memory that training takes, as in 2GiB: larger batches go in parts, as with bptt train --memory
+    /// Memory limit, as in 2GiB [default: none]
+    ///
+    /// A larger batch is computed in parts, as with bptt train --memory.
     #[arg(long, value_parser = Bytes::parse, value_name = "BYTES")]
     memory: Option<Bytes>,
-    /// Where it runs: auto, gpu, cpu, or a GPU by its index, its line or a part of its name in `bptt devices`
+    /// auto, gpu, cpu or part of a GPU's name
+    ///
+    /// `bptt devices` lists the names and an index for each, which is taken too.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: String,
-    /// Threads of the CPU path; 0: all cores
+    /// Number of CPU threads, 0: all cores
     #[arg(long, value_name = "N", value_parser = whole::<0, THREADS>, default_value = "0")]
     threads: usize,
-    /// Show which kernels or phases the time goes to, in further steps that are not timed otherwise
+    /// Print the time of each kernel or phase
+    ///
+    /// It is measured in further steps.
     #[arg(long)]
     profile: bool,
-    /// Earlier lines of this command: show what got slower or faster
-    #[arg(long, value_name = "FILE")]
+    /// Compare with earlier lines of this command
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     compare: Option<PathBuf>,
-    /// Measure the device itself: matrix products, and what a dispatch costs
+    /// Time matrix products and dispatches of the device
     #[arg(long, conflicts_with_all = ["cell", "size", "sweep", "compare", "profile", "memory"])]
     basics: bool,
-    /// How a GPU takes the recurrent steps
+    /// GPU kernel: auto, sequence or step
     #[arg(long, value_parser = one_of::<RecurrentKernel>(KERNELS), hide_possible_values = true, default_value = "auto")]
     kernel: RecurrentKernel,
-    /// Seconds to time, once there are --min-reps samples
+    /// Seconds to time, beyond --min-reps samples
     #[arg(long, value_parser = at_least_0, default_value = "4")]
     seconds: f64,
-    /// Steps before the timing begins
+    /// Steps of warmup
     #[arg(long, value_name = "N", value_parser = whole::<0, REPEATS>, default_value = "2")]
     warmup: usize,
-    /// Seconds before the timing begins
+    /// Seconds of warmup
     #[arg(long, value_name = "SECONDS", value_parser = at_least_0, default_value = "0.5")]
     warmup_s: f64,
-    /// The fewest samples
+    /// Fewest samples
     #[arg(long, value_name = "N", value_parser = whole::<1, REPEATS>, default_value = "5")]
     min_reps: usize,
-    /// The most samples, unless --min-reps asks for more
+    /// Most samples, unless --min-reps is larger
     #[arg(long, value_name = "N", value_parser = whole::<1, REPEATS>, default_value = "400")]
     max_reps: usize,
-    /// Steps a sample, after which the device is waited for
+    /// Steps per sample, before a wait for the device
     #[arg(long, value_name = "N", value_parser = whole::<1, REPEATS>, default_value = "1")]
     sync_every: usize,
-    /// The learning rate of plain gradient descent; 2 makes the losses tell wrong gradients
+    /// Learning rate of plain gradient descent
+    ///
+    /// With 2 the losses show wrong gradients.
     #[arg(long, value_name = "RATE", value_parser = at_least_0, default_value = "0.01")]
     lr: f64,
-    /// Steps whose losses are reported; they are not timed
+    /// Steps whose losses are reported, untimed
     #[arg(long, value_name = "N", value_parser = whole::<0, REPEATS>, default_value = "5")]
     check_steps: usize,
 }

@@ -15,7 +15,7 @@ use crate::cli::terminal::printed::{heading, say, say_json};
 pub(crate) struct EvalArgs {
     #[command(flatten)]
     apply: ApplyArgs,
-    /// Print nothing but the results, as one line of JSON
+    /// Print the results as one line of JSON
     #[arg(long)]
     json: bool,
 }

@@ -12,7 +12,7 @@ use bptt::experiment::model::model_file::{KEY, ModelFile};
 use bptt::format::{bytes, path_text};
 use bptt::interchange::onnx::{ModelInput, write_model};
 use bptt::{Error, Model, Readout, Result, StateDictPrefixes};
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use super::apply::open_model;
 use crate::cli::exit::Failure;
@@ -20,14 +20,18 @@ use crate::cli::terminal::printed::{heading, say};
 
 #[derive(Args)]
 pub(crate) struct ExportArgs {
-    /// A run's folder, or a model.safetensors alone
+    /// Folder of a run, or a model.safetensors
+    #[arg(value_hint = ValueHint::AnyPath)]
     run: PathBuf,
-    /// Where to write it: FILE.onnx is the whole model for ONNX's runtimes, FILE.safetensors the weights for a PyTorch
-    /// module; an existing file is left alone
+    /// New file: FILE.onnx or FILE.safetensors
+    ///
+    /// FILE.onnx is the whole model for ONNX runtimes. FILE.safetensors has the weights for a PyTorch module.
+    #[arg(value_hint = ValueHint::FilePath)]
     out: PathBuf,
-    /// For FILE.safetensors: what the module calls its recurrent layers, its linear layer and its embedding, `lstm,fc` for
-    /// `self.lstm` and `self.fc` [default: rnn,head,embedding]
-    #[arg(long, value_delimiter = ',', value_name = "RNN,HEAD,EMBEDDING")]
+    /// Names in the PyTorch module [default: rnn,head,embedding]
+    ///
+    /// The attributes of the recurrent layers, the linear layer and the embedding: `lstm,fc` for `self.lstm` and `self.fc`.
+    #[arg(long, value_delimiter = ',', value_name = "A,B,C")]
     names: Option<Vec<String>>,
 }
 

@@ -8,7 +8,7 @@ use bptt::experiment::config::{Bytes, RunConfig, SeriesConfig};
 use bptt::experiment::files::folder::io_error;
 use bptt::experiment::files::new_file;
 use bptt::experiment::files::spreadsheet::PlainFields;
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use super::apply::open_model;
 use crate::cli::args::{DATES, DECIMAL, Flags, one_of, whole};
@@ -20,31 +20,38 @@ const ROWS: usize = 100_000;
 
 #[derive(Args)]
 pub(crate) struct ForecastArgs {
-    /// A run's folder, or a model.safetensors alone, of a series
+    /// Folder of a run, or a model.safetensors, of a series
+    #[arg(value_hint = ValueHint::AnyPath)]
     run: PathBuf,
-    /// The series to forecast [default: the run's own]
-    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    /// Series to forecast [default: the run's]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     file: Option<PathBuf>,
-    /// With FILE: the mark before its decimals, a point or a comma [default: what the numbers show, or else as the run's]
+    /// Decimal mark of FILE: . or , [default: detected]
     #[arg(long, requires = "file", value_parser = one_of::<DecimalMark>(DECIMAL), hide_possible_values = true, value_name = "MARK")]
     decimal: Option<DecimalMark>,
-    /// With FILE: what comes first in dates such as 5/3/2021 [default: as in the run's; what the rows show]
+    /// Date order of FILE: day-first, month-first, year-first
+    ///
+    /// By default that of the run, or what the rows show.
     #[arg(long, requires = "file", value_parser = one_of::<DateOrder>(DATES), hide_possible_values = true, value_name = "ORDER")]
     dates: Option<DateOrder>,
-    /// The most that may come of the file, as in 4GiB [default: the run's; 1GiB]
+    /// Largest input, as in 4GiB [default: 1GiB]
+    ///
+    /// It bounds the file and what it unpacks to. By default it is the run's.
     #[arg(long, value_parser = Bytes::parse, value_name = "BYTES")]
     input_limit: Option<Bytes>,
-    /// How many rows [default: the model's horizon]
+    /// Number of rows to forecast [default: the horizon]
     #[arg(long, value_parser = whole::<1, ROWS>, value_name = "N")]
     rows: Option<usize>,
-    /// Where to write them as comma-separated text too; an existing file is left alone
-    #[arg(long, value_name = "FILE")]
+    /// New CSV file for the forecast
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
-    /// With --out: put an apostrophe before names that begin with =, +, - or @, which a spreadsheet would take for formulas
+    /// Quote names in --out that a spreadsheet reads as formulas
+    ///
+    /// They begin with =, +, - or @, and get an apostrophe before them.
     #[arg(long, requires = "out")]
     spreadsheet: bool,
-    /// Where to draw them, after what came before; an existing file is left alone
-    #[arg(long, value_name = "FILE")]
+    /// New SVG file with a picture of the forecast
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     svg: Option<PathBuf>,
     /// Print nothing but the forecast, as one line of JSON
     #[arg(long)]

@@ -9,7 +9,7 @@ use bptt::experiment::model::model_file;
 use bptt::experiment::settings::Settings;
 use bptt::format::{cell, left, path_text, right, short, widest};
 use bptt::{Error, Head, Layout, Loss, Model, Readout, Recurrent};
-use clap::Args;
+use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 
 use super::apply::open_model;
@@ -19,34 +19,42 @@ use crate::cli::terminal::printed::{heading, say, say_json};
 
 #[derive(Args)]
 pub(crate) struct GradcheckArgs {
-    /// A run's folder, or a model.safetensors alone, whose network and weights are checked; without one the flags of the
-    /// model say what
+    /// Folder of a run, or a model.safetensors, to check
+    ///
+    /// Without one, the flags describe the network.
+    #[arg(value_hint = ValueHint::AnyPath)]
     run: Option<PathBuf>,
-    /// T, the steps of the longest row; the others are shorter
+    /// Steps of the longest row (T)
+    ///
+    /// The other rows are shorter.
     #[arg(long, value_parser = whole::<1, 4096>, value_name = "T", default_value = "6")]
     length: usize,
-    /// B, the rows
+    /// Number of rows (B)
     #[arg(long, value_parser = whole::<1, 4096>, value_name = "B", default_value = "5")]
     batch: usize,
-    /// I, the numbers that the network reads a step [default: 3]
+    /// Number of inputs per step (I) [default: 3]
     #[arg(long, value_parser = whole::<1, SIZE>, value_name = "I", conflicts_with = "run")]
     inputs: Option<usize>,
-    /// O, the numbers that it predicts [default: 3]
+    /// Number of outputs (O) [default: 3]
     #[arg(long, value_parser = whole::<1, SIZE>, value_name = "O", conflicts_with = "run")]
     outputs: Option<usize>,
-    /// Elements of each tensor that are held against central differences, evenly spread; all are held against f64
+    /// Elements per tensor compared with differences
+    ///
+    /// They are spread evenly. Every element is compared with the gradient in f64.
     #[arg(long, value_parser = whole::<1, SIZE>, value_name = "N", default_value = "200")]
     elements: usize,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
-    /// Outputs that the predictions are made from: every step's, the last, or the mean of all [default: every]
+    /// Steps that predict: every, last, mean [default: every]
     #[arg(long, value_parser = one_of::<Readout>(READOUTS), hide_possible_values = true, value_name = "AT", conflicts_with = "run")]
     predict: Option<Readout>,
-    /// Size of a trained vector for each of I tokens [default: none, the network reads numbers]
+    /// Embedding size per token [default: no tokens]
+    ///
+    /// The network then reads I different tokens instead of I numbers.
     #[arg(long, value_parser = whole::<1, SIZE>, value_name = "N", conflicts_with = "run")]
     embedding: Option<usize>,
-    /// Use the embedding as the weights of the head too
+    /// Share the embedding with the output layer
     #[arg(long, conflicts_with = "run")]
     tied: bool,
     #[command(flatten)]

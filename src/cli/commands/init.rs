@@ -8,7 +8,7 @@ use bptt::experiment::config::Kind;
 use bptt::experiment::files::folder::io_error;
 use bptt::experiment::files::new_file;
 use bptt::format::{path_text, shell_quoted};
-use clap::{Args, Command};
+use clap::{Args, Command, ValueHint};
 use clap_mangen::Man;
 
 use crate::cli::args;
@@ -16,22 +16,21 @@ use crate::cli::terminal::printed::{say, say_data};
 
 #[derive(Args)]
 pub(crate) struct InitArgs {
-    /// Where to write it; an existing file is left alone
-    #[arg(default_value = "bptt.toml")]
+    /// New configuration file
+    #[arg(default_value = "bptt.toml", value_hint = ValueHint::FilePath)]
     file: PathBuf,
 }
 
 #[derive(Args)]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// Shell to complete in
     shell: clap_complete::Shell,
 }
 
 #[derive(Args)]
 pub(crate) struct ManArgs {
-    /// A folder for a page each command, bptt.1, bptt-train.1 and so on, in place of one page with all of them; existing files
-    /// are left alone
-    #[arg(long, value_name = "FOLDER")]
+    /// Folder for one page per command, such as bptt-train.1
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     out: Option<PathBuf>,
 }
 

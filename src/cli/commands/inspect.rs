@@ -14,7 +14,8 @@ use crate::cli::terminal::printed::{heading, note, say, say_json};
 
 #[derive(Args)]
 pub(crate) struct InspectArgs {
-    /// A run's folder, its model.safetensors, or any other safetensors file
+    /// Folder of a run, or any safetensors file
+    #[arg(value_hint = clap::ValueHint::AnyPath)]
     file: PathBuf,
     /// Print one line of JSON
     #[arg(long)]

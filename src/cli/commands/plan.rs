@@ -9,7 +9,7 @@ use bptt::experiment::model::model_file;
 use bptt::experiment::setup::training_planner;
 use bptt::experiment::training::Experiment;
 use bptt::format::bytes;
-use clap::Args;
+use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 
 use crate::cli::args::{DataCommand, SettingsArgs};
@@ -19,19 +19,19 @@ use crate::cli::terminal::printed::{heading, say, say_json};
 
 #[derive(Args)]
 pub(crate) struct PlanArgs {
-    /// A run's folder, whose settings are taken; flags change them
-    #[arg(conflicts_with = "config")]
+    /// Folder of a run whose settings to take; flags override them
+    #[arg(conflicts_with = "config", value_hint = ValueHint::DirPath)]
     run: Option<PathBuf>,
     #[command(subcommand)]
     data: Option<DataCommand>,
-    /// Settings from a file; flags change them
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Print one line of JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     settings: SettingsArgs,
+    /// Read settings from a file; flags override them
+    #[arg(long, value_name = "FILE", help_heading = "Run", value_hint = ValueHint::FilePath)]
+    config: Option<PathBuf>,
+    /// Print one line of JSON
+    #[arg(long, help_heading = "Run")]
+    json: bool,
 }
 
 /// Estimates the memory of `bptt train` without allocating it: the data are read, and no network is made.

@@ -19,10 +19,12 @@ use crate::cli::terminal::printed::{self, TextOut, heading, note};
 pub(crate) struct PredictArgs {
     #[command(flatten)]
     apply: ApplyArgs,
-    /// Where to write the comma-separated text; an existing file is left alone [default: standard output]
-    #[arg(long, value_name = "FILE")]
+    /// New CSV file [default: standard output]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     out: Option<PathBuf>,
-    /// Put an apostrophe before labels that begin with =, +, - or @, which a spreadsheet would take for formulas
+    /// Quote labels that a spreadsheet reads as formulas
+    ///
+    /// They begin with =, +, - or @, and get an apostrophe before them.
     #[arg(long)]
     spreadsheet: bool,
 }

@@ -6,7 +6,7 @@ use bptt::experiment::config::{COUNT, RunConfig, SIZE};
 use bptt::experiment::device::open::DeviceOptions;
 use bptt::experiment::files::folder::io_error;
 use bptt::train::Sampling;
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use super::apply::open_model;
 use crate::cli::args::{Flags, at_least_0, whole};
@@ -15,21 +15,27 @@ use crate::cli::terminal::printed::{TextOut, note};
 
 #[derive(Args)]
 pub(crate) struct SampleArgs {
-    /// A run's folder, or a model.safetensors alone, of a text
+    /// Folder of a run, or a model.safetensors, of a text
+    #[arg(value_hint = ValueHint::AnyPath)]
     run: PathBuf,
-    /// The text to continue; an empty one is the beginning of a line [default: the beginning of a line]
+    /// Text to continue [default: the start of a line]
+    ///
+    /// An empty text is the start of a line too.
     #[arg(long, value_name = "TEXT")]
     prime: Option<String>,
-    /// How many characters
+    /// Number of characters
     #[arg(long, value_parser = whole::<1, COUNT>, value_name = "N", default_value = "500")]
     length: usize,
-    /// 1: as probable as the network says; less: the more probable the more often; 0: always the most probable
+    /// Sampling temperature
+    ///
+    /// 1 samples from the network's probabilities. Lower temperatures favour the most probable characters, and 0 always
+    /// takes the most probable one.
     #[arg(long, value_parser = at_least_0, value_name = "T", default_value = "0.8")]
     temperature: f64,
-    /// Only among so many of the most probable
+    /// Sample from the K most probable characters
     #[arg(long, value_parser = whole::<1, SIZE>, value_name = "K")]
     top_k: Option<usize>,
-    /// Only among the most probable whose probabilities add up to this
+    /// Sample from the top characters of total probability P
     #[arg(long, value_parser = nucleus, value_name = "P")]
     top_p: Option<f64>,
     #[command(flatten)]

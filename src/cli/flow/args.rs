@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bptt::experiment::config::{BatchSize, Config};
 use bptt::experiment::loaded_model::AppliedModel;
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use crate::cli::args::{DataCommand, Flags, ReadArgs, SettingsArgs, ShowArgs};
 use crate::cli::commands::apply::ApplyArgs;
@@ -12,22 +12,27 @@ use crate::cli::exit::Failure;
 
 #[derive(Args)]
 pub(crate) struct FlowArgs {
-    /// A run's folder, or a model.safetensors alone; with --compare several, or none: they are then trained
+    /// Folder of a run, or a model.safetensors; several with --compare
+    #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) runs: Vec<PathBuf>,
     #[command(subcommand)]
     pub(crate) data: Option<DataCommand>,
-    /// Other data of the run's kind than its own
-    #[arg(long, value_name = "FILE")]
+    /// Other data of the same kind [default: the run's]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     data_file: Option<PathBuf>,
-    /// Draw several networks in one picture: those of the runs, or without runs a tanh RNN, an IRNN, an LSTM and a GRU of
-    /// the same size, as they begin and after training by the other flags
+    /// Draw several networks in one picture
+    ///
+    /// They are those of the runs. Without runs they are a tanh RNN, an IRNN, an LSTM and a GRU of the same size, before
+    /// and after training with the other flags.
     #[arg(long)]
     pub(crate) compare: bool,
-    /// Where each step has a prediction: the gradient of all of them, not of each row's last alone
+    /// Gradient of the loss of every step, not of the last alone
+    ///
+    /// It makes a difference where the network predicts at each step.
     #[arg(long)]
     pub(crate) whole_loss: bool,
-    /// Write the picture, which must not exist yet
-    #[arg(long, value_name = "FILE.svg")]
+    /// New SVG file with the picture
+    #[arg(long, value_name = "FILE.svg", value_hint = ValueHint::FilePath)]
     pub(crate) out: Option<PathBuf>,
     /// Print one line of JSON
     #[arg(long)]

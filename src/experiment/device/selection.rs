@@ -63,10 +63,9 @@ pub(crate) fn select(asked: &str, adapters: &[AdapterInfo]) -> Result<Selection>
         }
         "gpu" => Ok(Selection::Gpu(0, None)),
         "" => Err(unknown(asked, adapters)),
-        // `3080` is a part of a name.
         _ => match lower.parse::<usize>() {
             Ok(index) if index < adapters.len() => Ok(Selection::Gpu(index, None)),
-            Ok(index) if index < 100 => Err(unknown(asked, adapters)),
+            // `4090` is part of a name.
             _ => by_name(asked, adapters),
         },
     }
@@ -88,8 +87,17 @@ fn by_name(asked: &str, adapters: &[AdapterInfo]) -> Result<Selection> {
     let such = |matches: &dyn Fn(&str) -> bool| -> Vec<usize> {
         (0..adapters.len()).filter(|index| matches(&adapters[*index].name.to_lowercase())).collect()
     };
+    // A number is a whole one of the name, so that an index that is not listed is no digit of some card.
+    let is_number = lower.bytes().all(|byte| byte.is_ascii_digit());
+    let contains = |name: &str| {
+        if is_number {
+            name.split(|c: char| !c.is_ascii_digit()).any(|number| number == lower)
+        } else {
+            name.contains(&lower)
+        }
+    };
     let exact = such(&|name| name == lower);
-    let found = if exact.is_empty() { such(&|name| name.contains(&lower)) } else { exact };
+    let found = if exact.is_empty() { such(&contains) } else { exact };
     match found[..] {
         [] => Err(unknown(asked, adapters)),
         [index] => Ok(Selection::Gpu(index, None)),
@@ -150,6 +158,33 @@ mod tests {
         let error = select("2", &both).unwrap_err().to_string();
         assert!(error.contains("--device 2") && error.contains("1  NVIDIA H100"), "{error}");
         assert!(select("gpu", &[]).unwrap_err().to_string().contains("vendor's Vulkan driver"));
+    }
+
+    #[test]
+    fn a_number_is_a_listed_index_or_a_whole_number_of_one_card_alone() {
+        let cards = [
+            at("NVIDIA GeForce RTX 4090", "0000:01:00.0"),
+            at("NVIDIA GeForce RTX 4080", "0000:02:00.0"),
+            at("AMD Radeon RX 7900 XTX", "0000:03:00.0"),
+            at("AMD Radeon RX 7900 GRE", "0000:04:00.0"),
+        ];
+        assert_eq!(select("4090", &cards).unwrap(), Selection::Gpu(0, None));
+        assert_eq!(select("4080", &cards).unwrap(), Selection::Gpu(1, None));
+        assert_eq!(select("3", &cards).unwrap(), Selection::Gpu(3, None));
+        let several = select("7900", &cards).unwrap_err().to_string();
+        let both =
+            "\n  2  AMD Radeon RX 7900 XTX, vulkan, 0000:03:00.0\n  3  AMD Radeon RX 7900 GRE, vulkan, 0000:04:00.0";
+        assert!(
+            several.contains("--device 7900: expected one GPU, got several") && several.ends_with(both),
+            "{several}"
+        );
+        for absent in ["4", "40", "409", "90", "99", "5090", "18446744073709551616"] {
+            let error = select(absent, &cards).unwrap_err().to_string();
+            let listed = error.contains("0  NVIDIA GeForce RTX 4090") && error.ends_with(both);
+            assert!(error.contains(&format!("--device {absent}: expected auto, gpu, cpu")) && listed, "{error}");
+        }
+        // An index comes before a name.
+        assert_eq!(select("1", &[at("Card 1", ""), at("Card 0", "")]).unwrap(), Selection::Gpu(1, None));
     }
 
     #[test]
