@@ -4,6 +4,7 @@ mod data;
 mod sections;
 mod set;
 mod setting;
+mod toml_value;
 mod values;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub(crate) use data::{DataCommand, ReadArgs};
 pub(crate) use sections::{SECTIONS, section};
 pub(crate) use set::with_sets;
 pub(crate) use setting::Setting;
+pub(crate) use toml_value::{element_text, unknown};
 pub(crate) use values::*;
 
 /// A command with settings as its flags, under a heading.

@@ -4,8 +4,8 @@ use bptt::experiment::config::{Config, Kind};
 use bptt::{Error, Result};
 use serde_json::{Map, Value};
 
-use super::super::config_file::{toml_text, unknown};
 use super::sections::{SECTIONS, section};
+use super::toml_value::{toml_text, unknown};
 
 /// The settings of flags with those of `--set` beside them. `kind`: that of the data, where the command line names it.
 ///
