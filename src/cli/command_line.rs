@@ -6,14 +6,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use bptt::data::SEPARATORS;
-use bptt::experiment::config::Kind;
+use bptt::experiment::config::DataKind;
 use bptt::experiment::files::names::CONFIG;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
 
 use super::args;
 use super::nearest::nearest;
-use super::terminal::printed::{note_lines, say_data};
+use super::terminal::printed::{eprint_lines, print_data};
 
 /// What other programs call a flag of this one, or what is said for it.
 const SYNONYMS: [(&str, &str); 26] = [
@@ -55,8 +55,8 @@ pub(crate) fn parse<P: CommandFactory + FromArgMatches>(arguments: &[OsString]) 
         let text = error.render().to_string();
         let text = if help { super::terminal::help::wrapped(&text, super::terminal::help::columns()) } else { text };
         match error.use_stderr() {
-            true => note_lines(text.strip_suffix('\n').unwrap_or(&text)),
-            false => say_data(&text),
+            true => eprint_lines(text.strip_suffix('\n').unwrap_or(&text)),
+            false => print_data(&text),
         }
         ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
     })
@@ -197,8 +197,8 @@ fn setting_tip(name: &str, command: &Command, arguments: &[OsString]) -> Option<
         Some((section, setting))
     };
     let found: Vec<_> = args::SECTIONS.into_iter().filter_map(of).collect();
-    let kind = Kind::ALL.into_iter().map(Kind::section).find(|kind| *kind == command.get_name());
-    let is_data = |section: &str| Kind::ALL.iter().any(|kind| kind.section() == section);
+    let kind = DataKind::ALL.into_iter().map(DataKind::section).find(|kind| *kind == command.get_name());
+    let is_data = |section: &str| DataKind::ALL.iter().any(|kind| kind.section() == section);
     let Some((section, setting)) =
         found.iter().find(|(section, _)| kind.is_none_or(|kind| kind == *section) || !is_data(section))
     else {

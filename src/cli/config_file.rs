@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use bptt::data::{read_settings, utf8};
-use bptt::experiment::config::merge::over;
-use bptt::experiment::config::{BUNDLED, Config, Data, Kind, check_files};
+use bptt::experiment::config::merge::merge_flags;
+use bptt::experiment::config::{BUNDLED, Config, Data, DataKind, check_files};
 use bptt::experiment::files::names::CONFIG;
 use bptt::experiment::settings::Settings;
 use bptt::format::path_text;
@@ -111,7 +111,7 @@ pub(crate) fn resolve(file: Option<&Path>, args: &SettingsArgs, data: Option<&Da
     let given = file.map(read).transpose()?.unwrap_or_default();
     let names_data = given.data.is_some();
     if let (None, Some(set)) = (data, &flags.data) {
-        let kind = given.data.as_ref().map_or(Kind::Series, Data::kind);
+        let kind = given.data.as_ref().map_or(DataKind::Series, Data::kind);
         if set.kind() != kind {
             let section = set.kind().section();
             let keys = flags.to_map()?;
@@ -121,7 +121,7 @@ pub(crate) fn resolve(file: Option<&Path>, args: &SettingsArgs, data: Option<&Da
         }
     }
     let mut config = match file {
-        Some(_) => over(given, &flags)?,
+        Some(_) => merge_flags(given, &flags)?,
         None => flags.clone(),
     };
     // Where no data are named, they are the sunspots.

@@ -36,7 +36,7 @@ impl Failure {
     }
 
     /// What there is to say of it on standard error.
-    pub(crate) fn told(&self) -> Option<String> {
+    pub(crate) fn message(&self) -> Option<String> {
         use std::io::ErrorKind::{IsADirectory, NotADirectory};
         match self {
             Self::Stopped(_) => None,

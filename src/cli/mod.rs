@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use exit::Failure;
 
-use self::terminal::printed::{note, note_lines};
+use self::terminal::printed::{eprint_line, eprint_lines};
 
 /// Train recurrent networks (RNN, LSTM, GRU) on any GPU and on the CPU.
 #[derive(Parser)]
@@ -101,15 +101,15 @@ pub(crate) fn main() -> ExitCode {
         device::drivers::quiet();
     }
     let result = pollster::block_on(run(program.command));
-    match (result, terminal::printed::unsaid()) {
+    match (result, terminal::printed::stdout_error()) {
         (Ok(()), None) => ExitCode::SUCCESS,
         (Ok(()), Some(error)) => {
-            note(format_args!("error: standard output: {error}"));
+            eprint_line(format_args!("error: standard output: {error}"));
             ExitCode::FAILURE
         }
         (Err(failure), _) => {
-            if let Some(words) = failure.told() {
-                note_lines(&format!("error: {words}"));
+            if let Some(words) = failure.message() {
+                eprint_lines(&format!("error: {words}"));
             }
             ExitCode::from(failure.code())
         }

@@ -34,9 +34,10 @@ fn distance(a: &str, b: &str) -> usize {
                 _ => {
                     let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
                     let least = changed.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-                    match i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                        true => least.min(rows[i - 2][j - 2] + 1),
-                        false => least,
+                    if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                        least.min(rows[i - 2][j - 2] + 1)
+                    } else {
+                        least
                     }
                 }
             };

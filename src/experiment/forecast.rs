@@ -11,11 +11,11 @@ use super::files::folder::unwritten;
 use super::loaded_model::LoadedModel;
 use super::model::codec::Codec;
 use super::settings::Settings;
-use super::tasks::series::rolled::{Rolled, roll};
+use super::tasks::series::rolled::{RolledForecast, roll};
 use super::tasks::series::series_data::SeriesData;
 use crate::data::{EncodedSeries, Forecast, Series};
 use crate::format::{Digits, ahead, cell, grouped, left, path_text, right, widest};
-use crate::plot::{Drawing, RolledTarget, Rows};
+use crate::plot::{Drawing, RolloutTarget, Rows};
 use crate::{Error, Result, plot};
 
 /// A series as a model reads it, and where its forecast is computed.
@@ -32,7 +32,7 @@ pub struct ForecastInput {
 pub struct SeriesForecast {
     name: String,
     encoded: Arc<EncodedSeries>,
-    rolled: Rolled,
+    rolled: RolledForecast,
 }
 
 impl LoadedModel {
@@ -192,7 +192,7 @@ impl SeriesForecast {
         let series = encoded.series();
         let labels = [series.labels(), &rolled.middle().labels].concat();
         let positions = series.positions();
-        let targets = series.truths().iter().enumerate().map(|(target, column)| RolledTarget {
+        let targets = series.truths().iter().enumerate().map(|(target, column)| RolloutTarget {
             name: &column.name,
             truth: &column.values,
             forecasts: vec![rolled.picture(series.len(), target)],
@@ -200,7 +200,7 @@ impl SeriesForecast {
         let rows = rolled.middle().labels.len();
         let last = series.labels().last().map(String::as_str).unwrap_or_default();
         let rows = if rows == 1 { "the row".to_owned() } else { format!("{} rows", grouped(rows as u64)) };
-        plot::Rolled {
+        plot::RolloutChart {
             title: format!("{name}: {rows} after {} {last}", series.label_name()),
             rows: Rows { name: series.label_name(), positions: positions.as_deref(), labels: &labels },
             horizon: encoded.codec().frame.horizon.saturating_sub(series.len() - 1 - rolled.middle().origin),

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::config::merge::over;
+use super::config::merge::merge_flags;
 use super::config::{Config, Data, ModelConfig, RunConfig, TaskConfig, check_files};
 use super::device::network::Network;
 use super::device::open::OpenDevice;
@@ -12,7 +12,7 @@ use super::model::codec::Codec;
 use super::model::model_file::ModelFile;
 use super::settings::Settings;
 use super::setup::trained_network;
-use super::tasks::task::{Measure, Results, Task};
+use super::tasks::task::{MeasureOptions, Results, Task};
 use super::tasks::{load, task};
 use crate::format::path_text;
 use crate::{Error, Result};
@@ -112,7 +112,7 @@ impl LoadedModel {
             )));
         }
         // The network is in the model's file; what its weights began with need no longer be there.
-        let given = Config { model: ModelConfig::default(), ..over((self.read_config)(&config)?, &flags)? };
+        let given = Config { model: ModelConfig::default(), ..merge_flags((self.read_config)(&config)?, &flags)? };
         check_files(&config, &given, &flags)?;
         Ok(given.applied())
     }
@@ -139,7 +139,7 @@ impl AppliedModel {
     /// # Errors
     /// Those of the data and the device.
     pub async fn evaluate(&mut self, json: bool) -> Result<Results> {
-        let measure = Measure { rows: self.rows, seed: self.settings.seed, whole: true, json };
+        let measure = MeasureOptions { rows: self.rows, seed: self.settings.seed, whole: true, json };
         task::results(self.task.as_ref(), &mut self.network, measure).await
     }
 

@@ -85,7 +85,7 @@ impl ResumableRun {
             (true, true) => return Self::extend(path, asked).map(Some),
             (true, false) if asked.elsewhere => {
                 return Err(refused(
-                    "the run is over; --out is the folder of a longer one, whose length --epochs or --steps tells"
+                    "the run has finished; --out is the folder of a longer one, whose length --epochs or --steps sets"
                         .into(),
                 ));
             }
@@ -95,15 +95,15 @@ impl ResumableRun {
             }
             (false, true) => {
                 return Err(refused(
-                    "--epochs and --steps extend a run that is over, and this one is not: without them it goes on to its \
+                    "--epochs and --steps extend a finished run, and this one is not: without them it resumes and runs to its \
                      own end first"
                         .into(),
                 ));
             }
             (false, false) if asked.elsewhere => {
                 return Err(refused(
-                    "--out is the folder of the new run that --epochs or --steps extend a finished one to; this one goes \
-                     on in its own"
+                    "--out is the folder of the new run that --epochs or --steps extend a finished one to; this one resumes \
+                     in its own"
                         .into(),
                 ));
             }
@@ -285,8 +285,8 @@ impl ResumableRun {
                 path_text(&before.path),
                 grouped(saved.step)
             ),
-            (Some((saved, _)), None) => format!("goes on after step {}", grouped(saved.step)),
-            (None, _) => "begins anew: it had not come to its first step".into(),
+            (Some((saved, _)), None) => format!("resumes after step {}", grouped(saved.step)),
+            (None, _) => "starts again: it had not reached its first step".into(),
         }];
         lines.extend(self.describe_schedule());
         lines.extend(self.passed_over.iter().map(|reason| format!("not from {reason}")));
@@ -327,13 +327,14 @@ fn elsewhere(mut given: Config, flags: &Config) -> Result<Config> {
         }
         rest.data = rest.data.filter(|data| *data != Data::of(data.kind()));
     }
-    match rest == Config::default() {
-        true => Ok(given),
-        false => Err(Error::Unsupported(
-            "--resume goes on with the run's own settings: expected no other flag with it but --device, --threads, the new \
+    if rest == Config::default() {
+        Ok(given)
+    } else {
+        Err(Error::Unsupported(
+            "--resume keeps the run's own settings: expected no other flag with it but --device, --threads, the new \
              place of a file that the run has, --json, and for a longer run after one that is over --epochs or --steps"
                 .into(),
-        )),
+        ))
     }
 }
 

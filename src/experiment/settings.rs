@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::config::agree::unsupported;
 use super::config::{
-    BUNDLED, BatchSize, CellName, Config, Data, Kind, ModelConfig, OnNan, OptimizerName, RunConfig, ScheduleConfig,
+    BUNDLED, BatchSize, CellName, Config, Data, DataKind, ModelConfig, OnNan, OptimizerName, RunConfig, ScheduleConfig,
     SeriesConfig, TaskConfig, TaskName, TrainingConfig,
 };
 use super::device::open::DeviceOptions;
@@ -31,7 +31,7 @@ const BACKS: u32 = 5;
 pub struct Settings {
     /// With every default filled in that does not follow from others: the text of `config.toml`.
     given: Config,
-    pub(crate) kind: Kind,
+    pub(crate) kind: DataKind,
     /// The random seed.
     pub seed: u64,
     /// The device by name.
@@ -130,11 +130,11 @@ impl Settings {
         let training = &mut given.training;
         if training.epochs.is_none() && training.steps.is_none() {
             match kind {
-                Kind::Series | Kind::Rolls => training.epochs = Some(50),
-                Kind::Classes => training.epochs = Some(15),
-                Kind::Sequences => training.epochs = Some(100),
-                Kind::Text => training.epochs = Some(10),
-                Kind::Task => training.steps = Some(2000),
+                DataKind::Series | DataKind::Rolls => training.epochs = Some(50),
+                DataKind::Classes => training.epochs = Some(15),
+                DataKind::Sequences => training.epochs = Some(100),
+                DataKind::Text => training.epochs = Some(10),
+                DataKind::Task => training.steps = Some(2000),
             }
         }
         let duration = match (training.epochs, training.steps) {
@@ -142,7 +142,7 @@ impl Settings {
             (None, Some(steps)) => RunLength::Steps(steps),
             _ => return Err(unsupported("--epochs and --steps (training): expected one of them")),
         };
-        if kind == Kind::Task {
+        if kind == DataKind::Task {
             training.val_every.get_or_insert(100);
         }
         let on_nan = *training.on_nan.get_or_insert_default();
@@ -220,7 +220,7 @@ impl Settings {
     /// looked at is told where it is read.
     pub fn largest_file(&mut self) -> Option<(PathBuf, u64)> {
         // A text is read where it is asked for.
-        if matches!(self.kind, Kind::Text | Kind::Classes) {
+        if matches!(self.kind, DataKind::Text | DataKind::Classes) {
             return None;
         }
         let files = self.files().into_iter().filter(|(key, _)| *key != "init-from");
@@ -279,7 +279,7 @@ impl Settings {
     /// configuration another batch makes for another epoch.
     pub fn set_epoch(&mut self, steps: u64) {
         // A validation now and then shows where a long epoch is going.
-        let every = if self.kind == Kind::Text { steps.min(250) } else { steps };
+        let every = if self.kind == DataKind::Text { steps.min(250) } else { steps };
         self.run.validate_every = Some(self.given.training.val_every.unwrap_or(every));
         if let (
             Some(ScheduleConfig::Step { every: None, .. } | ScheduleConfig::Exponential { every: None, .. }),
@@ -348,18 +348,20 @@ impl Settings {
         let rows = self.micro_batch.unwrap_or(self.batch).min(self.batch) as f64;
         let vector = model.embedding.as_ref().map_or(0, |_| r.input_size);
         // What is bounded, or made again, is planned once the device is there.
-        let device = match self.recompute || self.memory.is_some() {
-            true => 0.0,
-            false => units * (r.cell.gates() + 1) as f64 + (outputs + 2 * vector) as f64,
+        let device = if self.recompute || self.memory.is_some() {
+            0.0
+        } else {
+            units * (r.cell.gates() + 1) as f64 + (outputs + 2 * vector) as f64
         };
         let numbers = steps as f64 * (self.batch as f64 * 2.0 + rows * device);
-        match numbers > BATCH {
-            true => Err(unsupported(format!(
+        if numbers > BATCH {
+            Err(unsupported(format!(
                 "--batch {} of --{flag} {steps} takes {numbers:.1e} numbers, over {BATCH:.1e}: make either smaller, or \
                  do it in parts with --memory or training.micro-batch",
                 self.batch
-            ))),
-            false => Ok(()),
+            )))
+        } else {
+            Ok(())
         }
     }
 
@@ -407,26 +409,27 @@ fn series_split(data: &mut SeriesConfig, applies: bool) -> Result<()> {
 
 /// Refuses dropout where there is no layer above to drop for.
 fn check_dropout(dropout: f64, layers: usize) -> Result<()> {
-    match dropout > 0.0 && layers == 1 {
-        true => Err(unsupported(format!(
+    if dropout > 0.0 && layers == 1 {
+        Err(unsupported(format!(
             "--dropout {dropout} (model.dropout) acts between layers, and there is one: take --layers 2 or more, or \
              --set model.recurrent-dropout={dropout}"
-        ))),
-        false => Ok(()),
+        )))
+    } else {
+        Ok(())
     }
 }
 
 /// Fills in the network's form.
 fn cell_settings(
     model: &mut ModelConfig,
-    kind: Kind,
+    kind: DataKind,
     (embedding, tied): (Option<usize>, bool),
 ) -> Result<(Option<Activation>, Initialisation)> {
     let cell = *model.cell.get_or_insert(CellName::Lstm);
     model.hidden.get_or_insert(match kind {
-        Kind::Series => 16,
-        Kind::Text | Kind::Rolls | Kind::Classes => 128,
-        Kind::Sequences | Kind::Task => 64,
+        DataKind::Series => 16,
+        DataKind::Text | DataKind::Rolls | DataKind::Classes => 128,
+        DataKind::Sequences | DataKind::Task => 64,
     });
     let layers = *model.layers.get_or_insert(1);
     if let (true, Some(size), Some(hidden)) = (tied, embedding, model.hidden)
@@ -452,11 +455,11 @@ fn cell_settings(
     Ok((model.activation, Initialisation { recurrent, forget_bias: model.forget_bias }))
 }
 
-fn optimizer(training: &mut TrainingConfig, kind: Kind) -> Result<Optimizer> {
+fn optimizer(training: &mut TrainingConfig, kind: DataKind) -> Result<Optimizer> {
     let rate = *training.lr.get_or_insert(match kind {
-        Kind::Series | Kind::Task => 5e-3,
-        Kind::Text | Kind::Classes => 2e-3,
-        Kind::Sequences | Kind::Rolls => 1e-3,
+        DataKind::Series | DataKind::Task => 5e-3,
+        DataKind::Text | DataKind::Classes => 2e-3,
+        DataKind::Sequences | DataKind::Rolls => 1e-3,
     });
     let sgd = |momentum, nesterov| Optimizer::new(OptimizerKind::Sgd { momentum, dampening: 0.0, nesterov }, rate);
     let mut optimizer = match training.optimizer.get_or_insert(OptimizerName::Adam) {

@@ -27,10 +27,7 @@ pub fn indented(text: &str) -> String {
 fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        match is_escaped(character) {
-            true => shown.extend(character.escape_default()),
-            false => shown.push(character),
-        }
+        if is_escaped(character) { shown.extend(character.escape_default()) } else { shown.push(character) }
     }
     shown
 }

@@ -22,9 +22,10 @@ pub fn bytes(count: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let exponent = (count.max(1).ilog2() / 10) as usize;
     let value = count as f64 / (1u64 << (10 * exponent)) as f64;
-    match value.fract() == 0.0 || value >= 100.0 {
-        true => format!("{value:.0} {}", units[exponent]),
-        false => format!("{value:.1} {}", units[exponent]),
+    if value.fract() == 0.0 || value >= 100.0 {
+        format!("{value:.0} {}", units[exponent])
+    } else {
+        format!("{value:.1} {}", units[exponent])
     }
 }
 

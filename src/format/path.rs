@@ -41,10 +41,7 @@ pub fn shell_quoted(path: &Path) -> String {
         return text + "'";
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text.into(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    }
+    if !text.is_empty() && text.chars().all(plain) { text.into() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 #[cfg(test)]

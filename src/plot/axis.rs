@@ -87,9 +87,10 @@ pub(super) fn logarithmic_ticks(from: f64, until: f64, count: usize) -> Vec<Tick
     };
     let (powers, all): (&[f64], &[f64]) = (&[1.0], &[1.0, 2.0, 5.0]);
     let every = ((until - from) / count as f64).ceil().max(1.0) as i32;
-    let candidates = match 3.0 * (until - from) > 1.5 * count as f64 {
-        true => vec![values(powers, every), values(powers, 1), values(all, 1)],
-        false => vec![values(all, 1)],
+    let candidates = if 3.0 * (until - from) > 1.5 * count as f64 {
+        vec![values(powers, every), values(powers, 1), values(all, 1)]
+    } else {
+        vec![values(all, 1)]
     };
     let Some(values) = candidates.into_iter().find(|values| values.len() >= least(count)) else {
         return round_ticks(10f64.powf(from), 10f64.powf(until), count, false);

@@ -114,7 +114,7 @@ impl Chart {
         let mut top = HEAD;
         for ((panel, y), rows) in self.panels.iter().zip(&axes).zip(&heads) {
             top += ROW * rows.len() as f64 + 12.0;
-            let frame = Frame { x: &x, y, logarithmic: panel.logarithmic, left, top, bottom: top + panel.height };
+            let frame = PlotArea { x: &x, y, logarithmic: panel.logarithmic, left, top, bottom: top + panel.height };
             frame.draw(&mut drawing, panel, rows);
             top = frame.bottom + 10.0;
         }
@@ -223,9 +223,10 @@ impl Entry<'_> {
     /// With the foot of its text at `[x, y]`.
     fn draw(&self, drawing: &mut Drawing, [x, y]: [f64; 2]) {
         let ends = [x, x + 24.0];
-        match self.is_area {
-            true => drawing.area(self.class, ends.map(|x| (x, [y + 0.5, y - 9.5])).into_iter()),
-            false => drawing.path(self.class, ends.map(|x| (x, y - 4.5)).into_iter()),
+        if self.is_area {
+            drawing.area(self.class, ends.map(|x| (x, [y + 0.5, y - 9.5])).into_iter())
+        } else {
+            drawing.path(self.class, ends.map(|x| (x, y - 4.5)).into_iter())
         }
         drawing.text(x + 32.0, y, "", Anchor::Start, self.name);
     }
@@ -256,7 +257,7 @@ fn place(x: &Axis, value: f64, left: f64) -> f64 {
 }
 
 /// Where a panel stands in the picture.
-struct Frame<'a> {
+struct PlotArea<'a> {
     x: &'a Axis,
     y: &'a Axis,
     logarithmic: bool,
@@ -265,7 +266,7 @@ struct Frame<'a> {
     bottom: f64,
 }
 
-impl Frame<'_> {
+impl PlotArea<'_> {
     fn x(&self, value: f64) -> f64 {
         place(self.x, value, self.left)
     }

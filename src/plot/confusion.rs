@@ -45,7 +45,7 @@ impl Confusion<'_> {
         let occurred = shown.iter().flat_map(|truth| matrix.row(*truth));
         let occurred = occurred.filter(|(predicted, _)| shown.binary_search(predicted).is_ok()).map(|(_, count)| count);
         let largest = occurred.chain((classes > 0).then_some(0)).max();
-        let grid = Grid::new(&names, largest.map(grouped).unwrap_or_default());
+        let grid = MatrixGrid::new(&names, largest.map(grouped).unwrap_or_default());
         let [width, height] = grid.cell;
         let (end, bottom) = (grid.left + classes as f64 * width, grid.top + classes as f64 * height);
         let last = totals.iter().map(|total| text_width(&grouped(*total), 11.0)).fold(20.0, f64::max);
@@ -63,8 +63,12 @@ impl Confusion<'_> {
             drawing.text(grid.left - 8.0, y + 0.35 * size, class, Anchor::End, &label);
             for (predicted, count) in matrix.row(shown[truth]) {
                 if let Ok(column) = shown.binary_search(&predicted) {
-                    let cell =
-                        Cell { place: [truth, column], names: [name, names[column]], count, total: totals[truth] };
+                    let cell = MatrixCell {
+                        place: [truth, column],
+                        names: [name, names[column]],
+                        count,
+                        total: totals[truth],
+                    };
                     cell.draw(&mut drawing, &grid);
                 }
             }
@@ -79,9 +83,10 @@ impl Confusion<'_> {
         let steps =
             [(strength(1, 100), "1%"), (strength(1, 10), "10%"), (strength(1, 2), "50%"), (1.0, "100% of the row")];
         let key = heat::key(&mut drawing, &["right", "wrong"], [LEFT, page[1] - 30.0], &steps);
-        let numbers = match grid.counts {
-            true => "at the right: the row's sum",
-            false => "numbers: percent of the row; at the right: its sum",
+        let numbers = if grid.counts {
+            "at the right: the row's sum"
+        } else {
+            "numbers: percent of the row; at the right: its sum"
         };
         drawing.text(key, page[1] - 18.5, "small", Anchor::Start, numbers);
         drawing
@@ -105,7 +110,7 @@ impl Confusion<'_> {
 }
 
 /// A pair of classes that occurred.
-struct Cell<'a> {
+struct MatrixCell<'a> {
     /// Its row and column.
     place: [usize; 2],
     /// The true class and the predicted one.
@@ -115,9 +120,9 @@ struct Cell<'a> {
     total: u64,
 }
 
-impl Cell<'_> {
+impl MatrixCell<'_> {
     /// The count, and below it where there is room its share of the row; all in words where a pointer rests on it.
-    fn draw(&self, drawing: &mut Drawing, grid: &Grid) {
+    fn draw(&self, drawing: &mut Drawing, grid: &MatrixGrid) {
         let Self { place: [truth, predicted], names, count, total } = *self;
         let [width, height] = grid.cell;
         let (x, y) = (grid.left + predicted as f64 * width, grid.top + truth as f64 * height);
@@ -157,7 +162,7 @@ fn strength(count: u64, total: u64) -> f64 {
 }
 
 /// Where the cells stand and what has room in them.
-struct Grid {
+struct MatrixGrid {
     cell: [f64; 2],
     /// Of the first cell.
     left: f64,
@@ -172,7 +177,7 @@ struct Grid {
     shares: bool,
 }
 
-impl Grid {
+impl MatrixGrid {
     /// For classes of these names and counts of which the largest is `number`.
     fn new(classes: &[&str], number: String) -> Self {
         let name = |name: &&str| text_width(name, TEXT_SIZE).min(LONGEST_NAME);

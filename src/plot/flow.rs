@@ -77,17 +77,18 @@ impl FlowPicture {
         let mut top = TITLE;
         for (index, panel) in self.panels.iter().enumerate() {
             top += HEAD;
-            let frame = Frame { x: &x, y: &y, left, right, top, bottom: top + HEIGHT };
+            let frame = FlowFrame { x: &x, y: &y, left, right, top, bottom: top + HEIGHT };
             frame.draw(&mut drawing, panel, index == 0 && lines().any(|line| line.clipped < 1.0));
             top = frame.bottom + 14.0;
         }
-        let frame = Frame { x: &x, y: &y, left, right, top: 0.0, bottom: top - 14.0 };
+        let frame = FlowFrame { x: &x, y: &y, left, right, top: 0.0, bottom: top - 14.0 };
         for tick in &x.ticks {
             drawing.text(frame.x(tick.value), frame.bottom + 20.0, "", Anchor::Middle, &tick.text);
         }
-        let way = match lines().any(|line| line.reverse) {
-            true => "step t: the gradient goes this way →, in the reverse direction ←",
-            false => "step t, against time: the gradient goes this way →",
+        let way = if lines().any(|line| line.reverse) {
+            "step t: the gradient goes this way →, in the reverse direction ←"
+        } else {
+            "step t, against time: the gradient goes this way →"
         };
         drawing.text(right, frame.bottom + 42.0, "", Anchor::End, way);
         drawing
@@ -95,7 +96,7 @@ impl FlowPicture {
 }
 
 /// Where a panel stands.
-struct Frame<'a> {
+struct FlowFrame<'a> {
     x: &'a Axis,
     y: &'a Axis,
     left: f64,
@@ -104,7 +105,7 @@ struct Frame<'a> {
     bottom: f64,
 }
 
-impl Frame<'_> {
+impl FlowFrame<'_> {
     /// The last step stands on the left.
     fn x(&self, t: f64) -> f64 {
         self.right - (t - self.x.from) / (self.x.until - self.x.from) * (self.right - self.left)

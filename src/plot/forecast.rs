@@ -43,7 +43,7 @@ impl Rows<'_> {
 }
 
 /// Truth, forecasts and naive forecasts over the rows after training.
-pub struct Forecast<'a> {
+pub struct ForecastChart<'a> {
     /// The heading of the picture.
     pub title: String,
     /// The rows that the picture can show.
@@ -57,13 +57,13 @@ pub struct Forecast<'a> {
     /// The quantiles of the targets' ranges.
     pub range: Option<[f64; 2]>,
     /// The targets, one panel each.
-    pub targets: Vec<Target<'a>>,
+    pub targets: Vec<ForecastTarget<'a>>,
     /// Names and first rows of the parts, in order.
     pub parts: Vec<(&'a str, usize)>,
 }
 
 /// A forecast column.
-pub struct Target<'a> {
+pub struct ForecastTarget<'a> {
     /// The name of the target's column.
     pub name: &'a str,
     /// The column, all of it.
@@ -84,7 +84,7 @@ fn steps(count: usize) -> String {
     if count == 1 { "1 step".into() } else { format!("{count} steps") }
 }
 
-impl Forecast<'_> {
+impl ForecastChart<'_> {
     /// A panel a target, the first six of them. Of longer horizons it shows the first step and the last.
     pub fn draw(&self) -> Drawing {
         let horizon = self.horizon.max(1);
@@ -117,7 +117,7 @@ impl Forecast<'_> {
         .draw()
     }
 
-    fn panel(&self, target: &Target<'_>, end: usize, height: f64, first_panel: bool) -> Panel {
+    fn panel(&self, target: &ForecastTarget<'_>, end: usize, height: f64, first_panel: bool) -> Panel {
         let horizon = self.horizon.max(1);
         // The end of a long series, so that its single steps can be seen.
         let start = self.first.max(end.saturating_sub(POINTS));
@@ -175,7 +175,7 @@ impl Forecast<'_> {
 }
 
 /// Forecasts that read nothing of what comes after their first row, from one row or several.
-pub struct Rolled<'a> {
+pub struct RolloutChart<'a> {
     /// The heading of the picture.
     pub title: String,
     /// The rows that the picture can show.
@@ -185,11 +185,11 @@ pub struct Rolled<'a> {
     /// The quantiles of the forecasts' ranges.
     pub range: Option<[f64; 2]>,
     /// The targets, one panel each.
-    pub targets: Vec<RolledTarget<'a>>,
+    pub targets: Vec<RolloutTarget<'a>>,
 }
 
 /// A forecast column.
-pub struct RolledTarget<'a> {
+pub struct RolloutTarget<'a> {
     /// The name of the target's column.
     pub name: &'a str,
     /// What is known of the column.
@@ -208,7 +208,7 @@ pub struct Onward {
     pub range: Option<[Vec<f64>; 2]>,
 }
 
-impl Rolled<'_> {
+impl RolloutChart<'_> {
     /// A panel a target, the first six of them: what is known, and the forecasts going on from it.
     pub fn draw(&self) -> Drawing {
         let targets = || self.targets.iter().take(PANELS);
@@ -221,7 +221,7 @@ impl Rolled<'_> {
         let start = first.saturating_sub((2 * longest).max(40)).max(end.saturating_sub(2 * POINTS));
         let height = if targets().count() > 1 { 150.0 } else { TALL };
         let x = |row: usize| self.rows.x(row);
-        let panel = |(index, target): (usize, &RolledTarget<'_>)| {
+        let panel = |(index, target): (usize, &RolloutTarget<'_>)| {
             let name = |name: &'static str| if index == 0 { name } else { "" };
             let value = |row: usize| target.truth.get(row).copied();
             let truth = (start..end.min(target.truth.len())).map(|row| (x(row), target.truth[row])).collect();
@@ -257,12 +257,11 @@ impl Rolled<'_> {
             panel
         };
         let panels = targets().enumerate().map(panel).collect();
-        let mut description = match longest > self.horizon {
-            true => {
-                "From each dot on the network reads its own forecasts instead of the data: look whether level and rhythm \
+        let mut description = if longest > self.horizon {
+            "From each dot on the network reads its own forecasts instead of the data: look whether level and rhythm \
                  stay plausible while errors add up."
-            }
-            false => "From each dot on nothing of the data is known: look how far level and rhythm are met.",
+        } else {
+            "From each dot on nothing of the data is known: look how far level and rhythm are met."
         }
         .to_owned();
         if self.range.is_some() && longest > self.horizon {
@@ -303,8 +302,8 @@ mod tests {
         let forecast: Vec<f64> = (0..17).flat_map(|n| truth[first + n..][..horizon].to_vec()).collect();
         let labels = labels(30);
         let rows = Rows { name: "t", positions: None, labels: &labels };
-        let targets = vec![Target { name: "a", truth: &truth, forecast: &forecast, range: None }];
-        let svg = Forecast {
+        let targets = vec![ForecastTarget { name: "a", truth: &truth, forecast: &forecast, range: None }];
+        let svg = ForecastChart {
             title: "t".into(),
             rows,
             first,
@@ -328,14 +327,15 @@ mod tests {
     fn each_target_has_a_panel_and_the_first_alone_a_legend() {
         let (truth, forecast) = ([1.0, 2.0, 3.0, 2.0], [2.0, 2.5]);
         let names: Vec<String> = (0..8).map(|n| format!("column {n}")).collect();
-        let target = |name| Target { name, truth: &truth, forecast: &forecast, range: None };
+        let target = |name| ForecastTarget { name, truth: &truth, forecast: &forecast, range: None };
         let targets = names.iter().map(|name| target(name)).collect();
         let labels = labels(4);
         let rows = Rows { name: "t", positions: None, labels: &labels };
         let parts = Vec::new();
-        let svg = Forecast { title: "t".into(), rows, first: 2, horizon: 1, period: 1, range: None, targets, parts }
-            .draw()
-            .file();
+        let svg =
+            ForecastChart { title: "t".into(), rows, first: 2, horizon: 1, period: 1, range: None, targets, parts }
+                .draw()
+                .file();
         assert_eq!(svg.matches(">truth<").count(), 1);
         assert!(svg.contains(">column 5<") && !svg.contains(">column 6<"));
     }
@@ -347,9 +347,11 @@ mod tests {
         let rows = Rows { name: "t", positions: None, labels: &labels };
         let draw = |horizon: usize, period: usize| {
             let forecast = vec![1.0; 10 * horizon];
-            let targets = vec![Target { name: "a", truth: &truth, forecast: &forecast, range: None }];
+            let targets = vec![ForecastTarget { name: "a", truth: &truth, forecast: &forecast, range: None }];
             let parts = vec![("test", 20)];
-            Forecast { title: "t".into(), rows, first: 20, horizon, period, range: None, targets, parts }.draw().file()
+            ForecastChart { title: "t".into(), rows, first: 20, horizon, period, range: None, targets, parts }
+                .draw()
+                .file()
         };
         for (horizon, period, name) in [
             (1, 1, ">last value<"),
@@ -369,8 +371,8 @@ mod tests {
         let draw = |horizon: usize| {
             let range = Some([vec![3.0, 2.0, 3.0], vec![5.0, 6.0, 5.0]]);
             let forecasts = vec![Onward { first: 3, values: vec![4.0; 3], range }];
-            let targets = vec![RolledTarget { name: "a", truth: &truth, forecasts }];
-            Rolled { title: "t".into(), rows, horizon, range: Some([0.1, 0.9]), targets }.draw().file()
+            let targets = vec![RolloutTarget { name: "a", truth: &truth, forecasts }];
+            RolloutChart { title: "t".into(), rows, horizon, range: Some([0.1, 0.9]), targets }.draw().file()
         };
         let (near, far) = (draw(3), draw(2));
         assert!(!near.contains("\"area beyond\"") && !near.contains("not widened"));
@@ -385,8 +387,9 @@ mod tests {
         let labels = labels(3);
         let rows = Rows { name: "t", positions: None, labels: &labels };
         let onward = || Onward { first: 3, values: vec![4.0, 5.0], range: None };
-        let target = || RolledTarget { name: "a", truth: &truth, forecasts: vec![onward()] };
-        let draw = |rows| Rolled { title: "t".into(), rows, horizon: 1, range: None, targets: vec![target()] }.draw();
+        let target = || RolloutTarget { name: "a", truth: &truth, forecasts: vec![onward()] };
+        let draw =
+            |rows| RolloutChart { title: "t".into(), rows, horizon: 1, range: None, targets: vec![target()] }.draw();
         let svg = draw(rows).file();
         let (truth, forecast) = (points(&svg, "ink"), points(&svg, "blue"));
         assert_eq!((truth.len(), forecast.len()), (3, 3));
@@ -401,21 +404,21 @@ mod tests {
     #[test]
     fn nothing_to_draw_and_what_is_not_finite_do_not_break_the_picture() {
         let rows = Rows { name: "t", positions: None, labels: &[] };
-        let empty = || Target { name: "a", truth: &[], forecast: &[], range: Some([&[], &[]]) };
+        let empty = || ForecastTarget { name: "a", truth: &[], forecast: &[], range: Some([&[], &[]]) };
         let range = Some([0.1, 0.9]);
         for targets in [Vec::new(), vec![empty()]] {
             let parts = vec![("test", 0)];
-            Forecast { title: "t".into(), rows, first: 0, horizon: 1, period: 1, range, targets, parts }.draw();
+            ForecastChart { title: "t".into(), rows, first: 0, horizon: 1, period: 1, range, targets, parts }.draw();
         }
-        Rolled { title: "t".into(), rows, horizon: 1, range, targets: Vec::new() }.draw();
+        RolloutChart { title: "t".into(), rows, horizon: 1, range, targets: Vec::new() }.draw();
         let onward = |first, values: &[f64]| Onward {
             first,
             values: values.to_vec(),
             range: Some([values.to_vec(), vec![f64::NAN; values.len()]]),
         };
         let forecasts = vec![onward(0, &[f64::INFINITY]), onward(2, &[])];
-        let target = RolledTarget { name: "a", truth: &[f64::NAN, 1.0], forecasts };
-        let svg = Rolled { title: "t".into(), rows, horizon: 1, range, targets: vec![target] }.draw().file();
+        let target = RolloutTarget { name: "a", truth: &[f64::NAN, 1.0], forecasts };
+        let svg = RolloutChart { title: "t".into(), rows, horizon: 1, range, targets: vec![target] }.draw().file();
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     }
 }

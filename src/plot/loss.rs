@@ -86,9 +86,10 @@ pub fn loss(
 
     let below = baseline.map(|baseline| format!(" below the dashed line the network beats “{}”;", baseline.name));
     let overfitting = "validation that rises while training still falls means that examples are learnt by heart";
-    let mut description = match panel.lines.iter().any(|line| line.name == "validation") {
-        true => format!("Both losses should fall and level off;{} {overfitting}.", below.unwrap_or_default()),
-        false => "The loss should fall and level off.".into(),
+    let mut description = if panel.lines.iter().any(|line| line.name == "validation") {
+        format!("Both losses should fall and level off;{} {overfitting}.", below.unwrap_or_default())
+    } else {
+        "The loss should fall and level off.".into()
     };
     if let Some(caption) = epochs.caption() {
         description = format!("{description} {caption}");

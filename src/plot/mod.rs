@@ -20,7 +20,7 @@ mod throughput;
 pub use confusion::Confusion;
 pub use drawing::{Drawing, STYLE, escape};
 pub use flow::{FlowLine, FlowPanel, FlowPicture};
-pub use forecast::{Forecast, Onward, Rolled, RolledTarget, Rows, Target};
+pub use forecast::{ForecastChart, ForecastTarget, Onward, RolloutChart, RolloutTarget, Rows};
 pub use gradient_norm::gradient_norm;
 pub use histogram::Lengths;
 pub use loss::{Baseline, loss};

@@ -119,10 +119,7 @@ impl Scale {
 
     /// `an epoch`, `20 steps`.
     pub(super) fn group_name(&self) -> String {
-        match self.per_epoch == Some(self.group) {
-            true => "an epoch".into(),
-            false => format!("{} steps", grouped(self.group)),
-        }
+        if self.per_epoch == Some(self.group) { "an epoch".into() } else { format!("{} steps", grouped(self.group)) }
     }
 
     /// `after epoch 3`, `after step 1,200`.

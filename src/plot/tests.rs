@@ -39,14 +39,14 @@ fn every_picture_is_well_formed_and_escapes_every_name() {
     let baseline = Baseline { name: name.into(), loss: 0.5 };
     let names = vec![name.to_owned(); 3];
     let rows = Rows { name, positions: None, labels: &names };
-    let target = Target {
+    let target = ForecastTarget {
         name,
         truth: &[1.0, 2.0, 3.0],
         forecast: &[2.0, f64::INFINITY],
         range: Some([&[1.0, 0.0], &[3.0, 9.0]]),
     };
     let onward = Onward { first: 3, values: vec![4.0], range: Some([vec![3.0], vec![5.0]]) };
-    let rolled = RolledTarget { name, truth: &[1.0, 2.0, 3.0], forecasts: vec![onward] };
+    let rolled = RolloutTarget { name, truth: &[1.0, 2.0, 3.0], forecasts: vec![onward] };
     let range = Some([0.1, 0.9]);
     let (title, parts) = (name.to_owned(), vec![(name, 1)]);
     let pairs = (0..9).map(|pair| (pair / 3, pair % 3));
@@ -56,9 +56,18 @@ fn every_picture_is_well_formed_and_escapes_every_name() {
             .unwrap(),
         gradient_norm(name, &history.as_slice(), None, Some(1.0)).unwrap(),
         FlowPicture { title: title.clone(), description: name.into(), panels: vec![flow(name)] }.draw(),
-        Forecast { title: title.clone(), rows, first: 1, horizon: 1, period: 1, range, targets: vec![target], parts }
-            .draw(),
-        Rolled { title: title.clone(), rows, horizon: 1, range, targets: vec![rolled] }.draw(),
+        ForecastChart {
+            title: title.clone(),
+            rows,
+            first: 1,
+            horizon: 1,
+            period: 1,
+            range,
+            targets: vec![target],
+            parts,
+        }
+        .draw(),
+        RolloutChart { title: title.clone(), rows, horizon: 1, range, targets: vec![rolled] }.draw(),
         Confusion { title: name, classes: &names, matrix: &matrix, majority: None }.draw(),
         TextSample { title: name, prime: name, sampled: name }.draw(),
         PianoRoll { title, first_key: 60, keys: 1, truth: &[true], predicted: &[0.5] }.draw(),

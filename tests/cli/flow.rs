@@ -149,7 +149,7 @@ fn a_run_passes_the_gradient_check_with_its_own_weights() {
     train(folder.path(), "a", "task copy --length 5 --hidden 4 --cell gru --steps 2");
     let said = succeeds(folder.path(), "gradcheck a --device cpu --elements 10");
     assert!(said.contains("gru 10 → 4 → 9") && said.contains("\npassed "), "{said}");
-    refused(folder.path(), "gradcheck a --cell gru", 2, &["no flag of the model"]);
+    refused(folder.path(), "gradcheck a --cell gru", 2, &["remove the flags of the model"]);
     refused(folder.path(), "gradcheck --dropout 1", 2, &["--dropout"]);
     refused(folder.path(), "gradcheck --init-from a", 2, &["bptt gradcheck RUN"]);
 }

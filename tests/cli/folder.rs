@@ -43,7 +43,7 @@ fn a_resumed_run_deletes_no_file_that_it_did_not_write() {
     let own = ["checkpoints/step-000000000004.ckpt.part", "model.safetensors.part", "metrics.jsonl.part"];
     own.iter().for_each(|name| fs::write(run.join(name), "half").unwrap());
     let said = succeeds(folder, "train --resume a");
-    assert!(said.contains("goes on after step 6\n"), "{said}");
+    assert!(said.contains("resumes after step 6\n"), "{said}");
     let left = |name: &str| run.join(name).exists();
     others.iter().for_each(|name| assert!(left(name), "{name} is gone"));
     assert!(left("checkpoints/step-000000000002.ckpt") && left("checkpoints/step-000000000001.ckpt"));
@@ -62,7 +62,7 @@ fn a_run_goes_on_from_its_own_latest_checkpoint_whatever_else_lies_beside_it() {
         fs::copy(&of_other, checkpoints.join(name)).unwrap();
     }
     let said = succeeds(folder, "train --resume a");
-    assert!(said.contains("goes on after step 6\n"), "{said}");
+    assert!(said.contains("resumes after step 6\n"), "{said}");
     assert!(
         said.contains("not from a/checkpoints/step-000000000009.ckpt: expected a checkpoint of the run's"),
         "{said}"

@@ -523,12 +523,7 @@ fn what_is_no_finished_run_or_no_model_is_told_so() {
     std::fs::create_dir(path.join("empty")).unwrap();
     std::fs::write(path.join("alone.safetensors"), model).unwrap();
     for command in ["eval", "predict", "forecast", "sample", "inspect"] {
-        refused(
-            path,
-            &format!("{command} a"),
-            1,
-            &["error: a: expected model.safetensors, which a run that is over has"],
-        );
+        refused(path, &format!("{command} a"), 1, &["error: a: expected model.safetensors, which a finished run has"]);
         refused(path, &format!("{command} empty"), 1, &["error: empty: expected the folder of a run"]);
         refused(path, &format!("{command} s.csv"), 1, &["s.csv: expected a run's folder or a safetensors file"]);
     }

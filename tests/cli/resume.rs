@@ -160,7 +160,7 @@ fn a_run_that_goes_on_elsewhere_says_what_its_last_bits_may_differ_by_and_nothin
     fs::write(folder.join("a/checkpoints/finished"), "").unwrap();
     for threads in ["", "--threads 1", "--threads 3"] {
         let said = resumed(threads);
-        assert!(said.contains("goes on after step 6\n") && !said.contains("last bits"), "{threads}: {said}");
+        assert!(said.contains("resumes after step 6\n") && !said.contains("last bits"), "{threads}: {said}");
     }
     // A machine whose instruction set rounds a·b + c otherwise.
     rewrite_note(&folder.join("a"), |note| {
@@ -424,7 +424,7 @@ fn a_damaged_checkpoint_is_passed_over_and_told() {
     let step = Checkpoint::<f32>::from_bytes(&fs::read(before).unwrap()).unwrap().0.step();
     damage(latest);
     let said = a_little_further(folder, "train --resume a");
-    assert!(said.contains(&format!("goes on after step {step}\n")), "{said}");
+    assert!(said.contains(&format!("resumes after step {step}\n")), "{said}");
     let name = latest.file_name().unwrap().to_str().unwrap();
     assert!(said.contains(&format!("not from a/checkpoints/{name}: ")), "{said}");
     checkpoints(&folder.join("a")).iter().for_each(|path| damage(path));
@@ -439,7 +439,7 @@ fn a_run_goes_on_where_its_file_was_moved_to_and_begins_anew_without_a_checkpoin
     fs::rename(folder.join("text.txt"), folder.join("moved.txt")).unwrap();
     refused(folder, "train --resume a", 1, &["config.toml, file: expected a file that is there", "`text FILE`"]);
     let said = a_little_further(folder, "train text moved.txt --resume a --threads 1");
-    assert!(said.contains("goes on after step"), "{said}");
+    assert!(said.contains("resumes after step"), "{said}");
     fs::rename(folder.join("moved.txt"), folder.join("text.txt")).unwrap();
     fs::remove_dir_all(folder.join("a/checkpoints")).unwrap();
     fs::create_dir(folder.join("a/checkpoints")).unwrap();
@@ -451,7 +451,7 @@ fn a_run_goes_on_where_its_file_was_moved_to_and_begins_anew_without_a_checkpoin
     }
     child.kill().unwrap();
     let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
-    assert!(said.contains("begins anew"), "{said}");
+    assert!(said.contains("starts again: it had not reached its first step"), "{said}");
 }
 
 #[test]

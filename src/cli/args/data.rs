@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bptt::experiment::config::{Data, Kind};
+use bptt::experiment::config::{Data, DataKind};
 use bptt::{Error, Result};
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueHint};
@@ -20,28 +20,28 @@ pub(crate) struct DataCommand {
 }
 
 /// What the help calls data of a kind, and what is learned of them.
-fn described(kind: Kind) -> (&'static str, &'static str) {
+fn described(kind: DataKind) -> (&'static str, &'static str) {
     match kind {
-        Kind::Series => ("Series", "Time series: forecast columns of a table"),
-        Kind::Text => ("Text", "Text: predict the next character or byte"),
-        Kind::Sequences => ("Sequences", "Labelled sequences: predict a class or a value for each"),
-        Kind::Classes => ("Classes", "Folder of texts, one per class: predict the class of a line"),
-        Kind::Rolls => ("Rolls", "Piano rolls: predict the next set of keys"),
-        Kind::Task => ("Task", "Synthetic task: the adding or the copying problem"),
+        DataKind::Series => ("Series", "Time series: forecast columns of a table"),
+        DataKind::Text => ("Text", "Text: predict the next character or byte"),
+        DataKind::Sequences => ("Sequences", "Labelled sequences: predict a class or a value for each"),
+        DataKind::Classes => ("Classes", "Folder of texts, one per class: predict the class of a line"),
+        DataKind::Rolls => ("Rolls", "Piano rolls: predict the next set of keys"),
+        DataKind::Task => ("Task", "Synthetic task: the adding or the copying problem"),
     }
 }
 
-fn settings(kind: Kind) -> Vec<Setting> {
+fn settings(kind: DataKind) -> Vec<Setting> {
     section(kind.section()).unwrap_or_default()
 }
 
 impl Subcommand for DataCommand {
     fn augment_subcommands(command: Command) -> Command {
-        let of = |kind: Kind| {
+        let of = |kind: DataKind| {
             let (heading, about) = described(kind);
             flags(Command::new(kind.section()).about(about), heading, &settings(kind))
         };
-        command.subcommands(Kind::ALL.map(of))
+        command.subcommands(DataKind::ALL.map(of))
     }
 
     fn augment_subcommands_for_update(command: Command) -> Command {
@@ -49,7 +49,7 @@ impl Subcommand for DataCommand {
     }
 
     fn has_subcommand(name: &str) -> bool {
-        Kind::ALL.iter().any(|kind| kind.section() == name)
+        DataKind::ALL.iter().any(|kind| kind.section() == name)
     }
 }
 
@@ -57,7 +57,7 @@ impl FromArgMatches for DataCommand {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let named = matches
             .subcommand()
-            .and_then(|(name, matches)| Some((*Kind::ALL.iter().find(|kind| kind.section() == name)?, matches)));
+            .and_then(|(name, matches)| Some((*DataKind::ALL.iter().find(|kind| kind.section() == name)?, matches)));
         let Some((kind, matches)) = named else {
             return Err(clap::Error::raw(ErrorKind::MissingSubcommand, "expected the kind of the data\n"));
         };
@@ -149,7 +149,7 @@ impl ReadArgs {
     ///
     /// # Errors
     /// Names a flag that has no meaning for that kind.
-    pub(crate) fn data(&self, kind: Kind) -> Result<Option<Data>, Error> {
+    pub(crate) fn data(&self, kind: DataKind) -> Result<Option<Data>, Error> {
         if self.keys.is_empty() && self.file.is_none() {
             return Ok(None);
         }

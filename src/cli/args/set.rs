@@ -1,6 +1,6 @@
 //! `--set section.key=value`: any setting of a configuration file on the command line.
 
-use bptt::experiment::config::{Config, Kind};
+use bptt::experiment::config::{Config, DataKind};
 use bptt::{Error, Result};
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ use super::toml_value::{toml_text, unknown};
 ///
 /// # Errors
 /// [`Error::Unsupported`] names a key that is unknown, set twice or of other data, and a value that the key does not take.
-pub(crate) fn with_sets(flags: Config, sets: &[String], allowed: &[&str], kind: Option<Kind>) -> Result<Config> {
+pub(crate) fn with_sets(flags: Config, sets: &[String], allowed: &[&str], kind: Option<DataKind>) -> Result<Config> {
     if sets.is_empty() {
         return Ok(flags);
     }
@@ -31,7 +31,7 @@ pub(crate) fn with_sets(flags: Config, sets: &[String], allowed: &[&str], kind: 
         let Some(setting) = settings.iter().find(|setting| setting.key == key) else {
             return Err(unknown(&format!("--set {name}"), Some(of), key));
         };
-        let is_data = Kind::ALL.iter().any(|kind| kind.section() == of);
+        let is_data = DataKind::ALL.iter().any(|kind| kind.section() == of);
         if let Some(kind) = kind.filter(|kind| is_data && kind.section() != of) {
             return refused(name, format!("the data are {kind}, whose settings are those of [{}]", kind.section()));
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::fields::{Fields, median, round};
 use crate::cli::device::opened::Opened;
-use crate::cli::terminal::printed::note;
+use crate::cli::terminal::printed::eprint_line;
 
 /// m, n, k: square, and as a few rows meet wide weights.
 const PRODUCTS: [[usize; 3]; 2] = [[2048; 3], [128, 4096, 1024]];
@@ -38,7 +38,7 @@ pub(crate) fn basics(opened: &Opened, seconds: f64) -> Result<Fields> {
             }
         };
         let gflops = 2.0 * (m * n * k) as f64 / ms / 1e6;
-        note(format!("A · Bᵀ, {m} × {n} × {k}: {ms:.3} ms, {gflops:.0} GFLOP/s"));
+        eprint_line(format!("A · Bᵀ, {m} × {n} × {k}: {ms:.3} ms, {gflops:.0} GFLOP/s"));
         products.push(json!({"m": m, "n": n, "k": k, "ms": round(ms, 4), "gflops": round(gflops, 1)}));
     }
     let dispatch = opened.gpu().map(|gpu| {
@@ -49,7 +49,7 @@ pub(crate) fn basics(opened: &Opened, seconds: f64) -> Result<Fields> {
     });
     let dispatch: Option<f64> = dispatch.transpose()?;
     if let Some(microseconds) = dispatch {
-        note(format!("a dispatch that waits for the one before: {microseconds:.2} µs"));
+        eprint_line(format!("a dispatch that waits for the one before: {microseconds:.2} µs"));
     }
     Ok(vec![
         ("peer", json!("bptt")),

@@ -23,7 +23,7 @@ use super::profile::{profile_json, profile_lines};
 use super::sweep::table;
 use crate::cli::args::{CELLS, KERNELS, at_least_0, one_of, whole};
 use crate::cli::exit::Failure;
-use crate::cli::terminal::printed::{note, say_json};
+use crate::cli::terminal::printed::{eprint_line, print_json};
 
 /// The most steps or samples of a kind: hours of the smallest network.
 const REPEATS: usize = 1 << 20;
@@ -163,9 +163,9 @@ pub(crate) async fn bench(args: &BenchArgs) -> Result<(), Failure> {
         print(&fields);
         let line: Measurement = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         match earlier.as_ref().map(|earlier| earlier.compare(&line)) {
-            Some(Some(words)) => note(words),
+            Some(Some(words)) => eprint_line(words),
             // A sweep may be drawn beside other devices, with which there is nothing to compare.
-            Some(None) if args.sweep.is_none() => note("--compare has no line of this work on this device"),
+            Some(None) if args.sweep.is_none() => eprint_line("--compare has no line of this work on this device"),
             _ => {}
         }
         lines.push(line);
@@ -174,7 +174,7 @@ pub(crate) async fn bench(args: &BenchArgs) -> Result<(), Failure> {
         }
     }
     let Some(doublings) = args.sweep else { return Ok(()) };
-    table(&lines).into_iter().for_each(note);
+    table(&lines).into_iter().for_each(eprint_line);
     if let Some(path) = &args.svg {
         new_file::write(path, picture(doublings, &lines, earlier.as_ref()).draw().file().as_bytes())?;
     }
@@ -260,7 +260,7 @@ impl BenchArgs {
             ("device_bytes", json!(timing.device_bytes)),
         ];
         if let Some(profile) = &timing.profile {
-            profile_lines(profile, median, device.is_cpu()).into_iter().for_each(note);
+            profile_lines(profile, median, device.is_cpu()).into_iter().for_each(eprint_line);
             fields.push(("profile", profile_json(profile, device.is_cpu())));
         }
         fields
@@ -271,11 +271,11 @@ impl BenchArgs {
 fn basics(device: &OpenDevice, basics: Basics) -> Fields {
     let mut products = Vec::new();
     for ProductTime { sizes: [m, n, k], ms, gflops } in basics.products {
-        note(format!("A · Bᵀ, {m} × {n} × {k}: {ms:.3} ms, {gflops:.0} GFLOP/s"));
+        eprint_line(format!("A · Bᵀ, {m} × {n} × {k}: {ms:.3} ms, {gflops:.0} GFLOP/s"));
         products.push(json!({"m": m, "n": n, "k": k, "ms": round(ms, 4), "gflops": round(gflops, 1)}));
     }
     if let Some(microseconds) = basics.dispatch_us {
-        note(format!("a dispatch that waits for the one before: {microseconds:.2} µs"));
+        eprint_line(format!("a dispatch that waits for the one before: {microseconds:.2} µs"));
     }
     vec![
         ("peer", json!("bptt")),
@@ -291,7 +291,7 @@ fn basics(device: &OpenDevice, basics: Basics) -> Fields {
 /// Prints a line of JSON.
 fn print(fields: &Fields) {
     let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
-    say_json(format!("{{{}}}", fields.join(", ")));
+    print_json(format!("{{{}}}", fields.join(", ")));
 }
 
 fn mebibytes(bytes: u64) -> f64 {

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::cli::args::{Flags, ReadArgs, whole};
 use crate::cli::config_file;
 use crate::cli::exit::Failure;
-use crate::cli::terminal::printed::note;
+use crate::cli::terminal::printed::eprint_line;
 
 #[derive(Args)]
 pub(crate) struct ApplyArgs {
@@ -38,6 +38,6 @@ impl ApplyArgs {
 /// The model of a run's folder or of a file; of a run that is not finished, which weights these are is printed.
 pub(crate) fn open_model(run: &Path) -> bptt::Result<LoadedModel> {
     let model = LoadedModel::open_with(run, config_file::read)?;
-    model.file.note.iter().for_each(note);
+    model.file.note.iter().for_each(eprint_line);
     Ok(model)
 }

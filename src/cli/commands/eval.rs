@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::apply::ApplyArgs;
 use crate::cli::exit::Failure;
 use crate::cli::provenance;
-use crate::cli::terminal::printed::{heading, say, say_json};
+use crate::cli::terminal::printed::{heading, print_json, print_line};
 
 #[derive(Args)]
 pub(crate) struct EvalArgs {
@@ -31,14 +31,14 @@ pub(crate) async fn eval(args: &EvalArgs) -> Result<(), Failure> {
         summary.extend([("data".to_owned(), Value::from(task.describe()))]);
         summary.extend(results.summary);
         summary.extend(task.relation().map(|words| ("trained_on".to_owned(), Value::from(words))));
-        say_json(Value::Object(summary));
+        print_json(Value::Object(summary));
         return complete(results.missing);
     }
     for (index, line) in task.describe().iter().enumerate() {
-        say(heading(if index == 0 { "data" } else { "" }, line));
+        print_line(heading(if index == 0 { "data" } else { "" }, line));
     }
-    say("");
-    results.lines.iter().for_each(say);
+    print_line("");
+    results.lines.iter().for_each(print_line);
     complete(results.missing)
 }
 

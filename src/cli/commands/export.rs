@@ -16,7 +16,7 @@ use clap::{Args, ValueHint};
 
 use super::apply::open_model;
 use crate::cli::exit::Failure;
-use crate::cli::terminal::printed::{heading, say};
+use crate::cli::terminal::printed::{heading, print_line};
 
 #[derive(Args)]
 pub(crate) struct ExportArgs {
@@ -60,8 +60,8 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
         _ => return Err(refused(format!("OUT: expected FILE.onnx or FILE.safetensors, got {}", path_text(out)))),
     };
     let written = out.metadata().map_err(io_error(out))?.len();
-    say(heading("file", &format!("{}, {}", path_text(out), bytes(written))));
-    lines.iter().for_each(|(name, text)| say(heading(name, text)));
+    print_line(heading("file", &format!("{}, {}", path_text(out), bytes(written))));
+    lines.iter().for_each(|(name, text)| print_line(heading(name, text)));
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use clap::{Args, ValueHint};
 use super::apply::open_model;
 use crate::cli::args::{DATES, DECIMAL, Flags, one_of, whole};
 use crate::cli::exit::Failure;
-use crate::cli::terminal::printed::{note, say, say_json};
+use crate::cli::terminal::printed::{eprint_line, print_json, print_line};
 
 /// The most rows: each is a step of the network on its own outputs, which mean nothing long before.
 const ROWS: usize = 100_000;
@@ -68,7 +68,7 @@ pub(crate) async fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
     let data = SeriesConfig { file: args.file.clone(), decimal, dates, input_limit, ..SeriesConfig::default() };
     let series = model.series(&args.on.0, data)?;
     if args.file.is_some() {
-        series.remarks.iter().for_each(note);
+        series.remarks.iter().for_each(eprint_line);
     }
     let forecast = model.forecast(series, args.rows).await?;
     if let Some(path) = &args.out {
@@ -85,9 +85,9 @@ pub(crate) async fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
         new_file::write(path, forecast.picture().file().as_bytes())?;
     }
     if args.json {
-        say_json(forecast.to_json());
+        print_json(forecast.to_json());
     } else {
-        forecast.lines().iter().for_each(say);
+        forecast.lines().iter().for_each(print_line);
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::apply::open_model;
 use crate::cli::args::{Flags, READOUTS, SetArgs, one_of, whole, with_sets};
 use crate::cli::exit::Failure;
-use crate::cli::terminal::printed::{heading, say, say_json};
+use crate::cli::terminal::printed::{heading, print_json, print_line};
 
 #[derive(Args)]
 pub(crate) struct GradcheckArgs {
@@ -79,17 +79,20 @@ pub(crate) async fn gradcheck(args: &GradcheckArgs) -> Result<(), Failure> {
     let checked = check.run(&device).await?;
     let (failure, tolerances) = (checked.failure(), checked.tolerances);
     if args.json {
-        say_json(summary(&device.describe(), &model, &checked));
+        print_json(summary(&device.describe(), &model, &checked));
     } else {
-        say(heading("device", &device.describe()));
-        say(heading("model", &model_file::describe(&model)));
+        print_line(heading("device", &device.describe()));
+        print_line(heading("model", &model_file::describe(&model)));
         let (t, b, loss) = (args.length, args.batch, short(checked.loss));
-        say(heading("data", &format!("{b} random rows of up to {t} steps, seed {}, loss {loss}", settings.seed)));
-        say(heading("masks", &dropped(&model.recurrent)));
-        say("");
-        table(&checked).iter().for_each(say);
-        say("");
-        say(heading(
+        print_line(heading(
+            "data",
+            &format!("{b} random rows of up to {t} steps, seed {}, loss {loss}", settings.seed),
+        ));
+        print_line(heading("masks", &dropped(&model.recurrent)));
+        print_line("");
+        table(&checked).iter().for_each(print_line);
+        print_line("");
+        print_line(heading(
             "limits",
             &format!(
                 "device {:.1e}: 32 · 2⁻²³ · √(T · (B + G·H + I)); differences {:.0e}; relative to the greatest of a tensor, or \
@@ -102,7 +105,10 @@ pub(crate) async fn gradcheck(args: &GradcheckArgs) -> Result<(), Failure> {
         Some(message) => Err(Error::Failed(message).into()),
         None if args.json => Ok(()),
         None => {
-            say(heading("passed", "the device, f64 and the differences agree in every tensor and at every step"));
+            print_line(heading(
+                "passed",
+                "the device, f64 and the differences agree in every tensor and at every step",
+            ));
             Ok(())
         }
     }
@@ -119,8 +125,7 @@ fn subject(args: &GradcheckArgs) -> Result<(Model, Vec<f32>, Settings), Failure>
     }
     if let Some(run) = &args.run {
         if *model != ModelConfig::default() {
-            let reason =
-                format!("{}: the run says what its network is; no flag of the model goes with it", path_text(run));
+            let reason = format!("{}: the network is the run's: remove the flags of the model", path_text(run));
             return Err(Error::Unsupported(reason).into());
         }
         let file = open_model(run)?;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use bptt::Result;
-use bptt::experiment::config::Kind;
+use bptt::experiment::config::DataKind;
 use bptt::experiment::files::folder::io_error;
 use bptt::experiment::files::new_file;
 use bptt::format::{path_text, shell_quoted};
@@ -12,7 +12,7 @@ use clap::{Args, Command, ValueHint};
 use clap_mangen::Man;
 
 use crate::cli::args;
-use crate::cli::terminal::printed::{say, say_data};
+use crate::cli::terminal::printed::{print_data, print_line};
 
 #[derive(Args)]
 pub(crate) struct InitArgs {
@@ -40,9 +40,9 @@ pub(crate) fn init(args: &InitArgs) -> Result<()> {
     new_file::check("FILE", Some(path))?;
     new_file::write(path, template().as_bytes())?;
     let words = path_text(path);
-    say(format!("{words}: every setting with its default; change what you need, then"));
-    say("");
-    say(format!("    bptt train --config {}", shell_quoted(path)));
+    print_line(format!("{words}: every setting with its default; change what you need, then"));
+    print_line("");
+    print_line(format!("    bptt train --config {}", shell_quoted(path)));
     Ok(())
 }
 
@@ -54,7 +54,7 @@ fn template() -> String {
          # The data: the section of one kind, with its file. Without one the bundled sunspot numbers are learned.\n",
     );
     for section in args::SECTIONS {
-        let is_data = Kind::ALL.iter().any(|kind| kind.section() == section);
+        let is_data = DataKind::ALL.iter().any(|kind| kind.section() == section);
         let heading = if is_data { "# " } else { "" };
         let _ = write!(text, "\n{heading}[{section}]\n");
         for setting in args::section(section).unwrap_or_default() {
@@ -70,7 +70,7 @@ fn template() -> String {
 pub(crate) fn completions(args: &CompletionsArgs, program: &mut Command) {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, program, "bptt", &mut text);
-    say_data(&format!("{}\n", String::from_utf8_lossy(&text).trim_end()));
+    print_data(&format!("{}\n", String::from_utf8_lossy(&text).trim_end()));
 }
 
 pub(crate) fn man(args: &ManArgs, program: &Command) -> Result<()> {
@@ -78,7 +78,7 @@ pub(crate) fn man(args: &ManArgs, program: &Command) -> Result<()> {
     // Gives the subcommands their whole names, which are those of their pages.
     program.build();
     let Some(folder) = &args.out else {
-        say_data(&format!("{}\n", String::from_utf8_lossy(&one_page(&program)?).trim_end()));
+        print_data(&format!("{}\n", String::from_utf8_lossy(&one_page(&program)?).trim_end()));
         return Ok(());
     };
     let kinds = program.get_subcommands().flat_map(Command::get_subcommands);

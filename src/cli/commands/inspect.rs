@@ -10,7 +10,7 @@ use bptt::{Result, SafetensorsFile, StoredTensor};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::cli::terminal::printed::{heading, note, say, say_json};
+use crate::cli::terminal::printed::{eprint_line, heading, print_json, print_line};
 
 #[derive(Args)]
 pub(crate) struct InspectArgs {
@@ -54,27 +54,27 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     // A description that is there has to be right, or is told to be wrong.
     let model = description.as_ref().map(|_| ModelFile::from_found(found)).transpose()?;
-    model.iter().filter_map(|model| model.note.as_ref()).for_each(note);
+    model.iter().filter_map(|model| model.note.as_ref()).for_each(eprint_line);
     let count: u64 = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum();
     if args.json {
         let tensors: Vec<Value> = tensors.iter().map(to_json).collect();
         let model = description.map(|text| serde_json::from_str::<Value>(&text).unwrap_or(Value::String(text)));
-        say_json(json!({"file": path_json(&path), "parameters": count, "model": model, "tensors": tensors}));
+        print_json(json!({"file": path_json(&path), "parameters": count, "model": model, "tensors": tensors}));
         return Ok(());
     }
-    say(heading("file", &format!("{}, {}", path_text(&path), bytes(length))));
+    print_line(heading("file", &format!("{}, {}", path_text(&path), bytes(length))));
     match model {
-        Some(model) => model.describe().iter().for_each(|(name, text)| say(heading(name, text))),
-        None => say(heading("model", "tensors without a description: not written by `bptt train`")),
+        Some(model) => model.describe().iter().for_each(|(name, text)| print_line(heading(name, text))),
+        None => print_line(heading("model", "tensors without a description: not written by `bptt train`")),
     }
-    say(heading("total", &format!("{} parameters in {} tensors", grouped(count), tensors.len())));
-    say("");
+    print_line(heading("total", &format!("{} parameters in {} tensors", grouped(count), tensors.len())));
+    print_line("");
     let width = widest(tensors.iter().map(|tensor| cell(&tensor.name)));
     let line = |[name, element_type, shape, norm, least, most]: [&str; 6]| {
         let name = left(&cell(name), width);
         format!("{name}  {element_type:<7}  {shape:>14}  {norm:>10}  {least:>10}  {most:>10}")
     };
-    say(line(["tensor", "type", "shape", "norm", "least", "greatest"]));
+    print_line(line(["tensor", "type", "shape", "norm", "least", "greatest"]));
     for Summary { name, element_type, shape, figures } in &tensors {
         let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
         let shape = format!("[{}]", sizes.join(", "));
@@ -86,7 +86,7 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
             0 => String::new(),
             count => format!("  {} not finite", grouped(count as u64)),
         };
-        say(line([name, element_type, &shape, &norm, &least, &most]) + &bad);
+        print_line(line([name, element_type, &shape, &norm, &least, &most]) + &bad);
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::cli::args::{DataCommand, SettingsArgs};
 use crate::cli::config_file;
 use crate::cli::exit::Failure;
-use crate::cli::terminal::printed::{heading, say, say_json};
+use crate::cli::terminal::printed::{heading, print_json, print_line};
 
 #[derive(Args)]
 pub(crate) struct PlanArgs {
@@ -46,25 +46,25 @@ pub(crate) async fn plan(args: &PlanArgs) -> Result<(), Failure> {
         let mut summary = planned.json();
         summary.insert("device".into(), Value::String(device.describe()));
         summary.insert("kernel".into(), json!(device.kernel(&model, planned.rows)));
-        say_json(Value::Object(summary));
+        print_json(Value::Object(summary));
         return Ok(());
     }
-    say(heading("device", &device.describe()));
+    print_line(heading("device", &device.describe()));
     let kernel = device.describe_kernel(&model, planned.rows);
-    kernel.iter().for_each(|words| say(heading("kernel", words)));
-    say(heading("model", &model_file::describe(&model)));
-    say(heading("batch", &planned.shape()));
+    kernel.iter().for_each(|words| print_line(heading("kernel", words)));
+    print_line(heading("model", &model_file::describe(&model)));
+    print_line(heading("batch", &planned.shape()));
     for (index, line) in planned.describe_cuts().iter().enumerate() {
-        say(heading(if index == 0 { "memory" } else { "" }, line));
+        print_line(heading(if index == 0 { "memory" } else { "" }, line));
     }
-    planned.describe_driver().iter().for_each(|line| say(heading("", line)));
+    planned.describe_driver().iter().for_each(|line| print_line(heading("", line)));
     if let Some(words) = planned.shortage() {
-        say(heading("", &format!("bptt train would be refused: it {words}")));
+        print_line(heading("", &format!("bptt train would be refused: it {words}")));
     }
-    say("");
+    print_line("");
     let total = planned.total();
     for (name, count) in planned.parts().into_iter().chain([("in all", total)]) {
-        say(format!("{name:<16}{:>10}{:>7.1} %", bytes(count), 100.0 * count as f64 / total as f64));
+        print_line(format!("{name:<16}{:>10}{:>7.1} %", bytes(count), 100.0 * count as f64 / total as f64));
     }
     Ok(())
 }

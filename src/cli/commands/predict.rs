@@ -13,7 +13,7 @@ use clap::Args;
 
 use super::apply::ApplyArgs;
 use crate::cli::exit::Failure;
-use crate::cli::terminal::printed::{self, TextOut, heading, note};
+use crate::cli::terminal::printed::{self, TextOut, eprint_line, heading};
 
 #[derive(Args)]
 pub(crate) struct PredictArgs {
@@ -45,7 +45,7 @@ pub(crate) async fn predict(args: &PredictArgs) -> Result<(), Failure> {
     // The run tells how its own data were read.
     if args.apply.data.file.is_some() {
         for (index, line) in applied.task.describe().iter().enumerate() {
-            note(heading(if index == 0 { "data" } else { "" }, line));
+            eprint_line(heading(if index == 0 { "data" } else { "" }, line));
         }
     }
     // A file is there whole or not at all, and may be larger than memory.
@@ -62,7 +62,7 @@ pub(crate) async fn predict(args: &PredictArgs) -> Result<(), Failure> {
     match write(&mut applied, args.spreadsheet, &mut TextOut::new()).await {
         // Nothing else is written or read here.
         Err(Error::Io { source, .. }) => {
-            printed::unwritten(source);
+            printed::keep_error(source);
             Ok(())
         }
         written => Ok(written?),

@@ -11,7 +11,7 @@ use clap::{Args, ValueHint};
 use super::apply::open_model;
 use crate::cli::args::{Flags, at_least_0, whole};
 use crate::cli::exit::Failure;
-use crate::cli::terminal::printed::{TextOut, note};
+use crate::cli::terminal::printed::{TextOut, eprint_line};
 
 #[derive(Args)]
 pub(crate) struct SampleArgs {
@@ -47,7 +47,7 @@ pub(crate) async fn sample(args: &SampleArgs) -> Result<(), Failure> {
     sampling.validate()?;
     let model = open_model(&args.run)?;
     let prompt = model.prompt(args.prime.as_deref())?;
-    prompt.note.iter().for_each(note);
+    prompt.note.iter().for_each(eprint_line);
     let mut out = TextOut::new();
     let mut put = |bytes: &[u8]| out.put(bytes).map_err(io_error("standard output".as_ref()));
     if !put(args.prime.as_deref().unwrap_or_default().as_bytes())? {

@@ -6,7 +6,7 @@ use bptt::{Backend, Cpu, Gpu, Result};
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::terminal::printed::{say, say_json};
+use crate::cli::terminal::printed::{print_json, print_line};
 use bptt::experiment::device::selection::{INSTALL_DRIVER, identities};
 
 #[derive(Args)]
@@ -30,14 +30,14 @@ pub(crate) async fn devices(args: &DevicesArgs) -> Result<()> {
                 "max_storage_binding_bytes": limits.max_storage_buffer_binding_size,
             })
         });
-        say_json(json!({"gpus": gpus.collect::<Vec<_>>(), "cpu": Cpu::new().describe()}));
+        print_json(json!({"gpus": gpus.collect::<Vec<_>>(), "cpu": Cpu::new().describe()}));
         return Ok(());
     }
     for (index, (adapter, identity)) in found.iter().zip(identities(&infos)).enumerate() {
         let (info, limits) = (&infos[index], adapter.limits());
-        say(format!("{index:<5}{identity}"));
-        say(format!("     {}, {} {}", kind(info.device_type), info.driver, info.driver_info));
-        say(format!(
+        print_line(format!("{index:<5}{identity}"));
+        print_line(format!("     {}, {} {}", kind(info.device_type), info.driver, info.driver_info));
+        print_line(format!(
             "     a buffer {}, a storage binding {}, a workgroup {} invocations and {}",
             bytes(limits.max_buffer_size),
             bytes(limits.max_storage_buffer_binding_size),
@@ -45,10 +45,10 @@ pub(crate) async fn devices(args: &DevicesArgs) -> Result<()> {
             bytes(u64::from(limits.max_compute_workgroup_storage_size)),
         ));
     }
-    say(format!("{:<5}{}", "cpu", Cpu::new().describe()));
+    print_line(format!("{:<5}{}", "cpu", Cpu::new().describe()));
     if found.is_empty() {
-        say("");
-        say(format!("no GPU driver answers; {INSTALL_DRIVER}"));
+        print_line("");
+        print_line(format!("no GPU driver answers; {INSTALL_DRIVER}"));
     }
     Ok(())
 }

@@ -32,9 +32,7 @@ pub(crate) async fn flow(args: &FlowArgs) -> Result<(), Failure> {
     let TrainingConfig { batch, clip, .. } = given.training;
     if given.model != ModelConfig::default() || given.training != (TrainingConfig { batch, clip, ..Default::default() })
     {
-        return usage(
-            "a run says what its network is and how it learned: beside data only --batch and --clip go with one",
-        );
+        return usage("the network and its training are the run's: beside data only --batch and --clip can be set");
     }
     if compare { compare::loaded(args, &given).await } else { of_run(args, &given).await }
 }

@@ -18,7 +18,7 @@ use super::args::{FlowArgs, open};
 use super::report::{DESCRIPTION, report, to_json};
 use crate::cli::commands::apply::open_model;
 use crate::cli::exit::Failure;
-use crate::cli::terminal::printed::{heading, say};
+use crate::cli::terminal::printed::{heading, print_line};
 use crate::cli::train::display::TrainingDisplay;
 
 /// What the networks are called, and in what their settings differ.
@@ -72,7 +72,7 @@ pub(crate) async fn trained(args: &FlowArgs) -> Result<(), Failure> {
             steps = settings.run.steps(training.per_epoch());
             title = format!("How much of the gradient reaches step t: {}, {hidden} hidden units", task.name());
             if !args.json && !args.show.quiet {
-                facts.iter().for_each(|(name, text)| say(heading(name, text)));
+                facts.iter().for_each(|(name, text)| print_line(heading(name, text)));
             }
         }
         let mut network = new_network(&device, settings, model, task, None)?;
@@ -110,7 +110,7 @@ pub(crate) async fn trained(args: &FlowArgs) -> Result<(), Failure> {
                     format!("{} steps, loss {}", grouped(steps), short(after.loss))
                 }
             };
-            say(heading(name, &words));
+            print_line(heading(name, &words));
         }
         reasons.push(stopped);
         ended.push(after);

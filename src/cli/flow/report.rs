@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::args::FlowArgs;
 use super::chart::{chart, columns, mark};
 use crate::cli::exit::Failure;
-use crate::cli::terminal::printed::{heading, say, say_json};
+use crate::cli::terminal::printed::{heading, print_json, print_line};
 
 /// The text below the picture.
 pub(crate) const DESCRIPTION: &str = "\
@@ -100,34 +100,36 @@ pub(crate) fn report(
         new_file::write(path, picture.draw().file().as_bytes())?;
     }
     if args.json {
-        say_json(json);
+        print_json(json);
     }
     if args.json || args.show.quiet {
         return Ok(());
     }
-    facts.iter().for_each(|(name, text)| say(heading(name, text)));
+    facts.iter().for_each(|(name, text)| print_line(heading(name, text)));
     for (name, networks) in parts {
-        say("");
+        print_line("");
         let name = if name.is_empty() { String::new() } else { format!(", {name}") };
-        say(format!("‖∂L/∂h‖ over the steps, against time{name}"));
+        print_line(format!("‖∂L/∂h‖ over the steps, against time{name}"));
         let lines: Vec<&[f64]> =
             networks.iter().flat_map(|network| &network.layers).map(|layer| layer.norms.as_slice()).collect();
-        chart(&lines, columns()).iter().for_each(say);
-        say("");
+        chart(&lines, columns()).iter().for_each(print_line);
+        print_line("");
         let mut first = 0;
         for network in networks {
-            table(network, first, networks.len() == 1).iter().for_each(say);
+            table(network, first, networks.len() == 1).iter().for_each(print_line);
             first += network.layers.len();
         }
         for network in networks.iter().filter(|network| network.clip_factor < 1.0) {
             let GradientFlow { name, gradient_norm, clip_factor, .. } = network;
             let (norm, clipped) = (short(*gradient_norm), short(*clip_factor));
-            say(format!("{name}: the gradient's norm is {norm}; clipping makes it, and every ‖∂L/∂h‖, ×{clipped}"));
+            print_line(format!(
+                "{name}: the gradient's norm is {norm}; clipping makes it, and every ‖∂L/∂h‖, ×{clipped}"
+            ));
         }
     }
     if let Some(path) = &args.out {
-        say("");
-        say(heading("picture", &path_text(path)));
+        print_line("");
+        print_line(heading("picture", &path_text(path)));
     }
     Ok(())
 }

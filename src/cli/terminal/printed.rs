@@ -15,54 +15,51 @@ use bptt::format::{is_hidden, one_line, visible};
 const LINE: usize = 4000;
 
 /// What standard output could not take, told when the command is done: a full disk is no reason to end a run.
-static UNSAID: OnceLock<io::Error> = OnceLock::new();
+static STDOUT_ERROR: OnceLock<io::Error> = OnceLock::new();
 
-/// The first error of [`say`] and the like, but for a reader that went away.
-pub(crate) fn unsaid() -> Option<&'static io::Error> {
-    UNSAID.get()
+/// The first error of [`print_line`] and the like, but for a reader that went away.
+pub(crate) fn stdout_error() -> Option<&'static io::Error> {
+    STDOUT_ERROR.get()
 }
 
 /// Prints a line.
-pub(crate) fn say(line: impl Display) {
+pub(crate) fn print_line(line: impl Display) {
     put(&(shortened(&one_line(&line.to_string())) + "\n"));
 }
 
 /// Prints a line of JSON.
-pub(crate) fn say_json(json: impl Display) {
+pub(crate) fn print_json(json: impl Display) {
     put(&(json_line(&json.to_string()) + "\n"));
 }
 
 /// Prints data, which end with a line of their own.
-pub(crate) fn say_data(text: &str) {
-    match io::stdout().is_terminal() {
-        true => put(&visible(text)),
-        false => put(text),
-    }
+pub(crate) fn print_data(text: &str) {
+    if io::stdout().is_terminal() { put(&visible(text)) } else { put(text) }
 }
 
 /// Prints what there is to say.
 fn put(text: &str) {
     let mut out = io::stdout();
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        unwritten(error);
+        keep_error(error);
     }
 }
 
 /// Keeps the first error of standard output for the end. A reader that went away, as in `bptt train | head`, had enough.
-pub(crate) fn unwritten(error: io::Error) {
+pub(crate) fn keep_error(error: io::Error) {
     if error.kind() != io::ErrorKind::BrokenPipe {
-        let _ = UNSAID.set(error);
+        let _ = STDOUT_ERROR.set(error);
     }
 }
 
 /// Tells people in a line what is beside the results, which programs may read.
-pub(crate) fn note(line: impl Display) {
+pub(crate) fn eprint_line(line: impl Display) {
     let _ = writeln!(io::stderr(), "{}", shortened(&one_line(&line.to_string())));
 }
 
 /// The same in as many lines as the text has, which ends without one. Lines within names and the like are not its own:
 /// who puts these in makes each [`one_line`].
-pub(crate) fn note_lines(text: &str) {
+pub(crate) fn eprint_lines(text: &str) {
     let lines: Vec<String> = visible(text).split('\n').map(shortened).collect();
     let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
 }
@@ -89,10 +86,7 @@ impl TextOut {
     /// # Errors
     /// Those of writing.
     pub(crate) fn put(&mut self, bytes: &[u8]) -> io::Result<bool> {
-        let shown = match self.is_terminal {
-            true => self.seen(bytes).into_bytes(),
-            false => bytes.to_vec(),
-        };
+        let shown = if self.is_terminal { self.seen(bytes).into_bytes() } else { bytes.to_vec() };
         let mut out = io::stdout();
         match out.write_all(&shown).and_then(|()| out.flush()) {
             // As `head` does.
@@ -126,10 +120,7 @@ impl TextOut {
 
 impl Write for TextOut {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.put(bytes)? {
-            true => Ok(bytes.len()),
-            false => Err(io::ErrorKind::BrokenPipe.into()),
-        }
+        if self.put(bytes)? { Ok(bytes.len()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     }
 
     /// Each piece is shown as it comes.
@@ -142,10 +133,11 @@ impl Write for TextOut {
 fn json_line(json: &str) -> String {
     let mut line = String::with_capacity(json.len());
     for character in json.chars() {
-        match is_hidden(character) {
+        if is_hidden(character) {
             // All of them have four digits.
-            true => line.push_str(&format!("\\u{:04x}", u32::from(character))),
-            false => line.push(character),
+            line.push_str(&format!("\\u{:04x}", u32::from(character)))
+        } else {
+            line.push(character)
         }
     }
     line

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::display::TrainingDisplay;
 use crate::cli::args::TrainArgs;
 use crate::cli::exit::Failure;
-use crate::cli::terminal::printed::{heading, note, say, say_data, say_json};
+use crate::cli::terminal::printed::{eprint_line, heading, print_data, print_json, print_line};
 use crate::cli::terminal::{interrupt, profile_table};
 use crate::cli::{config_file, provenance};
 
@@ -27,7 +27,7 @@ struct Terminal {
 impl Terminal {
     fn print(self, line: &str) {
         if !self.is_silent {
-            say(line);
+            print_line(line);
         }
     }
 }
@@ -53,17 +53,17 @@ pub(crate) async fn train(args: &TrainArgs) -> Result<(), Failure> {
     };
     Folder::check_free(args.out.as_deref(), checkpoints::is_beginning)?;
     let mut experiment = Experiment::load_resumed(settings, resumed.as_ref())?;
-    experiment.start.iter().filter_map(|start| start.note.as_ref()).for_each(note);
+    experiment.start.iter().filter_map(|start| start.note.as_ref()).for_each(eprint_line);
     if args.dump_config {
         experiment.batches()?;
-        say_data(&format!("{}\n", experiment.settings.config().to_toml()?.trim_end()));
+        print_data(&format!("{}\n", experiment.settings.config().to_toml()?.trim_end()));
         return Ok(());
     }
     let (run, mut network) = TrainingRun::open(&mut experiment, resumed, args.out.as_deref()).await?;
     run.facts().iter().for_each(|(name, text)| terminal.print(&heading(name, text)));
     terminal.print("");
     interrupt::listen()?;
-    let mut missing = Missing::notifying(|words| note(format_args!("missing   {words}")));
+    let mut missing = Missing::notifying(|words| eprint_line(format_args!("missing   {words}")));
     let show = args.show;
     let display = |length: &_, before: &_| TrainingDisplay::new("", length, before, show);
     let mut steps = run.train(&mut network, display, &mut missing).await?;
@@ -77,7 +77,7 @@ pub(crate) async fn train(args: &TrainArgs) -> Result<(), Failure> {
     if run.profiles() {
         let rows = network.profile().await.map(|profile| profile_table::rows(&profile, 1.0));
         let rows = missing.keep("profile", rows).unwrap_or_default();
-        profile_table::table(&rows, run.device.is_cpu()).into_iter().chain([String::new()]).for_each(note);
+        profile_table::table(&rows, run.device.is_cpu()).into_iter().chain([String::new()]).for_each(eprint_line);
     }
     let results = run.measure(network, args.json, &mut missing).await.unwrap_or_default();
     results.lines.iter().for_each(|line| terminal.print(line));
@@ -93,7 +93,7 @@ pub(crate) async fn train(args: &TrainArgs) -> Result<(), Failure> {
         let mut summary = provenance::to_json();
         summary.extend(run.summary(&steps, &missing)?);
         summary.extend(of_results);
-        say_json(Value::Object(summary));
+        print_json(Value::Object(summary));
     }
     match steps.outcome.stop_reason {
         StopReason::Stopped => {
@@ -107,7 +107,7 @@ pub(crate) async fn train(args: &TrainArgs) -> Result<(), Failure> {
 
 fn print_finished(run: &Path, json: bool, terminal: Terminal) {
     if json {
-        say_json(json!({"run": path_json(run), "over": true}));
+        print_json(json!({"run": path_json(run), "over": true}));
     } else {
         terminal.print(&format!(
             "{}: the run has finished; there is nothing to resume. With --epochs or --steps, the length of all, a longer \

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use bptt::experiment::training::{Clock, ResumedProgress, TrainingLength, seconds_text};
+use bptt::experiment::training::{ResumedProgress, TrainingClock, TrainingLength, seconds_text};
 use bptt::format::{grouped, short};
 use bptt::train::{Metrics, Observer, StepCounts};
 use bptt::{Error, Result};
@@ -11,7 +11,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, P
 
 use crate::cli::args::ShowArgs;
 use crate::cli::terminal::interrupt;
-use crate::cli::terminal::printed::note;
+use crate::cli::terminal::printed::eprint_line;
 
 /// Lines of validation losses, at most about so many: all of them are in `metrics.jsonl`.
 const LINES: u64 = 12;
@@ -28,7 +28,7 @@ pub(crate) struct TrainingDisplay {
     args: ShowArgs,
     length: TrainingLength,
     steps_before: u64,
-    clock: Clock,
+    clock: TrainingClock,
     val_loss: Option<f64>,
     validations: u64,
     /// The losses since the last line: one batch says little.
@@ -67,7 +67,7 @@ impl TrainingDisplay {
             args,
             length: *length,
             steps_before: before.steps,
-            clock: Clock::start(before, length.unit),
+            clock: TrainingClock::start(before, length.unit),
             val_loss: before.val_loss,
             validations: before.validations,
             losses: (0.0, 0),
@@ -145,7 +145,7 @@ impl TrainingDisplay {
         match &self.bar {
             Some(bar) => bar.println(name + text),
             None if self.args.quiet => {}
-            None => note(name + text),
+            None => eprint_line(name + text),
         }
     }
 }

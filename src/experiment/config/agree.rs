@@ -50,13 +50,14 @@ pub(crate) fn shares(split: &mut Option<Vec<f64>>, default: [f64; 3]) -> Result<
         got: format!("{} of them", shares.len()),
     })?;
     let sum: f64 = three.iter().sum();
-    match three.iter().all(|share| (0.0..=1.0).contains(share)) && (sum - 1.0).abs() < 1e-6 {
-        true => Ok(three),
-        false => Err(Error::Value {
+    if three.iter().all(|share| (0.0..=1.0).contains(share)) && (sum - 1.0).abs() < 1e-6 {
+        Ok(three)
+    } else {
+        Err(Error::Value {
             what: "--split".into(),
             expected: "three shares of at least 0 that add up to 1".into(),
             got: format!("{}, {}, {}", three[0], three[1], three[2]),
-        }),
+        })
     }
 }
 

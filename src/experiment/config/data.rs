@@ -31,7 +31,7 @@ pub enum Data {
 
 /// The kind of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum DataKind {
     /// A series from a table.
     Series,
     /// A text, token by token.
@@ -46,7 +46,7 @@ pub enum Kind {
     Task,
 }
 
-impl Kind {
+impl DataKind {
     /// All kinds.
     pub const ALL: [Self; 6] = [Self::Series, Self::Text, Self::Sequences, Self::Classes, Self::Rolls, Self::Task];
 
@@ -63,7 +63,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for DataKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Series => "a series",
@@ -263,14 +263,14 @@ impl Data {
     }
 
     /// Data of a kind, with nothing set.
-    pub fn of(kind: Kind) -> Self {
+    pub fn of(kind: DataKind) -> Self {
         match kind {
-            Kind::Series => Self::Series(SeriesConfig::default()),
-            Kind::Text => Self::Text(TextConfig::default()),
-            Kind::Sequences => Self::Sequences(SequencesConfig::default()),
-            Kind::Classes => Self::Classes(ClassesConfig::default()),
-            Kind::Rolls => Self::Rolls(RollsConfig::default()),
-            Kind::Task => Self::Task(TaskConfig::default()),
+            DataKind::Series => Self::Series(SeriesConfig::default()),
+            DataKind::Text => Self::Text(TextConfig::default()),
+            DataKind::Sequences => Self::Sequences(SequencesConfig::default()),
+            DataKind::Classes => Self::Classes(ClassesConfig::default()),
+            DataKind::Rolls => Self::Rolls(RollsConfig::default()),
+            DataKind::Task => Self::Task(TaskConfig::default()),
         }
     }
 
@@ -278,16 +278,16 @@ impl Data {
     ///
     /// # Errors
     /// Names a key that the section does not have.
-    pub fn with_keys(kind: Kind, keys: Map<String, Value>) -> Result<Self> {
+    pub fn with_keys(kind: DataKind, keys: Map<String, Value>) -> Result<Self> {
         let of = |keys: Map<String, Value>| {
             let value = Value::Object(keys);
             Ok(match kind {
-                Kind::Series => Self::Series(serde_json::from_value(value)?),
-                Kind::Text => Self::Text(serde_json::from_value(value)?),
-                Kind::Sequences => Self::Sequences(serde_json::from_value(value)?),
-                Kind::Classes => Self::Classes(serde_json::from_value(value)?),
-                Kind::Rolls => Self::Rolls(serde_json::from_value(value)?),
-                Kind::Task => Self::Task(serde_json::from_value(value)?),
+                DataKind::Series => Self::Series(serde_json::from_value(value)?),
+                DataKind::Text => Self::Text(serde_json::from_value(value)?),
+                DataKind::Sequences => Self::Sequences(serde_json::from_value(value)?),
+                DataKind::Classes => Self::Classes(serde_json::from_value(value)?),
+                DataKind::Rolls => Self::Rolls(serde_json::from_value(value)?),
+                DataKind::Task => Self::Task(serde_json::from_value(value)?),
             })
         };
         let alone = |key: &String, value: &Value| of([(key.clone(), value.clone())].into_iter().collect());
@@ -329,14 +329,14 @@ impl Data {
     }
 
     /// What kind of data they are.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> DataKind {
         match self {
-            Self::Series(_) => Kind::Series,
-            Self::Text(_) => Kind::Text,
-            Self::Sequences(_) => Kind::Sequences,
-            Self::Classes(_) => Kind::Classes,
-            Self::Rolls(_) => Kind::Rolls,
-            Self::Task(_) => Kind::Task,
+            Self::Series(_) => DataKind::Series,
+            Self::Text(_) => DataKind::Text,
+            Self::Sequences(_) => DataKind::Sequences,
+            Self::Classes(_) => DataKind::Classes,
+            Self::Rolls(_) => DataKind::Rolls,
+            Self::Task(_) => DataKind::Task,
         }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::agree::unsupported;
-use super::{Config, Kind};
+use super::{Config, DataKind};
 use crate::Result;
 
 /// What a key of a section excludes among the keys of the same section, where it is set anew.
@@ -50,19 +50,20 @@ const LEARNED: [&str; 8] =
 ///
 /// # Errors
 /// Where a path is not UTF-8.
-pub fn over(file: Config, flags: &Config) -> Result<Config> {
+pub fn merge_flags(file: Config, flags: &Config) -> Result<Config> {
     let kind = flags.data.as_ref().or(file.data.as_ref()).map(super::Data::kind);
     let (mut merged, flags) = (file.to_map()?, flags.to_map()?);
     if let Some(kind) = kind {
         let section = kind.section();
         // Of data of another kind nothing in the file tells.
-        Kind::ALL.iter().filter(|other| **other != kind).for_each(|other| drop(merged.remove(other.section())));
+        DataKind::ALL.iter().filter(|other| **other != kind).for_each(|other| drop(merged.remove(other.section())));
         let given = flags.get(section).and_then(Value::as_object);
         let of_file = merged.entry(section).or_insert_with(|| Map::new().into());
         if let (Some(given), Some(of_file)) = (given, of_file.as_object_mut()) {
             // Other data are read by their own settings.
             if given.contains_key("file") || given.contains_key("name") {
-                of_file.retain(|key, _| LEARNED.contains(&key.as_str()) && (kind != Kind::Task || key != "predict"));
+                of_file
+                    .retain(|key, _| LEARNED.contains(&key.as_str()) && (kind != DataKind::Task || key != "predict"));
             }
         }
         // The network that the weights begin with brings these with it.

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 pub use choices::*;
 pub(crate) use data::limit;
-pub use data::{ClassesConfig, Data, Kind, RollsConfig, SequencesConfig, SeriesConfig, TaskConfig, TextConfig};
+pub use data::{ClassesConfig, Data, DataKind, RollsConfig, SequencesConfig, SeriesConfig, TaskConfig, TextConfig};
 pub use parameterized::{LossConfig, ScheduleConfig};
 pub use values::*;
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arithmetic::Arithmetic;
 use super::digest::Digest;
-use super::folder::{Folder, PART, Part, check_own, in_file, io_error};
+use super::folder::{Folder, PART, PartialFile, check_own, in_file, io_error};
 use super::names;
 use super::names::CONFIG;
 use crate::data::{InputLimit, open_input, read_input, read_settings};
@@ -81,7 +81,7 @@ pub struct Checkpoints<'a> {
 
 /// A checkpoint that is being written, of which step, and since when.
 struct Writing {
-    file: Part,
+    file: PartialFile,
     step: u64,
     began: Instant,
 }
@@ -112,7 +112,7 @@ impl<'a> Checkpoints<'a> {
     }
 
     /// Where the checkpoint after `step` steps goes, and its note.
-    pub fn begin(&mut self, step: u64, position: Position) -> Result<(&mut Part, String)> {
+    pub fn begin(&mut self, step: u64, position: Position) -> Result<(&mut PartialFile, String)> {
         let began = Instant::now();
         let arithmetic = Some(self.arithmetic.clone());
         let note = Note { config: self.config.clone(), arithmetic, program: None, position };

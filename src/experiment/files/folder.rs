@@ -157,7 +157,7 @@ impl Folder {
     }
 
     /// Begins a file that is to be there as a whole: what had the name before stays until its bytes are on the disk.
-    pub fn begin(&self, name: &str) -> Result<Part> {
+    pub fn begin(&self, name: &str) -> Result<PartialFile> {
         let (path, temporary) = (self.path.join(name), self.path.join(format!("{name}{PART}")));
         check_own(&path)?;
         // What a process before was at, of the same file.
@@ -165,7 +165,7 @@ impl Folder {
             fs::remove_file(&temporary).map_err(io_error(&temporary))?;
         }
         let file = File::create_new(&temporary).map_err(io_error(&path))?;
-        Ok(Part { file, path, temporary: Some(temporary) })
+        Ok(PartialFile { file, path, temporary: Some(temporary) })
     }
 
     /// Begins a file that grows line by line, anew where there is one.
@@ -237,14 +237,14 @@ fn check_length(path: &Path, file: &File, bytes: u64) -> Result<()> {
 
 /// A file that is being written, under another name. One that is let go of before its end is gone: half a file helps
 /// nobody, least of all on a full disk.
-pub struct Part {
+pub struct PartialFile {
     file: File,
     path: PathBuf,
     /// The other name; `None` once it has its own.
     temporary: Option<PathBuf>,
 }
 
-impl Part {
+impl PartialFile {
     /// Gives the file its name, once its bytes are on the disk; `written`: whether all of it could be written.
     pub fn end(mut self, written: Result<()>) -> Result<()> {
         written.map_err(|error| match error {
@@ -260,13 +260,13 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for PartialFile {
     fn drop(&mut self) {
         self.temporary.iter().for_each(|temporary| drop(fs::remove_file(temporary)));
     }
 }
 
-impl Write for Part {
+impl Write for PartialFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes)
     }
@@ -276,7 +276,7 @@ impl Write for Part {
     }
 }
 
-impl Seek for Part {
+impl Seek for PartialFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.file.seek(to)
     }
@@ -366,9 +366,10 @@ fn open_own(path: &Path, options: &OpenOptions) -> Result<File> {
     let file = options.open(path).map_err(io_error(path))?;
     // A link may have come in between.
     check_own(path)?;
-    match is_at(&file, path).map_err(io_error(path))? {
-        true => Ok(file),
-        false => Err(not_own(path, "expected a file that nobody else moves meanwhile")),
+    if is_at(&file, path).map_err(io_error(path))? {
+        Ok(file)
+    } else {
+        Err(not_own(path, "expected a file that nobody else moves meanwhile"))
     }
 }
 

@@ -220,7 +220,7 @@ impl CheckedGradients {
         names.dedup();
         let names = if names.is_empty() { "no tensor as a whole".into() } else { names.join(", ") };
         Some(format!(
-            "gradcheck: {} is off the most{at}: {got} says {:e}, {want} {:e}; relative error {:.1e}, over {tolerance:.1e}\n  \
+            "gradcheck: {} has the largest error{at}: {got} computed {:e}, {want} {:e}; relative error {:.1e}, over {tolerance:.1e}\n  \
              beyond it: {names}",
             of.name, worst.got, worst.want, worst.error
         ))
@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(failure(vec![line("a", 9e-5, 9e-7)]), None);
         let message = failure(vec![line("a", 2e-4, 0.0), line("b", 0.5, 0.0), line("c", 0.0, 2e-6)]).unwrap();
         assert!(
-            message.starts_with("gradcheck: b is off the most at [2, 1]: the device says 1e0, f64 2e0"),
+            message.starts_with("gradcheck: b has the largest error at [2, 1]: the device computed 1e0, f64 2e0"),
             "{message}"
         );
         assert!(message.ends_with("beyond it: a, b, c"), "{message}");

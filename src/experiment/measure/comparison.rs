@@ -20,7 +20,7 @@ pub(crate) struct BaselineName {
 
 /// What is compared, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Measure {
+pub(crate) enum Metric {
     /// Less is better.
     Error(&'static str),
     /// From 0 to 1; more is better.
@@ -34,7 +34,7 @@ pub struct Comparison {
     pub(crate) part: &'static str,
     /// Which of several targets; `None` where there is one alone.
     pub(crate) target: Option<String>,
-    pub(crate) measure: Measure,
+    pub(crate) measure: Metric,
     pub(crate) baseline: BaselineName,
     pub(crate) network: f64,
     /// What the baseline comes to.
@@ -42,7 +42,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    pub(crate) fn new(part: &'static str, measure: Measure, network: f64, baseline: BaselineName, other: f64) -> Self {
+    pub(crate) fn new(part: &'static str, measure: Metric, network: f64, baseline: BaselineName, other: f64) -> Self {
         Self { part, target: None, measure, baseline, network, other }
     }
 
@@ -54,14 +54,14 @@ impl Comparison {
     /// A network whose result is no number beats nothing, and neither does an equal one.
     pub(crate) fn is_beaten(&self) -> bool {
         match self.measure {
-            Measure::Error(_) => self.network < self.other,
-            Measure::Share(_) => self.network > self.other,
+            Metric::Error(_) => self.network < self.other,
+            Metric::Share(_) => self.network > self.other,
         }
     }
 
     fn name(&self) -> &'static str {
         match self.measure {
-            Measure::Error(name) | Measure::Share(name) => name,
+            Metric::Error(name) | Metric::Share(name) => name,
         }
     }
 
@@ -69,8 +69,8 @@ impl Comparison {
     fn numbers(&self) -> String {
         let text = |value: f64| match self.measure {
             _ if value.is_nan() => "not a number".to_owned(),
-            Measure::Error(_) => short(value),
-            Measure::Share(_) => share(value),
+            Metric::Error(_) => short(value),
+            Metric::Share(_) => share(value),
         };
         let difference = self.difference().map(|words| format!(" ({words})")).unwrap_or_default();
         format!("{} against {}{difference}", text(self.network), text(self.other))
@@ -84,12 +84,12 @@ impl Comparison {
         }
         let word = if self.is_beaten() { "better" } else { "worse" };
         match self.measure {
-            Measure::Share(_) => {
+            Metric::Share(_) => {
                 let points = 100.0 * (network - other).abs();
                 let digits = if points < 0.95 { 2 } else { usize::from(points < 9.95) };
                 points.is_finite().then(|| format!("{points:.digits$} percentage points {word}"))
             }
-            Measure::Error(_) => {
+            Metric::Error(_) => {
                 let ratio = network / other;
                 if !ratio.is_finite() || ratio < 0.0 {
                     return None;
@@ -110,7 +110,7 @@ impl Comparison {
         let Self { network, other, .. } = *self;
         json!({
             "measure": self.name(), "network": network, "baseline": other, "ratio": network / other,
-            "higher_is_better": matches!(self.measure, Measure::Share(_)), "beaten": self.is_beaten(),
+            "higher_is_better": matches!(self.measure, Metric::Share(_)), "beaten": self.is_beaten(),
         })
     }
 }
@@ -177,11 +177,11 @@ mod tests {
     const MAJORITY: BaselineName = BaselineName { key: "majority", words: "the largest class" };
 
     fn rmse(part: &'static str, network: f64, other: f64) -> Comparison {
-        Comparison::new(part, Measure::Error("RMSE"), network, LAST, other)
+        Comparison::new(part, Metric::Error("RMSE"), network, LAST, other)
     }
 
     fn accuracy(network: f64, other: f64) -> Comparison {
-        Comparison::new("test", Measure::Share("accuracy"), network, MAJORITY, other)
+        Comparison::new("test", Metric::Share("accuracy"), network, MAJORITY, other)
     }
 
     #[test]

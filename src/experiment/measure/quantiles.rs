@@ -42,9 +42,10 @@ impl Quantiles {
 
     /// What the columns are called.
     pub fn columns(&self) -> Vec<String> {
-        match self.0.is_empty() {
-            true => vec!["forecast".into()],
-            false => self.0.iter().map(|quantile| format!("q{quantile}")).collect(),
+        if self.0.is_empty() {
+            vec!["forecast".into()]
+        } else {
+            self.0.iter().map(|quantile| format!("q{quantile}")).collect()
         }
     }
 

@@ -9,8 +9,8 @@ use crate::format::{cell, left, right, share, widest};
 use crate::report::Table;
 
 /// The errors of every forecaster, on every part that was not trained on.
-pub(crate) struct Errors {
-    pub(crate) targets: Vec<Target>,
+pub(crate) struct SeriesErrors {
+    pub(crate) targets: Vec<TargetName>,
     /// K.
     pub(crate) horizon: usize,
     /// Who forecasts, the network first.
@@ -19,12 +19,12 @@ pub(crate) struct Errors {
     pub(crate) quantiles: Quantiles,
     /// Where the ranges of those without a network come from, in words.
     pub(crate) ranges: String,
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<PartErrors>,
     /// Whether the targets' units are the standard deviations of training.
     pub(crate) standard: bool,
 }
 
-pub(crate) struct Target {
+pub(crate) struct TargetName {
     pub(crate) name: String,
     /// What is 1 to the network.
     pub(crate) unit: f64,
@@ -40,7 +40,7 @@ pub(crate) struct Forecaster {
 }
 
 /// A stretch of rows.
-pub struct Part {
+pub struct PartErrors {
     pub(crate) name: &'static str,
     /// The labels of its first row and its last.
     pub(crate) ends: [String; 2],
@@ -61,7 +61,7 @@ pub(crate) struct Spread {
     pub(crate) coverage: Vec<f64>,
 }
 
-impl Part {
+impl PartErrors {
     /// `1921–1955`.
     fn span(&self) -> String {
         format!("{}–{}", self.ends[0], self.ends[1])
@@ -74,20 +74,20 @@ fn range([low, high]: [f64; 2]) -> String {
 }
 
 /// An error of an [`ForecastErrors`], by its name.
-type Measure = (&'static str, fn(&ForecastErrors) -> f64);
+type ErrorMeasure = (&'static str, fn(&ForecastErrors) -> f64);
 
-const RMSE: Measure = ("RMSE", |accuracy| accuracy.rmse);
-const MAE: Measure = ("MAE", |accuracy| accuracy.mae);
+const RMSE: ErrorMeasure = ("RMSE", |accuracy| accuracy.rmse);
+const MAE: ErrorMeasure = ("MAE", |accuracy| accuracy.mae);
 
-impl Errors {
+impl SeriesErrors {
     /// The part that counts most: the test's, or else validation's.
-    pub(crate) fn main(&self) -> Option<&Part> {
+    pub(crate) fn main(&self) -> Option<&PartErrors> {
         self.parts.iter().find(|part| part.name == "test").or(self.parts.first())
     }
 
     /// By what the forecasts of a target are compared, and what each forecaster comes to: as ranges where the network tells
     /// one.
-    fn compared(&self, part: &Part, target: usize) -> (&'static str, Vec<f64>) {
+    fn compared(&self, part: &PartErrors, target: usize) -> (&'static str, Vec<f64>) {
         match part.spreads.get(target) {
             Some(spread) => ("pinball loss", spread.pinball.clone()),
             None => ("RMSE", part.accuracies.iter().map(|of| of[target].overall.rmse).collect()),
@@ -118,7 +118,7 @@ impl Errors {
             {
                 for (index, target) in self.targets.iter().enumerate() {
                     let (measure, errors) = self.compared(part, index);
-                    let measure = comparison::Measure::Error(measure);
+                    let measure = comparison::Metric::Error(measure);
                     let of = Comparison::new(part.name, measure, errors[0], baseline, errors[forecaster]);
                     let target = (self.targets.len() > 1).then(|| target.name.clone());
                     comparisons.push(Comparison { target, ..of });
@@ -183,8 +183,8 @@ impl Errors {
     }
 
     /// A row a part and target, a column a forecaster.
-    fn table(&self, measure: Measure) -> Vec<String> {
-        let cells = |part: &Part, index: usize| {
+    fn table(&self, measure: ErrorMeasure) -> Vec<String> {
+        let cells = |part: &PartErrors, index: usize| {
             part.accuracies.iter().map(|of| four(measure.1(&of[index].overall))).collect::<Vec<_>>()
         };
         self.table_of(measure.0, &self.names(), cells)
@@ -203,7 +203,7 @@ impl Errors {
     }
 
     /// A row a part and target, with these columns.
-    fn table_of(&self, name: &str, columns: &[&str], of: impl Fn(&Part, usize) -> Vec<String>) -> Vec<String> {
+    fn table_of(&self, name: &str, columns: &[&str], of: impl Fn(&PartErrors, usize) -> Vec<String>) -> Vec<String> {
         let span_width = widest(self.parts.iter().map(|part| cell(&part.span())));
         let target_width = self.target_width();
         let names: Vec<String> = columns.iter().map(|name| cell(name)).collect();
@@ -224,10 +224,10 @@ impl Errors {
     }
 
     /// A row a target and forecaster, a column a step.
-    fn table_by_step(&self, part: &Part) -> Vec<String> {
+    fn table_by_step(&self, part: &PartErrors) -> Vec<String> {
         let steps = some_steps(self.horizon, 5);
         let title = format!("RMSE by step ahead, {}", part.name);
-        let names = |target: &Target, forecaster: &Forecaster| match self.targets.len() {
+        let names = |target: &TargetName, forecaster: &Forecaster| match self.targets.len() {
             1 => forecaster.name.to_owned(),
             _ => format!("{}, {}", cell(&target.name), forecaster.name),
         };
@@ -252,7 +252,7 @@ impl Errors {
 
     /// For the report.
     pub(crate) fn tables(&self) -> Vec<Table> {
-        let who = |measure: Measure| {
+        let who = |measure: ErrorMeasure| {
             self.forecasters.iter().map(move |forecaster| format!("{}, {}", measure.0, forecaster.name))
         };
         let fixed = ["part", "rows", "target", "forecasts"].map(str::to_owned);
@@ -267,8 +267,8 @@ impl Errors {
             }
         }
         let caption = match self.horizon {
-            1 => "Errors one step ahead, in units of the data".to_owned(),
-            horizon => format!("Errors over all {horizon} steps ahead, in units of the data"),
+            1 => "SeriesErrors one step ahead, in units of the data".to_owned(),
+            horizon => format!("SeriesErrors over all {horizon} steps ahead, in units of the data"),
         };
         let columns = fixed.into_iter().chain(who(RMSE)).chain(who(MAE)).collect();
         let mut tables = vec![Table { caption, columns, rows }];
@@ -281,7 +281,7 @@ impl Errors {
                     std::iter::once(step.to_string()).chain(errors).collect()
                 };
                 tables.push(Table {
-                    caption: format!("Errors of {} by step ahead, {}", target.name, part.name),
+                    caption: format!("SeriesErrors of {} by step ahead, {}", target.name, part.name),
                     columns: std::iter::once("step".to_owned()).chain(who(RMSE)).chain(who(MAE)).collect(),
                     rows: some_steps(self.horizon, 25).into_iter().map(row).collect(),
                 });
@@ -294,7 +294,7 @@ impl Errors {
                 vec![forecaster.name.to_owned(), four(mse), four(mae)]
             };
             tables.push(Table {
-                caption: format!("Errors in standard deviations of the training part, {}", part.name),
+                caption: format!("SeriesErrors in standard deviations of the training part, {}", part.name),
                 columns: ["forecast", "MSE", "MAE"].map(str::to_owned).to_vec(),
                 rows: self.forecasters.iter().enumerate().map(row).collect(),
             });
@@ -335,7 +335,7 @@ impl Errors {
         figures
     }
 
-    fn errors_of(&self, part: &Part) -> Vec<(String, String)> {
+    fn errors_of(&self, part: &PartErrors) -> Vec<(String, String)> {
         let figure = |index: usize, forecaster: usize| four(part.accuracies[forecaster][index].overall.rmse);
         match &self.targets[..] {
             [_] => self
@@ -359,7 +359,7 @@ impl Errors {
 
     /// By part: one target's numbers stand beside the part's rows, those of several under their names.
     pub(crate) fn summary(&self) -> Map<String, Value> {
-        let part = |part: &Part| {
+        let part = |part: &PartErrors| {
             let mut value = Map::new();
             value.insert("from".into(), json!(part.ends[0]));
             value.insert("until".into(), json!(part.ends[1]));
@@ -394,7 +394,7 @@ impl Errors {
         self.parts.iter().map(part).collect()
     }
 
-    fn errors(&self, part: &Part, target: impl Fn(&Vec<TargetErrors>) -> &TargetErrors) -> Map<String, Value> {
+    fn errors(&self, part: &PartErrors, target: impl Fn(&Vec<TargetErrors>) -> &TargetErrors) -> Map<String, Value> {
         let of = |accuracy: &dyn Fn(&TargetErrors) -> ForecastErrors| {
             let mut errors = Map::new();
             for (Forecaster { prefix, .. }, all) in self.forecasters.iter().zip(&part.accuracies) {
@@ -412,7 +412,7 @@ impl Errors {
     }
 
     /// MSE and MAE in units of the network, over all targets.
-    fn scaled(&self, part: &Part, forecaster: usize) -> (f64, f64) {
+    fn scaled(&self, part: &PartErrors, forecaster: usize) -> (f64, f64) {
         let (mut squares, mut sum, mut count) = (0.0, 0.0, 0.0);
         for (accuracy, target) in part.accuracies[forecaster].iter().zip(&self.targets) {
             let ForecastErrors { rmse, mae, count: n } = accuracy.overall;
@@ -476,10 +476,10 @@ mod tests {
         TargetErrors { overall, by_step: vec![overall, overall] }
     }
 
-    fn errors(targets: &[(&str, f64)], accuracies: Vec<Vec<TargetErrors>>) -> Errors {
+    fn errors(targets: &[(&str, f64)], accuracies: Vec<Vec<TargetErrors>>) -> SeriesErrors {
         let ends = ["a".to_owned(), "b".to_owned()];
-        Errors {
-            targets: targets.iter().map(|(name, unit)| Target { name: (*name).into(), unit: *unit }).collect(),
+        SeriesErrors {
+            targets: targets.iter().map(|(name, unit)| TargetName { name: (*name).into(), unit: *unit }).collect(),
             horizon: 2,
             forecasters: vec![
                 Forecaster { name: "network", prefix: "", baseline: None },
@@ -487,7 +487,7 @@ mod tests {
             ],
             quantiles: Quantiles::of(&crate::Loss::SquaredError),
             ranges: String::new(),
-            parts: vec![Part { name: "test", ends, count: 3, accuracies, spreads: Vec::new() }],
+            parts: vec![PartErrors { name: "test", ends, count: 3, accuracies, spreads: Vec::new() }],
             standard: true,
         }
     }

@@ -58,7 +58,7 @@ impl MemoryPlan {
     /// What the GPU's driver uses of the same memory, which no plan holds.
     pub fn describe_driver(&self) -> Option<String> {
         let driver = bytes(self.driver_bytes?);
-        Some(format!("beside it the GPU's driver, which takes of the same memory: {driver} before the first step"))
+        Some(format!("plus the GPU's driver, which uses the same memory: {driver} before the first step"))
     }
 
     /// The peak of the process and how far it was above the plan, where a driver uses the same memory.

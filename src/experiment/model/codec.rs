@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::config::{Kind, ScaleName, TaskName};
+use super::super::config::{DataKind, ScaleName, TaskName};
 use super::label_codec::LabelCodec;
 use super::sequences_codec::SequencesCodec;
 use crate::Result;
@@ -98,14 +98,14 @@ impl Codec {
     }
 
     /// The kind of data.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> DataKind {
         match self {
-            Self::Text { .. } => Kind::Text,
-            Self::Series { .. } => Kind::Series,
-            Self::Rolls { .. } => Kind::Rolls,
-            Self::Sequences(_) => Kind::Sequences,
-            Self::Classes { .. } => Kind::Classes,
-            Self::Task { .. } => Kind::Task,
+            Self::Text { .. } => DataKind::Text,
+            Self::Series { .. } => DataKind::Series,
+            Self::Rolls { .. } => DataKind::Rolls,
+            Self::Sequences(_) => DataKind::Sequences,
+            Self::Classes { .. } => DataKind::Classes,
+            Self::Task { .. } => DataKind::Task,
         }
     }
 }

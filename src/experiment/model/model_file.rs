@@ -119,12 +119,13 @@ fn in_header(text: &[u8]) -> u64 {
 
 /// Refuses, before a network is trained, what could not be written in the end.
 fn check_length(bytes: u64) -> Result<()> {
-    match bytes > MOST {
-        true => Err(Error::Failed(format!(
+    if bytes > MOST {
+        Err(Error::Failed(format!(
             "what describes the model takes {bytes} bytes, of which a model file holds {MOST}: read fewer columns, or take \
              shorter names"
-        ))),
-        false => Ok(()),
+        )))
+    } else {
+        Ok(())
     }
 }
 
@@ -262,9 +263,10 @@ pub fn read(run: &Path) -> Result<Found> {
     let of_file = |path: PathBuf| Found { path, weights: None, note: None };
     let Some(unfinished) = saved else {
         if run.is_dir() && !is_there {
-            let message = match run.join(CONFIG).exists() {
-                true => format!("expected {MODEL}, which a run that is over has"),
-                false => format!("expected the folder of a run, with {MODEL}"),
+            let message = if run.join(CONFIG).exists() {
+                format!("expected {MODEL}, which a finished run has")
+            } else {
+                format!("expected the folder of a run, with {MODEL}")
             };
             return Err(Error::Data { path: run.into(), place: String::new(), message });
         }
@@ -287,7 +289,7 @@ pub fn read(run: &Path) -> Result<Found> {
         (None, None) => {
             let message = format!(
                 "this run has not finished, and it has no checkpoint that can be read: expected {MODEL}, which is written \
-                 at its end; `bptt train --resume` goes on with it"
+                 at its end; `bptt train --resume` resumes it"
             );
             return Err(Error::Data { path: unfinished.path, place: String::new(), message });
         }
@@ -303,11 +305,12 @@ fn of_checkpoint((saved, description): (Saved, String)) -> Result<(Found, String
     })?;
     let SavedWeights { weights, of_step, step } = saved.weights(&it.model().map_err(in_file(&saved.path))?)?;
     let (of, after) = (grouped(of_step), grouped(step));
-    let which = match of_step < step {
-        true => format!(
+    let which = if of_step < step {
+        format!(
             "the weights of the lowest validation loss so far, after step {of}, by the checkpoint after step {after}"
-        ),
-        false => format!("the weights of the checkpoint after step {after}"),
+        )
+    } else {
+        format!("the weights of the checkpoint after step {after}")
     };
     // As far as the run has come, so that the next checkpoint goes before a file with these.
     let weights = Some(Weights { description: with_step(&description, step)?, weights });

@@ -67,9 +67,10 @@ impl SequencesCodec {
 
     pub(crate) fn describe_dimensions(&self) -> String {
         let names = self.dimensions.join(", ");
-        match self.dimensions.is_empty() || names.len() > 60 {
-            true => dimensions(self.scaling.len()),
-            false => format!("{} ({names})", dimensions(self.scaling.len())),
+        if self.dimensions.is_empty() || names.len() > 60 {
+            dimensions(self.scaling.len())
+        } else {
+            format!("{} ({names})", dimensions(self.scaling.len()))
         }
     }
 
@@ -88,7 +89,7 @@ impl SequencesCodec {
         let missing = match self.missing {
             MissingName::Error => None,
             MissingName::Ffill => Some("missing values: the last one before"),
-            MissingName::Mask => Some("missing values: 0, and as many dimensions again that tell where"),
+            MissingName::Mask => Some("missing values: 0, and a mask dimension for each dimension"),
         };
         [scale, missing].into_iter().flatten().map(str::to_owned).collect()
     }

@@ -1,7 +1,7 @@
 //! The task of any kind of data.
 
 use super::super::config::agree::unsupported;
-use super::super::config::{Data, Kind};
+use super::super::config::{Data, DataKind};
 use super::super::files::names::CONFIG;
 use super::super::measure::loss;
 use super::super::model::model_file::ModelFile;
@@ -23,13 +23,15 @@ fn check_files(settings: &mut Settings, has_model: bool) -> Result<()> {
             // What a network is made of is told where it is opened: a run, or a file.
             "init-from" => None,
             // To measure and to predict a file of lines will do.
-            "file" if kind == Kind::Classes && (has_model || !path.is_file()) => None,
-            "file" if kind == Kind::Classes => Some("expected a folder with a text file for each class, got a file"),
+            "file" if kind == DataKind::Classes && (has_model || !path.is_file()) => None,
+            "file" if kind == DataKind::Classes => {
+                Some("expected a folder with a text file for each class, got a file")
+            }
             _ if !path.is_dir() => None,
             _ if path.join(CONFIG).is_file() => {
                 Some("expected a file, got the folder of a run: --config and --resume of `bptt train` take one")
             }
-            "file" if kind == Kind::Text => {
+            "file" if kind == DataKind::Text => {
                 Some("expected a file, got a folder; `bptt train classes` reads a folder of texts")
             }
             _ => Some("expected a file, got a folder"),
@@ -57,8 +59,8 @@ pub fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<Box<dy
     }
     if !settings.data().is_named() {
         return Err(unsupported(match settings.kind {
-            Kind::Task => "expected the name of a task: `task adding` or `task copy`".into(),
-            Kind::Classes => "expected a folder: `classes FOLDER`".into(),
+            DataKind::Task => "expected the name of a task: `task adding` or `task copy`".into(),
+            DataKind::Classes => "expected a folder: `classes FOLDER`".into(),
             kind => format!("expected a file: `{} FILE`", kind.section()),
         }));
     }
@@ -78,13 +80,14 @@ pub fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<Box<dy
 pub fn check_fits(file: &ModelFile, task: &dyn Task) -> Result<()> {
     let (inputs, head) = (file.model.vocabulary(), file.model.head.as_ref());
     let refused = |message| Error::Data { path: file.path.clone(), place: String::new(), message };
-    match inputs == task.input_size() && head.map(loss::plain) == Some(loss::plain(&task.head())) {
-        true => Ok(()),
-        false => Err(refused(format!(
-            "the model reads {inputs} numbers a step and tells {}; the data have {} and ask for {}",
+    if inputs == task.input_size() && head.map(loss::plain) == Some(loss::plain(&task.head())) {
+        Ok(())
+    } else {
+        Err(refused(format!(
+            "the model reads {inputs} numbers a step and predicts {}; the data have {} and need {}",
             head.map_or(0, |head| head.outputs),
             task.input_size(),
             task.head().outputs
-        ))),
+        )))
     }
 }

@@ -17,9 +17,9 @@ const QUANTILES: [f64; 3] = [0.1, 0.5, 0.9];
 pub(crate) fn head(natural: Head, predict: &mut Option<Readout>, model: Option<&ModelFile>) -> Result<Head> {
     if let Some(at) = predict.filter(|at| (*at == Readout::PerStep) != (natural.readout == Readout::PerStep)) {
         let expected = if natural.readout == Readout::PerStep {
-            "every: each step is told"
+            "every: a prediction at each step"
         } else {
-            "last or mean: a row is told once"
+            "last or mean: one prediction a row"
         };
         let got = words(&at);
         return Err(Error::Value { what: "predict".into(), expected: expected.into(), got });

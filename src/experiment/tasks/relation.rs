@@ -146,10 +146,8 @@ impl<'a> Relation<'a> {
             data.put(own, told);
         }
         let known = origin.map(|origin| origin.is_some());
-        let shares = match data.has_test_file {
-            true => Some(shares_beside_test(data.validation()).to_vec()),
-            false => data.shares.clone(),
-        };
+        let shares =
+            if data.has_test_file { Some(shares_beside_test(data.validation()).to_vec()) } else { data.shares.clone() };
         let is_split_so = |own: &&TrainedOn| {
             (shares.is_none() || shares == own.split)
                 && data.train_until() == own.train_until.as_ref()
@@ -214,10 +212,11 @@ impl<'a> Relation<'a> {
                  --train-until {label} keeps them apart"
             )));
         }
-        let (validation_end, whole) = match self.told {
-            true => (split.validation.end.max(seen_end), split.test.is_empty()),
+        let (validation_end, whole) = if self.told {
+            (split.validation.end.max(seen_end), split.test.is_empty())
+        } else {
             // The rows that the run chose its weights by follow those of the training.
-            false => (seen.validation_end.clamp(seen_end, rows), false),
+            (seen.validation_end.clamp(seen_end, rows), false)
         };
         let short = |rows: &Range<usize>| (1..frame.horizon).contains(&rows.len());
         let (mut validation, mut test) = (seen_end..validation_end, validation_end..rows);
@@ -226,9 +225,10 @@ impl<'a> Relation<'a> {
             (validation, test) = (seen_end..begins, begins..rows);
         }
         let train_start = if seen_end - frame.window.min(seen_end) < frame.horizon { seen_end } else { frame.window };
-        let words = match self.told {
-            true => format!("{}: no part that is measured has them", seen.words(series)),
-            false => seen.words(series),
+        let words = if self.told {
+            format!("{}: no part that is measured has them", seen.words(series))
+        } else {
+            seen.words(series)
         };
         Ok((SeriesSplit { train: train_start..seen_end, validation, test }, Some(words)))
     }
@@ -406,27 +406,28 @@ impl<'a> Relation<'a> {
         let seen: HashSet<usize> = held_back.copied().filter(is_known).collect();
         let (count, of) = (grouped(seen.len() as u64), grouped(looked_for.len() as u64));
         if seen.is_empty() {
-            let words = match all {
-                true => "another file than the model was trained on, without sequences of that".into(),
-                false => format!(
+            let words = if all {
+                "another file than the model was trained on, without sequences of that".into()
+            } else {
+                format!(
                     "another file than the model was trained on; of its training {of} sequences were looked for, and none is \
                      measured here"
-                ),
+                )
             };
             return (parts, self.describe(Some(&words)));
         }
-        let words = match self.applies {
-            true => {
-                take_apart(&mut parts, |sequence| seen.contains(&sequence));
-                let more = match all {
-                    true => String::new(),
-                    false => format!("; {of} of the training were looked for, and others of it may be among the rest"),
-                };
-                format!("the model was trained on {count} of these sequences: they are not measured{more}")
-            }
-            false => format!(
+        let words = if self.applies {
+            take_apart(&mut parts, |sequence| seen.contains(&sequence));
+            let more = if all {
+                String::new()
+            } else {
+                format!("; {of} of the training were looked for, and others of it may be among the rest")
+            };
+            format!("the model was trained on {count} of these sequences: they are not measured{more}")
+        } else {
+            format!(
                 "{count} of the sequences that validate and test are ones that the weights of --init-from were trained on"
-            ),
+            )
         };
         (parts, Some(words))
     }
@@ -474,13 +475,14 @@ impl<'a> Relation<'a> {
     /// [`Error::Unsupported`] names both.
     pub(crate) fn check_shares(&self, shares: Option<&Vec<f64>>) -> Result<()> {
         let Some(own) = self.own.first() else { return Ok(()) };
-        match shares == own.split.as_ref() {
-            true => Ok(()),
-            false => Err(Error::Unsupported(format!(
+        if shares == own.split.as_ref() {
+            Ok(())
+        } else {
+            Err(Error::Unsupported(format!(
                 "--split: the model was trained on this file with {}, and another split would measure what it \
                  was trained on",
                 own.split.as_ref().map_or("the file's own parts".into(), words)
-            ))),
+            )))
         }
     }
 }

@@ -18,7 +18,7 @@ use super::super::model::codec::Codec;
 use super::super::model::model_file::ModelFile;
 use super::super::model::origin::Origin;
 use super::relation::{OTHER_FILE, Relation};
-use super::task::{Measure, Order, Pending, Results, Task};
+use super::task::{MeasureOptions, Order, Pending, Results, Task};
 use super::{fingerprints, objective, relation};
 use crate::data::{Batches, Examples, NextStep, PianoKeys, PianoRolls, SequentialBatches, ShuffledBatches, read_input};
 use crate::format::{grouped, path_text, short};
@@ -66,10 +66,11 @@ impl RollsTask {
             _ => data.keys.as_deref().map(range).transpose()?,
         };
         let csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-        let rolls = match csv {
-            true => PianoRolls::csv_within(&text, &path, limit(data.input_limit))?,
-            false => PianoRolls::json_within(&text, &path, told, limit(data.input_limit))
-                .map_err(|error| in_flag(KEYS, error))?,
+        let rolls = if csv {
+            PianoRolls::csv_within(&text, &path, limit(data.input_limit))?
+        } else {
+            PianoRolls::json_within(&text, &path, told, limit(data.input_limit))
+                .map_err(|error| in_flag(KEYS, error))?
         };
         drop(text);
         if let Some(known) = known.filter(|known| *known != rolls.keys()) {
@@ -87,9 +88,10 @@ impl RollsTask {
         let parts = rolls.parts().cloned().unwrap_or_default();
         let hash = |piece: usize| fingerprints::hash_of_piece(&rolls.pieces()[piece]);
         // The parts of a single piece are frames of it, which are known by the whole file alone.
-        let (parts, relation) = match rolls.is_cut() {
-            true => (parts, of_training.describe(Some(OTHER_FILE))),
-            false => of_training.pieces(parts, hash),
+        let (parts, relation) = if rolls.is_cut() {
+            (parts, of_training.describe(Some(OTHER_FILE)))
+        } else {
+            of_training.pieces(parts, hash)
         };
         let of_model = model.and_then(|model| model.origin.as_ref()?.frequencies.clone());
         let of_model = of_model.filter(|frequencies| frequencies.len() == rolls.keys().len());
@@ -218,22 +220,20 @@ impl Task for RollsTask {
 
     fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>> {
         let examples = self.examples(0)?;
-        Ok(match examples.is_empty() {
-            true => None,
-            false => Some(Box::new(ShuffledBatches::new(examples, order.rows, order.buckets, order.seed)?)),
+        Ok(if examples.is_empty() {
+            None
+        } else {
+            Some(Box::new(ShuffledBatches::new(examples, order.rows, order.buckets, order.seed)?))
         })
     }
 
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
         let examples = self.examples(1)?;
-        Ok(match examples.is_empty() {
-            true => None,
-            false => Some(Box::new(SequentialBatches::new(examples, rows)?)),
-        })
+        Ok(if examples.is_empty() { None } else { Some(Box::new(SequentialBatches::new(examples, rows)?)) })
     }
 
     fn one_direction(&self) -> Option<&'static str> {
-        Some("the reverse direction of a piece has already heard the frame that is to be told")
+        Some("the reverse direction of a piece has already read the frame that is predicted")
     }
 
     fn origin(&self) -> &Origin {
@@ -261,7 +261,11 @@ impl Task for RollsTask {
         4 * (most * self.rolls.keys().len()) as u64
     }
 
-    fn results<'a>(&'a self, network: &'a mut Network, Measure { rows, .. }: Measure) -> Pending<'a, Results> {
+    fn results<'a>(
+        &'a self,
+        network: &'a mut Network,
+        MeasureOptions { rows, .. }: MeasureOptions,
+    ) -> Pending<'a, Results> {
         Box::pin(async move {
             let mut results = Results::default();
             let mut table = Vec::new();
@@ -289,8 +293,7 @@ impl Task for RollsTask {
                     "accuracy": accuracy.value(), "baseline_accuracy": repeated.value(),
                 });
                 results.summary.insert(name.into(), value);
-                let (nats, share) =
-                    (comparison::Measure::Error("nats a frame"), comparison::Measure::Share("accuracy"));
+                let (nats, share) = (comparison::Metric::Error("nats a frame"), comparison::Metric::Share("accuracy"));
                 results.comparisons.extend([
                     Comparison::new(name, nats, loss, FREQUENCIES, frequencies),
                     Comparison::new(name, share, accuracy.value(), REPEATED, repeated.value()),
@@ -304,12 +307,12 @@ impl Task for RollsTask {
                 results.lines.push("every piece was trained on: nothing is left to test".into());
                 return Ok(results);
             }
-            let caption = "A frame: the loss summed over keys, and hits by all that sounds or was expected";
+            let caption = "Per frame: the loss summed over keys, and hits by all that sounds or was predicted";
             results.put_table(caption, &["part", "nats", "frequencies", "accuracy", "repeated"], table);
             results.lines.push(
-                "a frame; frequencies: nats of who knows how often each key sounds; accuracy: hits by all that".into(),
+                "per frame; frequencies: nats of always predicting how often each key sounds; accuracy: hits by all that".into(),
             );
-            results.lines.push("sounds or was expected; repeated: that of who expects the frame before".into());
+            results.lines.push("sounds or was predicted; repeated: that of repeating the frame before".into());
             Ok(results)
         })
     }

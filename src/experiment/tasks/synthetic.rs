@@ -13,7 +13,7 @@ use super::super::model::codec::Codec;
 use super::super::model::model_file::ModelFile;
 use super::super::model::origin::Origin;
 use super::objective;
-use super::task::{Measure, Order, Pending, Results, Task};
+use super::task::{MeasureOptions, Order, Pending, Results, Task};
 use crate::data::{AddingTask, Batches, CopyTask, Examples, SequentialBatches, ShuffledBatches, SyntheticExamples};
 use crate::format::{grouped, short};
 use crate::plot::Baseline;
@@ -144,18 +144,22 @@ where
         Some(Baseline { name: self.baseline.0.into(), loss: self.baseline.1 })
     }
 
-    fn results<'a>(&'a self, network: &'a mut Network, Measure { rows, .. }: Measure) -> Pending<'a, Results> {
+    fn results<'a>(
+        &'a self,
+        network: &'a mut Network,
+        MeasureOptions { rows, .. }: MeasureOptions,
+    ) -> Pending<'a, Results> {
         Box::pin(async move {
             let loss = network.evaluate(&SequentialBatches::new(&self.test, rows)?).await?;
             let (who, baseline) = self.baseline;
             let mut results = Results::default();
             results.summary.insert("test".into(), json!({"loss": loss, "baseline_loss": baseline}));
-            results.lines.push(format!("{:<10}{}, beside {} for {who}", "test loss", short(loss), short(baseline)));
+            results.lines.push(format!("{:<10}{}, baseline {} ({who})", "test loss", short(loss), short(baseline)));
             let name = match self.task {
                 TaskName::Adding => BaselineName { key: "mean", words: "the constant answer 1 (the mean)" },
                 TaskName::Copy => BaselineName { key: "no_memory", words: "a guess without memory" },
             };
-            let measure = comparison::Measure::Error("loss");
+            let measure = comparison::Metric::Error("loss");
             results.comparisons.push(Comparison::new("test", measure, loss, name, baseline));
             Ok(results)
         })

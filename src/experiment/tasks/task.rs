@@ -64,7 +64,7 @@ pub trait Task {
         0
     }
     /// Measures the network on what it did not learn from. The program asks [`results`].
-    fn results<'a>(&'a self, network: &'a mut Network, measure: Measure) -> Pending<'a, Results>;
+    fn results<'a>(&'a self, network: &'a mut Network, measure: MeasureOptions) -> Pending<'a, Results>;
     /// Writes what the network says of every example as comma-separated text.
     fn predictions<'a>(&'a self, network: &'a mut Network, rows: usize, out: &'a mut dyn Write) -> Pending<'a, ()>;
 }
@@ -82,7 +82,7 @@ pub struct Order {
 
 /// How a network is measured.
 #[derive(Clone, Copy, Debug)]
-pub struct Measure {
+pub struct MeasureOptions {
     /// Sequences at a time.
     pub rows: usize,
     /// What is drawn is drawn from this.
@@ -124,7 +124,7 @@ pub struct Results {
 }
 
 /// Measures the network on what it did not learn from, and ends what is told with whether it beats what needs no network.
-pub async fn results(task: &dyn Task, network: &mut Network, measure: Measure) -> Result<Results> {
+pub async fn results(task: &dyn Task, network: &mut Network, measure: MeasureOptions) -> Result<Results> {
     let mut results = task.results(network, measure).await?;
     let sentences = comparison::sentences(&results.comparisons);
     if !sentences.is_empty() {

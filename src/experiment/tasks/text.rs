@@ -19,7 +19,7 @@ use super::super::model::model_file::ModelFile;
 use super::super::model::origin::Origin;
 use super::generate::{SAMPLED, generate};
 use super::relation::Relation;
-use super::task::{Measure, Order, Pending, Results, Task, Unit};
+use super::task::{MeasureOptions, Order, Pending, Results, Task, Unit};
 use super::{objective, relation};
 use crate::data::{Batches, CharacterCounts, ContiguousStreams, RandomWindows, Text, TextSplit, TextUnit, Vocabulary};
 use crate::format::{grouped, path_text, short};
@@ -110,9 +110,10 @@ impl TextTask {
         let unknown = held_back.each_ref().map(|part| vocabulary.unknown_in(part));
         let all = held_back.iter().chain([&training]).flat_map(|part| part.iter().map(|(character, _)| character));
         let different = all.collect::<BTreeSet<char>>().len();
-        let trained = match parts.train.is_empty() || applies {
-            true => Vec::new(),
-            false => vec![relation::of_text(sha256, &data.splitting(), &text, &parts)?],
+        let trained = if parts.train.is_empty() || applies {
+            Vec::new()
+        } else {
+            vec![relation::of_text(sha256, &data.splitting(), &text, &parts)?]
         };
         let origin = Origin { data: trained, frequencies: Some(counts), season: None };
         let name = path.file_stem().map_or("text".into(), |stem| stem.to_string_lossy().into_owned());
@@ -236,9 +237,10 @@ impl Task for TextTask {
         let mut lines = vec![format!("{} ({}), {all} {unit}, {kinds}", self.name, path_text(self.text.path()))];
         lines.extend(self.relation.clone());
         if !self.parts.train.is_empty() {
-            lines.push(match self.carry_state {
-                true => format!("windows of {} in lanes, the state carried on (truncated BPTT)", self.window),
-                false => format!("random windows of {}, each from a state of zero", self.window),
+            lines.push(if self.carry_state {
+                format!("windows of {} in lanes, the state carried on (truncated BPTT)", self.window)
+            } else {
+                format!("random windows of {}, each from a state of zero", self.window)
             });
         }
         let parts =
@@ -289,10 +291,7 @@ impl Task for TextTask {
 
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
         let part = beginning(&self.parts.validation);
-        Ok(match self.is_told(&part)? {
-            false => None,
-            true => Some(Box::new(self.lanes(part, rows)?)),
-        })
+        Ok(if self.is_told(&part)? { Some(Box::new(self.lanes(part, rows)?)) } else { None })
     }
 
     fn carries_state(&self) -> bool {
@@ -300,7 +299,7 @@ impl Task for TextTask {
     }
 
     fn one_direction(&self) -> Option<&'static str> {
-        Some("the reverse direction of a text has already read the character that is to be told")
+        Some("the reverse direction of a text has already read the character that is predicted")
     }
 
     fn unit(&self) -> Unit {
@@ -323,7 +322,7 @@ impl Task for TextTask {
     fn results<'a>(
         &'a self,
         network: &'a mut Network,
-        Measure { rows, seed, whole, .. }: Measure,
+        MeasureOptions { rows, seed, whole, .. }: MeasureOptions,
     ) -> Pending<'a, Results> {
         Box::pin(async move {
             let mut results = Results::default();
@@ -358,7 +357,7 @@ impl Task for TextTask {
                 });
                 results.summary.insert(name.into(), value);
                 if let Some(frequencies) = frequencies {
-                    let measure = comparison::Measure::Error("nats a character");
+                    let measure = comparison::Metric::Error("nats a character");
                     results.comparisons.push(Comparison::new(name, measure, loss, FREQUENCIES, frequencies));
                 }
             }
@@ -383,7 +382,7 @@ impl Task for TextTask {
     fn predictions<'a>(&'a self, _: &'a mut Network, _: usize, _: &'a mut dyn Write) -> Pending<'a, ()> {
         Box::pin(async move {
             Err(Error::Unsupported(
-                "a text's network goes on with a text: `bptt sample`; `bptt eval` measures it".into(),
+                "a model of a text has no table of predictions: `bptt sample` generates text, `bptt eval` measures the model".into(),
             ))
         })
     }

@@ -11,6 +11,6 @@ mod run;
 
 pub use loaded::Experiment;
 pub use missing::Missing;
-pub use pace::{Clock, Pace, ResumedProgress, TrainingLength, seconds_text};
+pub use pace::{Pace, ResumedProgress, TrainingClock, TrainingLength, seconds_text};
 pub use recent_loss::RecentLoss;
 pub use run::{TrainedSteps, TrainingRun};

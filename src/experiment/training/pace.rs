@@ -37,14 +37,14 @@ pub struct ResumedProgress {
 
 /// The time and the work of a run so far.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
+pub struct TrainingClock {
     started: Instant,
     seconds_before: f64,
     work: StepCounts,
     unit: Unit,
 }
 
-impl Clock {
+impl TrainingClock {
     /// Starts now, behind what was done before.
     pub fn start(before: &ResumedProgress, unit: Unit) -> Self {
         Self { started: Instant::now(), seconds_before: before.seconds, work: before.work, unit }

@@ -1,6 +1,6 @@
 //! What a run writes while it trains.
 
-use super::pace::{Clock, Pace, ResumedProgress, TrainingLength};
+use super::pace::{Pace, ResumedProgress, TrainingClock, TrainingLength};
 use crate::experiment::files::checkpoints::{Checkpoints, Position};
 use crate::experiment::files::flow_log::FlowLog;
 use crate::experiment::files::folder::{Folder, Log, json_line};
@@ -11,10 +11,10 @@ use crate::train::{Metrics, Observer, StepCounts, WriteSeek};
 use crate::{HiddenGradientNorms, Result};
 
 /// Writes `metrics.jsonl`, `timings.jsonl` and event files, stores checkpoints, and passes every step on to a display.
-pub(super) struct Recorder<'a, D> {
+pub(super) struct RunRecorder<'a, D> {
     display: D,
     length: TrainingLength,
-    clock: Clock,
+    clock: TrainingClock,
     history: History,
     timings: Log,
     flow: Option<FlowLog>,
@@ -22,7 +22,7 @@ pub(super) struct Recorder<'a, D> {
     tensorboard: Option<Tensorboard>,
 }
 
-impl<'a, D: Observer> Recorder<'a, D> {
+impl<'a, D: Observer> RunRecorder<'a, D> {
     /// Of a run that begins, or that is resumed at a position.
     pub(super) fn new(
         folder: &Folder,
@@ -45,7 +45,7 @@ impl<'a, D: Observer> Recorder<'a, D> {
             validations: history.known().validations,
         };
         let display = display(&length, &before)?;
-        let clock = Clock::start(&before, length.unit);
+        let clock = TrainingClock::start(&before, length.unit);
         Ok(Self { display, length, clock, timings, history, flow, checkpoints, tensorboard })
     }
 
@@ -63,7 +63,7 @@ impl<'a, D: Observer> Recorder<'a, D> {
     }
 }
 
-impl<D: Observer> Observer for Recorder<'_, D> {
+impl<D: Observer> Observer for RunRecorder<'_, D> {
     fn step(&mut self, metrics: &Metrics, work: StepCounts) -> Result<()> {
         self.history.append(metrics)?;
         self.tensorboard.iter_mut().try_for_each(|events| events.append(metrics))?;

@@ -7,7 +7,7 @@ use super::missing;
 use super::missing::Missing;
 use super::pace::{Pace, ResumedProgress, TrainingLength};
 use super::recent_loss::RecentLoss;
-use super::recorder::Recorder;
+use super::recorder::RunRecorder;
 use crate::data::Batches;
 use crate::experiment::config::OnNan;
 use crate::experiment::device::network::Network;
@@ -25,7 +25,7 @@ use crate::experiment::resume::ResumableRun;
 use crate::experiment::settings::Settings;
 use crate::experiment::setup::{new_network, trained_network, training_planner};
 use crate::experiment::tasks::task;
-use crate::experiment::tasks::task::{Measure, Results};
+use crate::experiment::tasks::task::{MeasureOptions, Results};
 use crate::format::{path_text, shell_quoted, short};
 use crate::plot::Drawing;
 use crate::train::{Decay, KeepWeights, Observer, Outcome};
@@ -137,7 +137,7 @@ impl<'a> TrainingRun<'a> {
         let checkpoints = Checkpoints::new(&self.folder, arithmetic, &self.description, *checkpoints)?;
         let after = saved.map(|(saved, _)| saved.step);
         let tensorboard = tensorboard.then(|| Tensorboard::new(&self.folder, after)).transpose()?;
-        let mut recorder = Recorder::new(&self.folder, length, (flow, checkpoints, tensorboard), position, display)?;
+        let mut recorder = RunRecorder::new(&self.folder, length, (flow, checkpoints, tensorboard), position, display)?;
         let checkpoint = saved.map(|(saved, _)| saved.read()).transpose()?;
         let (training, validation) = (self.training.as_ref(), self.validation.as_deref());
         let outcome = network.run(checkpoint, training, validation, run, &mut recorder).await;
@@ -164,11 +164,12 @@ impl<'a> TrainingRun<'a> {
     /// Measures the trained network on what it did not learn from; `None` where that failed. `json`: whether the summary is
     /// asked for.
     pub async fn measure(&self, network: Network, json: bool, missing: &mut Missing) -> Option<Results> {
-        let measure = Measure { rows: self.memory.rows, seed: self.experiment.settings.seed, whole: false, json };
+        let measure =
+            MeasureOptions { rows: self.memory.rows, seed: self.experiment.settings.seed, whole: false, json };
         missing::measure(&self.folder, missing, self.results(network, measure)).await
     }
 
-    async fn results(&self, mut network: Network, measure: Measure) -> Result<Results> {
+    async fn results(&self, mut network: Network, measure: MeasureOptions) -> Result<Results> {
         let Experiment { task, model, .. } = self.experiment;
         network.set_profile(false)?;
         if loss::measured(model) != *model {
@@ -194,7 +195,7 @@ impl<'a> TrainingRun<'a> {
         match error {
             Error::DeviceLost(reason) => match checkpoints::latest(&self.folder) {
                 Some(last) => Error::DeviceLost(format!(
-                    "{reason}; the last checkpoint is {}, and `bptt train --resume {}` goes on from it",
+                    "{reason}; the last checkpoint is {}, and `bptt train --resume {}` resumes from it",
                     path_text(&last),
                     shell_quoted(folder)
                 )),
@@ -206,9 +207,10 @@ impl<'a> TrainingRun<'a> {
                     KeepWeights::Best if history.validations > 0 => "of the lowest validation loss",
                     _ => "before it",
                 };
-                let kept = match kept {
-                    true => format!("; the weights {which} are in {}", path_text(&folder.join(names::MODEL))),
-                    false => String::new(),
+                let kept = if kept {
+                    format!("; the weights {which} are in {}", path_text(&folder.join(names::MODEL)))
+                } else {
+                    String::new()
                 };
                 let before = match on_nan {
                     OnNan::Stop => String::new(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::relation::Relation;
 use super::super::{fingerprints, objective, relation};
-use super::labelled_task::{Emphasis, Encoded, LabelledTask, origin};
+use super::labelled_task::{Encoded, LabelledTask, LossWeighting, origin};
 use crate::Result;
 use crate::data::{CharacterCounts, LabelledLines, LabelledSequences, Labels, Vocabulary};
 use crate::experiment::config::agree::shares;
@@ -56,9 +56,10 @@ pub(crate) fn load(
     let name = path.file_stem().map_or("classes".into(), |name| name.to_string_lossy().into_owned());
     let known = vocabulary.len() - usize::from(vocabulary.unknown().is_some());
     let different = lines.lines().iter().flat_map(|line| line.chars()).collect::<BTreeSet<char>>().len();
-    let kinds = match known == different && vocabulary.unknown_in(&held_back) == 0 {
-        true => format!("{known} different characters and the unknown"),
-        false => format!("{different} different characters; the vocabulary has {known} and the unknown"),
+    let kinds = if known == different && vocabulary.unknown_in(&held_back) == 0 {
+        format!("{known} different characters and the unknown")
+    } else {
+        format!("{different} different characters; the vocabulary has {known} and the unknown")
     };
     let (count, place) = (grouped(n as u64), path_text(&path));
     let mut words = vec![format!("{name} ({place}), {count} lines, {kinds}")];
@@ -84,7 +85,7 @@ pub(crate) fn load(
         words,
         input_size: vocabulary.len(),
         head,
-        emphasis: Emphasis::new((data.label_smoothing, data.class_weights.as_ref()), &codec, &parts[0])?,
+        weighting: LossWeighting::new((data.label_smoothing, data.class_weights.as_ref()), &codec, &parts[0])?,
         origin: origin(trained, &codec, &parts[0], model, applies),
         relation,
         labels: codec,

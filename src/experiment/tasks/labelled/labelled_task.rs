@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::ArrayView2;
 use serde_json::json;
 
-use super::super::task::{Measure, Order, Pending, Results, Task};
+use super::super::task::{MeasureOptions, Order, Pending, Results, Task};
 use super::class_weights::class_weights;
 use crate::data::{
     Batches, Examples, ForecastErrors, LabelledSequences, Labels, Scaling, SequentialBatches, ShuffledBatches, Subset,
@@ -40,10 +40,10 @@ const DENSE: usize = 100;
 
 /// What columns of the results are.
 const BALANCED: &str = "balanced: the mean recall of the classes";
-const MAJORITY: &str = "majority: who always tells the class that is largest in training";
-const FREQUENCIES: &str = "frequencies: the cross-entropy of who knows the classes' shares in training alone";
+const MAJORITY: &str = "majority: always predicting the largest class of training";
+const FREQUENCIES: &str = "frequencies: the cross-entropy of always predicting the class frequencies of training";
 const PLAIN: &str = "cross-entropy: of all sequences alike, without the weights and the smoothing of training";
-const MEAN: &str = "in the labels' units; mean: who always tells the mean of the training part";
+const MEAN: &str = "in the labels' units; mean: always predicting the mean of the training part";
 
 /// What needs no network.
 const LARGEST_CLASS: BaselineName = BaselineName { key: "majority", words: "the largest class of training" };
@@ -64,8 +64,8 @@ pub(crate) struct LabelledTask {
     /// What a sequence's name is.
     pub(crate) id_name: &'static str,
     /// Training, validation and test; empty where there is nothing.
-    pub(crate) parts: [Part; 3],
-    pub(crate) emphasis: Emphasis,
+    pub(crate) parts: [LabelledPart; 3],
+    pub(crate) weighting: LossWeighting,
     /// Lines of the file that hold no sequence, of which predictions tell that there are none.
     pub(crate) blank: Vec<usize>,
     /// The counts of classes in it are those of the training part, be it here or the model's.
@@ -76,14 +76,14 @@ pub(crate) struct LabelledTask {
 
 /// What training does to the labels of classes. Validation, which it goes by, does the same; results do not.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Emphasis {
+pub(crate) struct LossWeighting {
     /// How much of each label is spread over all classes.
     smoothing: f64,
     /// The weight of each class.
     weights: Option<Vec<f64>>,
 }
 
-impl Emphasis {
+impl LossWeighting {
     /// As the settings have it, for the labels of `training`.
     ///
     /// # Errors
@@ -91,7 +91,7 @@ impl Emphasis {
     pub(crate) fn new(
         (smoothing, class_weights_set): (Option<f64>, Option<&Names>),
         labels: &LabelCodec,
-        training: &Part,
+        training: &LabelledPart,
     ) -> Result<Self> {
         let smoothing = smoothing.unwrap_or_default();
         let LabelCodec::Classes(names) = labels else {
@@ -150,7 +150,7 @@ fn as_many_as_fit(begin: &str, texts: impl Iterator<Item = String>) -> String {
 }
 
 /// Sequences that train, validate or test.
-pub struct Part {
+pub struct LabelledPart {
     /// In the model's numbers.
     pub(super) examples: Subset,
     /// The labels as they were read, of all sequences of the file.
@@ -184,15 +184,15 @@ impl Encoded {
     ///
     /// # Errors
     /// As of [`Subset::new`].
-    pub(crate) fn part(&self, sequences: Vec<usize>) -> Result<Part> {
-        Ok(Part { examples: Subset::new(self.labelled.clone(), sequences)?, labels: self.labels.clone() })
+    pub(crate) fn part(&self, sequences: Vec<usize>) -> Result<LabelledPart> {
+        Ok(LabelledPart { examples: Subset::new(self.labelled.clone(), sequences)?, labels: self.labels.clone() })
     }
 
     /// All of them.
     ///
     /// # Errors
     /// As of [`Subset::new`].
-    pub(crate) fn whole(&self) -> Result<Part> {
+    pub(crate) fn whole(&self) -> Result<LabelledPart> {
         self.part((0..self.labelled.input.len()).collect())
     }
 }
@@ -202,7 +202,7 @@ impl Encoded {
 pub(crate) fn origin(
     trained: Option<TrainedOn>,
     labels: &LabelCodec,
-    training: &Part,
+    training: &LabelledPart,
     model: Option<&ModelFile>,
     applies: bool,
 ) -> Origin {
@@ -216,36 +216,36 @@ pub(crate) fn origin(
 }
 
 /// A measured part.
-struct Measured<'a> {
+struct MeasuredPart<'a> {
     name: &'static str,
-    part: &'a Part,
-    told: Told,
+    part: &'a LabelledPart,
+    told: PartPredictions,
     /// The loss, as in training.
     loss: f64,
 }
 
 /// What was told of a part.
-enum Told {
+enum PartPredictions {
     Classes(ConfusionMatrix),
     /// ŷ of each sequence, in the data's units.
     Values(Vec<Vec<f64>>),
 }
 
 impl LabelledTask {
-    fn not_empty(&self, part: usize) -> Option<&Part> {
+    fn not_empty(&self, part: usize) -> Option<&LabelledPart> {
         self.parts.get(part).filter(|part| !part.examples.is_empty())
     }
 
     /// The loss on a part of who tells what the training part has, whatever the sequence: the frequencies of its classes,
     /// or its mean.
-    fn baseline_loss(&self, part: &Part, emphasis: &Emphasis) -> Option<f64> {
+    fn baseline_loss(&self, part: &LabelledPart, weighting: &LossWeighting) -> Option<f64> {
         let part = &part.examples;
         match &part.labelled().labels {
             Labels::None => None,
             Labels::Classes { .. } => {
                 let known = self.origin.frequencies.as_ref()?;
                 let part: Vec<f64> = part.class_counts().into_iter().map(|count| count as f64).collect();
-                Some(frequencies::cross_entropy(known, &part, emphasis.weights.as_deref(), emphasis.smoothing))
+                Some(frequencies::cross_entropy(known, &part, weighting.weights.as_deref(), weighting.smoothing))
             }
             Labels::Values(values) => {
                 self.not_empty(0)?;
@@ -288,7 +288,7 @@ impl LabelledTask {
         Ok(all)
     }
 
-    fn class_results(&self, measured: &[Measured<'_>], classes: &[String], json: bool, results: &mut Results) {
+    fn class_results(&self, measured: &[MeasuredPart<'_>], classes: &[String], json: bool, results: &mut Results) {
         let training = self.class_counts();
         // Where they are not known there is nothing to compare with.
         let known = |what| training.as_ref().map(|_| what);
@@ -297,9 +297,9 @@ impl LabelledTask {
         names.extend(["balanced", "cross-entropy"]);
         names.extend(known("frequencies"));
         let mut rows = Vec::new();
-        for Measured { name, part, told, loss } in measured {
-            let Told::Classes(matrix) = told else { continue };
-            let baseline = self.baseline_loss(part, &Emphasis { smoothing: 0.0, weights: None });
+        for MeasuredPart { name, part, told, loss } in measured {
+            let PartPredictions::Classes(matrix) = told else { continue };
+            let baseline = self.baseline_loss(part, &LossWeighting { smoothing: 0.0, weights: None });
             let (accuracy, balanced) = (matrix.accuracy(), matrix.balanced_accuracy());
             let majority = training.as_ref().map(|counts| matrix.majority_share(counts));
             results.key_figures.push((format!("accuracy, {name}"), share(accuracy)));
@@ -317,21 +317,21 @@ impl LabelledTask {
                 value[key] = counts;
                 results.summary.insert((*name).into(), value);
             }
-            let (share, error) = (comparison::Measure::Share("accuracy"), comparison::Measure::Error("cross-entropy"));
+            let (share, error) = (comparison::Metric::Share("accuracy"), comparison::Metric::Error("cross-entropy"));
             let majority = majority.map(|other| Comparison::new(name, share, accuracy, LARGEST_CLASS, other));
             let frequencies = baseline.map(|other| Comparison::new(name, error, *loss, CLASS_FREQUENCIES, other));
             results.comparisons.extend(majority.into_iter().chain(frequencies));
         }
         let mut notes = vec![BALANCED];
         notes.extend([known(MAJORITY), known(FREQUENCIES)].into_iter().flatten());
-        notes.extend((!self.emphasis.is_none()).then_some(PLAIN));
+        notes.extend((!self.weighting.is_none()).then_some(PLAIN));
         let caption = format!("ForecastErrors and cross-entropy in nats a sequence; {}", notes.join("; "));
         results.put_table(&caption, &[&["part"], names.as_slice()].concat(), rows);
         results.lines.extend(notes.into_iter().map(str::to_owned));
         if json {
             results.summary.insert("classes".into(), json!(classes));
         }
-        let Some(Measured { name, told: Told::Classes(matrix), .. }) = measured.last() else { return };
+        let Some(MeasuredPart { name, told: PartPredictions::Classes(matrix), .. }) = measured.last() else { return };
         put_classes(results, name, classes, matrix);
         let title = format!("{}, {name}", self.name);
         let majority = training.map(|counts| matrix.majority_share(&counts));
@@ -339,10 +339,12 @@ impl LabelledTask {
         results.figures.push(("confusion.svg", picture.draw()));
     }
 
-    fn value_results(&self, measured: &[Measured<'_>], scalings: &[Scaling], results: &mut Results) {
+    fn value_results(&self, measured: &[MeasuredPart<'_>], scalings: &[Scaling], results: &mut Results) {
         let mut rows = Vec::new();
-        for Measured { name, part, told, loss } in measured {
-            let (Labels::Values(values), Told::Values(predictions)) = (&*part.labels, told) else { continue };
+        for MeasuredPart { name, part, told, loss } in measured {
+            let (Labels::Values(values), PartPredictions::Values(predictions)) = (&*part.labels, told) else {
+                continue;
+            };
             let mut errors = Vec::new();
             for (output, scaling) in scalings.iter().enumerate() {
                 let truths = part.examples.sequences().iter().map(|sequence| values[[*sequence, output]]);
@@ -353,7 +355,7 @@ impl LabelledTask {
                 let what = if scalings.len() == 1 { (*name).into() } else { format!("{name}, value {}", output + 1) };
                 results.key_figures.push((format!("RMSE, {what}"), short(told.rmse)));
                 results.key_figures.push((format!("RMSE of the mean, {what}"), short(mean.rmse)));
-                let rmse = comparison::Measure::Error("RMSE");
+                let rmse = comparison::Metric::Error("RMSE");
                 let target = (scalings.len() > 1).then(|| format!("value {}", output + 1));
                 let beside = Comparison::new(name, rmse, told.rmse, TRAINING_MEAN, mean.rmse);
                 results.comparisons.push(Comparison { target, ..beside });
@@ -385,7 +387,7 @@ impl LabelledTask {
         };
         let of_part = part.examples.class_counts();
         if of_part.is_empty() {
-            return Some(format!("without labels; the model tells {}", self.labels.describe()));
+            return Some(format!("without labels; the model predicts {}", self.labels.describe()));
         }
         // What is here of a model's training may be a part of it.
         let of_training = self.not_empty(0).and_then(|_| self.class_counts());
@@ -441,7 +443,7 @@ impl Task for LabelledTask {
         lines.extend(self.relation.clone());
         lines.push(Lengths(&self.lengths()).line(WIDTH));
         lines.extend(self.describe_labels());
-        lines.extend(self.emphasis.describe(&self.labels));
+        lines.extend(self.weighting.describe(&self.labels));
         let parts = PARTS.into_iter().zip(&self.parts).filter(|(_, part)| !part.examples.is_empty());
         let counts = parts.map(|(name, part)| format!("{name} {}", grouped(part.examples.len() as u64)));
         lines.push(counts.collect::<Vec<_>>().join(", "));
@@ -462,18 +464,17 @@ impl Task for LabelledTask {
 
     fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>> {
         let Some(part) = self.not_empty(0) else { return Ok(None) };
-        match self.unlabelled() {
-            true => Err(no_labels()),
-            false => {
-                let learned = self.emphasis.of(&part.examples)?;
-                Ok(Some(Box::new(ShuffledBatches::new(learned, order.rows, order.buckets, order.seed)?)))
-            }
+        if self.unlabelled() {
+            Err(no_labels())
+        } else {
+            let learned = self.weighting.of(&part.examples)?;
+            Ok(Some(Box::new(ShuffledBatches::new(learned, order.rows, order.buckets, order.seed)?)))
         }
     }
 
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
         Ok(match self.not_empty(1) {
-            Some(part) => Some(Box::new(SequentialBatches::new(self.emphasis.of(&part.examples)?, rows)?)),
+            Some(part) => Some(Box::new(SequentialBatches::new(self.weighting.of(&part.examples)?, rows)?)),
             None => None,
         })
     }
@@ -487,7 +488,7 @@ impl Task for LabelledTask {
     }
 
     fn baseline(&self) -> Option<Baseline> {
-        let loss = self.baseline_loss(self.not_empty(1)?, &self.emphasis)?;
+        let loss = self.baseline_loss(self.not_empty(1)?, &self.weighting)?;
         let name = match &self.labels {
             LabelCodec::Classes(_) => "frequencies of classes, validation",
             LabelCodec::Values(_) => "mean of training, validation",
@@ -511,7 +512,11 @@ impl Task for LabelledTask {
         self.parts[1..].iter().map(|part| (part.examples.len() * of_one + classes) as u64).sum()
     }
 
-    fn results<'a>(&'a self, network: &'a mut Network, Measure { rows, json, .. }: Measure) -> Pending<'a, Results> {
+    fn results<'a>(
+        &'a self,
+        network: &'a mut Network,
+        MeasureOptions { rows, json, .. }: MeasureOptions,
+    ) -> Pending<'a, Results> {
         Box::pin(async move {
             let mut results = Results::default();
             if self.unlabelled() {
@@ -524,14 +529,14 @@ impl Task for LabelledTask {
                     let told = match &self.labels {
                         LabelCodec::Classes(classes) => {
                             let told = self.predict(network, &part.examples, rows, |told| most_probable(&told)).await?;
-                            Told::Classes(confusion(part, &told, classes.len())?)
+                            PartPredictions::Classes(confusion(part, &told, classes.len())?)
                         }
                         LabelCodec::Values(_) => {
-                            Told::Values(self.predict(network, &part.examples, rows, |told| told).await?)
+                            PartPredictions::Values(self.predict(network, &part.examples, rows, |told| told).await?)
                         }
                     };
                     let loss = network.evaluate(&SequentialBatches::new(&part.examples, rows)?).await?;
-                    measured.push(Measured { name, part, told, loss });
+                    measured.push(MeasuredPart { name, part, told, loss });
                 }
             }
             if measured.is_empty() {
@@ -562,7 +567,7 @@ pub(super) fn most_probable(told: &[f64]) -> usize {
 }
 
 /// By the index of the class that was told of each sequence.
-fn confusion(part: &Part, told: &[usize], classes: usize) -> Result<ConfusionMatrix> {
+fn confusion(part: &LabelledPart, told: &[usize], classes: usize) -> Result<ConfusionMatrix> {
     let Labels::Classes { of, .. } = &part.examples.labelled().labels else { return Err(no_labels()) };
     let truths = part.examples.sequences().iter().map(|sequence| of[*sequence] as usize);
     ConfusionMatrix::new(classes, truths.zip(told.iter().copied()))

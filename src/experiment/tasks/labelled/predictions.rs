@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use super::labelled_task::{LabelledTask, PARTS, Part, most_probable};
+use super::labelled_task::{LabelledPart, LabelledTask, PARTS, most_probable};
 use crate::data::{Examples, Labels, Subset};
 use crate::experiment::device::network::Network;
 use crate::experiment::files::folder::unwritten;
@@ -14,7 +14,7 @@ use crate::{Batch, Result};
 const AT_ONCE: usize = 1 << 23;
 
 /// Where a sequence stands in the file and in its part.
-struct Place {
+struct SequencePlace {
     /// Whether it is in a file of its own for the test.
     second: bool,
     sequence: usize,
@@ -43,7 +43,7 @@ impl Examples for Few<'_> {
     }
 }
 
-impl Part {
+impl LabelledPart {
     /// The label of a sequence of the file, as it was read; empty where it is not known.
     fn truth(&self, sequence: usize, outputs: usize) -> Vec<String> {
         match &*self.labels {
@@ -94,7 +94,12 @@ impl LabelledTask {
         for (index, part) in self.parts.iter().enumerate() {
             let second = !Arc::ptr_eq(&part.labels, &self.parts[0].labels);
             let places = part.examples.sequences().iter().enumerate();
-            all.extend(places.map(|(example, sequence)| Place { second, sequence: *sequence, part: index, example }));
+            all.extend(places.map(|(example, sequence)| SequencePlace {
+                second,
+                sequence: *sequence,
+                part: index,
+                example,
+            }));
         }
         all.sort_by_key(|place| (place.second, place.sequence));
         let of_each = match &self.labels {
@@ -137,7 +142,12 @@ impl LabelledTask {
     }
 
     /// What it tells of sequences of several parts, in their order.
-    async fn predict_places(&self, network: &mut Network, places: &[Place], rows: usize) -> Result<Vec<Vec<f64>>> {
+    async fn predict_places(
+        &self,
+        network: &mut Network,
+        places: &[SequencePlace],
+        rows: usize,
+    ) -> Result<Vec<Vec<f64>>> {
         let mut told = vec![Vec::new(); places.len()];
         for (index, part) in self.parts.iter().enumerate() {
             // In the order of the part, as those of all of it are predicted.
@@ -156,10 +166,7 @@ impl LabelledTask {
 /// A label as its file has it: what f32 holds exactly has few digits there, though f64 would show many.
 fn as_written(value: f64) -> String {
     let single = value as f32;
-    match f64::from(single) == value && value.fract() != 0.0 {
-        true => single.to_string(),
-        false => value.to_string(),
-    }
+    if f64::from(single) == value && value.fract() != 0.0 { single.to_string() } else { value.to_string() }
 }
 
 /// A value that was computed as f32 in these units, with the digits that f32 has of it there.

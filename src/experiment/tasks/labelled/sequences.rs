@@ -5,7 +5,7 @@ use std::path::Path;
 use super::super::relation::Relation;
 use super::super::series::series_data::{dates_as_the_model, missing_as_the_model, written_alike};
 use super::super::{fingerprints, objective, relation};
-use super::labelled_task::{Emphasis, Encoded, LabelledTask, origin};
+use super::labelled_task::{Encoded, LabelledTask, LossWeighting, origin};
 use crate::data::{
     DecimalMark, ImageLayout, LabelKind, LabelledSequences, Labels, LongColumns, MissingPolicy, ReadOptions, read_input,
 };
@@ -109,7 +109,7 @@ pub(crate) fn load(
         head,
         labels: codec.labels.clone(),
         id_name: first.id_name("id"),
-        emphasis: Emphasis::new((data.label_smoothing, data.class_weights.as_ref()), &codec.labels, &parts[0])?,
+        weighting: LossWeighting::new((data.label_smoothing, data.class_weights.as_ref()), &codec.labels, &parts[0])?,
         origin: origin(trained, &codec.labels, &parts[0], model, applies),
         relation,
         parts,

@@ -9,14 +9,14 @@ use crate::plot::Onward;
 use crate::{Error, Loss, Result, Sequence};
 
 /// A forecast that goes on from itself.
-pub struct Rolled {
+pub struct RolledForecast {
     /// The quantiles of each target.
     pub quantiles: Quantiles,
     /// By quantile; one where the network tells no quantiles.
     pub forecasts: Vec<Forecast>,
 }
 
-impl Rolled {
+impl RolledForecast {
     /// The one that it goes on from.
     pub fn middle(&self) -> &Forecast {
         &self.forecasts[self.quantiles.middle()]
@@ -35,7 +35,7 @@ impl Rolled {
 
 /// Lets the network forecast until every roll is whole; they go on for the same number of rows. Of several quantiles it
 /// reads the middle one in the place of the data.
-pub async fn roll(network: &mut Network, rolls: Vec<Rollout>) -> Result<Vec<Rolled>> {
+pub async fn roll(network: &mut Network, rolls: Vec<Rollout>) -> Result<Vec<RolledForecast>> {
     let loss = network.model().head.as_ref().map_or(Loss::SquaredError, |head| head.loss.clone());
     let quantiles = Quantiles::of(&loss);
     let middle = quantiles.middle();
@@ -44,7 +44,7 @@ pub async fn roll(network: &mut Network, rolls: Vec<Rollout>) -> Result<Vec<Roll
     loop {
         let inputs: Vec<_> = rolls.iter().filter_map(|rolls| rolls[middle].next_input()).collect();
         if inputs.is_empty() {
-            let finish = |rolls: Vec<Rollout>| Rolled {
+            let finish = |rolls: Vec<Rollout>| RolledForecast {
                 quantiles: quantiles.clone(),
                 forecasts: rolls.into_iter().map(Rollout::finish).collect(),
             };

@@ -45,10 +45,7 @@ impl SeriesData {
         let csv = data.file.clone().unwrap_or_default();
         let bundled = csv == Path::new(BUNDLED);
         let path = if bundled { PathBuf::from("sunspots.csv") } else { csv };
-        let text = match bundled {
-            true => SUNSPOTS.as_bytes().to_vec(),
-            false => read_input(&path, limit(data.input_limit))?,
-        };
+        let text = if bundled { SUNSPOTS.as_bytes().to_vec() } else { read_input(&path, limit(data.input_limit))? };
         let mut digest = Digest::new();
         digest.update(&text);
         let sha256 = digest.check(&path, "series FILE", &mut data.sha256)?;
@@ -114,7 +111,7 @@ impl SeriesData {
             let gaps: Vec<String> =
                 self.gaps.iter().map(|(name, count)| format!("{} of {name}", grouped(*count as u64))).collect();
             let what = match series.missing() {
-                MissingPolicy::Mask => "0 to the network, and a column more tells where",
+                MissingPolicy::Mask => "0, and a mask column that marks them",
                 _ => "the value before is read for each, and no forecast is held against it",
             };
             lines.push(format!("missing: {}; {what}", gaps.join(", ")));
@@ -192,7 +189,7 @@ fn with_gaps(
     };
     // A mask is an input more, which a trained model does not have.
     if !trained {
-        advice.push("--missing mask tells the network where they are");
+        advice.push("--missing mask marks them for the network");
     }
     let series = masked.with_missing(missing.into());
     Ok((series.map_err(|error| with_advice(error.in_file(path), &advice))?, gaps))
@@ -212,18 +209,20 @@ fn roles(data: &mut SeriesConfig, model: Option<&SeriesCodec>, columns: &[String
         let target: Vec<String> = others().cloned().collect();
         if target.len() != 1 {
             let names: Vec<&str> = named().map(String::as_str).collect();
-            let message = match target.is_empty() {
-                true => format!(
+            let message = if target.is_empty() {
+                format!(
                     "expected a column of times and columns of numbers behind it, got {} alone; between fields stands a \
                      comma, a semicolon, a tab or a vertical bar{}",
                     list_names(names.iter().copied()),
                     // A comment, or a title.
-                    match names.first().is_some_and(|name| name.starts_with('#')) {
-                        true => "; the names are expected in the first line: take the lines above them away",
-                        false => "",
+                    if names.first().is_some_and(|name| name.starts_with('#')) {
+                        "; the names are expected in the first line: take the lines above them away"
+                    } else {
+                        ""
                     }
-                ),
-                false => format!("expected --target COLUMN, one or more of {}", list_names(names)),
+                )
+            } else {
+                format!("expected --target COLUMN, one or more of {}", list_names(names))
             };
             return Err(Error::Data { path: path.into(), place: String::new(), message });
         }

@@ -9,7 +9,7 @@ use ndarray::{Array3, Axis};
 use serde_json::{Value, json};
 
 use super::super::relation::Relation;
-use super::super::task::{Measure, Order, Pending, Results, Task};
+use super::super::task::{MeasureOptions, Order, Pending, Results, Task};
 use super::super::{objective, relation};
 use super::rolled::roll;
 use super::series_data::SeriesData;
@@ -23,13 +23,13 @@ use crate::experiment::device::network::Network;
 use crate::experiment::files::folder::unwritten;
 use crate::experiment::measure::comparison::BaselineName;
 use crate::experiment::measure::quantiles::{Quantiles, coverage, mean, mean_pinball, pinball};
-use crate::experiment::measure::series_errors::{Errors, Forecaster, Part, Spread, Target};
+use crate::experiment::measure::series_errors::{Forecaster, PartErrors, SeriesErrors, Spread, TargetName};
 use crate::experiment::measure::{loss, naive_range};
 use crate::experiment::model::codec::Codec;
 use crate::experiment::model::model_file::ModelFile;
 use crate::experiment::model::origin::Origin;
 use crate::format::{ahead, grouped};
-use crate::plot::{Baseline, Drawing, Forecast, Rolled, RolledTarget, Rows};
+use crate::plot::{Baseline, Drawing, ForecastChart, RolloutChart, RolloutTarget, Rows};
 use crate::{Error, Head, Result, plot};
 
 /// How many rows a forecast of the picture goes on for at most, unless a horizon is longer.
@@ -108,10 +108,8 @@ impl SeriesTask {
         let rows = series.len();
         let encoded = codec.encode(series).map_err(in_file)?;
         let windows = |targets: Range<usize>| encoded.windows(targets).map_err(in_file);
-        let part = |targets: &Range<usize>| match targets.is_empty() {
-            true => Ok(None),
-            false => windows(targets.clone()).map(Some),
-        };
+        let part =
+            |targets: &Range<usize>| if targets.is_empty() { Ok(None) } else { windows(targets.clone()).map(Some) };
         // Where nothing is trained, it matters to nobody that no window of a part would do.
         let training = part(&split.train).or_else(|error| if applies { Ok(None) } else { Err(error) })?;
         let validation = part(&split.validation)?;
@@ -213,7 +211,7 @@ impl SeriesTask {
         (0..self.series().targets().len()).map(of_target).collect()
     }
 
-    fn errors(&self, forecasts: &Forecasts) -> Result<Errors> {
+    fn errors(&self, forecasts: &Forecasts) -> Result<SeriesErrors> {
         let labels = self.series().labels();
         let part = |name, rows: Range<usize>, examples: Vec<usize>| {
             let truth = forecasts.truth.select(Axis(0), &examples);
@@ -223,7 +221,7 @@ impl SeriesTask {
             let accuracies = forecasts.all.iter().map(of).collect::<Result<_>>()?;
             let ends = [rows.start, rows.end - 1].map(|row| labels[row].clone());
             let spreads = self.spreads(forecasts, &examples);
-            Ok::<_, Error>(Part { name, ends, count: examples.len(), accuracies, spreads })
+            Ok::<_, Error>(PartErrors { name, ends, count: examples.len(), accuracies, spreads })
         };
         let (validation, test) = (&self.split.validation, &self.split.test);
         let mut parts = Vec::new();
@@ -236,8 +234,8 @@ impl SeriesTask {
         }
         let codec = self.encoded.codec();
         let target =
-            |column: &crate::data::ColumnCodec| Target { name: column.name.clone(), unit: column.scaling.unit };
-        Ok(Errors {
+            |column: &crate::data::ColumnCodec| TargetName { name: column.name.clone(), unit: column.scaling.unit };
+        Ok(SeriesErrors {
             targets: codec.targets.iter().map(target).collect(),
             horizon: codec.frame.horizon,
             forecasters: forecasts.all.iter().map(|(forecaster, _)| *forecaster).collect(),
@@ -271,7 +269,7 @@ impl SeriesTask {
         let columns: Vec<Vec<Vec<f64>>> = quantiles.iter().map(|forecast| self.columns(forecast)).collect();
         let middle = self.quantiles().middle();
         let positions = self.series().positions();
-        let targets = self.series().truths().iter().enumerate().map(|(target, column)| plot::Target {
+        let targets = self.series().truths().iter().enumerate().map(|(target, column)| plot::ForecastTarget {
             name: &column.name,
             truth: &column.values,
             forecast: &columns[middle][target],
@@ -280,7 +278,7 @@ impl SeriesTask {
                 _ => None,
             },
         });
-        Forecast {
+        ForecastChart {
             title,
             rows: self.rows(positions.as_deref()),
             first: self.split.train.end,
@@ -316,7 +314,7 @@ impl SeriesTask {
         let rolls = firsts.iter().map(|first| self.encoded.rollout(*first, steps)).collect::<Result<_>>()?;
         let forecasts = roll(network, rolls).await?;
         let positions = self.series().positions();
-        let targets = self.series().truths().iter().enumerate().map(|(target, column)| RolledTarget {
+        let targets = self.series().truths().iter().enumerate().map(|(target, column)| RolloutTarget {
             name: &column.name,
             truth: &column.values,
             forecasts: firsts.iter().zip(&forecasts).map(|(first, rolled)| rolled.picture(*first, target)).collect(),
@@ -324,7 +322,7 @@ impl SeriesTask {
         let title = format!("{}: forecasts of {} rows from each dot on", self.name, grouped(steps as u64));
         let rows = self.rows(positions.as_deref());
         let range = self.quantiles().interval();
-        Ok(Some(Rolled { title, rows, horizon, range, targets: targets.collect() }.draw()))
+        Ok(Some(RolloutChart { title, rows, horizon, range, targets: targets.collect() }.draw()))
     }
 
     /// The part that a forecast from row `first` on lies in as a whole; empty where it reaches from one into the next, and
@@ -394,7 +392,7 @@ impl SeriesTask {
         }
         if !unknown.is_empty() {
             notes.push(format!(
-                "{unknown}: no range, since the {rows} rows up to {last} are too few to tell its errors"
+                "{unknown}: no range, since the {rows} rows up to {last} are too few to estimate its errors"
             ));
         }
         notes.join("; ")
@@ -414,9 +412,10 @@ impl Task for SeriesTask {
             .collect();
         let mut lines = self.facts.clone();
         // Years go on one line, dates with their hours do not.
-        match parts.iter().map(|part| part.chars().count()).sum::<usize>() > 90 {
-            true => lines.extend(parts),
-            false => lines.push(parts.join(", ")),
+        if parts.iter().map(|part| part.chars().count()).sum::<usize>() > 90 {
+            lines.extend(parts)
+        } else {
+            lines.push(parts.join(", "))
         }
         let left_out = |windows: &Windows| windows.left_out() as u64;
         let (training, after) = (self.training.as_ref().map_or(0, left_out), left_out(&self.after));
@@ -472,13 +471,14 @@ impl Task for SeriesTask {
             mean(errors.filter(|error| !error.is_nan()).map(loss))
         };
         let quantiles = self.quantiles();
-        let loss = match quantiles.values().is_empty() {
-            true => mean_of(&naive, &|error| loss::of_error(&self.head.loss, error)),
+        let loss = if quantiles.values().is_empty() {
+            mean_of(&naive, &|error| loss::of_error(&self.head.loss, error))
+        } else {
             // A range is compared with a range.
-            false => match &self.naive_range(&naive, 1)[..] {
+            match &self.naive_range(&naive, 1)[..] {
                 [] => return None,
                 range => quantiles.mean(|index, quantile| mean_of(&range[index], &|error| pinball(quantile, error))),
-            },
+            }
         };
         Some(Baseline { name: "last value, validation".into(), loss })
     }
@@ -489,7 +489,11 @@ impl Task for SeriesTask {
         (self.after.first_rows().len() * (64 + of_value * self.head().outputs)) as u64
     }
 
-    fn results<'a>(&'a self, network: &'a mut Network, Measure { rows, .. }: Measure) -> Pending<'a, Results> {
+    fn results<'a>(
+        &'a self,
+        network: &'a mut Network,
+        MeasureOptions { rows, .. }: MeasureOptions,
+    ) -> Pending<'a, Results> {
         Box::pin(async move {
             let mut results = Results::default();
             if self.after.is_empty() {
