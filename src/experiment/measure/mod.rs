@@ -6,3 +6,4 @@ pub mod loss;
 pub mod naive_range;
 pub mod quantiles;
 pub mod series_errors;
+mod series_tables;

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::super::relation::Relation;
 use super::super::{fingerprints, objective, relation};
-use super::labelled_task::{Encoded, LabelledTask, LossWeighting, origin};
+use super::labelled_task::{LabelledTask, origin};
+use super::part::EncodedLabels;
+use super::weighting::LossWeighting;
 use crate::Result;
 use crate::data::{CharacterCounts, LabelledLines, LabelledSequences, Labels, Vocabulary};
 use crate::experiment::config::agree::shares;
@@ -78,7 +80,7 @@ pub(crate) fn load(
     }
     let ids = lines.lines().to_vec();
     let labelled = LabelledSequences { ids, ..lines.labelled(&vocabulary) };
-    let encoded = Encoded::new(labelled, &codec).map_err(|error| error.in_file(&path))?;
+    let encoded = EncodedLabels::new(labelled, &codec).map_err(|error| error.in_file(&path))?;
     let parts = [encoded.part(training)?, encoded.part(validation)?, encoded.part(test)?];
     Ok(LabelledTask {
         name,

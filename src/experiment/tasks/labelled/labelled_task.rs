@@ -1,54 +1,22 @@
 //! What is told of whole sequences, whatever they come from: one of several classes, or values.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use ndarray::ArrayView2;
-use serde_json::json;
 
 use super::super::task::{MeasureOptions, Order, Pending, Results, Task};
-use super::class_weights::class_weights;
-use crate::data::{
-    Batches, Examples, ForecastErrors, LabelledSequences, Labels, Scaling, SequentialBatches, ShuffledBatches, Subset,
-};
-use crate::experiment::config::Names;
-use crate::experiment::config::agree::unsupported;
+use super::part::{LabelledPart, MeasuredPart, PartPredictions, confusion};
+use super::weighting::{LossWeighting, WIDTH, as_many_as_fit};
+use crate::data::{Batches, Examples, Labels, SequentialBatches, ShuffledBatches};
 use crate::experiment::device::network::Network;
-use crate::experiment::measure::comparison::{BaselineName, Comparison};
-use crate::experiment::measure::{comparison, frequencies};
+use crate::experiment::measure::frequencies;
 use crate::experiment::model::codec::Codec;
 use crate::experiment::model::label_codec::{LabelCodec, no_labels};
 use crate::experiment::model::model_file::ModelFile;
 use crate::experiment::model::origin::{Origin, TrainedOn};
-use crate::format::{grouped, share, short};
-use crate::plot::{Baseline, Confusion, Lengths};
-use crate::report::Table;
-use crate::train::ConfusionMatrix;
+use crate::format::grouped;
+use crate::plot::{Baseline, Lengths};
 use crate::{Head, Result};
-
-/// The columns of a line of the terminal that describes data.
-const WIDTH: usize = 78;
-
-/// Classes that the terminal has a line each for.
-const FEW: usize = 12;
-
-/// Classes that the report has a row each for.
-const ROWS: usize = 1000;
-
-/// Classes of which the summary has every pair, those that did not occur too.
-const DENSE: usize = 100;
-
-/// What columns of the results are.
-const BALANCED: &str = "balanced: the mean recall of the classes";
-const MAJORITY: &str = "majority: always predicting the largest class of training";
-const FREQUENCIES: &str = "frequencies: the cross-entropy of always predicting the class frequencies of training";
-const PLAIN: &str = "cross-entropy: of all sequences alike, without the weights and the smoothing of training";
-const MEAN: &str = "in the labels' units; mean: always predicting the mean of the training part";
-
-/// What needs no network.
-const LARGEST_CLASS: BaselineName = BaselineName { key: "majority", words: "the largest class of training" };
-const CLASS_FREQUENCIES: BaselineName = BaselineName { key: "frequencies", words: "the frequencies of the classes" };
-const TRAINING_MEAN: BaselineName = BaselineName { key: "mean", words: "the mean of the training part" };
 
 /// The names of the parts.
 pub(super) const PARTS: [&str; 3] = ["training", "validation", "test"];
@@ -74,129 +42,6 @@ pub(crate) struct LabelledTask {
     pub(crate) relation: Option<String>,
 }
 
-/// What training does to the labels of classes. Validation, which it goes by, does the same; results do not.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct LossWeighting {
-    /// How much of each label is spread over all classes.
-    smoothing: f64,
-    /// The weight of each class.
-    weights: Option<Vec<f64>>,
-}
-
-impl LossWeighting {
-    /// As the settings have it, for the labels of `training`.
-    ///
-    /// # Errors
-    /// Where the labels are not classes, and as of [`class_weights`].
-    pub(crate) fn new(
-        (smoothing, class_weights_set): (Option<f64>, Option<&Names>),
-        labels: &LabelCodec,
-        training: &LabelledPart,
-    ) -> Result<Self> {
-        let smoothing = smoothing.unwrap_or_default();
-        let LabelCodec::Classes(names) = labels else {
-            let flags = [("--class-weights", class_weights_set.is_some()), ("label-smoothing", smoothing > 0.0)];
-            return match flags.iter().find(|(_, given)| *given) {
-                Some((flag, _)) => {
-                    let way = "--labels-as classes takes numbers for names";
-                    Err(unsupported(format!("{flag} is for classes; these labels are values ({way})")))
-                }
-                None => Ok(Self { smoothing, weights: None }),
-            };
-        };
-        // Without a training part nothing is learned.
-        let told = class_weights_set.filter(|_| !training.examples.is_empty());
-        let weights = told.map(|told| class_weights(told, names, &training.examples.class_counts())).transpose()?;
-        Ok(Self { smoothing, weights })
-    }
-
-    fn is_none(&self) -> bool {
-        self.smoothing == 0.0 && self.weights.is_none()
-    }
-
-    fn of(&self, examples: &Subset) -> Result<Subset> {
-        let smoothed = examples.clone().smoothing(self.smoothing)?;
-        match &self.weights {
-            Some(weights) => smoothed.class_weights(weights.iter().map(|weight| *weight as f32).collect()),
-            None => Ok(smoothed),
-        }
-    }
-
-    /// In words, a line each.
-    fn describe(&self, labels: &LabelCodec) -> Vec<String> {
-        let LabelCodec::Classes(names) = labels else { return Vec::new() };
-        let weights = self.weights.as_ref().map(|weights| {
-            let texts = names.iter().zip(weights).map(|(name, weight)| format!("{name} {}", short(*weight)));
-            as_many_as_fit("weights in training: ", texts)
-        });
-        // Of more than two it is the loss that tells it.
-        let smoothing = (self.smoothing > 0.0 && names.len() == 2)
-            .then(|| format!("labels smoothed in training by {}", self.smoothing));
-        weights.into_iter().chain(smoothing).collect()
-    }
-}
-
-/// `begin` and texts with commas between them, of which those have an ellipsis that the line has no room for.
-fn as_many_as_fit(begin: &str, texts: impl Iterator<Item = String>) -> String {
-    let mut line = begin.to_owned();
-    for (index, text) in texts.enumerate() {
-        let text = format!("{}{text}", if index == 0 { "" } else { ", " });
-        if line.chars().count() + text.chars().count() > WIDTH {
-            return line + ", …";
-        }
-        line.push_str(&text);
-    }
-    line
-}
-
-/// Sequences that train, validate or test.
-pub struct LabelledPart {
-    /// In the model's numbers.
-    pub(super) examples: Subset,
-    /// The labels as they were read, of all sequences of the file.
-    pub(super) labels: Arc<Labels>,
-}
-
-/// A file's sequences in the model's numbers.
-#[derive(Clone)]
-pub(crate) struct Encoded {
-    labelled: Arc<LabelledSequences>,
-    labels: Arc<Labels>,
-}
-
-impl Encoded {
-    /// Brings labels to the model's numbers; the sequences are.
-    ///
-    /// # Errors
-    /// Names the label that the model does not know.
-    pub(crate) fn new(mut labelled: LabelledSequences, codec: &LabelCodec) -> Result<Self> {
-        let labels = Arc::new(labelled.labels.clone());
-        codec.encode(&mut labelled.labels)?;
-        Ok(Self { labelled: Arc::new(labelled), labels })
-    }
-
-    /// What a sequence's name is: `named`, or a number where they have none.
-    pub(crate) fn id_name(&self, named: &'static str) -> &'static str {
-        if self.labelled.ids.is_empty() { "number" } else { named }
-    }
-
-    /// Some of the sequences.
-    ///
-    /// # Errors
-    /// As of [`Subset::new`].
-    pub(crate) fn part(&self, sequences: Vec<usize>) -> Result<LabelledPart> {
-        Ok(LabelledPart { examples: Subset::new(self.labelled.clone(), sequences)?, labels: self.labels.clone() })
-    }
-
-    /// All of them.
-    ///
-    /// # Errors
-    /// As of [`Subset::new`].
-    pub(crate) fn whole(&self) -> Result<LabelledPart> {
-        self.part((0..self.labelled.input.len()).collect())
-    }
-}
-
 /// What a model of these parts is trained on, by the counts of its classes. A model that is there and only applied has its
 /// own.
 pub(crate) fn origin(
@@ -215,22 +60,6 @@ pub(crate) fn origin(
     Origin { data: trained.into_iter().collect(), frequencies, season: None }
 }
 
-/// A measured part.
-struct MeasuredPart<'a> {
-    name: &'static str,
-    part: &'a LabelledPart,
-    told: PartPredictions,
-    /// The loss, as in training.
-    loss: f64,
-}
-
-/// What was told of a part.
-enum PartPredictions {
-    Classes(ConfusionMatrix),
-    /// ŷ of each sequence, in the data's units.
-    Values(Vec<Vec<f64>>),
-}
-
 impl LabelledTask {
     fn not_empty(&self, part: usize) -> Option<&LabelledPart> {
         self.parts.get(part).filter(|part| !part.examples.is_empty())
@@ -238,7 +67,7 @@ impl LabelledTask {
 
     /// The loss on a part of who tells what the training part has, whatever the sequence: the frequencies of its classes,
     /// or its mean.
-    fn baseline_loss(&self, part: &LabelledPart, weighting: &LossWeighting) -> Option<f64> {
+    pub(super) fn baseline_loss(&self, part: &LabelledPart, weighting: &LossWeighting) -> Option<f64> {
         let part = &part.examples;
         match &part.labelled().labels {
             Labels::None => None,
@@ -288,92 +117,8 @@ impl LabelledTask {
         Ok(all)
     }
 
-    fn class_results(&self, measured: &[MeasuredPart<'_>], classes: &[String], json: bool, results: &mut Results) {
-        let training = self.class_counts();
-        // Where they are not known there is nothing to compare with.
-        let known = |what| training.as_ref().map(|_| what);
-        let mut names = vec!["accuracy"];
-        names.extend(known("majority"));
-        names.extend(["balanced", "cross-entropy"]);
-        names.extend(known("frequencies"));
-        let mut rows = Vec::new();
-        for MeasuredPart { name, part, told, loss } in measured {
-            let PartPredictions::Classes(matrix) = told else { continue };
-            let baseline = self.baseline_loss(part, &LossWeighting { smoothing: 0.0, weights: None });
-            let (accuracy, balanced) = (matrix.accuracy(), matrix.balanced_accuracy());
-            let majority = training.as_ref().map(|counts| matrix.majority_share(counts));
-            results.key_figures.push((format!("accuracy, {name}"), share(accuracy)));
-            results.key_figures.extend(majority.map(|majority| (format!("majority class, {name}"), share(majority))));
-            let mut row = vec![(*name).to_owned()];
-            row.extend([Some(accuracy), majority, Some(balanced)].into_iter().flatten().map(share));
-            row.extend([Some(*loss), baseline].into_iter().flatten().map(short));
-            rows.push(row);
-            if json {
-                let mut value = json!({
-                    "sequences": matrix.total(), "accuracy": accuracy, "majority_share": majority,
-                    "balanced_accuracy": balanced, "loss": loss, "baseline_loss": baseline,
-                });
-                let (key, counts) = confusion_json(matrix);
-                value[key] = counts;
-                results.summary.insert((*name).into(), value);
-            }
-            let (share, error) = (comparison::Metric::Share("accuracy"), comparison::Metric::Error("cross-entropy"));
-            let majority = majority.map(|other| Comparison::new(name, share, accuracy, LARGEST_CLASS, other));
-            let frequencies = baseline.map(|other| Comparison::new(name, error, *loss, CLASS_FREQUENCIES, other));
-            results.comparisons.extend(majority.into_iter().chain(frequencies));
-        }
-        let mut notes = vec![BALANCED];
-        notes.extend([known(MAJORITY), known(FREQUENCIES)].into_iter().flatten());
-        notes.extend((!self.weighting.is_none()).then_some(PLAIN));
-        let caption = format!("ForecastErrors and cross-entropy in nats a sequence; {}", notes.join("; "));
-        results.put_table(&caption, &[&["part"], names.as_slice()].concat(), rows);
-        results.lines.extend(notes.into_iter().map(str::to_owned));
-        if json {
-            results.summary.insert("classes".into(), json!(classes));
-        }
-        let Some(MeasuredPart { name, told: PartPredictions::Classes(matrix), .. }) = measured.last() else { return };
-        put_classes(results, name, classes, matrix);
-        let title = format!("{}, {name}", self.name);
-        let majority = training.map(|counts| matrix.majority_share(&counts));
-        let picture = Confusion { title: &title, classes, matrix, majority };
-        results.figures.push(("confusion.svg", picture.draw()));
-    }
-
-    fn value_results(&self, measured: &[MeasuredPart<'_>], scalings: &[Scaling], results: &mut Results) {
-        let mut rows = Vec::new();
-        for MeasuredPart { name, part, told, loss } in measured {
-            let (Labels::Values(values), PartPredictions::Values(predictions)) = (&*part.labels, told) else {
-                continue;
-            };
-            let mut errors = Vec::new();
-            for (output, scaling) in scalings.iter().enumerate() {
-                let truths = part.examples.sequences().iter().map(|sequence| values[[*sequence, output]]);
-                let pairs: Vec<(f64, f64)> =
-                    truths.zip(predictions).map(|(truth, told)| (truth, told[output])).collect();
-                let mean: Vec<(f64, f64)> = pairs.iter().map(|(truth, _)| (*truth, scaling.offset)).collect();
-                let [told, mean] = [pairs, mean].map(ForecastErrors::of);
-                let what = if scalings.len() == 1 { (*name).into() } else { format!("{name}, value {}", output + 1) };
-                results.key_figures.push((format!("RMSE, {what}"), short(told.rmse)));
-                results.key_figures.push((format!("RMSE of the mean, {what}"), short(mean.rmse)));
-                let rmse = comparison::Metric::Error("RMSE");
-                let target = (scalings.len() > 1).then(|| format!("value {}", output + 1));
-                let beside = Comparison::new(name, rmse, told.rmse, TRAINING_MEAN, mean.rmse);
-                results.comparisons.push(Comparison { target, ..beside });
-                let mut row = vec![what];
-                row.extend([told.rmse, mean.rmse, told.mae, mean.mae].map(short));
-                rows.push(row);
-                errors.push(json!({"rmse": told.rmse, "mae": told.mae, "mean_rmse": mean.rmse, "mean_mae": mean.mae}));
-            }
-            let value = json!({"sequences": part.examples.len(), "loss": loss, "values": errors});
-            results.summary.insert((*name).into(), value);
-        }
-        let columns = ["part", "RMSE", "mean's RMSE", "MAE", "mean's MAE"];
-        results.put_table(&format!("Errors {MEAN}"), &columns, rows);
-        results.lines.push(MEAN.into());
-    }
-
     /// How many sequences of each class the model is trained on, where that is known.
-    fn class_counts(&self) -> Option<Vec<usize>> {
+    pub(super) fn class_counts(&self) -> Option<Vec<usize>> {
         let LabelCodec::Classes(names) = &self.labels else { return None };
         let counts = self.origin.frequencies.as_ref().filter(|counts| counts.len() == names.len())?;
         Some(counts.iter().map(|count| *count as usize).collect())
@@ -411,26 +156,6 @@ impl LabelledTask {
     fn unlabelled(&self) -> bool {
         self.parts.iter().any(|part| !part.examples.is_empty() && *part.labels == Labels::None)
     }
-}
-
-/// Precision and recall of each class: in the terminal where they are few.
-fn put_classes(results: &mut Results, part: &str, classes: &[String], matrix: &ConfusionMatrix) {
-    let row = |(class, name): (usize, &String)| {
-        let [precision, recall] = [matrix.precision(class), matrix.recall(class)].map(share);
-        vec![name.clone(), precision, recall, grouped(matrix.support(class))]
-    };
-    let mut rows: Vec<Vec<String>> = classes.iter().enumerate().take(ROWS).map(row).collect();
-    if let Some(more) = classes.len().checked_sub(ROWS).filter(|more| *more > 0) {
-        let more = format!("… and {} more", grouped(more as u64));
-        rows.push([more].into_iter().chain([const { String::new() }; 3]).collect());
-    }
-    let columns = ["precision", "recall", "sequences"];
-    if classes.len() <= FEW {
-        results.lines.push(String::new());
-        results.put_lines(&[&[part], &columns[..]].concat(), &rows);
-    }
-    let columns = std::iter::once("class").chain(columns).map(str::to_owned).collect();
-    results.tables.push(Table { caption: format!("Classes, {part}"), columns, rows });
 }
 
 impl Task for LabelledTask {
@@ -564,23 +289,4 @@ impl Task for LabelledTask {
 /// The index of the greatest, the first of several.
 pub(super) fn most_probable(told: &[f64]) -> usize {
     (0..told.len()).fold(0, |best, class| if told[class] > told[best] { class } else { best })
-}
-
-/// By the index of the class that was told of each sequence.
-fn confusion(part: &LabelledPart, told: &[usize], classes: usize) -> Result<ConfusionMatrix> {
-    let Labels::Classes { of, .. } = &part.examples.labelled().labels else { return Err(no_labels()) };
-    let truths = part.examples.sequences().iter().map(|sequence| of[*sequence] as usize);
-    ConfusionMatrix::new(classes, truths.zip(told.iter().copied()))
-}
-
-/// Of few classes a row of counts for each; of many `[truth, predicted, count]` of the pairs that occurred, of which there are
-/// at most as many as sequences.
-fn confusion_json(matrix: &ConfusionMatrix) -> (&'static str, serde_json::Value) {
-    let classes = matrix.classes();
-    if classes <= DENSE {
-        let row = |truth| (0..classes).map(|predicted| matrix.count(truth, predicted)).collect::<Vec<_>>();
-        return ("confusion", (0..classes).map(row).collect());
-    }
-    let pair = |((truth, predicted), count)| json!([truth, predicted, count]);
-    ("confusion_pairs", matrix.pairs().map(pair).collect())
 }

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use super::labelled_task::{LabelledPart, LabelledTask, PARTS, most_probable};
+use super::labelled_task::{LabelledTask, PARTS, most_probable};
+use super::part::LabelledPart;
 use crate::data::{Examples, Labels, Subset};
 use crate::experiment::device::network::Network;
 use crate::experiment::files::folder::unwritten;

@@ -5,7 +5,9 @@ use std::path::Path;
 use super::super::relation::Relation;
 use super::super::series::series_data::{dates_as_the_model, missing_as_the_model, written_alike};
 use super::super::{fingerprints, objective, relation};
-use super::labelled_task::{Encoded, LabelledTask, LossWeighting, origin};
+use super::labelled_task::{LabelledTask, origin};
+use super::part::EncodedLabels;
+use super::weighting::LossWeighting;
 use crate::data::{
     DecimalMark, ImageLayout, LabelKind, LabelledSequences, Labels, LongColumns, MissingPolicy, ReadOptions, read_input,
 };
@@ -217,7 +219,7 @@ fn no_labels(path: &Path, flag: &str) -> Error {
 }
 
 /// Brings a file's sequences and labels to the model's numbers.
-fn encode(codec: &SequencesCodec, mut labelled: LabelledSequences, path: &Path) -> Result<Encoded> {
+fn encode(codec: &SequencesCodec, mut labelled: LabelledSequences, path: &Path) -> Result<EncodedLabels> {
     labelled.arrange(&codec.dimensions).map_err(|error| error.in_file(path))?;
     let (expected, got) = (codec.scaling.len(), labelled.input.dimensions().unwrap_or_default());
     if expected != got {
@@ -228,5 +230,5 @@ fn encode(codec: &SequencesCodec, mut labelled: LabelledSequences, path: &Path) 
     if codec.missing == MissingName::Mask {
         labelled.mask();
     }
-    Encoded::new(labelled, &codec.labels).map_err(|error| error.in_file(path))
+    EncodedLabels::new(labelled, &codec.labels).map_err(|error| error.in_file(path))
 }

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use super::super::relation::Relation;
 use super::super::task::{MeasureOptions, Order, Pending, Results, Task};
 use super::super::{objective, relation};
-use super::rolled::roll;
 use super::series_data::SeriesData;
 use crate::data::{
     Batches, EncodedSeries, Examples, Frame, SequentialBatches, Series, SeriesCodec, SeriesSplit, ShuffledBatches,
@@ -29,11 +28,8 @@ use crate::experiment::model::codec::Codec;
 use crate::experiment::model::model_file::ModelFile;
 use crate::experiment::model::origin::Origin;
 use crate::format::{ahead, grouped};
-use crate::plot::{Baseline, Drawing, ForecastChart, RolloutChart, RolloutTarget, Rows};
-use crate::{Error, Head, Result, plot};
-
-/// How many rows a forecast of the picture goes on for at most, unless a horizon is longer.
-const ROLLED: usize = 48;
+use crate::plot::Baseline;
+use crate::{Error, Head, Result};
 
 const NETWORK: Forecaster = Forecaster { name: "network", prefix: "", baseline: None };
 const LAST_VALUE: Forecaster = Forecaster {
@@ -48,21 +44,21 @@ const SEASONAL: Forecaster = Forecaster {
 };
 
 pub(crate) struct SeriesTask {
-    name: String,
+    pub(super) name: String,
     /// What the data are, in words.
-    facts: Vec<String>,
-    scale: ScaleName,
+    pub(super) facts: Vec<String>,
+    pub(super) scale: ScaleName,
     /// The period of the seasonal naive forecast.
-    season: Option<usize>,
-    encoded: Arc<EncodedSeries>,
-    head: Head,
-    split: SeriesSplit,
-    training: Option<Windows>,
-    validation: Option<Windows>,
+    pub(super) season: Option<usize>,
+    pub(super) encoded: Arc<EncodedSeries>,
+    pub(super) head: Head,
+    pub(super) split: SeriesSplit,
+    pub(super) training: Option<Windows>,
+    pub(super) validation: Option<Windows>,
     /// Validation and test: all that is forecast in the end.
-    after: Windows,
-    origin: Origin,
-    relation: Option<String>,
+    pub(super) after: Windows,
+    pub(super) origin: Origin,
+    pub(super) relation: Option<String>,
 }
 
 /// Forecasts of every window after training, \[N, K, Q\], in the data's units.
@@ -128,16 +124,16 @@ impl SeriesTask {
         Ok(Self { name, facts, scale, season, encoded, head, split, training, validation, after, origin, relation })
     }
 
-    fn series(&self) -> &Series {
+    pub(super) fn series(&self) -> &Series {
         self.encoded.series()
     }
 
-    fn frame(&self) -> Frame {
+    pub(super) fn frame(&self) -> Frame {
         self.encoded.codec().frame
     }
 
     /// Parts with rows, and the rows of each.
-    fn parts(&self) -> impl Iterator<Item = (&'static str, &Range<usize>)> {
+    pub(super) fn parts(&self) -> impl Iterator<Item = (&'static str, &Range<usize>)> {
         let SeriesSplit { train, validation, test } = &self.split;
         let parts = [("training", train), ("validation", validation), ("test", test)];
         parts.into_iter().filter(|(_, rows)| !rows.is_empty())
@@ -150,7 +146,7 @@ impl SeriesTask {
         firsts.filter(|(_, first)| inside(**first)).map(|(example, _)| example).collect()
     }
 
-    fn quantiles(&self) -> Quantiles {
+    pub(super) fn quantiles(&self) -> Quantiles {
         Quantiles::of(&self.head.loss)
     }
 
@@ -244,85 +240,6 @@ impl SeriesTask {
             parts,
             standard: self.scale == ScaleName::Standard,
         })
-    }
-
-    /// The rows as a picture has them.
-    fn rows<'a>(&'a self, positions: Option<&'a [f64]>) -> Rows<'a> {
-        Rows { name: self.series().label_name(), positions, labels: self.series().labels() }
-    }
-
-    /// Forecasts of all windows after training as columns, by target, with nothing where one was left out.
-    fn columns(&self, forecast: &Array3<f64>) -> Vec<Vec<f64>> {
-        let (horizon, targets) = (self.frame().horizon, self.series().targets().len());
-        let start = self.split.train.end;
-        let end = self.after.first_rows().last().map_or(start, |last| last + 1);
-        let mut columns = vec![vec![f64::NAN; (end - start) * horizon]; targets];
-        for (example, first) in self.after.first_rows().iter().enumerate() {
-            for ((step, target), value) in forecast.index_axis(Axis(0), example).indexed_iter() {
-                columns[target][(first - start) * horizon + step] = *value;
-            }
-        }
-        columns
-    }
-
-    fn picture(&self, quantiles: &[Array3<f64>], title: String, period: usize) -> Drawing {
-        let columns: Vec<Vec<Vec<f64>>> = quantiles.iter().map(|forecast| self.columns(forecast)).collect();
-        let middle = self.quantiles().middle();
-        let positions = self.series().positions();
-        let targets = self.series().truths().iter().enumerate().map(|(target, column)| plot::ForecastTarget {
-            name: &column.name,
-            truth: &column.values,
-            forecast: &columns[middle][target],
-            range: match &columns[..] {
-                [low, .., high] => Some([&low[target], &high[target]]),
-                _ => None,
-            },
-        });
-        ForecastChart {
-            title,
-            rows: self.rows(positions.as_deref()),
-            first: self.split.train.end,
-            horizon: self.frame().horizon,
-            period,
-            range: self.quantiles().interval(),
-            targets: targets.collect(),
-            parts: self
-                .parts()
-                .filter(|(name, _)| *name != "training")
-                .map(|(name, rows)| (name, rows.start))
-                .collect(),
-        }
-        .draw()
-    }
-
-    /// Forecasts from three rows of the last part on, each as far as `ROLLED` and what is known of the future allow; `None`
-    /// where one row is as far as they go.
-    async fn rolled(&self, network: &mut Network) -> Result<Option<Drawing>> {
-        let Frame { window, horizon } = self.frame();
-        let part = if self.split.test.is_empty() { &self.split.validation } else { &self.split.test };
-        let own = self.series().features().is_empty() && !network.model().recurrent.bidirectional;
-        let horizons = if own { window.min(ROLLED).div_ceil(horizon).min(part.len() / horizon) } else { 1 };
-        let steps = horizons * horizon;
-        if steps < 2 {
-            return Ok(None);
-        }
-        // Near the end, so that each can be seen.
-        let from = part.start.max(part.end.saturating_sub(4 * steps));
-        let last = part.end - steps;
-        let mut firsts = vec![from, (from + last) / 2, last];
-        firsts.dedup();
-        let rolls = firsts.iter().map(|first| self.encoded.rollout(*first, steps)).collect::<Result<_>>()?;
-        let forecasts = roll(network, rolls).await?;
-        let positions = self.series().positions();
-        let targets = self.series().truths().iter().enumerate().map(|(target, column)| RolloutTarget {
-            name: &column.name,
-            truth: &column.values,
-            forecasts: firsts.iter().zip(&forecasts).map(|(first, rolled)| rolled.picture(*first, target)).collect(),
-        });
-        let title = format!("{}: forecasts of {} rows from each dot on", self.name, grouped(steps as u64));
-        let rows = self.rows(positions.as_deref());
-        let range = self.quantiles().interval();
-        Ok(Some(RolloutChart { title, rows, horizon, range, targets: targets.collect() }.draw()))
     }
 
     /// The part that a forecast from row `first` on lies in as a whole; empty where it reaches from one into the next, and

@@ -1,0 +1,216 @@
+//! The errors of a series' forecasts in tables.
+
+use super::series_errors::{ErrorMeasure, Forecaster, MAE, PartErrors, RMSE, SeriesErrors, TargetName, four, range};
+use crate::format::{cell, left, right, share, widest};
+use crate::report::Table;
+
+impl SeriesErrors {
+    /// In words, a line each.
+    pub(crate) fn lines(&self, notes: &str) -> Vec<String> {
+        let mut lines = self.table(RMSE);
+        let quantiles = !self.quantiles.values().is_empty();
+        if self.horizon > 1 || quantiles {
+            lines.push(String::new());
+            lines.extend(self.table(MAE));
+            lines.push(String::new());
+        }
+        if quantiles {
+            lines.extend(self.table_of("pinball", &self.names(), |part, index| {
+                part.spreads[index].pinball.iter().map(|loss| dash(*loss)).collect()
+            }));
+            lines.push(String::new());
+            lines.extend(self.table_of_coverage());
+        }
+        if self.horizon > 1 {
+            lines.extend(self.main().into_iter().flat_map(|part| self.table_by_step(part)));
+            lines.push(String::new());
+        }
+        lines.push(match &self.targets[..] {
+            [target] => format!("in units of {}; {notes}", target.name),
+            _ => format!("in each target's own units; {notes}"),
+        });
+        lines.extend(self.quantile_notes());
+        if let Some(part) = self.main().filter(|_| self.standard && self.horizon > 1) {
+            let of = |forecaster: usize| {
+                let (mse, mae) = self.scaled(part, forecaster);
+                format!("{} {}, {}", self.forecasters[forecaster].name, four(mse), four(mae))
+            };
+            let all: Vec<String> = (0..self.forecasters.len()).map(of).collect();
+            lines.push(format!("in standard deviations of training, {}: MSE, MAE of {}", part.name, all.join("; ")));
+        }
+        lines
+    }
+
+    /// What quantiles and their errors are.
+    fn quantile_notes(&self) -> Vec<String> {
+        let Some(middle) = self.quantiles.values().get(self.quantiles.middle()) else { return Vec::new() };
+        let within = self.quantiles.interval().map(|ends| format!("; coverage: the share within {}", range(ends)));
+        let words = self.quantiles.words();
+        vec![
+            format!(
+                "RMSE and MAE of the quantile {middle}; pinball: the mean loss of {words}{}",
+                within.unwrap_or_default()
+            ),
+            self.ranges.clone(),
+        ]
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.forecasters.iter().map(|forecaster| forecaster.name).collect()
+    }
+
+    /// A row a part and target, a column a forecaster.
+    fn table(&self, measure: ErrorMeasure) -> Vec<String> {
+        let cells = |part: &PartErrors, index: usize| {
+            part.accuracies.iter().map(|of| four(measure.1(&of[index].overall))).collect::<Vec<_>>()
+        };
+        self.table_of(measure.0, &self.names(), cells)
+    }
+
+    /// How often the truth lies between the outermost quantiles, and how often it is to.
+    fn table_of_coverage(&self) -> Vec<String> {
+        let Some(ends) = self.quantiles.interval() else { return Vec::new() };
+        let expected = share(ends[1] - ends[0]);
+        let columns = [self.names(), vec!["expected"]].concat();
+        let mut lines = self.table_of("coverage", &columns, |part, index| {
+            part.spreads[index].coverage.iter().copied().map(share).chain([expected.clone()]).collect()
+        });
+        lines.push(String::new());
+        lines
+    }
+
+    /// A row a part and target, with these columns.
+    fn table_of(&self, name: &str, columns: &[&str], of: impl Fn(&PartErrors, usize) -> Vec<String>) -> Vec<String> {
+        let span_width = widest(self.parts.iter().map(|part| cell(&part.span())));
+        let target_width = self.target_width();
+        let names: Vec<String> = columns.iter().map(|name| cell(name)).collect();
+        let cells = |texts: &[String]| -> String {
+            let width = |name: &str| name.chars().count().max(10);
+            names.iter().zip(texts).map(|(name, text)| format!("  {}", right(text, width(name)))).collect()
+        };
+        let mut lines = vec![format!("{name:<12}{}{}{}", left("", span_width), left("", target_width), cells(&names))];
+        for part in &self.parts {
+            for (index, target) in self.targets.iter().enumerate() {
+                let (name, span) = if index == 0 { (part.name, part.span()) } else { ("", String::new()) };
+                let target = if target_width > 0 { format!("  {}", cell(&target.name)) } else { String::new() };
+                let (span, target) = (left(&cell(&span), span_width), left(&target, target_width));
+                lines.push(format!("{name:<12}{span}{target}{}", cells(&of(part, index))));
+            }
+        }
+        lines
+    }
+
+    /// A row a target and forecaster, a column a step.
+    fn table_by_step(&self, part: &PartErrors) -> Vec<String> {
+        let steps = some_steps(self.horizon, 5);
+        let title = format!("RMSE by step ahead, {}", part.name);
+        let names = |target: &TargetName, forecaster: &Forecaster| match self.targets.len() {
+            1 => forecaster.name.to_owned(),
+            _ => format!("{}, {}", cell(&target.name), forecaster.name),
+        };
+        let mut rows = Vec::new();
+        for (index, target) in self.targets.iter().enumerate() {
+            for (forecaster, of) in self.forecasters.iter().zip(&part.accuracies) {
+                let values: String =
+                    steps.iter().map(|step| format!("{:>10}", four(of[index].by_step[step - 1].rmse))).collect();
+                rows.push((names(target, forecaster), values));
+            }
+        }
+        let width = widest(rows.iter().map(|(name, _)| name).chain([&title]));
+        let header: String = steps.iter().map(|step| format!("{step:>10}")).collect();
+        let rows = rows.into_iter().map(|(name, values)| left(&name, width) + &values);
+        std::iter::once(left(&title, width) + &header).chain(rows).collect()
+    }
+
+    /// Of the column of targets; none where there is one alone.
+    fn target_width(&self) -> usize {
+        if self.targets.len() > 1 { 2 + widest(self.targets.iter().map(|target| cell(&target.name))) } else { 0 }
+    }
+
+    /// For the report.
+    pub(crate) fn tables(&self) -> Vec<Table> {
+        let who = |measure: ErrorMeasure| {
+            self.forecasters.iter().map(move |forecaster| format!("{}, {}", measure.0, forecaster.name))
+        };
+        let fixed = ["part", "rows", "target", "forecasts"].map(str::to_owned);
+        let mut rows = Vec::new();
+        for part in &self.parts {
+            for (index, target) in self.targets.iter().enumerate() {
+                let mut row = vec![part.name.to_owned(), part.span(), target.name.clone(), part.count.to_string()];
+                for (_, value) in [RMSE, MAE] {
+                    row.extend(part.accuracies.iter().map(|of| four(value(&of[index].overall))));
+                }
+                rows.push(row);
+            }
+        }
+        let caption = match self.horizon {
+            1 => "SeriesErrors one step ahead, in units of the data".to_owned(),
+            horizon => format!("SeriesErrors over all {horizon} steps ahead, in units of the data"),
+        };
+        let columns = fixed.into_iter().chain(who(RMSE)).chain(who(MAE)).collect();
+        let mut tables = vec![Table { caption, columns, rows }];
+        if let Some(part) = self.main().filter(|_| self.horizon > 1) {
+            for (index, target) in self.targets.iter().enumerate() {
+                let row = |step: usize| {
+                    let errors = [RMSE, MAE].into_iter().flat_map(|(_, value)| {
+                        part.accuracies.iter().map(move |of| four(value(&of[index].by_step[step - 1])))
+                    });
+                    std::iter::once(step.to_string()).chain(errors).collect()
+                };
+                tables.push(Table {
+                    caption: format!("SeriesErrors of {} by step ahead, {}", target.name, part.name),
+                    columns: std::iter::once("step".to_owned()).chain(who(RMSE)).chain(who(MAE)).collect(),
+                    rows: some_steps(self.horizon, 25).into_iter().map(row).collect(),
+                });
+            }
+        }
+        tables.extend(self.quantile_table());
+        if let Some(part) = self.main().filter(|_| self.standard) {
+            let row = |(index, forecaster): (usize, &Forecaster)| {
+                let (mse, mae) = self.scaled(part, index);
+                vec![forecaster.name.to_owned(), four(mse), four(mae)]
+            };
+            tables.push(Table {
+                caption: format!("SeriesErrors in standard deviations of the training part, {}", part.name),
+                columns: ["forecast", "MSE", "MAE"].map(str::to_owned).to_vec(),
+                rows: self.forecasters.iter().enumerate().map(row).collect(),
+            });
+        }
+        tables
+    }
+
+    /// For the report; `None` where the network tells no quantiles.
+    fn quantile_table(&self) -> Option<Table> {
+        self.quantiles.values().first()?;
+        let notes = self.quantile_notes().join("; ");
+        let fixed = ["part", "rows", "target"].map(str::to_owned).into_iter();
+        let pinball = self.forecasters.iter().map(|forecaster| format!("pinball, {}", forecaster.name));
+        let coverage = self.quantiles.interval().into_iter().flat_map(|ends| {
+            self.forecasters.iter().map(move |forecaster| format!("within {}, {}", range(ends), forecaster.name))
+        });
+        let mut rows = Vec::new();
+        for part in &self.parts {
+            for (target, spread) in self.targets.iter().zip(&part.spreads) {
+                let mut row = vec![part.name.to_owned(), part.span(), target.name.clone()];
+                row.extend(spread.pinball.iter().map(|loss| dash(*loss)));
+                row.extend(spread.coverage.iter().copied().map(share));
+                rows.push(row);
+            }
+        }
+        let columns = fixed.chain(pinball).chain(coverage).collect();
+        Some(Table { caption: format!("Quantiles, in units of the data; {notes}"), columns, rows })
+    }
+}
+
+/// Steps from 1 to the last, at most `most` of them.
+pub(super) fn some_steps(horizon: usize, most: usize) -> Vec<usize> {
+    if horizon <= most {
+        return (1..=horizon).collect();
+    }
+    (0..most).map(|n| (n * horizon + (most - 1) / 2) / (most - 1)).map(|step| step.max(1)).collect()
+}
+
+/// Four digits that matter, or a dash for what there is not.
+fn dash(value: f64) -> String {
+    if value.is_nan() { "–".into() } else { four(value) }
+}

@@ -1,0 +1,166 @@
+//! How well labelled sequences are predicted, in tables, figures and JSON.
+
+use serde_json::json;
+
+use super::super::task::Results;
+use super::labelled_task::LabelledTask;
+use super::part::{MeasuredPart, PartPredictions};
+use super::weighting::LossWeighting;
+use crate::data::{Examples, ForecastErrors, Labels, Scaling};
+use crate::experiment::measure::comparison;
+use crate::experiment::measure::comparison::{BaselineName, Comparison};
+use crate::format::{grouped, share, short};
+use crate::plot::Confusion;
+use crate::report::Table;
+use crate::train::ConfusionMatrix;
+
+/// Classes that the terminal has a line each for.
+const FEW: usize = 12;
+
+/// Classes that the report has a row each for.
+const ROWS: usize = 1000;
+
+/// Classes of which the summary has every pair, those that did not occur too.
+const DENSE: usize = 100;
+
+/// What columns of the results are.
+const BALANCED: &str = "balanced: the mean recall of the classes";
+
+const MAJORITY: &str = "majority: always predicting the largest class of training";
+
+const FREQUENCIES: &str = "frequencies: the cross-entropy of always predicting the class frequencies of training";
+
+const PLAIN: &str = "cross-entropy: of all sequences alike, without the weights and the smoothing of training";
+
+const MEAN: &str = "in the labels' units; mean: always predicting the mean of the training part";
+
+/// What needs no network.
+const LARGEST_CLASS: BaselineName = BaselineName { key: "majority", words: "the largest class of training" };
+
+const CLASS_FREQUENCIES: BaselineName = BaselineName { key: "frequencies", words: "the frequencies of the classes" };
+
+const TRAINING_MEAN: BaselineName = BaselineName { key: "mean", words: "the mean of the training part" };
+
+impl LabelledTask {
+    pub(super) fn class_results(
+        &self,
+        measured: &[MeasuredPart<'_>],
+        classes: &[String],
+        json: bool,
+        results: &mut Results,
+    ) {
+        let training = self.class_counts();
+        // Where they are not known there is nothing to compare with.
+        let known = |what| training.as_ref().map(|_| what);
+        let mut names = vec!["accuracy"];
+        names.extend(known("majority"));
+        names.extend(["balanced", "cross-entropy"]);
+        names.extend(known("frequencies"));
+        let mut rows = Vec::new();
+        for MeasuredPart { name, part, told, loss } in measured {
+            let PartPredictions::Classes(matrix) = told else { continue };
+            let baseline = self.baseline_loss(part, &LossWeighting { smoothing: 0.0, weights: None });
+            let (accuracy, balanced) = (matrix.accuracy(), matrix.balanced_accuracy());
+            let majority = training.as_ref().map(|counts| matrix.majority_share(counts));
+            results.key_figures.push((format!("accuracy, {name}"), share(accuracy)));
+            results.key_figures.extend(majority.map(|majority| (format!("majority class, {name}"), share(majority))));
+            let mut row = vec![(*name).to_owned()];
+            row.extend([Some(accuracy), majority, Some(balanced)].into_iter().flatten().map(share));
+            row.extend([Some(*loss), baseline].into_iter().flatten().map(short));
+            rows.push(row);
+            if json {
+                let mut value = json!({
+                    "sequences": matrix.total(), "accuracy": accuracy, "majority_share": majority,
+                    "balanced_accuracy": balanced, "loss": loss, "baseline_loss": baseline,
+                });
+                let (key, counts) = confusion_json(matrix);
+                value[key] = counts;
+                results.summary.insert((*name).into(), value);
+            }
+            let (share, error) = (comparison::Metric::Share("accuracy"), comparison::Metric::Error("cross-entropy"));
+            let majority = majority.map(|other| Comparison::new(name, share, accuracy, LARGEST_CLASS, other));
+            let frequencies = baseline.map(|other| Comparison::new(name, error, *loss, CLASS_FREQUENCIES, other));
+            results.comparisons.extend(majority.into_iter().chain(frequencies));
+        }
+        let mut notes = vec![BALANCED];
+        notes.extend([known(MAJORITY), known(FREQUENCIES)].into_iter().flatten());
+        notes.extend((!self.weighting.is_none()).then_some(PLAIN));
+        let caption = format!("ForecastErrors and cross-entropy in nats a sequence; {}", notes.join("; "));
+        results.put_table(&caption, &[&["part"], names.as_slice()].concat(), rows);
+        results.lines.extend(notes.into_iter().map(str::to_owned));
+        if json {
+            results.summary.insert("classes".into(), json!(classes));
+        }
+        let Some(MeasuredPart { name, told: PartPredictions::Classes(matrix), .. }) = measured.last() else { return };
+        put_classes(results, name, classes, matrix);
+        let title = format!("{}, {name}", self.name);
+        let majority = training.map(|counts| matrix.majority_share(&counts));
+        let picture = Confusion { title: &title, classes, matrix, majority };
+        results.figures.push(("confusion.svg", picture.draw()));
+    }
+
+    pub(super) fn value_results(&self, measured: &[MeasuredPart<'_>], scalings: &[Scaling], results: &mut Results) {
+        let mut rows = Vec::new();
+        for MeasuredPart { name, part, told, loss } in measured {
+            let (Labels::Values(values), PartPredictions::Values(predictions)) = (&*part.labels, told) else {
+                continue;
+            };
+            let mut errors = Vec::new();
+            for (output, scaling) in scalings.iter().enumerate() {
+                let truths = part.examples.sequences().iter().map(|sequence| values[[*sequence, output]]);
+                let pairs: Vec<(f64, f64)> =
+                    truths.zip(predictions).map(|(truth, told)| (truth, told[output])).collect();
+                let mean: Vec<(f64, f64)> = pairs.iter().map(|(truth, _)| (*truth, scaling.offset)).collect();
+                let [told, mean] = [pairs, mean].map(ForecastErrors::of);
+                let what = if scalings.len() == 1 { (*name).into() } else { format!("{name}, value {}", output + 1) };
+                results.key_figures.push((format!("RMSE, {what}"), short(told.rmse)));
+                results.key_figures.push((format!("RMSE of the mean, {what}"), short(mean.rmse)));
+                let rmse = comparison::Metric::Error("RMSE");
+                let target = (scalings.len() > 1).then(|| format!("value {}", output + 1));
+                let beside = Comparison::new(name, rmse, told.rmse, TRAINING_MEAN, mean.rmse);
+                results.comparisons.push(Comparison { target, ..beside });
+                let mut row = vec![what];
+                row.extend([told.rmse, mean.rmse, told.mae, mean.mae].map(short));
+                rows.push(row);
+                errors.push(json!({"rmse": told.rmse, "mae": told.mae, "mean_rmse": mean.rmse, "mean_mae": mean.mae}));
+            }
+            let value = json!({"sequences": part.examples.len(), "loss": loss, "values": errors});
+            results.summary.insert((*name).into(), value);
+        }
+        let columns = ["part", "RMSE", "mean's RMSE", "MAE", "mean's MAE"];
+        results.put_table(&format!("Errors {MEAN}"), &columns, rows);
+        results.lines.push(MEAN.into());
+    }
+}
+
+/// Precision and recall of each class: in the terminal where they are few.
+fn put_classes(results: &mut Results, part: &str, classes: &[String], matrix: &ConfusionMatrix) {
+    let row = |(class, name): (usize, &String)| {
+        let [precision, recall] = [matrix.precision(class), matrix.recall(class)].map(share);
+        vec![name.clone(), precision, recall, grouped(matrix.support(class))]
+    };
+    let mut rows: Vec<Vec<String>> = classes.iter().enumerate().take(ROWS).map(row).collect();
+    if let Some(more) = classes.len().checked_sub(ROWS).filter(|more| *more > 0) {
+        let more = format!("… and {} more", grouped(more as u64));
+        rows.push([more].into_iter().chain([const { String::new() }; 3]).collect());
+    }
+    let columns = ["precision", "recall", "sequences"];
+    if classes.len() <= FEW {
+        results.lines.push(String::new());
+        results.put_lines(&[&[part], &columns[..]].concat(), &rows);
+    }
+    let columns = std::iter::once("class").chain(columns).map(str::to_owned).collect();
+    results.tables.push(Table { caption: format!("Classes, {part}"), columns, rows });
+}
+
+/// Of few classes a row of counts for each; of many `[truth, predicted, count]` of the pairs that occurred, of which there are
+/// at most as many as sequences.
+fn confusion_json(matrix: &ConfusionMatrix) -> (&'static str, serde_json::Value) {
+    let classes = matrix.classes();
+    if classes <= DENSE {
+        let row = |truth| (0..classes).map(|predicted| matrix.count(truth, predicted)).collect::<Vec<_>>();
+        return ("confusion", (0..classes).map(row).collect());
+    }
+    let pair = |((truth, predicted), count)| json!([truth, predicted, count]);
+    ("confusion_pairs", matrix.pairs().map(pair).collect())
+}

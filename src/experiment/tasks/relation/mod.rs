@@ -1,0 +1,219 @@
+//! What a model was trained on, which travels with its weights: enough to know its training rows again in whatever file
+//! they are read from, and to compare with what is predicted without a network.
+
+mod rows;
+mod sequences;
+mod splitting;
+mod trained_on;
+
+use std::ops::Range;
+
+pub(crate) use splitting::Splitting;
+pub(crate) use trained_on::{of_pieces, of_sequences, of_series, of_text};
+
+use super::fingerprints::{beginnings, places};
+use crate::experiment::config::agree::{shares_beside_test, words};
+use crate::experiment::model::model_file::ModelFile;
+use crate::experiment::model::origin::{Parts, TrainedOn};
+use crate::format::grouped;
+use crate::{Error, Result};
+
+/// What is said of a file that is none of the training's, where nothing but whole files can be compared.
+pub(crate) const OTHER_FILE: &str = "another file than the model was trained on";
+
+/// What is said where a model's file is older than this description.
+const UNKNOWN: &str = "the model's file does not say what it was trained on: rows of it may be among these";
+
+/// What is said of the run's own file.
+const OWN: &str = "the file that the model was trained on; its parts are those of the run";
+
+/// What is said of it with other parts.
+const OWN_APART: &str = "the file that the model was trained on; what it was trained on is not measured";
+
+/// How data that are read stand to those that a model was trained on.
+pub(crate) struct Relation<'a> {
+    /// The same file among those that were trained on, the last of them first.
+    own: Vec<&'a TrainedOn>,
+    /// All that was trained on.
+    all: &'a [TrainedOn],
+    /// Whether the model's file says so at all; `None`: there is no model.
+    known: Option<bool>,
+    /// Whether the model is only measured or predicts.
+    applies: bool,
+    /// Whether the settings say how the file is split.
+    told: bool,
+    /// Whether the file is split as the run did.
+    as_run: bool,
+}
+
+impl<'a> Relation<'a> {
+    /// Of the file with this digest. The same file is split as it was, unless `data` say otherwise, and other data of a
+    /// model that is only applied are not split.
+    pub(crate) fn new(model: Option<&'a ModelFile>, sha256: &str, mut data: Splitting<'_>, applies: bool) -> Self {
+        let origin = model.map(|model| model.origin.as_ref());
+        let all = origin.flatten().map_or(&[][..], |origin| &origin.data);
+        let own: Vec<&TrainedOn> = all.iter().rev().filter(|it| it.sha256 == sha256).collect();
+        // A share that validates belongs to an end of the training or a file that tests, though that were missing.
+        let told =
+            data.shares.is_some() || data.train_until().is_some() || data.has_test_file || data.validation().is_some();
+        if let Some(own) = own.first() {
+            data.put(own, told);
+        }
+        let known = origin.map(|origin| origin.is_some());
+        let shares =
+            if data.has_test_file { Some(shares_beside_test(data.validation()).to_vec()) } else { data.shares.clone() };
+        let is_split_so = |own: &&TrainedOn| {
+            (shares.is_none() || shares == own.split)
+                && data.train_until() == own.train_until.as_ref()
+                && (data.train_until().is_none() || data.validation() == own.validation)
+        };
+        let as_run = own.first().is_some_and(is_split_so);
+        Self { own, all, known, applies, told, as_run }
+    }
+
+    /// The shares where neither the settings nor the run say any.
+    pub(crate) fn default_shares(&self, of_run: [f64; 3]) -> [f64; 3] {
+        if self.applies { [0.0, 0.0, 1.0] } else { of_run }
+    }
+
+    /// Whether the data are split at all where the settings say nothing: those that are only measured are not, but for the
+    /// file that was trained on.
+    pub(crate) fn splits(&self) -> bool {
+        !self.applies || !self.own.is_empty()
+    }
+
+    /// What there is to say of data that are compared as whole files, or that were found to be `other`.
+    pub(crate) fn describe(&self, other: Option<&str>) -> Option<String> {
+        match (self.known?, self.own.is_empty()) {
+            (false, _) => Some(UNKNOWN.into()),
+            (true, false) => Some(if self.as_run { OWN } else { OWN_APART }.into()),
+            (true, true) => other.map(str::to_owned),
+        }
+    }
+
+    /// How much of a text's beginning was trained on.
+    ///
+    /// # Errors
+    /// Those of reading the text.
+    pub(crate) fn seen_characters(&self, text: &crate::data::Text) -> Result<u64> {
+        let mut seen = 0;
+        for it in if self.own.is_empty() { self.all.iter().collect() } else { self.own.clone() } {
+            let Parts::InOrder { ends, samples } = &it.parts else { continue };
+            if !self.own.is_empty() {
+                seen = seen.max(ends[0].min(text.len()));
+                continue;
+            }
+            let places = places(ends[0], samples.len());
+            let within: Vec<u64> = places.iter().copied().filter(|place| *place <= text.len()).collect();
+            let found =
+                beginnings(text, &within)?.into_iter().zip(samples).take_while(|(own, its)| own == *its).count();
+            if found > 0 {
+                // Up to the next place, which has something else, it may be the same.
+                seen = seen.max(places.get(found).copied().unwrap_or(ends[0]).min(text.len()));
+            }
+        }
+        Ok(seen)
+    }
+
+    /// The parts of a text, in characters, apart from the `seen` first that were trained on, and what there is to say.
+    ///
+    /// # Errors
+    /// Where training goes on, and `parts` would validate or test with such characters.
+    pub(crate) fn text(
+        &self,
+        parts: crate::data::TextSplit,
+        characters: u64,
+        seen: u64,
+        window: usize,
+    ) -> Result<(crate::data::TextSplit, Option<String>)> {
+        let apart = seen <= parts.train.end && (self.told || !self.own.is_empty() || !self.applies);
+        if seen == 0 || apart {
+            let other = "no beginning of it is that of the text that the model was trained on";
+            return Ok((parts, self.describe(Some(other).filter(|_| seen == 0))));
+        }
+        let count = grouped(seen);
+        if !self.applies {
+            return Err(Error::Unsupported(format!(
+                "the split would validate or test with characters that the weights of --init-from were trained on, the \
+                 first {count}: expected a --split whose first share has at least these"
+            )));
+        }
+        let from = |range: Range<u64>| range.start.max(seen)..range.end.max(seen);
+        let (validation, test) = (from(parts.validation), from(parts.test));
+        // What is too short to be measured is none.
+        let kept =
+            |range: Range<u64>| if range.end - range.start > window as u64 { range } else { range.end..range.end };
+        let parts = crate::data::TextSplit { train: 0..seen, validation: kept(validation), test: kept(test) };
+        let all = grouped(characters);
+        Ok((
+            parts,
+            Some(format!("the model was trained on the first {count} of its {all} characters: they are not measured")),
+        ))
+    }
+
+    /// Refuses other shares than the run's, for data whose parts cannot be told apart after another cut.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] names both.
+    pub(crate) fn check_shares(&self, shares: Option<&Vec<f64>>) -> Result<()> {
+        let Some(own) = self.own.first() else { return Ok(()) };
+        if shares == own.split.as_ref() {
+            Ok(())
+        } else {
+            Err(Error::Unsupported(format!(
+                "--split: the model was trained on this file with {}, and another split would measure what it \
+                 was trained on",
+                own.split.as_ref().map_or("the file's own parts".into(), words)
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fingerprints::known;
+    use super::*;
+    use crate::data::{Frame, Series, SeriesSplit};
+    use crate::experiment::config::SeriesConfig;
+
+    #[test]
+    fn sequences_that_are_known_are_taken_apart_where_more_may_be_there() {
+        let hash = |sequence: usize| format!("{sequence:016}");
+        let samples = vec![known(&hash(20_000_000)).to_owned()];
+        // Of four that trained one is looked for.
+        let all = [TrainedOn { parts: Parts::Drawn { parts: "00".into(), samples }, ..TrainedOn::default() }];
+        let relation =
+            Relation { own: Vec::new(), all: &all, known: Some(true), applies: true, told: false, as_run: false };
+        let (parts, words) = relation.known_again([vec![], vec![], vec![10_000_000, 20_000_000]], hash);
+        assert_eq!(parts, [vec![20_000_000], vec![], vec![10_000_000]]);
+        assert!(words.is_some_and(|words| words.contains("trained on 1 of these") && words.contains("may be among")));
+        let (parts, words) = relation.known_again([vec![], vec![], vec![10_000_000]], hash);
+        assert_eq!(parts[2], [10_000_000]);
+        assert!(words.is_some_and(|words| words.contains("1 sequences were looked for")));
+    }
+
+    #[test]
+    fn rows_that_are_alike_by_chance_are_not_those_of_the_training_and_fewer_than_a_horizon_are_not_measured() {
+        use crate::data::{Column, ColumnRoles, MissingPolicy, SeriesTable};
+        let series = |count: usize, value: &dyn Fn(usize) -> f64| {
+            let column = Column { name: "v".into(), values: (0..count).map(value).collect() };
+            let labels = (0..count).map(|row| row.to_string()).collect();
+            let table = SeriesTable { label_name: "t".into(), labels, columns: vec![column], ..SeriesTable::default() };
+            Series::new(table, &ColumnRoles::one("v"), MissingPolicy::Refuse).unwrap()
+        };
+        let own = |row: usize| row as f64;
+        let split =
+            |train: usize, count: usize| SeriesSplit { train: 0..train, validation: train..train, test: train..count };
+        let all =
+            [of_series(String::new(), &SeriesConfig::default().splitting(), &series(100, &own), &split(100, 100))];
+        let relation =
+            Relation { own: Vec::new(), all: &all, known: Some(true), applies: true, told: false, as_run: false };
+        let by_chance = |row: usize| if [10, 90].contains(&row) { own(row) } else { own(row) + 0.5 };
+        assert!(relation.seen_rows(&series(100, &by_chance)).is_none());
+        for (new, measured) in [(0, 0), (2, 0), (3, 3), (9, 9)] {
+            let (frame, count) = (Frame { window: 4, horizon: 3 }, 100 + new);
+            let (parts, _) = relation.series(&series(count, &own), frame, split(0, count)).unwrap();
+            assert_eq!((parts.validation.len(), parts.test.len()), (0, measured), "{new} rows are new");
+        }
+    }
+}

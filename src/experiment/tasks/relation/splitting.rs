@@ -1,0 +1,86 @@
+//! How the settings split the data.
+
+use crate::experiment::config::{ClassesConfig, RollsConfig, SequencesConfig, SeriesConfig, TextConfig};
+use crate::experiment::model::origin::TrainedOn;
+
+/// How the settings split the data.
+pub(crate) struct Splitting<'a> {
+    /// The shares of training, validation and test.
+    pub(crate) shares: &'a mut Option<Vec<f64>>,
+    /// The last training row of a series, and the share of the others that validates.
+    pub(crate) until: Option<(&'a mut Option<String>, &'a mut Option<f64>)>,
+    /// Beside a file that tests: the share of the other that validates.
+    pub(crate) beside_test: Option<&'a mut Option<f64>>,
+    /// Whether there is a file that tests.
+    pub(crate) has_test_file: bool,
+    /// What the split is drawn from, where it is.
+    pub(crate) seed: Option<&'a mut Option<u64>>,
+}
+
+impl<'a> Splitting<'a> {
+    /// By shares alone.
+    pub(super) fn by(shares: &'a mut Option<Vec<f64>>) -> Self {
+        Self { shares, until: None, beside_test: None, has_test_file: false, seed: None }
+    }
+
+    pub(super) fn train_until(&self) -> Option<&String> {
+        self.until.as_ref().and_then(|(until, _)| until.as_ref())
+    }
+
+    pub(super) fn validation(&self) -> Option<f64> {
+        let of_series = self.until.as_ref().and_then(|(_, share)| **share);
+        of_series.or(self.beside_test.as_ref().and_then(|share| **share))
+    }
+
+    /// Splits the same data as the run did, unless it is `told` otherwise.
+    pub(super) fn put(&mut self, of: &TrainedOn, told: bool) {
+        if !told {
+            self.shares.clone_from(&of.split);
+            if let Some((until, validation)) = &mut self.until {
+                until.clone_from(&of.train_until);
+                **validation = of.validation;
+            }
+            if let Some(validation) = &mut self.beside_test {
+                **validation = of.validation;
+            }
+        }
+        if let Some(seed) = &mut self.seed {
+            **seed = seed.or(of.split_seed);
+        }
+    }
+}
+
+impl SeriesConfig {
+    pub(crate) fn splitting(&mut self) -> Splitting<'_> {
+        Splitting { until: Some((&mut self.train_until, &mut self.validation)), ..Splitting::by(&mut self.split) }
+    }
+}
+
+impl TextConfig {
+    pub(crate) fn splitting(&mut self) -> Splitting<'_> {
+        Splitting::by(&mut self.split)
+    }
+}
+
+impl SequencesConfig {
+    pub(crate) fn splitting(&mut self) -> Splitting<'_> {
+        Splitting {
+            beside_test: Some(&mut self.validation),
+            has_test_file: self.test_file.is_some(),
+            seed: Some(&mut self.split_seed),
+            ..Splitting::by(&mut self.split)
+        }
+    }
+}
+
+impl ClassesConfig {
+    pub(crate) fn splitting(&mut self) -> Splitting<'_> {
+        Splitting { seed: Some(&mut self.split_seed), ..Splitting::by(&mut self.split) }
+    }
+}
+
+impl RollsConfig {
+    pub(crate) fn splitting(&mut self) -> Splitting<'_> {
+        Splitting::by(&mut self.split)
+    }
+}
