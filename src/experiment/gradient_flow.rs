@@ -3,11 +3,14 @@
 use ndarray::{Axis, s};
 
 use super::device::network::Network;
+use super::device::open::OpenDevice;
 use super::files::flow_log::stack_name;
+use super::setup::{new_network, trained_network};
 use super::tasks::task::{Order, Task};
+use super::training::Experiment;
 use crate::format::short;
 use crate::plot::FlowLine;
-use crate::train::{GradientDecay, last_alone, mean_derivative, recurrent_radii};
+use crate::train::{GradientDecay, KeepWeights, Observer, last_alone, mean_derivative, recurrent_radii};
 use crate::{
     Backend, Batch, Cell, Cpu, Embedding, EngineOptions, Error, Layers, Layout, Model, Parameters, Readout, Result,
     Sequence, StateDict,
@@ -102,6 +105,54 @@ impl GradientFlow {
             norms: layer.norms.clone(),
             clipped: self.clip_factor,
         }
+    }
+}
+
+/// The gradient flow of a network before and after its training.
+pub struct TrainedFlow {
+    /// As the network was initialised.
+    pub before: GradientFlow,
+    /// After training, or before the step that stopped it.
+    pub after: GradientFlow,
+    /// The steps of training.
+    pub steps: u64,
+    /// Why training stopped early, where a step was not finite.
+    pub stopped: Option<String>,
+}
+
+impl TrainedFlow {
+    /// Trains a new network of the experiment, which keeps nothing of it, and measures it on `batch` before and after.
+    ///
+    /// # Errors
+    /// Those of the data, the device and the observer.
+    pub async fn train(
+        experiment: &Experiment,
+        device: &OpenDevice,
+        (name, batch): (&str, &Batch),
+        observer: &mut dyn Observer,
+    ) -> Result<Self> {
+        let Experiment { settings, task, model, .. } = experiment;
+        let mut network = new_network(device, settings, model, task.as_ref(), None)?;
+        let clip = settings.optimizer.clip_norm;
+        let mut initial = trained_network(device, model, &network.state_dict().await?)?;
+        let before = GradientFlow::measure(&mut initial, name.into(), batch, clip).await?;
+        drop(initial);
+        let training = experiment.batches()?;
+        let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
+        let validation = task.validation(rows)?;
+        let needs_validation = settings.run.keep == KeepWeights::Best || settings.run.patience.is_some();
+        let validation = validation.as_deref().filter(|_| needs_validation);
+        let (steps, stopped) = match network.run(None, training.as_ref(), validation, &settings.run, observer).await {
+            Ok(outcome) => (outcome.last.step, None),
+            // The weights are those before the step that failed, and a picture of them says why.
+            Err(Error::NonFinite { step, what }) => {
+                (step.saturating_sub(1), Some(Error::NonFinite { step, what }.to_string()))
+            }
+            Err(error) => return Err(error),
+        };
+        let mut trained = trained_network(device, model, &network.state_dict().await?)?;
+        let after = GradientFlow::measure(&mut trained, name.into(), batch, clip).await?;
+        Ok(Self { before, after, steps, stopped })
     }
 }
 

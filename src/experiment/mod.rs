@@ -25,6 +25,7 @@
 
 pub mod bench;
 pub mod config;
+mod defaults;
 pub mod device;
 pub mod files;
 pub mod forecast;

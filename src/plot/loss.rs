@@ -15,6 +15,17 @@ pub struct Baseline {
     pub loss: f64,
 }
 
+/// A title with the last losses.
+fn with_losses(title: String, training: Option<f64>, validation: Option<f64>) -> String {
+    match (training, validation) {
+        (Some(training), Some(validation)) => {
+            format!("{title} {}, validation {}", rounded(training), rounded(validation))
+        }
+        (Some(training), None) => format!("{title} {}", rounded(training)),
+        _ => title,
+    }
+}
+
 /// The training loss, the validation loss and the baseline; below them the learning rate, where it changes. `title` is
 /// followed by the last losses.
 pub fn loss(
@@ -50,13 +61,7 @@ pub fn loss(
     })?;
     training.extend(groups.rest().map(|middle| (scale.x(middle), mean.take())));
     let (each_step, rates, validation) = (each_step.all(), rates.all(), validation.all());
-    let title = match (training.last(), measured) {
-        (Some((_, last)), Some((_, validation))) => {
-            format!("{title} {}, validation {}", rounded(*last), rounded(validation))
-        }
-        (Some((_, last)), None) => format!("{title} {}", rounded(*last)),
-        _ => title,
-    };
+    let title = with_losses(title, training.last().map(|(_, loss)| *loss), measured.map(|(_, loss)| loss));
     let best = best.filter(|(best, _)| measured.is_some_and(|(last, _)| *best < last));
 
     let mut lines = Vec::new();

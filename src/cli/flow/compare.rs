@@ -2,15 +2,13 @@
 
 use bptt::experiment::config::{CellName, Config, ModelConfig};
 use bptt::experiment::device::open::OpenDevice;
-use bptt::experiment::gradient_flow::{GradientFlow, measured_batch};
+use bptt::experiment::gradient_flow::{GradientFlow, TrainedFlow, measured_batch};
 use bptt::experiment::loaded_model::AppliedModel;
 use bptt::experiment::settings::Settings;
-use bptt::experiment::setup::{new_network, trained_network};
 use bptt::experiment::tasks::load;
 use bptt::experiment::training::{Experiment, ResumedProgress, TrainingLength};
 use bptt::format::{grouped, short};
 use bptt::plot::{FlowPanel, FlowPicture};
-use bptt::train::KeepWeights;
 use bptt::{Activation, Error, RecurrentInit};
 use serde_json::json;
 
@@ -52,92 +50,73 @@ pub(crate) async fn trained(args: &FlowArgs) -> Result<(), Failure> {
             "--compare sets --cell, model.activation and model.init itself, for each network, and starts from none";
         return Err(Error::Unsupported(reason.into()).into());
     }
-    let (mut begun, mut ended, mut reasons, mut done) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut facts, mut steps) = (Vec::new(), 0);
-    let mut title = String::new();
+    let is_silent = args.json || args.show.quiet;
+    let (mut flows, mut title, mut steps) = (Vec::new(), String::new(), 0);
     for (name, model) in networks(&given.model) {
         let given = Config { model, ..given.clone() };
         let mut experiment = Experiment::load(Settings::new(given)?)?;
         let per_epoch = experiment.batches()?.per_epoch();
         experiment.settings.set_epoch(experiment.settings.run.steps_per_epoch(per_epoch));
-        let training = experiment.batches()?;
-        let Experiment { settings, task, model, .. } = &experiment;
-        let task = task.as_ref();
+        let Experiment { settings, task, .. } = &experiment;
         let device = OpenDevice::open(&settings.device_options()).await?;
         let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
-        let (batch, words) = measured_batch(task, rows, args.whole_loss)?;
-        if facts.is_empty() {
+        let (batch, words) = measured_batch(task.as_ref(), rows, args.whole_loss)?;
+        if flows.is_empty() {
             let hidden = settings.hidden;
-            facts = vec![("device", device.describe()), ("data", format!("{}; {words}", task.describe()[0]))];
-            steps = settings.run.steps(training.per_epoch());
+            steps = settings.run.steps(per_epoch);
             title = format!("How much of the gradient reaches step t: {}, {hidden} hidden units", task.name());
-            if !args.json && !args.show.quiet {
-                facts.iter().for_each(|(name, text)| print_line(heading(name, text)));
+            if !is_silent {
+                print_line(heading("device", &device.describe()));
+                print_line(heading("data", &format!("{}; {words}", task.describe()[0])));
             }
         }
-        let mut network = new_network(&device, settings, model, task, None)?;
-        let clip = settings.optimizer.clip_norm;
-        let mut initial = trained_network(&device, model, &network.state_dict().await?)?;
-        begun.push(GradientFlow::measure(&mut initial, name.into(), &batch, clip).await?);
-        drop(initial);
-        let validation = task.validation(rows)?;
-        let validation =
-            validation.as_deref().filter(|_| settings.run.keep == KeepWeights::Best || settings.run.patience.is_some());
         let timed_every = settings.run.validate_every.unwrap_or(1);
         let length = TrainingLength { steps, epochs: settings.epochs, timed_every, unit: task.unit() };
         let mut display = TrainingDisplay::new(name, &length, &ResumedProgress::default(), args.show)?;
-        let outcome = network.run(None, training.as_ref(), validation, &settings.run, &mut display).await;
+        let flow = TrainedFlow::train(&experiment, &device, (name, &batch), &mut display).await?;
         drop(display);
-        let stopped = match outcome {
-            Ok(outcome) => {
-                done.push(outcome.last.step);
-                None
-            }
-            // The weights are those before the step that failed, and a picture of them says why.
-            Err(Error::NonFinite { step, what }) => {
-                done.push(step.saturating_sub(1));
-                Some(Error::NonFinite { step, what }.to_string())
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let mut trained = trained_network(&device, model, &network.state_dict().await?)?;
-        let after = GradientFlow::measure(&mut trained, name.into(), &batch, clip).await?;
-        if !args.json && !args.show.quiet {
-            let words = match &stopped {
+        if !is_silent {
+            let words = match &flow.stopped {
                 Some(reason) => format!("stopped: {reason}"),
-                None => {
-                    let steps = done.last().copied().unwrap_or_default();
-                    format!("{} steps, loss {}", grouped(steps), short(after.loss))
-                }
+                None => format!("{} steps, loss {}", grouped(flow.steps), short(flow.after.loss)),
             };
             print_line(heading(name, &words));
         }
-        reasons.push(stopped);
-        ended.push(after);
+        flows.push(flow);
     }
+    report_trained(args, title, steps, &flows)
+}
+
+/// Reports networks whose training was to have so many steps.
+fn report_trained(args: &FlowArgs, title: String, steps: u64, flows: &[TrainedFlow]) -> Result<(), Failure> {
     // Patience may end some of them early.
-    let (least, most) = (done.iter().min().copied().unwrap_or(steps), done.iter().max().copied().unwrap_or(steps));
+    let done = || flows.iter().map(|flow| flow.steps);
+    let (least, most) = (done().min().unwrap_or(steps), done().max().unwrap_or(steps));
     let after = if least == most {
         format!("after {} steps", grouped(most))
     } else {
         format!("after {} to {} steps", grouped(least), grouped(most))
     };
-    let losses: Vec<String> = ended.iter().map(|of| format!("{} {}", of.name, two_digits(of.loss))).collect();
+    let losses: Vec<String> =
+        flows.iter().map(|flow| format!("{} {}", flow.after.name, two_digits(flow.after.loss))).collect();
     let losses = format!("‖∂L/∂h‖ {after}, loss: {}", losses.join(", "));
-    let panels = vec![panel("‖∂L/∂h‖ at initialisation", &begun), panel(&losses, &ended)];
+    let (initial, trained): (Vec<_>, Vec<_>) = flows.iter().map(|flow| (&flow.before, &flow.after)).unzip();
+    let panels = vec![panel("‖∂L/∂h‖ at initialisation", &initial), panel(&losses, &trained)];
     let picture = FlowPicture { title, description: DESCRIPTION.into(), panels };
-    let part = |flows: &[GradientFlow]| flows.iter().map(to_json).collect::<Vec<_>>();
-    let mut after_training = part(&ended);
-    for ((network, reason), done) in after_training.iter_mut().zip(&reasons).zip(&done) {
-        network["steps"] = json!(done);
-        // Of one that was trained to its end there is none.
-        if let Some(reason) = reason {
+    let after_training = flows.iter().map(|flow| {
+        let mut network = to_json(&flow.after);
+        network["steps"] = json!(flow.steps);
+        if let Some(reason) = &flow.stopped {
             network["stopped"] = json!(reason);
         }
-    }
-    let json = json!({"steps": steps, "at_initialisation": part(&begun), "after_training": after_training});
-    let parts = [("at initialisation".to_owned(), begun.iter().collect()), (after, ended.iter().collect())];
-    report(args, &[], &parts, &picture, json)
+        network
+    });
+    let json = json!({
+        "steps": steps,
+        "at_initialisation": initial.iter().map(|flow| to_json(flow)).collect::<Vec<_>>(),
+        "after_training": after_training.collect::<Vec<_>>(),
+    });
+    report(args, &[], &[("at initialisation".to_owned(), initial), (after, trained)], &picture, json)
 }
 
 /// The networks of several runs on the data of the first.
@@ -159,7 +138,7 @@ pub(crate) async fn loaded(args: &FlowArgs, given: &Config) -> Result<(), Failur
         measured.push(GradientFlow::measure(&mut network, name(run, cell), &batch, clip).await?);
     }
     let facts = [("data", words)];
-    let panels = vec![panel("‖∂L/∂h‖ of the last layer", &measured)];
+    let panels = vec![panel("‖∂L/∂h‖ of the last layer", &measured.iter().collect::<Vec<_>>())];
     let title = format!("{}: gradient flow", task.name());
     let picture = FlowPicture { title, description: DESCRIPTION.into(), panels };
     let json = json!({"networks": measured.iter().map(to_json).collect::<Vec<_>>()});
@@ -173,7 +152,7 @@ fn two_digits(value: f64) -> String {
 }
 
 /// A line for each network, of its last layer and the forward direction: the one that every network has.
-fn panel(name: &str, networks: &[GradientFlow]) -> FlowPanel {
+fn panel(name: &str, networks: &[&GradientFlow]) -> FlowPanel {
     let lines = networks.iter().enumerate().map(|(hue, network)| network.line_of_network(hue));
     FlowPanel { name: name.into(), lines: lines.collect() }
 }

@@ -60,7 +60,7 @@ impl SeriesErrors {
     }
 
     /// A row a part and target, a column a forecaster.
-    fn table(&self, measure: ErrorMeasure) -> Vec<String> {
+    pub(super) fn table(&self, measure: ErrorMeasure) -> Vec<String> {
         let cells = |part: &PartErrors, index: usize| {
             part.accuracies.iter().map(|of| four(measure.1(&of[index].overall))).collect::<Vec<_>>()
         };
@@ -101,7 +101,7 @@ impl SeriesErrors {
     }
 
     /// A row a target and forecaster, a column a step.
-    fn table_by_step(&self, part: &PartErrors) -> Vec<String> {
+    pub(super) fn table_by_step(&self, part: &PartErrors) -> Vec<String> {
         let steps = some_steps(self.horizon, 5);
         let title = format!("RMSE by step ahead, {}", part.name);
         let names = |target: &TargetName, forecaster: &Forecaster| match self.targets.len() {

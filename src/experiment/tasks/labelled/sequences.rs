@@ -1,6 +1,6 @@
 //! Labelled sequences from a file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::super::relation::Relation;
 use super::super::series::series_data::{dates_as_the_model, missing_as_the_model, written_alike};
@@ -41,36 +41,7 @@ pub(crate) fn load(
     if let Some(known) = known.map(|known| name_of(&known.labels)) {
         as_the_model("labels-as", &mut data.labels_as, Some(known), known)?;
     }
-    let mut options = options(data);
-    let mut files = Files::new();
-    let of_decimal = known.and_then(|known| known.decimal);
-    // Labels and a second file may be others with the same sequences: these alone are what is known again.
-    let (first, sha256) =
-        read(&path, data.labels.as_deref(), &options, of_decimal, (&mut files, ["sequences", "labels"]))?;
-    // A later file for the model is read as the first one is, and so is the test file.
-    let of_decimal = of_decimal.or(first.decimal);
-    // Few labels of another file may look like something else.
-    data.labels_as = data.labels_as.or(match first.labels {
-        Labels::None => None,
-        Labels::Classes { .. } => Some(LabelsAsName::Classes),
-        Labels::Values(_) => Some(LabelsAsName::Values),
-    });
-    options.labels = data.labels_as.map(labels_as);
-    options.columns.dates = options.columns.dates.or(first.dates);
-    let test = match &data.test_file {
-        Some(path) => {
-            let (test, _) = read(
-                path,
-                data.test_labels.as_deref(),
-                &options,
-                of_decimal,
-                (&mut files, ["test-file", "test-labels"]),
-            )?;
-            Some((path.clone(), test))
-        }
-        None => None,
-    };
-    files.check(&path, "sequences FILE", &mut data.sha256)?;
+    let ReadFiles { first, test, sha256 } = read_files(data, &path, known.and_then(|known| known.decimal))?;
     let of_training = Relation::new(model, &sha256, data.splitting(), applies);
     let shares = shares_of_first(data, of_training.default_shares([0.7, 0.15, 0.15]))?;
     if known.is_none() && first.labels == Labels::None {
@@ -118,6 +89,49 @@ pub(crate) fn load(
         blank: Vec::new(),
         codec: Codec::Sequences(codec),
     })
+}
+
+/// The files of labelled sequences.
+struct ReadFiles {
+    first: LabelledSequences,
+    /// The file that tests, and its path.
+    test: Option<(PathBuf, LabelledSequences)>,
+    /// The digest of the first one's sequences.
+    sha256: String,
+}
+
+/// Reads the file at `path`, that of its labels and that of the test, with the decimal mark of a model if it has one.
+fn read_files(data: &mut SequencesConfig, path: &Path, of_decimal: Option<DecimalMark>) -> Result<ReadFiles> {
+    let mut options = options(data);
+    let mut files = Files::new();
+    // Labels and a second file may be others with the same sequences: these alone are what is known again.
+    let (first, sha256) =
+        read(path, data.labels.as_deref(), &options, of_decimal, (&mut files, ["sequences", "labels"]))?;
+    // A later file for the model is read as the first one is, and so is the test file.
+    let of_decimal = of_decimal.or(first.decimal);
+    // Few labels of another file may look like something else.
+    data.labels_as = data.labels_as.or(match first.labels {
+        Labels::None => None,
+        Labels::Classes { .. } => Some(LabelsAsName::Classes),
+        Labels::Values(_) => Some(LabelsAsName::Values),
+    });
+    options.labels = data.labels_as.map(labels_as);
+    options.columns.dates = options.columns.dates.or(first.dates);
+    let test = match &data.test_file {
+        Some(path) => {
+            let (test, _) = read(
+                path,
+                data.test_labels.as_deref(),
+                &options,
+                of_decimal,
+                (&mut files, ["test-file", "test-labels"]),
+            )?;
+            Some((path.clone(), test))
+        }
+        None => None,
+    };
+    files.check(path, "sequences FILE", &mut data.sha256)?;
+    Ok(ReadFiles { first, test, sha256 })
 }
 
 /// The shares of the first file that train, validate and test.

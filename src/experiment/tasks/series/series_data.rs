@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use super::super::relation::Relation;
 use crate::data::{
-    ColumnRoles, DateOrder, DecimalMark, Frame, MissingPolicy, SUNSPOTS, Series, SeriesCodec, SeriesTable, csv_columns,
-    list_names, read_input,
+    ColumnRoles, DateOrder, DecimalMark, Frame, MissingPolicy, SUNSPOTS, Series, SeriesCodec, SeriesSplit, SeriesTable,
+    csv_columns, list_names, read_input,
 };
-use crate::experiment::config::agree::as_the_model;
+use crate::experiment::config::agree::{as_the_model, in_flag, shares};
 use crate::experiment::config::{BUNDLED, MissingName, ScaleName, SeriesConfig, limit};
 use crate::experiment::files::digest::Digest;
 use crate::experiment::model::codec::Codec;
@@ -250,4 +251,26 @@ fn with_advice(error: Error, advice: &[&str]) -> Error {
         Error::Data { path, place, message } => Error::Data { path, place, message: format!("{message}{advice}") },
         other => other,
     }
+}
+
+/// The parts of a series, by the settings or by default.
+pub(super) fn split(
+    series: &Series,
+    frame: Frame,
+    data: &mut SeriesConfig,
+    of_training: &Relation<'_>,
+    path: &Path,
+) -> Result<SeriesSplit> {
+    let split = match &data.train_until {
+        Some(until) => {
+            let flag = "--train-until";
+            let rows = series.rows_until(until).map_err(|error| in_flag(flag, error))?;
+            SeriesSplit::at(series.len(), frame, rows, data.validation.unwrap_or_default())
+        }
+        None => {
+            let default = of_training.default_shares([0.7, 0.15, 0.15]);
+            SeriesSplit::shares(series.len(), frame, shares(&mut data.split, default)?)
+        }
+    };
+    split.map_err(|error| error.in_file(path))
 }

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use ndarray::{Array3, Axis};
@@ -11,12 +10,12 @@ use serde_json::{Value, json};
 use super::super::relation::Relation;
 use super::super::task::{MeasureOptions, Order, Pending, Results, Task};
 use super::super::{objective, relation};
-use super::series_data::SeriesData;
+use super::series_data::{SeriesData, split};
 use crate::data::{
     Batches, EncodedSeries, Examples, Frame, SequentialBatches, Series, SeriesCodec, SeriesSplit, ShuffledBatches,
     Windows, forecast_errors,
 };
-use crate::experiment::config::agree::{in_flag, shares};
+use crate::experiment::config::agree::in_flag;
 use crate::experiment::config::{ScaleName, SeriesConfig};
 use crate::experiment::device::network::Network;
 use crate::experiment::files::folder::unwritten;
@@ -479,25 +478,4 @@ impl Task for SeriesTask {
 /// `1921–1955`.
 fn span(series: &Series, rows: &Range<usize>) -> String {
     format!("{}–{}", series.labels()[rows.start], series.labels()[rows.end - 1])
-}
-
-fn split(
-    series: &Series,
-    frame: Frame,
-    data: &mut SeriesConfig,
-    of_training: &Relation<'_>,
-    path: &Path,
-) -> Result<SeriesSplit> {
-    let split = match &data.train_until {
-        Some(until) => {
-            let flag = "--train-until";
-            let rows = series.rows_until(until).map_err(|error| in_flag(flag, error))?;
-            SeriesSplit::at(series.len(), frame, rows, data.validation.unwrap_or_default())
-        }
-        None => {
-            let default = of_training.default_shares([0.7, 0.15, 0.15]);
-            SeriesSplit::shares(series.len(), frame, shares(&mut data.split, default)?)
-        }
-    };
-    split.map_err(|error| error.in_file(path))
 }

@@ -1,0 +1,197 @@
+//! The defaults of settings that depend on other settings, and which of them exclude each other.
+
+use std::path::{Path, PathBuf};
+
+use super::config::agree::unsupported;
+use super::config::{
+    BUNDLED, CellName, Config, DataKind, ModelConfig, OnNan, OptimizerName, ScheduleConfig, SeriesConfig,
+    TrainingConfig,
+};
+use crate::format::path_text;
+use crate::train::{Decay, KeepWeights, RunLength, RunOptions, Schedule};
+use crate::{Activation, Error, Initialisation, Optimizer, OptimizerKind, RecurrentInit, Result};
+
+/// `on-nan = "back"`: how often a run rolls back. The rate is then a thirty-second of what it was.
+pub(super) const MAX_ROLLBACKS: u32 = 5;
+
+/// Makes paths absolute: a configuration works from any folder.
+pub(super) fn make_paths_absolute(given: &mut Config) -> Result<()> {
+    for (key, path) in given.files().into_iter().filter_map(|(key, file)| Some((key, file.as_mut()?))) {
+        // A resumed run does without the weights that it started from; where they are needed, it is an error then.
+        let absent = key == "init-from" && path.metadata().is_err();
+        if path.as_os_str() != BUNDLED && !absent {
+            *path = whole_path(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses settings of a network beside `init-from`, which has its own. Dropout is of training alone: the network is the same
+/// with another. `of_data`: whether the settings of the data have any.
+pub(super) fn check_starting_network(model: &ModelConfig, of_data: bool) -> Result<()> {
+    let ModelConfig { init_from, init_sha256, dropout, recurrent_dropout, .. } = model.clone();
+    let alone = ModelConfig { init_from, init_sha256, dropout, recurrent_dropout, ..ModelConfig::default() };
+    if *model != alone || of_data {
+        let reason = "--init-from (model.init-from) brings its network with it: expected no other setting of [model] \
+                      but dropout and recurrent-dropout, and no embedding, tied or predict";
+        return Err(unsupported(reason));
+    }
+    Ok(())
+}
+
+/// The length of the run, its schedule and its validations.
+pub(super) fn run_options(training: &mut TrainingConfig, kind: DataKind, on_nan: OnNan) -> Result<RunOptions> {
+    if training.epochs.is_none() && training.steps.is_none() {
+        match kind {
+            DataKind::Series | DataKind::Rolls => training.epochs = Some(50),
+            DataKind::Classes => training.epochs = Some(15),
+            DataKind::Sequences => training.epochs = Some(100),
+            DataKind::Text => training.epochs = Some(10),
+            DataKind::Task => training.steps = Some(2000),
+        }
+    }
+    let duration = match (training.epochs, training.steps) {
+        (Some(epochs), None) => RunLength::Epochs(epochs),
+        (None, Some(steps)) => RunLength::Steps(steps),
+        _ => return Err(unsupported("--epochs and --steps (training): expected one of them")),
+    };
+    if kind == DataKind::Task {
+        training.val_every.get_or_insert(100);
+    }
+    let patience = training.patience;
+    let default_keep = if patience.is_some() { KeepWeights::Best } else { KeepWeights::Last };
+    Ok(RunOptions {
+        duration,
+        accumulate: *training.accumulate.get_or_insert(1),
+        schedule: schedule(training)?,
+        validate_every: training.val_every,
+        patience,
+        keep: training.keep.unwrap_or(default_keep),
+        max_rollbacks: if on_nan == OnNan::Back { MAX_ROLLBACKS } else { 0 },
+    })
+}
+
+/// Either `train-until` and `validation`, or `split`, or neither so far.
+pub(super) fn series_split(data: &mut SeriesConfig, applies: bool) -> Result<()> {
+    let bundled = data.file.as_deref() == Some(Path::new(BUNDLED));
+    if data.split.is_some() && (data.train_until.is_some() || data.validation.is_some()) {
+        return Err(unsupported("--split excludes --train-until and --validation: it sets its own shares"));
+    }
+    if data.split.is_none() {
+        if data.train_until.is_none() && bundled && !applies {
+            data.train_until = Some("1920".into());
+        }
+        match (&data.train_until, data.validation) {
+            (Some(_), _) => drop(data.validation.get_or_insert(0.4)),
+            (None, Some(_)) => return Err(unsupported("--validation goes with --train-until; --split sets its own")),
+            // By the run that a model comes from, or by default, once the file is known.
+            (None, None) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Refuses dropout where there is no layer above to drop for.
+pub(super) fn check_dropout(dropout: f64, layers: usize) -> Result<()> {
+    if dropout > 0.0 && layers == 1 {
+        Err(unsupported(format!(
+            "--dropout {dropout} (model.dropout) acts between layers, and there is one: take --layers 2 or more, or \
+             --set model.recurrent-dropout={dropout}"
+        )))
+    } else {
+        Ok(())
+    }
+}
+
+/// Fills in the network's form.
+pub(super) fn cell_settings(
+    model: &mut ModelConfig,
+    kind: DataKind,
+    (embedding, tied): (Option<usize>, bool),
+) -> Result<(Option<Activation>, Initialisation)> {
+    let cell = *model.cell.get_or_insert(CellName::Lstm);
+    model.hidden.get_or_insert(match kind {
+        DataKind::Series => 16,
+        DataKind::Text | DataKind::Rolls | DataKind::Classes => 128,
+        DataKind::Sequences | DataKind::Task => 64,
+    });
+    let layers = *model.layers.get_or_insert(1);
+    if let (true, Some(size), Some(hidden)) = (tied, embedding, model.hidden)
+        && size != hidden
+    {
+        return Err(unsupported(format!(
+            "--embedding {size} with --tied: expected the {hidden} numbers that a layer puts out, or no \
+             --embedding"
+        )));
+    }
+    check_dropout(*model.dropout.get_or_insert(0.0), layers)?;
+    model.recurrent_dropout.get_or_insert(0.0);
+    model.bidirectional.get_or_insert(false);
+    let recurrent = *model.init.get_or_insert(RecurrentInit::Uniform);
+    if cell == CellName::Rnn {
+        model.activation.get_or_insert(Activation::Tanh);
+    } else if model.activation.is_some() {
+        return Err(unsupported("model.activation is for --cell rnn; lstm and gru have activations of their own"));
+    }
+    if model.forget_bias.is_some() && cell != CellName::Lstm {
+        return Err(unsupported("model.forget-bias is for --cell lstm"));
+    }
+    Ok((model.activation, Initialisation { recurrent, forget_bias: model.forget_bias }))
+}
+
+pub(super) fn optimizer(training: &mut TrainingConfig, kind: DataKind) -> Result<Optimizer> {
+    let rate = *training.lr.get_or_insert(match kind {
+        DataKind::Series | DataKind::Task => 5e-3,
+        DataKind::Text | DataKind::Classes => 2e-3,
+        DataKind::Sequences | DataKind::Rolls => 1e-3,
+    });
+    let sgd = |momentum, nesterov| Optimizer::new(OptimizerKind::Sgd { momentum, dampening: 0.0, nesterov }, rate);
+    let mut optimizer = match training.optimizer.get_or_insert(OptimizerName::Adam) {
+        OptimizerName::Sgd => sgd(0.0, false),
+        OptimizerName::Momentum => sgd(0.9, false),
+        OptimizerName::Nesterov => sgd(0.9, true),
+        OptimizerName::Rmsprop => Optimizer::rmsprop(rate),
+        OptimizerName::Adam => Optimizer::adam(rate),
+        OptimizerName::Adamw => Optimizer::adamw(rate),
+    };
+    optimizer.weight_decay = *training.weight_decay.get_or_insert(optimizer.weight_decay);
+    optimizer.clip_norm = Some(*training.clip.get_or_insert(1.0)).filter(|clip| *clip != 0.0);
+    optimizer.validate()?;
+    Ok(optimizer)
+}
+
+pub(super) fn schedule(training: &mut TrainingConfig) -> Result<Schedule> {
+    // The length of an epoch, where it is not known yet, is filled in later.
+    let decay = match *training.schedule.get_or_insert(ScheduleConfig::Constant) {
+        ScheduleConfig::Constant => Decay::Constant,
+        ScheduleConfig::Step { every, factor } => Decay::Step { every: every.unwrap_or(1), factor },
+        ScheduleConfig::Exponential { every, factor } => Decay::Exponential { every: every.unwrap_or(1), factor },
+        ScheduleConfig::Cosine { floor } => Decay::Cosine { floor },
+        ScheduleConfig::Plateau { patience, factor } => Decay::Plateau { patience, factor },
+    };
+    let schedule = Schedule { warmup: *training.warmup.get_or_insert(0), decay };
+    schedule.validate()?;
+    Ok(schedule)
+}
+
+/// A configuration file is UTF-8, and so are the paths that it can name.
+pub(super) fn check_paths(given: &mut Config) -> Result<()> {
+    let mut files = given.files().into_iter().filter_map(|(key, file)| Some((key, file.as_ref()?)));
+    match files.find(|(_, path)| path.to_str().is_none()) {
+        Some((key, path)) => Err(unsupported(format!(
+            "--{key} {}: expected a path in UTF-8, since the run's configuration names it; rename the file",
+            path_text(path)
+        ))),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn whole_path(path: &Path) -> Result<PathBuf> {
+    let whole = path.canonicalize().map_err(|source| Error::Io { path: path.into(), source })?;
+    match whole.to_str() {
+        Some(_) => Ok(whole),
+        None => {
+            Err(unsupported(format!("{}: the path is not UTF-8, which a configuration file needs", path_text(path))))
+        }
+    }
+}
