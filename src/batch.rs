@@ -302,7 +302,7 @@ impl Batch {
         let Targets::Classes(classes) = &self.targets else {
             return Err(Error::Unsupported("only classes as targets have class weights".into()));
         };
-        check_class_weights(of_class, model.need_head()?.outputs)?;
+        check_class_weights(of_class, model.require_head()?.outputs)?;
         let weights = Array2::from_shape_fn(classes.dim(), |(p, row)| match self.weight(p, row) {
             // A prediction of weight 0 may have any number as its class.
             0.0 => 0.0,
@@ -355,7 +355,7 @@ impl Batch {
 
     /// Checks that the batch fits `model`.
     pub fn validate(&self, model: &Model) -> Result<()> {
-        let head = model.need_head()?;
+        let head = model.require_head()?;
         head.validate()?;
         self.sequence.validate(model)?;
         let (steps, rows) = self.sequence.shape();

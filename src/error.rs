@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum Error {
     /// A tensor's shape does not fit the model or the batch.
-    #[error("{}: expected shape {}, got {}", cut(tensor), cut(expected), cut(got))]
+    #[error("{}: expected shape {}, got {}", shortened(tensor), shortened(expected), shortened(got))]
     Shape {
         /// The tensor's name.
         tensor: String,
@@ -18,7 +18,7 @@ pub enum Error {
         got: String,
     },
     /// A value is out of range: a length of zero, a class not below the number of outputs, a negative weight.
-    #[error("{}: expected {}, got {}", cut(what), cut(expected), cut(got))]
+    #[error("{}: expected {}, got {}", shortened(what), shortened(expected), shortened(got))]
     Value {
         /// The name of the value, with its index if it has one.
         what: String,
@@ -28,10 +28,10 @@ pub enum Error {
         got: String,
     },
     /// A combination of settings or calls that is meaningless or not supported.
-    #[error("{}", cut(.0))]
+    #[error("{}", shortened(.0))]
     Unsupported(String),
     /// An operation failed for a reason other than its settings.
-    #[error("{}", cut(.0))]
+    #[error("{}", shortened(.0))]
     Failed(String),
     /// A state dict does not fit the model. Lists all differences; the message shows the first 20.
     #[error("the state dict does not fit the model:{}", differences(.0))]
@@ -86,7 +86,7 @@ pub enum Error {
         remedy: &'static str,
     },
     /// A data file is invalid.
-    #[error("{}{}: {}", path.display(), cut(place), cut(message))]
+    #[error("{}{}: {}", path.display(), shortened(place), shortened(message))]
     Data {
         /// The file.
         path: PathBuf,
@@ -106,7 +106,7 @@ pub enum Error {
 }
 
 /// The beginning and end of a text, as much as a message shows: a name in a file can have any length.
-fn cut(text: &str) -> Cow<'_, str> {
+fn shortened(text: &str) -> Cow<'_, str> {
     const MOST: usize = 1500;
     const BEGIN: usize = 800;
     const END: usize = 400;
@@ -125,7 +125,7 @@ fn cut(text: &str) -> Cow<'_, str> {
 /// The first lines, and how many more there are.
 fn differences(lines: &[String]) -> String {
     const SHOWN: usize = 20;
-    let mut text: String = lines.iter().take(SHOWN).map(|line| format!("\n  {}", cut(line))).collect();
+    let mut text: String = lines.iter().take(SHOWN).map(|line| format!("\n  {}", shortened(line))).collect();
     if lines.len() > SHOWN {
         text += &format!("\n  … and {} more", lines.len() - SHOWN);
     }

@@ -59,7 +59,7 @@ impl MemoryPart {
     }
 
     /// Whether it depends on the batch.
-    pub fn is_of_batch(self) -> bool {
+    pub fn depends_on_batch(self) -> bool {
         !matches!(self, Self::Weights | Self::Gradients | Self::Optimizer)
     }
 }

@@ -147,7 +147,7 @@ fn a_checkpoint_that_is_read_is_held_once_and_its_note_alone_hardly_at_all() {
     let count = counting();
     let saved = Checkpoint::<f32>::read_weights(&file[..], length, trainer.engine().model()).unwrap();
     assert!(count() < block + small, "{} bytes for the weights", count());
-    assert_eq!((saved.of_step, saved.step, &saved.weights), (1, 1, &block_on(trainer.state_dict()).unwrap()));
+    assert_eq!((saved.weights_step, saved.step, &saved.weights), (1, 1, &block_on(trainer.state_dict()).unwrap()));
     let count = counting();
     let (checkpoint, _) = Checkpoint::<f32>::read_from(&file[..], length).unwrap();
     assert!(count() < file.len() + small, "{} bytes for {length}", count());

@@ -32,12 +32,12 @@ impl LastPass {
     }
 
     /// The pass ran forward through the recurrent layers.
-    pub(crate) fn went_forward(&mut self, batch_shape: BatchShape) {
+    pub(crate) fn finished_forward(&mut self, batch_shape: BatchShape) {
         self.left = Available::Forward(batch_shape);
     }
 
     /// The pass ran backward from the caller's gradient and returned dx, dh_0 and dc_0.
-    pub(crate) fn went_back(&mut self, gradient_norms: bool) {
+    pub(crate) fn finished_backward(&mut self, gradient_norms: bool) {
         *self = Self { left: Available::Nothing, gradient_norms };
     }
 

@@ -19,7 +19,7 @@ use super::placement::{ExchangeFormat, TensorPlacement};
 use crate::error::Result;
 use crate::model::{Cell, Model, Recurrent, Role, StateDict, Tensor};
 
-const KERAS: ExchangeFormat = ExchangeFormat { order: GateOrder::Keras, place };
+const KERAS: ExchangeFormat = ExchangeFormat { order: GateOrder::Keras, placement };
 
 /// The names of the arrays in the order of Keras's `get_weights()`.
 pub fn names(model: &Model) -> Vec<String> {
@@ -43,22 +43,22 @@ pub fn state_dict(model: &Model, weights: &StateDict) -> Result<StateDict> {
     KERAS.state_dict(model, weights)
 }
 
-fn place(recurrent: &Recurrent, tensor: &Tensor) -> TensorPlacement {
+fn placement(recurrent: &Recurrent, tensor: &Tensor) -> TensorPlacement {
     let two_biases = recurrent.cell == Cell::Gru;
     let layer = |layer_direction: usize, what: &str| {
         let (layer, direction) = (layer_direction / recurrent.directions(), layer_direction % recurrent.directions());
         format!("l{layer}{}/{what}", ["", "_reverse"][direction])
     };
     let bias = |layer_direction, is_recurrent: bool| {
-        let place = TensorPlacement::whole(layer(layer_direction, "bias"), tensor);
+        let placement = TensorPlacement::whole(layer(layer_direction, "bias"), tensor);
         if two_biases {
             TensorPlacement {
                 shape: vec![2, tensor.len()],
                 offset: if is_recurrent { tensor.len() } else { 0 },
-                ..place
+                ..placement
             }
         } else {
-            TensorPlacement { added: is_recurrent, ..place }
+            TensorPlacement { added: is_recurrent, ..placement }
         }
     };
     match tensor.role {

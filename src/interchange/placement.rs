@@ -37,7 +37,7 @@ impl TensorPlacement {
 /// A format: its gate order and the placement of each tensor.
 pub(super) struct ExchangeFormat {
     pub(super) order: GateOrder,
-    pub(super) place: fn(&Recurrent, &Tensor) -> TensorPlacement,
+    pub(super) placement: fn(&Recurrent, &Tensor) -> TensorPlacement,
 }
 
 impl ExchangeFormat {
@@ -45,7 +45,7 @@ impl ExchangeFormat {
     pub(super) fn arrays(&self, model: &Model) -> Vec<(String, Vec<usize>)> {
         let mut arrays: Vec<(String, Vec<usize>)> = Vec::new();
         for tensor in Layout::new(model).tensors() {
-            let TensorPlacement { name, shape, .. } = (self.place)(&model.recurrent, tensor);
+            let TensorPlacement { name, shape, .. } = (self.placement)(&model.recurrent, tensor);
             if arrays.iter().all(|(known, _)| *known != name) {
                 arrays.push((name, shape));
             }
@@ -58,13 +58,13 @@ impl ExchangeFormat {
         let layout = Layout::new(model);
         let mut arrays: BTreeMap<String, ArrayD<f32>> = BTreeMap::new();
         for (tensor, values) in layout.tensors().iter().zip(layout.arrays(dict)?) {
-            let place = (self.place)(&model.recurrent, tensor);
-            let array = arrays.entry(place.name).or_insert_with(|| ArrayD::zeros(IxDyn(&place.shape)));
-            let to = array.iter_mut().skip(place.offset);
+            let placement = (self.placement)(&model.recurrent, tensor);
+            let array = arrays.entry(placement.name).or_insert_with(|| ArrayD::zeros(IxDyn(&placement.shape)));
+            let to = array.iter_mut().skip(placement.offset);
             // Nearly all arrays are in standard layout already; those are not copied.
             let values = values.as_standard_layout();
             let values = values.as_slice().unwrap_or_default();
-            match (has_gates(tensor.role), place.transposed) {
+            match (has_gates(tensor.role), placement.transposed) {
                 (true, false) => add(to, self.order.apply(model.recurrent.cell, values)),
                 (true, true) => {
                     let ordered: Vec<f32> = self.order.apply(model.recurrent.cell, values).collect();
@@ -84,14 +84,14 @@ impl ExchangeFormat {
         let layout = Layout::new(model);
         let mut block = vec![0.0; layout.len()];
         for tensor in layout.tensors() {
-            let place = (self.place)(&model.recurrent, tensor);
-            if place.added {
+            let placement = (self.placement)(&model.recurrent, tensor);
+            if placement.added {
                 continue;
             }
-            let array = weights.get(&place.name).into_iter().flatten();
-            let mut values: Vec<f32> = array.skip(place.offset).take(tensor.len()).copied().collect();
-            if place.transposed {
-                values = transposed(&values, &place.shape);
+            let array = weights.get(&placement.name).into_iter().flatten();
+            let mut values: Vec<f32> = array.skip(placement.offset).take(tensor.len()).copied().collect();
+            if placement.transposed {
+                values = transposed(&values, &placement.shape);
             }
             if has_gates(tensor.role) {
                 values = self.order.undo(model.recurrent.cell, &values);

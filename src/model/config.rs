@@ -287,7 +287,7 @@ impl Model {
         }
         self.head.as_ref().map_or(Ok(()), Head::validate)?;
         if self.is_tied() {
-            let (outputs, read) = (self.need_head()?.outputs, r.output_size());
+            let (outputs, read) = (self.require_head()?.outputs, r.output_size());
             if r.input_size != read {
                 let expected = format!("{read} numbers a token, as many as the head reads: tied vectors are its rows");
                 return Err(Error::value("input_size", expected, r.input_size));
@@ -312,7 +312,7 @@ impl Model {
     }
 
     /// The head, or an error if the model has none.
-    pub(crate) fn need_head(&self) -> Result<&Head> {
+    pub(crate) fn require_head(&self) -> Result<&Head> {
         self.head.as_ref().ok_or_else(|| {
             Error::Unsupported("this call needs a head, which the model lacks; use forward and backward instead".into())
         })

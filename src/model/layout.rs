@@ -136,7 +136,7 @@ impl Layout {
     }
 
     /// The second name of a tied embedding, with its tensor.
-    fn again(&self) -> Option<(&str, &Tensor)> {
+    fn tied_tensor(&self) -> Option<(&str, &Tensor)> {
         self.tied.as_deref().zip(self.find(Role::Embedding))
     }
 
@@ -151,7 +151,7 @@ impl Layout {
             ArrayD::from_shape_vec(IxDyn(&tensor.shape), values).expect("the layout's own shape")
         };
         let own = self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor));
-        own.chain(self.again()).map(|(name, tensor)| (name.to_owned(), array(tensor))).collect()
+        own.chain(self.tied_tensor()).map(|(name, tensor)| (name.to_owned(), array(tensor))).collect()
     }
 
     /// Gathers a state dict into a flat block. Name prefixes added by `DataParallel` (`module.`) and `torch.compile`
@@ -180,17 +180,17 @@ impl Layout {
     pub(crate) fn arrays<'a>(&self, dict: &'a StateDict) -> Result<Vec<&'a ArrayD<f32>>> {
         let views = dict.views();
         let dict = views.unwrapped(self.tensors.iter().map(|tensor| tensor.name.as_str())).unwrap_or(views);
-        let again = self.again();
-        let first = again.and_then(|(_, vectors)| dict.get(&vectors.name));
-        let second = again.and_then(|(name, _)| dict.get(name));
+        let tied_tensor = self.tied_tensor();
+        let first = tied_tensor.and_then(|(_, vectors)| dict.get(&vectors.name));
+        let second = tied_tensor.and_then(|(name, _)| dict.get(name));
         let own = self.tensors.iter().filter(|tensor| {
             let elsewhere = tensor.role == Role::Embedding && first.is_none() && second.is_some();
             !elsewhere
         });
         let own = own.map(|tensor| (tensor.name.as_str(), tensor));
-        let expected = own.chain(again.filter(|_| second.is_some()));
+        let expected = own.chain(tied_tensor.filter(|_| second.is_some()));
         dict.check(expected.map(|(name, tensor)| (name, tensor.shape.as_slice())))?;
-        if let (Some((name, vectors)), Some(first), Some(second)) = (again, first, second)
+        if let (Some((name, vectors)), Some(first), Some(second)) = (tied_tensor, first, second)
             && first.iter().zip(second).any(|(a, b)| a.to_bits() != b.to_bits())
         {
             return Err(Error::StateDict(vec![format!("different: {} and {name}, which are tied", vectors.name)]));
@@ -203,8 +203,8 @@ impl Layout {
     pub(crate) fn named(&self) -> Vec<(&str, usize)> {
         let own = self.tensors.iter().map(|tensor| tensor.name.as_str()).zip(0..);
         let embedding = || self.tensors.iter().position(|tensor| tensor.role == Role::Embedding);
-        let again = self.tied.as_deref().and_then(|name| Some((name, embedding()?)));
-        let mut named: Vec<(&str, usize)> = own.chain(again).collect();
+        let tied = self.tied.as_deref().and_then(|name| Some((name, embedding()?)));
+        let mut named: Vec<(&str, usize)> = own.chain(tied).collect();
         named.sort_unstable();
         named
     }

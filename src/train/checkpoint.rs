@@ -69,7 +69,7 @@ pub struct SavedWeights {
     /// The weights, by PyTorch's names.
     pub weights: StateDict,
     /// The step of the weights.
-    pub of_step: u64,
+    pub weights_step: u64,
     /// The step of the checkpoint.
     pub step: u64,
 }
@@ -186,7 +186,7 @@ impl<R: Real> Checkpoint<R> {
         read(from, length, |FileContents::<R> { note, progress, header }, body| {
             let has_best = header.tensors.iter().any(|entry| entry.name == BEST);
             let best = progress.best.filter(|_| has_best).map(|best| (BEST, best.step));
-            let (name, of_step) = best.unwrap_or((PARAMETERS, note.step));
+            let (name, weights_step) = best.unwrap_or((PARAMETERS, note.step));
             let layout = Layout::new(model);
             let before = header.tensors.iter().take_while(|entry| entry.name != name);
             let before = before.map(|entry| entry.bytes).sum();
@@ -205,7 +205,7 @@ impl<R: Real> Checkpoint<R> {
                 weights.extend(second.map(|(name, _)| ((*name).to_owned(), array.clone())));
                 weights.push((tensor.name.clone(), array));
             }
-            Ok(SavedWeights { weights: weights.into_iter().collect(), of_step, step: note.step })
+            Ok(SavedWeights { weights: weights.into_iter().collect(), weights_step, step: note.step })
         })
     }
 }

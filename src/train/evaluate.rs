@@ -20,7 +20,7 @@ pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches
         sum += evaluation.loss;
         states = Some(evaluation.states.to_f32());
     }
-    Ok(sum / trainer.engine().model().need_head()?.divisor(weight)?)
+    Ok(sum / trainer.engine().model().require_head()?.divisor(weight)?)
 }
 
 /// Predictions ŷ for all `examples`, `rows` at a time: \[P, O\] each, in order.

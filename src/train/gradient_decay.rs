@@ -40,7 +40,7 @@ impl GradientDecay {
     /// [`Error::Shape`] if the norms do not fit the model and batch; the errors of [`Batch::validate`].
     pub fn of(gradient_norms: &HiddenGradientNorms, model: &Model, batch: &Batch) -> Result<Vec<Option<Self>>> {
         batch.validate(model)?;
-        let (recurrent, head) = (&model.recurrent, model.need_head()?);
+        let (recurrent, head) = (&model.recurrent, model.require_head()?);
         let (steps, rows) = batch.sequence.shape();
         if gradient_norms.norms.dim() != (recurrent.num_layer_directions(), steps) {
             return Err(Error::shape(

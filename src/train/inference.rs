@@ -28,7 +28,7 @@ impl<E: Engine> Trainer<E> {
     /// The errors of [`Batch::validate`]; [`Error::Value`](crate::Error::Value) if the weights of a mean sum to 0.
     pub async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<E::Real>> {
         let batch = Validated::batch(batch, self.engine.model())?;
-        let divisor = self.engine.model().need_head()?.divisor(batch.total_weight())?;
+        let divisor = self.engine.model().require_head()?.divisor(batch.total_weight())?;
         let Evaluation { loss, states } = self.sum_losses(batch).await?;
         Ok(Evaluation { loss: loss / divisor, states })
     }
@@ -63,7 +63,7 @@ impl<E: Engine> Trainer<E> {
     pub async fn logits(&mut self, sequence: &Sequence) -> Result<Logits<E::Real>> {
         let sequence = Validated::sequence(sequence, self.engine.model())?;
         let (steps, rows) = sequence.shape();
-        let head = self.engine.model().need_head()?;
+        let head = self.engine.model().require_head()?;
         let shape = (head.predictions(steps), rows, head.outputs);
         let mut joined = None;
         for part in self.parts(rows) {
@@ -89,7 +89,7 @@ impl<E: Engine> Trainer<E> {
     /// The errors of [`Sequence::validate`].
     pub async fn predict(&mut self, sequence: &Sequence) -> Result<Prediction<E::Real>> {
         let Logits { logits: mut y, states } = self.logits(sequence).await?;
-        self.engine.model().need_head()?.loss.output(&mut y);
+        self.engine.model().require_head()?.loss.output(&mut y);
         Ok(Prediction { y, states })
     }
 }

@@ -111,7 +111,7 @@ pub async fn run<E: Engine>(
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
     let progress = RunProgress::default();
-    go_on(trainer, progress, train, validation, options, observer).await
+    run_from(trainer, progress, train, validation, options, observer).await
 }
 
 /// Continues a run from a checkpoint. With the same trainer, batches and options on the same device, it ends with the
@@ -130,12 +130,12 @@ pub async fn resume<E: Engine>(
 ) -> Result<Outcome> {
     let Checkpoint { trainer: TrainerState { step, parameters, optimizer_state, carried, skipped }, progress } =
         checkpoint;
-    trainer.take_over((step, skipped), parameters, optimizer_state, carried.as_ref())?;
+    trainer.restore_from((step, skipped), parameters, optimizer_state, carried.as_ref())?;
     drop(carried);
-    go_on(trainer, progress, train, validation, options, observer).await
+    run_from(trainer, progress, train, validation, options, observer).await
 }
 
-async fn go_on<E: Engine>(
+async fn run_from<E: Engine>(
     trainer: &mut Trainer<E>,
     mut progress: RunProgress<E::Real>,
     train: &dyn Batches,
@@ -157,11 +157,11 @@ async fn go_on<E: Engine>(
         };
         // The optimizer continues from the updates in these numbers.
         let skipped = SkippedUpdates { in_row: 0, in_all: step.saturating_sub(*updates) };
-        trainer.take_over((*step, skipped), parameters, optimizer_state.iter().collect(), None)?;
+        trainer.restore_from((*step, skipped), parameters, optimizer_state.iter().collect(), None)?;
         progress.rollbacks += 1;
         // The steps enqueued behind the bad one changed nothing and are repeated.
         let report = StepReport { step: *step, loss: f64::NAN, norm: f64::NAN, skipped: true };
-        progress.last = pending.told(report, None, observer)?;
+        progress.last = pending.report(report, None, observer)?;
     };
     // After an error too: a later failure does not affect the best weights.
     if let Some(weights) = &progress.best_parameters {
@@ -205,7 +205,7 @@ async fn steps<E: Engine>(
         let wants_hidden_gradient_norms = observer.wants_hidden_gradient_norms(step);
         // With rollback, the steps behind a bad one are repeated, so the norms are read only after good reports.
         while let Some(report) = if wants_hidden_gradient_norms { trainer.engine().report().await? } else { None } {
-            progress.last = pending.told(report, None, observer)?;
+            progress.last = pending.report(report, None, observer)?;
         }
         trainer.set_hidden_gradient_norms(wants_hidden_gradient_norms);
         let work = accumulate(trainer, train, batches(step, options.accumulate, train.per_epoch())).await?;
@@ -216,7 +216,7 @@ async fn steps<E: Engine>(
         let metrics = Metrics { step, epoch, loss: f64::NAN, val_loss: None, grad_norm: f64::NAN, lr, skipped: false };
         pending.0.push_back((metrics, work));
         if let Some(report) = trainer.update().await? {
-            progress.last = pending.told(report, None, observer)?;
+            progress.last = pending.report(report, None, observer)?;
         }
         let stop = observer.stop();
         // A requested end does not add a validation that the run would not have had here.
@@ -226,14 +226,14 @@ async fn steps<E: Engine>(
         if measured.is_none() && !wanted && !back && !stop && step < steps {
             continue;
         }
-        tell_all_but_last(trainer, progress, pending, observer).await?;
+        report_all_but_last(trainer, progress, pending, observer).await?;
         let report = trainer.engine().report().await?;
         let val_loss = match measured {
             Some(batches) => Some(evaluate(trainer, batches).await?),
             None => None,
         };
         if let Some(report) = report {
-            progress.last = pending.told(report, val_loss, observer)?;
+            progress.last = pending.report(report, val_loss, observer)?;
         }
         if let Some(val_loss) = val_loss
             && progress.measured(options, BestValidation { step, epoch, val_loss })
@@ -255,7 +255,7 @@ async fn steps<E: Engine>(
 }
 
 /// Reports all steps but the last one by one, so that an error does not lose the good steps before it.
-async fn tell_all_but_last<E: Engine>(
+async fn report_all_but_last<E: Engine>(
     trainer: &mut Trainer<E>,
     progress: &mut RunProgress<E::Real>,
     pending: &mut PendingSteps,
@@ -263,7 +263,7 @@ async fn tell_all_but_last<E: Engine>(
 ) -> Result<()> {
     while trainer.engine().unreported() > 1 {
         if let Some(report) = trainer.engine().report().await? {
-            progress.last = pending.told(report, None, observer)?;
+            progress.last = pending.report(report, None, observer)?;
         }
     }
     Ok(())
@@ -322,7 +322,7 @@ struct PendingSteps(VecDeque<(Metrics, StepCounts)>);
 
 impl PendingSteps {
     /// Reports the oldest step to the observer and returns its metrics.
-    fn told(
+    fn report(
         &mut self,
         report: StepReport,
         val_loss: Option<f64>,
@@ -355,17 +355,17 @@ mod tests {
         let schedule = Schedule { warmup: 0, decay };
         let options = RunOptions { schedule, patience: Some(4), ..RunOptions::default() };
         let mut progress = RunProgress::<f32>::default();
-        let mut told = |val_loss| {
+        let mut report = |val_loss| {
             let best = progress.measured(&options, BestValidation { step: 1, epoch: 1, val_loss });
             (best, progress.plateaus, progress.is_over(&options))
         };
-        assert_eq!(told(f64::NAN), (false, 0, false));
-        assert_eq!(told(2.0), (true, 0, false));
-        assert_eq!(told(2.0), (false, 0, false));
-        assert_eq!(told(3.0), (false, 1, false));
-        assert_eq!(told(1.0), (true, 1, false));
+        assert_eq!(report(f64::NAN), (false, 0, false));
+        assert_eq!(report(2.0), (true, 0, false));
+        assert_eq!(report(2.0), (false, 0, false));
+        assert_eq!(report(3.0), (false, 1, false));
+        assert_eq!(report(1.0), (true, 1, false));
         assert_eq!(
-            [1.0; 4].map(&mut told),
+            [1.0; 4].map(&mut report),
             [(false, 1, false), (false, 2, false), (false, 2, false), (false, 3, true)]
         );
     }

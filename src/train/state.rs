@@ -119,11 +119,11 @@ impl<E: Engine> Trainer<E> {
     /// unchanged.
     pub fn restore(&mut self, state: &TrainerState<E::Real>) -> Result<()> {
         let TrainerState { step, parameters, optimizer_state, carried, skipped } = state;
-        self.take_over((*step, *skipped), parameters, optimizer_state.iter().collect(), carried.as_ref())
+        self.restore_from((*step, *skipped), parameters, optimizer_state.iter().collect(), carried.as_ref())
     }
 
     /// Restores from blocks that are borrowed or owned. An owned block is freed as soon as it is copied.
-    pub(super) fn take_over<B: Borrow<Vec<E::Real>>>(
+    pub(super) fn restore_from<B: Borrow<Vec<E::Real>>>(
         &mut self,
         (step, skipped): (u64, SkippedUpdates),
         parameters: B,

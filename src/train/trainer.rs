@@ -97,7 +97,7 @@ impl<E: Engine> Trainer<E> {
     ) -> Result<Self> {
         model.validate()?;
         optimizer.validate_in::<E::Real>()?;
-        model.need_head()?;
+        model.require_head()?;
         if options.carry_state && model.recurrent.bidirectional {
             let reason =
                 "state cannot be carried in a bidirectional network: its reverse direction starts at each row's end";
@@ -179,7 +179,7 @@ impl<E: Engine> Trainer<E> {
             let reason = "an update needs an accumulated batch: none was accumulated since the last update";
             return Err(Error::Unsupported(reason.into()));
         };
-        let divisor = self.engine.model().need_head()?.divisor(weight)?;
+        let divisor = self.engine.model().require_head()?.divisor(weight)?;
         self.engine.update(&OptimizerStep { optimizer: self.optimizer, step: self.step + 1, divisor }).await?;
         self.sums = GradientSums::Used(weight);
         self.step += 1;
@@ -216,7 +216,7 @@ impl<E: Engine> Trainer<E> {
         let (GradientSums::Open { weight, .. } | GradientSums::Used(weight)) = self.sums else {
             return Err(Error::Unsupported("gradients need an accumulated batch".into()));
         };
-        let divisor = self.engine.model().need_head()?.divisor(weight)?;
+        let divisor = self.engine.model().require_head()?.divisor(weight)?;
         let mut block = self.engine.gradients().await?;
         let factor = E::Real::from_f64(1.0 / divisor);
         block.iter_mut().for_each(|value| *value *= factor);
@@ -255,7 +255,7 @@ impl<E: Engine> Trainer<E> {
                 "gradient norms need a batch accumulated after set_hidden_gradient_norms(true)".into(),
             ));
         };
-        let divisor = self.engine.model().need_head()?.divisor(weight)?;
+        let divisor = self.engine.model().require_head()?.divisor(weight)?;
         Ok(HiddenGradientNorms { norms: &gradient_norms.norms / divisor })
     }
 

@@ -1,11 +1,11 @@
-//! The floors of the source: imports point down, and no folder holds more than a reader can hold in mind.
+//! The structure of the source: imports point down, without cycles, and folders are small.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The folders and files of `src/`, the lowest first: each imports from those before it alone. What stands on a line together
-/// is one floor, whose parts do not know each other.
+/// The folders and files of `src/`, lowest first. Each imports only from the floors before its own. The parts of one floor do
+/// not import from each other.
 const FLOORS: [&[&str]; 13] = [
     &["error", "elementary", "version"],
     &["real", "memory", "gradient_norms", "profile", "format"],
@@ -17,16 +17,16 @@ const FLOORS: [&[&str]; 13] = [
     &["plot"],
     &["report"],
     &["experiment"],
-    // What the library hands on to the program.
+    // The library's public names, as the program imports them.
     &["lib"],
     &["cli"],
     &["main"],
 ];
 
-/// Floors whose parts know each other file by file, without a circle: a size is checked by what a model is, and a model by sizes.
+/// Parts whose files may import from each other, without a cycle: sizes are checked against a model, and a model uses sizes.
 const TOGETHER: [&str; 3] = ["model", "sizes", "allocate"];
 
-/// Those of `src/data/`, likewise: formats know the kinds of data, and no kind knows a format.
+/// The floors of `src/data/`: formats import the kinds of data, and no kind imports a format.
 const DATA_FLOORS: [&[&str]; 6] = [
     &["common", "input"],
     &["values"],
@@ -36,25 +36,25 @@ const DATA_FLOORS: [&[&str]; 6] = [
     &["formats"],
 ];
 
-/// Files side by side that are not tests, at most.
+/// The maximum number of files in a folder, without tests and subfolders.
 const SIDE_BY_SIDE: usize = 15;
 
-/// A module by its names from the root of its crate; the program's begin with `cli`.
+/// The path of a module from the root of its crate. Those of the program begin with `cli`.
 type Module = Vec<String>;
 
 struct Source {
-    /// Where each module is written.
+    /// The file of each module.
     files: BTreeMap<Module, PathBuf>,
-    /// The imports of each, as paths from the root.
+    /// The imports of each module, as paths from the root.
     imports: BTreeMap<Module, BTreeSet<Module>>,
 }
 
-fn is_test(path: &Path) -> bool {
+pub(crate) fn is_test(path: &Path) -> bool {
     path.components()
         .any(|part| ["tests", "tests.rs", "damage.rs", "corruption.rs"].iter().any(|name| part.as_os_str() == *name))
 }
 
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+pub(crate) fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -65,7 +65,7 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The code of a file, without comments, texts and the tests at its end.
+/// The code of a file without comments, strings and the tests at its end.
 fn code(text: &str) -> String {
     let is_end = |at: &usize| text[at + 14..].lines().next().is_some_and(|line| line.ends_with("mod tests {"));
     let end = text.match_indices("\n#[cfg(test)]\n").map(|(at, _)| at).find(is_end);
@@ -83,7 +83,7 @@ fn code(text: &str) -> String {
     out
 }
 
-/// The paths of a tree of `use`: `a::{b, c::d}` is `a::b` and `a::c::d`.
+/// The paths in a `use` tree: `a::{b, c::d}` contains `a::b` and `a::c::d`.
 fn paths(tree: &str, found: &mut Vec<String>) {
     let tree = tree.trim();
     let Some((before, rest)) = tree.split_once('{') else {
@@ -128,7 +128,7 @@ impl Source {
         };
         let files: BTreeMap<Module, PathBuf> = found.into_iter().map(|path| (module(&path), path)).collect();
         let mut source = Self { files, imports: BTreeMap::new() };
-        // What a module hands on under its own name, by where it comes from.
+        // The re-exports of each module, with the paths they come from.
         let mut handed_on: BTreeMap<Module, BTreeMap<String, Module>> = BTreeMap::new();
         let mut written = BTreeMap::new();
         for (module, path) in &source.files {
@@ -144,7 +144,7 @@ impl Source {
                 paths(tree, &mut all);
                 own.extend(all.into_iter().map(|path| (before.starts_with("pub"), path)));
             }
-            // Paths within the code; a `use` within a module in this file begins at that one.
+            // Paths in the code. A `use` in a nested module starts from that module.
             let is_use = |item: &str| item.split_whitespace().any(|word| word == "use");
             let text: String = text.split_inclusive([';', '{', '}']).filter(|item| !is_use(item)).collect();
             for start in ["crate::", "super::", "bptt::"] {
@@ -177,7 +177,7 @@ impl Source {
         source
     }
 
-    /// A path as it is written in a module, from the root; `None` for those of other crates.
+    /// Resolves a path in a module to one from the root. `None` for paths of other crates.
     fn whole_path(&self, module: &Module, path: &str) -> Option<Module> {
         let mut parts: Vec<&str> = path.split("::").map(str::trim).collect();
         let mut from: Module = match parts[0] {
@@ -204,7 +204,7 @@ impl Source {
         Some(from)
     }
 
-    /// The module whose file defines what a path names.
+    /// The module whose file defines the item of a path.
     fn defined_in(
         &self,
         path: &Module,
@@ -230,7 +230,7 @@ impl Source {
         self.files.get(module).is_some_and(|path| is_test(path))
     }
 
-    /// The imports between parts of which `name` says which a module belongs to.
+    /// The imports between parts of the source. `name` maps a module to its part.
     fn between(&self, name: impl Fn(&Module) -> String) -> BTreeMap<String, BTreeSet<String>> {
         let mut between: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (module, imports) in self.imports.iter().filter(|(module, _)| !self.is_test(module)) {
@@ -242,7 +242,7 @@ impl Source {
     }
 }
 
-/// What imports itself by way of others.
+/// The parts that import themselves indirectly.
 fn in_circles(imports: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     let reaches = |from: &String| {
         let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
@@ -263,11 +263,11 @@ fn no_file_imports_itself_by_way_of_others() {
     let source = Source::read();
     assert!(source.files.len() > 200 && source.imports.values().map(BTreeSet::len).sum::<usize>() > 800);
     let circles = in_circles(&source.between(|module| module.join("/")));
-    assert!(circles.is_empty(), "files in a circle of imports: {circles:?}");
+    assert!(circles.is_empty(), "files in a cycle of imports: {circles:?}");
 }
 
-/// Holds the parts of a folder, which `part` names, to import from those before them in `floors` alone. Modules without a name
-/// are not of the folder.
+/// Checks that the parts of a folder import only from the floors before their own. `part` maps a module to its part, or to
+/// `None` if it is not in the folder.
 fn hold_floors(source: &Source, floors: &[&[&str]], part: impl Fn(&Module) -> Option<String>) {
     let floor = |name: &str| floors.iter().position(|floor| floor.contains(&name));
     let is_of = |module: &Module, name: &str| part(module).is_some_and(|it| it == name) && !source.is_test(module);
@@ -275,16 +275,16 @@ fn hold_floors(source: &Source, floors: &[&[&str]], part: impl Fn(&Module) -> Op
         if name.is_empty() {
             continue;
         }
-        let own = floor(&name).unwrap_or_else(|| panic!("{name} has no floor: give it one"));
+        let own = floor(&name).unwrap_or_else(|| panic!("{name} has no floor: add it to the list"));
         let together = |import: &String| TOGETHER.contains(&import.as_str()) && TOGETHER.contains(&name.as_str());
         for import in imports.iter().filter(|import| !import.is_empty() && !together(import)) {
-            let below = floor(import).unwrap_or_else(|| panic!("{import} has no floor: give it one"));
+            let below = floor(import).unwrap_or_else(|| panic!("{import} has no floor: add it to the list"));
             let those = source
                 .imports
                 .iter()
                 .filter(|(of, imports)| is_of(of, &name) && imports.iter().any(|it| part(it).as_ref() == Some(import)));
             let files: Vec<String> = those.map(|(of, _)| of.join("/")).collect();
-            assert!(below < own, "{name} imports from {import}, which does not stand below it: {files:?}");
+            assert!(below < own, "{name} imports from {import}, which is not below it: {files:?}");
         }
     }
 }
@@ -294,8 +294,8 @@ fn folders_import_from_those_below_alone() {
     let source = Source::read();
     hold_floors(&source, &FLOORS, |module| Some(module.first().cloned().unwrap_or_else(|| "lib".into())));
     hold_floors(&source, &DATA_FLOORS, |module| module.get(1).filter(|_| module[0] == "data").cloned());
-    // Within each, folders form no circle either. A file beside subfolders counts for itself: it is above some of them and
-    // below others.
+    // Folders within them form no cycle either. A file next to subfolders counts as a part of its own, since it is above some
+    // of them and below others.
     let of = |module: &Module| source.files[module].parent().unwrap().to_owned();
     let folders: BTreeSet<PathBuf> = source.files.keys().map(of).collect();
     let has_subfolders = |folder: &Path| folders.iter().any(|other| other.parent() == Some(folder));
@@ -304,7 +304,7 @@ fn folders_import_from_those_below_alone() {
         if has_subfolders(&own) { module.join("/") } else { own.display().to_string() }
     };
     let circles = in_circles(&source.between(folder));
-    assert!(circles.is_empty(), "folders in a circle of imports: {circles:?}");
+    assert!(circles.is_empty(), "folders in a cycle of imports: {circles:?}");
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn a_folder_has_so_few_files_that_one_reads_them_as_a_list() {
         *count.entry(folder.display().to_string()).or_default() += 1;
     }
     for (folder, files) in count {
-        assert!(files <= SIDE_BY_SIDE, "{folder} has {files} files side by side, more than {SIDE_BY_SIDE}");
+        assert!(files <= SIDE_BY_SIDE, "{folder} has {files} files, more than {SIDE_BY_SIDE}");
     }
 }
 

@@ -24,6 +24,7 @@ mod kernels;
 #[cfg(feature = "csv")]
 mod learning;
 mod lecture;
+mod lengths;
 mod magnitudes;
 mod not_finite;
 mod onnx;

@@ -50,7 +50,7 @@ impl<R: Real> Layers for CpuEngine<R> {
         let (gradients, gradient_norms) = (&mut self.gradients, self.takes_gradient_norms);
         self.passes.within(rows, |passes| passes.back(blocks, gradient, gradient_norms, gradients));
         self.gradient_norms = gradient_norms.then(|| self.gradient_norms_of(steps, rows));
-        self.last.went_back(gradient_norms);
+        self.last.finished_backward(gradient_norms);
         self.input_gradient_of(batch_shape)
     }
 

@@ -56,7 +56,7 @@ impl<R: Real> Passes for CpuEngine<R> {
         let plan = self.training_plan(steps, true);
         let (blocks, of_sequence) = (&mut self.blocks, PassRows { sequence, start, draw });
         self.passes.within(rows, |passes| passes.forward(blocks, of_sequence, plan, PassKind::Output, store))?;
-        self.last.went_forward(sequence.batch_shape());
+        self.last.finished_forward(sequence.batch_shape());
         Ok(Output { output, states: self.passes.final_states(&self.blocks[..self.passes.model.blocks(rows)], rows) })
     }
 
@@ -95,9 +95,9 @@ impl<R: Real> Passes for CpuEngine<R> {
 
     async fn logits_validated(&mut self, sequence: Validated<'_, Sequence>) -> Result<Logits<R>> {
         let sequence = &*sequence;
-        self.model.need_head()?;
+        self.model.require_head()?;
         self.begin_pass();
-        let head = self.model.need_head()?;
+        let head = self.model.require_head()?;
         let (steps, rows) = sequence.shape();
         let start = sequence.initial.as_ref().map_or(InitialState::Zero, InitialState::Given);
         let mut logits = allocate::array((head.predictions(steps), rows, head.outputs), "the logits")?;

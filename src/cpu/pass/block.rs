@@ -118,7 +118,7 @@ impl<R: Real> RowBlock<R> {
     }
 
     /// Moves to a chunk. Returns whether any row reaches it.
-    pub(crate) fn hold(&mut self, chunk: usize) -> bool {
+    pub(crate) fn move_to_chunk(&mut self, chunk: usize) -> bool {
         let border = |chunk: usize| (chunk * self.chunk).min(self.mask.steps);
         self.held = border(chunk)..border(chunk + 1);
         !self.held.is_empty()

@@ -26,7 +26,7 @@ pub(crate) fn features<'a, R: Real>(head: &Head, block: &'a RowBlock<R>) -> &'a 
 
 /// Processes a chunk in the forward pass. A head at every step computes its logits. A head with one prediction per row
 /// collects its features, and computes the logits after the last chunk.
-pub(crate) fn follow<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>) {
+pub(crate) fn forward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>) {
     let model = weights.model;
     let Some(head) = &model.head else { return };
     match head.readout {
@@ -84,12 +84,12 @@ fn average<R: Real>(model: &MappedModel, block: &mut RowBlock<R>) {
         features.iter_mut().zip(step).for_each(|(sum, h)| *sum += *h);
     }
     if is_last {
-        share(features, width, &block.mask.lengths);
+        divide_by_length(features, width, &block.mask.lengths);
     }
 }
 
 /// Divides each row by its length.
-fn share<R: Real>(rows: &mut [R], width: usize, lengths: &[usize]) {
+fn divide_by_length<R: Real>(rows: &mut [R], width: usize, lengths: &[usize]) {
     for (row, length) in rows.chunks_exact_mut(width).zip(lengths) {
         let share = R::from_f64(1.0 / *length as f64);
         row.iter_mut().for_each(|value| *value *= share);
@@ -170,7 +170,7 @@ pub(crate) fn backward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlo
         Readout::MeanPool => {
             let width = model.recurrent.output_size();
             if block.is_last() {
-                share(&mut block.head.d_features[..rows * width], width, &block.mask.lengths);
+                divide_by_length(&mut block.head.d_features[..rows * width], width, &block.mask.lengths);
             }
             // The same for every step; padding is not read.
             let d_features = &block.head.d_features[..rows * width];

@@ -120,10 +120,10 @@ impl<R: Real> PassContext<R> {
                 if chunk == 0 {
                     block.load(&self.model, rows.sequence, rows.start, rows.draw, plan);
                 }
-                if block.hold(chunk) {
+                if block.move_to_chunk(chunk) {
                     unroll::forward(&weights, block);
                     if !matches!(kind, PassKind::Output) {
-                        head::follow(&weights, block);
+                        head::forward(&weights, block);
                     }
                     if let (Some(head), PassKind::Loss(batch)) = (&self.model.head, kind) {
                         head::loss(head, block, batch);
@@ -159,20 +159,20 @@ impl<R: Real> PassContext<R> {
                     block.load(&self.model, rows.sequence, rows.start, rows.draw, plan);
                     self.clock.end(timer, Phase::Load, || 0);
                     for early in 0..block.chunks() - 1 {
-                        block.hold(early);
+                        block.move_to_chunk(early);
                         unroll::forward(&weights, block);
                         if !every {
-                            head::follow(&weights, block);
+                            head::forward(&weights, block);
                         }
                     }
                 }
-                if !block.hold(chunk) {
+                if !block.move_to_chunk(chunk) {
                     return;
                 }
                 unroll::forward(&weights, block);
                 let timer = self.clock.begin();
                 if every || block.is_last() {
-                    head::follow(&weights, block);
+                    head::forward(&weights, block);
                     head::loss(head, block, batch);
                 }
                 self.clock.end(timer, Phase::Head, || head::operations(&self.model, block));
@@ -202,7 +202,7 @@ impl<R: Real> PassContext<R> {
         for chunk in (0..chunks).rev() {
             self.threads.each(&mut *blocks, |block| {
                 let block = &mut block[0];
-                if !block.hold(chunk) {
+                if !block.move_to_chunk(chunk) {
                     return;
                 }
                 if block.is_last() {

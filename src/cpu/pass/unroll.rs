@@ -123,8 +123,8 @@ fn forward_step<R: Real>(
 ) {
     let (model, layer_direction) = (weights.model, &weights.model.layer_directions[index]);
     let (hidden, kept, cell_state, rows) = (model.hidden(), model.kept(), model.cell_state(), mask.rows);
-    let (h_before, h) = around(&mut state.h, rows * hidden, layer_direction.direction, t);
-    let (c_before, c) = around(&mut state.c, rows * cell_state, layer_direction.direction, t);
+    let (h_before, h) = states_around(&mut state.h, rows * hidden, layer_direction.direction, t);
+    let (c_before, c) = states_around(&mut state.c, rows * cell_state, layer_direction.direction, t);
     for row in mask.starts(layer_direction.direction, at + t) {
         h_before[row * hidden..][..hidden].fill(R::zero());
         c_before[row * cell_state..][..cell_state].fill(R::zero());
@@ -150,7 +150,7 @@ fn forward_step<R: Real>(
 }
 
 /// The states entering and leaving step `t`, each of `size` numbers.
-fn around<R>(history: &mut [R], size: usize, direction: usize, t: usize) -> (&mut [R], &mut [R]) {
+fn states_around<R>(history: &mut [R], size: usize, direction: usize, t: usize) -> (&mut [R], &mut [R]) {
     let (early, late) = history[t * size..].split_at_mut(size);
     let late = &mut late[..size];
     if direction == 0 { (early, late) } else { (late, early) }

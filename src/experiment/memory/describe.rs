@@ -42,7 +42,7 @@ impl MemoryPlan {
     /// A line of what does not depend on the batch, one of what does, and how the batch is cut.
     pub fn describe(&self) -> Vec<String> {
         let of = |of_batch: bool| {
-            let parts = self.memory.parts().filter(|(part, bytes)| part.is_of_batch() == of_batch && *bytes > 0);
+            let parts = self.memory.parts().filter(|(part, bytes)| part.depends_on_batch() == of_batch && *bytes > 0);
             let words: Vec<String> = parts.map(|(part, count)| format!("{} {}", part.name(), bytes(count))).collect();
             words.join(", ")
         };

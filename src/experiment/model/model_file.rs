@@ -303,9 +303,9 @@ fn of_checkpoint((saved, description): (Saved, String)) -> Result<(Found, String
         let message = error.to_string();
         Error::Data { path: saved.path.clone(), place: String::new(), message }
     })?;
-    let SavedWeights { weights, of_step, step } = saved.weights(&it.model().map_err(in_file(&saved.path))?)?;
-    let (of, after) = (grouped(of_step), grouped(step));
-    let which = if of_step < step {
+    let SavedWeights { weights, weights_step, step } = saved.weights(&it.model().map_err(in_file(&saved.path))?)?;
+    let (of, after) = (grouped(weights_step), grouped(step));
+    let which = if weights_step < step {
         format!(
             "the weights of the lowest validation loss so far, after step {of}, by the checkpoint after step {after}"
         )

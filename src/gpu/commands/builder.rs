@@ -24,7 +24,7 @@ impl Binding {
         Self { buffer: buffer.clone(), offset: 0, bytes: buffer.size() }
     }
 
-    pub(crate) fn place(&self, offset: u64) -> BufferOffset {
+    pub(crate) fn position(&self, offset: u64) -> BufferOffset {
         BufferOffset { buffer: self.buffer.clone(), offset: self.offset + offset }
     }
 
@@ -52,7 +52,7 @@ struct Uniforms {
 }
 
 impl Uniforms {
-    fn place<U: Uniform>(&mut self, uniform: &U) -> u32 {
+    fn offset_of<U: Uniform>(&mut self, uniform: &U) -> u32 {
         let bytes = bytemuck::bytes_of(uniform);
         let next = self.bytes.len().next_multiple_of(ALIGNMENT as usize);
         *self.places.entry(bytes.to_vec()).or_insert_with(|| {
@@ -150,7 +150,7 @@ impl<'a> Builder<'a> {
         debug_assert_eq!(entry.uniform, U::NAME);
         debug_assert_eq!(entry.bindings.len(), bindings.len());
         let kernel = self.gpu.kernel(entry, constants);
-        let offset = self.uniforms.place(uniform);
+        let offset = self.uniforms.offset_of(uniform);
         let bindings = bindings.iter().copied().cloned().collect();
         self.items.push(DraftCommand::Dispatch(DraftDispatch { kernel, bindings, offset, grid, cost }));
     }

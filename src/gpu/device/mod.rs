@@ -161,7 +161,7 @@ impl Gpu {
     pub async fn new(options: GpuOptions) -> Result<Self> {
         let mut adapters = Self::adapters().await;
         let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
-        let place = match &options.adapter {
+        let index = match &options.adapter {
             AdapterChoice::Best => 0,
             AdapterChoice::Index(index) => *index,
             AdapterChoice::Name(part) => {
@@ -169,14 +169,14 @@ impl Gpu {
                 names.iter().position(|name| name.to_lowercase().contains(&part)).unwrap_or(usize::MAX)
             }
         };
-        if place >= adapters.len() {
+        if index >= adapters.len() {
             return Err(Error::NoDevice(match (adapters.is_empty(), &options.adapter) {
                 (true, _) => "no driver answered that can run compute shaders".into(),
                 (_, AdapterChoice::Name(part)) => format!("no adapter's name contains {part:?}; there are {names:?}"),
-                (_, _) => format!("no adapter at index {place}; there are {names:?}"),
+                (_, _) => format!("no adapter at index {index}; there are {names:?}"),
             }));
         }
-        let adapter = adapters.swap_remove(place);
+        let adapter = adapters.swap_remove(index);
         let timestamps = if options.profile { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("bptt"),
@@ -185,7 +185,7 @@ impl Gpu {
             ..Default::default()
         };
         let opened = adapter.request_device(&descriptor).await;
-        let (device, queue) = opened.map_err(|error| Error::NoDevice(format!("{}: {error}", names[place])))?;
+        let (device, queue) = opened.map_err(|error| Error::NoDevice(format!("{}: {error}", names[index])))?;
         let gpu = Self::wrap(device, queue, !options.checked, options.tiles);
         let failure = gpu.0.failure.clone();
         gpu.0.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
@@ -267,7 +267,7 @@ impl Gpu {
     /// The bytes of all existing buffers once the device is idle, and their maximum since the last call.
     #[cfg(test)]
     pub(crate) fn held(&self) -> (u64, u64) {
-        self.settle();
+        self.wait_idle();
         let held = self.0.device.get_internal_counters().hal.buffer_memory.read() as u64;
         (held, self.0.peak.swap(held, Ordering::Relaxed))
     }
@@ -313,7 +313,7 @@ impl Gpu {
     }
 
     /// Waits until freed buffers are available again. Not possible in a browser.
-    pub(crate) fn settle(&self) {
+    pub(crate) fn wait_idle(&self) {
         #[cfg(not(target_arch = "wasm32"))]
         let _ = self.0.device.poll(wgpu::PollType::wait_indefinitely());
     }

@@ -72,7 +72,7 @@ struct Transfer<'a> {
     buffer: &'a wgpu::Buffer,
     first: usize,
     /// The position of the rows in a buffer of the pass.
-    place: BufferOffset,
+    position: BufferOffset,
     rows: usize,
     /// Consecutive parts of a row, each padded to whole vec4 in the tensor.
     parts: usize,
@@ -87,10 +87,10 @@ impl<'a> Transfer<'a> {
         way: TransferDirection,
         buffer: &'a wgpu::Buffer,
         first: usize,
-        place: BufferOffset,
+        position: BufferOffset,
         [rows, parts, part]: [usize; 3],
     ) -> Self {
-        Self { way, buffer, first, place, rows, parts, part, masked: None }
+        Self { way, buffer, first, position, rows, parts, part, masked: None }
     }
 }
 
@@ -133,12 +133,12 @@ impl GpuEngine {
         for (index, chunk) in self.pass().plan.chunks.iter().enumerate() {
             let n = chunk.steps.len() * rows;
             let first = chunk.steps.start * rows;
-            let place = self.place(chunk.x.expect("a dense pass has x"));
+            let position = self.position(chunk.x.expect("a dense pass has x"));
             load.push(Transfer {
                 masked: Some(index),
-                ..Transfer::new(TransferDirection::In, x, first * i, place, [n, 1, i])
+                ..Transfer::new(TransferDirection::In, x, first * i, position, [n, 1, i])
             });
-            let (y, shape) = (self.place(chunk.y[recurrent.layers - 1]), [n, recurrent.directions(), h]);
+            let (y, shape) = (self.position(chunk.y[recurrent.layers - 1]), [n, recurrent.directions(), h]);
             let first = first * recurrent.output_size();
             store.extend(to.sequence.map(|buffer| Transfer::new(TransferDirection::Out, buffer, first, y, shape)));
         }
@@ -148,8 +148,8 @@ impl GpuEngine {
         let kinds = self.pass().ends.chunks(recurrent.num_layer_directions()).zip([(from.h, to.h), (from.c, to.c)]);
         for (ends, (from, to)) in kinds {
             for (layer_direction, (enters, leaves)) in ends.iter().enumerate() {
-                let transfer = |way, buffer, place: &BufferOffset| {
-                    Transfer::new(way, buffer, layer_direction * rows * h, place.clone(), [rows, 1, h])
+                let transfer = |way, buffer, position: &BufferOffset| {
+                    Transfer::new(way, buffer, layer_direction * rows * h, position.clone(), [rows, 1, h])
                 };
                 match from {
                     Some(buffer) => load.push(transfer(TransferDirection::In, buffer, enters)),
@@ -163,7 +163,7 @@ impl GpuEngine {
         let forward = self.pass().forward(PassKind::Output).into_iter().flatten();
         self.recorder.record(pack.iter().chain(&clear).chain(&load).chain(forward).chain(&store));
         self.recorder.submit();
-        self.last.went_forward(batch_shape);
+        self.last.finished_forward(batch_shape);
         Ok(())
     }
 
@@ -178,7 +178,7 @@ impl GpuEngine {
         to.check(&recurrent, (steps, rows, recurrent.input_size), ["dx", "dh_0", "dc_0"])?;
         self.prepare_gradient_norms()?;
         self.last.begin();
-        let mut begin = self.fresh_sums();
+        let mut begin = self.reset_sums();
         let mut load = Vec::new();
         let mut store = Vec::new();
         let (i, h) = (recurrent.input_size, recurrent.hidden_size);
@@ -187,7 +187,7 @@ impl GpuEngine {
             let (first, n) = (chunk.steps.start * rows, chunk.steps.len() * rows);
             let y = chunk.y[recurrent.layers - 1];
             let transfer = |way, buffer, tensor, parts: usize, part: usize| {
-                Transfer::new(way, buffer, first * parts * part, self.place(tensor), [n, parts, part])
+                Transfer::new(way, buffer, first * parts * part, self.position(tensor), [n, parts, part])
             };
             match from.sequence {
                 Some(buffer) => load.push(transfer(TransferDirection::In, buffer, y, recurrent.directions(), h)),
@@ -200,7 +200,7 @@ impl GpuEngine {
         for (carries, from, to) in [(&plan.carry_h, from.h, to.h), (&plan.carry_c, from.c, to.c)] {
             for (layer_direction, carry) in carries.iter().enumerate() {
                 let transfer = |way, buffer| {
-                    Transfer::new(way, buffer, layer_direction * rows * h, self.place(*carry), [rows, 1, h])
+                    Transfer::new(way, buffer, layer_direction * rows * h, self.position(*carry), [rows, 1, h])
                 };
                 match from {
                     Some(buffer) => load.push(transfer(TransferDirection::In, buffer)),
@@ -213,11 +213,11 @@ impl GpuEngine {
         self.recorder
             .record(begin.iter().chain(&load).chain(self.backward_lists().into_iter().flatten()).chain(&store));
         self.recorder.submit();
-        self.last.went_back(self.gradient_norms);
+        self.last.finished_backward(self.gradient_norms);
         Ok(())
     }
 
-    fn place(&self, tensor: TensorId) -> BufferOffset {
+    fn position(&self, tensor: TensorId) -> BufferOffset {
         BufferOffset::of(&self.pass().buffers[tensor.0])
     }
 
@@ -231,12 +231,12 @@ impl GpuEngine {
         let pass = self.pass();
         let mut builder = Builder::on(&self.gpu, &pass.plan, pass.buffers.clone());
         for transfer in transfers {
-            let Transfer { way, buffer, first, ref place, rows, parts, part, masked } = *transfer;
+            let Transfer { way, buffer, first, ref position, rows, parts, part, masked } = *transfer;
             // A binding starts at an aligned byte; the kernel adds the rest of the offset.
             let begin = (4 * first as u64) / ALIGNMENT * ALIGNMENT;
             let bytes = (4 * (first + rows * parts * part) as u64) - begin;
             let theirs = Binding { buffer: buffer.clone(), offset: begin, bytes };
-            let (ours, ours_first) = (Binding::whole(&place.buffer), place.offset as usize / 4);
+            let (ours, ours_first) = (Binding::whole(&position.buffer), position.offset as usize / 4);
             let flags = builder.span(pass.plan.chunks[masked.unwrap_or(0)].flags);
             let padded = part.next_multiple_of(4);
             for p in 0..parts {

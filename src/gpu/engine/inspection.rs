@@ -3,7 +3,7 @@
 use ndarray::Array2;
 
 use super::GpuEngine;
-use super::planned::further;
+use super::planned::cached_passes;
 use crate::engine::{Backend, Inspection};
 use crate::error::Result;
 use crate::gpu::pass::Pass;
@@ -75,7 +75,7 @@ impl Inspection for GpuEngine {
                 let gradient_norms =
                     if self.gradient_norms { plan.planned_gradient_norms(&self.weights.model) } else { 0 };
                 let with_others = self.with_pass(&plan);
-                let further = further(batch_shape.shapes).saturating_sub(self.passes.len() as u64);
+                let further = cached_passes(batch_shape.shapes).saturating_sub(self.passes.len() as u64);
                 let further = further * plan.planned_further(&self.weights.model, self.gradient_norms);
                 // Beyond the budget, the other passes are dropped.
                 let alone = self.options.check_memory(with_others.total() + gradient_norms + carried).is_err();

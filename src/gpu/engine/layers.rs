@@ -10,7 +10,7 @@ use crate::gpu::pass::staging;
 
 impl Layers for GpuEngine {
     async fn gradients(&mut self) -> Result<Vec<f32>> {
-        let cleared = self.cleared_sums();
+        let cleared = self.clear_sums();
         self.recorder.record(&cleared);
         self.read_block_of(&self.weights.gradients).await
     }
@@ -28,37 +28,37 @@ impl Layers for GpuEngine {
         self.last.forward_for(gradient, &recurrent)?;
         self.prepare_gradient_norms()?;
         self.last.begin();
-        let mut begin = self.fresh_sums();
+        let mut begin = self.reset_sums();
         let mut numbers = std::mem::take(&mut self.numbers);
         let pass = self.pass();
         for chunk in &pass.plan.chunks {
-            let (place, bytes) = self.tensor(chunk.y[recurrent.layers - 1]);
+            let (position, bytes) = self.tensor(chunk.y[recurrent.layers - 1]);
             match &gradient.output {
                 Some(output) => {
                     // The kernels read dy only within rows, so padding needs no mask here.
                     let alive = |_, _| true;
                     staging::pack(output, chunk.steps.clone(), recurrent.directions(), alive, &mut numbers);
-                    self.recorder.write(&place, &numbers);
+                    self.recorder.write(&position, &numbers);
                 }
-                None => begin.push(GpuCommand::Clear { to: place, bytes }),
+                None => begin.push(GpuCommand::Clear { to: position, bytes }),
             }
         }
         for (carries, array) in [(&pass.plan.carry_h, &gradient.h_n), (&pass.plan.carry_c, &gradient.c_n)] {
             for (layer_direction, carry) in carries.iter().enumerate() {
-                let (place, bytes) = self.tensor(*carry);
+                let (position, bytes) = self.tensor(*carry);
                 match array {
                     Some(array) => {
                         staging::pack(array, layer_direction..layer_direction + 1, 1, |_, _| true, &mut numbers);
-                        self.recorder.write(&place, &numbers);
+                        self.recorder.write(&position, &numbers);
                     }
-                    None => begin.push(GpuCommand::Clear { to: place, bytes }),
+                    None => begin.push(GpuCommand::Clear { to: position, bytes }),
                 }
             }
         }
         self.numbers = numbers;
         self.recorder.record(begin.iter().chain(self.backward_lists().into_iter().flatten()));
         let gradient = self.read_input_gradient().await?;
-        self.last.went_back(self.gradient_norms);
+        self.last.finished_backward(self.gradient_norms);
         Ok(gradient)
     }
 

@@ -26,14 +26,14 @@ impl GpuEngine {
                 let pass = match self.make_pass(shape, plan) {
                     // The passes over other shapes may hold the missing memory.
                     Err(Error::OutOfMemory { .. }) => {
-                        self.let_go();
+                        self.release_all();
                         self.plan_of(shape).and_then(|plan| self.make_pass(shape, plan))
                     }
                     made => made,
                 };
                 if pass.is_err() {
                     // Some buffers may have been allocated without a pass that uses them.
-                    self.let_go();
+                    self.release_all();
                 }
                 self.passes.push(pass?);
                 self.passes.len() - 1
@@ -104,7 +104,7 @@ impl GpuEngine {
             self.recorder.submit();
             self.passes.clear();
             // The device still uses the small buffers, which must be freed before larger ones are allocated.
-            self.gpu.settle();
+            self.gpu.wait_idle();
         }
         let fits = |engine: &Self| engine.options.check_memory(engine.with_pass(plan).total());
         while !self.passes.is_empty() && fits(self).is_err() {
@@ -118,11 +118,11 @@ impl GpuEngine {
     }
 
     /// Drops all passes and their buffers, and waits until the device has freed them.
-    pub(crate) fn let_go(&mut self) {
+    pub(crate) fn release_all(&mut self) {
         self.recorder.submit();
         self.passes.clear();
         self.arena.clear();
-        self.gpu.settle();
+        self.gpu.wait_idle();
     }
 
     /// Runs `make`, which allocates for the current pass. If the device runs out of memory, drops the passes over other
@@ -133,7 +133,7 @@ impl GpuEngine {
                 self.recorder.submit();
                 self.passes.drain(..self.passes.len().saturating_sub(1));
                 self.arena.truncate(self.passes.last().map_or(0, |pass| pass.buffers.len()));
-                self.gpu.settle();
+                self.gpu.wait_idle();
                 make(self)
             }
             made => made,

@@ -28,7 +28,7 @@ impl Passes for GpuEngine {
         let (y, states) = self.read_with_states(outputs).await?;
         let y = staging::unpack(&y, recurrent.hidden_size, recurrent.directions()).collect();
         let output = array((plan.steps, plan.rows, recurrent.output_size()), y)?;
-        self.last.went_forward(sequence.batch_shape());
+        self.last.finished_forward(sequence.batch_shape());
         Ok(Output { output, states })
     }
 
@@ -47,7 +47,7 @@ impl Passes for GpuEngine {
                 Some(self.without_others(|engine| CarriedStates::new(&engine.gpu, &engine.weights, carry.rows))?);
         }
         self.stage(sequence, Some(batch), dropout);
-        let mut begin = self.fresh_sums();
+        let mut begin = self.reset_sums();
         begin.extend(self.pack());
         let carried = self.carried.as_ref().zip(carry);
         begin.extend(match carried.filter(|_| sequence.initial.is_none()) {
@@ -68,7 +68,7 @@ impl Passes for GpuEngine {
 
     async fn logits_validated(&mut self, sequence: Validated<'_, Sequence>) -> Result<Logits> {
         let sequence = &*sequence;
-        let head = self.weights.model.need_head()?.clone();
+        let head = self.weights.model.require_head()?.clone();
         self.prepare(self.shape(sequence.batch_shape(), self.options.input_gradient, Checkpointing::Logits))?;
         self.stage(sequence, None, None);
         let begin = self.begin(sequence);
@@ -94,11 +94,11 @@ impl Passes for GpuEngine {
         // The loss of a step in progress is saved, and restored before the host waits.
         let (loss, losses) = (Binding::whole(&self.weights.loss), Binding::whole(&self.losses));
         let copy = |from: BufferOffset, to: BufferOffset| GpuCommand::Copy { from, to, bytes: 16 };
-        let begin = [copy(loss.place(0), losses.place(0)), clear(&self.weights.loss)];
-        let end = [copy(loss.place(0), losses.place(16)), copy(losses.place(0), loss.place(0))];
+        let begin = [copy(loss.position(0), losses.position(0)), clear(&self.weights.loss)];
+        let end = [copy(loss.position(0), losses.position(16)), copy(losses.position(0), loss.position(0))];
         let forward = pass.forward(PassKind::Loss).into_iter().flatten();
         self.recorder.record(begin.iter().chain(&enter).chain(forward).chain(&end));
-        let (loss, states) = self.read_with_states(vec![(losses.place(16), 16)]).await?;
+        let (loss, states) = self.read_with_states(vec![(losses.position(16), 16)]).await?;
         Ok(Evaluation { loss: loss[0].into(), states })
     }
 }

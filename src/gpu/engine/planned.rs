@@ -49,7 +49,7 @@ fn fixed(limits: &DeviceLimits, model: &Model, parameters: &ParameterPlan, optio
 }
 
 /// The number of cached passes besides the current one, for batches of `shapes` shapes.
-pub(crate) fn further(shapes: usize) -> u64 {
+pub(crate) fn cached_passes(shapes: usize) -> u64 {
     shapes.clamp(1, PASSES) as u64 - 1
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn planned(
     let plan = SequencePlan::new(model, &parameters, limits, shape, options.chunk, options.kernel)?;
     memory += plan.planned(model);
     memory.add(MemoryPart::Workspace, if gradient_norms { plan.planned_gradient_norms(model) } else { 0 });
-    memory.add(MemoryPart::Workspace, further(batch_shape.shapes) * plan.planned_further(model, gradient_norms));
+    memory.add(MemoryPart::Workspace, cached_passes(batch_shape.shapes) * plan.planned_further(model, gradient_norms));
     if batch_shape.carried > 0 {
         let carried = carried_states(model, batch_shape.carried);
         limits.check(&carried)?;

@@ -76,13 +76,13 @@ impl GpuEngine {
     }
 
     /// Commands that reset the gradient sums if the next pass starts from zero.
-    pub(crate) fn fresh_sums(&mut self) -> Vec<GpuCommand> {
+    pub(crate) fn reset_sums(&mut self) -> Vec<GpuCommand> {
         self.cleared |= std::mem::take(&mut self.used);
-        self.cleared_sums()
+        self.clear_sums()
     }
 
     /// Commands that clear the gradient sums if requested.
-    pub(super) fn cleared_sums(&mut self) -> Vec<GpuCommand> {
+    pub(super) fn clear_sums(&mut self) -> Vec<GpuCommand> {
         if std::mem::take(&mut self.cleared) {
             [&self.weights.gradients, &self.weights.loss].map(clear).into()
         } else {

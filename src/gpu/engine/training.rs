@@ -15,7 +15,7 @@ impl Training for GpuEngine {
     async fn update(&mut self, update: &OptimizerStep) -> Result<()> {
         update.validate::<f32>(self.options.optimizer)?;
         self.bad_step.check()?;
-        let cleared = self.cleared_sums();
+        let cleared = self.clear_sums();
         self.recorder.record(&cleared);
         self.last.parameters_change();
         self.unpacked = true;

@@ -59,9 +59,9 @@ impl GpuEngine {
             };
             // Small spans are read together, since each wait takes time.
             let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
-            let place =
+            let position =
                 |span: &RowSpan| (BufferOffset { buffer: buffer.clone(), offset: span.bytes().0 }, span.bytes().1);
-            let read = self.read(&now.iter().map(place).collect::<Vec<_>>()).await?;
+            let read = self.read(&now.iter().map(position).collect::<Vec<_>>()).await?;
             let mut read = &read[..];
             numbers.clear();
             for span in now {
@@ -114,7 +114,7 @@ impl GpuEngine {
             match self.gpu.buffer("a readback", size, usage) {
                 // Reading in pieces takes longer, but needs less memory.
                 Err(Error::OutOfMemory { .. }) if size > READ_LEAST => {
-                    self.gpu.settle();
+                    self.gpu.wait_idle();
                     size = (size / 2).next_multiple_of(16).max(READ_LEAST);
                 }
                 made => break made?,

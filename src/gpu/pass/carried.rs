@@ -22,7 +22,7 @@ impl CarriedStates {
         Ok(Self { rows, states: allocate(gpu, &carried_states(&weights.model, rows))? })
     }
 
-    fn place(&self, weights: &DeviceWeights, layer_direction: usize, carry: StatefulRows) -> BufferOffset {
+    fn position(&self, weights: &DeviceWeights, layer_direction: usize, carry: StatefulRows) -> BufferOffset {
         let row = 16 * weights.sizes.h4 as u64;
         BufferOffset {
             buffer: self.states.clone(),
@@ -34,7 +34,7 @@ impl CarriedStates {
     pub(crate) fn enter(&self, weights: &DeviceWeights, pass: &Pass, carry: StatefulRows) -> Vec<GpuCommand> {
         let bytes = pass.state_bytes(weights);
         let enters = pass.ends.iter().enumerate().map(|(layer_direction, (enters, _))| GpuCommand::Copy {
-            from: self.place(weights, layer_direction, carry),
+            from: self.position(weights, layer_direction, carry),
             to: enters.clone(),
             bytes,
         });
@@ -46,7 +46,7 @@ impl CarriedStates {
         let bytes = pass.state_bytes(weights);
         let leaves = pass.ends.iter().enumerate().map(|(layer_direction, (_, leaves))| GpuCommand::Copy {
             from: leaves.clone(),
-            to: self.place(weights, layer_direction, carry),
+            to: self.position(weights, layer_direction, carry),
             bytes,
         });
         leaves.collect()

@@ -115,7 +115,7 @@ impl Pass {
         let chunk_sequences: Vec<ChunkSequenceIds> = recording
             .chunk_sequences()
             .into_iter()
-            .map(|places| chunk_sequence(&mut recording, head, places, shape))
+            .map(|chunk_range| chunk_sequence(&mut recording, head, chunk_range, shape))
             .collect();
         // With a head at every step, each chunk sequence has its own predictions.
         let single = head_commands(&mut recording, head, if every { 0..0 } else { 0..plan.predictions.len() });
@@ -124,7 +124,7 @@ impl Pass {
         loss::add_up(&mut recording);
         let sum_losses = recording.builder.end_list();
         let head_reads_y = head.is_some_and(|head| match head.readout {
-            Readout::PerStep => !recording.hands_on_history(recurrent.layers - 1),
+            Readout::PerStep => !recording.outputs_history(recurrent.layers - 1),
             Readout::Final => false,
             Readout::MeanPool => true,
         });
@@ -160,8 +160,8 @@ impl Pass {
         let mut builder = Builder::on(gpu, &self.plan, self.buffers.clone());
         let mut recording = Recording { builder: &mut builder, weights, gradient_norms: Some(Binding::whole(&norms)) };
         let mut lists = Vec::new();
-        for places in recording.chunk_sequences() {
-            backward::backward(&mut recording, places, self.shape.resets);
+        for chunk_range in recording.chunk_sequences() {
+            backward::backward(&mut recording, chunk_range, self.shape.resets);
             lists.push(recording.builder.end_list());
         }
         let mut built = builder.finish()?;
@@ -213,7 +213,7 @@ impl Pass {
     pub(crate) fn gradient(&self, gradient_norms: bool) -> Lists<'_> {
         let mut lists: Lists<'_> = vec![&self.clear_carries, &self.head.backward];
         for (index, chunk_sequence) in self.chunk_sequences.iter().enumerate().rev() {
-            if self.makes_again(index) {
+            if self.is_recomputed(index) {
                 lists.push(&chunk_sequence.forward);
                 if self.head_reads_y {
                     lists.push(&chunk_sequence.output);
@@ -237,7 +237,7 @@ impl Pass {
     pub(crate) fn backward(&self, gradient_norms: bool) -> Lists<'_> {
         let mut lists: Lists<'_> = Vec::new();
         for (index, chunk_sequence) in self.chunk_sequences.iter().enumerate().rev() {
-            if self.makes_again(index) {
+            if self.is_recomputed(index) {
                 lists.push(&chunk_sequence.forward);
             }
             lists.push(self.chunk_sequence_backward(index, gradient_norms));
@@ -253,7 +253,7 @@ impl Pass {
     }
 
     /// Whether a later chunk sequence has overwritten the buffers of this one.
-    fn makes_again(&self, chunk_sequence: usize) -> bool {
+    fn is_recomputed(&self, chunk_sequence: usize) -> bool {
         self.plan.chunks[0].border.is_some() && chunk_sequence + 1 < self.chunk_sequences.len()
     }
 
@@ -281,25 +281,25 @@ impl Pass {
 fn chunk_sequence(
     recording: &mut Recording<'_, '_>,
     head: Option<&Head>,
-    places: Range<usize>,
+    chunk_range: Range<usize>,
     shape: PassShape,
 ) -> ChunkSequenceIds {
     let recurrent = &recording.weights.model.recurrent;
-    forward::keep(recording, places.start);
+    forward::keep(recording, chunk_range.start);
     let keep = recording.builder.end_list();
-    forward::forward(recording, places.clone());
+    forward::forward(recording, chunk_range.clone());
     let forward = recording.builder.end_list();
-    forward::outputs(recording, recurrent.layers - 1, places.clone());
+    forward::outputs(recording, recurrent.layers - 1, chunk_range.clone());
     let output = recording.builder.end_list();
-    head::features(recording, places.clone());
+    head::features(recording, chunk_range.clone());
     let features = recording.builder.end_list();
     let every = head.filter(|head| head.readout == Readout::PerStep);
-    let commands = head_commands(recording, every, places.clone());
+    let commands = head_commands(recording, every, chunk_range.clone());
     if let Some(head) = head {
-        head::output_gradient(recording, head, places.clone());
+        head::output_gradient(recording, head, chunk_range.clone());
     }
     let output_gradient = recording.builder.end_list();
-    backward::backward(recording, places, shape.resets);
+    backward::backward(recording, chunk_range, shape.resets);
     let backward = recording.builder.end_list();
     ChunkSequenceIds { layers: [keep, forward, output, features, output_gradient, backward], head: commands }
 }

@@ -14,13 +14,13 @@ use crate::model::plan::{Chunk, Cost};
 
 /// All layers over a sequence of chunks: from dy in the last layer's y and the carries to every gradient sum, dx, and
 /// the gradient of the entering states in the carries, finally dh_0.
-pub(crate) fn backward(rec: &mut Recording<'_, '_>, places: Range<usize>, resets: bool) {
+pub(crate) fn backward(rec: &mut Recording<'_, '_>, chunk_range: Range<usize>, resets: bool) {
     let recurrent = &rec.weights.model.recurrent;
     for layer in (0..recurrent.layers).rev() {
-        for place in places.clone().rev() {
-            backward_chunks(rec, layer, place);
+        for chunk_index in chunk_range.clone().rev() {
+            backward_chunks(rec, layer, chunk_index);
         }
-        for chunk in &rec.builder.plan.chunks[places.clone()] {
+        for chunk in &rec.builder.plan.chunks[chunk_range.clone()] {
             for direction in 0..recurrent.directions() {
                 let layer_direction = layer * recurrent.directions() + direction;
                 match (rec.drops_recurrent(), resets) {
@@ -34,18 +34,18 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, places: Range<usize>, resets
             input_gradient(rec, layer, chunk);
         }
     }
-    embedding::scatter_gradients(rec, places);
+    embedding::scatter_gradients(rec, chunk_range);
 }
 
-/// The chunks at index `place` of every direction's forward order, backward in time. The directions alternate.
-fn backward_chunks(rec: &mut Recording<'_, '_>, layer: usize, place: usize) {
+/// The chunks at index `chunk_index` in every direction's forward order, backward in time. The directions alternate.
+fn backward_chunks(rec: &mut Recording<'_, '_>, layer: usize, chunk_index: usize) {
     let directions = rec.weights.model.recurrent.directions();
-    let longest = (0..directions).map(|direction| rec.chunk(direction, place).steps.len()).max().unwrap_or(0);
+    let longest = (0..directions).map(|direction| rec.chunk(direction, chunk_index).steps.len()).max().unwrap_or(0);
     // One more step than there are: the last product gives the gradient of the entering state.
     let most = rec.builder.plan.step.count;
     for s in (0..=longest).step_by(most) {
         for direction in 0..directions {
-            let (layer_direction, chunk) = (layer * directions + direction, rec.chunk(direction, place));
+            let (layer_direction, chunk) = (layer * directions + direction, rec.chunk(direction, chunk_index));
             let n = chunk.steps.len();
             if s > n {
                 continue;

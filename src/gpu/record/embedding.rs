@@ -9,12 +9,12 @@ use crate::model::Role;
 use crate::model::plan::Cost;
 
 /// Looks up x of some chunks, if tokens have vectors.
-pub(crate) fn look_up(rec: &mut Recording<'_, '_>, places: Range<usize>) {
+pub(crate) fn look_up(rec: &mut Recording<'_, '_>, chunk_range: Range<usize>) {
     if rec.weights.model.embedding.is_none() {
         return;
     }
     let vectors = rec.weights.parameter(Role::Embedding);
-    for chunk in &rec.builder.plan.chunks[places] {
+    for chunk in &rec.builder.plan.chunks[chunk_range] {
         let (Some(x), Some([tokens, ..])) = (chunk.x, chunk.tokens) else { continue };
         let (rows, n4) = (chunk.steps.len() * rec.rows(), vectors.ld);
         let bindings =
@@ -26,10 +26,10 @@ pub(crate) fn look_up(rec: &mut Recording<'_, '_>, places: Range<usize>) {
 }
 
 /// Adds dx of some chunks to the gradients of the vectors.
-pub(crate) fn scatter_gradients(rec: &mut Recording<'_, '_>, places: Range<usize>) {
+pub(crate) fn scatter_gradients(rec: &mut Recording<'_, '_>, chunk_range: Range<usize>) {
     let Some(embedding) = &rec.weights.model.embedding else { return };
     let gradient = rec.weights.gradient(Role::Embedding);
-    for chunk in &rec.builder.plan.chunks[places] {
+    for chunk in &rec.builder.plan.chunks[chunk_range] {
         let (Some(dx), Some([_, starts, order])) = (chunk.dx, chunk.tokens) else { continue };
         let n4 = gradient.ld;
         let bindings =

@@ -12,21 +12,21 @@ use crate::model::plan::{Chunk, Cost};
 
 /// All layers over a sequence of chunks: from x and the initial states to the final states, and to the y of every layer
 /// below the last whose output differs from its history.
-pub(crate) fn forward(rec: &mut Recording<'_, '_>, places: Range<usize>) {
-    embedding::look_up(rec, places.clone());
+pub(crate) fn forward(rec: &mut Recording<'_, '_>, chunk_range: Range<usize>) {
+    embedding::look_up(rec, chunk_range.clone());
     for layer in 0..rec.weights.model.recurrent.layers {
-        for place in places.clone() {
-            forward_chunks(rec, layer, place);
+        for chunk_index in chunk_range.clone() {
+            forward_chunks(rec, layer, chunk_index);
         }
-        if layer + 1 < rec.weights.model.recurrent.layers && !rec.hands_on_history(layer) {
-            outputs(rec, layer, places.clone());
+        if layer + 1 < rec.weights.model.recurrent.layers && !rec.outputs_history(layer) {
+            outputs(rec, layer, chunk_range.clone());
         }
     }
 }
 
 /// The y of a layer.
-pub(crate) fn outputs(rec: &mut Recording<'_, '_>, layer: usize, places: Range<usize>) {
-    for chunk in &rec.builder.plan.chunks[places] {
+pub(crate) fn outputs(rec: &mut Recording<'_, '_>, layer: usize, chunk_range: Range<usize>) {
+    for chunk in &rec.builder.plan.chunks[chunk_range] {
         for direction in 0..rec.weights.model.recurrent.directions() {
             output(rec, layer, direction, chunk);
         }
@@ -34,29 +34,29 @@ pub(crate) fn outputs(rec: &mut Recording<'_, '_>, layer: usize, places: Range<u
 }
 
 /// Saves the states that left the previous chunk as those entering this one, if the rest is recomputed.
-pub(crate) fn keep(rec: &mut Recording<'_, '_>, place: usize) {
-    let chunk = rec.chunk(0, place);
-    if place > 0 && chunk.border.is_some() {
-        let before = rec.chunk(0, place - 1);
+pub(crate) fn keep(rec: &mut Recording<'_, '_>, chunk_index: usize) {
+    let chunk = rec.chunk(0, chunk_index);
+    if chunk_index > 0 && chunk.border.is_some() {
+        let before = rec.chunk(0, chunk_index - 1);
         for (index, history) in before.h.iter().chain(&before.c).enumerate() {
-            let from = rec.history_place(*history, before.steps.len());
-            rec.builder.copy(from, rec.border_place(chunk, index), rec.state_bytes());
+            let from = rec.history_position(*history, before.steps.len());
+            rec.builder.copy(from, rec.border_position(chunk, index), rec.state_bytes());
         }
     }
 }
 
-/// The chunks at index `place` of every direction's order. The directions alternate, so that a device may overlap them.
-fn forward_chunks(rec: &mut Recording<'_, '_>, layer: usize, place: usize) {
+/// The chunks at index `chunk_index` in every direction's order. The directions alternate, so that a device may overlap them.
+fn forward_chunks(rec: &mut Recording<'_, '_>, layer: usize, chunk_index: usize) {
     let directions = rec.weights.model.recurrent.directions();
     let mut longest = 0;
     for direction in 0..directions {
-        let (layer_direction, chunk) = (layer * directions + direction, rec.chunk(direction, place));
+        let (layer_direction, chunk) = (layer * directions + direction, rec.chunk(direction, chunk_index));
         longest = longest.max(chunk.steps.len());
         project(rec, layer, layer_direction, chunk);
         if chunk.border.is_some() {
             enter(rec, layer_direction, chunk);
-        } else if place > 0 {
-            carry_on(rec, layer_direction, direction, place);
+        } else if chunk_index > 0 {
+            enter_from_previous(rec, layer_direction, direction, chunk_index);
         }
         if rec.drops_recurrent() {
             dropout::enter(rec, layer_direction, direction, chunk);
@@ -65,7 +65,7 @@ fn forward_chunks(rec: &mut Recording<'_, '_>, layer: usize, place: usize) {
     let most = rec.builder.plan.step.count;
     for s in (0..longest).step_by(most) {
         for direction in 0..directions {
-            let chunk = rec.chunk(direction, place);
+            let chunk = rec.chunk(direction, chunk_index);
             let n = chunk.steps.len();
             if s < n {
                 let t = if direction == 0 { s } else { n - 1 - s };
@@ -113,14 +113,14 @@ fn enter(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Chunk) {
     for (kind, history) in histories.into_iter().enumerate() {
         let Some(history) = history else { continue };
         let (from, to) =
-            (rec.border_place(chunk, kind * layer_directions + layer_direction), rec.history_place(*history, 0));
+            (rec.border_position(chunk, kind * layer_directions + layer_direction), rec.history_position(*history, 0));
         rec.builder.copy(from, to, rec.state_bytes());
     }
 }
 
 /// The state that left the previous chunk, in the direction's order, enters this one.
-fn carry_on(rec: &mut Recording<'_, '_>, layer_direction: usize, direction: usize, place: usize) {
-    let (before, chunk) = (rec.chunk(direction, place - 1), rec.chunk(direction, place));
+fn enter_from_previous(rec: &mut Recording<'_, '_>, layer_direction: usize, direction: usize, chunk_index: usize) {
+    let (before, chunk) = (rec.chunk(direction, chunk_index - 1), rec.chunk(direction, chunk_index));
     let (_, leaves) = Recording::border_indices(direction, before.steps.len());
     let (enters, _) = Recording::border_indices(direction, chunk.steps.len());
     let mut histories = vec![(before.h[layer_direction], chunk.h[layer_direction])];
@@ -128,7 +128,7 @@ fn carry_on(rec: &mut Recording<'_, '_>, layer_direction: usize, direction: usiz
         histories.push((before.c[layer_direction], chunk.c[layer_direction]));
     }
     for (from, to) in histories {
-        let (from, to) = (rec.history_place(from, leaves), rec.history_place(to, enters));
+        let (from, to) = (rec.history_position(from, leaves), rec.history_position(to, enters));
         rec.builder.copy(from, to, rec.state_bytes());
     }
 }

@@ -10,10 +10,10 @@ use crate::model::plan::{Cost, Predictions, Span, TensorId};
 use crate::model::{Head, Readout, Role};
 
 /// Adds some chunks to the features of a head over the mean of all steps.
-pub(crate) fn features(rec: &mut Recording<'_, '_>, places: Range<usize>) {
+pub(crate) fn features(rec: &mut Recording<'_, '_>, chunk_range: Range<usize>) {
     for run in &rec.builder.plan.predictions {
         if let Some(shares) = run.shares {
-            over_steps(rec, MEAN, shares, run.features, places.clone());
+            over_steps(rec, MEAN, shares, run.features, chunk_range.clone());
         }
     }
 }
@@ -21,7 +21,9 @@ pub(crate) fn features(rec: &mut Recording<'_, '_>, places: Range<usize>) {
 /// The head's input for a range of predictions.
 fn head_input(rec: &Recording<'_, '_>, head: &Head, run: &Predictions) -> Matrix {
     match head.readout {
-        Readout::PerStep => rec.handed_on(rec.weights.model.recurrent.layers - 1, &rec.builder.plan.chunks[run.chunk]),
+        Readout::PerStep => {
+            rec.layer_output(rec.weights.model.recurrent.layers - 1, &rec.builder.plan.chunks[run.chunk])
+        }
         Readout::Final | Readout::MeanPool => rec.builder.matrix(run.features, 0, rec.weights.sizes.y4),
     }
 }
@@ -57,7 +59,7 @@ fn final_states(rec: &mut Recording<'_, '_>, features: TensorId) {
         let layer_direction = (recurrent.layers - 1) * recurrent.directions() + direction;
         let chunk = rec.chunk(direction, rec.builder.plan.chunks.len() - 1);
         let (_, leaves) = Recording::border_indices(direction, chunk.steps.len());
-        let uniform = beside(rec, direction, leaves * rec.rows() * 4 * rec.weights.sizes.h4, false);
+        let uniform = state_columns(rec, direction, leaves * rec.rows() * 4 * rec.weights.sizes.h4, false);
         let (flags, h) = (rec.builder.span(chunk.flags), rec.builder.tensor(chunk.h[layer_direction]));
         let features = rec.builder.tensor(features);
         rec.copy(&flags, &h, &features, uniform);
@@ -65,10 +67,16 @@ fn final_states(rec: &mut Recording<'_, '_>, features: TensorId) {
 }
 
 /// `MEAN`: the features from the last layer's y in some chunks. `SPREAD`: the gradient of y from theirs.
-fn over_steps(rec: &mut Recording<'_, '_>, entry: ShaderEntry, shares: Span, features: TensorId, places: Range<usize>) {
+fn over_steps(
+    rec: &mut Recording<'_, '_>,
+    entry: ShaderEntry,
+    shares: Span,
+    features: TensorId,
+    chunk_range: Range<usize>,
+) {
     let (rows, n4) = (rec.rows(), rec.weights.sizes.y4);
     let (shares, features) = (rec.builder.span(shares), rec.builder.tensor(features));
-    for chunk in &rec.builder.plan.chunks[places] {
+    for chunk in &rec.builder.plan.chunks[chunk_range] {
         let steps = chunk.steps.len();
         let accumulate = u32::from(chunk.steps.start > 0);
         let uniform = Mean { steps: steps as u32, rows: rows as u32, n4: n4 as u32, accumulate };
@@ -79,7 +87,7 @@ fn over_steps(rec: &mut Recording<'_, '_>, entry: ShaderEntry, shares: Span, fea
 }
 
 /// Copies B rows of a direction's states to its columns of the features, or back.
-fn beside(rec: &Recording<'_, '_>, direction: usize, first: usize, back: bool) -> Copy {
+fn state_columns(rec: &Recording<'_, '_>, direction: usize, first: usize, back: bool) -> Copy {
     let (narrow, wide) = (4 * rec.weights.sizes.h4, 4 * rec.weights.sizes.y4);
     let column = (direction * narrow) as u32;
     let (ld_from, ld_to) = if back { (wide, narrow) } else { (narrow, wide) };
@@ -105,14 +113,14 @@ pub(crate) fn clear_carries(rec: &mut Recording<'_, '_>) {
 
 /// dy of some chunks, in the last layer's y, for a head with one prediction per row. Zero for one at the last step,
 /// whose gradient is in the carries.
-pub(crate) fn output_gradient(rec: &mut Recording<'_, '_>, head: &Head, places: Range<usize>) {
+pub(crate) fn output_gradient(rec: &mut Recording<'_, '_>, head: &Head, chunk_range: Range<usize>) {
     let last = rec.weights.model.recurrent.layers - 1;
     if head.readout == Readout::Final {
-        rec.builder.plan.chunks[places.clone()].iter().for_each(|chunk| rec.clear(chunk.y[last]));
+        rec.builder.plan.chunks[chunk_range.clone()].iter().for_each(|chunk| rec.clear(chunk.y[last]));
     }
     for run in &rec.builder.plan.predictions {
         if let Some(shares) = run.shares {
-            over_steps(rec, SPREAD, shares, run.features, places.clone());
+            over_steps(rec, SPREAD, shares, run.features, chunk_range.clone());
         }
     }
 }
@@ -143,7 +151,7 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usi
         if head.readout == Readout::Final {
             for direction in 0..recurrent.directions() {
                 let layer_direction = (recurrent.layers - 1) * recurrent.directions() + direction;
-                let uniform = beside(rec, direction, 0, true);
+                let uniform = state_columns(rec, direction, 0, true);
                 let flags = rec.builder.span(rec.builder.plan.chunks[0].flags);
                 let carry = rec.builder.tensor(rec.builder.plan.carry_h[layer_direction]);
                 rec.copy(&flags, &d_features.binding, &carry, uniform);

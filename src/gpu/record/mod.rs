@@ -38,10 +38,10 @@ impl<'a> Recording<'_, 'a> {
         self.builder.plan.rows
     }
 
-    /// The chunk at index `place` of a direction's order.
-    pub(crate) fn chunk(&self, direction: usize, place: usize) -> &'a Chunk {
+    /// The chunk at index `chunk_index` of a direction's order.
+    pub(crate) fn chunk(&self, direction: usize, chunk_index: usize) -> &'a Chunk {
         let chunks = &self.builder.plan.chunks;
-        if direction == 0 { &chunks[place] } else { &chunks[chunks.len() - 1 - place] }
+        if direction == 0 { &chunks[chunk_index] } else { &chunks[chunks.len() - 1 - chunk_index] }
     }
 
     /// The history indices that step `t` of a chunk reads and writes (in the direction's time).
@@ -54,8 +54,8 @@ impl<'a> Recording<'_, 'a> {
         if direction == 0 { (0, n) } else { (n, 0) }
     }
 
-    pub(crate) fn history_place(&self, history: TensorId, index: usize) -> BufferOffset {
-        self.builder.tensor(history).place(self.state_bytes() * index as u64)
+    pub(crate) fn history_position(&self, history: TensorId, index: usize) -> BufferOffset {
+        self.builder.tensor(history).position(self.state_bytes() * index as u64)
     }
 
     pub(crate) fn state_bytes(&self) -> u64 {
@@ -63,9 +63,9 @@ impl<'a> Recording<'_, 'a> {
     }
 
     /// The position of a (layer, direction)'s h (or, after all of these, c) among the saved states entering a chunk.
-    pub(crate) fn border_place(&self, chunk: &Chunk, index: usize) -> BufferOffset {
+    pub(crate) fn border_position(&self, chunk: &Chunk, index: usize) -> BufferOffset {
         let border = chunk.border.expect("the states between chunks are kept");
-        self.history_place(border, index)
+        self.history_position(border, index)
     }
 
     /// The positions of the initial and final state of a (layer, direction).
@@ -77,10 +77,10 @@ impl<'a> Recording<'_, 'a> {
         let (_, leaves) = Self::border_indices(direction, last.steps.len());
         let index = usize::from(cell_state) * self.weights.model.recurrent.num_layer_directions() + layer_direction;
         let enters = match first.border {
-            Some(_) => self.border_place(first, index),
-            None => self.history_place(history(first), enters),
+            Some(_) => self.border_position(first, index),
+            None => self.history_position(history(first), enters),
         };
-        (enters, self.history_place(history(last), leaves))
+        (enters, self.history_position(history(last), leaves))
     }
 
     /// The ranges of chunks that go through all layers together: single chunks, or in a bidirectional network all of
@@ -90,7 +90,7 @@ impl<'a> Recording<'_, 'a> {
         if self.weights.model.recurrent.bidirectional {
             std::iter::once(0..chunks).collect()
         } else {
-            (0..chunks).map(|place| place..place + 1).collect()
+            (0..chunks).map(|chunk_index| chunk_index..chunk_index + 1).collect()
         }
     }
 
@@ -98,20 +98,20 @@ impl<'a> Recording<'_, 'a> {
     pub(crate) fn input(&self, layer: usize, chunk: &Chunk) -> Option<Matrix> {
         match layer {
             0 => chunk.x.map(|x| self.builder.matrix(x, 0, self.weights.sizes.x4)),
-            _ => Some(self.handed_on(layer - 1, chunk)),
+            _ => Some(self.layer_output(layer - 1, chunk)),
         }
     }
 
     /// Whether the output of a layer is read from its history: in unidirectional networks without masks in between.
     /// Padding there is not 0 but the row's final state, whose gradient is 0.
-    pub(crate) fn hands_on_history(&self, layer: usize) -> bool {
+    pub(crate) fn outputs_history(&self, layer: usize) -> bool {
         self.weights.model.recurrent.directions() == 1 && !self.drops_above(layer)
     }
 
     /// The output of a layer in a chunk, as the next layer or the head reads it.
-    pub(crate) fn handed_on(&self, layer: usize, chunk: &Chunk) -> Matrix {
+    pub(crate) fn layer_output(&self, layer: usize, chunk: &Chunk) -> Matrix {
         let sizes = self.weights.sizes;
-        if self.hands_on_history(layer) {
+        if self.outputs_history(layer) {
             let (_, leaves) = Self::history_indices(0, 0);
             return self.builder.matrix(chunk.h[layer], leaves * self.rows() * sizes.h4, sizes.h4);
         }
@@ -182,6 +182,6 @@ impl<'a> Recording<'_, 'a> {
 
     pub(crate) fn clear(&mut self, tensor: TensorId) {
         let binding = self.builder.tensor(tensor);
-        self.builder.push(GpuCommand::Clear { to: binding.place(0), bytes: binding.bytes });
+        self.builder.push(GpuCommand::Clear { to: binding.position(0), bytes: binding.bytes });
     }
 }

@@ -65,7 +65,7 @@ fn run<U: Uniform>(
         let size = binding.buffer.size();
         let staging = make(size, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
         let recorder = Recorder::new(gpu);
-        recorder.record([&GpuCommand::Copy { from: binding.place(0), to: BufferOffset::of(&staging), bytes: size }]);
+        recorder.record([&GpuCommand::Copy { from: binding.position(0), to: BufferOffset::of(&staging), bytes: size }]);
         block_on(recorder.arrival(&recorder.submit(), &staging)).unwrap();
         let mut numbers: Vec<f32> = bytemuck::pod_collect_to_vec(&staging.slice(..).get_mapped_range().unwrap());
         let guard = numbers.split_off(numbers.len() - GUARD.len());

@@ -39,7 +39,7 @@ fn planned_work_beyond_the_limit_is_submitted_in_parts_that_follow_each_other() 
     recorder.limit = 25;
     recorder.record(std::iter::repeat_n(&add, 8));
     let to = BufferOffset::of(&staging);
-    recorder.record([&GpuCommand::Copy { from: Binding::whole(&total).place(0), to, bytes: 16 }]);
+    recorder.record([&GpuCommand::Copy { from: Binding::whole(&total).position(0), to, bytes: 16 }]);
     let submission = recorder.submit();
     // Other tests submit to the same device, so there may be more.
     assert!(gpu.counters().submits - before >= 3);

@@ -30,8 +30,7 @@ impl TransposedWeights {
             let (rows4, columns4) = (tensor.rows() / 4, tensor.ld());
             let uniform = Transpose { rows4: rows4 as u32, columns4: columns4 as u32 };
             gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&uniform));
-            let weight =
-                allocate(gpu, &TensorSpec { name: format!("transposed weight_hh of stack {layer_direction}"), bytes })?;
+            let weight = allocate(gpu, &TensorSpec { name: format!("transposed weight_hh {layer_direction}"), bytes })?;
             let from = Binding { buffer: parameters.clone(), offset, bytes };
             let bindings = bind(gpu.device(), &kernel, &uniforms, &[from, Binding::whole(&weight)]);
             let grid = gpu.limits().rows_and_columns(columns4, rows4);

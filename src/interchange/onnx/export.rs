@@ -94,24 +94,24 @@ fn message(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &
     letters(recurrent).iter().for_each(|letter| graph.input(&format!("{letter}_0"), ElementType::Float, &sizes));
     match head {
         Some(Head { readout: Readout::PerStep, outputs, loss, .. }) => {
-            let features = stack(&mut graph, model, reads, true);
+            let features = recurrent_layers(&mut graph, model, reads, true);
             predict(&mut graph, model, &features, loss, Some(reads));
             predictions(&mut graph, T, *outputs);
         }
         Some(Head { readout: Readout::Final, outputs, loss, .. }) => {
-            stack(&mut graph, model, reads, false);
+            recurrent_layers(&mut graph, model, reads, false);
             let features = final_features(&mut graph, recurrent);
             predict(&mut graph, model, features, loss, None);
             predictions(&mut graph, AxisSize::Known(1), *outputs);
         }
         Some(Head { readout: Readout::MeanPool, outputs, loss, .. }) => {
-            let output = stack(&mut graph, model, reads, true);
+            let output = recurrent_layers(&mut graph, model, reads, true);
             let features = mean_features(&mut graph, reads, &output);
             predict(&mut graph, model, features, loss, None);
             predictions(&mut graph, AxisSize::Known(1), *outputs);
         }
         None => {
-            let features = stack(&mut graph, model, reads, true);
+            let features = recurrent_layers(&mut graph, model, reads, true);
             mask(&mut graph, reads, &features, "output");
             graph.output("output", ElementType::Float, &[T, B, AxisSize::Known(recurrent.output_size())]);
         }
@@ -151,7 +151,7 @@ fn state(recurrent: &Recurrent, letter: &str, end: &str, layer: usize) -> String
 }
 
 /// Adds all layers. Returns the name of the last layer's output, \[T, B, D·H\], which is created if needed.
-fn stack(graph: &mut Graph, model: &Model, reads: ModelInput, output: bool) -> String {
+fn recurrent_layers(graph: &mut Graph, model: &Model, reads: ModelInput, output: bool) -> String {
     let recurrent = &model.recurrent;
     let layers = recurrent.layers;
     let states = |letter, end| (0..layers).map(|layer| state(recurrent, letter, end, layer)).collect::<Vec<_>>();

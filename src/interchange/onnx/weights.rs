@@ -5,7 +5,7 @@ use crate::interchange::gates::GateOrder;
 use crate::interchange::placement::{ExchangeFormat, TensorPlacement};
 use crate::model::{Model, Recurrent, Role, StateDict, Tensor};
 
-const ONNX: ExchangeFormat = ExchangeFormat { order: GateOrder::Onnx, place };
+const ONNX: ExchangeFormat = ExchangeFormat { order: GateOrder::Onnx, placement };
 
 /// Converts a state dict to the arrays of the ONNX operators `RNN`, `LSTM` and `GRU` (with `linear_before_reset` 1):
 /// for each layer `W_l0` \[D, G·H, I\], `R_l0` \[D, G·H, H\] and `B_l0` \[D, 2·G·H\], which is b_ih followed by b_hh;
@@ -26,7 +26,7 @@ pub fn state_dict(model: &Model, weights: &StateDict) -> Result<StateDict> {
     ONNX.state_dict(model, weights)
 }
 
-fn place(recurrent: &Recurrent, tensor: &Tensor) -> TensorPlacement {
+fn placement(recurrent: &Recurrent, tensor: &Tensor) -> TensorPlacement {
     let directions = recurrent.directions();
     // The part of a layer's array for one direction; `begin` is the tensor's offset in it.
     let part = |name: &str, layer_direction: usize, rest: &[usize], begin: usize| TensorPlacement {

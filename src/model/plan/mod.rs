@@ -60,21 +60,21 @@ pub(crate) struct TensorSpec {
 impl DeviceLimits {
     pub(crate) fn check(&self, spec: &TensorSpec) -> Result<()> {
         if spec.bytes > self.max_binding {
-            return Err(over(&spec.name, spec.bytes, "the device's largest storage binding", self.max_binding));
+            return Err(over_limit(&spec.name, spec.bytes, "the device's largest storage binding", self.max_binding));
         }
         self.check_buffer(&spec.name, spec.bytes)
     }
 
     pub(crate) fn check_buffer(&self, name: &str, bytes: u64) -> Result<()> {
         if bytes > self.max_buffer {
-            Err(over(name, bytes, "the device's largest buffer", self.max_buffer))
+            Err(over_limit(name, bytes, "the device's largest buffer", self.max_buffer))
         } else {
             Ok(())
         }
     }
 }
 
-fn over(name: &str, bytes: u64, limit: &'static str, limit_bytes: u64) -> Error {
+fn over_limit(name: &str, bytes: u64, limit: &'static str, limit_bytes: u64) -> Error {
     let remedy = "use a smaller batch, micro-batches or fewer hidden units";
     Error::Limit { tensor: name.into(), bytes, limit, limit_bytes, remedy }
 }

@@ -34,7 +34,7 @@ pub(super) fn words<const N: usize>(
     let mut piece = vec![0; bytes.min(PIECE as u64) as usize];
     while bytes > 0 {
         let piece = &mut piece[..bytes.min(PIECE as u64) as usize];
-        from.read_exact(piece).map_err(cut)?;
+        from.read_exact(piece).map_err(truncated)?;
         bytes -= piece.len() as u64;
         piece.as_chunks().0.iter().try_for_each(|word| take(*word))?;
     }
@@ -43,7 +43,7 @@ pub(super) fn words<const N: usize>(
 
 /// Reads numbers from a file that is long enough for them.
 pub(crate) fn read<R: Real>(name: &str, from: &mut (impl Read + ?Sized), bytes: u64) -> Result<Vec<R>> {
-    let mut numbers = room(name, bytes / size_of::<R>() as u64)?;
+    let mut numbers = with_capacity(name, bytes / size_of::<R>() as u64)?;
     let mut word = |bytes: &[u8]| {
         numbers.push(R::from_le_bytes(bytes));
         Ok(())
@@ -56,17 +56,17 @@ pub(crate) fn read<R: Real>(name: &str, from: &mut (impl Read + ?Sized), bytes: 
 }
 
 /// Reserves memory for the elements of a tensor.
-fn room<T>(name: &str, count: u64) -> Result<Vec<T>> {
-    let mut room = Vec::new();
-    reserve(&mut room, usize::try_from(count).unwrap_or(usize::MAX), name)?;
-    Ok(room)
+fn with_capacity<T>(name: &str, count: u64) -> Result<Vec<T>> {
+    let mut numbers = Vec::new();
+    reserve(&mut numbers, usize::try_from(count).unwrap_or(usize::MAX), name)?;
+    Ok(numbers)
 }
 
 /// Reads elements of any floating-point type as f32.
 pub(super) fn values(name: &str, kind: Dtype, from: &mut impl Read, bytes: u64) -> Result<Vec<f32>> {
     check(name, kind)?;
     let size = kind.bitsize() as u64 / 8;
-    let mut values = room(name, bytes / size)?;
+    let mut values = with_capacity(name, bytes / size)?;
     let mut push = |value| {
         values.push(value);
         Ok(())
@@ -117,7 +117,7 @@ pub(super) fn each(kind: Dtype, from: &mut impl Read, bytes: u64, mut take: impl
 }
 
 /// The error for a file that is shorter than its header promises, or cannot be read.
-pub(crate) fn cut(error: io::Error) -> Error {
+pub(crate) fn truncated(error: io::Error) -> Error {
     Error::Io { path: "the tensors".into(), source: error }
 }
 

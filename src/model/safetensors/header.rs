@@ -81,7 +81,7 @@ impl SafetensorsHeader {
 
 /// Appends the available bytes, up to `count`.
 fn take(from: &mut impl Read, count: u64, to: &mut Vec<u8>) -> Result<()> {
-    from.take(count).read_to_end(to).map(|_| ()).map_err(super::elements::cut)
+    from.take(count).read_to_end(to).map(|_| ()).map_err(super::elements::truncated)
 }
 
 /// The beginning of a file with these tensors, all of one element type and ordered by name, and with a metadata entry.

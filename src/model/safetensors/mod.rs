@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use ndarray::{ArrayD, IxDyn};
 use safetensors::tensor::{Dtype, SafeTensorError};
 
-pub(crate) use elements::{cut, read as read_numbers, write as write_numbers};
+pub(crate) use elements::{read as read_numbers, truncated, write as write_numbers};
 pub(crate) use header::{SafetensorsHeader, TensorEntry, begin};
 
 use super::state_dict::StateDict;
@@ -110,7 +110,7 @@ impl<F: Read> SafetensorsFile<F> {
         for entry in &self.header.tensors {
             let mut data = (&mut self.file).take(entry.bytes);
             take(StoredTensor { entry, data: &mut data })?;
-            io::copy(&mut data, &mut io::sink()).map_err(cut)?;
+            io::copy(&mut data, &mut io::sink()).map_err(truncated)?;
         }
         Ok(())
     }
@@ -375,9 +375,9 @@ mod tests {
         let whole = one("F32", "[2]", &[0; 8]);
         assert!(StateDict::from_safetensors(&whole).is_ok());
         for length in 0..whole.len() {
-            let cut = &whole[..length];
-            assert!(StateDict::from_safetensors(cut).is_err(), "{length} bytes");
-            assert!(StateDict::safetensors_note(cut, "bptt").is_err(), "{length} bytes");
+            let part = &whole[..length];
+            assert!(StateDict::from_safetensors(part).is_err(), "{length} bytes");
+            assert!(StateDict::safetensors_note(part, "bptt").is_err(), "{length} bytes");
         }
         refused(&whole[..7], &["got 7 bytes"]);
         refused(&whole[..20], &["expected a header of", "got a file of 20"]);
