@@ -93,7 +93,7 @@ fn a_file_that_is_no_safetensors_file_is_refused_by_what_is_wrong_with_it() {
     let shown = bptt(folder, "inspect integers.safetensors");
     assert!(shown.status.success(), "{shown:?}");
     assert!(String::from_utf8(shown.stdout).unwrap().contains("I32"));
-    refused_by_all(folder, "cut.safetensors", &["the file was cut"]);
+    refused_by_all(folder, "cut.safetensors", &["the file was truncated"]);
     refused_by_all(folder, "huge.safetensors", &["a header of 4294967296 bytes", "a file of 10"]);
     refused_by_all(folder, "empty.safetensors", &["got 0 bytes"]);
 }

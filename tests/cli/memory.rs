@@ -276,5 +276,5 @@ fn what_has_no_room_or_no_meaning_is_refused_by_its_flag() {
         "--batch 4096 --set training.micro-batch=4096 --memory 20MiB",
         &["training.micro-batch 4096", "over --memory 20MiB"],
     );
-    refused("--recompute --bidirectional", &["--recompute", "one direction"]);
+    refused("--recompute --bidirectional", &["--recompute", "unidirectional"]);
 }

@@ -324,7 +324,7 @@ fn calls_out_of_order_and_of_the_wrong_shape_are_refused() {
     refused(engine.set_parameters(&[0.0]), "parameters");
     refused(block_on(engine.input_gradient()).map(drop), "input_gradient");
     let update = OptimizerStep { optimizer: Optimizer::sgd(0.1), step: 1, divisor: 1.0 };
-    refused(block_on(engine.update(&update)), "rule");
+    refused(block_on(engine.update(&update)), "kind of optimizer");
     refused(
         block_on(engine.accumulate(&case.batch(), Some(StatefulRows { first_row: 1, rows: 3 }))),
         "carry.first_row",

@@ -100,9 +100,9 @@ fn a_plan_of_any_extent_ends_and_either_path_refuses_the_same_ones_in_the_same_w
     let expected = "the batch's [T, B]: expected at least 1 step and 1 row, got [0, 18446744073709551615]";
     assert_eq!(words(none), expected);
     let most = words(BatchShape { steps: 1 << 32, rows: 1 << 32, ..none });
-    assert!(most.starts_with("a pass over [T, B] = [4294967296, 4294967296] takes "), "{most}");
+    assert!(most.starts_with("a pass over [T, B] = [4294967296, 4294967296] needs "), "{most}");
     let carried = words(BatchShape { steps: 1, rows: 1, carried: usize::MAX, ..none });
-    assert!(carried.starts_with("the carried states of 18446744073709551615 rows takes "), "{carried}");
+    assert!(carried.starts_with("the carried states of 18446744073709551615 rows needs "), "{carried}");
 }
 
 fn the_largest_rows_are_found<B: Backend>(backend: &B) {

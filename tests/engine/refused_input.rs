@@ -76,7 +76,7 @@ fn sequences_are_refused<B: Backend>(backend: &B) {
     a_sequence_is_refused(backend, &dense, of([1, 3, 4], None), "h_0: expected shape [1, 3, 3], got [1, 3, 4]");
     a_sequence_is_refused(backend, &dense, of([2, 3, 3], None), "h_0: expected shape [1, 3, 3], got [2, 3, 3]");
     a_sequence_is_refused(backend, &dense, of([1, 2, 3], None), "h_0: expected shape [1, 3, 3], got [1, 2, 3]");
-    a_sequence_is_refused(backend, &dense, of([1, 3, 3], Some([1, 3, 3])), "only an LSTM has a c_0");
+    a_sequence_is_refused(backend, &dense, of([1, 3, 3], Some([1, 3, 3])), "only an LSTM has c_0");
     a_sequence_is_refused(backend, &lstm, of([1, 3, 3], None), "an LSTM needs c_0 beside h_0");
     let narrow = of([1, 3, 3], Some([1, 3, 2]));
     a_sequence_is_refused(backend, &lstm, narrow, "c_0: expected shape [1, 3, 3], got [1, 3, 2]");
