@@ -54,9 +54,10 @@ pub(crate) fn parse<P: CommandFactory + FromArgMatches>(arguments: &[OsString]) 
         let error = if help { error } else { with_tips(error, &command, arguments) };
         let text = error.render().to_string();
         let text = if help { super::terminal::help::wrapped(&text, super::terminal::help::columns()) } else { text };
-        match error.use_stderr() {
-            true => eprint_lines(text.strip_suffix('\n').unwrap_or(&text)),
-            false => print_data(&text),
+        if error.use_stderr() {
+            eprint_lines(text.strip_suffix('\n').unwrap_or(&text));
+        } else {
+            print_data(&text);
         }
         ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
     })
@@ -64,22 +65,17 @@ pub(crate) fn parse<P: CommandFactory + FromArgMatches>(arguments: &[OsString]) 
 
 /// The program as its command line is read.
 pub(crate) fn prepared(program: Command) -> Command {
-    let negative = |arg: Arg| match arg.get_action().takes_values() {
-        // A negative number behind a flag is its value: the flag's own parser says what it takes.
-        true => arg.allow_negative_numbers(true),
-        false => arg,
-    };
-    // What all kinds of data have stands before the kind, or behind it. Of `--set` each value counts, in either place, and
-    // those of a global flag would be the last place's alone: every kind has one of its own, in the same place of its help.
+    // A negative number after a flag is its value: the flag's own parser says what it takes.
+    let negative = |arg: Arg| if arg.get_action().takes_values() { arg.allow_negative_numbers(true) } else { arg };
+    // Flags that all kinds of data share can be given before the kind or after it. `--set` can be given in both places, but
+    // clap keeps the values of a global flag from one place alone: so every kind has a `--set` of its own.
     let has_kinds = program.find_subcommand("series").is_some();
     let everywhere = |arg: Arg| {
         let is_common = has_kinds && !arg.is_positional();
         if is_common && arg.get_id() != "set" { arg.global(true) } else { arg }
     };
-    let common: Vec<Arg> = match has_kinds {
-        true => program.get_arguments().filter(|arg| !arg.is_positional()).cloned().map(everywhere).collect(),
-        false => Vec::new(),
-    };
+    let shared = program.get_arguments().filter(|arg| has_kinds && !arg.is_positional());
+    let common: Vec<Arg> = shared.cloned().map(everywhere).collect();
     let program = program.mut_subcommands(|kind| kind.args(common.clone()));
     program.mut_args(|arg| everywhere(negative(arg))).mut_subcommands(prepared)
 }
@@ -126,16 +122,18 @@ fn with_tips(mut error: clap::Error, program: &Command, arguments: &[OsString]) 
 /// What an argument that a command does not know was probably meant as.
 fn tip(argument: &str, command: &Command, program: &Command, arguments: &[OsString]) -> Option<String> {
     let Some(flag) = argument.strip_prefix("--") else {
-        // clap tells of `-inf` as `-i`.
+        // clap reports `-inf` as `-i`.
         let at =
             |fits: &dyn Fn(&str) -> bool| (1..arguments.len()).find(|at| arguments[*at].to_str().is_some_and(fits));
         let raw = at(&|raw| raw == argument).or_else(|| at(&|raw| raw.starts_with(argument)))?;
         let (raw, before) = (arguments[raw].to_str()?, arguments[raw - 1].to_str().unwrap_or_default());
         if let Some(value) = flag_before(before, command) {
-            return Some(match value.get_num_args().is_some_and(|count| count.min_values() == 0) || !takes(value) {
-                true if takes(value) => format!("write the value with an equals sign: {before}={raw}"),
-                true => format!("{before} takes no value"),
-                false => format!("a value that begins with - goes with an equals sign: {before}={raw}"),
+            return Some(if !takes(value) {
+                format!("{before} takes no value")
+            } else if value.get_num_args().is_some_and(|count| count.min_values() == 0) {
+                format!("write the value with an equals sign: {before}={raw}")
+            } else {
+                format!("a value that begins with - goes with an equals sign: {before}={raw}")
             });
         }
         return match raw.strip_prefix('-') {
@@ -152,7 +150,7 @@ fn tip(argument: &str, command: &Command, program: &Command, arguments: &[OsStri
         return Some(format!("this command calls it '--{flag}'"));
     }
     if ["gpu", "cpu"].contains(&name.as_str()) && long(command, "device").is_some() {
-        return Some(format!("the device is told with '--device {name}'"));
+        return Some(format!("name the device with '--device {name}'"));
     }
     if let Some(kind) = named_kind(&name).filter(|_| ["train", "plan"].contains(&top_name(program, arguments))) {
         let top = top_name(program, arguments);
@@ -174,10 +172,8 @@ fn tip(argument: &str, command: &Command, program: &Command, arguments: &[OsStri
     // Of the kinds of the command itself, where one has it.
     let own = format!("{} ", top_name(program, arguments));
     let is_own = |other: &String| other.starts_with(&own);
-    let others: Vec<String> = match others.iter().any(is_own) {
-        true => others.into_iter().filter(is_own).collect(),
-        false => others,
-    };
+    let has_own = others.iter().any(is_own);
+    let others: Vec<String> = others.into_iter().filter(|other| !has_own || is_own(other)).collect();
     if !others.is_empty() {
         return Some(format!("--{name} is a flag of {}", joined(&others)));
     }

@@ -71,7 +71,7 @@ fn an_unknown_flag_gets_a_tip_that_helps_or_none() {
         ("train --window 3", "tip: --window is a flag of train series and train text"),
         ("train task --window 3", "tip: --window is a flag of train series and train text"),
         ("train --csv s.csv", "tip: the kind of the data stands behind the command: bptt train series FILE"),
-        ("train --gpu", "tip: the device is told with '--device gpu'"),
+        ("train --gpu", "tip: name the device with '--device gpu'"),
         ("train -epochs 3", "tip: flags have two dashes: --epochs"),
         ("train --bidirectional true", "--bidirectional=true"),
         ("train --json true", "--json takes no value"),

@@ -103,7 +103,7 @@ pub(crate) struct ReadArgs {
 
 fn read_settings() -> Vec<Setting> {
     let of = |(of, key, help): (&str, &str, &'static str)| {
-        section(of)?.into_iter().find(|setting| setting.key == key).map(|setting| setting.as_flag(help))
+        section(of)?.into_iter().find(|setting| setting.key == key).map(|setting| setting.into_flag(help))
     };
     READ.into_iter().filter_map(of).collect()
 }

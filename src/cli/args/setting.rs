@@ -65,9 +65,11 @@ impl Form {
     }
 
     pub(crate) fn choice(name: &'static str, choices: Choices) -> Self {
-        let parse = move |text: &str| match choices.iter().any(|(name, _)| *name == text) {
-            true => Ok(Value::String(text.into())),
-            false => Err(format!("expected one of {}", choices.iter().map(|it| it.0).collect::<Vec<_>>().join(", "))),
+        let parse = move |text: &str| {
+            if choices.iter().any(|(name, _)| *name == text) {
+                return Ok(Value::String(text.into()));
+            }
+            Err(format!("expected one of {}", choices.iter().map(|it| it.0).collect::<Vec<_>>().join(", ")))
         };
         let example = choices.first().map_or("", |(name, _)| name);
         Self { name, example, parse: Arc::new(parse), choices, closed: true, hint: ValueHint::Unknown }
@@ -118,7 +120,7 @@ impl Setting {
     }
 
     /// As a flag of a command that has another use for it.
-    pub(crate) fn as_flag(self, help: &'static str) -> Self {
+    pub(crate) fn into_flag(self, help: &'static str) -> Self {
         Self { typed: Typed::Flag, more: "", help, ..self }
     }
 

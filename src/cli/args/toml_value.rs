@@ -3,8 +3,8 @@
 use bptt::Error;
 use toml::de::{DeTable, DeValue};
 
+use super::super::nearest::nearest;
 use super::sections::{SECTIONS, section};
-use crate::cli::nearest::nearest;
 
 /// The refusal of a key, with the one that was probably meant.
 pub(crate) fn unknown(place: &str, within: Option<&str>, key: &str) -> Error {
