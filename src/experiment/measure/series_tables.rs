@@ -144,8 +144,8 @@ impl SeriesErrors {
             }
         }
         let caption = match self.horizon {
-            1 => "SeriesErrors one step ahead, in units of the data".to_owned(),
-            horizon => format!("SeriesErrors over all {horizon} steps ahead, in units of the data"),
+            1 => "Errors one step ahead, in units of the data".to_owned(),
+            horizon => format!("Errors over all {horizon} steps ahead, in units of the data"),
         };
         let columns = fixed.into_iter().chain(who(RMSE)).chain(who(MAE)).collect();
         let mut tables = vec![Table { caption, columns, rows }];
@@ -158,7 +158,7 @@ impl SeriesErrors {
                     std::iter::once(step.to_string()).chain(errors).collect()
                 };
                 tables.push(Table {
-                    caption: format!("SeriesErrors of {} by step ahead, {}", target.name, part.name),
+                    caption: format!("Errors of {} by step ahead, {}", target.name, part.name),
                     columns: std::iter::once("step".to_owned()).chain(who(RMSE)).chain(who(MAE)).collect(),
                     rows: some_steps(self.horizon, 25).into_iter().map(row).collect(),
                 });
@@ -171,7 +171,7 @@ impl SeriesErrors {
                 vec![forecaster.name.to_owned(), four(mse), four(mae)]
             };
             tables.push(Table {
-                caption: format!("SeriesErrors in standard deviations of the training part, {}", part.name),
+                caption: format!("Errors in standard deviations of the training part, {}", part.name),
                 columns: ["forecast", "MSE", "MAE"].map(str::to_owned).to_vec(),
                 rows: self.forecasters.iter().enumerate().map(row).collect(),
             });

@@ -85,7 +85,7 @@ impl LabelledTask {
         let mut notes = vec![BALANCED];
         notes.extend([known(MAJORITY), known(FREQUENCIES)].into_iter().flatten());
         notes.extend((!self.weighting.is_none()).then_some(PLAIN));
-        let caption = format!("ForecastErrors and cross-entropy in nats a sequence; {}", notes.join("; "));
+        let caption = format!("Accuracy and cross-entropy in nats a sequence; {}", notes.join("; "));
         results.put_table(&caption, &[&["part"], names.as_slice()].concat(), rows);
         results.lines.extend(notes.into_iter().map(str::to_owned));
         if json {
