@@ -81,9 +81,10 @@ impl<'a> Npy<'a> {
         }
         let mut strides = vec![1; shape.len()];
         for i in 1..shape.len() {
-            match fortran_order {
-                true => strides[i] = strides[i - 1] * shape[i - 1],
-                false => strides[shape.len() - 1 - i] = strides[shape.len() - i] * shape[shape.len() - i],
+            if fortran_order {
+                strides[i] = strides[i - 1] * shape[i - 1]
+            } else {
+                strides[shape.len() - 1 - i] = strides[shape.len() - i] * shape[shape.len() - i]
             }
         }
         Ok(Self { shape, kind, size, big_endian, strides, data })
@@ -151,10 +152,7 @@ impl Element {
 /// At most 8 bytes.
 fn unsigned(bytes: &[u8], big_endian: bool) -> u64 {
     let join = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
-    match big_endian {
-        true => bytes.iter().fold(0, join),
-        false => bytes.iter().rev().fold(0, join),
-    }
+    if big_endian { bytes.iter().fold(0, join) } else { bytes.iter().rev().fold(0, join) }
 }
 
 /// ElementType, bytes an element and byte order of NumPy's name for a type: `<f4`, `|b1`, `>U7`.

@@ -82,13 +82,14 @@ impl PianoRolls {
     /// `None` for what is not, where the file is small enough to be gone through for what is wrong.
     fn from_pieces(text: &str, path: &Path, keys: Option<RangeInclusive<u32>>) -> Result<Option<Self>> {
         const SMALL: usize = 1 << 22;
-        let read = match text.trim_start().starts_with('[') {
-            true => serde_json::from_str::<Vec<Piece>>(text).map(|pieces| (pieces, None)),
-            false => serde_json::from_str::<Pieces>(text).map(|Pieces { train, valid, test }| {
+        let read = if text.trim_start().starts_with('[') {
+            serde_json::from_str::<Vec<Piece>>(text).map(|pieces| (pieces, None))
+        } else {
+            serde_json::from_str::<Pieces>(text).map(|Pieces { train, valid, test }| {
                 let ends = [train.len(), train.len() + valid.len(), train.len() + valid.len() + test.len()];
                 let parts = [0..ends[0], ends[0]..ends[1], ends[1]..ends[2]];
                 ([train, valid, test].into_iter().flatten().collect(), Some(parts))
-            }),
+            })
         };
         let (pieces, parts) = match read {
             Ok(read) => read,
@@ -101,16 +102,16 @@ impl PianoRolls {
         let active = || pieces.iter().flatten().flatten().copied();
         let (Some(lowest), Some(highest)) = (active().min(), active().max()) else { return Ok(None) };
         let keys = keys.unwrap_or(lowest..=highest);
-        match keys.contains(&lowest) && keys.contains(&highest) && highest <= HIGHEST {
-            true => Self::of_keys(keys, pieces, parts, path).map(Some),
-            false if text.len() <= SMALL => Ok(None),
-            false => {
-                let expected = if *keys.end() > HIGHEST { 0..=HIGHEST } else { keys };
-                let message =
-                    format!("expected keys from {} to {}, got {lowest} to {highest}", expected.start(), expected.end());
-                Err(Error::data(path, "", message))
-            }
+        if keys.contains(&lowest) && keys.contains(&highest) && highest <= HIGHEST {
+            return Self::of_keys(keys, pieces, parts, path).map(Some);
         }
+        if text.len() <= SMALL {
+            return Ok(None);
+        }
+        let expected = if *keys.end() > HIGHEST { 0..=HIGHEST } else { keys };
+        let message =
+            format!("expected keys from {} to {}, got {lowest} to {highest}", expected.start(), expected.end());
+        Err(Error::data(path, "", message))
     }
 
     fn of_keys(

@@ -116,10 +116,7 @@ impl LabelledSequences {
         // These formats say what labels are.
         let told = matches!(format, FileFormat::Ts | FileFormat::Idx) && options.labels.is_none();
         let path = labels.map_or(path, |(_, path)| path);
-        match told {
-            true => Ok(labelled),
-            false => labelled.labels_as(options.labels).map_err(|error| error.in_file(path)),
-        }
+        if told { Ok(labelled) } else { labelled.labels_as(options.labels).map_err(|error| error.in_file(path)) }
     }
 }
 
@@ -136,9 +133,10 @@ fn without_feature(path: &Path, what: &str, feature: &str) -> Error {
 /// What a file holds, gzip aside.
 fn whole<'a>(bytes: &'a [u8], path: &Path, limit: InputLimit) -> Result<Cow<'a, [u8]>> {
     let bytes = decompressed(bytes, path, limit)?;
-    match bytes.is_empty() {
-        true => Err(Error::data(path, "", "expected labelled sequences or their labels, got an empty file")),
-        false => Ok(bytes),
+    if bytes.is_empty() {
+        Err(Error::data(path, "", "expected labelled sequences or their labels, got an empty file"))
+    } else {
+        Ok(bytes)
     }
 }
 
@@ -324,11 +322,10 @@ mod tests {
             ];
             for (path, text) in &files {
                 let read = LabelledSequences::from_bytes(text.as_bytes(), Path::new(path), None, &options);
-                match is_one {
-                    true => assert!(read.unwrap().input.values(&[0], 0).eq([1.0, 1.0, 3.0]), "{word:?}, {path}"),
-                    false => {
-                        assert!(read.unwrap_err().to_string().contains("expected a finite number"), "{word:?}, {path}")
-                    }
+                if is_one {
+                    assert!(read.unwrap().input.values(&[0], 0).eq([1.0, 1.0, 3.0]), "{word:?}, {path}")
+                } else {
+                    assert!(read.unwrap_err().to_string().contains("expected a finite number"), "{word:?}, {path}")
                 }
             }
             let text = format!("t,v\n1,1\n2,{word}\n3,3\n");

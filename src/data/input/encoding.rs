@@ -79,11 +79,15 @@ impl<'a> Utf8<'a> {
             nuls[(self.offset as usize + i) % 2] += 1;
         }
         let [even, odd] = nuls;
-        match (even + odd) * 4 >= bytes.len() {
-            true if even * 8 < odd => "UTF-16, little-endian, without its byte order mark",
-            true if odd * 8 < even => "UTF-16, big-endian, without its byte order mark",
-            _ if even + odd > 0 => "binary data",
-            _ => "another encoding, such as Latin-1",
+        let may_be_utf16 = (even + odd) * 4 >= bytes.len();
+        if may_be_utf16 && even * 8 < odd {
+            "UTF-16, little-endian, without its byte order mark"
+        } else if may_be_utf16 && odd * 8 < even {
+            "UTF-16, big-endian, without its byte order mark"
+        } else if even + odd > 0 {
+            "binary data"
+        } else {
+            "another encoding, such as Latin-1"
         }
     }
 }

@@ -29,17 +29,16 @@ impl InputLimit {
     /// # Errors
     /// [`Error::Data`] tells the bound, and how to raise it.
     pub(crate) fn check(self, bytes: u64, path: &Path, place: &str, what: &str) -> Result<()> {
-        match bytes > self.0 {
-            true => {
-                // In whole MiB, so that it can be typed.
-                let enough = bytes.div_ceil(1 << 20);
-                let message = format!(
-                    "expected at most {} bytes, got {bytes} {what}; an input-limit of {enough}MiB allows them",
-                    self.0
-                );
-                Err(Error::data(path, place, message))
-            }
-            false => Ok(()),
+        if bytes > self.0 {
+            // In whole MiB, so that it can be typed.
+            let enough = bytes.div_ceil(1 << 20);
+            let message = format!(
+                "expected at most {} bytes, got {bytes} {what}; an input-limit of {enough}MiB allows them",
+                self.0
+            );
+            Err(Error::data(path, place, message))
+        } else {
+            Ok(())
         }
     }
 
@@ -84,10 +83,7 @@ impl<'a> MemoryUse<'a> {
     /// As of [`add`](Self::add).
     pub(in crate::data) fn set(&mut self, bytes: u64) -> Result<()> {
         self.bytes = bytes.into();
-        match bytes > self.limit.0 {
-            true => Err(self.limit.exceeded(self.path, "", self.what)),
-            false => Ok(()),
-        }
+        if bytes > self.limit.0 { Err(self.limit.exceeded(self.path, "", self.what)) } else { Ok(()) }
     }
 }
 
@@ -127,9 +123,10 @@ const SETTINGS: u64 = 1 << 22;
 /// As of [`read_input`].
 pub fn read_settings(path: &Path) -> Result<Vec<u8>> {
     let (file, len) = open_input(path)?;
-    match len > SETTINGS {
-        true => Err(Error::data(path, "", format!("expected at most {SETTINGS} bytes, got a file of {len}"))),
-        false => whole(file, len, path),
+    if len > SETTINGS {
+        Err(Error::data(path, "", format!("expected at most {SETTINGS} bytes, got a file of {len}")))
+    } else {
+        whole(file, len, path)
     }
 }
 
@@ -138,12 +135,11 @@ fn whole(file: File, len: u64, path: &Path) -> Result<Vec<u8>> {
     let fits = usize::try_from(len).unwrap_or(usize::MAX);
     allocate::reserve(&mut bytes, fits, &path.display().to_string())?;
     file.take(len).read_to_end(&mut bytes).map_err(|source| Error::Io { path: path.into(), source })?;
-    match bytes.len() as u64 == len {
-        true => Ok(bytes),
-        false => {
-            let message = format!("expected the {len} bytes that it had at first, got {}: it was cut", bytes.len());
-            Err(Error::data(path, "", message))
-        }
+    if bytes.len() as u64 == len {
+        Ok(bytes)
+    } else {
+        let message = format!("expected the {len} bytes that it had at first, got {}: it was cut", bytes.len());
+        Err(Error::data(path, "", message))
     }
 }
 
@@ -151,12 +147,13 @@ fn check_regular(metadata: &std::fs::Metadata, path: &Path) -> Result<()> {
     if metadata.is_file() {
         return Ok(());
     }
-    let message = match metadata.is_dir() {
-        true => "expected a file, got a folder".to_owned(),
-        false => format!(
+    let message = if metadata.is_dir() {
+        "expected a file, got a folder".to_owned()
+    } else {
+        format!(
             "expected a file, whose size is known before it is read, got {}: write what comes of it to a file, and name that",
             kind(metadata)
-        ),
+        )
     };
     Err(Error::data(path, "", message))
 }
@@ -172,10 +169,7 @@ fn kind(metadata: &std::fs::Metadata) -> &'static str {
     if kind.is_socket() {
         return "a socket";
     }
-    match kind.is_char_device() || kind.is_block_device() {
-        true => "a device",
-        false => "something else",
-    }
+    if kind.is_char_device() || kind.is_block_device() { "a device" } else { "something else" }
 }
 
 #[cfg(not(unix))]

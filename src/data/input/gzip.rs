@@ -10,9 +10,10 @@ use crate::error::{Error, Result};
 
 /// `bytes` as they were before gzip, where it compressed them.
 pub(in crate::data) fn decompressed<'a>(bytes: &'a [u8], path: &Path, limit: InputLimit) -> Result<Cow<'a, [u8]>> {
-    match bytes.starts_with(&[0x1f, 0x8b]) {
-        true => inflate(bytes, path, limit).map(Cow::Owned),
-        false => Ok(Cow::Borrowed(bytes)),
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        inflate(bytes, path, limit).map(Cow::Owned)
+    } else {
+        Ok(Cow::Borrowed(bytes))
     }
 }
 

@@ -146,10 +146,7 @@ impl PianoRolls {
     /// Where a piece, by its number below the number of [`pieces`](Self::pieces), begins as it was given: its number there,
     /// and the frame of that, both counted from 0.
     pub fn origin(&self, piece: usize) -> (usize, usize) {
-        match self.cut {
-            true => (0, self.pieces[..piece].iter().map(|before| before.len() - 1).sum()),
-            false => (piece, 0),
-        }
+        if self.cut { (0, self.pieces[..piece].iter().map(|before| before.len() - 1).sum()) } else { (piece, 0) }
     }
 
     #[cfg(feature = "csv")]

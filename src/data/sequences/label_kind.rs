@@ -215,16 +215,11 @@ impl<'a> LabelNumbers<'a> {
         let mut distinct = values.clone();
         distinct.sort_by(f64::total_cmp);
         distinct.dedup();
-        match distinct.len() > 2 && 10 * distinct.len() >= 9 * values.len() {
-            true => {
-                let what = format!("the label of {}", labelled.name(0));
-                Err(Error::value(
-                    what,
-                    expected,
-                    format!("{got}; --labels-as classes takes each for the name of a class"),
-                ))
-            }
-            false => Ok(()),
+        if distinct.len() > 2 && 10 * distinct.len() >= 9 * values.len() {
+            let what = format!("the label of {}", labelled.name(0));
+            Err(Error::value(what, expected, format!("{got}; --labels-as classes takes each for the name of a class")))
+        } else {
+            Ok(())
         }
     }
 

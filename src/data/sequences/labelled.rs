@@ -83,17 +83,16 @@ impl LabelledSequences {
                 return Err(Error::shape("the scalings", &[dimension + 1], &[of_dimensions.len()]));
             };
             let scaled = scaling.scale(number) as f32;
-            match scaled.is_finite() || number.is_nan() {
-                true => Ok(scaled),
-                false => {
-                    let expected = format!("a number within f32 in units of {}", scaling.unit);
-                    let dimension = match self.dimensions.get(dimension) {
-                        Some(name) => format!("{name:?}"),
-                        None => (dimension + 1).to_string(),
-                    };
-                    let place = format!("{}, step {}, dimension {dimension}", self.name(sequence), step + 1);
-                    Err(Error::value(place, expected, format!("{number:e}")))
-                }
+            if scaled.is_finite() || number.is_nan() {
+                Ok(scaled)
+            } else {
+                let expected = format!("a number within f32 in units of {}", scaling.unit);
+                let dimension = match self.dimensions.get(dimension) {
+                    Some(name) => format!("{name:?}"),
+                    None => (dimension + 1).to_string(),
+                };
+                let place = format!("{}, step {}, dimension {dimension}", self.name(sequence), step + 1);
+                Err(Error::value(place, expected, format!("{number:e}")))
             }
         })?;
         Ok(self)

@@ -71,12 +71,11 @@ impl Subset {
     /// # Errors
     /// [`Error::Value`] where it is not from 0 to below 1.
     pub fn smoothing(mut self, smoothing: f64) -> Result<Self> {
-        match (0.0..1.0).contains(&smoothing) {
-            true => {
-                self.smoothing = smoothing;
-                Ok(self)
-            }
-            false => Err(Error::value("smoothing", "at least 0 and below 1", smoothing)),
+        if (0.0..1.0).contains(&smoothing) {
+            self.smoothing = smoothing;
+            Ok(self)
+        } else {
+            Err(Error::value("smoothing", "at least 0 and below 1", smoothing))
         }
     }
 
@@ -129,10 +128,7 @@ impl Examples for Subset {
             }
             numbers => Sequence::dense(numbers.padded(&rows, steps)?.unwrap_or_default()),
         };
-        let sequence = match lengths.iter().all(|length| *length == steps) {
-            true => sequence,
-            false => sequence.lengths(lengths),
-        };
+        let sequence = if lengths.iter().all(|length| *length == steps) { sequence } else { sequence.lengths(lengths) };
         let one = |class: &dyn Fn(usize) -> u32| Array2::from_shape_fn((1, rows.len()), |(_, b)| class(rows[b]));
         let batch = match &self.labelled.labels {
             Labels::None => {

@@ -39,19 +39,18 @@ pub(super) fn read(
     if let Some(row) = times.out_of_order() {
         let read = times.date_order().map(|order| format!(", read {}", order.words())).unwrap_or_default();
         let twice = times.keys[row] == times.keys[row - 1];
-        let way = match () {
-            () if is_value => {
-                "the first column gives the times, and it is read as a value too: put a column of times, \
-                or a count, before it"
-                    .to_owned()
-            }
-            () if twice => {
-                "twice the same time: one row for each is expected; join a date and a time column into one, \
-                and write offsets from UTC where clocks go back"
-                    .to_owned()
-            }
-            () if times.descends() => "the newest rows come first: turn them round".to_owned(),
-            () => format!("sort the rows, one for each {name}"),
+        let way = if is_value {
+            "the first column gives the times, and it is read as a value too: put a column of times, \
+             or a count, before it"
+                .to_owned()
+        } else if twice {
+            "twice the same time: one row for each is expected; join a date and a time column into one, \
+             and write offsets from UTC where clocks go back"
+                .to_owned()
+        } else if times.descends() {
+            "the newest rows come first: turn them round".to_owned()
+        } else {
+            format!("sort the rows, one for each {name}")
         };
         let got = format!("{:?} after {:?}{read}; {way}", label(row), label(row - 1));
         return Err(Error::value(place(labels, lines, row, name), "the first column in ascending order", got));

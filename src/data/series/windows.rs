@@ -93,9 +93,10 @@ impl EncodedSeries {
             complete = if here.iter().all(|there| *there) { complete + 1 } else { 0 };
             complete >= horizon && row + 1 >= targets.start + horizon
         })?;
-        match windows.is_empty() && !targets.is_empty() {
-            true => Err(self.none_in(&targets, format!("{horizon} rows in succession with all targets"))),
-            false => Ok(windows),
+        if windows.is_empty() && !targets.is_empty() {
+            Err(self.none_in(&targets, format!("{horizon} rows in succession with all targets")))
+        } else {
+            Ok(windows)
         }
     }
 
@@ -111,9 +112,10 @@ impl EncodedSeries {
             last = if here.contains(&true) { Some(row) } else { last };
             row + 1 >= targets.start + horizon && last.is_some_and(|last| last + horizon > row)
         })?;
-        match windows.is_empty() && !targets.is_empty() {
-            true => Err(self.none_in(&targets, format!("{horizon} rows with a target"))),
-            false => Ok(windows),
+        if windows.is_empty() && !targets.is_empty() {
+            Err(self.none_in(&targets, format!("{horizon} rows with a target")))
+        } else {
+            Ok(windows)
         }
     }
 
@@ -187,9 +189,10 @@ impl Examples for Windows {
         }
         let batch = Batch::new(Sequence::dense(x), Targets::Values(y));
         let weight = |example: usize| if self.is_complete(example) { 1.0 } else { 0.0 };
-        match examples.iter().all(|example| self.is_complete(*example)) {
-            true => Ok(batch),
-            false => Ok(batch.weights(Array2::from_shape_fn((1, examples.len()), |(_, b)| weight(examples[b])))),
+        if examples.iter().all(|example| self.is_complete(*example)) {
+            Ok(batch)
+        } else {
+            Ok(batch.weights(Array2::from_shape_fn((1, examples.len()), |(_, b)| weight(examples[b]))))
         }
     }
 }

@@ -72,19 +72,15 @@ impl LabelledLines {
         const OF_LINE: usize = size_of::<String>() + size_of::<usize>() + size_of::<Vec<u32>>();
         let before = self.lines.len();
         for (line, number) in encoding::utf8(bytes, path)?.lines().map(str::trim).zip(1..) {
-            match line.is_empty() {
-                true => self.blank.push(number),
-                false => {
-                    memory.add(OF_LINE + line.len() * (1 + size_of::<u32>()))?;
-                    self.lines.push(line.into());
-                    self.numbers.push(number);
-                }
+            if line.is_empty() {
+                self.blank.push(number)
+            } else {
+                memory.add(OF_LINE + line.len() * (1 + size_of::<u32>()))?;
+                self.lines.push(line.into());
+                self.numbers.push(number);
             }
         }
-        match self.lines.len() == before {
-            true => Err(Error::data(path, "", "expected lines of text, got none")),
-            false => Ok(()),
-        }
+        if self.lines.len() == before { Err(Error::data(path, "", "expected lines of text, got none")) } else { Ok(()) }
     }
 
     /// The lines, class by class.
@@ -100,9 +96,10 @@ impl LabelledLines {
 
     /// The class of each line, where they have classes.
     pub fn labels(&self) -> Labels {
-        match self.classes.is_empty() {
-            true => Labels::None,
-            false => Labels::Classes { names: self.classes.clone(), of: self.of.clone() },
+        if self.classes.is_empty() {
+            Labels::None
+        } else {
+            Labels::Classes { names: self.classes.clone(), of: self.of.clone() }
         }
     }
 

@@ -24,10 +24,13 @@ impl TextSplit {
     /// [`Error::Value`] where they do not add up to 1, or where a part is shorter.
     pub fn shares(characters: u64, window: usize, shares: [f64; 3]) -> Result<Self> {
         SeriesSplit::check_shares(shares)?;
-        let end = |part: usize| match shares[part + 1..].iter().all(|share| *share == 0.0) {
-            // Whatever their sum is rounded to.
-            true => characters,
-            false => (shares[..=part].iter().sum::<f64>() * characters as f64).round() as u64,
+        let end = |part: usize| {
+            // The last part ends with the text, however the shares before it round.
+            if shares[part + 1..].iter().all(|share| *share == 0.0) {
+                characters
+            } else {
+                (shares[..=part].iter().sum::<f64>() * characters as f64).round() as u64
+            }
         };
         let (train, validation) = (end(0), end(1));
         let parts = Self { train: 0..train, validation: train..validation, test: validation..characters };

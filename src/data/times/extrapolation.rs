@@ -77,10 +77,8 @@ fn numbers(labels: &[String], comma: bool, count: usize) -> Result<Vec<String>, 
     let places = labels.iter().map(|label| decimals(&pointed(label, comma))).max().unwrap_or(0);
     // In units of the last decimal, so that nothing is rounded.
     let numbers: Option<Vec<i128>> = labels.iter().map(|label| fixed_point(&pointed(label, comma), places)).collect();
-    let write = |number: i128| match comma {
-        true => write_fixed(number, places).replace('.', ","),
-        false => write_fixed(number, places),
-    };
+    let write =
+        |number: i128| if comma { write_fixed(number, places).replace('.', ",") } else { write_fixed(number, places) };
     let numbers = numbers.ok_or("numbers with an exponent or zeros before them are not carried on")?;
     let next = |step: i128| {
         let last = *numbers.last()?;
@@ -170,13 +168,14 @@ pub(super) fn counts(unit: TimeUnit, walls: &[i128]) -> Option<(DateSteps, Cow<'
         TimeUnit::Moment if same_time && apart => {
             let all = |of: &dyn Fn(Date) -> bool| days().all(|(date, _)| of(date));
             let day = first.day();
-            match () {
-                () if all(&|date| date == date.last_of_month()) => {
-                    (DateSteps::MonthEnds { business: false }, in_months())
-                }
-                () if all(&|date| date.day() == day) => (DateSteps::Months, in_months()),
-                () if all(&last_weekday) => (DateSteps::MonthEnds { business: true }, in_months()),
-                () => (DateSteps::Even, walls.into()),
+            if all(&|date| date == date.last_of_month()) {
+                (DateSteps::MonthEnds { business: false }, in_months())
+            } else if all(&|date| date.day() == day) {
+                (DateSteps::Months, in_months())
+            } else if all(&last_weekday) {
+                (DateSteps::MonthEnds { business: true }, in_months())
+            } else {
+                (DateSteps::Even, walls.into())
             }
         }
         _ => (DateSteps::Even, walls.into()),

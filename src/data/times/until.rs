@@ -76,11 +76,11 @@ pub(crate) fn rows(times: &TimeColumn, labels: &[String], until: &str) -> RowsUn
         Reading::Numbers { comma, .. } => {
             let Some(until) = float(&pointed(until, comma)) else { return RowsUntil::Other("a number") };
             let numbers: Vec<f64> = labels.iter().filter_map(|label| float(&pointed(label, comma))).collect();
-            match numbers.first().is_some_and(|first| *first <= until)
-                && numbers.last().is_some_and(|last| until <= *last)
+            if numbers.first().is_some_and(|first| *first <= until) && numbers.last().is_some_and(|last| until <= *last)
             {
-                true => RowsUntil::Rows(numbers.partition_point(|number| *number <= until)),
-                false => RowsUntil::Outside,
+                RowsUntil::Rows(numbers.partition_point(|number| *number <= until))
+            } else {
+                RowsUntil::Outside
             }
         }
         Reading::NumberInWords { decimals } => {

@@ -24,9 +24,10 @@ pub(in crate::data) fn shortened(name: &str) -> Cow<'_, str> {
 }
 
 fn quoted(name: &str) -> String {
-    match name.is_empty() || name.contains([',', '"', '\n', '\r']) || name.trim() != name {
-        true => format!("\"{}\"", name.replace('"', "\"\"")),
-        false => name.to_owned(),
+    if name.is_empty() || name.contains([',', '"', '\n', '\r']) || name.trim() != name {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    } else {
+        name.to_owned()
     }
 }
 

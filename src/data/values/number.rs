@@ -57,10 +57,8 @@ pub(in crate::data) fn number(cell: &str) -> Result<f64, &'static str> {
     // With all of its digits, or with those that tell it from its neighbours and zeros behind them, as programs write it.
     let exact =
         || [format!("{:.0}", number.abs()), number.abs().to_string()].contains(&digits.trim_start_matches('0').into());
-    match digits.len() > 15 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        true if number != 0.0 && !exact() => Err(INEXACT),
-        _ => Ok(number),
-    }
+    let is_long = digits.len() > 15 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if is_long && number != 0.0 && !exact() { Err(INEXACT) } else { Ok(number) }
 }
 
 /// What is expected of a whole number whose last digits would be lost without a word.

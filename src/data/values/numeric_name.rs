@@ -5,10 +5,7 @@ use std::borrow::Cow;
 /// A name as one with the same meaning is written: a number without what does not change it. `01` is no number but a code,
 /// as a zip code is, and stays as it is; so does what is no number.
 pub(in crate::data) fn canonical(name: &str) -> Cow<'_, str> {
-    match is_code(name) {
-        true => Cow::Borrowed(name),
-        false => number(name),
-    }
+    if is_code(name) { Cow::Borrowed(name) } else { number(name) }
 }
 
 /// As [`canonical`], with the zeros before a code left out: two names that have this in common and not the other are
@@ -45,9 +42,10 @@ fn number(name: &str) -> Cow<'_, str> {
     };
     if digits.contains(['e', 'E']) {
         // Beyond, f64 rounds whole numbers, and two would be one.
-        return match value.abs() < 9_007_199_254_740_992.0 {
-            true => Cow::Owned((value + 0.0).to_string()),
-            false => Cow::Borrowed(name),
+        return if value.abs() < 9_007_199_254_740_992.0 {
+            Cow::Owned((value + 0.0).to_string())
+        } else {
+            Cow::Borrowed(name)
         };
     }
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));

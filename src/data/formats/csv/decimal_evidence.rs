@@ -119,9 +119,12 @@ impl DecimalEvidence {
         let groups = groups.as_ref().map(|example| format!("thousands in groups: {}", is(example)));
         // An example of both is one of the decimals too.
         let alike = |a: &CellExample, b: &Option<CellExample>| b.as_ref().is_some_and(|b| a.cell == b.cell);
-        let decimals = decimals.map(|example| match alike(example, &self.groups[1]) && groups.is_some() {
-            true => format!("numbers have a {mark}"),
-            false => format!("numbers have a {mark}: {}", is(example)),
+        let decimals = decimals.map(|example| {
+            if alike(example, &self.groups[1]) && groups.is_some() {
+                format!("numbers have a {mark}")
+            } else {
+                format!("numbers have a {mark}: {}", is(example))
+            }
         });
         match (decimals, groups) {
             (Some(decimals), Some(groups)) => Some(format!("{decimals}; {groups}")),

@@ -66,19 +66,13 @@ pub(super) fn first_line(fields: &[&str], below: Option<&str>) -> FirstLine {
     seen.sort_unstable();
     seen.dedup();
     let names = seen.len() == rest.len() && rest.iter().all(|field| whole(field).is_some() || is_time(field));
-    match first.is_empty() || !(is_value(first) || below.is_some_and(|below| is_time_above(first, below))) {
-        true if names || first.is_empty() => FirstLine::Numbers,
-        true => FirstLine::Values,
-        false => {
-            let numbers: Option<Vec<u64>> = [first].into_iter().chain(&rest).map(|field| whole(field)).collect();
-            let ascend = |numbers: Vec<u64>| numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1));
-            let times = fields.iter().all(|field| whole(field).is_none() && is_time(field));
-            match numbers.map_or(times, ascend) {
-                true => FirstLine::Either,
-                false => FirstLine::Values,
-            }
-        }
+    if first.is_empty() || !(is_value(first) || below.is_some_and(|below| is_time_above(first, below))) {
+        return if names || first.is_empty() { FirstLine::Numbers } else { FirstLine::Values };
     }
+    let numbers: Option<Vec<u64>> = [first].into_iter().chain(&rest).map(|field| whole(field)).collect();
+    let ascend = |numbers: Vec<u64>| numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1));
+    let times = fields.iter().all(|field| whole(field).is_none() && is_time(field));
+    if numbers.map_or(times, ascend) { FirstLine::Either } else { FirstLine::Values }
 }
 
 /// The same of columns of keys, which are 0 or 1 in every row.

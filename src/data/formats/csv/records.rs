@@ -102,10 +102,7 @@ impl<'a> Records<'a> {
 
     fn name_columns(&mut self) -> Result<()> {
         let fields: Vec<&str> = self.record.iter().map(str::trim).collect();
-        let first = match self.keys {
-            true => first_of_keys(&fields),
-            false => first_line(&fields, self.below().as_deref()),
-        };
+        let first = if self.keys { first_of_keys(&fields) } else { first_line(&fields, self.below().as_deref()) };
         match first {
             FirstLine::Names => self.names = header(&self.record, self.path)?,
             FirstLine::Numbers => {
@@ -144,9 +141,10 @@ impl<'a> Records<'a> {
     /// What to do where the first line looks like none of names.
     pub(super) fn advice(&self) -> &'static str {
         let first = self.text.trim_ascii_start();
-        match first.starts_with(b"#") || first.starts_with(b"\"#") {
-            true => "; the names are expected in the first line: take the lines above them away",
-            false => "",
+        if first.starts_with(b"#") || first.starts_with(b"\"#") {
+            "; the names are expected in the first line: take the lines above them away"
+        } else {
+            ""
         }
     }
 }
@@ -289,9 +287,10 @@ impl<'a> Records<'a> {
                         (true, false) if *expected_len > 1 => "; a field that has a comma stands in quotation marks",
                         _ => "",
                     };
-                    let title = match self.row <= 1 && *expected_len == 1 && self.advice().is_empty() {
-                        true => "; lines above the names are to be taken away",
-                        false => self.advice(),
+                    let title = if self.row <= 1 && *expected_len == 1 && self.advice().is_empty() {
+                        "; lines above the names are to be taken away"
+                    } else {
+                        self.advice()
                     };
                     let fields = if *expected_len == 1 { "1 field".into() } else { format!("{expected_len} fields") };
                     format!("expected {fields}, got {len}; {}{comma}{title}", self.separator.reason())
@@ -322,9 +321,10 @@ impl<'a> Records<'a> {
         };
         let plain = self.mark.plain(field).filter(|plain| plain.value().is_finite());
         // Where the first row has a word, the names may stand in it.
-        let title = match self.row == 1 && !self.nameless && !field.contains(|c: char| c.is_ascii_digit()) {
-            true => "; where the names stand in this line, take the lines above them away",
-            false => "",
+        let title = if self.row == 1 && !self.nameless && !field.contains(|c: char| c.is_ascii_digit()) {
+            "; where the names stand in this line, take the lines above them away"
+        } else {
+            ""
         };
         let plain = plain.ok_or_else(|| {
             let (expected, got) = self.mark.refusal(field);
@@ -350,9 +350,10 @@ impl<'a> Records<'a> {
 
     /// `, row 7 (line 8)`, of the current record.
     pub(in crate::data) fn place(&self) -> String {
-        match self.names.is_empty() {
-            true => format!(", line {}", self.line),
-            false => format!(", row {} (line {})", self.row, self.line),
+        if self.names.is_empty() {
+            format!(", line {}", self.line)
+        } else {
+            format!(", row {} (line {})", self.row, self.line)
         }
     }
 

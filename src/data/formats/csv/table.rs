@@ -80,9 +80,10 @@ impl SeriesTable {
         }
         table.decimal = records.known_mark();
         table.notes.extend(records.into_notes());
-        match table.labels.is_empty() {
-            true => Err(Error::data(path, "", "expected rows below the column names, got none")),
-            false => Ok(table),
+        if table.labels.is_empty() {
+            Err(Error::data(path, "", "expected rows below the column names, got none"))
+        } else {
+            Ok(table)
         }
     }
 }

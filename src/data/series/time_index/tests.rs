@@ -161,13 +161,13 @@ fn numbers_and_dates_that_do_not_ascend_are_refused_and_other_labels_are_not() {
         let [before, label] = [labels[row - 2], labels[row - 1]];
         let expected = "expected the first column in ascending order";
         let utc = |label: &str| label.replace("03:00+02:00", "01:00Z");
-        let way = match () {
-            () if utc(before) == utc(label) => {
-                "twice the same time: one row for each is expected; join a date and a time column into one, and \
-                 write offsets from UTC where clocks go back"
-            }
-            () if labels.len() == 2 => "the newest rows come first: turn them round",
-            () => "sort the rows, one for each t",
+        let way = if utc(before) == utc(label) {
+            "twice the same time: one row for each is expected; join a date and a time column into one, and \
+             write offsets from UTC where clocks go back"
+        } else if labels.len() == 2 {
+            "the newest rows come first: turn them round"
+        } else {
+            "sort the rows, one for each t"
         };
         let place = format!("row {row} ({label:?}), column \"t\"");
         assert_eq!(error, format!("{place}: {expected}, got {label:?} after {before:?}; {way}"));

@@ -72,12 +72,10 @@ pub(super) fn differs(label: &str) -> bool {
 pub(super) fn only<L: Texts + ?Sized>(labels: &L, dates: &[Candidate], chosen: &Candidate) -> Option<usize> {
     let others: Vec<&Candidate> = dates.iter().filter(|other| !std::ptr::eq(*other, chosen)).collect();
     let missing = |other: &&Candidate, label| other.reader.key(label).is_none();
-    match others.is_empty() {
+    if others.is_empty() {
         // No label at all could be read in them.
-        true => (labels.len() > 0).then_some(0),
-        false => labels
-            .iter()
-            .position(|label| others.iter().all(|other| missing(other, label)))
-            .or_else(|| labels.iter().position(|label| others.iter().any(|other| missing(other, label)))),
+        return (labels.len() > 0).then_some(0);
     }
+    let in_all = labels.iter().position(|label| others.iter().all(|other| missing(other, label)));
+    in_all.or_else(|| labels.iter().position(|label| others.iter().any(|other| missing(other, label))))
 }

@@ -90,10 +90,8 @@ pub(super) fn clock<'a>(text: &'a str, long: bool, parts: &mut Vec<LabelPart<'a>
     let mut count = 0;
     let mut rest = digits;
     while !rest.is_empty() {
-        let (field, after) = match colons {
-            true => rest.split_once(':').unwrap_or((rest, "")),
-            false => rest.split_at(rest.len().min(2)),
-        };
+        let (field, after) =
+            if colons { rest.split_once(':').unwrap_or((rest, "")) } else { rest.split_at(rest.len().min(2)) };
         *fields.get_mut(count)? = field;
         (count, rest) = (count + 1, after);
     }

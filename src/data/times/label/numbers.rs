@@ -12,10 +12,7 @@ pub(in crate::data) fn at_comma(label: &str) -> Option<(&str, &str)> {
 
 /// A number with a point in place of its comma, where `comma` says that numbers have commas; other text as it is.
 pub(in crate::data) fn pointed(label: &str, comma: bool) -> Cow<'_, str> {
-    match comma && at_comma(label).is_some() {
-        true => label.trim().replace(',', ".").into(),
-        false => label.trim().into(),
-    }
+    if comma && at_comma(label).is_some() { label.trim().replace(',', ".").into() } else { label.trim().into() }
 }
 
 /// A finite number.

@@ -350,11 +350,15 @@ fn write(table: &SeriesTable, rng: &mut ChaCha8Rng) -> String {
         let fields = [vec![first.clone()], others].concat();
         fields.into_iter().map(|text| field(text, rng)).collect::<Vec<_>>().join(separator) + end
     };
-    let number = |value: f64| match value.abs() < 1e15 {
-        _ if value.is_nan() => String::new(),
-        true => value.to_string(),
-        // Its digits are rounded, and so they say.
-        false => format!("{value:e}"),
+    let number = |value: f64| {
+        if value.is_nan() {
+            String::new()
+        } else if value.abs() < 1e15 {
+            value.to_string()
+        } else {
+            // Its digits are rounded, and so they say.
+            format!("{value:e}")
+        }
     };
     let mut text = line(&table.label_name, table.columns.iter().map(|column| column.name.clone()).collect(), rng);
     for (row, label) in table.labels.iter().enumerate() {
