@@ -1,4 +1,4 @@
-//! What tests of parsers do to files.
+//! Corrupts files for the tests of parsers.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;

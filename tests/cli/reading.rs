@@ -201,7 +201,7 @@ fn a_file_without_names_keeps_its_first_row() {
         path,
         "train series either.csv",
         1,
-        &["either.csv, line 1", "may be names or values", "put a line of names above it"],
+        &["either.csv, line 1", "may be names or values", "add a line of names above it"],
     );
     write(path, "years.csv", text("year,1999"));
     says(&train(path, "years", &format!("series years.csv {TINY}")), &["99 rows", "columns named by numbers"]);
@@ -234,7 +234,7 @@ fn a_line_of_other_fields_is_refused_with_the_separator_and_why() {
     let why = "the separator is the semicolon, with which 59 of 60 lines have 2 fields as the first";
     refused(path, "train series s.csv", 1, &["row 10 (line 11): expected 2 fields, got 3", why]);
     write(path, "both.csv", lines("a;b, c", 60, |_| "x;y, z".into()));
-    refused(path, "train series both.csv", 1, &["both.csv", "60 of 60 lines", "tell it with a line sep=, or sep=;"]);
+    refused(path, "train series both.csv", 1, &["both.csv", "60 of 60 lines", "set it with a line sep=, or sep=;"]);
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn later_sequences_are_read_by_the_order_of_dates_that_those_of_the_model_showed
     let shown = "dates of column \"time\" are read month first, which \"1/13/2021\" in row 3 can only be";
     says(&train(path, "run", "sequences s.csv --hidden 4 --epochs 1 --batch 8"), &[shown]);
     says(&train(path, "own", "sequences later.csv --hidden 4 --epochs 1 --batch 8"), &["are read day first"]);
-    let told = "dates of column \"time\" are read month first, as told";
+    let told = "dates of column \"time\" are read month first, as given";
     says(&succeeds(path, "eval run later.csv"), &[told]);
     // The file that tests is read as the one that trains.
     let tested = "sequences s.csv --test-file later.csv --hidden 4 --epochs 1 --batch 8";
@@ -337,7 +337,7 @@ fn a_forecast_that_asks_for_the_order_of_dates_takes_it() {
     let next = |order: &str| json(path, &format!("forecast run later.csv --dates {order} --json"))["after"].clone();
     assert_eq!(next("day-first"), "11/12/2021");
     let told = bptt(path, "forecast run later.csv --dates month-first").stderr;
-    says(&String::from_utf8(told).unwrap(), &["dates of column \"t\" are read month first, as told"]);
+    says(&String::from_utf8(told).unwrap(), &["dates of column \"t\" are read month first, as given"]);
     refused(path, "forecast run --dates month-first", 2, &["FILE"]);
 }
 

@@ -424,14 +424,18 @@ fn rows_that_are_not_in_the_order_of_time_are_refused_before_they_are_split_by_i
     refused(path, &format!("train series turned.csv {TINY}"), 1, &parts);
     refused(path, &format!("train series constant.csv {TINY}"), 1, &["row 2", order, "\"7\" after \"7\""]);
     refused(path, &format!("train series steps.csv {TINY}"), 1, &["row 2", order, "\"after 98\" after \"after 99\""]);
-    let odd = ["total.csv, row 100 (line 101, \"Total\")", "a date like \"2024-01-01\"", "take the row out"];
+    let odd = ["total.csv, row 100 (line 101, \"Total\")", "a date like \"2024-01-01\"", "remove the row"];
     refused(path, &format!("train series total.csv {TINY}"), 1, &odd);
     let stdout = train(path, "words", &format!("series words.csv {TINY}"));
     assert!(
-        stdout.contains("order of rows not checked: labels of column \"t\" are no numbers or dates, such as \"z\"")
+        stdout
+            .contains("order of rows not checked: labels of column \"t\" are neither numbers nor dates, such as \"z\"")
     );
     let stdout = succeeds(path, "forecast words");
-    assert!(stdout.contains("+1") && stdout.contains("labels are no numbers or dates: rows are counted"), "{stdout}");
+    assert!(
+        stdout.contains("+1") && stdout.contains("labels are neither numbers nor dates: rows are counted"),
+        "{stdout}"
+    );
 }
 
 /// Rows of a number that goes up and down, below the names `t` and `v`.
@@ -451,7 +455,7 @@ fn day_and_month_that_only_a_flag_can_tell_apart_are_read_alike_by_training_and_
     let both = ["1 July 1920 day first", "7 January 1920 month first"];
     refused(path, &format!("train series d.csv {TINY}"), 1, &[&asked[..], &both].concat());
     let stdout = train(path, "r", &format!("series d.csv --dates month-first --train-until 1970 {TINY}"));
-    assert!(stdout.contains("dates of column \"t\" are read month first, as told"), "{stdout}");
+    assert!(stdout.contains("dates of column \"t\" are read month first, as given"), "{stdout}");
     assert!(read(path, "r/config.toml").contains("dates = \"month-first\""));
     succeeds(path, "eval r");
     // What the model was trained with holds for other data.

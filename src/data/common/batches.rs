@@ -53,7 +53,7 @@ pub trait Batches {
     /// A batch of at least the steps and rows of any of them, to plan memory by; it need not be one of them.
     ///
     /// # Errors
-    /// As of [`batch`](Self::batch).
+    /// Those of [`batch`](Self::batch).
     fn largest(&self) -> Result<Batch>;
 
     /// Whether the rows of this batch go on where those of the batch before it ended; otherwise they start from zero.

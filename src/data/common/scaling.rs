@@ -1,4 +1,4 @@
-//! From the data's units to those that a network learns well in, and back.
+//! Scaling between the data's units and those of the network.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ pub struct Scaling {
 }
 
 impl Scaling {
-    /// Fits to `values`, of which those that are NaN are missing and do not count.
+    /// Fits to `values`. NaN is missing and does not count.
     pub fn fit(kind: ScalingKind, values: &[f64]) -> Self {
         Self::fit_rounded(kind, values, f64::EPSILON)
     }

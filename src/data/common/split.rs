@@ -1,4 +1,4 @@
-//! Which rows of a series are trained on, and which are kept to validate and to test.
+//! Which rows of a series train, validate and test.
 
 use std::ops::Range;
 
@@ -38,11 +38,11 @@ impl Frame {
 /// an example predicts lie in one of them; its inputs may reach back before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeriesSplit {
-    /// The targets that the network learns from; the first has a whole window before it.
+    /// The targets to train on; the first has a whole window before it.
     pub train: Range<usize>,
-    /// The targets that tell when it has learned enough; may be empty.
+    /// The targets to stop and choose by; may be empty.
     pub validation: Range<usize>,
-    /// The targets that nothing is chosen by; may be empty.
+    /// The targets to measure on at the end; may be empty.
     pub test: Range<usize>,
 }
 

@@ -67,13 +67,13 @@ impl LabelledSequences {
     /// the rows; what lies behind the rows, or the pixels, is I. The classes are the numbers that occur.
     ///
     /// # Errors
-    /// [`Error::Data`] for what is no idx file of bytes, is cut off or longer than its header tells, or where the two
+    /// [`Error::Data`] for what is no idx file of bytes, is cut off or longer than its header states, or where the two
     /// files have different N; for more than the default [`InputLimit`].
     pub fn from_idx(images: (&[u8], &Path), labels: Option<(&[u8], &Path)>, image: ImageLayout) -> Result<Self> {
         Self::idx_within(images, labels, image, InputLimit::default())
     }
 
-    /// As [`from_idx`](Self::from_idx), of which no more than `limit` is held.
+    /// As [`from_idx`](Self::from_idx), with at most `limit` in memory.
     pub(super) fn idx_within(
         images: (&[u8], &Path),
         labels: Option<(&[u8], &Path)>,

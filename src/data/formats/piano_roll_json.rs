@@ -21,7 +21,7 @@ const PARTS: [&str; 3] = ["train", "valid", "test"];
 
 impl PianoRolls {
     /// Reads `{"train": [piece, …], "valid": […], "test": […]}`, of which `valid` and `test` may be left out, or a list
-    /// of pieces alone, whose parts are not settled. A piece is a list of steps, a step a list of active keys, a key a
+    /// of pieces alone, which are not split yet. A piece is a list of steps, a step a list of active keys, a key a
     /// number from 0 to 65,535. K are `keys`, or all from the lowest to the highest that occur. `path` is what errors
     /// name.
     ///
@@ -32,7 +32,7 @@ impl PianoRolls {
         Self::json_within(text, path, keys, InputLimit::default())
     }
 
-    /// As [`from_json`](Self::from_json), of which no more than `limit` is held.
+    /// As [`from_json`](Self::from_json), with at most `limit` in memory.
     pub(crate) fn json_within(
         text: &[u8],
         path: &Path,
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(error("[[[1], [2]], 7]"), "a.json, piece 2: expected a piece, a list of steps, got 7");
         assert_eq!(error("[[1, 2]]"), "a.json, piece 1, step 1: expected a step, a list of active keys, got 1");
         assert_eq!(error("[[[1], [\"c\"]]]"), "a.json, piece 1, step 2: expected a key from 0 to 65535, got \"c\"");
-        let short = "a.json, test, piece 1: expected at least 2 steps, one to read and one to tell, got 1";
+        let short = "a.json, test, piece 1: expected at least 2 steps, one to read and one to predict, got 1";
         assert_eq!(error(r#"{"train": [[[1], [2]]], "test": [[[1]]]}"#), short);
         assert_eq!(error("[[[], []]]"), "a.json: expected active keys, got none in any step");
         let twice = error(r#"{"train": [[[1], [2]]], "train": [[[1], [3]]]}"#);

@@ -9,12 +9,12 @@ use crate::data::input::gzip::decompressed;
 use crate::data::{ImageLayout, InputLimit, LabelKind, LabelledSequences, MissingPolicy, read_input};
 use crate::error::{Error, Result};
 
-/// What a file does not tell of itself.
+/// How to read what a file leaves open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// What becomes of missing values: an empty field, `?`, and NaN, NA, N/A, null and their like.
     pub missing: MissingPolicy,
-    /// What labels are; `None`: what the file says, or they look like, see [`LabelledSequences::labels_as`].
+    /// What labels are; `None`: by the file or by what they look like, see [`LabelledSequences::labels_as`].
     pub labels: Option<LabelKind>,
     /// How an image becomes a sequence (idx).
     pub image: ImageLayout,
@@ -73,7 +73,7 @@ impl LabelledSequences {
         Self::from_bytes(&bytes, path, labels.as_ref().map(|(bytes, path)| (bytes.as_slice(), *path)), options)
     }
 
-    /// As [`read`](Self::read), from what the files hold; the paths tell extensions, and are what errors name.
+    /// As [`read`](Self::read), from what the files hold; the paths give the extensions and the names in errors.
     ///
     /// # Errors
     /// [`Error::Data`].

@@ -13,7 +13,7 @@ use crate::data::values::numeric_name::{canonical, value};
 use crate::data::{InputLimit, LabelledSequences, Labels, MissingPolicy, list_names};
 use crate::error::{Error, Result};
 
-/// What the lines above `@data` tell.
+/// The lines above `@data`.
 #[derive(Default)]
 struct TsHeader {
     /// I.
@@ -38,13 +38,13 @@ impl LabelledSequences {
     /// missing. `path` is what errors name.
     ///
     /// # Errors
-    /// [`Error::Data`] names the line, and for a value its dimension and step, all counted from 1; it also tells of more
+    /// [`Error::Data`] names the line, and for a value its dimension and step, all counted from 1; it also refuses more
     /// than the default [`InputLimit`].
     pub fn from_ts(bytes: &[u8], path: &Path, missing: MissingPolicy) -> Result<Self> {
         Self::ts_within(bytes, path, missing, InputLimit::default())
     }
 
-    /// As [`from_ts`](Self::from_ts), of which no more than `limit` is held.
+    /// As [`from_ts`](Self::from_ts), with at most `limit` in memory.
     pub(super) fn ts_within(bytes: &[u8], path: &Path, missing: MissingPolicy, limit: InputLimit) -> Result<Self> {
         let lines = utf8(bytes, path)?.lines().map(str::trim).zip(1..);
         let mut lines = lines.filter(|(content, _)| !content.is_empty() && !content.starts_with('#'));
@@ -136,7 +136,7 @@ impl TsHeader {
         Err(Error::data(path, "", "expected a line @data and cases below it, got the end of the file"))
     }
 
-    /// Takes one line. Names and descriptions, and whether values are missing, tell nothing that the cases do not.
+    /// Takes one line. Names, descriptions and whether values are missing are not needed: the cases show them.
     fn take(&mut self, tag: &str, words: &[&str]) -> Result<(), String> {
         if !self.seen.insert(tag.into()) {
             return Err("expected once, got a second one".into());

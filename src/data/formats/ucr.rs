@@ -16,13 +16,13 @@ impl LabelledSequences {
     /// [`LabelledSequences::labels_as`]. `path` is what errors name.
     ///
     /// # Errors
-    /// [`Error::Data`] names the line and the step, both counted from 1; it also tells of more than the default
+    /// [`Error::Data`] names the line and the step, both counted from 1; it also refuses more than the default
     /// [`InputLimit`].
     pub fn from_ucr(bytes: &[u8], path: &Path, missing: MissingPolicy) -> Result<Self> {
         Self::ucr_within(bytes, path, missing, InputLimit::default())
     }
 
-    /// As [`from_ucr`](Self::from_ucr), of which no more than `limit` is held.
+    /// As [`from_ucr`](Self::from_ucr), with at most `limit` in memory.
     pub(super) fn ucr_within(bytes: &[u8], path: &Path, missing: MissingPolicy, limit: InputLimit) -> Result<Self> {
         let lines = utf8(bytes, path)?.lines().map(str::trim).zip(1..).filter(|(content, _)| !content.is_empty());
         let (mut labels, mut begins) = (DistinctNames::default(), Vec::new());

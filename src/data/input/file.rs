@@ -1,4 +1,4 @@
-//! The one way to files that are read: regular ones, whose size is known beforehand, and no more of them than is allowed.
+//! Opens and reads files: regular files only, whose size is known beforehand, and within a limit.
 
 use std::fs::File;
 use std::io::Read;
@@ -27,7 +27,7 @@ impl InputLimit {
     /// Refuses `bytes`, which are `what` comes of the file.
     ///
     /// # Errors
-    /// [`Error::Data`] tells the bound, and how to raise it.
+    /// [`Error::Data`] names the limit and how to raise it.
     pub(crate) fn check(self, bytes: u64, path: &Path, place: &str, what: &str) -> Result<()> {
         if bytes > self.0 {
             // In whole MiB, so that it can be typed.
@@ -42,7 +42,7 @@ impl InputLimit {
         }
     }
 
-    /// Refuses what came to more, nobody knows how much.
+    /// Refuses what exceeds the limit by an unknown amount.
     pub(super) fn exceeded(self, path: &Path, place: &str, what: &str) -> Error {
         let message = format!(
             "expected at most {} bytes, got more {what}; a larger input-limit raises this bound, such as {}MiB",
@@ -53,7 +53,7 @@ impl InputLimit {
     }
 }
 
-/// What is held of a file while it is read and after, of which nobody knows beforehand how much it will be.
+/// Counts the memory that a file takes while it is read and after, where its size is not known beforehand.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::data) struct MemoryUse<'a> {
     limit: InputLimit,
@@ -80,14 +80,14 @@ impl<'a> MemoryUse<'a> {
     /// All of it.
     ///
     /// # Errors
-    /// As of [`add`](Self::add).
+    /// Those of [`add`](Self::add).
     pub(in crate::data) fn set(&mut self, bytes: u64) -> Result<()> {
         self.bytes = bytes.into();
         if bytes > self.limit.0 { Err(self.limit.exceeded(self.path, "", self.what)) } else { Ok(()) }
     }
 }
 
-/// Opens a file to be read, and tells how many bytes it has. A link to one will do.
+/// Opens a file to be read, and returns its size in bytes. Links are followed.
 ///
 /// # Errors
 /// [`Error::Io`] where there is none, or it may not be read; [`Error::Data`] for a folder, a pipe, a socket or a device, which
@@ -106,7 +106,7 @@ pub fn open_input(path: &Path) -> Result<(File, u64)> {
 /// All bytes of a file, at most `limit`.
 ///
 /// # Errors
-/// As of [`open_input`], and [`Error::Data`] for a file that is larger than `limit`, or that was cut while it was read.
+/// Those of [`open_input`], and [`Error::Data`] for a file that is larger than `limit`, or that was cut while it was read.
 pub fn read_input(path: &Path, limit: InputLimit) -> Result<Vec<u8>> {
     let (file, len) = open_input(path)?;
     limit.check(len, path, "", "in the file")?;
@@ -120,7 +120,7 @@ const SETTINGS: u64 = 1 << 22;
 /// what is made of it takes twenty times as much.
 ///
 /// # Errors
-/// As of [`read_input`].
+/// Those of [`read_input`].
 pub fn read_settings(path: &Path) -> Result<Vec<u8>> {
     let (file, len) = open_input(path)?;
     if len > SETTINGS {

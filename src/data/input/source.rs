@@ -1,4 +1,4 @@
-//! Bytes that are read where asked, from a file or from memory.
+//! Random access to the bytes of a file, or of memory.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
@@ -72,7 +72,7 @@ impl Source {
         }
     }
 
-    /// The error that says so.
+    /// The error that the file has changed.
     pub(in crate::data) fn changed(&self) -> Error {
         let message =
             format!("expected the {} bytes that it had at first, got a file that was changed since", self.len);

@@ -1,4 +1,4 @@
-//! Piano rolls as examples whose target is the next frame.
+//! Piano rolls as examples whose target is the next step.
 
 use super::super::Examples;
 use super::pieces::PianoRolls;
@@ -6,8 +6,8 @@ use crate::allocate;
 use crate::batch::{Batch, Sequence, Targets};
 use crate::error::{Error, Result};
 
-/// Pieces in which each frame is to tell the next: x is \[T, B, K\], the frames but the last, 1 where a key is active and
-/// 0 elsewhere; the targets are the frames but the first, at every step, for binary cross-entropy.
+/// Pieces in which each step predicts the next: x is \[T, B, K\], all steps but the last, 1 where a key is active and
+/// 0 elsewhere; the targets are all steps but the first, at every step, for binary cross-entropy.
 pub struct NextStep<'a> {
     rolls: &'a PianoRolls,
     pieces: Vec<usize>,

@@ -81,7 +81,7 @@ impl PianoRolls {
         }
         for (number, piece) in pieces.iter_mut().enumerate() {
             if piece.len() < 2 {
-                let expected = "at least 2 steps, one to read and one to tell";
+                let expected = "at least 2 steps, one to read and one to predict";
                 return Err(Error::value(name(parts.as_ref(), number), expected, piece.len()));
             }
             for (step, active) in piece.iter_mut().enumerate() {
@@ -154,7 +154,7 @@ impl PianoRolls {
         Self { notes, ..self }
     }
 
-    /// How the file was read where it could have been read otherwise, in words, a line each.
+    /// How the file was read where it could have been read differently, a sentence each.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -183,7 +183,7 @@ mod tests {
         let refusal = |keys, pieces, parts| PianoRolls::new(keys, pieces, parts).unwrap_err().to_string();
         let (keys, piece) = (PianoKeys::Numbers(5..=6), vec![vec![0], vec![1]]);
         let short = refusal(keys.clone(), vec![piece.clone(), vec![vec![0]]], Some([0..1, 1..2, 2..2]));
-        assert_eq!(short, "valid, piece 1: expected at least 2 steps, one to read and one to tell, got 1");
+        assert_eq!(short, "valid, piece 1: expected at least 2 steps, one to read and one to predict, got 1");
         let beyond = refusal(keys.clone(), vec![piece.clone(), vec![vec![], vec![2]]], None);
         assert_eq!(beyond, "piece 2, step 2: expected columns below 2, got 2");
         assert!(refusal(keys.clone(), vec![piece.clone()], Some([0..1, 1..2, 2..2])).starts_with("the parts"));

@@ -1,4 +1,4 @@
-//! What labels that are numbers are: names of classes, or values.
+//! Whether labels that are numbers are class names or values.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ pub enum LabelKind {
 const FEW: usize = 20;
 
 impl LabelledSequences {
-    /// With labels that are classes or values as told. Otherwise those that are all numbers, one a sequence, are what they
+    /// With labels that are classes or values as given. Otherwise those that are all numbers, one a sequence, are what they
     /// look like, which is noted: values where not all are whole, or where hardly two are alike; classes where two
     /// numbers occur, or up to 20 of them five times each on average, or 0, 1, 2, … or 1, 2, 3, … without a gap twice each.
     /// A number with zeros before it is a code, and a name.
@@ -31,7 +31,7 @@ impl LabelledSequences {
     /// # Errors
     /// [`Error::Value`] for a label that is a missing value beside names, for whole numbers that fit neither rule, for
     /// numbers that one label is none of, for a number that is written as two codes, and for labels that cannot be what
-    /// they are told to be.
+    /// they are said to be.
     pub fn labels_as(mut self, told: Option<LabelKind>) -> Result<Self> {
         let numbers = LabelNumbers::of(&self.labels);
         let told = match (told, &self.labels) {
@@ -82,7 +82,7 @@ impl Labels {
         Ok(())
     }
 
-    /// Names of classes that small and capital letters alone tell apart.
+    /// Class names that differ in case alone.
     fn alike(&self) -> Option<String> {
         let Labels::Classes { names, .. } = self else { return None };
         let mut seen = HashMap::new();

@@ -1,4 +1,4 @@
-//! Sequences of any length with a label each: what is classified, or what a value is told of.
+//! Sequences of any length with a label each, for classification or regression.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use crate::data::input::encoding::quoted;
 use crate::data::{DateOrder, DecimalMark, Scaling, SequenceInputs, list_names};
 use crate::error::{Error, Result};
 
-/// Sequences with what is to be told of each.
+/// Sequences with a label each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelledSequences {
     /// The sequences.
@@ -20,11 +20,11 @@ pub struct LabelledSequences {
     pub dimensions: Vec<String>,
     /// The line of its file that each begins in, counted from 1; empty where they stand in no lines.
     pub lines: Vec<usize>,
-    /// How the file was read where it could have been read otherwise, in words, a line each.
+    /// How the file was read where it could have been read differently, a sentence each.
     pub notes: Vec<String>,
-    /// How its numbers are written, where that was told or one of them showed it (`.csv`).
+    /// Its decimal mark, if it was given or a number showed it (`.csv`).
     pub decimal: Option<DecimalMark>,
-    /// What comes first in the dates that order its steps, where that was told or they showed it (`.csv`).
+    /// What comes first in the dates that order its steps, if that was given or they showed it (`.csv`).
     pub dates: Option<DateOrder>,
 }
 

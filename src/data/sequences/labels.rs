@@ -10,7 +10,7 @@ use crate::data::values::numeric_name::canonical;
 use crate::error::{Error, Result};
 use crate::model::{Head, Loss, Readout};
 
-/// What is to be told of each sequence after its last step.
+/// The label of each sequence, predicted after its last step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Labels {
     /// Nothing is known: sequences to predict.
@@ -54,11 +54,11 @@ impl Labels {
         }
     }
 
-    /// The head that learns them, one prediction after the last step: a sigmoid for two classes, which tells the
+    /// The head that learns them, one prediction after the last step: a sigmoid for two classes, the
     /// probability of the second, a softmax for more, squared error for values.
     ///
     /// # Errors
-    /// [`Error::Value`] where there is nothing to tell apart, [`Error::Unsupported`] where there are no labels.
+    /// [`Error::Value`] where there are fewer than two classes or no values, [`Error::Unsupported`] where there are no labels.
     pub fn head(&self) -> Result<Head> {
         match self {
             Labels::None => Err(Error::Unsupported("a head needs labels; these sequences have none".into())),

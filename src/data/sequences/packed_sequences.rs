@@ -262,7 +262,7 @@ impl PackedSequences {
     /// One more sequence, whose `number(step, dimension)` is asked for step by step.
     ///
     /// # Errors
-    /// What `number` says, and [`Error::NoMemory`].
+    /// Those of `number`, and [`Error::NoMemory`].
     pub(in crate::data) fn push_with(
         &mut self,
         steps: usize,
@@ -309,7 +309,7 @@ impl PackedSequences {
     /// With `f(place, number)` in the place of every number, `place` being sequence, step and dimension.
     ///
     /// # Errors
-    /// What `f` says.
+    /// Those of `f`.
     pub(super) fn map(mut self, mut f: impl FnMut([usize; 3], f64) -> Result<f32>) -> Result<Self> {
         let mut blocks = std::mem::take(&mut self.blocks);
         let mut sequence = 0;
@@ -364,7 +364,7 @@ impl PackedSequences {
 }
 
 impl PartialEq for PackedSequences {
-    /// By their numbers, wherever these lie.
+    /// By their numbers, however these are stored.
     fn eq(&self, other: &Self) -> bool {
         self.len == other.len
             && self.width == other.width

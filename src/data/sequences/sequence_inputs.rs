@@ -21,14 +21,14 @@ pub enum SequenceInputs {
     Tokens(Vec<Vec<u32>>),
 }
 
-/// Sequences that come one by one, of which nobody knows beforehand how many there will be.
+/// Collects sequences whose number is not known beforehand.
 pub(in crate::data) struct SequencesBuilder<'a> {
     sequences: PackedSequences,
     memory: MemoryUse<'a>,
 }
 
 impl<'a> SequencesBuilder<'a> {
-    /// Those of the file at `path`, of which no more than `limit` is held.
+    /// Those of the file at `path`, with at most `limit` in memory.
     pub(in crate::data) fn new(path: &'a Path, limit: InputLimit) -> Self {
         Self { sequences: PackedSequences::default(), memory: MemoryUse::new(limit, path, IN_MEMORY) }
     }

@@ -13,12 +13,12 @@ use crate::sizes::Count;
 
 /// Bytes of the lists that a sequence stands in while parts are drawn: that of its class, which doubles as it grows and is
 /// copied, and that of its part.
-const LISTS: usize = 8 * size_of::<usize>();
+const LISTS: usize = size_of::<[usize; 8]>();
 
 impl Labels {
     /// Training, validation and test, in this order: which of `n` sequences with these labels are in each, drawn from
     /// `seed`. A part has its share of each class, rounded up or down; a class that is too small for all parts goes to
-    /// training first. Sequences without classes are as of one class.
+    /// training first. Sequences without classes count as one class.
     ///
     /// # Errors
     /// [`Error::Value`] where the shares are negative or do not add up to 1, or where a part with a share gets no

@@ -26,7 +26,7 @@ pub struct SeriesCodec {
     /// What came first in the labels' dates, where they were such as `5/3/2021`: other data are read alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dates: Option<DateOrder>,
-    /// How the numbers of the file were written, where that was told or one of them showed it: other files are read alike.
+    /// The decimal mark of the file, if it was given or a number showed it: other files are read in the same way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decimal: Option<DecimalMark>,
     /// W and K.
@@ -54,7 +54,7 @@ pub struct ColumnCodec {
 }
 
 impl SeriesCodec {
-    /// Fits to the rows of `series` before `train_end`. `kind` tells how a column of this name is scaled.
+    /// Fits to the rows of `series` before `train_end`. `kind` is how a column of this name is scaled.
     ///
     /// # Errors
     /// [`Error::Value`] where the frame is empty or its window too short for what is known of the horizon, and where the

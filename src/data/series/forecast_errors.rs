@@ -1,4 +1,4 @@
-//! How far forecasts are from what came.
+//! The errors of forecasts.
 
 use ndarray::{ArrayView3, Axis};
 use serde::Serialize;
@@ -17,7 +17,7 @@ pub struct ForecastErrors {
 }
 
 impl ForecastErrors {
-    /// Of pairs of truth and forecast. A pair of which one is NaN, for it is missing, does not count.
+    /// The errors of pairs of truth and forecast. A pair with a NaN, which is missing, does not count.
     pub fn of(pairs: impl IntoIterator<Item = (f64, f64)>) -> Self {
         let errors = pairs.into_iter().map(|(truth, forecast)| forecast - truth).filter(|error| !error.is_nan());
         let (squares, sum, count) =

@@ -7,8 +7,8 @@ use ndarray::{Array1, Array2, Array3, Axis, s};
 use crate::data::{EncodedSeries, Frame};
 use crate::error::{Error, Result};
 
-/// A forecast under way: it hands out what the network is to read and takes what it predicts, a horizon at a time, and
-/// puts the predictions in the place of the past. [`EncodedSeries::rollout`] makes it.
+/// A forecast under way: it returns the next input of the network and takes its predictions, a horizon at a time, and
+/// feeds the predictions back as the past. [`EncodedSeries::rollout`] makes it.
 ///
 /// ```
 /// use bptt::data::{Column, Frame, Missing, Roles, ScalingKind, Series, SeriesCodec, Split, Table};

@@ -1,4 +1,4 @@
-//! Columns of numbers over one column of labels, as a file or a program hands them over.
+//! Columns of numbers over one column of labels, from a file or a program.
 
 use crate::data::{DateOrder, DecimalMark};
 
@@ -13,11 +13,11 @@ pub struct SeriesTable {
     pub columns: Vec<Column>,
     /// The line of its file that each row begins in, counted from 1, for messages; empty where there is no file.
     pub lines: Vec<usize>,
-    /// How the file was read where it could be read otherwise, a sentence each: to be shown with the data.
+    /// How the file was read where it could have been read differently, a sentence each: to show with the data.
     pub notes: Vec<String>,
-    /// What comes first in dates such as `5/3/2021`; `None`: what the labels tell, see [`Series::new`](crate::data::Series::new).
+    /// What comes first in dates such as `5/3/2021`; `None`: decided by the labels, see [`Series::new`](crate::data::Series::new).
     pub dates: Option<DateOrder>,
-    /// How the file's numbers are written, where that was told or one of them showed it.
+    /// The decimal mark of the file, if it was given or a number showed it.
     pub decimal: Option<DecimalMark>,
 }
 

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// What the labels of a series were read as.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct TimeIndex {
-    /// `None` where they are no times, so that nothing tells whether the rows are in order.
+    /// `None` if they are not times; the order of the rows is then unknown.
     times: Option<TimeColumn>,
     /// What could be read otherwise, or not at all, a sentence each.
     pub(super) notes: Vec<String>,
@@ -28,7 +28,7 @@ pub(super) fn read(
                 return Ok(TimeIndex { times: None, notes: vec![unchecked(labels, name)] });
             };
             let more = match trouble {
-                TimeError::Odd { .. } => "; take the row out, or label it as the others are",
+                TimeError::Odd { .. } => "; remove the row, or label it like the others",
                 TimeError::Ask { .. } => ", and the rows ascend either way",
                 _ => "",
             };
@@ -44,13 +44,13 @@ pub(super) fn read(
              or a count, before it"
                 .to_owned()
         } else if twice {
-            "twice the same time: one row for each is expected; join a date and a time column into one, \
+            "the same time twice: expected one row per time; join a date and a time column into one, \
              and write offsets from UTC where clocks go back"
                 .to_owned()
         } else if times.descends() {
-            "the newest rows come first: turn them round".to_owned()
+            "the newest rows come first: reverse their order".to_owned()
         } else {
-            format!("sort the rows, one for each {name}")
+            format!("sort the rows, one per {name}")
         };
         let got = format!("{:?} after {:?}{read}; {way}", label(row), label(row - 1));
         return Err(Error::value(place(labels, lines, row, name), "the first column in ascending order", got));
@@ -59,10 +59,10 @@ pub(super) fn read(
     Ok(TimeIndex { times: Some(times), notes })
 }
 
-/// That nothing tells whether rows are in the order of time.
+/// The note that the order of the rows could not be checked.
 fn unchecked(labels: &[String], name: &str) -> String {
     let such = labels.iter().find(|label| !label.is_empty()).map(String::as_str).unwrap_or_default();
-    format!("order of rows not checked: labels of column {name:?} are no numbers or dates, such as {such:?}")
+    format!("order of rows not checked: labels of column {name:?} are neither numbers nor dates, such as {such:?}")
 }
 
 /// `row 7 (line 8, "2024-01-07"), column "load"`, for messages; `lines` are empty where there is no file.
@@ -72,7 +72,7 @@ pub(super) fn place(labels: &[String], lines: &[usize], row: usize, column: &str
 }
 
 impl TimeIndex {
-    /// The order of day and month in dates, where it says anything.
+    /// The order of day and month in dates, if it makes a difference.
     pub(super) fn dates(&self) -> Option<DateOrder> {
         self.times.as_ref().and_then(TimeColumn::date_order)
     }
@@ -143,7 +143,7 @@ impl TimeIndex {
         match &self.times {
             _ if count == 0 => Ok(Vec::new()),
             Some(times) => times::beyond(times, labels, count),
-            None => Err("labels are no numbers or dates".into()),
+            None => Err("labels are neither numbers nor dates".into()),
         }
     }
 }

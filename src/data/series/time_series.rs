@@ -79,7 +79,7 @@ impl Series {
     /// Labels that are times have to ascend: numbers, or dates and times of day as people write them, ISO 8601 or not. Where
     /// half of them or more are times, one that is none is named. Where a date such as `5/3/2021` can be read day first and
     /// month first, the part above 12 decides, or else the only way in which all ascend; where both stand and
-    /// [`SeriesTable::dates`] does not tell, it is asked for. [`notes`](Self::notes) has what was decided.
+    /// [`SeriesTable::dates`] is `None` too, the caller is asked for it. [`notes`](Self::notes) has what was decided.
     pub fn new(table: SeriesTable, roles: &ColumnRoles, missing: MissingPolicy) -> Result<Self> {
         roles.check()?;
         check(&table, &roles.columns())?;
@@ -198,7 +198,7 @@ impl Series {
         self.order.dates()
     }
 
-    /// How the numbers of the file were written, where that was told or one of them showed it.
+    /// The decimal mark of the file, if it was given or a number showed it.
     pub fn decimal(&self) -> Option<DecimalMark> {
         self.decimal
     }
@@ -209,7 +209,7 @@ impl Series {
     }
 
     /// The rows that are missing between others, by the step that most rows are apart. Of days from Monday to Friday,
-    /// weekends are not missing. `None` where no row is, or where the labels tell no such step.
+    /// weekends are not missing. `None` where no row is, or where the labels have no such step.
     pub fn time_gaps(&self) -> Option<TimeGaps> {
         self.order.gaps(&self.labels)
     }
@@ -226,7 +226,7 @@ impl Series {
 
     /// The labels of `count` rows from row `first` on: those that are there, and beyond them theirs carried on where they
     /// are numbers or dates in equal steps, of time, of months from one day or one end to the next, or of days from Monday to
-    /// Friday; otherwise `+1`, `+2` and so on, [`why_counted`](Self::why_counted) tells why.
+    /// Friday; otherwise `+1`, `+2` and so on, [`why_counted`](Self::why_counted) has the reason.
     pub fn labels_from(&self, first: usize, count: usize) -> Vec<String> {
         self.order.following(&self.labels, first, count)
     }

@@ -11,7 +11,7 @@ use crate::data::{EncodedSeries, Examples, Frame};
 use crate::error::{Error, Result};
 
 /// Windows over a series, each with the K rows after it as its targets: x is \[W, B, I\], the targets \[1, B, Q·K\], in the
-/// order that [`SeriesCodec`](crate::data::SeriesCodec) tells. [`EncodedSeries::windows`] and [`EncodedSeries::all_windows`] make them.
+/// order of [`SeriesCodec`](crate::data::SeriesCodec). [`EncodedSeries::windows`] and [`EncodedSeries::all_windows`] make them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Windows {
     encoded: Arc<EncodedSeries>,
@@ -104,7 +104,7 @@ impl EncodedSeries {
     /// without any target are left out, and of the others the missing ones do not count.
     ///
     /// # Errors
-    /// As of [`windows`](Self::windows).
+    /// Those of [`windows`](Self::windows).
     pub fn measured_windows(self: &Arc<Self>, targets: Range<usize>) -> Result<Windows> {
         let horizon = self.codec.frame.horizon;
         let mut last = None;

@@ -16,7 +16,7 @@ const STRIDE: u64 = 1024;
 /// Bytes that are read at once, where many are.
 const CHUNK: u64 = 1 << 18;
 
-/// A text in a file or in memory, of which any characters can be read. A file is never held whole, and must stay as it
+/// A text in a file or in memory, of which any characters can be read. A file is never read whole into memory, and must stay as it
 /// is as long as it is read from.
 #[derive(Debug)]
 pub struct Text {

@@ -89,7 +89,7 @@ impl LabelledLines {
     }
 
     /// The numbers of blank lines, which are no sequences: counted from 1 in their files, one file after the other. Of a
-    /// folder, where nothing tells which file each is in, only how many there are means something.
+    /// folder, since the file of each is not known, only their number means something.
     pub fn blank(&self) -> &[usize] {
         &self.blank
     }
@@ -113,7 +113,7 @@ impl LabelledLines {
     /// counted once.
     ///
     /// # Errors
-    /// As of [`Labels::split`].
+    /// Those of [`Labels::split`].
     pub fn split(&self, shares: [f64; 3], seed: u64) -> Result<[Vec<usize>; 3]> {
         let distinct = self.distinct();
         let labels = match self.labels() {

@@ -1,4 +1,4 @@
-//! Rows of a text in which each character is to tell the next.
+//! Rows of a text in which each character predicts the next.
 
 use std::ops::Range;
 
@@ -28,8 +28,8 @@ impl<'a> NextCharacter<'a> {
         Ok(Self { text, vocabulary, tokens, classes, weights })
     }
 
-    /// Writes a row from its beginning: a step reads each of `characters`, at most T, and is to tell the one after it.
-    /// Those that `counts` is false of, told by their places in the text, weigh 0, and so do those that the vocabulary
+    /// Writes a row from its beginning: a step reads each of `characters`, at most T, and predicts the one after it.
+    /// Those for which `counts` is false, by their places in the text, weigh 0, and so do those that the vocabulary
     /// does not know.
     pub(super) fn row(&mut self, row: usize, characters: Range<u64>, counts: impl Fn(u64) -> bool) -> Result<()> {
         if characters.is_empty() {

@@ -1,4 +1,4 @@
-//! Where a text is cut into what is learned from and what is held back.
+//! Where a text is split for training, validation and test.
 
 use std::ops::Range;
 
@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 /// Consecutive parts of a text, in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextSplit {
-    /// What the network learns from.
+    /// The part to train on.
     pub train: Range<u64>,
-    /// What tells when it has learned enough; may be empty.
+    /// The part to stop and choose by; may be empty.
     pub validation: Range<u64>,
-    /// What nothing is chosen by; may be empty.
+    /// The part to measure on at the end; may be empty.
     pub test: Range<u64>,
 }
 

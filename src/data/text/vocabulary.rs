@@ -1,4 +1,4 @@
-//! Which number stands for which character.
+//! The token ids of characters.
 
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +41,7 @@ impl Vocabulary {
     }
 
     /// The characters that occur at least `least` times, in the order of their code points, and after them one id for
-    /// all others, the unknown. To be told nothing of what is held back, it is made of the training part alone.
+    /// all others, the unknown. It is made from the training part alone, so that nothing of the other parts leaks in.
     ///
     /// # Errors
     /// [`Error::Value`] where these are fewer than two: there would be nothing to learn.

@@ -92,7 +92,7 @@ fn behind(times: &TimeColumn, labels: &[String], places: usize, count: usize) ->
         labels.first().and_then(|label| NumberInWords::split(label)),
         labels.last().and_then(|label| NumberInWords::split(label)),
     ) else {
-        return Err("they are no numbers".into());
+        return Err("they are not numbers".into());
     };
     let numbers = &times.keys[..labels.len().min(times.keys.len())];
     let words = |text: &str| {
@@ -201,11 +201,11 @@ pub(super) fn walls(times: &TimeColumn, labels: &[String]) -> Option<Vec<i128>> 
 }
 
 fn dates(times: &TimeColumn, labels: &[String], count: usize) -> Result<Vec<String>, String> {
-    let Reading::Dates { unit, zoned, order } = times.reading() else { return Err("they are no dates".into()) };
+    let Reading::Dates { unit, zoned, order } = times.reading() else { return Err("they are not dates".into()) };
     let mut form = TimeFormatter::new(unit);
     let (mut parts, mut walls, mut offset): (Vec<LabelPart<'_>>, _, _) = (Vec::new(), Vec::new(), 0);
     for label in labels {
-        let time = label::read_of(label, order, unit != TimeUnit::Clock, &mut parts).ok_or("they are no dates")?;
+        let time = label::read_of(label, order, unit != TimeUnit::Clock, &mut parts).ok_or("they are not dates")?;
         form.see(&parts);
         walls.push(time.wall);
         offset = i128::from(time.offset.unwrap_or(0)) * SECOND;
@@ -223,14 +223,14 @@ fn dates(times: &TimeColumn, labels: &[String], count: usize) -> Result<Vec<Stri
         let ends = walls.iter().all(|wall| *wall < DAY) && next.iter().any(|wall| *wall >= DAY);
         return if ends { Err("the day ends, and they have no date".into()) } else { write(Some(next)) };
     }
-    let Some((steps, counts)) = counts(unit, &walls) else { return Err("they are no dates".into()) };
+    let Some((steps, counts)) = counts(unit, &walls) else { return Err("they are not dates".into()) };
     // `Jan-30`, `Jan-31`: one month of many years, or days of it.
     let month_of = |wall: &i128| day_of(*wall).map(|(date, _)| date.month());
     if unit == TimeUnit::Month
         && times.found.short_year == Some(0)
         && walls.iter().all(|wall| month_of(wall) == month_of(&last))
     {
-        return Err(format!("nothing tells whether the number in {:?} is a year or a day", labels[0]));
+        return Err(format!("it is not clear whether the number in {:?} is a year or a day", labels[0]));
     }
     let day_and_time = day_of(last);
     match (steps, constant_step(&counts)) {

@@ -12,7 +12,7 @@ pub enum MissingPolicy {
     /// The last value before takes their place as an input. No forecast is held against it: as a target it is missing, as
     /// under [`Mask`](Self::Mask).
     Forward,
-    /// Each is 0 in the network's units, and a dimension of its own tells it from a 0 that was measured: see
+    /// Each is 0 in the network's units, and a dimension of its own marks it, unlike a 0 that was measured: see
     /// [`LabelledSequences::mask`](crate::data::LabelledSequences::mask) and [`SeriesCodec`](crate::data::SeriesCodec). As a target it is not learned from:
     /// examples that predict one are left out, and where forecasts are measured it does not count.
     Mask,

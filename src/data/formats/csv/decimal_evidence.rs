@@ -20,7 +20,7 @@ impl Display for CellExample {
     }
 }
 
-/// What the numbers of a file tell of its decimal mark: the first number of each kind.
+/// What the numbers of a file show of its decimal mark: the first number of each kind.
 #[derive(Default)]
 pub(super) struct DecimalEvidence {
     /// Numbers with a decimal point alone.
@@ -60,7 +60,7 @@ impl DecimalEvidence {
         }
     }
 
-    /// The mark, and what is to be said of it. `told` settles it; otherwise it is decided where it is beyond doubt.
+    /// The mark, and a note on it. `told` decides; otherwise the numbers do, if they are unambiguous.
     ///
     /// # Errors
     /// [`Error::Data`] where numbers have either mark, and where all that have a mark could be read both ways.
@@ -85,7 +85,7 @@ impl DecimalEvidence {
             (None, None, None, Some(either)) => {
                 let value = |mark: DecimalMark| mark.plain(&either.cell).map_or(f64::NAN, |number| number.value());
                 let message = format!(
-                    "expected numbers that tell their decimal mark, got {either}: {} with --decimal . and {} with \
+                    "expected numbers that show their decimal mark, got {either}: {} with --decimal . and {} with \
                      --decimal ,",
                     value(DecimalMark::Point),
                     value(DecimalMark::Comma)
@@ -97,7 +97,7 @@ impl DecimalEvidence {
         Ok((mark, self.note(mark, separator)))
     }
 
-    /// Whether a number told the mark.
+    /// Whether a number showed the mark.
     pub(super) fn shows(&self) -> bool {
         self.point.is_some() || self.comma.is_some()
     }
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_could_be_read_either_way_is_asked_about() {
-        let asked = "a.csv: expected numbers that tell their decimal mark, got";
+        let asked = "a.csv: expected numbers that show their decimal mark, got";
         let ways = |point: &str, comma: &str| format!("{point} with --decimal . and {comma} with --decimal ,");
         assert_eq!(
             decide(b';', &["7", "1.234"]),

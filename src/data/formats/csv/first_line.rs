@@ -14,7 +14,7 @@ pub(super) const NAME: usize = 1 << 20;
 /// The names of the columns, which the first record of a file holds.
 ///
 /// # Errors
-/// [`Error::Data`] where there are none, one is no name but a text of megabytes, or two are alike: nobody could say which of
+/// [`Error::Data`] where there are none, one is no name but a text of megabytes, or two are alike: it would not be clear which of
 /// them is meant.
 pub(super) fn header(record: &csv::StringRecord, path: &Path) -> Result<Vec<String>> {
     let names: Vec<String> = record.iter().map(|name| name.trim().to_owned()).collect();
@@ -50,7 +50,7 @@ pub(super) enum FirstLine {
 
 /// Names are words. Where all fields behind the first are values, the first line is a row, unless they could be names too:
 /// whole numbers or times behind a word or behind nothing, such as years over the columns of a table. `below`: the first
-/// field of the line below, which tells of `t0` that it is a time.
+/// field of the line below, which shows that `t0` is a time.
 pub(super) fn first_line(fields: &[&str], below: Option<&str>) -> FirstLine {
     let [first, rest @ ..] = fields else { return FirstLine::Names };
     let rest: Vec<&str> = rest.iter().copied().filter(|field| !field.is_empty()).collect();

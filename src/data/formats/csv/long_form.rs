@@ -36,7 +36,7 @@ pub struct LongColumns {
     pub label: Option<String>,
     /// How its numbers are written; `None`: as they show, see [`SeriesTable::from_csv`](crate::data::SeriesTable::from_csv).
     pub decimal: Option<DecimalMark>,
-    /// What comes first in times such as `5/3/2021`; `None`: what they tell.
+    /// What comes first in times such as `5/3/2021`; `None`: decided by the times.
     pub dates: Option<DateOrder>,
 }
 
@@ -62,7 +62,7 @@ impl LabelledSequences {
         Self::long_within(bytes, path, columns, missing, InputLimit::default())
     }
 
-    /// As [`from_long`](Self::from_long), of which no more than `limit` is held.
+    /// As [`from_long`](Self::from_long), with at most `limit` in memory.
     pub(in crate::data) fn long_within(
         bytes: &[u8],
         path: &Path,
@@ -300,7 +300,7 @@ impl<'a> RowIndex<'a> {
                 }
                 let such = quoted(times.text(0));
                 let note = format!(
-                    "steps are in the order of the file: times of column {} are no numbers or dates, such as {such}",
+                    "steps are in the order of the file: times of column {} are neither numbers nor dates, such as {such}",
                     quoted(name)
                 );
                 (None, vec![note], None)
@@ -327,7 +327,7 @@ impl<'a> RowIndex<'a> {
     }
 }
 
-/// That a cell of the current record contradicts what was told in an earlier row, as `expected` has it of its place.
+/// The error that a cell of the current record contradicts an earlier row, whose place is passed to `expected`.
 fn contradiction(
     layout: &ColumnLayout<'_>,
     records: &Records<'_>,

@@ -23,7 +23,7 @@ impl PianoRolls {
         Self::csv_within(text, path, InputLimit::default())
     }
 
-    /// As [`from_csv`](Self::from_csv), of which no more than `limit` is held.
+    /// As [`from_csv`](Self::from_csv), with at most `limit` in memory.
     pub(crate) fn csv_within(text: &[u8], path: &Path, limit: InputLimit) -> Result<Self> {
         let mut records = Records::open_keys(text, path)?;
         let mut names = records.names().to_vec();
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(error("piece,a\nx,0\ny,1\nx,1\n"), apart);
         assert_eq!(
             error("piece,a\nx,0\nx,0\ny,1\n"),
-            "a.csv, piece 2: expected at least 2 steps, one to read and one to tell, got 1"
+            "a.csv, piece 2: expected at least 2 steps, one to read and one to predict, got 1"
         );
         assert!(error("").ends_with("got an empty file"));
         assert_eq!(error("piece\n"), "a.csv, keys: expected at least 1, got 0");

@@ -1,4 +1,4 @@
-//! The records of separated text: what stands between fields, whether the first line names them, and where each stands.
+//! The records of separated text: their separator, their names, and the line of each.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub(in crate::data) struct Records<'a> {
     text: &'a [u8],
     separator: Separator,
     mark: DecimalMark,
-    /// Whether the mark was told or shown, and is not the usual one for want of either.
+    /// Whether the mark was given or shown by a number; otherwise it is the default.
     known_mark: bool,
     names: Vec<String>,
     /// Whether the first line holds values.
@@ -122,7 +122,7 @@ impl<'a> Records<'a> {
             }
             FirstLine::Either => {
                 let message = format!(
-                    "expected a line of names, got {}, which may be names or values: put a line of names above it",
+                    "expected a line of names, got {}, which may be names or values: add a line of names above it",
                     shown(&fields)
                 );
                 return Err(Error::data(self.path, format!(", line {}", self.line), message));
@@ -142,7 +142,7 @@ impl<'a> Records<'a> {
     pub(super) fn advice(&self) -> &'static str {
         let first = self.text.trim_ascii_start();
         if first.starts_with(b"#") || first.starts_with(b"\"#") {
-            "; the names are expected in the first line: take the lines above them away"
+            "; the names are expected in the first line: remove the lines above them"
         } else {
             ""
         }
@@ -214,7 +214,7 @@ impl<'a> Records<'a> {
         format!("{shown}{nameless}")
     }
 
-    /// Decides by all their numbers, or by `told`, how those of `columns` are read, and looks for what will not be read.
+    /// Decides the decimal mark of `columns` by `told` or by all their numbers, and looks for what will not be read.
     ///
     /// # Errors
     /// [`Error::Data`] where that is not beyond doubt.
@@ -288,7 +288,7 @@ impl<'a> Records<'a> {
                         _ => "",
                     };
                     let title = if self.row <= 1 && *expected_len == 1 && self.advice().is_empty() {
-                        "; lines above the names are to be taken away"
+                        "; remove any lines above the names"
                     } else {
                         self.advice()
                     };
@@ -322,7 +322,7 @@ impl<'a> Records<'a> {
         let plain = self.mark.plain(field).filter(|plain| plain.value().is_finite());
         // Where the first row has a word, the names may stand in it.
         let title = if self.row == 1 && !self.nameless && !field.contains(|c: char| c.is_ascii_digit()) {
-            "; where the names stand in this line, take the lines above them away"
+            "; if the names are in this line, remove the lines above them"
         } else {
             ""
         };
@@ -338,7 +338,7 @@ impl<'a> Records<'a> {
         self.mark
     }
 
-    /// How numbers are read, where that was told or one of them showed it: other files are written alike.
+    /// The decimal mark, if it was given or a number showed it: other files are written in the same way.
     pub(super) fn known_mark(&self) -> Option<DecimalMark> {
         self.known_mark.then_some(self.mark)
     }

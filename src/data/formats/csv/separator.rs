@@ -1,4 +1,4 @@
-//! What stands between the fields of a text.
+//! The separator between the fields of a text.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ const NAMED: [(u8, &str, &str); 4] = [
 /// The records that are looked at.
 const SAMPLE: usize = 1000;
 
-/// What stands between the fields, and why that is thought.
+/// The separator, and why it was chosen.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Separator {
     pub(super) byte: u8,
@@ -33,16 +33,16 @@ pub(super) struct Separator {
     why: String,
     /// Whether a line below the first has as many fields with it.
     pub(super) fits: bool,
-    /// Others that would fit, and are said not to be it.
+    /// Others that would fit too, for the note.
     rivals: Vec<u8>,
-    /// Where the first record begins: behind a line that tells the separator alone.
+    /// Where the first record begins: after a line that sets the separator.
     pub(super) start: usize,
 }
 
 impl Separator {
     /// Looks at the first line and many after it: the separator is the one with which most lines have as many fields as
     /// the first. Of two with as many, it is the one whose fields are numbers, dates or text without the other one.
-    /// A first line `sep=;` tells it.
+    /// A first line `sep=;` sets it.
     ///
     /// # Errors
     /// [`Error::Data`] where two remain.
@@ -95,7 +95,7 @@ impl Separator {
                 if let Some(other) = one.into_iter().find(|other| fits[index].first_holds(text, *other)) {
                     let message = format!(
                         "expected names and rows with one separator, got names with {} and {} in the first field of \
-                         every row; tell it with a line {} or {} above the names, and separate all lines by it",
+                         every row; set it with a line {} or {} above the names, and separate all lines by it",
                         plural(byte),
                         plural(other),
                         line_of(byte),
@@ -110,7 +110,7 @@ impl Separator {
                     fits.iter().map(|fit| format!("{} fields with {} between", fit.fields, plural(fit.byte))).collect();
                 let lines: Vec<String> = fits.iter().map(|fit| line_of(fit.byte)).collect();
                 let message = format!(
-                    "expected lines with one way to separate fields, got {} of {} lines that have {}; tell it with a \
+                    "expected lines with one way to separate fields, got {} of {} lines that have {}; set it with a \
                      line {} above the names",
                     fits[0].alike,
                     fits[0].all,
@@ -127,7 +127,7 @@ impl Separator {
         plural(self.byte)
     }
 
-    /// What is to be said with the data: nothing of a comma that alone fits.
+    /// The note to show with the data; none for a comma that alone fits.
     pub(super) fn note(&self) -> Option<String> {
         let rivals: Vec<String> = self.rivals.iter().map(|byte| plural(*byte)).collect();
         match (rivals.is_empty(), self.byte) {
@@ -154,12 +154,12 @@ fn plural(byte: u8) -> String {
     known.map_or_else(|| format!("{:?}", char::from(byte)), |(.., plural)| (*plural).to_owned())
 }
 
-/// The line that tells a separator.
+/// The line that sets a separator.
 fn line_of(byte: u8) -> String {
     format!("sep={}", if byte == b'\t' { "(a tab)".into() } else { char::from(byte).to_string() })
 }
 
-/// What a line `sep=;` tells, as Excel writes and reads it.
+/// The separator that a line `sep=;` sets, as Excel writes and reads it.
 fn told(text: &str) -> Option<Separator> {
     let blank = text.len() - text.trim_start_matches(['\r', '\n']).len();
     let end = text[blank..].find(['\r', '\n']).map_or(text.len(), |end| blank + end);
@@ -170,7 +170,7 @@ fn told(text: &str) -> Option<Separator> {
         }
         _ => return None,
     };
-    Some(Separator { byte, why: format!("as the line {line:?} tells"), fits: true, rivals: Vec::new(), start: end })
+    Some(Separator { byte, why: format!("as the line {line:?} sets it"), fits: true, rivals: Vec::new(), start: end })
 }
 
 /// How a separator fits.
@@ -206,7 +206,7 @@ impl Fit {
     }
 
     /// Whether no field of the rows has a rival or a quotation mark within it, but for those that are quoted, and numbers.
-    /// Where there are no rows, the names tell.
+    /// Where there are no rows, the names decide.
     fn is_plain(&self, text: &str, rivals: &[u8]) -> bool {
         let mut plain = true;
         sample(text, self.byte, |record, cells| {

@@ -26,9 +26,9 @@ pub fn csv_columns(text: &[u8], path: &Path) -> Result<Vec<String>> {
 impl SeriesTable {
     /// Reads the columns `names`, in this order, of comma-separated text (RFC 4180) whose first line names the columns;
     /// the first column gives the labels, and may be asked for too. A semicolon, a tab or a vertical bar may stand in
-    /// place of the comma: the lines tell, or a first line `sep=;`. An empty field, `?`, and NaN, NA, N/A, null and their
+    /// place of the comma: the lines decide, or a first line `sep=;`. An empty field, `?`, and NaN, NA, N/A, null and their
     /// like are missing values. Numbers have the decimal mark `decimal`; without it, that which they show. `path` is what
-    /// errors name, and [`notes`](Self::notes) say what could have been read otherwise.
+    /// errors name, and [`notes`](Self::notes) list what could have been read differently.
     ///
     /// # Errors
     /// [`Error::Data`] names the row, counted from 1 below the names, the line and the column. What can be read in two
@@ -37,7 +37,7 @@ impl SeriesTable {
         Self::csv_within(text, path, names, decimal, InputLimit::default())
     }
 
-    /// As [`from_csv`](Self::from_csv), of which no more than `limit` is held.
+    /// As [`from_csv`](Self::from_csv), with at most `limit` in memory.
     pub(crate) fn csv_within(
         text: &[u8],
         path: &Path,

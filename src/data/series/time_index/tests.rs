@@ -73,7 +73,7 @@ fn numbers_go_on_as_they_are_written() {
 fn what_has_no_constant_step_is_counted_and_says_why() {
     is_counted(&["1", "2", "4"], "steps between numbers differ (1 before \"2\", 2 before \"4\")");
     is_counted(&["0.5", "1", "2"], "steps between numbers differ (0.5 before \"1\", 1.0 before \"2\")");
-    is_counted(&["a", "b"], "labels are no numbers or dates");
+    is_counted(&["a", "b"], "labels are neither numbers nor dates");
     is_counted(&["7"], "one row alone has no step to the next");
     is_counted(&["1e3", "2e3"], "numbers with an exponent or zeros before them are not carried on");
     is_counted(&["007", "008"], "numbers with an exponent or zeros before them are not carried on");
@@ -162,12 +162,12 @@ fn numbers_and_dates_that_do_not_ascend_are_refused_and_other_labels_are_not() {
         let expected = "expected the first column in ascending order";
         let utc = |label: &str| label.replace("03:00+02:00", "01:00Z");
         let way = if utc(before) == utc(label) {
-            "twice the same time: one row for each is expected; join a date and a time column into one, and \
+            "the same time twice: expected one row per time; join a date and a time column into one, and \
              write offsets from UTC where clocks go back"
         } else if labels.len() == 2 {
-            "the newest rows come first: turn them round"
+            "the newest rows come first: reverse their order"
         } else {
-            "sort the rows, one for each t"
+            "sort the rows, one per t"
         };
         let place = format!("row {row} ({label:?}), column \"t\"");
         assert_eq!(error, format!("{place}: {expected}, got {label:?} after {before:?}; {way}"));
@@ -189,7 +189,7 @@ fn numbers_and_dates_that_do_not_ascend_are_refused_and_other_labels_are_not() {
     for labels in [&["9", "10"][..], &["b", "a"], &["x", "x"], &["1"], &[]] {
         order(labels).unwrap();
     }
-    let unchecked = "order of rows not checked: labels of column \"t\" are no numbers or dates, such as \"b\"";
+    let unchecked = "order of rows not checked: labels of column \"t\" are neither numbers nor dates, such as \"b\"";
     assert_eq!(order(&["b", "a", "7"]).unwrap().notes, [unchecked]);
     noted(&["t1", "t2"], "numbers with the same words around them, as in \"t1\"");
 }
@@ -198,7 +198,7 @@ fn numbers_and_dates_that_do_not_ascend_are_refused_and_other_labels_are_not() {
 fn the_first_label_that_is_no_time_among_times_is_named() {
     refused(
         &["1", "2", "Total"],
-        "row 3 (\"Total\"), column \"t\": expected a number like \"1\", got \"Total\"; take the row out",
+        "row 3 (\"Total\"), column \"t\": expected a number like \"1\", got \"Total\"; remove the row",
     );
     refused(
         &["2021-01", "", "2021-03"],
@@ -242,7 +242,7 @@ fn day_and_month_are_told_by_a_part_above_12_or_by_the_order_of_the_rows_or_aske
     let reversed = days(|day| format!("02/{:02}/2024", 29 - day));
     for (labels, row) in [(days(|day| format!("02/{day:02}/2024")), 13), (reversed, 1), (odd, 13)] {
         let error = read(&labels, &[], "t", Some(DateOrder::DayFirst), false).unwrap_err().to_string();
-        let part = "expected a date that can be read day first, as --dates or the model tells, got \"02/";
+        let part = "expected a date that can be read day first, as set by --dates or the model, got \"02/";
         assert!(error.starts_with(&format!("row {row} (")) && error.contains(part), "{error}");
         assert!(error.ends_with("February 2024 month first"), "{error}");
     }
@@ -269,7 +269,7 @@ fn a_letter_and_a_hyphen_count_back_to_the_present_and_other_words_do_not() {
     is_counted(&["t-3", "t-2", "t-1"], "they count back, and not beyond their end");
     noted(&["lag-2", "lag-1", "lag-0"], "from \"lag-2\" to \"lag-0\"");
     for newest_first in [&["2024-52", "2024-51", "2024-50"][..], &["Week-3", "Week-2", "Week-1"], &["t-9", "t-8"]] {
-        refused(newest_first, "the newest rows come first: turn them round");
+        refused(newest_first, "the newest rows come first: reverse their order");
     }
 }
 
@@ -300,7 +300,7 @@ fn what_has_no_next_is_counted_for_its_own_reason() {
     is_counted(&["30-Jan", "31-Jan"], why);
     is_counted(&["Jan-5", "Jan-6"], why);
     is_counted(&["Jan-9", "Jan-10", "Jan-11", "Jan-12"], why);
-    is_counted(&["Jan-30", "Jan-31"], "nothing tells whether the number in \"Jan-30\" is a year or a day");
+    is_counted(&["Jan-30", "Jan-31"], "it is not clear whether the number in \"Jan-30\" is a year or a day");
     continues(&["t000", "t001"], &["t002"]);
     is_counted(&["2023-11-30", "2023-12-30", "2024-01-30"], "February 2024 has no day 30");
 }
@@ -400,7 +400,7 @@ fn a_time_between_two_rows_with_words_ends_the_training_with_the_one_before() {
 fn a_time_of_no_day_has_no_offset_from_utc() {
     let labels = &["09:00+02:00", "10:00+02:00"];
     noted(labels, "order of rows not checked");
-    is_counted(labels, "labels are no numbers or dates");
+    is_counted(labels, "labels are neither numbers nor dates");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn date_kinds<L: Texts + ?Sized>(labels: &L, order: DateOrder, months: bool) -> 
     date_kinds
 }
 
-/// Every way to read the labels as dates that they tell apart: by the kind that most are of.
+/// Every way to read the labels as dates that makes a difference, by the kind of most labels.
 pub(super) fn dates<L: Texts + ?Sized>(labels: &L, told: Option<DateOrder>) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> = Vec::new();
     for order in DateOrder::ALL.into_iter().filter(|order| told.is_none_or(|told| told == *order)) {

@@ -8,7 +8,7 @@ use crate::data::times::label::{self, DateOrder, Texts, formatter};
 pub(in crate::data) enum TimeError {
     /// This label does not fit, where others do as this one does.
     Odd { row: usize, like: usize, date: bool },
-    /// This label cannot be read in the order that was told, where it can in this other.
+    /// This label cannot be read in the given order, but in this other one.
     Told { row: usize, told: DateOrder, other: DateOrder },
     /// Days of six digits, as in `310124`, from this label on.
     SixDigits { row: usize },
@@ -37,7 +37,7 @@ impl TimeError {
                 (*row, format!("a {what} like {}{order}", quoted(label(*like))), got(*row))
             }
             Self::Told { row, told, other } => {
-                let expected = format!("a date that can be read {}, as --dates or the model tells", told.words());
+                let expected = format!("a date that can be read {}, as set by --dates or the model", told.words());
                 (*row, expected, format!("{}, which is {}", got(*row), readings(label(*row), &[*other])))
             }
             Self::SixDigits { row } => (*row, FOUR_DIGITS.into(), got(*row)),

@@ -1,4 +1,4 @@
-//! What is said of a column that could be read otherwise.
+//! Notes on a column that could be read differently.
 
 use std::cmp::Reverse;
 
@@ -19,7 +19,7 @@ impl ColumnReading {
         };
         if let (Some(reason), Some(order)) = (self.order, self.date_order()) {
             let why = match reason {
-                OrderReason::Told => "as told".to_owned(),
+                OrderReason::Told => "as given".to_owned(),
                 OrderReason::Only(row) => format!("which {:?} in row {} can only be", label(row), row + 1),
                 OrderReason::Ascends => "the only way in which the rows ascend".to_owned(),
                 OrderReason::Alike => "and in any other order they would come in the same".to_owned(),

@@ -56,7 +56,7 @@ pub(super) fn embedded<L: Texts + ?Sized>(labels: &L, groups: RowGroups<'_>) -> 
 }
 
 /// Whether the numbers have decimal commas: some have one, and none a point. Where each comma could stand between thousands
-/// and some labels have none, as in `999`, `1,000`, nothing tells.
+/// and some labels have none, as in `999`, `1,000`, they do not count as decimal commas.
 fn have_commas<L: Texts + ?Sized>(labels: &L) -> bool {
     let thousands =
         |(whole, fraction): (&str, &str)| fraction.len() == 3 && whole.len() <= 3 && !whole.starts_with('0');

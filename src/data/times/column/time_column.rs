@@ -39,7 +39,7 @@ pub(in crate::data) enum OrderReason {
     Alike,
 }
 
-/// Reads a column in the one way that suits it; without `told`, several that all do are asked about.
+/// Reads a column in the one way that fits it; if several fit and `told` does not decide, that is an error.
 pub(in crate::data) fn read<L: Texts + ?Sized>(
     labels: &L,
     told: Option<DateOrder>,
@@ -140,7 +140,7 @@ fn choose<'c, L: Texts + ?Sized>(
     Err(TimeError::Ask { row: labels.iter().position(differs).unwrap_or(0), orders })
 }
 
-/// That more labels are dates in another order than in the one that was told, whose candidate `found` is.
+/// The error that more labels are dates in another order than in the given one, whose candidate is `found`.
 fn misfit<L: Texts + ?Sized>(
     labels: &L,
     told: DateOrder,
@@ -165,7 +165,7 @@ impl TimeColumn {
         self.found.reader.reading
     }
 
-    /// The order of day and month, where it says anything.
+    /// The order of day and month, if it makes a difference.
     pub(in crate::data) fn date_order(&self) -> Option<DateOrder> {
         self.found.date_order()
     }
@@ -182,7 +182,7 @@ impl TimeColumn {
 }
 
 impl ColumnReading {
-    /// The order of day and month, where it says anything.
+    /// The order of day and month, if it makes a difference.
     pub(in crate::data) fn date_order(&self) -> Option<DateOrder> {
         match (self.reader.reading, self.order) {
             (Reading::Dates { order, .. }, Some(_)) => Some(order),

@@ -64,7 +64,7 @@ fn year(digits: &str) -> Option<i16> {
     }
 }
 
-/// What a letter between a year and a number says that the number counts.
+/// The unit that a letter between a year and a number stands for.
 fn counted(word: &str) -> Option<TimeUnit> {
     match word.to_ascii_lowercase().as_str() {
         "q" | "qtr" | "quarter" => Some(TimeUnit::Quarter),

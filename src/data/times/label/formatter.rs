@@ -6,11 +6,11 @@ use super::calendar::{DAY, HOUR, MINUTE, MONTHS, SECOND, TimeUnit, WEEKDAYS, day
 use super::numbers::zeros_before;
 use super::time::{LabelPart, LabelTime, PADDED};
 
-/// The form of the label that has the most parts, and what the others tell of it.
+/// The form of the label with the most parts, with what the other labels add to it.
 pub(in crate::data) struct TimeFormatter<'a> {
     unit: TimeUnit,
     parts: Vec<LabelPart<'a>>,
-    /// Of the last label: where clocks go from one to another nothing tells that they will.
+    /// Of the last label: whether the clocks will change again is not known.
     offset: Option<&'a str>,
     /// Which numbers were seen with one digit, and which with a zero before it.
     narrow: [bool; 5],
@@ -68,7 +68,7 @@ impl<'a> TimeFormatter<'a> {
         }
     }
 
-    /// Whether a number of one digit stands alone. Of days and months one tells of the other.
+    /// Whether a number of one digit stands alone. Days and months are written alike.
     fn is_narrow(&self, index: usize) -> bool {
         match index {
             _ if self.narrow[index] || self.padded[index] => self.narrow[index],

@@ -1,4 +1,4 @@
-//! The labels of a column, wherever they lie.
+//! The labels of a column, however they are stored.
 
 /// Labels, a row each.
 pub(in crate::data) trait Texts {

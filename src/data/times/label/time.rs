@@ -50,7 +50,7 @@ pub(in crate::data) enum LabelPart<'a> {
     Offset(&'a str),
 }
 
-/// The width of a number with a zero before it: the number alone does not tell whether it would have one.
+/// The width of a number with a zero before it: the number alone does not show whether it would have one.
 pub(super) const PADDED: usize = 0;
 
 /// The digits of a number.

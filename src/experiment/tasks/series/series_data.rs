@@ -217,7 +217,7 @@ fn roles(data: &mut SeriesConfig, model: Option<&SeriesCodec>, columns: &[String
                     list_names(names.iter().copied()),
                     // A comment, or a title.
                     if names.first().is_some_and(|name| name.starts_with('#')) {
-                        "; the names are expected in the first line: take the lines above them away"
+                        "; the names are expected in the first line: remove the lines above them"
                     } else {
                         ""
                     }

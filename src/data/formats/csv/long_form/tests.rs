@@ -215,7 +215,7 @@ fn an_id_and_a_label_that_are_numbers_are_the_same_however_they_are_written() {
 
 #[test]
 fn labels_tell_of_the_decimal_mark_as_all_numbers_do() {
-    let reader = "expected numbers that tell their decimal mark, got";
+    let reader = "expected numbers that show their decimal mark, got";
     for (text, part) in [
         ("id;time;x;label\na;0;1;1,100\nb;0;2;2,137\n", format!("{reader} \"1,100\" (line 2)")),
         ("id,time,x,label\na,0,1,\"1,100\"\n", format!("{reader} \"1,100\" (line 2)")),

@@ -78,12 +78,12 @@ fn a_row_of_another_length_is_refused_with_the_separator_and_why_it_is_thought_t
     refused("t,v\n1,2\n2,3,4\n5,6\n", &format!(", row 2 (line 3): expected 2 fields, got 3; {why}; {comma}"));
     let why = "the separator is the semicolon, with which 1 of 2 lines have 2 fields as the first";
     refused("t;v\n1;2,5\n2;3;4\n", &format!(", row 2 (line 3): expected 2 fields, got 3; {why}"));
-    let why = "the separator is the semicolon, as the line \"sep=;\" tells";
+    let why = "the separator is the semicolon, as the line \"sep=;\" sets it";
     refused("sep=;\nt;v\n1;2\n2\n", &format!(", row 2 (line 4): expected 2 fields, got 1; {why}"));
     let why =
         "the separator is the semicolon, which the first line does not have: expected names with semicolons between";
     let error = read("readings\n1;2\n", &["readings"]).unwrap_err().to_string();
-    let title = "lines above the names are to be taken away";
+    let title = "remove any lines above the names";
     assert_eq!(error, format!("a.csv, row 1 (line 2): expected 1 field, got 2; {why}; {title}"));
     let error = read("t,v\nSat, 30 Mar 2024,5\nSun, 31 Mar 2024,6\n", &["v"]).unwrap_err().to_string();
     assert!(error.ends_with("; a field that has a comma stands in quotation marks"), "{error}");
@@ -120,7 +120,7 @@ fn the_separator_is_what_the_lines_fit_and_not_what_the_names_have_most_of() {
     assert!(notes("t,v\n1,2.5\n", &["v"]).is_empty());
     let message = values("a;b, c\nx;y, z\n").unwrap_err();
     assert!(message.contains("2 fields with commas between, and 2 fields with semicolons between"), "{message}");
-    assert!(message.ends_with("tell it with a line sep=, or sep=; above the names"), "{message}");
+    assert!(message.ends_with("set it with a line sep=, or sep=; above the names"), "{message}");
     assert!(values("sep=;\na;b, c\nx;5, 5\n").unwrap_err().contains("column \"b, c\": expected a finite number"));
 }
 
@@ -198,7 +198,7 @@ fn a_column_without_a_name_is_none_and_its_values_are_missed_aloud() {
 #[test]
 fn lines_above_the_names_are_to_be_taken_away() {
     let error = |text: &str, name: &str| read(text, &[name]).unwrap_err().to_string();
-    let take = "take the lines above them away";
+    let take = "remove the lines above them";
     for text in ["# source: X\nt,v\n1,2\n", "# source: X, Y\nt,v\n1,2\n"] {
         let error = error(text, "v");
         assert!(error.contains("expected a column \"v\"") && error.ends_with(take), "{error}");
