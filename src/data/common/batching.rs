@@ -1,4 +1,4 @@
-//! Examples as batches: in an order drawn for each epoch, or in their own.
+//! Examples as batches: shuffled anew in each epoch, or in their own order.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,4 @@
-//! Labelled sequences from NumPy arrays: x, lengths and y.
+//! Labelled sequences from NumPy arrays x, lengths and y.
 
 use std::path::Path;
 

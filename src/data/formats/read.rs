@@ -1,4 +1,4 @@
-//! A file of labelled sequences, in whichever of the formats it is.
+//! Reads a file of labelled sequences in any of the formats.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The plain text of the UCR archive: a series a line, its label first.
+//! The plain text of the UCR archive: a series per line, its label first.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! UTF-8 as it comes from files: where it is broken, what other bytes look like, and how much of it an error shows.
+//! UTF-8 from files: where it is broken, which other encoding it may be, and how an error quotes it.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Sequences of numbers beside each other: their steps lie one behind the other, so that one of a few numbers takes little
+//! Sequences of numbers in one buffer: their steps lie one after the other, so that one of a few numbers takes little
 //! more than these.
 
 use std::ops::Range;

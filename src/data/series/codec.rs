@@ -1,4 +1,4 @@
-//! Between a series in the data's units and what a network reads and predicts.
+//! Encodes a series for a network, and decodes its predictions.
 
 use ndarray::{Array2, Array3};
 use serde::{Deserialize, Serialize};

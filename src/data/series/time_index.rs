@@ -1,4 +1,4 @@
-//! The labels of a series' rows: their order, and how they go on beyond the last.
+//! The labels of a series' rows: their order, and their continuation beyond the last.
 
 use crate::data::times;
 use crate::data::times::{DateOrder, Reading, RowGroups, RowsUntil, TimeColumn, TimeError, TimeGaps};

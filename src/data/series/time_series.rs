@@ -1,4 +1,4 @@
-//! A series of one or more columns: what each is to a forecast, and what becomes of its missing values.
+//! A series of one or more columns: their roles in a forecast, and their missing values.
 
 use std::collections::{BTreeSet, HashMap};
 

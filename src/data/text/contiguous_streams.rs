@@ -1,4 +1,4 @@
-//! A text read from its beginning to its end, in lanes beside each other.
+//! A text read from its beginning to its end, in parallel streams.
 
 use std::ops::Range;
 
@@ -9,13 +9,13 @@ use crate::error::{Error, Result};
 
 /// Batches that go on where those before them ended, for truncated BPTT and for evaluation with carried state.
 ///
-/// A part of a text is cut into B lanes of like length; batch n of an epoch has the n-th window of T characters of each:
+/// A part of a text is cut into B streams of like length; batch n of an epoch has the n-th window of T characters of each:
 /// tokens \[T, B\] and as classes the characters after them. In an epoch every character of the part but the very first is
-/// told exactly once. All batches have the same shape: where a lane has ended, and for characters that the vocabulary
+/// predicted exactly once. All batches have the same shape: where a stream has ended, and for characters that the vocabulary
 /// does not know, the weight is 0.
 ///
-/// With a warm-up of W each lane but the first begins W characters earlier, with weights of 0, so that what it tells has
-/// a context; all lanes take as long as the first.
+/// With a warm-up of W each stream but the first begins W characters earlier, with weights of 0, so that what it predicts has
+/// a context; all streams take as long as the first.
 pub struct ContiguousStreams<'a> {
     text: &'a Text,
     vocabulary: &'a Vocabulary,
@@ -26,11 +26,11 @@ pub struct ContiguousStreams<'a> {
 }
 
 impl<'a> ContiguousStreams<'a> {
-    /// `rows` lanes (B) in windows of `window` characters (T; no more than a lane has), each after a warm-up of `warm_up`
+    /// `rows` streams (B) in windows of `window` characters (T; no more than a stream has), each after a warm-up of `warm_up`
     /// characters (W).
     ///
     /// # Errors
-    /// [`Error::Value`] for sizes of 0, a part that is not within the text or is too short for every lane to tell a
+    /// [`Error::Value`] for sizes of 0, a part that is not within the text or is too short for every stream to predict a
     /// character, and a vocabulary of bytes for a text of characters or the other way round.
     pub fn new(
         text: &'a Text,
@@ -44,28 +44,28 @@ impl<'a> ContiguousStreams<'a> {
         let (length, warm_up) = (part.end - part.start, warm_up as u64);
         if length <= warm_up.saturating_add(rows as u64) {
             let what = format!("the part of {}", text.path().display());
-            let expected = format!("more characters than {rows} lanes and a warm-up of {warm_up}");
+            let expected = format!("more characters than {rows} streams and a warm-up of {warm_up}");
             return Err(Error::value(what, expected, length));
         }
-        let mut lanes = Self { text, vocabulary, part, window, rows, warm_up };
-        lanes.window = lanes.longest().min(window as u64) as usize;
-        Ok(lanes)
+        let mut streams = Self { text, vocabulary, part, window, rows, warm_up };
+        streams.window = streams.longest().min(window as u64) as usize;
+        Ok(streams)
     }
 
-    /// What a lane reads: the characters before those that it tells, and its warm-up.
+    /// What a stream reads: the characters before those that it predicts, and its warm-up.
     ///
-    /// The first tells its warm-up too. What is left is shared out, and each lane reads on for W beyond its share, which
+    /// The first predicts its warm-up too. What is left is shared out, and each stream reads on for W beyond its share, which
     /// is where the next one stops warming up.
-    fn lane(&self, lane: usize) -> Range<u64> {
+    fn stream(&self, stream: usize) -> Range<u64> {
         let shared = self.part.end - self.part.start - 1 - self.warm_up;
         let (share, longer) = (shared / self.rows as u64, shared % self.rows as u64);
-        let begin = |lane: u64| self.part.start + lane * share + lane.min(longer);
-        begin(lane as u64)..begin(lane as u64 + 1) + self.warm_up
+        let begin = |stream: u64| self.part.start + stream * share + stream.min(longer);
+        begin(stream as u64)..begin(stream as u64 + 1) + self.warm_up
     }
 
-    /// The characters that the first lane reads: others have as many, or one less.
+    /// The characters that the first stream reads: others have as many, or one less.
     fn longest(&self) -> u64 {
-        let first = self.lane(0);
+        let first = self.stream(0);
         first.end - first.start
     }
 }
@@ -79,11 +79,11 @@ impl Batches for ContiguousStreams<'_> {
         let offset = number % self.per_epoch() * self.window as u64;
         let mut batch = NextCharacter::new(self.text, self.vocabulary, self.window, self.rows)?;
         for row in 0..self.rows {
-            let lane = self.lane(row);
-            let begin = lane.end.min(lane.start + offset);
-            let end = lane.end.min(begin + self.window as u64);
+            let stream = self.stream(row);
+            let begin = stream.end.min(stream.start + offset);
+            let end = stream.end.min(begin + self.window as u64);
             let warm_up = if row == 0 { 0 } else { self.warm_up };
-            batch.row(row, begin..end, |told| told > lane.start + warm_up)?;
+            batch.row(row, begin..end, |told| told > stream.start + warm_up)?;
         }
         Ok(batch.batch())
     }
@@ -128,14 +128,14 @@ mod tests {
             let most = [3, 300, 300][below(3)];
             let length = 1 + rows + warm_up + below(most);
             let part = start as u64..(start + length) as u64;
-            let lanes = ContiguousStreams::new(&text, &vocabulary, part, window, rows, warm_up).unwrap();
+            let streams = ContiguousStreams::new(&text, &vocabulary, part, window, rows, warm_up).unwrap();
             // For each place: how often it was told. For each row: the place read last, and how many were read.
             let mut told = vec![0; 3000];
             let mut before = vec![(None, 0); rows];
-            let epoch = 2 * lanes.per_epoch();
-            for number in epoch..epoch + lanes.per_epoch() {
-                assert_eq!(lanes.continues(number), number != epoch);
-                let batch = lanes.batch(number).unwrap();
+            let epoch = 2 * streams.per_epoch();
+            for number in epoch..epoch + streams.per_epoch() {
+                assert_eq!(streams.continues(number), number != epoch);
+                let batch = streams.batch(number).unwrap();
                 let (Input::Tokens(tokens), Targets::Classes(classes)) = (&batch.sequence.input, &batch.targets) else {
                     panic!()
                 };
@@ -165,28 +165,28 @@ mod tests {
     }
 
     #[test]
-    fn a_warm_up_of_more_than_a_window_leaves_the_other_lanes_out_of_the_loss() {
+    fn a_warm_up_of_more_than_a_window_leaves_the_other_streams_out_of_the_loss() {
         let (text, vocabulary) = places(100);
-        let lanes = ContiguousStreams::new(&text, &vocabulary, 0..100, 5, 3, 6).unwrap();
-        let weights = lanes.batch(0).unwrap().weights.unwrap();
+        let streams = ContiguousStreams::new(&text, &vocabulary, 0..100, 5, 3, 6).unwrap();
+        let weights = streams.batch(0).unwrap().weights.unwrap();
         assert_eq!(weights.sum_axis(ndarray::Axis(0)).to_vec(), [5.0, 0.0, 0.0]);
     }
 
     #[test]
-    fn a_window_longer_than_a_lane_is_the_lane() {
+    fn a_window_longer_than_a_stream_is_the_stream() {
         let (text, vocabulary) = places(100);
-        let lanes = ContiguousStreams::new(&text, &vocabulary, 0..100, usize::MAX, 3, 6).unwrap();
-        assert_eq!((lanes.per_epoch(), lanes.batch(0).unwrap().sequence.shape()), (1, (37, 3)));
+        let streams = ContiguousStreams::new(&text, &vocabulary, 0..100, usize::MAX, 3, 6).unwrap();
+        assert_eq!((streams.per_epoch(), streams.batch(0).unwrap().sequence.shape()), (1, (37, 3)));
     }
 
     #[test]
-    fn a_part_too_short_for_its_lanes_is_refused() {
+    fn a_part_too_short_for_its_streams_is_refused() {
         let (text, vocabulary) = places(100);
         let refusal = |part, rows, warm_up| {
             ContiguousStreams::new(&text, &vocabulary, part, 5, rows, warm_up).err().map(|error| error.to_string())
         };
         assert_eq!(refusal(0..20, 9, 10), None);
-        let expected = "the part of a.txt: expected more characters than 10 lanes and a warm-up of 10, got 20";
+        let expected = "the part of a.txt: expected more characters than 10 streams and a warm-up of 10, got 20";
         assert_eq!(refusal(0..20, 10, 10).unwrap(), expected);
         assert!(refusal(0..20, 1, usize::MAX).is_some());
         assert!(refusal(90..101, 1, 0).unwrap().contains("a range within 0..100"));

@@ -1,4 +1,4 @@
-//! A text of any size: read once from its beginning to its end to be checked and indexed, then only where asked.
+//! A text of any size: read once to check and index it, then only where needed.
 
 use std::ops::Range;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Lines of text in classes, a file a class.
+//! Lines of text in classes, one file per class.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -1,4 +1,4 @@
-//! How the labels of rows go on beyond the last.
+//! Continues the labels of rows beyond the last.
 
 use std::borrow::Cow;
 

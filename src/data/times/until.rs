@@ -1,4 +1,4 @@
-//! What a word for a time includes: a year all of its months, a day all of its hours.
+//! The rows up to and with a time: a year includes all of its months, a day all of its hours.
 
 use super::column::TimeColumn;
 use super::extrapolation::walls;

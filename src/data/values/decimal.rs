@@ -1,4 +1,4 @@
-//! Numbers as people write them: which mark stands before the decimals, and what stands between the thousands.
+//! Numbers as people write them: decimal marks and groups of thousands.
 
 use std::borrow::Cow;
 use std::fmt::{Display, Formatter};

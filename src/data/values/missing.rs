@@ -1,4 +1,4 @@
-//! What becomes of values that are not there.
+//! What to do with missing values.
 
 use serde::{Deserialize, Serialize};
 
