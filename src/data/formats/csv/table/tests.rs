@@ -179,7 +179,7 @@ fn a_first_line_of_values_is_a_row_and_not_lost() {
     assert_eq!(notes("shop,1990,1991\na,1,2\n", &["1990"]), [years]);
     refused(
         "0,1\n1,2\n",
-        ", line 1: expected a line of names, got \"0\" \"1\", which may be names or values: put a \
+        ", line 1: expected a line of names, got \"0\" \"1\", which may be names or values: add a \
              line of names above it",
     );
     refused(
@@ -205,7 +205,7 @@ fn lines_above_the_names_are_to_be_taken_away() {
     }
     let error = error("Sales,2024\nt,v\n1,2\n", "2024");
     let place = "a.csv, row 1 (line 2), column \"2024\": expected a finite number, got \"v\"";
-    assert_eq!(error, format!("{place}; where the names stand in this line, {take}"));
+    assert_eq!(error, format!("{place}; if the names are in this line, {take}"));
 }
 
 #[test]
