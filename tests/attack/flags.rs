@@ -45,10 +45,8 @@ fn settings() -> Vec<Setting> {
                 key: key.to_owned(),
                 values: std::mem::take(&mut values),
             });
-        } else {
-            values = line
-                .rsplit_once("]: ")
-                .map_or_else(Vec::new, |(_, names)| names.split(", ").map(str::to_owned).collect());
+        } else if let Some(names) = line.strip_prefix("One of ") {
+            values = names.split(", ").map(str::to_owned).collect();
         }
     }
     settings

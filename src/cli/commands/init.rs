@@ -59,8 +59,10 @@ fn template() -> String {
         let _ = write!(text, "\n{heading}[{section}]\n");
         for setting in args::section(section).unwrap_or_default() {
             let choices: Vec<&str> = setting.choices().collect();
-            let choices = if choices.is_empty() { String::new() } else { format!(": {}", choices.join(", ")) };
-            let _ = writeln!(text, "# {}{choices}", setting.help);
+            let _ = writeln!(text, "# {}", setting.help);
+            if !choices.is_empty() {
+                let _ = writeln!(text, "# One of {}", choices.join(", "));
+            }
             let _ = writeln!(text, "# {} = {}", setting.key, setting.example());
         }
     }
