@@ -250,7 +250,7 @@ fn what_a_driver_takes_of_the_same_memory_is_told_beside_the_plan() {
         return;
     }
     let told = program::succeeds(&folder, &format!("train --out a {arguments}"));
-    assert!(told.contains("beside it the GPU's driver, which takes of the same memory"), "{told}");
+    assert!(told.contains("plus the GPU's driver, which uses the same memory"), "{told}");
     if cfg!(target_os = "linux") {
         assert!(plan["driver_bytes"].as_u64().unwrap() > 1 << 20, "{plan}");
         assert!(told.contains("at its peak, of which the GPU's driver and what it compiled are some"), "{told}");

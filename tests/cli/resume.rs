@@ -360,12 +360,7 @@ fn what_cannot_be_gone_on_with_is_told_and_left_alone() {
     refused(folder, "train --resume a --lr 0.1", 2, &["--resume", "no other flag"]);
     refused(folder, "train series b.csv --resume a", 2, &["--resume", "no other flag"]);
     refused(folder, "train --resume a --out b", 2, &["--resume", "--out"]);
-    refused(
-        folder,
-        "train --resume a --steps 60",
-        2,
-        &["--resume a", "extend a run that is over, and this one is not"],
-    );
+    refused(folder, "train --resume a --steps 60", 2, &["--resume a", "extend a finished run, and this one is not"]);
     let config = folder.join("a/config.toml");
     let settings = fs::read_to_string(&config).unwrap();
     fs::write(&config, settings.replace("steps = 6", "steps = 60")).unwrap();

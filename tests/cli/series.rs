@@ -247,7 +247,7 @@ fn gaps_are_counted_filled_or_masked_and_refused_with_the_way_out() {
     assert!(stdout.contains("missing: 4 of a; the value before is read for each"), "{stdout}");
     let stdout = train(path, "m", &format!("{known} --missing mask {TINY}"));
     for part in [
-        "missing: 4 of a; 0 to the network",
+        "missing: 4 of a; 0, and a mask column that marks them",
         "lstm 3 → 4 → 1",
         "left out: 2 windows of training with a missing target, 1 after it without a target",
     ] {
