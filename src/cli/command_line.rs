@@ -76,7 +76,11 @@ pub(crate) fn prepared(program: Command) -> Command {
     };
     let shared = program.get_arguments().filter(|arg| has_kinds && !arg.is_positional());
     let common: Vec<Arg> = shared.cloned().map(everywhere).collect();
-    let program = program.mut_subcommands(|kind| kind.args(common.clone()));
+    let program = program.mut_subcommands(|command| {
+        let kind = DataKind::ALL.into_iter().find(|kind| kind.section() == command.get_name());
+        let of_kind = |arg: &Arg| kind.map_or(arg.clone(), |kind| args::with_default_of(kind, arg.clone()));
+        command.args(common.iter().map(of_kind))
+    });
     program.mut_args(|arg| everywhere(negative(arg))).mut_subcommands(prepared)
 }
 

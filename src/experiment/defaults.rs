@@ -39,15 +39,43 @@ pub(super) fn check_starting_network(model: &ModelConfig, of_data: bool) -> Resu
     Ok(())
 }
 
+impl DataKind {
+    /// H, where none is set.
+    pub fn default_hidden(self) -> usize {
+        match self {
+            Self::Series => 16,
+            Self::Text | Self::Rolls | Self::Classes => 128,
+            Self::Sequences | Self::Task => 64,
+        }
+    }
+
+    /// The length of a run, where none is set.
+    pub fn default_length(self) -> RunLength {
+        match self {
+            Self::Series | Self::Rolls => RunLength::Epochs(50),
+            Self::Classes => RunLength::Epochs(15),
+            Self::Sequences => RunLength::Epochs(100),
+            Self::Text => RunLength::Epochs(10),
+            Self::Task => RunLength::Steps(2000),
+        }
+    }
+
+    /// The learning rate, where none is set.
+    pub fn default_learning_rate(self) -> f64 {
+        match self {
+            Self::Series | Self::Task => 5e-3,
+            Self::Text | Self::Classes => 2e-3,
+            Self::Sequences | Self::Rolls => 1e-3,
+        }
+    }
+}
+
 /// The length of the run, its schedule and its validations.
 pub(super) fn run_options(training: &mut TrainingConfig, kind: DataKind, on_nan: OnNan) -> Result<RunOptions> {
     if training.epochs.is_none() && training.steps.is_none() {
-        match kind {
-            DataKind::Series | DataKind::Rolls => training.epochs = Some(50),
-            DataKind::Classes => training.epochs = Some(15),
-            DataKind::Sequences => training.epochs = Some(100),
-            DataKind::Text => training.epochs = Some(10),
-            DataKind::Task => training.steps = Some(2000),
+        match kind.default_length() {
+            RunLength::Epochs(epochs) => training.epochs = Some(epochs),
+            RunLength::Steps(steps) => training.steps = Some(steps),
         }
     }
     let duration = match (training.epochs, training.steps) {
@@ -110,11 +138,7 @@ pub(super) fn cell_settings(
     (embedding, tied): (Option<usize>, bool),
 ) -> Result<(Option<Activation>, Initialisation)> {
     let cell = *model.cell.get_or_insert(CellName::Lstm);
-    model.hidden.get_or_insert(match kind {
-        DataKind::Series => 16,
-        DataKind::Text | DataKind::Rolls | DataKind::Classes => 128,
-        DataKind::Sequences | DataKind::Task => 64,
-    });
+    model.hidden.get_or_insert(kind.default_hidden());
     let layers = *model.layers.get_or_insert(1);
     if let (true, Some(size), Some(hidden)) = (tied, embedding, model.hidden)
         && size != hidden
@@ -140,11 +164,7 @@ pub(super) fn cell_settings(
 }
 
 pub(super) fn optimizer(training: &mut TrainingConfig, kind: DataKind) -> Result<Optimizer> {
-    let rate = *training.lr.get_or_insert(match kind {
-        DataKind::Series | DataKind::Task => 5e-3,
-        DataKind::Text | DataKind::Classes => 2e-3,
-        DataKind::Sequences | DataKind::Rolls => 1e-3,
-    });
+    let rate = *training.lr.get_or_insert(kind.default_learning_rate());
     let sgd = |momentum, nesterov| Optimizer::new(OptimizerKind::Sgd { momentum, dampening: 0.0, nesterov }, rate);
     let mut optimizer = match training.optimizer.get_or_insert(OptimizerName::Adam) {
         OptimizerName::Sgd => sgd(0.0, false),

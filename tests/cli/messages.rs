@@ -296,3 +296,26 @@ fn the_manual_speaks_of_no_page_that_is_not_there() {
         }
     }
 }
+
+#[test]
+fn the_help_of_a_kind_has_the_defaults_of_that_kind_and_at_most_45_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    let defaults = [
+        ("series", ["16", "0.005"], "Number of epochs [default: 50]"),
+        ("text", ["128", "0.002"], "Number of epochs [default: 10]"),
+        ("sequences", ["64", "0.001"], "Number of epochs [default: 100]"),
+        ("classes", ["128", "0.002"], "Number of epochs [default: 15]"),
+        ("rolls", ["128", "0.001"], "Number of epochs [default: 50]"),
+        ("task", ["64", "0.005"], "Number of optimizer steps [default: 2000]"),
+    ];
+    for (kind, [hidden, rate], length) in defaults {
+        let help = String::from_utf8(bptt(folder.path(), &format!("train {kind} -h")).stdout).unwrap();
+        let hidden = format!("Number of hidden units [default: {hidden}]");
+        for line in [hidden, format!("Learning rate [default: {rate}]"), length.into()] {
+            assert!(help.contains(&line), "{kind}: expected {line:?} in\n{help}");
+        }
+        let flags = help.lines().filter(|line| line.trim_start().starts_with("--")).count();
+        assert!((30..=45).contains(&flags), "{kind}: {flags} flags\n{help}");
+        assert!(help.lines().count() <= 100, "{kind}: {} lines", help.lines().count());
+    }
+}

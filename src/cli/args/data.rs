@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use bptt::experiment::config::{Data, DataKind};
+use bptt::train::RunLength;
 use bptt::{Error, Result};
+use clap::builder::StyledStr;
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueHint};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueHint};
 use serde_json::{Map, Value};
 
 use super::sections::section;
@@ -29,6 +31,23 @@ fn described(kind: DataKind) -> (&'static str, &'static str) {
         DataKind::Rolls => ("Rolls", "Piano rolls: predict the next set of keys"),
         DataKind::Task => ("Task", "Synthetic task: the adding or the copying problem"),
     }
+}
+
+/// A flag that all kinds share, whose help has the default of one.
+pub(crate) fn with_default_of(kind: DataKind, arg: Arg) -> Arg {
+    let default = match (arg.get_id().as_str(), kind.default_length()) {
+        ("hidden", _) => kind.default_hidden().to_string(),
+        ("lr", _) => kind.default_learning_rate().to_string(),
+        ("epochs", RunLength::Epochs(epochs)) => epochs.to_string(),
+        ("steps", RunLength::Steps(steps)) => steps.to_string(),
+        ("epochs", RunLength::Steps(_)) => return arg.help("Number of epochs, in place of --steps"),
+        _ => return arg,
+    };
+    let what = |help: Option<&StyledStr>| help.map_or(String::new(), ToString::to_string);
+    let help = what(arg.get_help());
+    let (what, _) = help.split_once([',', '[']).unwrap_or((&help, ""));
+    let help = format!("{} [default: {default}]", what.trim_end());
+    arg.help(help.clone()).long_help(help)
 }
 
 fn settings(kind: DataKind) -> Vec<Setting> {
