@@ -102,8 +102,9 @@ impl<'a> Case<'a> {
 /// A folder in memory where there is such a place: a run waits for the disk some thirty times.
 pub(crate) fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
-    match memory.is_dir() {
-        true => tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap(),
-        false => tempfile::tempdir().unwrap(),
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
     }
 }

@@ -93,9 +93,10 @@ fn a_run_whose_disk_fails_at_any_call_ends_with_an_error_and_goes_on_to_the_same
 
 /// What begins a run, or goes on with what there is of it.
 fn begun<'c>(case: &'c Case<'_>, run: Run) -> super::call::Call<'c> {
-    let arguments = match case.folder().join(OUT).join("config.toml").is_file() {
-        true => "train --resume run --threads 1".into(),
-        false => run.arguments(),
+    let arguments = if case.folder().join(OUT).join("config.toml").is_file() {
+        "train --resume run --threads 1".into()
+    } else {
+        run.arguments()
     };
     case.bptt(&arguments).changes(OUT)
 }
@@ -182,18 +183,16 @@ fn a_file_that_cannot_be_written_is_not_there_and_is_written_the_next_time() {
             written.insert(command, (record, folder));
         }
         let (record, clean) = &written[command];
-        let fault = match case.chance(25) {
-            true => Some(killed(case, record)),
-            false => fault(case, record),
-        };
+        let fault = if case.chance(25) { Some(killed(case, record)) } else { fault(case, record) };
         let Some(fault) = fault else { return Ok(()) };
         let told = |reason: String| format!("{}: {reason}", fault.in_words());
         let is_same = |output: &&str| {
             let (now, clean) = (case.folder().join(output), clean.path().join(output));
-            match clean.is_dir() {
+            if clean.is_dir() {
                 // What could not be removed may lie beside them.
-                true => Tree::of(&clean).changed(&Tree::of(&now), &[]).is_none(),
-                false => fs::read(now).ok() == fs::read(clean).ok(),
+                Tree::of(&clean).changed(&Tree::of(&now), &[]).is_none()
+            } else {
+                fs::read(now).ok() == fs::read(clean).ok()
             }
         };
         let ended = case.bptt(command).preloaded(None, Some(&fault)).go()?;
@@ -215,9 +214,6 @@ fn a_file_that_cannot_be_written_is_not_there_and_is_written_the_next_time() {
             let _ = fs::remove_dir_all(case.folder().join("pages"));
         }
         let again = case.bptt(command).go()?.success().map_err(told)?;
-        match outputs.iter().all(is_same) {
-            true => Ok(()),
-            false => again.wrong("wrote something else").map_err(told),
-        }
+        if outputs.iter().all(is_same) { Ok(()) } else { again.wrong("wrote something else").map_err(told) }
     });
 }

@@ -98,16 +98,18 @@ fn a_checkpoint_whose_bytes_were_changed_is_passed_over_or_refused() {
         let files = checkpoints(&out);
         let [before, latest] = files.as_slice() else { return Err("expected two checkpoints".into()) };
         // The other is of the same run or of another one, whose digest is right.
-        let other = match case.chance(50) {
-            true => before.clone(),
-            false => checkpoints(&interrupted.of(Run::named(case.pick(&RUNS))).join(OUT)).remove(1),
+        let other = if case.chance(50) {
+            before.clone()
+        } else {
+            checkpoints(&interrupted.of(Run::named(case.pick(&RUNS))).join(OUT)).remove(1)
         };
         let other = fs::read(other).unwrap();
         let mut bytes = fs::read(latest).unwrap();
         let original = bytes.clone();
-        match case.chance(10) {
-            true => bytes = other,
-            false => (0..1 + case.below(3)).for_each(|_| change_bytes(&mut bytes, &other, case)),
+        if case.chance(10) {
+            bytes = other
+        } else {
+            (0..1 + case.below(3)).for_each(|_| change_bytes(&mut bytes, &other, case))
         }
         fs::write(latest, &bytes).unwrap();
         if case.chance(25) {

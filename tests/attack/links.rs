@@ -32,9 +32,10 @@ fn files_that_a_run_did_not_write_are_as_they_were_when_it_has_gone_on() {
         let run = Run::named(case.pick(&["sunspots", "lanes of a text"]));
         let (whole, _) = wholes.of(run)?;
         let is_over = case.chance(30);
-        match is_over {
-            true => copy(&whole, case.folder()),
-            false => copy(&interrupted.of(run), case.folder()),
+        if is_over {
+            copy(&whole, case.folder())
+        } else {
+            copy(&interrupted.of(run), case.folder())
         }
         let out = case.folder().join(OUT);
         let own = checkpoints(&out);
@@ -86,15 +87,12 @@ fn replaced(case: &Case<'_>, path: &Path) {
     let precious = case.folder().join("precious");
     let contents = fs::read(path).unwrap_or_else(|_| b"mine".to_vec());
     let is_folder = path.is_dir();
-    match is_folder {
-        true => {
-            copy(path, &precious);
-            fs::remove_dir_all(path).unwrap();
-        }
-        false => {
-            fs::write(&precious, contents).unwrap();
-            let _ = fs::remove_file(path);
-        }
+    if is_folder {
+        copy(path, &precious);
+        fs::remove_dir_all(path).unwrap();
+    } else {
+        fs::write(&precious, contents).unwrap();
+        let _ = fs::remove_file(path);
     }
     let up = if path.parent().is_some_and(|parent| parent.ends_with("checkpoints")) {
         "../../precious"
@@ -117,9 +115,10 @@ fn a_link_in_a_runs_folder_leads_nowhere_and_a_pipe_holds_nobody_up() {
     each("links in runs", 60, |case| {
         let run = Run::named(case.pick(&["sunspots", "event files"]));
         let is_over = case.chance(20);
-        match is_over {
-            true => copy(&wholes.of(run)?.0, case.folder()),
-            false => copy(&interrupted.of(run), case.folder()),
+        if is_over {
+            copy(&wholes.of(run)?.0, case.folder())
+        } else {
+            copy(&interrupted.of(run), case.folder())
         }
         let out = case.folder().join(OUT);
         let name = case.pick(&OWN);

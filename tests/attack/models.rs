@@ -77,18 +77,15 @@ fn a_model_whose_description_or_tensors_were_changed_is_read_or_refused() {
         }
         fs::write(case.folder().join("m.safetensors"), bytes.unwrap_or_else(|| tensors.to_bytes())).unwrap();
         for _ in 0..2 {
-            let command = match case.chance(15) {
-                true => {
-                    format!(
-                        "train {} --init-from m.safetensors --steps 2 --device cpu --threads 1 --out begun",
-                        data_of(name)
-                    )
-                }
-                false => {
-                    let command = case.pick(&COMMANDS);
-                    let takes_data = ["eval", "predict"].iter().any(|name| command.starts_with(name));
-                    format!("{command} {}", if takes_data || command.starts_with("flow") { data_of(name) } else { "" })
-                }
+            let command = if case.chance(15) {
+                format!(
+                    "train {} --init-from m.safetensors --steps 2 --device cpu --threads 1 --out begun",
+                    data_of(name)
+                )
+            } else {
+                let command = case.pick(&COMMANDS);
+                let takes_data = ["eval", "predict"].iter().any(|name| command.starts_with(name));
+                format!("{command} {}", if takes_data || command.starts_with("flow") { data_of(name) } else { "" })
             };
             let ended = case.bptt(&command).go().map_err(|reason| format!("{name}: {reason}"))?;
             // Each writes what must not exist yet.
@@ -127,9 +124,6 @@ fn a_small_model_file_that_promises_a_huge_network_is_refused() {
         let command = case.pick(&COMMANDS);
         let ended = case.bptt(command).go()?;
         // `inspect` shows what is there, whatever is said of it.
-        match ended.code == 0 && !command.starts_with("inspect") {
-            true => ended.wrong("expected a refusal"),
-            false => Ok(()),
-        }
+        if ended.code == 0 && !command.starts_with("inspect") { ended.wrong("expected a refusal") } else { Ok(()) }
     });
 }

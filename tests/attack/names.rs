@@ -204,10 +204,7 @@ fn cut_to(word: &str, characters: usize) -> String {
 fn what_a_flag_names_is_printed_as_text_when_it_is_not_there() {
     each("odd values of flags", 40, |case| {
         data(case.folder());
-        let odd = match case.chance(50) {
-            true => name(case),
-            false => OsString::from_vec(argument(case).into_bytes()),
-        };
+        let odd = if case.chance(50) { name(case) } else { OsString::from_vec(argument(case).into_bytes()) };
         let (words, flag) = case.pick(&[
             ("train --device cpu", "--csv="),
             ("train --device cpu", "--text="),

@@ -254,8 +254,9 @@ pub(crate) fn same_but(whole: &Path, run: &Path, said: &str) -> Result<(), Strin
             return Err(format!("{name:?} is another than that of a run that nothing happened to"));
         }
     }
-    match last_checkpoint(whole)? == last_checkpoint(run)? {
-        true => Ok(()),
-        false => Err("the last checkpoint is another than that of a run that nothing happened to".into()),
+    if last_checkpoint(whole)? == last_checkpoint(run)? {
+        Ok(())
+    } else {
+        Err("the last checkpoint is another than that of a run that nothing happened to".into())
     }
 }

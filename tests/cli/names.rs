@@ -262,9 +262,10 @@ fn a_path_that_is_no_text_is_no_reason_to_panic() {
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in folder.read_dir().unwrap() {
         let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => sources(&path, found),
-            false => found.push((path.display().to_string(), fs::read_to_string(&path).unwrap())),
+        if path.is_dir() {
+            sources(&path, found)
+        } else {
+            found.push((path.display().to_string(), fs::read_to_string(&path).unwrap()))
         }
     }
 }

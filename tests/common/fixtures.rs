@@ -250,9 +250,10 @@ impl Case<'_> {
 
     /// The sequence with targets, and weights where the case has them.
     pub(crate) fn batch(&self) -> Batch {
-        let targets = match self.setting::<Loss>("loss").takes_classes() {
-            true => Targets::Classes(self.array2("targets").mapv(|class| class as u32)),
-            false => Targets::Values(self.array3("targets")),
+        let targets = if self.setting::<Loss>("loss").takes_classes() {
+            Targets::Classes(self.array2("targets").mapv(|class| class as u32))
+        } else {
+            Targets::Values(self.array3("targets"))
         };
         let weights = self.find("weights").map(|_| self.array2("weights").mapv(|weight| weight as f32));
         Batch { sequence: self.sequence(), targets, weights }

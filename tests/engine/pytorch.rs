@@ -183,9 +183,10 @@ fn gradients_of_each_result_add_up_to_pytorchs<B: Backend>(backend: &B, stem: &s
             let below = block_on(engine.backward(&part)).unwrap();
             let mut arrays = vec![("dx".to_owned(), wide(&below.x.unwrap()))];
             arrays.extend(named_states("d", &below.initial, "_0"));
-            match named.is_empty() {
-                true => named = arrays,
-                false => named.iter_mut().zip(arrays).for_each(|((_, sum), (_, array))| *sum += &array),
+            if named.is_empty() {
+                named = arrays
+            } else {
+                named.iter_mut().zip(arrays).for_each(|((_, sum), (_, array))| *sum += &array)
             }
         }
         let sums = block_on(engine.gradients()).unwrap();

@@ -11,14 +11,15 @@ use crate::error::{Error, Result};
 /// feeds the predictions back as the past. [`EncodedSeries::rollout`] makes it.
 ///
 /// ```
-/// use bptt::data::{Column, Frame, Missing, Roles, ScalingKind, Series, SeriesCodec, Split, Table};
+/// use bptt::data::{Column, ColumnRoles, Frame, MissingPolicy, ScalingKind, Series, SeriesCodec, SeriesSplit, SeriesTable};
 ///
 /// let values = (0..200).map(|row| (f64::from(row) * 0.3).sin()).collect();
 /// let labels = (0..200).map(|row| row.to_string()).collect();
-/// let table = Table { label_name: "t".into(), labels, columns: vec![Column { name: "v".into(), values }], ..Table::default() };
-/// let series = Series::new(table, &Roles::one("v"), Missing::Refuse)?;
+/// let columns = vec![Column { name: "v".into(), values }];
+/// let table = SeriesTable { label_name: "t".into(), labels, columns, ..SeriesTable::default() };
+/// let series = Series::new(table, &ColumnRoles::one("v"), MissingPolicy::Refuse)?;
 /// let frame = Frame { window: 20, horizon: 4 };
-/// let split = Split::shares(series.len(), frame, [0.7, 0.15, 0.15])?;
+/// let split = SeriesSplit::shares(series.len(), frame, [0.7, 0.15, 0.15])?;
 /// let codec = SeriesCodec::fit(&series, frame, split.train.end, |_| ScalingKind::Standard)?;
 /// let encoded = codec.encode(series)?;
 /// let training = encoded.windows(split.train)?; // the examples that a network is trained on
