@@ -45,6 +45,7 @@ pub(crate) fn text(all: &mut String, more: &str, what: &str) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::NoMemory`] names `what` they are.
+#[cfg(feature = "experiment")]
 pub(crate) fn collect<T>(values: impl IntoIterator<Item = T>, what: &str) -> Result<Vec<T>> {
     let mut all = Vec::new();
     values.into_iter().try_for_each(|value| push(&mut all, value, what))?;

@@ -77,7 +77,7 @@
 //! | `csv` | tables, labelled sequences and piano rolls from CSV files | csv |
 //! | `gzip` | gzip-compressed files | flate2 |
 //! | `npz` | NumPy's .npz archives | zip, flate2 |
-//! | `experiment` | `bptt::experiment`: what the program trains, measures and keeps; includes `csv` | csv |
+//! | `experiment` | `bptt::experiment`: what the program trains, measures and keeps; includes `csv` | csv, toml |
 //! | `cli` (default) | the program `bptt`; includes all others | clap, indicatif, toml and more |
 //!
 //! With `default-features = false`, the library reads .ts, .tsv, .npy, idx and JSON files, has no command-line dependencies

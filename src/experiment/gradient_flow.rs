@@ -48,7 +48,7 @@ pub struct LayerFlow {
 
 impl GradientFlow {
     /// Measures a network on a batch, in one training step whose update changes nothing: the network is one of
-    /// [`trained_network`](super::setup::trained_network). `clip`: the largest norm of the gradient.
+    /// [`trained_network`]. `clip`: the largest norm of the gradient.
     ///
     /// # Errors
     /// Where the batch does not fit the network, and those of the device.

@@ -108,7 +108,7 @@ impl LoadedModel {
         if !config.is_file() {
             let (run, kind) = (path_text(run), kind);
             return Err(Error::Unsupported(format!(
-                "{run}: a model alone does not say which data: name them behind it, {kind}"
+                "{run}: a model file does not name its data: name {kind} after it"
             )));
         }
         // The network is in the model's file; what its weights began with need no longer be there.

@@ -528,8 +528,7 @@ fn what_is_no_finished_run_or_no_model_is_told_so() {
         refused(path, &format!("{command} s.csv"), 1, &["s.csv: expected a run's folder or a safetensors file"]);
     }
     for command in ["eval", "predict", "forecast"] {
-        let message =
-            "error: alone.safetensors: a model alone does not say which data: name them behind it, a series\n";
+        let message = "error: alone.safetensors: a model file does not name its data: name a series after it\n";
         refused(path, &format!("{command} alone.safetensors"), 2, &[message]);
     }
 }

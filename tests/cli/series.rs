@@ -327,7 +327,7 @@ fn what_cannot_be_rolled_is_refused_with_the_reason() {
     std::fs::write(path.join("t.txt"), "abcdefgh".repeat(60)).unwrap();
     train(path, "t", "text t.txt --window 8 --hidden 4 --steps 1");
     refused(path, "forecast t", 2, &["a series", "a text"]);
-    refused(path, "forecast f/model.safetensors", 2, &["name them behind it, a series"]);
+    refused(path, "forecast f/model.safetensors", 2, &["name a series after it"]);
 }
 
 #[test]

@@ -264,7 +264,7 @@ fn a_model_and_data_that_do_not_fit_are_refused() {
     refused(path, "predict a", 2, &["bptt sample"]);
     refused(path, "sample none", 1, &["none"]);
     refused(path, "sample a --top-p 0", 2, &["--top-p", "a number above 0 and at most 1"]);
-    refused(path, "eval a/model.safetensors", 2, &["a/model.safetensors", "name them behind it, a text"]);
+    refused(path, "eval a/model.safetensors", 2, &["a/model.safetensors", "name a text after it"]);
     // A model's file that is none, is cut, or is of another version.
     let model = std::fs::read(path.join("a/model.safetensors")).unwrap();
     std::fs::write(path.join("cut.safetensors"), &model[..model.len() / 2]).unwrap();

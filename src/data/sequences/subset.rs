@@ -66,7 +66,7 @@ impl Subset {
     }
 
     /// With the targets of two classes at `smoothing` / 2 and 1 − `smoothing` / 2 in place of 0 and 1: what
-    /// [`Loss::SmoothedCrossEntropy`] does for the outputs of more, whose targets stay as they are.
+    /// [`Loss::SmoothedCrossEntropy`](crate::Loss::SmoothedCrossEntropy) does for the outputs of more, whose targets stay as they are.
     ///
     /// # Errors
     /// [`Error::Value`] where it is not from 0 to below 1.

@@ -115,10 +115,10 @@ pub fn write(path: &Path, contents: &[u8]) -> Result<()> {
     write_with(path, |file| file.write_all(contents).map_err(io_error(path)))
 }
 
-/// As [`write`], with what `fill` puts into the file.
+/// As [`write()`], with what `fill` puts into the file.
 ///
 /// # Errors
-/// As of [`write`], and those of `fill`.
+/// As of [`write()`], and those of `fill`.
 pub fn write_with(path: &Path, fill: impl FnOnce(&mut NewFile) -> Result<()>) -> Result<()> {
     let mut file = NewFile::create(path)?;
     let written = fill(&mut file);
