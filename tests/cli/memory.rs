@@ -191,7 +191,7 @@ fn in_an_address_space_of_any_size_many_sequences_are_read_or_an_error_names_wha
         (0..400_000_u64).map(|n| format!("{},{}:{}\n", n % 7, n % 5, ["a", "b"][n as usize % 2])).collect();
     fs::write(folder.join("many.ts"), format!("@classLabel true a b\n@data\n{rows}")).unwrap();
     let (mut ended, mut refused) = (0, 0);
-    for mebibytes in (24..=96).step_by(3) {
+    for mebibytes in (27..=99).step_by(3) {
         let command = "plan sequences many.ts --hidden 2 --batch 4096 --steps 2 --device cpu --threads 1";
         let Some(output) = within(&folder, mebibytes, command) else { continue };
         let stderr = String::from_utf8_lossy(&output.stderr);
