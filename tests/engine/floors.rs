@@ -333,3 +333,18 @@ fn the_page_on_architecture_lists_the_same_floors() {
         assert!(include_str!("../../ARCHITECTURE.md").contains(&list), "ARCHITECTURE.md does not have\n{list}");
     }
 }
+
+#[test]
+fn every_file_is_compiled() {
+    let source = Source::read();
+    let text =
+        |module: &[String]| source.files.get(module).map(|path| fs::read_to_string(path).unwrap()).unwrap_or_default();
+    // The roots of the library and of the program share a folder.
+    let main = text(&["main".into()]);
+    for (module, path) in source.files.iter().filter(|(module, _)| !module.is_empty() && *module != &["main"]) {
+        let (name, parent) = module.split_last().unwrap();
+        let declaration = format!("mod {name};");
+        let is_declared = text(parent).contains(&declaration) || parent.is_empty() && main.contains(&declaration);
+        assert!(is_declared, "no module declares {}", path.display());
+    }
+}
