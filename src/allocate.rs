@@ -47,8 +47,9 @@ pub(crate) fn text(all: &mut String, more: &str, what: &str) -> Result<()> {
 /// [`Error::NoMemory`] names `what` they are.
 #[cfg(feature = "experiment")]
 pub(crate) fn collect<T>(values: impl IntoIterator<Item = T>, what: &str) -> Result<Vec<T>> {
-    let mut all = Vec::new();
-    values.into_iter().try_for_each(|value| push(&mut all, value, what))?;
+    let (mut all, mut values) = (Vec::new(), values.into_iter());
+    reserve(&mut all, values.size_hint().0, what)?;
+    values.try_for_each(|value| push(&mut all, value, what))?;
     Ok(all)
 }
 
