@@ -15,7 +15,7 @@ use super::device::open::DeviceOptions;
 use super::model::model_file::ModelFile;
 use crate::data::CopyTask;
 use crate::train::{Decay, RunOptions};
-use crate::{Activation, Cell, Embedding, Head, Initialisation, Model, Optimizer, Recurrent, RecurrentKernel, Result};
+use crate::{Activation, Embedding, Head, Initialisation, Model, Optimizer, Recurrent, RecurrentKernel, Result};
 
 /// The most numbers that a batch may take: 16 GiB of them. A larger one is done in parts, with the same result.
 const BATCH: f64 = (1u64 << 32) as f64;
@@ -215,11 +215,7 @@ impl Settings {
         let recurrent = &model.recurrent;
         self.embedding = model.embedding.as_ref().map(|_| recurrent.input_size);
         self.tied = model.embedding.as_ref().is_some_and(|embedding| embedding.tied);
-        (self.cell, self.activation) = match recurrent.cell {
-            Cell::Rnn(activation) => (CellName::Rnn, Some(activation)),
-            Cell::Lstm => (CellName::Lstm, None),
-            Cell::Gru => (CellName::Gru, None),
-        };
+        (self.cell, self.activation) = CellName::of(recurrent.cell);
         (self.hidden, self.layers, self.bidirectional) =
             (recurrent.hidden_size, recurrent.layers, recurrent.bidirectional);
         let ModelConfig { dropout, recurrent_dropout, .. } = self.given.model;
@@ -268,11 +264,7 @@ impl Settings {
 
     /// A network for data of so many numbers a step, or kinds of tokens.
     pub fn network(&self, inputs: usize, head: Head) -> Model {
-        let cell = match self.cell {
-            CellName::Rnn => Cell::Rnn(self.activation.unwrap_or_default()),
-            CellName::Lstm => Cell::Lstm,
-            CellName::Gru => Cell::Gru,
-        };
+        let cell = self.cell.with_activation(self.activation);
         let recurrent = Recurrent::new(cell, self.embedding.unwrap_or(inputs), self.hidden)
             .layers(self.layers)
             .bidirectional(self.bidirectional)

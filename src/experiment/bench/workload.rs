@@ -5,10 +5,7 @@ use ndarray::{Array2, Array3, ArrayD};
 use serde::Serialize;
 
 use crate::experiment::config::CellName;
-use crate::{
-    Activation, Batch, Cell, Error, Head, Input, Layout, Loss, Model, Readout, Recurrent, Result, Sequence, StateDict,
-    Targets,
-};
+use crate::{Batch, Error, Head, Input, Layout, Loss, Model, Readout, Recurrent, Result, Sequence, StateDict, Targets};
 
 /// Named sizes; C is a character model, whose input is one of I tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -115,11 +112,7 @@ impl Workload {
     /// One layer, a head at every step, softmax cross-entropy; the weights uniform in ±1/√H.
     pub fn new(cell: CellName, sizes: Sizes) -> Self {
         let Sizes { rows, steps, inputs, hidden, outputs, tokens } = sizes;
-        let cell = match cell {
-            CellName::Rnn => Cell::Rnn(Activation::Tanh),
-            CellName::Lstm => Cell::Lstm,
-            CellName::Gru => Cell::Gru,
-        };
+        let cell = cell.with_activation(None);
         let head = Head::new(outputs, Loss::CrossEntropy, Readout::PerStep);
         let model = Model::new(Recurrent::new(cell, inputs, hidden), head);
         let bound = 1.0 / (hidden as f64).sqrt();

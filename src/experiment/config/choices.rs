@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::{MissingPolicy, ScalingKind};
+use crate::{Activation, Cell};
 
 /// The cell by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,24 @@ impl CellName {
             Self::Rnn => "rnn",
             Self::Lstm => "lstm",
             Self::Gru => "gru",
+        }
+    }
+
+    /// The name of a cell, and the activation of a simple RNN.
+    pub fn of(cell: Cell) -> (Self, Option<Activation>) {
+        match cell {
+            Cell::Rnn(activation) => (Self::Rnn, Some(activation)),
+            Cell::Lstm => (Self::Lstm, None),
+            Cell::Gru => (Self::Gru, None),
+        }
+    }
+
+    /// The cell of this name; a simple RNN with this activation, by default tanh.
+    pub fn with_activation(self, activation: Option<Activation>) -> Cell {
+        match self {
+            Self::Rnn => Cell::Rnn(activation.unwrap_or_default()),
+            Self::Lstm => Cell::Lstm,
+            Self::Gru => Cell::Gru,
         }
     }
 }

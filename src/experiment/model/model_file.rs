@@ -80,11 +80,7 @@ struct Description {
 pub fn description(model: &Model, codec: &Codec, origin: &Origin) -> Result<String> {
     let (recurrent, head) = (&model.recurrent, model.head.as_ref());
     let head = head.ok_or_else(|| Error::Unsupported("a model's file is of a model with a head".into()))?;
-    let (cell, activation) = match recurrent.cell {
-        Cell::Rnn(activation) => (CellName::Rnn, Some(activation)),
-        Cell::Lstm => (CellName::Lstm, None),
-        Cell::Gru => (CellName::Gru, None),
-    };
+    let (cell, activation) = CellName::of(recurrent.cell);
     let description = Description {
         format: FORMAT,
         cell,
@@ -162,11 +158,7 @@ impl Description {
     /// # Errors
     /// [`Error::Unsupported`] tells what is wrong.
     fn model(&self) -> Result<Model> {
-        let cell = match self.cell {
-            CellName::Rnn => Cell::Rnn(self.activation.unwrap_or_default()),
-            CellName::Lstm => Cell::Lstm,
-            CellName::Gru => Cell::Gru,
-        };
+        let cell = self.cell.with_activation(self.activation);
         let recurrent = Recurrent::new(cell, self.input_size, self.hidden_size)
             .layers(self.layers)
             .bidirectional(self.bidirectional)
