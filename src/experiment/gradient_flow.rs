@@ -138,7 +138,7 @@ impl TrainedFlow {
         let before = GradientFlow::measure(&mut initial, name.into(), batch, clip).await?;
         drop(initial);
         let training = experiment.batches()?;
-        let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
+        let rows = settings.rows_at_once();
         let validation = task.validation(rows)?;
         let needs_validation = settings.run.keep == KeepWeights::Best || settings.run.patience.is_some();
         let validation = validation.as_deref().filter(|_| needs_validation);

@@ -68,7 +68,7 @@ impl LoadedModel {
         settings.check_batch(&self.file.model)?;
         let device = OpenDevice::open(&settings.device_options()).await?;
         let network = trained_network(&device, &self.file.model, &self.file.weights)?;
-        let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
+        let rows = settings.rows_at_once();
         Ok(AppliedModel { settings, task, network, device, rows })
     }
 

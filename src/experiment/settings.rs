@@ -244,6 +244,11 @@ impl Settings {
         matches!(self.given.training.batch, Some(BatchSize::Fitting(_)))
     }
 
+    /// Sequences on the device at once.
+    pub fn rows_at_once(&self) -> usize {
+        self.micro_batch.unwrap_or(self.batch).min(self.batch)
+    }
+
     /// Fills in how many sequences a batch has and how many are on the device at once, so that a repeated run does the same.
     pub fn set_batch(&mut self, batch: usize, micro_batch: usize) {
         (self.batch, self.micro_batch) = (batch, Some(micro_batch));
@@ -290,7 +295,7 @@ impl Settings {
         let units = (r.layers * r.directions()) as f64 * r.hidden_size as f64;
         let outputs = model.head.as_ref().map_or(0, |head| head.outputs);
         // Of a step of a row: x on the host, and on the device gates, states, logits, and a token's vector with its gradient.
-        let rows = self.micro_batch.unwrap_or(self.batch).min(self.batch) as f64;
+        let rows = self.rows_at_once() as f64;
         let vector = model.embedding.as_ref().map_or(0, |_| r.input_size);
         // What is bounded, or made again, is planned once the device is there.
         let device = if self.recompute || self.memory.is_some() {

@@ -6,7 +6,7 @@ use bptt::experiment::gradient_flow::{GradientFlow, TrainedFlow, measured_batch}
 use bptt::experiment::loaded_model::AppliedModel;
 use bptt::experiment::settings::Settings;
 use bptt::experiment::tasks::load;
-use bptt::experiment::training::{Experiment, ResumedProgress, TrainingLength};
+use bptt::experiment::training::{Experiment, ResumedProgress};
 use bptt::format::{grouped, short};
 use bptt::plot::{FlowPanel, FlowPicture};
 use bptt::{Activation, Error, RecurrentInit};
@@ -57,21 +57,20 @@ pub(crate) async fn trained(args: &FlowArgs) -> Result<(), Failure> {
         let mut experiment = Experiment::load(Settings::new(given)?)?;
         let per_epoch = experiment.batches()?.per_epoch();
         experiment.settings.set_epoch(experiment.settings.run.steps_per_epoch(per_epoch));
+        let length = experiment.length(per_epoch);
         let Experiment { settings, task, .. } = &experiment;
         let device = OpenDevice::open(&settings.device_options()).await?;
-        let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
+        let rows = settings.rows_at_once();
         let (batch, words) = measured_batch(task.as_ref(), rows, args.whole_loss)?;
         if flows.is_empty() {
             let hidden = settings.hidden;
-            steps = settings.run.steps(per_epoch);
+            steps = length.steps;
             title = format!("How much of the gradient reaches step t: {}, {hidden} hidden units", task.name());
             if !is_silent {
                 print_line(heading("device", &device.describe()));
                 print_line(heading("data", &format!("{}; {words}", task.describe()[0])));
             }
         }
-        let timed_every = settings.run.validate_every.unwrap_or(1);
-        let length = TrainingLength { steps, epochs: settings.epochs, timed_every, unit: task.unit() };
         let mut display = TrainingDisplay::new(name, &length, &ResumedProgress::default(), args.show)?;
         let flow = TrainedFlow::train(&experiment, &device, (name, &batch), &mut display).await?;
         drop(display);

@@ -1,5 +1,6 @@
 //! What is trained: settings, data and the form of the network.
 
+use super::pace::TrainingLength;
 use crate::data::Batches;
 use crate::experiment::memory;
 use crate::experiment::model::model_file::ModelFile;
@@ -76,6 +77,17 @@ impl Experiment {
         let Settings { batch, buckets, seed, .. } = self.settings;
         let batches = self.task.training(Order { rows: batch, buckets, seed })?;
         batches.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))
+    }
+
+    /// How long its training is to be, in epochs of so many batches.
+    pub fn length(&self, batches: u64) -> TrainingLength {
+        let Settings { run, epochs, .. } = &self.settings;
+        TrainingLength {
+            steps: run.steps(batches),
+            epochs: *epochs,
+            timed_every: run.validate_every.unwrap_or(1),
+            unit: self.task.unit(),
+        }
     }
 
     /// What the trained weights come from: the task's data, after those of the weights that training starts from.

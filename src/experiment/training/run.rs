@@ -107,13 +107,7 @@ impl<'a> TrainingRun<'a> {
 
     /// How long the run is to be.
     pub fn length(&self) -> TrainingLength {
-        let Settings { run, epochs, .. } = &self.experiment.settings;
-        TrainingLength {
-            steps: run.steps(self.batches_per_epoch()),
-            epochs: *epochs,
-            timed_every: run.validate_every.unwrap_or(1),
-            unit: self.experiment.task.unit(),
-        }
+        self.experiment.length(self.batches_per_epoch())
     }
 
     /// Trains, and stores the weights, logs, checkpoints and pictures of the steps. `display` makes who receives every step
