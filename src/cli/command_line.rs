@@ -13,7 +13,8 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches};
 
 use super::args;
 use super::nearest::nearest;
-use super::terminal::printed::{eprint_lines, print_data};
+use super::terminal::help;
+use super::terminal::printed::{columns, eprint_lines, print_data};
 
 /// What other programs call a flag of this one, or what is said for it.
 const SYNONYMS: [(&str, &str); 26] = [
@@ -50,10 +51,11 @@ pub(crate) fn parse<P: CommandFactory + FromArgMatches>(arguments: &[OsString]) 
     let mut command = prepared(P::command());
     let read = command.try_get_matches_from_mut(arguments).and_then(|matches| P::from_arg_matches(&matches));
     read.map_err(|error| {
-        let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
-        let error = if help { error } else { with_tips(error, &command, arguments) };
+        let is_help =
+            matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+        let error = if is_help { error } else { with_tips(error, &command, arguments) };
         let text = error.render().to_string();
-        let text = if help { super::terminal::help::wrapped(&text, super::terminal::help::columns()) } else { text };
+        let text = if is_help { help::wrapped(&text, help::width(columns())) } else { text };
         if error.use_stderr() {
             eprint_lines(text.strip_suffix('\n').unwrap_or(&text));
         } else {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::apply::ApplyArgs;
 use crate::cli::exit::Failure;
 use crate::cli::provenance;
-use crate::cli::terminal::printed::{heading, print_json, print_line};
+use crate::cli::terminal::printed::{headings, print_json, print_line};
 
 #[derive(Args)]
 pub(crate) struct EvalArgs {
@@ -34,9 +34,7 @@ pub(crate) async fn eval(args: &EvalArgs) -> Result<(), Failure> {
         print_json(Value::Object(summary));
         return complete(results.missing);
     }
-    for (index, line) in task.describe().iter().enumerate() {
-        print_line(heading(if index == 0 { "data" } else { "" }, line));
-    }
+    headings("data", &task.describe()).iter().for_each(print_line);
     print_line("");
     results.lines.iter().for_each(print_line);
     complete(results.missing)

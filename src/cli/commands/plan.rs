@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::cli::args::{DataCommand, SettingsArgs};
 use crate::cli::config_file;
 use crate::cli::exit::Failure;
-use crate::cli::terminal::printed::{heading, print_json, print_line};
+use crate::cli::terminal::printed::{heading, headings, print_json, print_line};
 
 #[derive(Args)]
 pub(crate) struct PlanArgs {
@@ -54,9 +54,7 @@ pub(crate) async fn plan(args: &PlanArgs) -> Result<(), Failure> {
     kernel.iter().for_each(|words| print_line(heading("kernel", words)));
     print_line(heading("model", &model_file::describe(&model)));
     print_line(heading("batch", &planned.shape()));
-    for (index, line) in planned.describe_cuts().iter().enumerate() {
-        print_line(heading(if index == 0 { "memory" } else { "" }, line));
-    }
+    headings("memory", &planned.describe_cuts()).iter().for_each(print_line);
     planned.describe_driver().iter().for_each(|line| print_line(heading("", line)));
     if let Some(words) = planned.shortage() {
         print_line(heading("", &format!("bptt train would be refused: it {words}")));

@@ -13,7 +13,7 @@ use clap::Args;
 
 use super::apply::ApplyArgs;
 use crate::cli::exit::Failure;
-use crate::cli::terminal::printed::{self, TextOut, eprint_line, heading};
+use crate::cli::terminal::printed::{self, TextOut, eprint_line, headings};
 
 #[derive(Args)]
 pub(crate) struct PredictArgs {
@@ -42,11 +42,9 @@ async fn write(applied: &mut AppliedModel, spreadsheet: bool, to: &mut dyn Write
 pub(crate) async fn predict(args: &PredictArgs) -> Result<(), Failure> {
     new_file::check_table("--out", args.out.as_deref())?;
     let mut applied = args.apply.open().await?;
-    // The run tells how its own data were read.
+    // Those of the run are described in its own folder.
     if args.apply.data.file.is_some() {
-        for (index, line) in applied.task.describe().iter().enumerate() {
-            eprint_line(heading(if index == 0 { "data" } else { "" }, line));
-        }
+        headings("data", &applied.task.describe()).iter().for_each(eprint_line);
     }
     // A file is there whole or not at all, and may be larger than memory.
     if let Some(path) = &args.out {

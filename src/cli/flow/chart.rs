@@ -11,10 +11,9 @@ pub(crate) fn mark(line: usize) -> char {
     MARKS[line % MARKS.len()]
 }
 
-/// The columns of the terminal, as the shell tells them, within what a chart can use.
-pub(crate) fn columns() -> usize {
-    let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok());
-    told.unwrap_or(80usize).clamp(40, 160)
+/// The columns of a chart in a terminal of so many.
+pub(crate) fn width(columns: usize) -> usize {
+    columns.clamp(40, 160)
 }
 
 /// The norms of each line by t, their logarithms over the steps against time: the last step stands on the left. What is 0 or

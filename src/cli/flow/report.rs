@@ -8,9 +8,9 @@ use bptt::train::GradientDecay;
 use serde_json::{Value, json};
 
 use super::args::FlowArgs;
-use super::chart::{chart, columns, mark};
+use super::chart::{chart, mark, width};
 use crate::cli::exit::Failure;
-use crate::cli::terminal::printed::{heading, print_json, print_line};
+use crate::cli::terminal::printed::{columns, heading, print_json, print_line};
 
 /// The text below the picture.
 pub(crate) const DESCRIPTION: &str = "\
@@ -112,7 +112,7 @@ pub(crate) fn report(
         print_line(format!("‖∂L/∂h‖ over the steps, against time{name}"));
         let lines: Vec<&[f64]> =
             networks.iter().flat_map(|network| &network.layers).map(|layer| layer.norms.as_slice()).collect();
-        chart(&lines, columns()).iter().for_each(print_line);
+        chart(&lines, width(columns())).iter().for_each(print_line);
         print_line("");
         let mut first = 0;
         for network in networks {

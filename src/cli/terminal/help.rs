@@ -1,9 +1,8 @@
 //! Help that fits the terminal: lines are broken between words.
 
-/// The columns of the terminal where it tells them, and otherwise those that every one has.
-pub(crate) fn columns() -> usize {
-    let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse::<usize>().ok());
-    told.unwrap_or(80).clamp(50, 110)
+/// The width of a line of help that is easy to read, in a terminal of so many columns.
+pub(crate) fn width(columns: usize) -> usize {
+    columns.clamp(50, 110)
 }
 
 /// Fewest columns for what stands to the right of a name: with less it goes below it.

@@ -69,6 +69,16 @@ pub(crate) fn heading(name: &str, text: &str) -> String {
     format!("{name:<10}{text}")
 }
 
+/// A name, and what it is in lines of which the first alone has the name before it.
+pub(crate) fn headings(name: &str, lines: &[String]) -> Vec<String> {
+    lines.iter().enumerate().map(|(index, line)| heading(if index == 0 { name } else { "" }, line)).collect()
+}
+
+/// The columns of the terminal where the shell exports them, and otherwise 80, which every terminal has.
+pub(crate) fn columns() -> usize {
+    std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok()).unwrap_or(80)
+}
+
 /// A text that is written piece by piece, of which a terminal shows what it would not draw.
 pub(crate) struct TextOut {
     is_terminal: bool,

@@ -1,4 +1,4 @@
-//! EarlierMeasurements measurements beside a new one.
+//! Earlier measurements beside a new one.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// A measurement, as `bptt bench` prints one in a line.
 pub type Measurement = Map<String, Value>;
 
-/// EarlierMeasurements measurements.
+/// The measurements of a file.
 pub struct EarlierMeasurements(Vec<Measurement>);
 
 impl EarlierMeasurements {
