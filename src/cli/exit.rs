@@ -20,9 +20,9 @@ const LOST: u8 = 3;
 
 /// Why a command did not do what it was asked for.
 pub(crate) enum Failure {
-    /// An error, told on standard error.
+    /// An error, reported on standard error.
     Error(Error),
-    /// A signal asked for the end. What was done until then is kept, and was told.
+    /// A signal asked for the end. What was done until then is kept, and was reported.
     Stopped(i32),
 }
 

@@ -65,12 +65,12 @@ struct Extended {
 }
 
 impl ResumableRun {
-    /// The run in a folder; `None` where it is over and no other length is told. A device, threads and places of the same
-    /// data may be told anew.
+    /// The run in a folder; `None` where it has finished and no other length is set. A device, threads and places of the
+    /// same data may be set anew.
     ///
     /// # Errors
     /// Where `args` have other settings; where there is no run, another process is at it, its configuration was changed, or
-    /// none of its checkpoints can be read, of which the latest one's reason is told.
+    /// none of its checkpoints can be read, with the reason of the latest one.
     pub fn open(path: &Path, asked: &ResumeRequest<'_>) -> Result<Option<Self>> {
         let config = path.join(CONFIG);
         if !config.is_file() {
@@ -302,8 +302,8 @@ impl ResumableRun {
 /// What a longer run is begun with.
 const REPEATED: &str = "bptt train --resume ";
 
-/// The command that repeats a run, by the text of its configuration: that of a longer run says how it began, and goes on
-/// saying so when the run is gone on with.
+/// The command that repeats a run, by the text of its configuration: that of a longer run records how it began, and
+/// keeps the record when the run is resumed.
 pub fn repeated_by(config: &str) -> Option<&str> {
     let mut comments = config.lines().map_while(|line| line.strip_prefix("# "));
     comments.find(|comment| comment.starts_with(REPEATED))

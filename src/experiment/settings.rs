@@ -169,8 +169,8 @@ impl Settings {
         self.given.applies
     }
 
-    /// The largest of the files that are held as a whole while they are read, and how many bytes it has. What cannot be
-    /// looked at is told where it is read.
+    /// The largest of the files that are held as a whole while they are read, and how many bytes it has. A file that cannot
+    /// be looked at is an error where it is read.
     pub fn largest_file(&mut self) -> Option<(PathBuf, u64)> {
         // A text is read where it is asked for.
         if matches!(self.kind, DataKind::Text | DataKind::Classes) {
@@ -207,7 +207,7 @@ impl Settings {
         ModelFile::open_form(path, &mut self.given.model.init_sha256).map(Some)
     }
 
-    /// Takes the network's form from a model that is already there, and its dropout unless another was told.
+    /// Takes the network's form from a model that is already there, and its dropout unless another is set.
     ///
     /// # Errors
     /// Where that other has no meaning for the model.
@@ -224,7 +224,7 @@ impl Settings {
         check_dropout(self.dropout, self.layers)
     }
 
-    /// Fills in what depends on the length of an epoch, in steps. It is not among what was told: over this run's
+    /// Fills in what depends on the length of an epoch, in steps. It does not become a setting: over this run's
     /// configuration another batch makes for another epoch.
     pub fn set_epoch(&mut self, steps: u64) {
         // A validation now and then shows where a long epoch is going.
@@ -279,7 +279,7 @@ impl Settings {
         Model { embedding, ..Model::new(recurrent, head) }
     }
 
-    /// Refuses a batch that no memory has room for, before any is asked for. Only where the settings alone tell its size:
+    /// Refuses a batch that no memory has room for, before any is asked for. Only where the settings alone determine its size:
     /// elsewhere the data bound it.
     pub fn check_batch(&self, model: &Model) -> Result<()> {
         let (steps, flag) = match &self.given.data {

@@ -52,7 +52,7 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
     });
     each.map_err(in_file(&path))?;
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
-    // A description that is there has to be right, or is told to be wrong.
+    // A description that is there has to be right, or is refused.
     let model = description.as_ref().map(|_| ModelFile::from_found(found)).transpose()?;
     model.iter().filter_map(|model| model.note.as_ref()).for_each(eprint_line);
     let count: u64 = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum();

@@ -42,7 +42,7 @@ async fn write(applied: &mut AppliedModel, spreadsheet: bool, to: &mut dyn Write
 pub(crate) async fn predict(args: &PredictArgs) -> Result<(), Failure> {
     new_file::check_table("--out", args.out.as_deref())?;
     let mut applied = args.apply.open().await?;
-    // Those of the run are described in its own folder.
+    // How those of the run were read is in its report.
     if args.apply.data.file.is_some() {
         headings("data", &applied.task.describe()).iter().for_each(eprint_line);
     }

@@ -3,7 +3,7 @@
 /// Rows of the chart.
 const ROWS: usize = 16;
 
-/// What stands for each line, so that none is told by its colour alone.
+/// What stands for each line, so that none is known by its colour alone.
 const MARKS: [char; 8] = ['●', '▲', '■', '◆', '○', '△', '□', '◇'];
 
 /// The mark of a line.

@@ -21,7 +21,7 @@ use crate::cli::train::display::TrainingDisplay;
 
 /// What the networks are called, and in what their settings differ.
 ///
-/// The LSTM begins with a forget bias of 1 unless told otherwise (Gers et al. 2000; Jozefowicz et al. 2015), as it is taught
+/// The LSTM begins with a forget bias of 1 unless another is set (Gers et al. 2000; Jozefowicz et al. 2015), as it is taught
 /// and used: with the biases of all other weights its gates begin half closed. Even so σ(1) = 0.73 a step lets little through
 /// at first; that gates can be learned to stay open is what the picture shows.
 fn networks(model: &ModelConfig) -> [(&'static str, ModelConfig); 4] {

@@ -14,7 +14,7 @@ use bptt::format::{is_hidden, one_line, visible};
 /// Characters of a line: of a longer one the middle is left out, which is some name that goes on and on.
 const LINE: usize = 4000;
 
-/// What standard output could not take, told when the command is done: a full disk is no reason to end a run.
+/// What standard output could not take, reported when the command is done: a full disk is no reason to end a run.
 static STDOUT_ERROR: OnceLock<io::Error> = OnceLock::new();
 
 /// The first error of [`print_line`] and the like, but for a reader that went away.

@@ -16,7 +16,7 @@ use crate::cli::terminal::printed::eprint_line;
 /// Lines of validation losses, at most about so many: all of them are in `metrics.jsonl`.
 const LINES: u64 = 12;
 
-/// Between two lines, where nothing else is told and no bar shows how far it is.
+/// Between two lines, where nothing else is printed and no bar shows how far it is.
 const EVERY: Duration = Duration::from_secs(10);
 
 /// Shows the steps of one network's training.

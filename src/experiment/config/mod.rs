@@ -237,8 +237,8 @@ pub fn check_files(path: &Path, given: &Config, flags: &Config) -> Result<()> {
     let (mut given, mut flags) = (given.clone(), flags.clone());
     let kind = given.data.as_ref().map_or("", |data| data.kind().section());
     for (key, file) in given.files() {
-        let told = flags.files().into_iter().any(|(of, file)| of == key && file.is_some());
-        let file = file.take().filter(|file| !told && file.as_os_str() != BUNDLED);
+        let is_set = flags.files().into_iter().any(|(of, file)| of == key && file.is_some());
+        let file = file.take().filter(|file| !is_set && file.as_os_str() != BUNDLED);
         let Some(file) = file else { continue };
         if let Err(error) = file.metadata() {
             let name = if key == "file" { format!("`{kind} FILE`") } else { format!("--{key}") };

@@ -46,7 +46,7 @@ pub enum Auto {
 }
 
 impl BatchSize {
-    /// The number, where it is told.
+    /// The number, where it is set.
     pub fn rows(self) -> Option<usize> {
         match self {
             Self::Rows(rows) => Some(rows),

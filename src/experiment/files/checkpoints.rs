@@ -25,7 +25,7 @@ pub(crate) const DESCRIPTION: &str = "checkpoints/model.json";
 /// What stands there once the run is over and all its files are written.
 pub(crate) const FINISHED: &str = "checkpoints/finished";
 
-/// Between two checkpoints, where nothing else is told.
+/// Between two checkpoints, where nothing else is set.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// The share of the time that they may take: a large one comes less often.
@@ -155,7 +155,7 @@ fn clear(run: &Path, config: &str, kept: usize, known: &mut BTreeMap<PathBuf, bo
     Ok(())
 }
 
-/// To be told when a run is over and everything of it is written: of its checkpoints the last one stays.
+/// To be called when a run has finished and everything of it is written: the last checkpoint stays.
 pub fn finish(folder: &Folder) -> Result<()> {
     // Before the run is said to be over: what cannot be read then is no end.
     let config = digest(&read_settings(&folder.path().join(CONFIG))?);

@@ -21,7 +21,7 @@ impl Quantiles {
         &self.0
     }
 
-    /// How many values are told of each target.
+    /// How many values are predicted for each target.
     pub(crate) fn count(&self) -> usize {
         self.0.len().max(1)
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Labels, Scaling, ScalingKind};
 use crate::{Error, Head, Result};
 
-/// What is told of a sequence, fitted to the training part.
+/// What is predicted for a sequence, fitted to the training part.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LabelCodec {

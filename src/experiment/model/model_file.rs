@@ -139,7 +139,7 @@ pub fn description_bytes(codec: &Codec) -> u64 {
         }
     }
     let mut counted = Counted(0);
-    // What cannot be written is told where it is written.
+    // What cannot be written is an error where it is written.
     let _ = serde_json::to_writer(&mut counted, codec);
     counted.0
 }
@@ -156,7 +156,7 @@ impl Description {
     /// The network that is described, within the bounds that a network has, with as many inputs and outputs as its data.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] tells what is wrong.
+    /// [`Error::Unsupported`] names what is wrong.
     fn model(&self) -> Result<Model> {
         let cell = self.cell.with_activation(self.activation);
         let recurrent = Recurrent::new(cell, self.input_size, self.hidden_size)

@@ -24,10 +24,10 @@ pub struct SequencesCodec {
     /// How each dimension comes to the network's units.
     pub(crate) scaling: Vec<Scaling>,
     pub(crate) labels: LabelCodec,
-    /// What comes first in the dates that order steps, where that was told or they showed it.
+    /// What comes first in the dates that order steps, where that was set or they showed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) dates: Option<DateOrder>,
-    /// How numbers were written, where that was told or one of them showed it.
+    /// How numbers were written, where that was set or one of them showed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) decimal: Option<DecimalMark>,
 }

@@ -14,13 +14,13 @@ use super::task::Task;
 use super::text::TextTask;
 use crate::{Error, Result};
 
-/// Refuses a folder where a file is read, and where a folder is learned from a file. What is not there is told where it is
-/// read.
+/// Refuses a folder where a file is read, and where a folder is learned from a file. What is not there is an error where
+/// it is read.
 fn check_files(settings: &mut Settings, has_model: bool) -> Result<()> {
     let kind = settings.kind;
     for (key, path) in settings.files() {
         let reason = match key {
-            // What a network is made of is told where it is opened: a run, or a file.
+            // Checked where it is opened: a run, or a file.
             "init-from" => None,
             // To measure and to predict a file of lines will do.
             "file" if kind == DataKind::Classes && (has_model || !path.is_file()) => None,
@@ -51,8 +51,8 @@ fn check_files(settings: &mut Settings, has_model: bool) -> Result<()> {
     Ok(())
 }
 
-/// Reads the data that the settings name, and fills in what they left open. With `model` the data are read as it reads
-/// them, and told as it tells them; otherwise what there is to know of them is fitted to the training part.
+/// Reads the data that the settings name, and fills in what they left open. With `model` the data and their labels
+/// are encoded as it encodes them; otherwise what there is to know of them is fitted to the training part.
 pub fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<Box<dyn Task>> {
     if let Some(kind) = model.map(|model| model.codec.kind()).filter(|kind| *kind != settings.kind) {
         return Err(Error::Unsupported(format!("the model is of {kind}, the data are {}", settings.kind)));

@@ -9,8 +9,8 @@ use crate::{Error, Head, Loss, Readout, Result};
 /// The quantiles that are forecast where none are named.
 const QUANTILES: [f64; 3] = [0.1, 0.5, 0.9];
 
-/// `natural`, the head of data as they are, which predicts where the settings or the model say. What is told at every step
-/// has no choice.
+/// `natural`, the head of data as they are, which predicts where the settings or the model say. A prediction at
+/// every step leaves no choice.
 ///
 /// # Errors
 /// Where that is no choice, or the model has another.
@@ -33,7 +33,7 @@ pub(crate) fn head(natural: Head, predict: &mut Option<Readout>, model: Option<&
 }
 
 /// The head of classes, two of which have one output, whose targets are smoothed instead of the loss. Smoothing is of
-/// training alone: a model goes on with another.
+/// training alone: a model may be trained further with another.
 ///
 /// # Errors
 /// As of [`head`].

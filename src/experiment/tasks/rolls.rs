@@ -57,7 +57,7 @@ impl RollsTask {
             Some(Codec::Rolls { keys }) => Some(keys),
             _ => None,
         };
-        let told = match known {
+        let range_set = match known {
             Some(PianoKeys::Numbers(numbers)) => {
                 let of_model = format!("{}-{}", numbers.start(), numbers.end());
                 as_the_model("keys", &mut data.keys, Some(of_model), String::new())?;
@@ -69,7 +69,7 @@ impl RollsTask {
         let rolls = if csv {
             PianoRolls::csv_within(&text, &path, limit(data.input_limit))?
         } else {
-            PianoRolls::json_within(&text, &path, told, limit(data.input_limit))
+            PianoRolls::json_within(&text, &path, range_set, limit(data.input_limit))
                 .map_err(|error| in_flag(KEYS, error))?
         };
         drop(text);
@@ -122,7 +122,7 @@ impl RollsTask {
         (!frames.is_empty()).then(|| sum / frames.len() as f64)
     }
 
-    /// Every frame that is told, after the one before it.
+    /// Every frame that is predicted, after the one before it.
     fn frames(&self, part: usize) -> impl Iterator<Item = (&Vec<u32>, &Vec<u32>)> {
         self.rolls.pieces()[self.parts[part].clone()].iter().flat_map(|piece| piece.iter().zip(&piece[1..]))
     }
@@ -148,7 +148,8 @@ fn words(keys: &PianoKeys) -> String {
     }
 }
 
-/// How often each key sounds in the frames that are told, each count taken as one more of two more, so that none is 0 or 1.
+/// How often each key sounds in the frames that are predicted, each count taken as one more of two more, so that none is 0
+/// or 1.
 fn frequencies(rolls: &PianoRolls, pieces: Range<usize>) -> Option<Vec<f64>> {
     let (mut counts, mut frames) = (vec![1.0; rolls.keys().len()], 2.0);
     for frame in rolls.pieces()[pieces.clone()].iter().flat_map(|piece| &piece[1..]) {

@@ -123,7 +123,7 @@ pub struct Results {
     pub missing: Vec<(&'static str, Error)>,
 }
 
-/// Measures the network on what it did not learn from, and ends what is told with whether it beats what needs no network.
+/// Measures the network on what it did not learn from, and ends the lines with whether it beats what needs no network.
 pub async fn results(task: &dyn Task, network: &mut Network, measure: MeasureOptions) -> Result<Results> {
     let mut results = task.results(network, measure).await?;
     let sentences = comparison::sentences(&results.comparisons);

@@ -32,7 +32,7 @@ const MEASURED: u64 = 1 << 18;
 /// What needs no network.
 const FREQUENCIES: BaselineName = BaselineName { key: "frequencies", words: "the frequencies of the characters" };
 
-/// How many windows a lane of an evaluation reads before it tells its first character.
+/// How many windows a lane of an evaluation reads before its first character is predicted.
 const WARM_UP: usize = 4;
 
 pub(crate) struct TextTask {
@@ -147,13 +147,13 @@ impl TextTask {
         ContiguousStreams::new(&self.text, &self.vocabulary, part, self.window, rows, warm_up)
     }
 
-    /// Whether there is anything to tell in a part: a character behind its first that the vocabulary knows.
-    fn is_told(&self, part: &Range<u64>) -> Result<bool> {
+    /// Whether there is anything to predict in a part: a character behind its first that the vocabulary knows.
+    fn is_predictable(&self, part: &Range<u64>) -> Result<bool> {
         if part.end - part.start < 2 || self.vocabulary.unknown().is_none() {
             return Ok(part.end - part.start > 1);
         }
-        let told = part.start + 1..part.end;
-        Ok(self.vocabulary.unknown_in(&self.text.histogram(told.clone())?) < told.end - told.start)
+        let predicted = part.start + 1..part.end;
+        Ok(self.vocabulary.unknown_in(&self.text.histogram(predicted.clone())?) < predicted.end - predicted.start)
     }
 
     /// The words that the network goes on with in the report: the beginning of what it did not learn from.
@@ -291,7 +291,7 @@ impl Task for TextTask {
 
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
         let part = beginning(&self.parts.validation);
-        Ok(if self.is_told(&part)? { Some(Box::new(self.lanes(part, rows)?)) } else { None })
+        Ok(if self.is_predictable(&part)? { Some(Box::new(self.lanes(part, rows)?)) } else { None })
     }
 
     fn carries_state(&self) -> bool {
@@ -334,13 +334,13 @@ impl Task for TextTask {
                 // All that there is to measure, and no test.
                 parts = vec![(("training", &self.parts.train), None)];
             }
-            let mut told = Vec::new();
+            let mut losses = Vec::new();
             for ((name, part), frequencies) in parts {
                 if part.is_empty() {
                     continue;
                 }
                 let part = if whole { part.clone() } else { beginning(part) };
-                if !self.is_told(&part)? {
+                if !self.is_predictable(&part)? {
                     results
                         .lines
                         .push(format!("{name}: the vocabulary knows none of its characters; nothing is measured"));
@@ -350,7 +350,7 @@ impl Task for TextTask {
                 let bits = loss / std::f64::consts::LN_2;
                 let numbers = [loss, bits, loss.exp(), frequencies.unwrap_or(f64::NAN)].map(short);
                 results.key_figures.push((format!("bits a character, {name}"), short(bits)));
-                told.push([name.to_owned()].into_iter().chain(numbers).collect());
+                losses.push([name.to_owned()].into_iter().chain(numbers).collect());
                 let value = json!({
                     "loss": loss, "bits_per_character": bits, "perplexity": loss.exp(), "baseline_loss": frequencies,
                     "characters": part.end - part.start - 1,
@@ -361,9 +361,9 @@ impl Task for TextTask {
                     results.comparisons.push(Comparison::new(name, measure, loss, FREQUENCIES, frequencies));
                 }
             }
-            if !told.is_empty() {
+            if !losses.is_empty() {
                 let columns = ["part", "nats", "bits", "perplexity", "frequencies"];
-                results.put_table("Loss a character, with the state carried on", &columns, told);
+                results.put_table("Loss a character, with the state carried on", &columns, losses);
                 let warm_up = WARM_UP * self.window;
                 results.lines.push(format!(
                     "a character, the state carried on, in lanes that warm up on {warm_up} characters; frequencies: nats of who \

@@ -13,14 +13,14 @@ const FLAG: &str = "--class-weights";
 const NAMED: usize = 20;
 
 /// The weights of `classes`, of which `counts` train. `balanced` is n / (k n_class), for n sequences of the k classes that
-/// train: each class then counts as much as any other (scikit-learn's `class_weight`). Of what is told by name, what is not
-/// told is 1; so is the weight of a class that has nothing to train on, where the others are balanced.
+/// train: each class then counts as much as any other (scikit-learn's `class_weight`). A class that is
+/// not named among others has 1; so has the weight of a class that has nothing to train on, where the others are balanced.
 ///
 /// # Errors
 /// [`Error::Value`] for a class that there is not or that is named twice, and for what is no weight.
-pub(crate) fn class_weights(told: &[String], classes: &[String], counts: &[usize]) -> Result<Vec<f64>> {
+pub(crate) fn class_weights(entries: &[String], classes: &[String], counts: &[usize]) -> Result<Vec<f64>> {
     let refused = |expected: String, got: &str| Error::Value { what: FLAG.into(), expected, got: format!("{got:?}") };
-    if let [one] = told
+    if let [one] = entries
         && one.trim() == "balanced"
     {
         let n: usize = counts.iter().sum();
@@ -32,7 +32,7 @@ pub(crate) fn class_weights(told: &[String], classes: &[String], counts: &[usize
     // The first of equal ones.
     let known: HashMap<&str, usize> =
         classes.iter().enumerate().map(|(class, name)| (name.as_str(), class)).rev().collect();
-    for entry in told {
+    for entry in entries {
         let Some((name, weight)) = entry.rsplit_once('=') else {
             return Err(refused("balanced, or CLASS=WEIGHT,…".into(), entry));
         };
@@ -57,9 +57,9 @@ pub(crate) fn class_weights(told: &[String], classes: &[String], counts: &[usize
 mod tests {
     use super::*;
 
-    fn weights(told: &[&str], counts: [usize; 3]) -> Result<Vec<f64>> {
+    fn weights(entries: &[&str], counts: [usize; 3]) -> Result<Vec<f64>> {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        class_weights(&owned(told), &owned(&["a", "b", "c=d"]), &counts)
+        class_weights(&owned(entries), &owned(&["a", "b", "c=d"]), &counts)
     }
 
     #[test]
@@ -74,13 +74,14 @@ mod tests {
     #[test]
     fn classes_are_told_by_name_and_the_others_weigh_1() {
         assert_eq!(weights(&["c=d=5", " a = 0.5"], [1; 3]).unwrap(), [0.5, 1.0, 5.0]);
-        let error = |told: &[&str]| weights(told, [1; 3]).unwrap_err().to_string();
+        let error = |entries: &[&str]| weights(entries, [1; 3]).unwrap_err().to_string();
         assert_eq!(error(&["e=1"]), format!("{FLAG}: expected one of the classes a, b, c=d, got \"e\""));
         for bad in ["a=0", "a=-1", "a=inf", "a=x", "a=", "a=1e-60"] {
             assert!(error(&[bad]).contains("a finite number above 0"), "{bad}");
         }
-        for (told, expected) in [(&["a=1", "a=2"][..], "each class once"), (&["even"], "balanced, or CLASS=WEIGHT")] {
-            assert!(error(told).contains(expected), "{told:?}");
+        for (entries, expected) in [(&["a=1", "a=2"][..], "each class once"), (&["even"], "balanced, or CLASS=WEIGHT")]
+        {
+            assert!(error(entries).contains(expected), "{entries:?}");
         }
         assert!(error(&["balanced", "a=1"]).contains("balanced, or CLASS=WEIGHT"));
     }

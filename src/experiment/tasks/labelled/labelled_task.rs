@@ -1,4 +1,4 @@
-//! What is told of whole sequences, whatever they come from: one of several classes, or values.
+//! Predictions of whole sequences, whatever they come from: one of several classes, or values.
 
 use std::io::Write;
 
@@ -34,7 +34,7 @@ pub(crate) struct LabelledTask {
     /// Training, validation and test; empty where there is nothing.
     pub(crate) parts: [LabelledPart; 3],
     pub(crate) weighting: LossWeighting,
-    /// Lines of the file that hold no sequence, of which predictions tell that there are none.
+    /// Lines of the file that hold no sequence, which predictions list as empty.
     pub(crate) blank: Vec<usize>,
     /// The counts of classes in it are those of the training part, be it here or the model's.
     pub(crate) origin: Origin,
@@ -65,7 +65,7 @@ impl LabelledTask {
         self.parts.get(part).filter(|part| !part.examples.is_empty())
     }
 
-    /// The loss on a part of who tells what the training part has, whatever the sequence: the frequencies of its classes,
+    /// The loss on a part of a prediction that is the same for every sequence: the frequencies of its classes,
     /// or its mean.
     pub(super) fn baseline_loss(&self, part: &LabelledPart, weighting: &LossWeighting) -> Option<f64> {
         let part = &part.examples;
@@ -86,7 +86,7 @@ impl LabelledTask {
     }
 
     /// The probability of each class, or the values in the data's units.
-    fn told(&self, prediction: ArrayView2<'_, f32>) -> Vec<f64> {
+    fn decode(&self, prediction: ArrayView2<'_, f32>) -> Vec<f64> {
         let outputs = prediction.iter().map(|output| f64::from(*output));
         match &self.labels {
             LabelCodec::Classes(names) if names.len() == 2 => {
@@ -99,8 +99,8 @@ impl LabelledTask {
         }
     }
 
-    /// What the network tells of each sequence of a part, of which `take` keeps what is needed: the probabilities of many
-    /// sequences in many classes have room nowhere.
+    /// The prediction of each sequence of a part, as much of it as `take` keeps: the probabilities of many sequences in
+    /// many classes have room nowhere.
     pub(super) async fn predict<T: Clone + Default>(
         &self,
         network: &mut Network,
@@ -110,7 +110,7 @@ impl LabelledTask {
     ) -> Result<Vec<T>> {
         let mut all = vec![T::default(); examples.len()];
         let mut each = |example: usize, prediction: ArrayView2<'_, f32>| {
-            all[example] = take(self.told(prediction));
+            all[example] = take(self.decode(prediction));
             Ok(())
         };
         network.predict_each(examples, rows, &mut each).await?;
@@ -251,17 +251,18 @@ impl Task for LabelledTask {
             for part in [1, 2] {
                 let name = PARTS[part];
                 if let Some(part) = self.not_empty(part) {
-                    let told = match &self.labels {
+                    let predicted = match &self.labels {
                         LabelCodec::Classes(classes) => {
-                            let told = self.predict(network, &part.examples, rows, |told| most_probable(&told)).await?;
-                            PartPredictions::Classes(confusion(part, &told, classes.len())?)
+                            let predicted =
+                                self.predict(network, &part.examples, rows, |shares| most_probable(&shares)).await?;
+                            PartPredictions::Classes(confusion(part, &predicted, classes.len())?)
                         }
                         LabelCodec::Values(_) => {
-                            PartPredictions::Values(self.predict(network, &part.examples, rows, |told| told).await?)
+                            PartPredictions::Values(self.predict(network, &part.examples, rows, |values| values).await?)
                         }
                     };
                     let loss = network.evaluate(&SequentialBatches::new(&part.examples, rows)?).await?;
-                    measured.push(MeasuredPart { name, part, told, loss });
+                    measured.push(MeasuredPart { name, part, predicted, loss });
                 }
             }
             if measured.is_empty() {
@@ -287,6 +288,6 @@ impl Task for LabelledTask {
 }
 
 /// The index of the greatest, the first of several.
-pub(super) fn most_probable(told: &[f64]) -> usize {
-    (0..told.len()).fold(0, |best, class| if told[class] > told[best] { class } else { best })
+pub(super) fn most_probable(predicted: &[f64]) -> usize {
+    (0..predicted.len()).fold(0, |best, class| if predicted[class] > predicted[best] { class } else { best })
 }

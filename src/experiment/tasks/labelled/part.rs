@@ -59,21 +59,21 @@ impl EncodedLabels {
 pub(super) struct MeasuredPart<'a> {
     pub(super) name: &'static str,
     pub(super) part: &'a LabelledPart,
-    pub(super) told: PartPredictions,
+    pub(super) predicted: PartPredictions,
     /// The loss, as in training.
     pub(super) loss: f64,
 }
 
-/// What was told of a part.
+/// The predictions of a part.
 pub(super) enum PartPredictions {
     Classes(ConfusionMatrix),
     /// ŷ of each sequence, in the data's units.
     Values(Vec<Vec<f64>>),
 }
 
-/// By the index of the class that was told of each sequence.
-pub(super) fn confusion(part: &LabelledPart, told: &[usize], classes: usize) -> Result<ConfusionMatrix> {
+/// By the index of the class that is predicted for each sequence.
+pub(super) fn confusion(part: &LabelledPart, predicted: &[usize], classes: usize) -> Result<ConfusionMatrix> {
     let Labels::Classes { of, .. } = &part.examples.labelled().labels else { return Err(no_labels()) };
     let truths = part.examples.sequences().iter().map(|sequence| of[*sequence] as usize);
-    ConfusionMatrix::new(classes, truths.zip(told.iter().copied()))
+    ConfusionMatrix::new(classes, truths.zip(predicted.iter().copied()))
 }

@@ -1,4 +1,4 @@
-//! What a network tells of each labelled sequence, as comma-separated text.
+//! The predictions of labelled sequences, as comma-separated text.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -110,7 +110,7 @@ impl LabelledTask {
         let at_once = all.chunks((AT_ONCE / of_each).max(1));
         let mut last = "";
         for places in at_once {
-            for (place, told) in places.iter().zip(self.predict_places(network, places, rows).await?) {
+            for (place, predicted) in places.iter().zip(self.predict_places(network, places, rows).await?) {
                 let (name, part, sequence) = (PARTS[place.part], &self.parts[place.part], &place.sequence);
                 let number = (sequence + 1).to_string();
                 let id = part.examples.labelled().ids.get(*sequence).unwrap_or(&number);
@@ -123,13 +123,15 @@ impl LabelledTask {
                 record.push(name.to_owned());
                 record.extend(part.truth(*sequence, outputs));
                 if let LabelCodec::Classes(classes) = &self.labels {
-                    record.extend(classes.get(most_probable(&told)).cloned());
+                    record.extend(classes.get(most_probable(&predicted)).cloned());
                 }
                 match &self.labels {
                     // As exact as the network computes.
-                    LabelCodec::Classes(_) => record.extend(told.iter().map(|share| (*share as f32).to_string())),
+                    LabelCodec::Classes(_) => record.extend(predicted.iter().map(|share| (*share as f32).to_string())),
                     LabelCodec::Values(scalings) => {
-                        record.extend(told.iter().zip(scalings).map(|(value, scaling)| computed(*value, scaling.unit)));
+                        record.extend(
+                            predicted.iter().zip(scalings).map(|(value, scaling)| computed(*value, scaling.unit)),
+                        );
                     }
                 }
                 csv.write_record(&record).map_err(unwritten)?;
@@ -142,25 +144,28 @@ impl LabelledTask {
         csv.flush().map_err(unwritten)
     }
 
-    /// What it tells of sequences of several parts, in their order.
+    /// The predictions of sequences of several parts, in their order.
     async fn predict_places(
         &self,
         network: &mut Network,
         places: &[SequencePlace],
         rows: usize,
     ) -> Result<Vec<Vec<f64>>> {
-        let mut told = vec![Vec::new(); places.len()];
+        let mut predicted = vec![Vec::new(); places.len()];
         for (index, part) in self.parts.iter().enumerate() {
             // In the order of the part, as those of all of it are predicted.
             let of_part = places.iter().enumerate().filter(|(_, place)| place.part == index);
             let mut of_part: Vec<(usize, usize)> = of_part.map(|(at, place)| (place.example, at)).collect();
             of_part.sort_unstable();
             let few = Few { of: &part.examples, examples: of_part.iter().map(|(example, _)| *example).collect() };
-            let predicted =
-                if of_part.is_empty() { Vec::new() } else { self.predict(network, &few, rows, |told| told).await? };
-            of_part.iter().zip(predicted).for_each(|((_, at), of_one)| told[*at] = of_one);
+            let of_each = if of_part.is_empty() {
+                Vec::new()
+            } else {
+                self.predict(network, &few, rows, |values| values).await?
+            };
+            of_part.iter().zip(of_each).for_each(|((_, at), of_one)| predicted[*at] = of_one);
         }
-        Ok(told)
+        Ok(predicted)
     }
 }
 

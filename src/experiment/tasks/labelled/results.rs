@@ -57,8 +57,8 @@ impl LabelledTask {
         names.extend(["balanced", "cross-entropy"]);
         names.extend(known("frequencies"));
         let mut rows = Vec::new();
-        for MeasuredPart { name, part, told, loss } in measured {
-            let PartPredictions::Classes(matrix) = told else { continue };
+        for MeasuredPart { name, part, predicted, loss } in measured {
+            let PartPredictions::Classes(matrix) = predicted else { continue };
             let baseline = self.baseline_loss(part, &LossWeighting { smoothing: 0.0, weights: None });
             let (accuracy, balanced) = (matrix.accuracy(), matrix.balanced_accuracy());
             let majority = training.as_ref().map(|counts| matrix.majority_share(counts));
@@ -91,7 +91,9 @@ impl LabelledTask {
         if json {
             results.summary.insert("classes".into(), json!(classes));
         }
-        let Some(MeasuredPart { name, told: PartPredictions::Classes(matrix), .. }) = measured.last() else { return };
+        let Some(MeasuredPart { name, predicted: PartPredictions::Classes(matrix), .. }) = measured.last() else {
+            return;
+        };
         put_classes(results, name, classes, matrix);
         let title = format!("{}, {name}", self.name);
         let majority = training.map(|counts| matrix.majority_share(&counts));
@@ -101,28 +103,30 @@ impl LabelledTask {
 
     pub(super) fn value_results(&self, measured: &[MeasuredPart<'_>], scalings: &[Scaling], results: &mut Results) {
         let mut rows = Vec::new();
-        for MeasuredPart { name, part, told, loss } in measured {
-            let (Labels::Values(values), PartPredictions::Values(predictions)) = (&*part.labels, told) else {
+        for MeasuredPart { name, part, predicted, loss } in measured {
+            let (Labels::Values(values), PartPredictions::Values(predictions)) = (&*part.labels, predicted) else {
                 continue;
             };
             let mut errors = Vec::new();
             for (output, scaling) in scalings.iter().enumerate() {
                 let truths = part.examples.sequences().iter().map(|sequence| values[[*sequence, output]]);
                 let pairs: Vec<(f64, f64)> =
-                    truths.zip(predictions).map(|(truth, told)| (truth, told[output])).collect();
+                    truths.zip(predictions).map(|(truth, predicted)| (truth, predicted[output])).collect();
                 let mean: Vec<(f64, f64)> = pairs.iter().map(|(truth, _)| (*truth, scaling.offset)).collect();
-                let [told, mean] = [pairs, mean].map(ForecastErrors::of);
+                let [predicted, mean] = [pairs, mean].map(ForecastErrors::of);
                 let what = if scalings.len() == 1 { (*name).into() } else { format!("{name}, value {}", output + 1) };
-                results.key_figures.push((format!("RMSE, {what}"), short(told.rmse)));
+                results.key_figures.push((format!("RMSE, {what}"), short(predicted.rmse)));
                 results.key_figures.push((format!("RMSE of the mean, {what}"), short(mean.rmse)));
                 let rmse = comparison::Metric::Error("RMSE");
                 let target = (scalings.len() > 1).then(|| format!("value {}", output + 1));
-                let beside = Comparison::new(name, rmse, told.rmse, TRAINING_MEAN, mean.rmse);
+                let beside = Comparison::new(name, rmse, predicted.rmse, TRAINING_MEAN, mean.rmse);
                 results.comparisons.push(Comparison { target, ..beside });
                 let mut row = vec![what];
-                row.extend([told.rmse, mean.rmse, told.mae, mean.mae].map(short));
+                row.extend([predicted.rmse, mean.rmse, predicted.mae, mean.mae].map(short));
                 rows.push(row);
-                errors.push(json!({"rmse": told.rmse, "mae": told.mae, "mean_rmse": mean.rmse, "mean_mae": mean.mae}));
+                errors.push(
+                    json!({"rmse": predicted.rmse, "mae": predicted.mae, "mean_rmse": mean.rmse, "mean_mae": mean.mae}),
+                );
             }
             let value = json!({"sequences": part.examples.len(), "loss": loss, "values": errors});
             results.summary.insert((*name).into(), value);

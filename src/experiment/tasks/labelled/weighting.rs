@@ -43,8 +43,9 @@ impl LossWeighting {
             };
         };
         // Without a training part nothing is learned.
-        let told = class_weights_set.filter(|_| !training.examples.is_empty());
-        let weights = told.map(|told| class_weights(told, names, &training.examples.class_counts())).transpose()?;
+        let entries = class_weights_set.filter(|_| !training.examples.is_empty());
+        let weights =
+            entries.map(|entries| class_weights(entries, names, &training.examples.class_counts())).transpose()?;
         Ok(Self { smoothing, weights })
     }
 

@@ -41,7 +41,7 @@ pub(crate) struct Relation<'a> {
     /// Whether the model is only measured or predicts.
     applies: bool,
     /// Whether the settings say how the file is split.
-    told: bool,
+    is_set: bool,
     /// Whether the file is split as the run did.
     as_run: bool,
 }
@@ -54,10 +54,10 @@ impl<'a> Relation<'a> {
         let all = origin.flatten().map_or(&[][..], |origin| &origin.data);
         let own: Vec<&TrainedOn> = all.iter().rev().filter(|it| it.sha256 == sha256).collect();
         // A share that validates belongs to an end of the training or a file that tests, though that were missing.
-        let told =
+        let is_set =
             data.shares.is_some() || data.train_until().is_some() || data.has_test_file || data.validation().is_some();
         if let Some(own) = own.first() {
-            data.put(own, told);
+            data.put(own, is_set);
         }
         let known = origin.map(|origin| origin.is_some());
         let shares =
@@ -68,7 +68,7 @@ impl<'a> Relation<'a> {
                 && (data.train_until().is_none() || data.validation() == own.validation)
         };
         let as_run = own.first().is_some_and(is_split_so);
-        Self { own, all, known, applies, told, as_run }
+        Self { own, all, known, applies, is_set, as_run }
     }
 
     /// The shares where neither the settings nor the run say any.
@@ -126,7 +126,7 @@ impl<'a> Relation<'a> {
         seen: u64,
         window: usize,
     ) -> Result<(crate::data::TextSplit, Option<String>)> {
-        let apart = seen <= parts.train.end && (self.told || !self.own.is_empty() || !self.applies);
+        let apart = seen <= parts.train.end && (self.is_set || !self.own.is_empty() || !self.applies);
         if seen == 0 || apart {
             let other = "no beginning of it is that of the text that the model was trained on";
             return Ok((parts, self.describe(Some(other).filter(|_| seen == 0))));
@@ -183,7 +183,7 @@ mod tests {
         // Of four that trained one is looked for.
         let all = [TrainedOn { parts: Parts::Drawn { parts: "00".into(), samples }, ..TrainedOn::default() }];
         let relation =
-            Relation { own: Vec::new(), all: &all, known: Some(true), applies: true, told: false, as_run: false };
+            Relation { own: Vec::new(), all: &all, known: Some(true), applies: true, is_set: false, as_run: false };
         let (parts, words) = relation.known_again([vec![], vec![], vec![10_000_000, 20_000_000]], hash);
         assert_eq!(parts, [vec![20_000_000], vec![], vec![10_000_000]]);
         assert!(words.is_some_and(|words| words.contains("trained on 1 of these") && words.contains("may be among")));
@@ -207,7 +207,7 @@ mod tests {
         let all =
             [of_series(String::new(), &SeriesConfig::default().splitting(), &series(100, &own), &split(100, 100))];
         let relation =
-            Relation { own: Vec::new(), all: &all, known: Some(true), applies: true, told: false, as_run: false };
+            Relation { own: Vec::new(), all: &all, known: Some(true), applies: true, is_set: false, as_run: false };
         let by_chance = |row: usize| if [10, 90].contains(&row) { own(row) } else { own(row) + 0.5 };
         assert!(relation.seen_rows(&series(100, &by_chance)).is_none());
         for (new, measured) in [(0, 0), (2, 0), (3, 3), (9, 9)] {

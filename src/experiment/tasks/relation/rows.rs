@@ -35,7 +35,7 @@ impl Relation<'_> {
         let (own, seen_end) = (!self.own.is_empty(), seen.end.max(frame.window).min(rows));
         // Fewer rows than are forecast at once are none that can be measured.
         let seen_end = if rows - seen_end < frame.horizon { rows } else { seen_end };
-        if seen_end <= split.train.end && (self.told || own || !self.applies) {
+        if seen_end <= split.train.end && (self.is_set || own || !self.applies) {
             return Ok((split, self.describe(Some(&seen.words(series)))));
         }
         if !self.applies {
@@ -46,7 +46,7 @@ impl Relation<'_> {
                  --train-until {label} keeps them apart"
             )));
         }
-        let (validation_end, whole) = if self.told {
+        let (validation_end, whole) = if self.is_set {
             (split.validation.end.max(seen_end), split.test.is_empty())
         } else {
             // The rows that the run chose its weights by follow those of the training.
@@ -55,11 +55,11 @@ impl Relation<'_> {
         let short = |rows: &Range<usize>| (1..frame.horizon).contains(&rows.len());
         let (mut validation, mut test) = (seen_end..validation_end, validation_end..rows);
         if whole || short(&validation) || short(&test) {
-            let begins = if self.told && !split.validation.is_empty() { rows } else { seen_end };
+            let begins = if self.is_set && !split.validation.is_empty() { rows } else { seen_end };
             (validation, test) = (seen_end..begins, begins..rows);
         }
         let train_start = if seen_end - frame.window.min(seen_end) < frame.horizon { seen_end } else { frame.window };
-        let words = if self.told {
+        let words = if self.is_set {
             format!("{}: no part that is measured has them", seen.words(series))
         } else {
             seen.words(series)

@@ -26,7 +26,7 @@ impl Relation<'_> {
             Parts::InOrder { .. } => None,
         };
         // Which they are need not be drawn again, whatever the labels are that are read now.
-        if let Some(parts) = self.own.first().filter(|_| self.applies && !self.told).and_then(|it| of_run(it)) {
+        if let Some(parts) = self.own.first().filter(|_| self.applies && !self.is_set).and_then(|it| of_run(it)) {
             return Ok((parts, Some(OWN.into())));
         }
         let mut parts = drawn()?;

@@ -32,9 +32,9 @@ impl<'a> Splitting<'a> {
         of_series.or(self.beside_test.as_ref().and_then(|share| **share))
     }
 
-    /// Splits the same data as the run did, unless it is `told` otherwise.
-    pub(super) fn put(&mut self, of: &TrainedOn, told: bool) {
-        if !told {
+    /// Splits the same data as the run did, unless the settings split them otherwise (`is_set`).
+    pub(super) fn put(&mut self, of: &TrainedOn, is_set: bool) {
+        if !is_set {
             self.shares.clone_from(&of.split);
             if let Some((until, validation)) = &mut self.until {
                 until.clone_from(&of.train_until);

@@ -146,14 +146,14 @@ pub(crate) fn dates_as_the_model(given: &mut Option<DateOrder>, of_model: Option
     Ok(())
 }
 
-/// Reads a file by the decimal mark that is told, or that its numbers show, or else as the file that is known already.
+/// Reads a file by the decimal mark that is given, or that its numbers show, or else as the file that is known already.
 pub(crate) fn written_alike<T>(
-    told: Option<DecimalMark>,
+    given: Option<DecimalMark>,
     known: Option<DecimalMark>,
     shown: impl Fn(&T) -> Option<DecimalMark>,
     read: impl Fn(Option<DecimalMark>) -> Result<T>,
 ) -> Result<T> {
-    let Some(known) = known.filter(|_| told.is_none()) else { return read(told) };
+    let Some(known) = known.filter(|_| given.is_none()) else { return read(given) };
     match read(None) {
         Ok(file) if shown(&file).is_some() => Ok(file),
         // What it asks about is known, and what nothing in it tells is no more left to what is usual.
