@@ -91,18 +91,7 @@ impl LabelledTask {
             record
         };
         let mut blank = self.blank.iter().copied().peekable();
-        let mut all = Vec::new();
-        for (index, part) in self.parts.iter().enumerate() {
-            let second = !Arc::ptr_eq(&part.labels, &self.parts[0].labels);
-            let places = part.examples.sequences().iter().enumerate();
-            all.extend(places.map(|(example, sequence)| SequencePlace {
-                second,
-                sequence: *sequence,
-                part: index,
-                example,
-            }));
-        }
-        all.sort_by_key(|place| (place.second, place.sequence));
+        let all = self.places();
         let of_each = match &self.labels {
             LabelCodec::Classes(classes) => classes.len().max(1),
             LabelCodec::Values(_) => outputs,
@@ -122,12 +111,12 @@ impl LabelledTask {
                 record.extend(lines.then(|| line.map(|line| line.to_string()).unwrap_or_default()));
                 record.push(name.to_owned());
                 record.extend(part.truth(*sequence, outputs));
-                if let LabelCodec::Classes(classes) = &self.labels {
-                    record.extend(classes.get(most_probable(&predicted)).cloned());
-                }
                 match &self.labels {
-                    // As exact as the network computes.
-                    LabelCodec::Classes(_) => record.extend(predicted.iter().map(|share| (*share as f32).to_string())),
+                    LabelCodec::Classes(classes) => {
+                        record.extend(classes.get(most_probable(&predicted)).cloned());
+                        // As exact as the network computes.
+                        record.extend(predicted.iter().map(|share| (*share as f32).to_string()));
+                    }
                     LabelCodec::Values(scalings) => {
                         record.extend(
                             predicted.iter().zip(scalings).map(|(value, scaling)| computed(*value, scaling.unit)),
@@ -142,6 +131,23 @@ impl LabelledTask {
             csv.write_record(nothing(blank, last)).map_err(unwritten)?;
         }
         csv.flush().map_err(unwritten)
+    }
+
+    /// The sequences of all parts, in the order of the file; those of a second file come after it.
+    fn places(&self) -> Vec<SequencePlace> {
+        let mut all = Vec::new();
+        for (index, part) in self.parts.iter().enumerate() {
+            let second = !Arc::ptr_eq(&part.labels, &self.parts[0].labels);
+            let places = part.examples.sequences().iter().enumerate();
+            all.extend(places.map(|(example, sequence)| SequencePlace {
+                second,
+                sequence: *sequence,
+                part: index,
+                example,
+            }));
+        }
+        all.sort_by_key(|place| (place.second, place.sequence));
+        all
     }
 
     /// The predictions of sequences of several parts, in their order.
