@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_machine_has_is_an_error_that_names_it() {
+    fn an_impossible_allocation_is_an_error_that_names_the_buffer() {
         let error = zeros::<f32>(1 << 60, "the gates").unwrap_err().to_string();
         assert!(error.starts_with("not enough memory for the gates (4611686018427387904 bytes); "), "{error}");
         for shape in [[usize::MAX, usize::MAX, 2], [1 << 32, 1 << 32, 1], [1 << 40, 1 << 20, 1]] {

@@ -128,7 +128,7 @@ mod tests {
     use crate::model::Cell;
 
     #[test]
-    fn philox_answers_as_the_known_answers_of_its_authors_say() {
+    fn philox_matches_the_published_test_vectors() {
         let ones = u32::MAX;
         let pi = [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344];
         let answers = [
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rates_threshold_is_its_share_of_all_words() {
+    fn a_dropout_threshold_is_its_fraction_of_all_words() {
         assert_eq!(DropRate::new(0.0), DropRate { threshold: 0, scale: 1.0 });
         assert_eq!(DropRate::new(0.5), DropRate { threshold: 1 << 31, scale: 2.0 });
         assert_eq!(DropRate::new(0.25).threshold, 1 << 30);

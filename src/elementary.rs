@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_vector_forms_are_right_to_two_parts_in_ten_million() {
+    fn vector_forms_are_accurate_to_2e_7() {
         let exp = worst(86.9, super::exp, f64::exp);
         let sigmoid = worst(86.9, super::sigmoid, |z| 1.0 / (1.0 + (-z).exp()));
         let tanh = worst(20.0, super::tanh, f64::tanh);
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn not_a_number_stays_so_and_infinities_saturate() {
+    fn nan_stays_nan_and_infinities_saturate() {
         for f in [super::exp, super::sigmoid, super::tanh] {
             assert!(f(f32::NAN).is_nan());
         }

@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_shows_both_ends_of_a_long_text_and_how_much_is_left_out() {
+    fn a_long_text_is_shown_by_both_ends_and_the_omitted_length() {
         let long = "é".repeat(1_000_000);
         let all = [
             Error::data(Path::new("a"), format!(", column {long:?}"), format!("expected {long}; sort the rows")),

@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_setting_below_the_normal_numbers_of_a_type_is_0_in_it_and_no_other_is() {
+    fn only_settings_below_the_smallest_normal_number_become_0() {
         for tiny in [1e-46, 1e-40, -1e-40, f64::from(f32::MIN_POSITIVE) / 2.0] {
             assert_eq!((rounded::<f32>(tiny), rounded::<f64>(tiny)), (0.0, tiny), "{tiny:e}");
         }

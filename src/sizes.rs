@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_beyond_64_bits_is_refused_with_what_it_is_for() {
+    fn a_size_beyond_64_bits_is_refused_with_its_purpose() {
         let all = Count::from(usize::MAX);
         assert_eq!((all * all + 1usize, [all, all].into_iter().sum::<Count>()), (Count(u64::MAX), Count(u64::MAX)));
         Count::from(ON_HOST).within(ON_HOST, String::new, "").unwrap();

@@ -20,11 +20,11 @@ use common::gpu::open;
 use counting::{ALLOCATIONS, HELD};
 use pollster::block_on;
 
-/// The CPU path never waits, so its futures are ready at once; and this allocates nothing of its own.
+/// The CPU backend never waits, so its futures are ready at once; and this allocates nothing of its own.
 fn ready<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
-        Poll::Pending => panic!("the CPU path waited"),
+        Poll::Pending => panic!("the CPU backend waited"),
     }
 }
 
@@ -87,7 +87,7 @@ fn objects(gpu: &Gpu) -> Vec<isize> {
 
 // The one test of this file: what another one allocated beside it would be counted too.
 #[test]
-fn a_second_step_allocates_nothing_and_ten_thousand_hold_no_more_than_a_hundred() {
+fn a_second_step_allocates_nothing_and_ten_thousand_steps_hold_no_more_than_a_hundred() {
     a_second_step_on_one_thread_allocates_nothing();
     ten_thousand_steps_hold_no_more_than_a_hundred_did(&Cpu::<f32>::new(), Vec::new);
     if let Some(gpu) = open(GpuOptions::default()) {

@@ -103,7 +103,7 @@ fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn changed_comma_separated_text_is_read_or_refused() {
+fn mutated_csv_is_read_or_refused() {
     let seeds = texts(&[
         &SUNSPOTS[..200],
         "day,a,b\n2024-01-01,1,2\n2024-01-02,,nan\n2024-01-03,3,4e5\n",
@@ -115,7 +115,7 @@ fn changed_comma_separated_text_is_read_or_refused() {
 }
 
 #[test]
-fn changed_ts_files_are_read_or_refused() {
+fn mutated_ts_files_are_read_or_refused() {
     let seeds = texts(&[
         "# words\n@problemName A\n@timestamps false\n@univariate true\n@classLabel true up down\n@data\n1,2,3:up\n4,?:down\n",
         "@univariate false\n@dimensions 2\n@equalLength true\n@seriesLength 2\n@targetlabel true\n@data\n1,2:3,4:0.5\n",
@@ -134,7 +134,7 @@ fn array(descr: &str, order: &str, shape: &str, data: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn changed_npy_files_are_read_or_refused() {
+fn mutated_npy_files_are_read_or_refused() {
     let numbers: Vec<u8> = (0..12).flat_map(|number| (number as f32 / 4.0).to_le_bytes()).collect();
     let seeds = [
         array("<f4", "False", "(2, 3, 2)", &numbers),
@@ -149,7 +149,7 @@ fn changed_npy_files_are_read_or_refused() {
 }
 
 #[test]
-fn changed_configurations_are_read_or_refused() {
+fn mutated_configurations_are_read_or_refused() {
     let seeds = texts(&[
         "[run]\ndevice = \"cpu\"\nseed = 7\n\n[data]\ncsv = \"a.csv\"\ntarget = [\"a\", \"b\"]\nsplit = [0.7, 0.2, 0.1]\n",
         "[model]\ncell = \"gru\"\nhidden = 0x20\nbidirectional = true\ndropout = 0.5\nforget-bias = -1.0\n",
@@ -179,7 +179,7 @@ impl Observer for Kept {
 }
 
 #[test]
-fn changed_checkpoints_are_read_or_refused() {
+fn mutated_checkpoints_are_read_or_refused() {
     let task = AddingTask { length: 3 };
     let examples = task.examples(1, 0, 4).unwrap();
     let batches = SequentialBatches::new(&examples as &dyn Examples, 2).unwrap();
@@ -203,7 +203,7 @@ fn changed_checkpoints_are_read_or_refused() {
 }
 
 #[test]
-fn changed_safetensors_files_are_read_or_refused() {
+fn mutated_safetensors_files_are_read_or_refused() {
     let tensor = |name: &str, shape: &[usize]| {
         let numbers = (0..shape.iter().product()).map(|index: usize| index as f32).collect();
         (name.to_owned(), ArrayD::from_shape_vec(IxDyn(shape), numbers).unwrap())

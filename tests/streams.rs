@@ -333,7 +333,7 @@ fn tensors_go_to_and_fro_one_by_one<B: Backend>(backend: &B) {
 
 // The one test of this file: what another one allocated beside it would be counted too.
 #[test]
-fn checkpoints_and_models_are_streams_of_the_same_bytes() {
+fn streamed_checkpoints_and_models_have_the_same_bytes() {
     nothing_but_a_piece_is_held(&Cpu::<f32>::with_threads(1).unwrap(), 512, 256 << 10);
     a_checkpoint_that_is_read_is_held_once_and_its_note_alone_hardly_at_all();
     the_bytes_are_those_of_a_file_that_was_written_whole();

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_error_has_one_code() {
+    fn every_error_maps_to_one_exit_code() {
         let io = |kind: std::io::ErrorKind| Error::Io { path: "a".into(), source: kind.into() };
         let data = Error::Data { path: "a".into(), place: String::new(), message: "b".into() };
         let value = Error::Value { what: "lr".into(), expected: "a number".into(), got: "b".into() };
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_the_same_codes_as_the_help() {
+    fn the_readme_and_the_help_list_the_same_exit_codes() {
         let manual = include_str!("../../docs/program.md");
         for line in TABLE.lines().skip(1) {
             let code = line.split_whitespace().next().unwrap_or_default();

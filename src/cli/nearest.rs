@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tip_is_a_word_that_may_have_been_meant_and_no_other() {
+    fn suggestions_are_close_words_only() {
         let flags = ["epochs", "hidden", "layers", "window", "text", "test-file", "profile", "lr", "batch", "out"];
         let of = |word: &str| nearest(word, flags.into_iter());
         for (word, flag) in [
@@ -71,14 +71,14 @@ mod tests {
     }
 
     #[test]
-    fn a_word_of_a_million_letters_is_none_that_was_meant() {
+    fn a_very_long_word_gets_no_suggestion() {
         let long = "epochs".repeat(200_000);
         assert_eq!(nearest(&long, ["epochs", &long].into_iter()), None);
         assert_eq!(nearest("epoch", [&*long, "epochs"].into_iter()), Some("epochs"));
     }
 
     #[test]
-    fn letters_that_are_swapped_count_once() {
+    fn swapped_letters_count_as_one_edit() {
         assert_eq!([distance("trian", "train"), distance("", "ab"), distance("abc", "axcd")], [1, 2, 2]);
     }
 }

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn avx2_and_avx_512_round_alike_and_what_has_neither_is_told_from_them() {
+    fn avx2_and_avx512_round_once_and_plain_code_rounds_twice() {
         assert_eq!(rounds_once(Scalar), [false; 2]);
         #[cfg(target_arch = "x86_64")]
         {

@@ -190,7 +190,7 @@ mod tests {
     use crate::batch::Input;
 
     #[test]
-    fn an_adding_example_has_one_mark_in_each_half_and_their_sum_as_target() {
+    fn an_adding_example_marks_one_number_per_half_and_targets_their_sum() {
         for length in [2, 3, 20] {
             let examples = AddingTask { length }.examples(7, 0, 50).unwrap();
             let batch = examples.batch(&(0..50).collect::<Vec<_>>(), length).unwrap();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copying_example_ends_with_its_own_beginning() {
+    fn a_copy_example_ends_with_its_start() {
         let task = CopyTask { delay: 3, symbols: 4, recall: 2 };
         let batch = task.examples(1, 0, 9).unwrap().batch(&[4, 8], task.length()).unwrap();
         let (Input::Tokens(x), Targets::Classes(y)) = (&batch.sequence.input, &batch.targets) else { panic!() };
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_example_depends_on_the_seed_and_its_number_alone() {
+    fn an_example_depends_only_on_the_seed_and_its_index() {
         let all = AddingTask { length: 5 }.examples(3, 0, 10).unwrap();
         let late = AddingTask { length: 5 }.examples(3, 6, 4).unwrap();
         assert_eq!(all.batch(&[8], 5).unwrap(), late.batch(&[2], 5).unwrap());

@@ -33,7 +33,7 @@ pub struct Settings {
     pub seed: u64,
     /// The device by name.
     pub device: String,
-    /// Threads of the CPU path; `None`: all cores.
+    /// Threads of the CPU backend; `None`: all cores.
     pub threads: Option<usize>,
     /// How a GPU runs the recurrent steps.
     pub kernel: RecurrentKernel,

@@ -39,7 +39,7 @@ fn engine_options(device: &OpenDevice, settings: &Settings) -> EngineOptions {
         optimizer: Some(settings.optimizer.kind),
         max_skipped_updates: settings.max_skipped_updates(),
         recompute: settings.recompute,
-        // A GPU lets go of the buffers for other shapes; the CPU path's grow and are the same for all.
+        // A GPU lets go of the buffers for other shapes; the CPU backend's grow and are the same for all.
         memory: settings.memory.filter(|_| !device.is_cpu()),
         ..EngineOptions::default()
     }

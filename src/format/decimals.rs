@@ -110,20 +110,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn years_have_no_commas_and_large_numbers_have() {
+    fn large_numbers_have_commas_and_years_do_not() {
         assert_eq!([1921.0, 12345.0, -1234567.5, -0.001].map(|v| decimal(v, 0)), ["1921", "12,345", "−1,234,568", "0"]);
         assert_eq!([scientific(-2.5, 1, -12), scientific(4.0, 0, 30)], ["−2.5×10⁻¹²", "4×10³⁰"]);
     }
 
     #[test]
-    fn a_share_is_0_or_100_percent_only_where_it_is() {
+    fn only_exact_shares_print_as_0_or_100_percent() {
         let shares = [(0, 7), (1, 9999), (1, 3), (9998, 9999), (7, 7), (0, 0)].map(|(part, all)| percent(part, all));
         assert_eq!(shares, ["0%", "<0.1%", "33.3%", ">99.9%", "100%", "0%"]);
         assert_eq!(share(f64::NAN), "–");
     }
 
     #[test]
-    fn numbers_have_digits_by_what_moves_and_not_by_their_level_alone() {
+    fn digits_follow_the_variation_and_not_only_the_level() {
         let write = |before: &[f64], values: &[f64]| {
             let digits = Digits::of(before, values.iter().copied());
             values.iter().map(|value| digits.write(*value)).collect::<Vec<_>>()

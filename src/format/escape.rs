@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_take_as_an_order_is_shown_as_text() {
+    fn terminal_control_characters_are_escaped() {
         let name = "a\u{1b}]0;x\u{7}\u{9b}2J\r\0\u{202e}b\u{2066}\u{200f}\u{61c}\u{7f}";
         let shown = "a\\u{1b}]0;x\\u{7}\\u{9b}2J\\r\\u{0}\\u{202e}b\\u{2066}\\u{200f}\\u{61c}\\u{7f}";
         assert_eq!(one_line(name), shown);

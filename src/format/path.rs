@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_printed_as_a_shell_takes_it() {
+    fn a_path_is_quoted_for_a_shell() {
         let paths = [
             ("", "''"),
             ("runs/a-1", "runs/a-1"),
@@ -62,7 +62,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_path_that_is_no_text_is_printed_by_its_bytes() {
+    fn a_non_unicode_path_is_printed_by_its_bytes() {
         use std::ffi::OsStr;
         use std::os::unix::ffi::OsStrExt;
 

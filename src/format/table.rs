@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_are_padded_and_cut_whatever_their_length() {
+    fn cells_of_any_length_are_padded_and_cut() {
         let long = "x".repeat(70_000);
         assert_eq!(cell(&long), format!("{}…", "x".repeat(CELL - 1)));
         assert_eq!(cell(&"é".repeat(CELL)), "é".repeat(CELL));

@@ -46,7 +46,7 @@ mod tests {
     use crate::model::Activation;
 
     #[test]
-    fn each_gate_comes_to_the_place_that_the_format_has_for_it() {
+    fn each_gate_goes_to_its_place_in_the_format() {
         // Two rows a gate: i, f, g, o and r, z, n.
         let lstm = [1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5];
         let gru = [1.0, 1.5, 2.0, 2.5, 3.0, 3.5];
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn there_and_back_is_the_same() {
+    fn converting_there_and_back_is_the_identity() {
         for order in [GateOrder::Keras, GateOrder::Onnx] {
             for cell in [Cell::Lstm, Cell::Gru, Cell::Rnn(Activation::Relu)] {
                 let rows: Vec<f32> = (0..cell.gates() * 6).map(|i| i as f32).collect();

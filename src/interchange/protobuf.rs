@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_written_as_the_encoding_guide_has_them() {
+    fn fields_are_encoded_as_in_the_protobuf_guide() {
         let message = Message::default;
         // The guide's own examples.
         assert_eq!(message().int(1, 150).into_bytes(), [0x08, 0x96, 0x01]);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_large_messages_within_others_are_the_same_bytes_and_keep_their_place_in_memory() {
+    fn nested_messages_are_encoded_without_copying_large_arrays() {
         let numbers = Array1::from_iter((0..2 * MOST).map(|n| n as f32)).into_dyn();
         let (large, at) = (vec![7; 3 * MOST], numbers.as_ptr());
         let inner = Message::default().int(1, 5).floats(2, numbers.clone()).int(3, 6).bytes(4, &large).int(5, 7);

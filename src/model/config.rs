@@ -325,7 +325,7 @@ mod tests {
     use crate::model::{Loss, Readout};
 
     #[test]
-    fn tied_vectors_that_do_not_fit_the_head_are_refused() {
+    fn tied_embeddings_that_do_not_match_the_head_are_refused() {
         let model = |input, outputs| {
             let recurrent = Recurrent::new(Cell::Lstm, input, 3).bidirectional(true);
             Model::new(recurrent, Head::new(outputs, Loss::CrossEntropy, Readout::PerStep))
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_beyond_the_bound_of_the_flag_is_refused_before_anything_is_made_of_it() {
+    fn too_many_layers_are_refused_before_any_allocation() {
         let refused = |layers| {
             let recurrent = Recurrent::new(Cell::Lstm, 1, 1).layers(layers);
             Model::headless(recurrent).validate().map_err(|error| error.to_string())
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_out_of_range_and_dropout_between_the_layers_of_one_are_refused() {
+    fn dropout_rates_out_of_range_and_dropout_with_one_layer_are_refused() {
         let two = Recurrent::new(Cell::Gru, 1, 1).layers(2);
         let refused = |recurrent| Model::headless(recurrent).validate().unwrap_err().to_string();
         for rate in [-0.1, 1.0, f64::NAN, f64::INFINITY] {

@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn any_attributes_of_a_module_are_written_and_read() {
+    fn any_module_attributes_are_written_and_read() {
         let (model, own) = (model(), weights(&model()));
         for (names, inner, outer) in [
             (StateDictPrefixes::new("encoder.lstm.", "fc."), "encoder.lstm.weight_hh_l1_reverse", "fc.bias"),
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn tied_vectors_have_two_names_and_are_read_under_either() {
+    fn tied_embeddings_are_written_under_two_names_and_read_under_either() {
         let recurrent = Recurrent::new(Cell::Gru, 6, 3).bidirectional(true);
         let head = Head::new(5, Loss::CrossEntropy, Readout::PerStep);
         let model = Model::new(recurrent, head).embedding(Embedding::tied(5));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_wrappers_of_pytorch_put_before_names_is_passed_over() {
+    fn wrapper_prefixes_of_pytorch_are_ignored() {
         let (model, own) = (model(), weights(&model()));
         let names = StateDictPrefixes::new("gru.", "fc.");
         let theirs = names.write(&model, &own).unwrap();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_alone_has_no_prefix_unless_told() {
+    fn a_headless_model_has_no_prefix_by_default() {
         let model = Model::headless(Recurrent::new(Cell::Lstm, 2, 3));
         let own = weights(&model);
         assert!(own.get("weight_ih_l0").is_some());
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn every_missing_unexpected_and_mismatched_tensor_is_told_at_once_by_the_files_names() {
+    fn all_missing_unexpected_and_mismatched_tensors_are_listed_at_once() {
         let (model, names) = (model(), StateDictPrefixes::new("gru.", "fc."));
         let theirs = names.write(&model, &weights(&model)).unwrap();
         let changed = theirs.iter().filter(|(name, _)| *name != "gru.bias_hh_l1").map(|(name, array)| match name {

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_of_rows_and_columns() {
+    fn counts_recall_and_precision_follow_from_pairs() {
         let pairs = [(0, 0), (0, 0), (0, 0), (0, 1), (1, 1), (1, 0)];
         let matrix = ConfusionMatrix::new(3, pairs).unwrap();
         let pairs: Vec<_> = matrix.pairs().collect();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_majority_is_that_of_training_and_not_of_what_is_measured() {
+    fn the_majority_class_is_that_of_the_training_data() {
         let matrix = ConfusionMatrix::new(3, [(0, 0), (1, 0), (1, 1), (1, 2)]).unwrap();
         assert_eq!(matrix.majority_share(&[5, 3, 1]), 0.25);
         assert_eq!(matrix.majority_share(&[1, 3, 1]), 0.75);
@@ -177,14 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn a_class_that_there_is_not_is_refused() {
+    fn an_unknown_class_is_refused() {
         let error = ConfusionMatrix::new(2, [(0, 2)]).unwrap_err().to_string();
         assert_eq!(error, "truth and prediction: expected two classes below 2, got 0 and 2");
         assert!(ConfusionMatrix::new(0, []).unwrap().accuracy().is_nan());
     }
 
     #[test]
-    fn a_class_that_does_not_occur_takes_no_room() {
+    fn a_class_that_does_not_occur_takes_no_memory() {
         let last = usize::MAX - 1;
         let matrix = ConfusionMatrix::new(usize::MAX, [(7, 7), (7, last), (last, 7)]).unwrap();
         assert_eq!((matrix.classes(), matrix.pairs().len(), matrix.total()), (usize::MAX, 3, 3));

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spectral_radius_is_that_of_the_eigenvalues_real_or_complex_defective_or_none() {
+    fn the_spectral_radius_is_right_for_real_complex_and_defective_eigenvalues() {
         close(spectral_radius(arr2(&[[2.0, 1.0], [1.0, 2.0]]).view()), 3.0);
         // A rotation by any angle times 0.7, whose eigenvalues are complex.
         let (sin, cos) = 0.3f64.sin_cos();
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_factor_is_that_of_the_steps_before_any_rows_end() {
+    fn the_decay_factor_uses_only_steps_before_the_shortest_row_ends() {
         for at in [Readout::Final, Readout::PerStep] {
             let (model, batch) = (model(at, false, 2), last_alone(batch(at, vec![7, 5, 6])));
             for factor in GradientDecay::of(&halving(&model, 7, 5), &model, &batch).unwrap() {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reverse_direction_is_measured_in_its_own_time_and_only_in_the_last_layer() {
+    fn the_reverse_direction_is_measured_in_its_own_order_and_only_in_the_last_layer() {
         let (model, batch) = (model(Readout::Final, true, 2), batch(Readout::Final, vec![7, 5]));
         let factors = GradientDecay::of(&halving(&model, 7, 5), &model, &batch).unwrap();
         assert_eq!(factors[..2], [None, None]);
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn where_every_step_has_a_loss_of_its_own_there_is_no_factor() {
+    fn there_is_no_decay_factor_if_every_step_has_a_loss() {
         for at in [Readout::PerStep, Readout::MeanPool] {
             let (model, batch) = (model(at, false, 1), batch(at, vec![4, 4]));
             assert_eq!(GradientDecay::of(&halving(&model, 4, 4), &model, &batch).unwrap(), [None], "{at:?}");
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_vanished_altogether_has_no_part_in_the_factor() {
+    fn steps_with_a_norm_of_0_are_excluded_from_the_factor() {
         assert_eq!(GradientDecay::along([1.0, 0.0, 0.0]), None);
         assert_eq!(GradientDecay::along([0.0]), None);
         let factor = GradientDecay::along([8.0, 4.0, 2.0, 0.0, 7.0]).unwrap();
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_of_another_model_or_batch_is_refused() {
+    fn norms_of_another_model_or_batch_are_refused() {
         let (model, batch) = (model(Readout::Final, false, 1), batch(Readout::Final, vec![4]));
         let error =
             GradientDecay::of(&HiddenGradientNorms { norms: Array2::zeros((1, 5)) }, &model, &batch).unwrap_err();
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_prediction_alone_is_each_rows_own_and_one_that_counts() {
+    fn only_the_last_weighted_prediction_of_each_row_is_kept() {
         let mut batch = batch(Readout::PerStep, vec![4, 2]);
         batch.weights = Some(arr2(&[[1.0, 3.0], [2.0, 1.0], [0.5, 9.0], [0.0, 9.0]]));
         let weights = last_alone(batch).weights.unwrap();
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_derivative_is_over_each_rows_own_steps() {
+    fn the_mean_derivative_covers_each_rows_own_steps() {
         let h =
             Array3::from_shape_fn((3, 2, 1), |(t, row, _)| if t == 2 && row == 1 { f32::NAN } else { 0.5 * t as f32 });
         let sequence = Sequence::<f32>::dense(Array3::zeros((3, 2, 1))).lengths(vec![3, 2]);

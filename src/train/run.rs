@@ -343,14 +343,14 @@ mod tests {
     use crate::train::Schedule;
 
     #[test]
-    fn an_epochs_batches_are_shared_out_among_its_steps() {
+    fn the_batches_of_an_epoch_are_distributed_over_its_steps() {
         let all: Vec<_> = (1..=6).map(|step| batches(step, 2, 5)).collect();
         assert_eq!(all, [0..2, 2..4, 4..5, 5..7, 7..9, 9..10]);
         assert_eq!(batches(3, 7, 5), 10..15);
     }
 
     #[test]
-    fn patience_counts_validations_since_the_best_and_a_plateau_since_the_rate_fell() {
+    fn patience_counts_from_the_best_validation_and_a_plateau_from_the_last_reduction() {
         let decay = Decay::Plateau { patience: 2, factor: 0.5 };
         let schedule = Schedule { warmup: 0, decay };
         let options = RunOptions { schedule, patience: Some(4), ..RunOptions::default() };

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_those_of_softmax_by_the_temperature() {
+    fn probabilities_are_the_softmax_at_the_temperature() {
         let p = [0.5, 0.1, 0.3, 0.1];
         assert_near(&shares(ALL, &p, None), &p);
         // p² and √p.
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn top_k_and_top_p_cut_the_least_probable_off() {
+    fn top_k_and_top_p_cut_off_the_least_probable() {
         let p = [0.05, 0.5, 0.15, 0.3];
         let top = |top_k, top_p| shares(Sampling { top_k, top_p, ..ALL }, &p, None);
         assert_near(&top(Some(2), None), &[0.0, 0.625, 0.0, 0.375]);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_excluded_or_impossible_is_never_drawn() {
+    fn excluded_and_impossible_tokens_are_never_drawn() {
         assert_near(&shares(ALL, &[0.5, 0.3, 0.2], Some(0)), &[0.0, 0.6, 0.4]);
         assert_near(&shares(ALL, &[0.5, 0.0, 0.5], None), &[0.5, 0.0, 0.5]);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equals_the_first_is_the_most_probable() {
+    fn among_equal_logits_the_first_is_the_most_probable() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for sampling in [
             Sampling { temperature: 0.0, ..ALL },
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn extreme_logits_and_temperatures_draw_something_probable() {
+    fn extreme_logits_and_temperatures_draw_a_probable_token() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let logits = [f32::MAX, f32::MIN, -f32::MIN_POSITIVE, f32::NEG_INFINITY];
         for temperature in [f64::MIN_POSITIVE, 1e-9, 1.0, 1e30] {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_random_numbers_draw_the_same() {
+    fn equal_random_numbers_draw_equal_tokens() {
         let draw = |seed| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             (0..50).map(|_| ALL.pick(&logits(&[0.1; 10]), None, &mut rng).unwrap()).collect::<Vec<_>>()
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_settings_and_logits_are_refused_by_name() {
+    fn invalid_settings_and_logits_are_refused_by_name() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut refusal = |sampling: Sampling, logits: &[f32], excluded| {
             sampling.pick(logits, excluded, &mut rng).unwrap_err().to_string()

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_rises_in_a_straight_line_and_then_falls_as_told() {
+    fn the_learning_rate_warms_up_linearly_and_then_decays() {
         let schedule = |decay| Schedule { warmup: 2, decay };
         assert_eq!(rates(schedule(Decay::Constant), 4), [0.5, 1.0, 1.0, 1.0]);
         let step = Decay::Step { every: 2, factor: 0.5 };
@@ -116,13 +116,13 @@ mod tests {
     }
 
     #[test]
-    fn each_plateau_takes_a_factor_off() {
+    fn each_plateau_multiplies_the_rate_by_the_factor() {
         let schedule = Schedule { warmup: 0, decay: Decay::Plateau { patience: 3, factor: 0.5 } };
         assert_eq!([0, 1, 2].map(|plateaus| schedule.factor(9, 10, plateaus)), [1.0, 0.5, 0.25]);
     }
 
     #[test]
-    fn counts_of_zero_and_factors_beyond_one_are_refused() {
+    fn counts_of_zero_and_factors_above_one_are_refused() {
         let refused = |decay| Schedule { warmup: 0, decay }.validate().unwrap_err().to_string();
         assert!(refused(Decay::Step { every: 0, factor: 0.5 }).contains("every"));
         assert!(refused(Decay::Exponential { every: 1, factor: 1.5 }).contains("1.5"));

@@ -50,7 +50,7 @@ fn killed(case: &Case<'_>, record: &std::path::Path) -> Fault {
 }
 
 #[test]
-fn a_run_whose_disk_fails_at_any_call_ends_with_an_error_and_goes_on_to_the_same_bytes() {
+fn a_run_whose_disk_fails_at_any_call_ends_with_an_error_and_resumes_to_the_same_bytes() {
     let wholes = Wholes::default();
     each("file faults of runs", 60, |case| {
         let run = case.pick(&RUNS);
@@ -126,7 +126,7 @@ fn recorded(case: &Case<'_>, run: Run) -> Result<(), String> {
 }
 
 #[test]
-fn a_run_that_is_killed_before_any_call_on_a_file_goes_on_to_the_same_bytes() {
+fn a_run_killed_before_any_file_call_resumes_to_the_same_bytes() {
     let wholes = Wholes::default();
     each("kills between calls", 40, |case| {
         let run = case.pick(&RUNS);
@@ -166,7 +166,7 @@ const WRITERS: [(&str, &[&str]); 8] = [
 ];
 
 #[test]
-fn a_file_that_cannot_be_written_is_not_there_and_is_written_the_next_time() {
+fn a_failed_write_leaves_no_file_and_can_be_retried() {
     let wholes = Wholes::default();
     let written: RefCell<BTreeMap<&str, (PathBuf, tempfile::TempDir)>> = RefCell::default();
     each("file faults of results", 60, |case| {

@@ -156,7 +156,7 @@ fn begin(case: &Case<'_>, name: &str) -> String {
 }
 
 #[test]
-fn flags_at_random_are_meant_as_they_are_or_refused() {
+fn random_flags_are_accepted_as_meant_or_refused() {
     let commands = commands();
     assert!(commands["train series"].len() > 40 && commands.len() > 25, "{commands:?}");
     let settings = settings();

@@ -88,7 +88,7 @@ const COMMANDS: [&str; 7] = [
 ];
 
 #[test]
-fn a_checkpoint_whose_bytes_were_changed_is_passed_over_or_refused() {
+fn a_corrupted_checkpoint_is_skipped_or_refused() {
     let (wholes, interrupted) = (Wholes::default(), Interrupted::default());
     each("forged checkpoints", 80, |case| {
         let run = Run::named(case.pick(&RUNS));
@@ -133,7 +133,7 @@ fn a_checkpoint_whose_bytes_were_changed_is_passed_over_or_refused() {
 }
 
 #[test]
-fn a_checkpoint_that_was_changed_and_sealed_again_is_used_or_refused() {
+fn a_forged_checkpoint_with_a_valid_digest_is_used_or_refused() {
     let interrupted = Interrupted::default();
     each("sealed checkpoints", 100, |case| {
         let run = Run::named(case.pick(&RUNS));
@@ -179,7 +179,7 @@ fn a_checkpoint_that_was_changed_and_sealed_again_is_used_or_refused() {
 }
 
 #[test]
-fn a_run_whose_other_files_were_changed_goes_on_or_is_refused() {
+fn a_run_with_other_corrupted_files_resumes_or_is_refused() {
     let interrupted = Interrupted::default();
     each("forged runs", 80, |case| {
         let run = Run::named(case.pick(&RUNS));
@@ -211,7 +211,7 @@ fn a_run_whose_other_files_were_changed_goes_on_or_is_refused() {
 
 /// As of a run that is over, which a longer one begins with.
 #[test]
-fn a_longer_run_begins_with_a_changed_one_or_refuses_it() {
+fn extending_a_corrupted_run_works_or_is_refused() {
     let wholes = Wholes::default();
     each("forged ends", 40, |case: &Case<'_>| {
         let run = Run::named(case.pick(&["windows of a text", "sunspots", "event files"]));

@@ -49,7 +49,7 @@ fn begin(case: &Case<'_>, wholes: &Wholes) -> Result<(), String> {
 }
 
 #[test]
-fn what_is_no_file_or_never_ends_is_read_no_further_than_it_goes() {
+fn special_files_and_endless_inputs_are_read_within_bounds() {
     let wholes = Wholes::default();
     each("odd inputs", 80, |case| {
         begin(case, &wholes)?;
@@ -222,7 +222,7 @@ fn large(case: &Case<'_>, many: usize) -> &'static str {
 }
 
 #[test]
-fn a_small_file_takes_neither_the_memory_nor_the_time_of_a_large_one() {
+fn a_small_file_needs_little_memory_and_time() {
     each("small files that hold much", 40, |case| {
         let flags = large(case, case.pick(&[1_000, 10_000, 60_000]));
         let (command, length) =
@@ -239,7 +239,7 @@ fn a_small_file_takes_neither_the_memory_nor_the_time_of_a_large_one() {
 }
 
 #[test]
-fn data_whose_bytes_were_changed_are_read_or_refused() {
+fn corrupted_data_are_read_or_refused() {
     let wholes = Wholes::default();
     each("mutated data", 80, |case| {
         begin(case, &wholes)?;

@@ -9,7 +9,7 @@ use super::runs::{OUT, RUNS, Run, Wholes, bring_to_its_end, data, same, same_but
 use super::tree::copy;
 
 #[test]
-fn a_run_that_is_killed_or_stopped_at_any_moment_goes_on_to_the_bytes_of_one_that_never_was() {
+fn a_run_killed_or_stopped_at_any_moment_resumes_to_the_bytes_of_an_uninterrupted_one() {
     let wholes = Wholes::default();
     each("kills", 32, |case| {
         let run = case.pick(&RUNS);
@@ -43,7 +43,7 @@ fn a_run_that_is_killed_or_stopped_at_any_moment_goes_on_to_the_bytes_of_one_tha
 }
 
 #[test]
-fn of_two_processes_that_go_on_with_a_run_at_once_one_does() {
+fn only_one_of_two_processes_can_resume_a_run() {
     let (wholes, interrupted) = (Wholes::default(), Interrupted::default());
     each("two at once", 16, |case| {
         let run = Run::named(case.pick(&["sunspots", "lanes of a text", "lines in classes"]));

@@ -26,7 +26,7 @@ const OTHERS: [&str; 11] = [
 ];
 
 #[test]
-fn files_that_a_run_did_not_write_are_as_they_were_when_it_has_gone_on() {
+fn resuming_leaves_foreign_files_unchanged() {
     let (wholes, interrupted) = (Wholes::default(), Interrupted::default());
     each("other people's files", 30, |case| {
         let run = Run::named(case.pick(&["sunspots", "lanes of a text"]));
@@ -110,7 +110,7 @@ fn replaced(case: &Case<'_>, path: &Path) {
 }
 
 #[test]
-fn a_link_in_a_runs_folder_leads_nowhere_and_a_pipe_holds_nobody_up() {
+fn links_in_a_run_folder_are_not_followed_and_pipes_do_not_block() {
     let (wholes, interrupted) = (Wholes::default(), Interrupted::default());
     each("links in runs", 60, |case| {
         let run = Run::named(case.pick(&["sunspots", "event files"]));

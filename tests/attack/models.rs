@@ -49,7 +49,7 @@ fn data_of(model: &str) -> &'static str {
 }
 
 #[test]
-fn a_model_whose_description_or_tensors_were_changed_is_read_or_refused() {
+fn a_corrupted_model_is_read_or_refused() {
     let wholes = Wholes::default();
     each("mutated models", 160, |case| {
         let name = case.pick(&MODELS);
@@ -101,7 +101,7 @@ fn a_model_whose_description_or_tensors_were_changed_is_read_or_refused() {
 
 /// A description that promises more than the file has.
 #[test]
-fn a_small_model_file_that_promises_a_huge_network_is_refused() {
+fn a_small_model_file_that_declares_a_huge_network_is_refused() {
     let wholes = Wholes::default();
     each("huge models", 24, |case| {
         let (whole, _) = wholes.of(Run::named("sunspots"))?;

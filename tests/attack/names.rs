@@ -91,7 +91,7 @@ fn through_all(case: &Case<'_>, out: &OsString) -> Result<(), String> {
 }
 
 #[test]
-fn files_of_any_name_are_read_written_and_printed_as_text_or_refused() {
+fn files_with_any_name_are_read_written_and_printed_as_text_or_refused() {
     each("odd paths", 20, |case| {
         data(case.folder());
         let (file, flags) = case.pick(&[
@@ -136,7 +136,7 @@ fn field(word: &str) -> String {
 }
 
 #[test]
-fn columns_and_classes_of_any_name_are_printed_as_text_or_refused() {
+fn columns_and_classes_with_any_name_are_printed_as_text_or_refused() {
     each("odd names in data", 30, |case| {
         data(case.folder());
         let write = |file: &str, text: &str| fs::write(case.folder().join(file), text).unwrap();
@@ -201,7 +201,7 @@ fn cut_to(word: &str, characters: usize) -> String {
 }
 
 #[test]
-fn what_a_flag_names_is_printed_as_text_when_it_is_not_there() {
+fn a_missing_file_named_by_a_flag_is_printed_as_text() {
     each("odd values of flags", 40, |case| {
         data(case.folder());
         let odd = if case.chance(50) { name(case) } else { OsString::from_vec(argument(case).into_bytes()) };

@@ -191,7 +191,7 @@ impl Disk {
 }
 
 #[test]
-fn a_run_whose_machine_loses_its_power_goes_on_to_the_same_bytes() {
+fn a_run_resumes_to_the_same_bytes_after_power_loss() {
     let wholes = Wholes::default();
     each("power losses", 40, |case| {
         let run = case.pick(&RUNS);

@@ -44,7 +44,7 @@ fn sequences(folder: &Path, name: &str, shown: bool, label: impl Fn(usize) -> St
 }
 
 #[test]
-fn classes_are_held_against_the_largest_class_and_the_frequencies() {
+fn classes_are_compared_with_the_majority_and_the_frequencies() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     sequences(path, "shown.csv", true, |id| ["low", "middle", "high"][id % 3].into());
@@ -62,7 +62,7 @@ fn classes_are_held_against_the_largest_class_and_the_frequencies() {
 }
 
 #[test]
-fn a_text_is_held_against_its_characters_frequencies() {
+fn a_text_is_compared_with_its_character_frequencies() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     std::fs::write(path.join("t.txt"), "a rose is a rose is a rose. ".repeat(80)).unwrap();
@@ -75,7 +75,7 @@ fn a_text_is_held_against_its_characters_frequencies() {
 }
 
 #[test]
-fn piano_rolls_and_synthetic_tasks_are_held_against_what_needs_no_network() {
+fn piano_rolls_and_synthetic_tasks_are_compared_with_baselines() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let rows: String = (0..90).map(|row| format!("{},{},1\n", row % 2, (row + 1) % 2)).collect();

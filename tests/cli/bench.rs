@@ -27,7 +27,7 @@ fn told(output: &Output) -> String {
 }
 
 #[test]
-fn the_sizes_can_be_told_and_sequences_are_counted() {
+fn sizes_can_be_set_and_sequences_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let sizes = "--batch 6 --steps 5 --input 3 --hidden 7 --outputs 4";
     let output = bench(folder.path(), &format!("--cell lstm --size S {sizes}"));
@@ -50,7 +50,7 @@ fn the_sizes_can_be_told_and_sequences_are_counted() {
 }
 
 #[test]
-fn a_budget_cuts_the_batch_and_changes_no_loss() {
+fn a_memory_budget_splits_the_batch_and_keeps_the_losses() {
     let folder = tempfile::tempdir().unwrap();
     let network = "--cell gru --size S --batch 512 --steps 64";
     let whole = &lines(&bench(folder.path(), network))[0];
@@ -66,7 +66,7 @@ fn a_budget_cuts_the_batch_and_changes_no_loss() {
 }
 
 #[test]
-fn the_memory_told_is_that_of_the_work_beside_what_was_there_before() {
+fn the_reported_memory_is_that_of_the_work_and_not_of_the_process() {
     let folder = tempfile::tempdir().unwrap();
     let line = &lines(&bench(folder.path(), "--cell lstm --size S --batch 512 --steps 128"))[0];
     let of = |key: &str| line[key].as_f64().unwrap();
@@ -77,7 +77,7 @@ fn the_memory_told_is_that_of_the_work_beside_what_was_there_before() {
 }
 
 #[test]
-fn a_sweep_doubles_the_batch_and_draws_it_beside_earlier_ones() {
+fn a_sweep_doubles_the_batch_and_plots_it_beside_earlier_results() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let network = "--cell rnn --size S --steps 4 --threads 1";
@@ -101,7 +101,7 @@ fn a_sweep_doubles_the_batch_and_draws_it_beside_earlier_ones() {
 }
 
 #[test]
-fn what_got_slower_or_faster_is_told_and_is_no_failure() {
+fn changes_in_speed_are_reported_with_exit_code_0() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let network = "--cell gru --size S --threads 1";
@@ -127,7 +127,7 @@ fn what_got_slower_or_faster_is_told_and_is_no_failure() {
 }
 
 #[test]
-fn a_profile_is_a_table_and_a_key_and_its_shares_add_up() {
+fn a_profile_is_printed_as_a_table_and_in_json_and_its_shares_add_up() {
     let folder = tempfile::tempdir().unwrap();
     let mut devices = vec![("cpu", "steps backward", "all threads together")];
     if common::gpu::gpu().is_some() {
@@ -154,6 +154,6 @@ fn the_basics_need_no_network() {
     let products = line["products"].as_array().unwrap();
     assert_eq!(products.len(), 2);
     assert!(products.iter().all(|product| product["gflops"].as_f64().unwrap() > 0.0), "{line}");
-    assert!(line["dispatch_us"].is_null(), "the CPU path has no dispatches");
+    assert!(line["dispatch_us"].is_null(), "the CPU backend has no dispatches");
     refused(folder.path(), "bench --basics --cell rnn", 2, &["--cell"]);
 }

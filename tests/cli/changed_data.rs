@@ -32,7 +32,7 @@ fn lines(numbers: std::ops::Range<usize>) -> Vec<String> {
 }
 
 #[test]
-fn rows_that_moved_from_the_test_file_to_the_end_of_the_training_file_are_noticed() {
+fn rows_moved_from_the_test_file_to_the_training_file_are_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let (training, test) = (lines(0..24), lines(24..32));
@@ -65,7 +65,7 @@ fn rows_that_moved_from_the_test_file_to_the_end_of_the_training_file_are_notice
 }
 
 #[test]
-fn letters_that_moved_from_a_class_to_the_next_and_names_that_changed_are_noticed() {
+fn letters_moved_between_classes_and_renamed_files_are_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     fs::create_dir(folder.join("words")).unwrap();
@@ -94,7 +94,7 @@ fn letters_that_moved_from_a_class_to_the_next_and_names_that_changed_are_notice
 }
 
 #[test]
-fn a_digest_of_files_without_their_borders_is_refused_with_the_reason_and_one_of_a_single_file_is_plain() {
+fn a_digest_of_joined_files_is_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     write(folder, "a_TRAIN.tsv", &lines(0..24).concat());

@@ -27,7 +27,7 @@ fn ends(folder: &Path, arguments: &str, code: i32) {
 }
 
 #[test]
-fn every_command_ends_with_0_where_it_did_its_work() {
+fn every_command_exits_with_0_on_success() {
     let folder = folder();
     let bench = "bench --device cpu --cell rnn --size S --seconds 0 --warmup 0 --warmup-s 0 --min-reps 1";
     for arguments in [
@@ -55,7 +55,7 @@ fn every_command_ends_with_0_where_it_did_its_work() {
 }
 
 #[test]
-fn a_file_that_is_not_there_or_is_another_is_1_in_every_command() {
+fn a_missing_or_wrong_file_exits_with_1_in_every_command() {
     let folder = folder();
     fs::write(folder.path().join("wrong.csv"), "t,level\n1,a\n2,b\n").unwrap();
     for arguments in [
@@ -93,7 +93,7 @@ fn on_cpu(arguments: &str) -> &'static str {
 }
 
 #[test]
-fn what_a_flag_or_a_key_cannot_mean_is_2_in_every_command() {
+fn an_invalid_flag_or_key_exits_with_2_in_every_command() {
     let folder = folder();
     let path = folder.path();
     let keys = [
@@ -147,7 +147,7 @@ fn what_a_flag_or_a_key_cannot_mean_is_2_in_every_command() {
 }
 
 #[test]
-fn what_is_to_be_written_and_exists_already_is_2_in_every_command_and_stays() {
+fn an_existing_output_exits_with_2_and_is_kept() {
     let folder = folder();
     let path = folder.path();
     for name in ["x.csv", "x.svg", "x.onnx", "x.safetensors", "bptt.toml", "x.toml"] {
@@ -178,7 +178,7 @@ fn what_is_to_be_written_and_exists_already_is_2_in_every_command_and_stays() {
 }
 
 #[test]
-fn numbers_that_are_not_finite_are_1() {
+fn numbers_that_are_not_finite_exit_with_1() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let rows: String = (0..40).map(|row| format!("{row},{}\n", if row == 20 { "3e38" } else { "0.5" })).collect();
@@ -189,7 +189,7 @@ fn numbers_that_are_not_finite_are_1() {
 /// What a shell reports: a command that does not keep anything ends by the signal itself.
 #[cfg(unix)]
 #[test]
-fn a_signal_ends_every_long_command_with_what_a_shell_calls_130_or_143() {
+fn a_signal_ends_every_long_command_with_130_or_143() {
     use std::os::unix::process::ExitStatusExt;
     use std::process::{Command, Stdio};
     let folder = tempfile::tempdir().unwrap();
@@ -220,7 +220,7 @@ fn a_signal_ends_every_long_command_with_what_a_shell_calls_130_or_143() {
 /// A run that is asked to end a second time does so at once: what it had stored is what `--resume` goes on from.
 #[cfg(unix)]
 #[test]
-fn a_second_signal_ends_a_run_at_once_and_it_can_be_gone_on_with() {
+fn a_second_signal_ends_a_run_at_once_and_it_can_be_resumed() {
     use std::process::{Command, Stdio};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();

@@ -47,7 +47,7 @@ fn without_origin(from: &Path, to: &Path) {
 }
 
 #[test]
-fn the_file_of_the_run_keeps_its_parts_under_any_name_and_for_a_model_alone() {
+fn the_data_of_a_run_keep_their_splits_under_any_file_name() {
     let folder = series();
     let path = folder.path();
     let own = json(path, "eval r --json --device cpu");
@@ -69,7 +69,7 @@ fn the_file_of_the_run_keeps_its_parts_under_any_name_and_for_a_model_alone() {
 }
 
 #[test]
-fn the_file_of_the_run_keeps_the_share_that_validates_where_its_training_ends_with_a_label() {
+fn the_data_of_a_run_keep_their_validation_share_with_train_until() {
     let folder = series();
     let path = folder.path();
     let split = "--train-until 60 --validation 0.25";
@@ -83,7 +83,7 @@ fn the_file_of_the_run_keeps_the_share_that_validates_where_its_training_ends_wi
 }
 
 #[test]
-fn another_share_that_validates_makes_other_parts_than_those_of_the_run() {
+fn another_validation_share_changes_the_splits() {
     let folder = series();
     let path = folder.path();
     let known = |flags: &str| {
@@ -101,7 +101,7 @@ fn another_share_that_validates_makes_other_parts_than_those_of_the_run() {
 }
 
 #[test]
-fn rows_that_trained_are_known_again_in_a_file_that_grew_was_cut_or_was_revised() {
+fn training_rows_are_recognised_in_a_grown_cut_or_revised_file() {
     let folder = series();
     let path = folder.path();
     let measured = |text: String| {
@@ -133,7 +133,7 @@ fn rows_that_trained_are_known_again_in_a_file_that_grew_was_cut_or_was_revised(
 }
 
 #[test]
-fn a_short_slice_of_a_long_training_part_is_known_again_and_what_is_not_found_is_told_by_what_was_looked_for() {
+fn a_short_slice_of_a_long_training_split_is_recognised() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("s.csv"), rows(1..20_011, None)).unwrap();
@@ -155,7 +155,7 @@ fn a_short_slice_of_a_long_training_part_is_known_again_and_what_is_not_found_is
 }
 
 #[test]
-fn a_split_within_the_training_part_measures_none_of_it() {
+fn a_split_inside_the_training_rows_measures_none_of_them() {
     let folder = series();
     let path = folder.path();
     for data in ["", "s.csv"] {
@@ -171,7 +171,7 @@ fn a_split_within_the_training_part_measures_none_of_it() {
 }
 
 #[test]
-fn a_model_that_is_older_than_what_it_was_trained_on_says_that_it_is_not_known() {
+fn a_model_without_training_digests_reports_that_its_data_are_unknown() {
     let folder = series();
     let path = folder.path();
     without_origin(&path.join("r/model.safetensors"), &path.join("old.safetensors"));
@@ -195,7 +195,7 @@ fn other_data_are_compared_with_the_season_of_the_run() {
 }
 
 #[test]
-fn training_that_goes_on_with_the_same_data_takes_their_split_or_refuses_another() {
+fn training_from_a_model_on_its_own_data_keeps_their_split() {
     let folder = series();
     let path = folder.path();
     let on = "--init-from r --epochs 1 --batch 16";
@@ -231,7 +231,7 @@ fn text(numbers: std::ops::Range<usize>) -> String {
 }
 
 #[test]
-fn what_a_text_trained_is_not_measured_whatever_follows_it() {
+fn training_text_is_not_measured_whatever_follows_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("t.txt"), text(0..200)).unwrap();
@@ -269,7 +269,7 @@ fn what_a_text_trained_is_not_measured_whatever_follows_it() {
 }
 
 #[test]
-fn another_text_is_compared_with_the_frequencies_of_the_model_though_it_is_split() {
+fn a_new_text_is_compared_with_the_frequencies_of_the_model() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("t.txt"), "aaab".repeat(200)).unwrap();
@@ -287,7 +287,7 @@ fn another_text_is_compared_with_the_frequencies_of_the_model_though_it_is_split
 }
 
 #[test]
-fn different_characters_are_those_of_the_file_and_not_of_the_vocabulary() {
+fn distinct_characters_are_counted_in_the_file_and_not_in_the_vocabulary() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("t.txt"), "abcdefghij\n".repeat(40)).unwrap();
@@ -317,7 +317,7 @@ fn sequences(numbers: std::ops::Range<usize>, classes: [&str; 2]) -> String {
 const SEQUENCES: &str = "--hidden 3 --batch 8 --epochs 1 --scale standard";
 
 #[test]
-fn sequences_that_trained_are_not_tested_under_another_name_seed_or_split() {
+fn training_sequences_are_not_tested_under_another_name_seed_or_split() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("a.ts"), sequences(0..60, ["b", "c"])).unwrap();
@@ -374,7 +374,7 @@ fn sequences_that_trained_are_not_tested_under_another_name_seed_or_split() {
 }
 
 #[test]
-fn a_model_knows_the_frequencies_of_its_classes_on_other_data() {
+fn a_model_keeps_its_class_frequencies_on_other_data() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("a.ts"), sequences(0..60, ["b", "c"])).unwrap();
@@ -395,7 +395,7 @@ fn a_model_knows_the_frequencies_of_its_classes_on_other_data() {
 }
 
 #[test]
-fn a_folder_of_classes_and_rolls_keep_the_parts_of_their_run() {
+fn a_folder_of_classes_and_piano_rolls_keep_the_splits_of_their_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::create_dir(path.join("words")).unwrap();
@@ -420,7 +420,7 @@ fn a_folder_of_classes_and_rolls_keep_the_parts_of_their_run() {
 }
 
 #[test]
-fn what_goes_by_the_validation_loss_is_refused_without_a_validation_part() {
+fn settings_that_need_a_validation_loss_are_refused_without_validation_data() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("s.csv"), rows(1..60, None)).unwrap();
@@ -431,7 +431,7 @@ fn what_goes_by_the_validation_loss_is_refused_without_a_validation_part() {
 }
 
 #[test]
-fn an_empty_prime_is_the_beginning_of_a_line_and_no_unknown_character() {
+fn an_empty_prime_is_the_start_of_a_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("lines.txt"), "abcabc\n".repeat(60)).unwrap();
@@ -464,7 +464,7 @@ fn killed(folder: &Path, arguments: &str, run: &str) {
 }
 
 #[test]
-fn the_last_checkpoint_of_a_run_that_was_killed_is_used_and_named() {
+fn the_last_checkpoint_of_a_killed_run_is_used_and_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("s.csv"), rows(1..121, None)).unwrap();
@@ -513,7 +513,7 @@ fn the_last_checkpoint_of_a_run_that_was_killed_is_used_and_named() {
 }
 
 #[test]
-fn the_weights_that_a_run_stored_are_used_until_a_checkpoint_is_further() {
+fn stored_weights_are_used_unless_a_checkpoint_is_later() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("t.txt"), text(0..200)).unwrap();

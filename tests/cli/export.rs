@@ -26,7 +26,7 @@ fn export(folder: &tempfile::TempDir, arguments: &str) -> String {
 }
 
 #[test]
-fn a_run_becomes_an_onnx_file_of_its_weights_with_its_description() {
+fn a_run_is_exported_to_onnx_with_its_weights_and_description() {
     let folder = run("task adding --length 6 --cell gru --layers 2");
     let said = export(&folder, "a model.onnx");
     for part in ["model.onnx, ", "x [T, B, 2], lengths [B], h_0 [2, B, 4]", "y, logits [1, B, 1], h_n [2, B, 4]"] {
@@ -46,7 +46,7 @@ fn a_run_becomes_an_onnx_file_of_its_weights_with_its_description() {
 }
 
 #[test]
-fn a_network_of_tokens_reads_tokens() {
+fn a_token_network_is_exported_with_token_inputs() {
     let folder = run("task copy --length 4 --cell lstm");
     let said = export(&folder, "a/model.safetensors model.onnx");
     assert!(said.contains("tokens [T, B] below "), "{said}");
@@ -63,7 +63,7 @@ fn interface(folder: &tempfile::TempDir) -> serde_json::Value {
 }
 
 #[test]
-fn an_onnx_file_of_a_series_names_every_input_and_output_in_order_with_lead_step_and_quantile() {
+fn the_onnx_file_of_a_series_names_every_input_and_output() {
     let folder = tempfile::tempdir().unwrap();
     let row = |t: usize| {
         let b = if t == 5 { String::new() } else { format!("{}", t % 3) };
@@ -98,7 +98,7 @@ fn an_onnx_file_of_a_series_names_every_input_and_output_in_order_with_lead_step
 }
 
 #[test]
-fn an_onnx_file_of_lines_names_every_token_and_class_in_order() {
+fn the_onnx_file_of_a_text_classifier_names_every_token_and_class() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("c")).unwrap();
     for (class, lines) in [("x", "ab\nba\naab\nbba\n"), ("y", "cd\ndc\nccd\nddc\n"), ("z", "ef\nfe\neef\nffe\n")] {
@@ -112,7 +112,7 @@ fn an_onnx_file_of_lines_names_every_token_and_class_in_order() {
 }
 
 #[test]
-fn weights_get_the_names_of_a_module() {
+fn exported_weights_use_the_names_of_a_module() {
     let folder = run("task adding --length 6");
     export(&folder, "a plain.safetensors");
     assert_eq!(read(&folder, "plain.safetensors"), read(&folder, "a/model.safetensors"));
@@ -126,7 +126,7 @@ fn weights_get_the_names_of_a_module() {
 }
 
 #[test]
-fn mistakes_are_answered_and_nothing_is_overwritten() {
+fn wrong_export_arguments_are_refused_and_nothing_is_overwritten() {
     let folder = run("task adding --length 6");
     let folder = folder.path();
     std::fs::write(folder.join("there.onnx"), "kept").unwrap();

@@ -15,7 +15,7 @@ fn on_a_small_disk(folder: &Path, blocks: u64, arguments: &str) -> Output {
 }
 
 #[test]
-fn a_checkpoint_that_finds_no_room_leaves_the_one_before_it_and_the_run_goes_on_from_there() {
+fn a_checkpoint_on_a_full_disk_keeps_the_previous_one_and_the_run_resumes_from_it() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     // From the first validation on a checkpoint holds the best weights too, and is larger.
@@ -43,7 +43,7 @@ fn a_checkpoint_that_finds_no_room_leaves_the_one_before_it_and_the_run_goes_on_
 }
 
 #[test]
-fn a_run_whose_report_finds_no_room_is_finished_and_says_what_is_missing() {
+fn a_run_whose_report_does_not_fit_the_disk_finishes_and_lists_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let settings = "train --device cpu --steps 6 --hidden 4 --json";
@@ -67,7 +67,7 @@ fn a_run_whose_report_finds_no_room_is_finished_and_says_what_is_missing() {
 }
 
 #[test]
-fn no_picture_and_no_measurement_costs_a_run_its_end() {
+fn a_failed_picture_or_measurement_does_not_fail_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     train(folder, "run", "--steps 6 --hidden 4");
@@ -101,7 +101,7 @@ fn no_picture_and_no_measurement_costs_a_run_its_end() {
 /// Before there was one entry for each pair of classes, 2.9 GB of them.
 #[test]
 #[cfg(target_os = "linux")]
-fn thousands_of_classes_are_measured_told_and_drawn_in_little_memory() {
+fn thousands_of_classes_are_measured_printed_and_plotted_in_little_memory() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let (classes, mut rows) = (6000, String::from("id,time,x,label\n"));
@@ -130,7 +130,7 @@ fn thousands_of_classes_are_measured_told_and_drawn_in_little_memory() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_into_is_told_before_any_step() {
+fn a_read_only_folder_is_refused_before_the_first_step() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     fs::write(folder.join("file"), "").unwrap();
@@ -155,7 +155,7 @@ fn a_folder_that_cannot_be_written_into_is_told_before_any_step() {
 }
 
 #[test]
-fn a_value_beyond_f32_ends_a_run_is_passed_over_or_sends_it_back_as_it_was_told() {
+fn a_value_beyond_f32_stops_skips_or_rolls_back_as_configured() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let value = |row: u32| if row == 30 { "3e38".into() } else { format!("0.{}", row * 7 % 10) };

@@ -9,7 +9,7 @@ fn norms(stack: &Value) -> Vec<f64> {
 }
 
 #[test]
-fn the_gradient_of_a_tanh_rnn_vanishes_and_that_of_an_irnn_does_not() {
+fn the_gradient_vanishes_in_a_tanh_rnn_and_not_in_an_irnn() {
     let folder = tempfile::tempdir().unwrap();
     let compared =
         json(folder.path(), "flow task adding --length 60 --hidden 16 --steps 3 --device cpu --json --out flow.svg");
@@ -37,7 +37,7 @@ fn the_gradient_of_a_tanh_rnn_vanishes_and_that_of_an_irnn_does_not() {
 }
 
 #[test]
-fn a_runs_flow_has_a_line_for_every_layer_and_direction_in_any_terminal() {
+fn the_gradient_norms_of_a_run_fill_one_line_per_layer_and_direction() {
     let folder = tempfile::tempdir().unwrap();
     train(folder.path(), "a", "task adding --length 12 --hidden 4 --layers 2 --bidirectional --steps 2");
     for columns in ["60", "100"] {
@@ -57,7 +57,7 @@ fn a_runs_flow_has_a_line_for_every_layer_and_direction_in_any_terminal() {
 }
 
 #[test]
-fn where_every_step_predicts_the_last_one_alone_is_shown_unless_all_are_asked_for() {
+fn with_a_loss_at_every_step_only_the_last_is_shown_unless_all_are_requested() {
     let folder = tempfile::tempdir().unwrap();
     train(folder.path(), "a", "task copy --length 5 --hidden 4 --steps 2");
     let of = |flags: &str| json(folder.path(), &format!("flow a --device cpu --json {flags}"))["networks"][0].clone();
@@ -68,7 +68,7 @@ fn where_every_step_predicts_the_last_one_alone_is_shown_unless_all_are_asked_fo
 }
 
 #[test]
-fn networks_that_end_early_are_told_with_the_steps_that_they_took() {
+fn networks_that_stop_early_are_reported_with_their_steps() {
     let folder = tempfile::tempdir().unwrap();
     let run = "flow series bundled:sunspots --window 8 --hidden 3 --epochs 30 --patience 1 --lr 0 --device cpu";
     let compared = json(folder.path(), &format!("{run} --json"));
@@ -100,7 +100,7 @@ fn runs_are_compared_on_the_data_of_the_first() {
 }
 
 #[test]
-fn flow_every_writes_the_steps_asked_for_and_changes_no_weight() {
+fn flow_every_writes_the_requested_steps_and_changes_no_weight() {
     let folder = tempfile::tempdir().unwrap();
     let run = "task adding --length 9 --hidden 4 --layers 2 --steps 7 --set training.micro-batch=5";
     train(folder.path(), "plain", run);
@@ -121,7 +121,7 @@ fn flow_every_writes_the_steps_asked_for_and_changes_no_weight() {
 }
 
 #[test]
-fn every_cell_passes_the_gradient_check_with_dropout_on() {
+fn every_cell_passes_the_gradient_check_with_dropout() {
     let folder = tempfile::tempdir().unwrap();
     let flags =
         "--layers 2 --bidirectional --dropout 0.2 --set model.recurrent-dropout=0.3 --hidden 3 --elements 20 --json";
@@ -155,7 +155,7 @@ fn a_run_passes_the_gradient_check_with_its_own_weights() {
 }
 
 #[test]
-fn a_run_that_is_gone_on_with_has_the_flow_of_one_that_never_stopped() {
+fn a_resumed_run_has_the_gradient_norms_of_an_uninterrupted_one() {
     let folder = tempfile::tempdir().unwrap();
     let run = "task adding --length 6 --hidden 3 --steps 6 --set training.checkpoint-every=4 --set training.checkpoints=3 --set training.flow-every=2";
     train(folder.path(), "whole", run);
@@ -173,7 +173,7 @@ fn a_run_that_is_gone_on_with_has_the_flow_of_one_that_never_stopped() {
 }
 
 #[test]
-fn embeddings_and_heads_of_every_place_pass_the_gradient_check() {
+fn embeddings_and_all_readouts_pass_the_gradient_check() {
     let folder = tempfile::tempdir().unwrap();
     for flags in ["--embedding 4 --inputs 7", "--embedding 6 --tied --inputs 7", "--predict last", "--predict mean"] {
         let checked = json(folder.path(), &format!("gradcheck --device cpu --elements 30 --json {flags}"));
@@ -182,7 +182,7 @@ fn embeddings_and_heads_of_every_place_pass_the_gradient_check() {
 }
 
 #[test]
-fn a_network_of_an_embedding_has_a_flow_and_a_mean_derivative() {
+fn a_network_with_an_embedding_has_gradient_norms_and_a_mean_derivative() {
     let folder = tempfile::tempdir().unwrap();
     train(
         folder.path(),

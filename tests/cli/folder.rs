@@ -52,7 +52,7 @@ fn a_resumed_run_deletes_no_file_that_it_did_not_write() {
 }
 
 #[test]
-fn a_run_goes_on_from_its_own_latest_checkpoint_whatever_else_lies_beside_it() {
+fn a_run_resumes_from_its_own_latest_checkpoint_among_foreign_files() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     unfinished(folder);
@@ -132,7 +132,7 @@ fn a_run_writes_through_no_link_out_of_its_folder() {
 /// A pipe that nobody writes into would be waited for.
 #[cfg(unix)]
 #[test]
-fn a_pipe_in_the_place_of_a_runs_file_is_refused_and_stays() {
+fn a_pipe_in_place_of_a_run_file_is_refused_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     unfinished(folder);
@@ -158,7 +158,7 @@ fn a_pipe_in_the_place_of_a_runs_file_is_refused_and_stays() {
 
 #[cfg(unix)]
 #[test]
-fn a_second_name_of_a_runs_file_keeps_what_it_had() {
+fn a_hard_link_to_a_run_file_keeps_its_content() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     unfinished(folder);
@@ -172,7 +172,7 @@ fn a_second_name_of_a_runs_file_keeps_what_it_had() {
 }
 
 #[test]
-fn a_folder_that_a_run_left_before_its_configuration_is_taken_again_and_no_other() {
+fn only_a_folder_left_before_its_configuration_is_reused() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let begun = "bptt: a run that does not have its configuration yet\n";
@@ -224,7 +224,7 @@ fn a_folder_that_a_run_left_before_its_configuration_is_taken_again_and_no_other
 
 #[cfg(unix)]
 #[test]
-fn what_finds_no_room_leaves_nothing_and_the_next_try_may_have_its_name() {
+fn a_full_disk_leaves_no_partial_output_and_the_name_can_be_reused() {
     use std::process::Command;
 
     let folder = tempfile::tempdir().unwrap();

@@ -47,7 +47,7 @@ fn refused_by_all(folder: &Path, file: &str, parts: &[&str]) {
 }
 
 #[test]
-fn every_missing_unexpected_and_mismatched_tensor_is_told_at_once_with_the_file() {
+fn all_missing_unexpected_and_mismatched_tensors_are_listed_with_the_file() {
     let folder = folder();
     let (weights, description) = model(folder.path());
     let kept = weights.iter().filter(|(name, _)| *name != "rnn.bias_hh_l0").map(|(name, array)| match name {
@@ -65,7 +65,7 @@ fn every_missing_unexpected_and_mismatched_tensor_is_told_at_once_with_the_file(
 }
 
 #[test]
-fn weights_of_another_hidden_size_than_the_description_are_refused() {
+fn weights_with_another_hidden_size_than_the_description_are_refused() {
     let folder = folder();
     let (weights, description) = model(folder.path());
     let other = description.replace("\"hidden_size\":4", "\"hidden_size\":5");
@@ -76,7 +76,7 @@ fn weights_of_another_hidden_size_than_the_description_are_refused() {
 }
 
 #[test]
-fn a_file_that_is_no_safetensors_file_is_refused_by_what_is_wrong_with_it() {
+fn an_invalid_safetensors_file_is_refused_with_the_reason() {
     let folder = folder();
     let folder = folder.path();
     let tensor = |name: &str, kind: &str, begin: usize| {
@@ -99,7 +99,7 @@ fn a_file_that_is_no_safetensors_file_is_refused_by_what_is_wrong_with_it() {
 }
 
 #[test]
-fn a_model_with_a_tensor_of_integers_is_refused_by_the_tensors_name() {
+fn a_model_with_an_integer_tensor_is_refused_by_its_name() {
     let folder = folder();
     let (weights, description) = model(folder.path());
     write(folder.path(), "integers.safetensors", &weights, &description);
@@ -112,7 +112,7 @@ fn a_model_with_a_tensor_of_integers_is_refused_by_the_tensors_name() {
 }
 
 #[test]
-fn a_pickle_of_torch_save_of_either_form_is_told_how_to_become_safetensors() {
+fn both_forms_of_torch_save_are_refused_with_the_conversion() {
     let folder = folder();
     let folder = folder.path();
     // The head of an archive whose first entry is `archive/data.pkl`, and the number with which older ones begin.
@@ -130,7 +130,7 @@ fn a_pickle_of_torch_save_of_either_form_is_told_how_to_become_safetensors() {
 }
 
 #[test]
-fn a_state_dict_of_pytorch_is_shown_and_refused_where_a_description_is_needed() {
+fn a_pytorch_state_dict_is_inspected_but_refused_where_a_description_is_needed() {
     let folder = folder();
     let (weights, _) = model(folder.path());
     std::fs::write(folder.path().join("plain.safetensors"), weights.to_safetensors(None).unwrap()).unwrap();

@@ -38,7 +38,7 @@ fn description(sizes: &str, data: &str) -> String {
 const ADDING: &str = r#"{"kind":"task","task":"adding"}"#;
 
 #[test]
-fn a_model_file_is_held_to_the_bounds_of_the_flags() {
+fn a_model_file_is_held_to_the_limits_of_the_flags() {
     let folder = folder("cli_inputs_model");
     let keys = |end: u32| format!(r#"{{"kind":"rolls","keys":{{"numbers":{{"start":0,"end":{end}}}}}}}"#);
     let cases = [
@@ -74,7 +74,7 @@ fn a_model_file_is_held_to_the_bounds_of_the_flags() {
 
 #[cfg(unix)]
 #[test]
-fn what_is_no_file_is_refused_by_every_command_that_reads_one() {
+fn special_files_are_refused_by_every_command_that_reads_one() {
     let folder = folder("cli_inputs_kinds");
     assert!(std::process::Command::new("mkfifo").arg(folder.join("fifo")).status().unwrap().success());
     std::os::unix::fs::symlink("/dev/zero", folder.join("zeros")).unwrap();
@@ -104,7 +104,7 @@ fn what_is_no_file_is_refused_by_every_command_that_reads_one() {
 }
 
 #[test]
-fn what_may_come_of_a_file_is_told_and_can_be_raised() {
+fn the_input_limit_is_named_and_can_be_raised() {
     let folder = folder("cli_inputs_limit");
     let rows: String = (0..200).fold("t,x\n".into(), |mut text, n| {
         writeln!(text, "{n},{}", n * n % 17).unwrap();
@@ -124,7 +124,7 @@ fn what_may_come_of_a_file_is_told_and_can_be_raised() {
 }
 
 #[test]
-fn names_of_any_number_and_length_are_read_in_the_time_of_their_bytes_and_shown_in_part() {
+fn many_and_long_names_are_read_in_linear_time_and_shown_in_part() {
     let folder = folder("cli_inputs_names");
     // One name against all others would be some ten thousand million comparisons.
     let columns = 100_000;
@@ -164,7 +164,7 @@ fn names_of_any_number_and_length_are_read_in_the_time_of_their_bytes_and_shown_
 }
 
 #[test]
-fn a_list_of_a_configuration_is_checked_in_the_time_of_its_elements() {
+fn a_list_in_a_configuration_is_checked_in_linear_time() {
     let folder = folder("cli_inputs_list");
     let list = |last: &str| {
         let mut text = String::from("[series]\nfile = \"a.csv\"\nfeatures = [");
@@ -216,7 +216,7 @@ fn taken(folder: &Path, kind: &str, file: &str, arguments: &str) -> i64 {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn reading_takes_what_the_plan_tells_and_twice_the_file_however_many_rows_it_has() {
+fn reading_needs_the_planned_memory_and_twice_the_file() {
     let folder = folder("cli_inputs_rows");
     // Of one step each: a byte of the array, and one of its labels.
     let npy = |shape: String, data: Vec<u8>| {

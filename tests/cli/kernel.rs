@@ -24,7 +24,7 @@ fn told(folder: &Path, arguments: &str) -> String {
 }
 
 #[test]
-fn the_kernel_is_told_kept_and_changes_no_bit() {
+fn the_kernel_is_printed_and_stored_and_changes_no_bit() {
     if gpu::gpu().is_none() {
         return;
     }
@@ -48,7 +48,7 @@ fn the_kernel_is_told_kept_and_changes_no_bit() {
 }
 
 #[test]
-fn the_plan_names_the_kernel_of_a_gpu_and_none_of_the_cpu() {
+fn the_plan_names_the_kernel_on_a_gpu_only() {
     let folder = folder("cli_kernel_plan");
     let planned = |arguments: &str| -> Value {
         serde_json::from_str(&told(&folder, &format!("plan --json {ADDING} {arguments}"))).unwrap()
@@ -65,7 +65,7 @@ fn the_plan_names_the_kernel_of_a_gpu_and_none_of_the_cpu() {
 }
 
 #[test]
-fn a_kernel_that_does_not_fit_or_does_not_exist_is_refused_and_so_is_another_one_on_going_on() {
+fn an_unsuitable_unknown_or_changed_kernel_is_refused() {
     let folder = folder("cli_kernel_refused");
     refused(
         &folder,
@@ -83,7 +83,7 @@ fn a_kernel_that_does_not_fit_or_does_not_exist_is_refused_and_so_is_another_one
         2,
         &["--resume <RUN>", "cannot be used with", "--set <KEY=VALUE>"],
     );
-    // The CPU path has no use for it.
+    // The CPU backend has no use for it.
     told(&folder, &format!("plan --device cpu {ADDING} --hidden 1025 --set run.kernel=sequence"));
     if gpu::gpu().is_none() {
         return;
@@ -99,7 +99,7 @@ fn a_kernel_that_does_not_fit_or_does_not_exist_is_refused_and_so_is_another_one
 }
 
 #[test]
-fn gradcheck_and_bench_take_either_kernel() {
+fn gradcheck_and_bench_accept_both_kernels() {
     if gpu::gpu().is_none() {
         return;
     }

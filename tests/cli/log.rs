@@ -26,7 +26,7 @@ fn told(folder: &Path, arguments: &str) -> (String, Vec<String>) {
 }
 
 #[test]
-fn a_redirected_run_has_a_line_every_so_many_steps() {
+fn a_redirected_run_prints_a_line_every_n_steps() {
     let folder = folder();
     let (stdout, lines) = told(folder.path(), &format!("{RUN} --epochs 3 --log-every 2"));
     let places: Vec<&str> = lines.iter().map(|line| line.split("  ").next().unwrap()).collect();
@@ -40,7 +40,7 @@ fn a_redirected_run_has_a_line_every_so_many_steps() {
 }
 
 #[test]
-fn a_line_has_the_mean_loss_since_the_one_before() {
+fn a_line_has_the_mean_loss_since_the_previous_one() {
     let folder = folder();
     let (_, lines) = told(folder.path(), &format!("{RUN} --epochs 2 --log-every 3 --out a"));
     let metrics = std::fs::read_to_string(folder.path().join("a/metrics.jsonl")).unwrap();
@@ -56,7 +56,7 @@ fn a_line_has_the_mean_loss_since_the_one_before() {
 }
 
 #[test]
-fn a_short_run_has_few_lines_of_itself() {
+fn a_short_run_prints_few_lines() {
     let folder = folder();
     let (_, lines) = told(folder.path(), &format!("{RUN} --epochs 50"));
     assert!((5..=12).contains(&lines.len()), "{lines:?}");
@@ -65,7 +65,7 @@ fn a_short_run_has_few_lines_of_itself() {
 }
 
 #[test]
-fn a_quiet_run_prints_nothing_but_its_errors() {
+fn a_quiet_run_prints_only_errors() {
     let folder = folder();
     let (stdout, lines) = told(folder.path(), &format!("{RUN} --epochs 3 --out a --quiet"));
     assert!(stdout.is_empty() && lines.is_empty(), "{stdout} {lines:?}");
@@ -80,7 +80,7 @@ fn a_quiet_run_prints_nothing_but_its_errors() {
 }
 
 #[test]
-fn with_json_the_lines_stay_off_standard_output() {
+fn with_json_progress_stays_off_standard_output() {
     let folder = folder();
     let (stdout, lines) = told(folder.path(), &format!("{RUN} --epochs 3 --log-every 3 --json"));
     assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap()["steps"], 9);
@@ -88,7 +88,7 @@ fn with_json_the_lines_stay_off_standard_output() {
 }
 
 #[test]
-fn a_run_that_is_gone_on_with_counts_on() {
+fn a_resumed_run_continues_its_step_count() {
     let folder = folder();
     train(folder.path(), "a", "series s.csv --window 5 --hidden 3 --batch 16 --epochs 2");
     let (_, lines) = told(folder.path(), "train --resume a --epochs 4 --out b --log-every 3");
@@ -97,7 +97,7 @@ fn a_run_that_is_gone_on_with_counts_on() {
 }
 
 #[test]
-fn networks_that_are_compared_tell_how_far_each_of_them_is() {
+fn compared_networks_report_their_progress() {
     let folder = tempfile::tempdir().unwrap();
     let run = "flow task adding --device cpu --length 6 --hidden 3 --batch 4 --steps 4";
     let (stdout, lines) = told(folder.path(), &format!("{run} --log-every 2 --json"));
@@ -114,7 +114,7 @@ fn networks_that_are_compared_tell_how_far_each_of_them_is() {
 
 /// Mesa's layer for choosing devices asks for a Wayland session, and complains where a service or a container has none.
 #[test]
-fn no_line_of_a_driver_looks_like_an_error_of_the_program() {
+fn no_driver_message_looks_like_an_error_of_the_program() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in ["devices", "train --steps 1", "gradcheck --hidden 2 --length 3 --elements 3 --device cpu"] {
         let output = program::command(folder.path(), arguments).env_remove("XDG_RUNTIME_DIR").output().unwrap();

@@ -23,7 +23,7 @@ fn planned(folder: &Path, arguments: &str) -> Value {
 }
 
 #[test]
-fn the_plan_lists_every_part_and_they_add_up() {
+fn the_plan_lists_every_category_and_they_add_up() {
     let folder = folder("cli_memory_plan");
     let plan = planned(&folder, &format!("{ADDING} --batch 40"));
     let parts = plan["bytes"].as_object().unwrap();
@@ -42,7 +42,7 @@ fn the_plan_lists_every_part_and_they_add_up() {
 }
 
 #[test]
-fn the_plan_counts_the_copies_of_weights_that_a_run_keeps() {
+fn the_plan_counts_the_weight_copies_of_a_run() {
     let folder = folder("cli_memory_kept");
     let kept = |arguments: &str| {
         let plan = planned(&folder, &format!("{ADDING} --batch 40 {arguments}"));
@@ -62,7 +62,7 @@ fn the_plan_counts_the_copies_of_weights_that_a_run_keeps() {
 }
 
 #[test]
-fn a_budget_cuts_the_batch_and_the_run_keeps_how() {
+fn a_memory_budget_splits_the_batch_and_the_run_stores_the_split() {
     let folder = folder("cli_memory_cut");
     let whole = planned(&folder, &format!("{ADDING} --batch 2048"));
     let parts = whole["bytes"].as_object().unwrap();
@@ -83,7 +83,7 @@ fn a_budget_cuts_the_batch_and_the_run_keeps_how() {
 }
 
 #[test]
-fn the_largest_batch_stays_within_its_budget_and_is_kept_as_a_number() {
+fn the_largest_batch_fits_its_budget_and_is_stored_as_a_number() {
     let folder = folder("cli_memory_auto");
     let plan = planned(&folder, &format!("{ADDING} --batch auto --memory 96MiB"));
     let batch = plan["batch"].as_u64().unwrap();
@@ -95,7 +95,7 @@ fn the_largest_batch_stays_within_its_budget_and_is_kept_as_a_number() {
 }
 
 #[test]
-fn recompute_takes_less_for_the_same_run() {
+fn recompute_needs_less_memory_for_the_same_run() {
     let folder = folder("cli_memory_recompute");
     let long = ADDING.replace("100", "1000");
     let (kept, again) = (planned(&folder, &long), planned(&folder, &format!("{long} --recompute")));
@@ -109,7 +109,7 @@ fn recompute_takes_less_for_the_same_run() {
 
 /// A plan and a run of a network that the tests' machine has room for, and of one that none has.
 #[test]
-fn a_plan_takes_nothing_and_a_run_that_has_no_room_is_refused_before_it_takes_any() {
+fn plan_allocates_nothing_and_a_run_without_enough_memory_is_refused() {
     let folder = folder("cli_memory_none");
     let small = planned(&folder, &format!("{ADDING} --threads 1"));
     let large = planned(&folder, &format!("{} --threads 1", ADDING.replace("--hidden 8", "--hidden 8000")));
@@ -149,7 +149,7 @@ fn within(folder: &Path, mebibytes: u64, arguments: &str) -> Option<std::process
 
 #[cfg(target_os = "linux")]
 #[test]
-fn in_an_address_space_of_any_size_a_command_ends_or_says_that_there_is_no_memory() {
+fn under_any_address_space_limit_a_command_finishes_or_reports_out_of_memory() {
     let folder = folder("cli_memory_limited");
     let text: String = (0..8_000_u64).map(|n| format!("{}\n", n * n % 9973)).collect();
     fs::write(folder.join("text.txt"), &text).unwrap();
@@ -185,7 +185,7 @@ fn in_an_address_space_of_any_size_a_command_ends_or_says_that_there_is_no_memor
 
 #[cfg(target_os = "linux")]
 #[test]
-fn in_an_address_space_of_any_size_many_sequences_are_read_or_an_error_names_what_had_no_room() {
+fn under_any_address_space_limit_many_sequences_are_read_or_the_error_names_the_buffer() {
     let folder = folder("cli_memory_sequences");
     let rows: String =
         (0..400_000_u64).map(|n| format!("{},{}:{}\n", n % 7, n % 5, ["a", "b"][n as usize % 2])).collect();
@@ -208,7 +208,7 @@ fn in_an_address_space_of_any_size_many_sequences_are_read_or_an_error_names_wha
 }
 
 #[test]
-fn the_budget_that_a_refusal_tells_is_enough() {
+fn the_budget_suggested_by_a_refusal_is_enough() {
     let folder = folder("cli_memory_enough");
     let wide = ADDING.replace("--hidden 8", "--hidden 300 --batch 1 --threads 1");
     // Its plan to the byte: what threads take for a while is in none.
@@ -224,7 +224,7 @@ fn the_budget_that_a_refusal_tells_is_enough() {
 }
 
 #[test]
-fn a_file_that_alone_is_over_the_budget_is_refused_before_it_is_read() {
+fn a_file_larger_than_the_budget_is_refused_before_it_is_read() {
     let folder = folder("cli_memory_file");
     // No disk holds any of it, nor would what is read of it be data.
     fs::File::create(folder.join("large.csv")).unwrap().set_len(500 << 20).unwrap();
@@ -238,7 +238,7 @@ fn a_file_that_alone_is_over_the_budget_is_refused_before_it_is_read() {
 }
 
 #[test]
-fn what_a_driver_takes_of_the_same_memory_is_told_beside_the_plan() {
+fn the_memory_of_a_software_driver_is_reported_beside_the_plan() {
     let Some(gpu) = gpu::gpu() else { return };
     let folder = folder("cli_memory_driver");
     let arguments = format!("--device gpu {ADDING} --batch 40");
@@ -255,7 +255,7 @@ fn what_a_driver_takes_of_the_same_memory_is_told_beside_the_plan() {
         assert!(plan["driver_bytes"].as_u64().unwrap() > 1 << 20, "{plan}");
         assert!(told.contains("at its peak, of which the GPU's driver and what it compiled are some"), "{told}");
     }
-    // The program's own share is in it as on the CPU path, the driver's is not.
+    // The program's own share is in it as on the CPU backend, the driver's is not.
     for part in ["batch", "copies", "results"] {
         assert_eq!(plan["bytes"][part], cpu["bytes"][part], "{part}");
     }
@@ -264,7 +264,7 @@ fn what_a_driver_takes_of_the_same_memory_is_told_beside_the_plan() {
 }
 
 #[test]
-fn what_has_no_room_or_no_meaning_is_refused_by_its_flag() {
+fn impossible_memory_settings_are_refused_by_flag() {
     let folder = folder("cli_memory_refused");
     let refused =
         |flags: &str, parts: &[&str]| refused(&folder, &format!("train --device cpu {ADDING} {flags}"), 2, parts);

@@ -32,7 +32,7 @@ fn not_said(folder: &Path, arguments: &str, part: &str) {
 }
 
 #[test]
-fn a_negative_number_behind_a_flag_is_its_value_and_the_flag_says_what_it_takes() {
+fn a_negative_number_after_a_flag_is_its_value() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     for (arguments, parts) in [
@@ -56,7 +56,7 @@ fn a_negative_number_behind_a_flag_is_its_value_and_the_flag_says_what_it_takes(
 }
 
 #[test]
-fn an_unknown_flag_gets_a_tip_that_helps_or_none() {
+fn an_unknown_flag_gets_a_useful_suggestion_or_none() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, tip) in [
         ("eval a --epochs 3", "tip: --epochs is a flag of train, plan and flow"),
@@ -85,7 +85,7 @@ fn an_unknown_flag_gets_a_tip_that_helps_or_none() {
 }
 
 #[test]
-fn a_file_without_its_kind_gets_the_command_that_reads_it() {
+fn a_file_without_a_kind_gets_the_command_that_reads_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("data.csv"), "t,level\n1,2\n").unwrap();
@@ -121,7 +121,7 @@ fn a_file_without_its_kind_gets_the_command_that_reads_it() {
 }
 
 #[test]
-fn a_word_that_the_programs_own_path_begins_with_is_a_word_like_others() {
+fn an_argument_that_equals_the_program_path_is_refused_like_any_other() {
     let folder = tempfile::tempdir().unwrap();
     let program = env!("CARGO_BIN_EXE_bptt");
     for word in [&program[..1], program] {
@@ -130,7 +130,7 @@ fn a_word_that_the_programs_own_path_begins_with_is_a_word_like_others() {
 }
 
 #[test]
-fn a_folder_in_the_place_of_a_file_and_a_file_in_that_of_a_folder_are_called_so() {
+fn a_folder_in_place_of_a_file_and_the_reverse_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("s.csv"), "t,x\n1,2\n").unwrap();
@@ -156,7 +156,7 @@ fn a_folder_in_the_place_of_a_file_and_a_file_in_that_of_a_folder_are_called_so(
 }
 
 #[test]
-fn a_column_whose_name_has_a_comma_is_named_in_quotes() {
+fn a_column_name_with_a_comma_is_quoted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let rows: String = (0..40).map(|row| format!("{row},{},{},{}\n", row % 7, row % 5, row % 3)).collect();
@@ -181,7 +181,7 @@ fn a_column_whose_name_has_a_comma_is_named_in_quotes() {
 }
 
 #[test]
-fn a_key_that_is_none_or_stands_in_another_section_is_told_the_one_that_was_meant() {
+fn an_unknown_or_misplaced_key_gets_the_intended_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     for (text, message) in [
@@ -201,7 +201,7 @@ fn a_key_that_is_none_or_stands_in_another_section_is_told_the_one_that_was_mean
 }
 
 #[test]
-fn a_file_that_is_no_model_is_told_by_how_it_begins() {
+fn a_file_that_is_not_a_model_is_recognised_by_its_first_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("input.txt"), "First Citizen:\nBefore we proceed any further, hear me speak.\n").unwrap();
@@ -213,7 +213,7 @@ fn a_file_that_is_no_model_is_told_by_how_it_begins() {
 }
 
 #[test]
-fn weights_behind_the_wrappers_of_pytorch_are_those_of_the_run() {
+fn weights_under_pytorch_wrappers_equal_those_of_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     train(path, "a", "task adding --length 6 --hidden 4 --steps 2");
@@ -239,7 +239,7 @@ fn help(arguments: &str, columns: Option<&str>) -> String {
 }
 
 #[test]
-fn help_fits_80_columns_and_breaks_lines_between_words_alone() {
+fn help_fits_80_columns_and_breaks_only_between_words() {
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     for of in COMMANDS.iter().map(|command| format!("{command} ")).chain([String::new()]) {
         for flag in ["-h", "--help"] {
@@ -261,7 +261,7 @@ fn help_fits_80_columns_and_breaks_lines_between_words_alone() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_told_before_any_work_and_printed_commands_are_quoted() {
+fn a_missing_output_folder_is_refused_early_and_printed_commands_are_quoted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     refused(path, "predict nowhere --out nodir/p.csv", 2, &["--out nodir/p.csv", "a folder nodir that is there"]);
@@ -270,7 +270,7 @@ fn a_folder_that_is_not_there_is_told_before_any_work_and_printed_commands_are_q
 }
 
 #[test]
-fn the_manual_speaks_of_no_page_that_is_not_there() {
+fn the_manual_names_only_existing_pages() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let pages_named = |text: &str| -> Vec<String> {
@@ -298,7 +298,7 @@ fn the_manual_speaks_of_no_page_that_is_not_there() {
 }
 
 #[test]
-fn the_help_of_a_kind_has_the_defaults_of_that_kind_and_at_most_45_flags() {
+fn the_help_of_a_kind_has_its_own_defaults_and_at_most_45_flags() {
     let folder = tempfile::tempdir().unwrap();
     let defaults = [
         ("series", ["16", "0.005"], "Number of epochs [default: 50]"),

@@ -80,7 +80,7 @@ const KINDS: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn no_name_from_a_file_reaches_the_terminal_or_a_picture_as_an_order() {
+fn no_name_from_a_file_reaches_a_terminal_or_picture_as_control_characters() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     data(folder, ODD);
@@ -125,7 +125,7 @@ fn no_name_from_a_file_reaches_the_terminal_or_a_picture_as_an_order() {
 }
 
 #[test]
-fn what_programs_read_has_names_as_they_are() {
+fn machine_readable_output_has_names_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     data(folder, ODD);
@@ -142,7 +142,7 @@ fn what_programs_read_has_names_as_they_are() {
 }
 
 #[test]
-fn a_name_longer_than_any_width_of_a_format_is_cut() {
+fn an_overlong_name_is_cut() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     for length in [65_535, 65_536, 70_000] {
@@ -168,7 +168,7 @@ fn a_name_longer_than_any_width_of_a_format_is_cut() {
 }
 
 #[test]
-fn a_tensors_name_is_shown_and_not_obeyed() {
+fn tensor_names_are_escaped() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let weights: StateDict = [(format!("a\0{ODD}"), ArrayD::from_elem(vec![2], 1.0_f32))].into_iter().collect();
@@ -186,7 +186,7 @@ fn a_tensors_name_is_shown_and_not_obeyed() {
 /// Every command with `--json`, and what else takes a path, in a folder whose name is no text.
 #[cfg(unix)]
 #[test]
-fn a_path_that_is_no_text_is_no_reason_to_panic() {
+fn a_non_unicode_path_does_not_panic() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     use std::process::Command;
@@ -279,7 +279,7 @@ fn has_width(format: &str) -> bool {
 }
 
 #[test]
-fn no_format_takes_its_width_from_a_variable_and_only_one_file_prints() {
+fn only_one_file_prints_and_no_format_width_is_a_variable() {
     assert!(["a:<w$", ":>1$", "a:0w$", "a:0<w$.3"].iter().all(|format| has_width(format)));
     assert!(["a:.w$", "a", "a:<12", "a:.*"].iter().all(|format| !has_width(format)));
     let mut found = Vec::new();
@@ -321,7 +321,7 @@ fn no_format_takes_its_width_from_a_variable_and_only_one_file_prints() {
 }
 
 #[test]
-fn labels_that_a_spreadsheet_would_take_for_formulas_are_text_where_that_is_asked_for() {
+fn formula_like_labels_are_written_as_text_on_request() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let rows = (0..24).map(|n| format!("{n},{},{},{}\n", n % 3, if n % 2 == 0 { "=1+2" } else { "even" }, n % 5));

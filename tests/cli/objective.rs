@@ -71,7 +71,7 @@ const SERIES: &str = "series s.csv --target level --window 6 --hidden 4 --epochs
 const RARE: &str = "sequences rare.csv --hidden 8 --batch 16 --lr 0.02 --epochs 12";
 
 #[test]
-fn quantiles_of_the_sunspots_are_in_order_and_hold_about_their_share() {
+fn sunspot_quantiles_are_ordered_and_cover_about_their_share() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let stdout = train(path, "q", "series bundled:sunspots --quantiles 0.1,0.5,0.9");
@@ -123,7 +123,7 @@ fn quantiles_of_the_sunspots_are_in_order_and_hold_about_their_share() {
 }
 
 #[test]
-fn a_forecast_in_quantiles_goes_on_from_the_middle_one() {
+fn a_quantile_forecast_continues_from_the_middle_quantile() {
     let folder = folder();
     let path = folder.path();
     train(path, "q", &format!("{SERIES} --quantiles 0.2,0.6"));
@@ -154,7 +154,7 @@ fn a_forecast_in_quantiles_goes_on_from_the_middle_one() {
 }
 
 #[test]
-fn each_loss_of_a_series_learns_something_else_and_stays_with_its_model() {
+fn each_loss_of_a_series_gives_other_weights_and_is_stored_with_the_model() {
     let folder = folder();
     let path = folder.path();
     let losses = [
@@ -193,7 +193,7 @@ fn each_loss_of_a_series_learns_something_else_and_stays_with_its_model() {
 }
 
 #[test]
-fn dropout_changes_what_is_learned_and_nothing_that_is_measured() {
+fn dropout_changes_training_and_not_measurement() {
     let folder = folder();
     let path = folder.path();
     let two = format!("{SERIES} --layers 2");
@@ -228,7 +228,7 @@ fn dropout_changes_what_is_learned_and_nothing_that_is_measured() {
 }
 
 #[test]
-fn a_head_over_the_mean_of_all_steps_is_asked_for_by_predict() {
+fn predict_mean_selects_mean_pooling() {
     let folder = folder();
     let path = folder.path();
     for (name, data) in [
@@ -268,7 +268,7 @@ fn cross_entropy(predictions: &str, part: &str) -> f64 {
 }
 
 #[test]
-fn weights_of_classes_move_the_network_towards_the_rare_one() {
+fn class_weights_shift_the_network_towards_the_rare_class() {
     let folder = folder();
     let path = folder.path();
     let recall = |of: &str| {
@@ -303,7 +303,7 @@ fn weights_of_classes_move_the_network_towards_the_rare_one() {
 }
 
 #[test]
-fn label_smoothing_is_of_training_and_not_of_what_is_told_in_the_end() {
+fn label_smoothing_affects_training_and_not_final_metrics() {
     let folder = folder();
     let path = folder.path();
     for (name, data) in [("rare", RARE), ("two", "sequences two.csv --hidden 4 --batch 16 --lr 0.02 --epochs 6")] {
@@ -339,7 +339,7 @@ fn label_smoothing_is_of_training_and_not_of_what_is_told_in_the_end() {
 }
 
 #[test]
-fn what_a_network_cannot_be_asked_for_is_refused_by_flag_and_by_key() {
+fn an_impossible_objective_is_refused_by_flag_and_key() {
     let folder = folder();
     let path = folder.path();
     let series = "train series s.csv --target level";
@@ -432,7 +432,7 @@ fn what_a_network_cannot_be_asked_for_is_refused_by_flag_and_by_key() {
 }
 
 #[test]
-fn another_loss_or_other_data_over_a_configuration_take_the_place_of_what_it_had() {
+fn another_loss_or_data_set_replaces_that_of_a_configuration() {
     let folder = folder();
     let path = folder.path();
     let dump = |name: &str, arguments: &str| {

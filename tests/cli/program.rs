@@ -21,7 +21,7 @@ fn folder() -> tempfile::TempDir {
 const TINY: &str = "series s.csv --target level --window 5 --hidden 4 --epochs 3 --batch 16";
 
 #[test]
-fn the_default_run_writes_all_its_files_and_compares_itself_with_the_last_value() {
+fn the_default_run_writes_all_its_files_and_is_compared_with_the_last_value() {
     let folder = tempfile::tempdir().unwrap();
     let output = bptt(folder.path(), "train --device cpu --epochs 2");
     assert!(output.status.success());
@@ -64,7 +64,7 @@ fn the_weights_have_the_names_and_shapes_of_pytorch() {
 }
 
 #[test]
-fn every_step_is_a_line_of_metrics_and_validation_is_null_where_it_was_not_measured() {
+fn metrics_have_a_line_per_step_with_null_where_nothing_was_validated() {
     let folder = folder();
     train(folder.path(), "a", TINY);
     let lines = metrics(folder.path(), "a");
@@ -110,7 +110,7 @@ fn a_configuration_alone_repeats_its_run() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bytes_with_any_number_of_threads_and_another_seed_others() {
+fn equal_seeds_give_equal_bytes_for_any_number_of_threads() {
     let folder = folder();
     train(folder.path(), "a", &format!("{TINY} --threads 1"));
     train(folder.path(), "b", &format!("{TINY} --threads 3"));
@@ -123,7 +123,7 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_threads_and_another_see
 }
 
 #[test]
-fn flags_over_a_configuration_change_it() {
+fn flags_override_a_configuration() {
     let folder = folder();
     train(folder.path(), "a", TINY);
     train(folder.path(), "b", "--config a/config.toml --cell gru --steps 2 --hidden 3");
@@ -161,7 +161,7 @@ fn is_of_a_kind(flag: &str) -> bool {
 }
 
 #[test]
-fn a_flag_over_a_stored_configuration_works_or_is_refused_by_its_name() {
+fn a_flag_over_a_stored_configuration_applies_or_is_refused_by_name() {
     let folder = folder();
     let path = folder.path();
     std::fs::write(path.join("t.txt"), "to be or not to be ".repeat(200)).unwrap();
@@ -248,7 +248,7 @@ fn the_summary_is_one_line_of_json() {
 }
 
 #[test]
-fn with_no_validation_the_test_is_all_that_follows_training() {
+fn without_validation_the_test_split_is_everything_after_training() {
     let folder = tempfile::tempdir().unwrap();
     let stdout = train(folder.path(), "a", "series bundled:sunspots --epochs 1 --validation 0 --json");
     let summary: Value = serde_json::from_str(&stdout).unwrap();
@@ -288,7 +288,7 @@ fn an_existing_run_folder_is_never_overwritten() {
 }
 
 #[test]
-fn a_run_that_begins_with_weights_is_repeated_from_any_folder_and_from_no_other_weights() {
+fn a_run_that_starts_from_weights_repeats_from_any_folder_with_the_same_weights_only() {
     let folder = folder();
     let path = folder.path();
     train(path, "a", TINY);
@@ -307,7 +307,7 @@ fn a_run_that_begins_with_weights_is_repeated_from_any_folder_and_from_no_other_
 }
 
 #[test]
-fn no_command_writes_over_a_file() {
+fn no_command_overwrites_a_file() {
     let folder = folder();
     let path = folder.path();
     train(path, "a", TINY);
@@ -325,7 +325,7 @@ fn no_command_writes_over_a_file() {
 }
 
 #[test]
-fn a_file_that_is_no_series_is_refused_by_row_and_column() {
+fn an_invalid_series_file_is_refused_by_row_and_column() {
     let folder = folder();
     let path = folder.path();
     let write = |name: &str, text: &str| std::fs::write(path.join(name), text).unwrap();
@@ -353,7 +353,7 @@ fn a_file_that_is_no_series_is_refused_by_row_and_column() {
 }
 
 #[test]
-fn what_has_no_meaning_is_refused_by_flag() {
+fn meaningless_values_are_refused_by_flag() {
     let folder = folder();
     let path = folder.path();
     refused(path, "train series s.csv --window 0", 2, &["--window", "whole number from 1", "'0'"]);
@@ -397,7 +397,7 @@ fn what_has_no_meaning_is_refused_by_flag() {
 }
 
 #[test]
-fn a_size_that_no_machine_has_room_for_is_refused_by_flag_and_by_key() {
+fn sizes_beyond_any_machine_are_refused_by_flag_and_key() {
     let folder = folder();
     let path = folder.path();
     let sizes = [
@@ -431,7 +431,7 @@ fn a_size_that_no_machine_has_room_for_is_refused_by_flag_and_by_key() {
 }
 
 #[test]
-fn a_configuration_with_an_unknown_key_or_another_file_is_refused() {
+fn a_configuration_with_an_unknown_key_or_changed_data_is_refused() {
     let folder = folder();
     let path = folder.path();
     train(path, "a", TINY);
@@ -459,7 +459,7 @@ fn a_configuration_with_an_unknown_key_or_another_file_is_refused() {
 }
 
 #[test]
-fn what_a_flag_refuses_a_configuration_refuses_by_line_and_key() {
+fn a_value_refused_by_a_flag_is_refused_in_a_configuration_by_line_and_key() {
     let folder = folder();
     let path = folder.path();
     let values = [
@@ -489,7 +489,7 @@ fn what_a_flag_refuses_a_configuration_refuses_by_line_and_key() {
 }
 
 #[test]
-fn data_that_were_moved_or_have_grown_are_told_with_the_flag_that_names_them() {
+fn moved_or_grown_data_are_reported_with_the_flag_to_use() {
     let folder = folder();
     let path = folder.path();
     train(path, "a", TINY);
@@ -514,7 +514,7 @@ fn data_that_were_moved_or_have_grown_are_told_with_the_flag_that_names_them() {
 }
 
 #[test]
-fn what_is_no_finished_run_or_no_model_is_told_so() {
+fn unfinished_runs_and_files_without_a_model_are_refused() {
     let folder = folder();
     let path = folder.path();
     train(path, "a", TINY);
@@ -534,7 +534,7 @@ fn what_is_no_finished_run_or_no_model_is_told_so() {
 }
 
 #[test]
-fn the_memory_that_is_told_is_that_of_the_longest_sequences() {
+fn the_reported_memory_is_that_of_the_longest_sequences() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let rows = |id: usize, steps: usize| {
@@ -576,14 +576,14 @@ fn the_bench_starts_from_the_same_bits_as_its_peers() {
 }
 
 #[test]
-fn the_devices_end_with_the_cpu_path() {
+fn the_device_list_ends_with_the_cpu() {
     let output = bptt(Path::new("."), "devices");
     assert!(output.status.success());
     assert!(String::from_utf8(output.stdout).unwrap().lines().any(|line| line.starts_with("cpu")));
 }
 
 #[test]
-fn the_rate_follows_the_schedule_and_a_run_ends_when_it_no_longer_improves() {
+fn the_rate_follows_the_schedule_and_patience_ends_a_run() {
     let folder = folder();
     let rates = |out: &str, arguments: &str| {
         train(folder.path(), out, &format!("{TINY} --lr 0.01 {arguments}"));
@@ -611,7 +611,7 @@ fn the_rate_follows_the_schedule_and_a_run_ends_when_it_no_longer_improves() {
 }
 
 #[test]
-fn a_flag_over_a_runs_configuration_takes_the_place_of_what_it_excludes() {
+fn a_flag_replaces_the_settings_that_it_excludes() {
     let folder = folder();
     let path = folder.path();
     let cosine = "--schedule cosine:floor=0.1 --split 0.6,0.2,0.2";

@@ -37,7 +37,7 @@ fn near(got: f64, expected: f64) {
 }
 
 #[test]
-fn a_price_with_a_decimal_comma_is_read_as_it_is_meant_whatever_the_names_hold() {
+fn a_decimal_comma_is_recognised_whatever_the_header_holds() {
     let folder = folder();
     let path = folder.path();
     // By one and a half from row to row.
@@ -65,7 +65,7 @@ fn a_price_with_a_decimal_comma_is_read_as_it_is_meant_whatever_the_names_hold()
 }
 
 #[test]
-fn what_could_be_thousands_or_decimals_is_asked_about_and_the_answer_stays_with_the_run() {
+fn ambiguous_thousands_are_refused_and_the_answer_is_stored_with_the_run() {
     let folder = folder();
     let path = folder.path();
     let text = lines("t;v", 60, |row| format!("{row};{}.000", 1 + row % 2));
@@ -108,7 +108,7 @@ fn what_could_be_thousands_or_decimals_is_asked_about_and_the_answer_stays_with_
 }
 
 #[test]
-fn long_form_is_read_with_the_separators_and_marks_of_a_series() {
+fn long_form_accepts_the_separators_and_decimal_marks_of_a_series() {
     let folder = folder();
     let path = folder.path();
     let text = |form: fn(usize, usize) -> String| -> String {
@@ -142,7 +142,7 @@ fn long_form_is_read_with_the_separators_and_marks_of_a_series() {
 }
 
 #[test]
-fn a_filled_gap_is_read_and_never_scored() {
+fn a_filled_gap_is_read_and_never_measured() {
     let folder = folder();
     let path = folder.path();
     // Each row is one more than the last; rows 90 and 91 are missing, of the 14 that test.
@@ -177,7 +177,7 @@ fn a_filled_gap_is_read_and_never_scored() {
 }
 
 #[test]
-fn lines_of_separators_at_the_end_are_no_rows() {
+fn trailing_lines_of_separators_are_not_rows() {
     let folder = folder();
     let path = folder.path();
     let text = lines("t;v", 100, |row| format!("{row};{}", row * 2));
@@ -188,7 +188,7 @@ fn lines_of_separators_at_the_end_are_no_rows() {
 }
 
 #[test]
-fn a_file_without_names_keeps_its_first_row() {
+fn a_file_without_a_header_keeps_its_first_row() {
     let folder = folder();
     let path = folder.path();
     let text = |first: &str| lines(first, 99, |row| format!("2{:03},{}.5", row + 1, row + 1));
@@ -208,7 +208,7 @@ fn a_file_without_names_keeps_its_first_row() {
 }
 
 #[test]
-fn a_column_without_a_name_is_no_feature() {
+fn an_unnamed_column_is_not_a_feature() {
     let folder = folder();
     let path = folder.path();
     write(path, "s.csv", lines("t,v,w,", 60, |row| format!("{row},{},{},", row % 2, row % 3)));
@@ -223,7 +223,7 @@ fn a_column_without_a_name_is_no_feature() {
 }
 
 #[test]
-fn a_line_of_other_fields_is_refused_with_the_separator_and_why() {
+fn a_line_with_another_number_of_fields_is_refused_with_the_separator_and_the_reason() {
     let folder = folder();
     let path = folder.path();
     write(
@@ -238,7 +238,7 @@ fn a_line_of_other_fields_is_refused_with_the_separator_and_why() {
 }
 
 #[test]
-fn days_that_are_missing_are_told_and_weekends_are_not() {
+fn missing_days_are_reported_and_weekends_are_not() {
     let folder = folder();
     let path = folder.path();
     let days = |days: &[usize]| lines("day,v", days.len(), |row| format!("2024-01-{:02},{}", days[row], row % 3));
@@ -255,7 +255,7 @@ fn days_that_are_missing_are_told_and_weekends_are_not() {
 }
 
 #[test]
-fn a_later_file_is_read_by_the_decimal_mark_of_the_models_own_where_it_shows_none() {
+fn a_later_file_without_a_decimal_mark_uses_that_of_the_model() {
     let folder = folder();
     let path = folder.path();
     let price = |row: usize| if row.is_multiple_of(2) { "1.100,5" } else { "1.200,5" };
@@ -277,7 +277,7 @@ fn a_later_file_is_read_by_the_decimal_mark_of_the_models_own_where_it_shows_non
 }
 
 #[test]
-fn later_sequences_are_read_by_the_decimal_mark_of_the_models_own_where_they_show_none() {
+fn later_sequences_without_a_decimal_mark_use_that_of_the_model() {
     let folder = folder();
     let path = folder.path();
     let rows = |value: fn(usize) -> String| {
@@ -298,7 +298,7 @@ fn later_sequences_are_read_by_the_decimal_mark_of_the_models_own_where_they_sho
 }
 
 #[test]
-fn later_sequences_are_read_by_the_order_of_dates_that_those_of_the_model_showed() {
+fn later_sequences_use_the_date_order_of_the_model() {
     let folder = folder();
     let path = folder.path();
     let rows = |above: usize, times: [&'static str; 3]| {
@@ -327,7 +327,7 @@ fn later_sequences_are_read_by_the_order_of_dates_that_those_of_the_model_showed
 }
 
 #[test]
-fn a_forecast_that_asks_for_the_order_of_dates_takes_it() {
+fn forecast_accepts_the_date_order_flag() {
     let folder = folder();
     let path = folder.path();
     write(path, "s.csv", lines("t,v", 40, |row| format!("2020-{:02}-{:02},{}", 1 + row / 28, 1 + row % 28, row % 3)));
@@ -342,7 +342,7 @@ fn a_forecast_that_asks_for_the_order_of_dates_takes_it() {
 }
 
 #[test]
-fn a_later_file_that_shows_its_decimal_mark_is_read_by_that_though_the_run_was_told_another() {
+fn a_later_file_with_a_clear_decimal_mark_overrides_that_of_the_run() {
     let folder = folder();
     let path = folder.path();
     write(path, "s.csv", lines("t;v", 60, |row| format!("{row};{},5", row % 2)));
@@ -357,7 +357,7 @@ fn a_later_file_that_shows_its_decimal_mark_is_read_by_that_though_the_run_was_t
 }
 
 #[test]
-fn a_number_beyond_f32_is_refused_where_it_stays_so_once_scaled_and_not_where_it_is_read() {
+fn a_number_beyond_f32_is_refused_only_if_still_so_after_scaling() {
     let folder = folder();
     let path = folder.path();
     write(path, "s.csv", lines("t,v", 60, |row| format!("{row},{}e39", 1 + row % 3)));

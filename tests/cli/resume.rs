@@ -100,12 +100,12 @@ fn random(index: u32) -> f64 {
 }
 
 #[test]
-fn a_run_killed_50_times_ends_as_one_that_never_was_on_the_cpu_path() {
+fn a_run_killed_50_times_ends_like_an_uninterrupted_one_on_the_cpu() {
     killed_50_times("cpu");
 }
 
 #[test]
-fn a_run_killed_50_times_ends_as_one_that_never_was_on_the_gpu() {
+fn a_run_killed_50_times_ends_like_an_uninterrupted_one_on_the_gpu() {
     if gpu::gpu().is_some() {
         killed_50_times("gpu");
     }
@@ -113,7 +113,7 @@ fn a_run_killed_50_times_ends_as_one_that_never_was_on_the_gpu() {
 
 #[test]
 #[cfg(unix)]
-fn a_run_that_is_asked_to_end_saves_itself_and_goes_on_to_the_end_of_one_that_was_not() {
+fn a_stopped_run_saves_itself_and_resumes_to_the_same_end() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     text(folder);
@@ -149,7 +149,7 @@ fn rewrite_note(run: &Path, change: impl Fn(&mut serde_json::Value)) {
 }
 
 #[test]
-fn a_run_that_goes_on_elsewhere_says_what_its_last_bits_may_differ_by_and_nothing_where_they_do_not() {
+fn resuming_on_other_hardware_reports_what_differs_and_nothing_otherwise() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let resumed = |arguments: &str| {
@@ -184,7 +184,7 @@ fn a_run_that_goes_on_elsewhere_says_what_its_last_bits_may_differ_by_and_nothin
 }
 
 #[test]
-fn a_run_that_is_over_is_left_as_it_is() {
+fn a_finished_run_is_left_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     text(folder);
@@ -207,7 +207,7 @@ fn contents(run: &Path) -> Vec<(String, Option<Vec<u8>>)> {
 }
 
 #[test]
-fn a_run_that_is_over_is_extended_to_the_bits_of_one_that_was_longer_from_the_start() {
+fn an_extended_run_has_the_bits_of_a_longer_one() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     text(folder);
@@ -244,7 +244,7 @@ fn a_run_that_is_over_is_extended_to_the_bits_of_one_that_was_longer_from_the_st
 }
 
 #[test]
-fn a_longer_run_killed_before_its_first_checkpoint_still_has_the_run_that_it_extends() {
+fn an_extension_killed_before_its_first_checkpoint_still_knows_its_run() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     text(folder);
@@ -270,7 +270,7 @@ fn a_longer_run_killed_before_its_first_checkpoint_still_has_the_run_that_it_ext
 }
 
 #[test]
-fn a_run_goes_on_without_the_file_that_its_weights_began_with() {
+fn a_run_resumes_without_the_file_of_its_initial_weights() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     text(folder);
@@ -294,7 +294,7 @@ fn a_run_goes_on_without_the_file_that_its_weights_began_with() {
 }
 
 #[test]
-fn what_cannot_be_extended_is_told_by_its_length_and_a_cosine_is_told_of() {
+fn an_impossible_extension_is_refused_and_a_cosine_schedule_warned_about() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     text(folder);
@@ -339,7 +339,7 @@ fn unfinished(folder: &Path) {
 }
 
 #[test]
-fn a_run_killed_before_its_report_gets_it() {
+fn a_run_killed_before_its_report_writes_it_when_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     unfinished(folder);
@@ -352,7 +352,7 @@ fn a_run_killed_before_its_report_gets_it() {
 }
 
 #[test]
-fn what_cannot_be_gone_on_with_is_told_and_left_alone() {
+fn a_run_that_cannot_be_resumed_is_reported_and_left_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     refused(folder, "train --resume nowhere", 1, &["nowhere: expected the folder of a run"]);
@@ -410,7 +410,7 @@ fn damage(path: &Path) {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_passed_over_and_told() {
+fn a_corrupted_checkpoint_is_skipped_with_a_note() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     interrupted(folder, 4);
@@ -427,7 +427,7 @@ fn a_damaged_checkpoint_is_passed_over_and_told() {
 }
 
 #[test]
-fn a_run_goes_on_where_its_file_was_moved_to_and_begins_anew_without_a_checkpoint() {
+fn a_run_resumes_with_moved_data_and_restarts_without_a_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     interrupted(folder, 2);
@@ -450,7 +450,7 @@ fn a_run_goes_on_where_its_file_was_moved_to_and_begins_anew_without_a_checkpoin
 }
 
 #[test]
-fn a_second_process_is_kept_out_of_a_run() {
+fn a_second_process_is_locked_out_of_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     text(folder);

@@ -16,7 +16,7 @@ fn folder() -> tempfile::TempDir {
 const TINY: &str = "rolls r.json --hidden 16 --batch 4 --lr 0.02 --epochs 60";
 
 #[test]
-fn keys_that_take_turns_are_learned_and_told_for_every_frame() {
+fn alternating_keys_are_learned_and_predicted_for_every_frame() {
     let folder = folder();
     let summary: Value = serde_json::from_str(&train(folder.path(), "a", &format!("{TINY} --json"))).unwrap();
     let test = &summary["test"];
@@ -38,7 +38,7 @@ fn keys_that_take_turns_are_learned_and_told_for_every_frame() {
 }
 
 #[test]
-fn pieces_that_trained_are_not_measured_in_a_file_that_has_more() {
+fn training_pieces_are_not_measured_in_a_larger_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     // Each piece has an end of its own.
@@ -63,7 +63,7 @@ fn pieces_that_trained_are_not_measured_in_a_file_that_has_more() {
 }
 
 #[test]
-fn a_single_roll_is_cut_in_time_and_every_frame_of_it_told_where_it_stands() {
+fn a_single_roll_is_split_in_time_and_every_frame_predicted_with_its_position() {
     let folder = folder();
     let path = folder.path();
     let rows: String = (0..60).map(|row| format!("{},{},1\n", row % 2, (row + 1) % 2)).collect();
@@ -82,7 +82,7 @@ fn a_single_roll_is_cut_in_time_and_every_frame_of_it_told_where_it_stands() {
 }
 
 #[test]
-fn what_is_no_roll_is_refused_by_place() {
+fn an_invalid_roll_is_refused_by_position() {
     let folder = folder();
     let path = folder.path();
     let write = |name: &str, text: &str| std::fs::write(path.join(name), text).unwrap();

@@ -67,7 +67,7 @@ fn shape(folder: &Path, run: &str, tensor: &str) -> Vec<usize> {
 }
 
 #[test]
-fn a_run_learns_its_classes_and_stands_beside_the_largest_of_them() {
+fn a_run_learns_its_classes_and_is_compared_with_the_majority() {
     let folder = folder();
     let arguments = "sequences a_TRAIN.ts --scale standard --hidden 8 --batch 8 --lr 0.03 --epochs 60";
     let stdout = train(folder.path(), "a", arguments);
@@ -88,7 +88,7 @@ fn a_run_learns_its_classes_and_stands_beside_the_largest_of_them() {
 }
 
 #[test]
-fn two_classes_are_one_output_and_a_probability_of_each() {
+fn two_classes_use_one_output_and_print_both_probabilities() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "two.ts", &ts("@classLabel true no yes", &cases(&["no", "yes"], 10)));
     train(folder.path(), "a", &format!("sequences two.ts --bidirectional {TINY}"));
@@ -106,7 +106,7 @@ fn two_classes_are_one_output_and_a_probability_of_each() {
 }
 
 #[test]
-fn values_are_told_in_their_units_beside_their_mean() {
+fn values_are_predicted_in_their_units_and_compared_with_the_mean() {
     let folder = tempfile::tempdir().unwrap();
     let cases: Vec<_> = cases(&["1000", "3000", "5000"], 12);
     write(folder.path(), "v.ts", &ts("@targetLabel true", &cases));
@@ -133,7 +133,7 @@ fn far(classes: &[&str], each: usize, offset: f64) -> Vec<(Vec<[f64; 2]>, String
 }
 
 #[test]
-fn what_tells_classes_apart_is_learned_at_any_offset() {
+fn class_differences_are_learned_at_any_offset() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let cases = far(&["low", "mid", "high"], 8, 1e8);
@@ -161,7 +161,7 @@ fn what_tells_classes_apart_is_learned_at_any_offset() {
 }
 
 #[test]
-fn values_far_from_0_are_told_with_the_digits_that_differ() {
+fn values_far_from_0_are_printed_with_the_digits_that_differ() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let cases = cases(&["100000000.25", "100000001.25", "100000002.25"], 12);
@@ -179,7 +179,7 @@ fn values_far_from_0_are_told_with_the_digits_that_differ() {
 }
 
 #[test]
-fn a_dimension_that_differs_by_rounding_alone_counts_as_constant() {
+fn a_dimension_that_varies_only_by_rounding_counts_as_constant() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let with = |third: fn(usize) -> f64| {
@@ -216,7 +216,7 @@ fn long(labels: &[f64], written: impl Fn(usize, f64) -> String) -> String {
 }
 
 #[test]
-fn labels_that_are_numbers_are_classes_or_values_as_they_look_and_it_is_said() {
+fn numeric_labels_are_classes_or_values_by_their_form_with_a_note() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let plain = |_, label: f64| label.to_string();
@@ -255,7 +255,7 @@ fn labels_that_are_numbers_are_classes_or_values_as_they_look_and_it_is_said() {
 }
 
 #[test]
-fn labels_that_may_be_either_are_asked_about() {
+fn ambiguous_labels_are_refused_with_the_flag_to_use() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let ages: Vec<f64> = (0..90).map(|n| f64::from(n * 7 % 45 + 20)).collect();
@@ -302,7 +302,7 @@ fn every_line_has_its_row_in_the_predictions() {
 }
 
 #[test]
-fn a_test_file_tests_and_a_share_of_the_first_validates() {
+fn a_test_file_is_the_test_split_and_a_share_of_the_first_file_validates() {
     let folder = folder();
     let path = folder.path();
     write(path, "b.ts", &ts("@classLabel true mid high", &cases(&["mid", "high"], 4)));
@@ -342,7 +342,7 @@ fn a_configuration_repeats_its_run_and_no_seed_moves_its_split() {
 }
 
 #[test]
-fn other_data_are_read_as_the_model_was_fitted_whatever_else_they_hold() {
+fn other_data_are_read_as_the_model_was_fitted() {
     let folder = folder();
     let path = folder.path();
     train(path, "a", &format!("sequences a_TRAIN.ts --scale min-max {TINY}"));
@@ -369,7 +369,7 @@ fn other_data_are_read_as_the_model_was_fitted_whatever_else_they_hold() {
 }
 
 #[test]
-fn a_run_goes_on_from_another_with_what_that_one_was_fitted_to() {
+fn a_run_initialised_from_another_keeps_its_fitted_scalings() {
     let folder = folder();
     let path = folder.path();
     train(path, "a", &format!("sequences a_TRAIN.ts --scale standard {TINY}"));
@@ -406,7 +406,7 @@ fn missing_values_are_refused_filled_or_masked() {
 }
 
 #[test]
-fn columns_of_a_table_go_by_their_names_and_sequences_keep_theirs() {
+fn columns_are_matched_by_name_and_sequences_keep_their_ids() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let table = |names: &str, swap: bool| {
@@ -437,7 +437,7 @@ fn columns_of_a_table_go_by_their_names_and_sequences_keep_theirs() {
 }
 
 #[test]
-fn images_are_read_by_rows_or_by_pixels_as_the_model_was() {
+fn images_are_read_by_rows_or_pixels_as_for_the_model() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let idx = |shape: &[u8], values: &[u8]| {
@@ -462,7 +462,7 @@ fn images_are_read_by_rows_or_by_pixels_as_the_model_was() {
 }
 
 #[test]
-fn lines_are_told_apart_by_their_characters_and_held_back_lines_bring_none() {
+fn lines_are_classified_by_characters_known_from_training_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     std::fs::create_dir(path.join("words")).unwrap();
@@ -499,7 +499,7 @@ fn lines_are_told_apart_by_their_characters_and_held_back_lines_bring_none() {
 }
 
 #[test]
-fn no_line_is_tested_that_was_trained_on() {
+fn no_training_line_is_tested() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     std::fs::create_dir(path.join("words")).unwrap();
@@ -517,7 +517,7 @@ fn no_line_is_tested_that_was_trained_on() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_with_its_reason() {
+fn impossible_settings_are_refused_with_the_reason() {
     let folder = folder();
     let path = folder.path();
     let refused = |flags: &str, code, parts: &[&str]| {

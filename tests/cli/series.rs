@@ -48,7 +48,7 @@ fn fields(text: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn several_targets_over_a_horizon_are_told_apart_beside_both_naive_forecasts() {
+fn several_targets_over_a_horizon_are_compared_with_both_naive_forecasts() {
     let folder = folder();
     let path = folder.path();
     let data = "series s.csv --target a,b --features extra --known known --horizon 3 --season 7";
@@ -129,7 +129,7 @@ fn easy_and_hard() -> tempfile::TempDir {
 }
 
 #[test]
-fn the_last_line_says_of_each_naive_forecast_whether_the_network_beats_it() {
+fn the_last_line_compares_the_network_with_each_naive_forecast() {
     let folder = easy_and_hard();
     let path = folder.path();
     let told = |run: &str, arguments: &str| -> Vec<String> {
@@ -163,7 +163,7 @@ fn the_last_line_says_of_each_naive_forecast_whether_the_network_beats_it() {
 }
 
 #[test]
-fn a_picture_or_a_table_is_not_written_under_the_name_of_something_else() {
+fn a_picture_or_table_is_not_written_under_another_extension() {
     let folder = folder();
     let path = folder.path();
     train(path, "r", &format!("series s.csv --target a --known known {TINY}"));
@@ -186,7 +186,7 @@ fn a_picture_or_a_table_is_not_written_under_the_name_of_something_else() {
 }
 
 #[test]
-fn a_forecast_goes_as_far_as_what_is_known_whatever_the_horizon() {
+fn a_forecast_reaches_as_far_as_the_known_columns_for_any_horizon() {
     let folder = folder();
     let path = folder.path();
     // 10 rows are known beyond the data.
@@ -233,7 +233,7 @@ fn the_configuration_has_every_column_and_repeats_the_run_and_its_evaluation() {
 }
 
 #[test]
-fn gaps_are_counted_filled_or_masked_and_refused_with_the_way_out() {
+fn gaps_are_counted_filled_masked_or_refused_with_advice() {
     let folder = folder();
     let path = folder.path();
     let known = "series gaps.csv --target a --known known";
@@ -266,7 +266,7 @@ fn gaps_are_counted_filled_or_masked_and_refused_with_the_way_out() {
 }
 
 #[test]
-fn a_forecast_goes_on_after_the_last_row_and_agrees_with_the_files_that_it_writes() {
+fn a_forecast_starts_after_the_last_row_and_agrees_with_its_files() {
     let folder = folder();
     let path = folder.path();
     train(path, "r", &format!("series s.csv --target a,b --known known --horizon 2 {TINY}"));
@@ -301,7 +301,7 @@ fn a_forecast_goes_on_after_the_last_row_and_agrees_with_the_files_that_it_write
 }
 
 #[test]
-fn a_forecast_of_one_step_is_the_prediction_of_the_row_that_is_then_there() {
+fn a_one_step_forecast_equals_the_later_prediction_of_that_row() {
     let folder = folder();
     let path = folder.path();
     train(path, "r", &format!("series s.csv --target b --split 0.8,0.1,0.1 --known known {TINY}"));
@@ -316,7 +316,7 @@ fn a_forecast_of_one_step_is_the_prediction_of_the_row_that_is_then_there() {
 }
 
 #[test]
-fn what_cannot_be_rolled_is_refused_with_the_reason() {
+fn an_impossible_rollout_is_refused_with_the_reason() {
     let folder = folder();
     let path = folder.path();
     train(path, "f", &format!("series s.csv --target a --features b,extra --known known --horizon 2 {TINY}"));
@@ -331,7 +331,7 @@ fn what_cannot_be_rolled_is_refused_with_the_reason() {
 }
 
 #[test]
-fn other_data_are_read_as_the_model_reads_its_own_and_all_of_them_are_measured() {
+fn other_data_are_encoded_as_in_training_and_measured_completely() {
     let folder = folder();
     let path = folder.path();
     train(path, "r", &format!("series s.csv --target a --known known --horizon 2 {TINY}"));
@@ -378,7 +378,7 @@ fn other_data_are_read_as_the_model_reads_its_own_and_all_of_them_are_measured()
 }
 
 #[test]
-fn training_goes_on_from_a_model_with_its_scaling_on_other_data() {
+fn training_from_a_model_keeps_its_scaling_on_other_data() {
     let folder = folder();
     let path = folder.path();
     train(path, "r", &format!("series s.csv --target a --known known {TINY}"));
@@ -407,7 +407,7 @@ fn training_goes_on_from_a_model_with_its_scaling_on_other_data() {
 }
 
 #[test]
-fn rows_that_are_not_in_the_order_of_time_are_refused_before_they_are_split_by_it() {
+fn rows_out_of_time_order_are_refused_before_the_split() {
     let folder = folder();
     let path = folder.path();
     let file = |name: &str, label: fn(usize) -> String| {
@@ -445,7 +445,7 @@ fn rows(labels: impl Iterator<Item = String>) -> String {
 }
 
 #[test]
-fn day_and_month_that_only_a_flag_can_tell_apart_are_read_alike_by_training_and_by_what_follows() {
+fn the_date_order_flag_applies_to_training_and_later_commands() {
     let folder = folder();
     let path = folder.path();
     // The nth of the nth month or its turn: every row could be either.
@@ -466,7 +466,7 @@ fn day_and_month_that_only_a_flag_can_tell_apart_are_read_alike_by_training_and_
 }
 
 #[test]
-fn the_last_row_that_trains_is_told_in_any_form_of_date() {
+fn the_last_training_row_can_be_given_in_any_date_form() {
     let folder = folder();
     let path = folder.path();
     let german = |row: usize| day(row).split('-').rev().collect::<Vec<_>>().join(".");
@@ -486,7 +486,7 @@ fn the_last_row_that_trains_is_told_in_any_form_of_date() {
 }
 
 #[test]
-fn forecasts_are_printed_by_what_moves_and_tell_why_their_rows_are_counted() {
+fn forecasts_are_printed_by_their_variation_with_the_reason_for_numbered_rows() {
     let folder = folder();
     let path = folder.path();
     let file = |name: &str, value: fn(usize) -> f64| {
@@ -512,7 +512,7 @@ fn forecasts_are_printed_by_what_moves_and_tell_why_their_rows_are_counted() {
 }
 
 #[test]
-fn what_has_no_meaning_for_a_series_is_refused_by_flag() {
+fn meaningless_series_settings_are_refused_by_flag() {
     let folder = folder();
     let path = folder.path();
     refused(path, "train series s.csv", 1, &["--target", "day, a, b, extra, known"]);
@@ -536,7 +536,7 @@ fn what_has_no_meaning_for_a_series_is_refused_by_flag() {
 }
 
 #[test]
-fn a_program_forecasts_with_a_saved_model_what_the_command_prints() {
+fn the_example_program_prints_what_the_command_prints() {
     let folder = folder();
     let path = folder.path();
     train(path, "r", &format!("series s.csv --target a,b --known known {TINY} --horizon 2"));

@@ -19,7 +19,7 @@ fn dumped(folder: &Path, arguments: &str) -> toml::Table {
 }
 
 #[test]
-fn every_setting_can_be_set_as_a_flag_has_it_or_as_a_file_has_it() {
+fn every_setting_can_be_set_in_the_syntax_of_flags_or_files() {
     let folder = folder();
     let path = folder.path();
     let series = "series s.csv --target level";
@@ -53,7 +53,7 @@ fn every_setting_can_be_set_as_a_flag_has_it_or_as_a_file_has_it() {
 }
 
 #[test]
-fn what_is_set_stands_over_a_configuration_file() {
+fn set_overrides_a_configuration_file() {
     let folder = folder();
     let path = folder.path();
     let text = succeeds(path, "train text t.txt --dump-config --device cpu --set training.accumulate=4 --epochs 3");
@@ -71,7 +71,7 @@ fn what_is_set_stands_over_a_configuration_file() {
 }
 
 #[test]
-fn a_mistake_in_what_is_set_is_answered_as_one_in_a_file() {
+fn a_mistake_in_set_is_reported_like_one_in_a_file() {
     let folder = folder();
     let path = folder.path();
     for (set, message) in [
@@ -100,7 +100,7 @@ fn a_mistake_in_what_is_set_is_answered_as_one_in_a_file() {
 }
 
 #[test]
-fn a_flag_that_is_a_setting_alone_is_answered_with_what_to_type() {
+fn a_setting_used_as_a_flag_gets_the_set_form() {
     let folder = folder();
     for (arguments, tip) in [
         ("train --accumulate 4", "tip: set it with --set training.accumulate=4"),

@@ -26,7 +26,7 @@ fn is_near(printed: f64, exact: &Value) {
 }
 
 #[test]
-fn losses_errors_and_memory_are_the_same_in_words_and_in_json() {
+fn losses_errors_and_memory_agree_between_text_and_json() {
     let (_folder, text, json) = both();
     let [mean, steps, validation] = numbers(&text, "loss ")[..3] else { panic!("{text}") };
     is_near(mean, &json["loss"]);
@@ -47,7 +47,7 @@ fn losses_errors_and_memory_are_the_same_in_words_and_in_json() {
 }
 
 #[test]
-fn the_json_of_a_run_holds_all_that_repeats_it() {
+fn the_json_of_a_run_holds_everything_needed_to_repeat_it() {
     let (folder, text, json) = both();
     let config = std::fs::read_to_string(folder.path().join("json/config.toml")).unwrap();
     let config: Value = toml::from_str(&config).unwrap();
@@ -67,7 +67,7 @@ fn the_json_of_a_run_holds_all_that_repeats_it() {
 }
 
 #[test]
-fn the_report_says_when_where_and_by_what_it_was_made() {
+fn the_report_states_when_where_and_how_it_was_made() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = ["train", "--device", "cpu", "--epochs", "1", "--out", "a run"];
     let ended =

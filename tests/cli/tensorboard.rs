@@ -129,7 +129,7 @@ fn version() -> Event {
 }
 
 #[test]
-fn an_event_file_holds_every_steps_numbers() {
+fn an_event_file_holds_the_numbers_of_every_step() {
     let folder = tempfile::tempdir().unwrap();
     train(folder.path(), "a", "--steps 6 --set training.val-every=3 --set training.tensorboard=true");
     let logs = folder.path().join("a/tensorboard");
@@ -141,7 +141,7 @@ fn an_event_file_holds_every_steps_numbers() {
 }
 
 #[test]
-fn the_file_of_a_run_gone_on_with_voids_what_was_cut_off_also_where_the_clock_was_set_back() {
+fn the_event_file_of_a_resumed_run_voids_the_steps_cut_off_even_if_the_clock_went_back() {
     let folder = tempfile::tempdir().unwrap();
     let (run, logs) = (folder.path().join("a"), folder.path().join("a/tensorboard"));
     let settings = "train --device cpu --steps 3000 --set training.val-every=500 --set training.checkpoint-every=100 --set training.tensorboard=true --out a";

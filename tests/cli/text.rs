@@ -27,7 +27,7 @@ fn json(text: &str) -> Value {
 }
 
 #[test]
-fn a_text_that_repeats_itself_is_learned_and_goes_on_as_it_did() {
+fn a_repeating_text_is_learned_and_continued() {
     let folder = folder();
     let summary = json(&train(folder.path(), "a", &format!("{TINY} --cell gru --steps 300 --json")));
     let validation = &summary["validation"];
@@ -46,7 +46,7 @@ fn a_text_that_repeats_itself_is_learned_and_goes_on_as_it_did() {
 }
 
 #[test]
-fn the_loss_that_eval_tells_is_that_of_the_run_for_any_batch() {
+fn eval_prints_the_loss_of_the_run_for_any_batch() {
     let folder = folder();
     let summary = json(&train(folder.path(), "a", &format!("{TINY} --steps 20 --json")));
     for batch in ["", "--batch 1", "--batch 3"] {
@@ -61,7 +61,7 @@ fn the_loss_that_eval_tells_is_that_of_the_run_for_any_batch() {
 }
 
 #[test]
-fn an_epoch_of_lanes_with_carried_state_is_one_pass_over_the_text() {
+fn an_epoch_with_carried_state_is_one_pass_over_the_text() {
     let folder = folder();
     // Nothing is learned at a rate of 0, so that the steps' losses are those of one network.
     let settings = "text t.txt --window 16 --hidden 24 --batch 1 --optimizer sgd --lr 0 --epochs 1 --split 1,0,0";
@@ -81,7 +81,7 @@ fn an_epoch_of_lanes_with_carried_state_is_one_pass_over_the_text() {
 }
 
 #[test]
-fn bytes_are_read_as_they_are() {
+fn bytes_are_read_unchanged() {
     let folder = folder();
     std::fs::write(folder.path().join("b.bin"), [0u8, 255, 7, 254].repeat(300)).unwrap();
     let settings = "text b.bin --bytes --window 8 --hidden 16 --batch 8 --lr 0.02 --steps 150 --json";
@@ -93,7 +93,7 @@ fn bytes_are_read_as_they_are() {
 }
 
 #[test]
-fn a_run_goes_on_from_another_with_its_vocabulary() {
+fn a_run_initialised_from_another_keeps_its_vocabulary() {
     let folder = folder();
     std::fs::write(folder.path().join("more.txt"), "the mat sat on the cat.\n".repeat(100)).unwrap();
     train(folder.path(), "a", &format!("{TINY} --steps 200"));
@@ -111,7 +111,7 @@ fn a_run_goes_on_from_another_with_its_vocabulary() {
 }
 
 #[test]
-fn characters_are_read_as_vectors_alone_or_tied_to_the_head() {
+fn characters_can_be_embedded_alone_or_tied_to_the_head() {
     let folder = folder();
     let path = folder.path();
     let names = |out: &str| {
@@ -144,7 +144,7 @@ fn characters_are_read_as_vectors_alone_or_tied_to_the_head() {
 
 #[test]
 #[cfg(unix)]
-fn ctrl_c_ends_a_run_after_its_step_and_keeps_what_was_learned() {
+fn ctrl_c_ends_a_run_after_its_step_and_keeps_the_weights() {
     let folder = folder();
     let mut run = command(folder.path(), &format!("train --device cpu --out a {TINY} --steps 100000000"));
     let mut run = run.stdout(Stdio::piped()).spawn().unwrap();
@@ -165,7 +165,7 @@ fn ctrl_c_ends_a_run_after_its_step_and_keeps_what_was_learned() {
 }
 
 #[test]
-fn a_sample_ends_quietly_when_its_reader_goes() {
+fn sample_ends_quietly_when_its_reader_closes() {
     let folder = folder();
     train(folder.path(), "a", &format!("{TINY} --steps 2"));
     let mut sample = command(folder.path(), "sample a --length 100000 --device cpu");
@@ -178,7 +178,7 @@ fn a_sample_ends_quietly_when_its_reader_goes() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_result_that_could_not_be_written_is_a_failure() {
+fn an_unwritable_result_is_a_failure() {
     let folder = folder();
     train(folder.path(), "a", &format!("{TINY} --steps 2"));
     std::fs::write(
@@ -197,7 +197,7 @@ fn a_result_that_could_not_be_written_is_a_failure() {
 }
 
 #[test]
-fn a_part_of_which_the_vocabulary_knows_nothing_is_told_and_costs_no_run_its_end() {
+fn a_split_of_unknown_characters_is_reported_and_does_not_fail_the_run() {
     let folder = tempfile::tempdir().unwrap();
     // No two characters of it are the same.
     let text: String = (0x4e00..0x4e00 + 900).filter_map(char::from_u32).collect();
@@ -217,7 +217,7 @@ fn a_part_of_which_the_vocabulary_knows_nothing_is_told_and_costs_no_run_its_end
 }
 
 #[test]
-fn what_is_no_text_is_refused_by_place() {
+fn invalid_text_is_refused_by_position() {
     let folder = folder();
     let path = folder.path();
     let write = |name: &str, bytes: &[u8]| std::fs::write(path.join(name), bytes).unwrap();
@@ -248,7 +248,7 @@ fn what_is_no_text_is_refused_by_place() {
 }
 
 #[test]
-fn a_model_and_data_that_do_not_fit_are_refused() {
+fn mismatched_models_and_data_are_refused() {
     let folder = folder();
     let path = folder.path();
     let write = |name: &str, text: &str| std::fs::write(path.join(name), text).unwrap();
@@ -285,7 +285,7 @@ fn with_format(model: &[u8], format: u8) -> Vec<u8> {
 }
 
 #[test]
-fn a_configuration_to_start_from_has_every_setting_and_is_one() {
+fn init_writes_a_valid_configuration_with_every_setting() {
     let folder = folder();
     let path = folder.path();
     output(path, "init");
@@ -328,7 +328,7 @@ fn a_configuration_to_start_from_has_every_setting_and_is_one() {
 }
 
 #[test]
-fn a_dumped_configuration_is_that_of_the_run() {
+fn a_dumped_configuration_equals_that_of_the_run() {
     let folder = folder();
     let dumped = output(folder.path(), &format!("train {TINY} --device cpu --steps 3 --dump-config"));
     assert_eq!(entries(folder.path()), ["t.txt"]);
@@ -337,7 +337,7 @@ fn a_dumped_configuration_is_that_of_the_run() {
 }
 
 #[test]
-fn inspect_tells_shapes_and_norms_of_any_safetensors_file() {
+fn inspect_shows_shapes_and_norms_of_any_safetensors_file() {
     let folder = folder();
     train(folder.path(), "a", &format!("{TINY} --steps 2 --cell gru"));
     let stdout = output(folder.path(), "inspect a");
@@ -357,7 +357,7 @@ fn inspect_tells_shapes_and_norms_of_any_safetensors_file() {
 }
 
 #[test]
-fn completions_and_the_manual_know_every_command() {
+fn completions_and_the_manual_cover_every_command() {
     let folder = tempfile::tempdir().unwrap();
     let commands = ["train", "eval", "predict", "sample", "inspect", "devices", "bench", "init"];
     for text in [output(folder.path(), "completions bash"), output(folder.path(), "man")] {

@@ -31,7 +31,7 @@ fn parameters<E: Engine>(trainer: &mut Trainer<E>) -> ArrayD<f64> {
     ArrayD::from_shape_vec(vec![block.len()], block.iter().map(|value| value.as_f64()).collect()).unwrap()
 }
 
-fn batches_before_an_update_are_one_large_batch<B: Backend>(backend: &B, relative: f64) {
+fn accumulated_batches_equal_one_large_batch<B: Backend>(backend: &B, relative: f64) {
     for cell in [CELLS[0], Cell::Lstm, Cell::Gru] {
         for reduction in [Reduction::Mean, Reduction::Sum] {
             // Batches of 5, 1 and 9 rows whose weights differ, so that a mean of means would be another number.
@@ -53,17 +53,17 @@ fn batches_before_an_update_are_one_large_batch<B: Backend>(backend: &B, relativ
 }
 
 #[test]
-fn batches_before_an_update_are_one_large_batch_on_the_cpu() {
-    batches_before_an_update_are_one_large_batch(&Cpu::<f64>::default(), 1e-11);
+fn accumulated_batches_equal_one_large_batch_on_the_cpu() {
+    accumulated_batches_equal_one_large_batch(&Cpu::<f64>::default(), 1e-11);
 }
 
 #[test]
-fn batches_before_an_update_are_one_large_batch_on_the_gpu() {
+fn accumulated_batches_equal_one_large_batch_on_the_gpu() {
     let Some(gpu) = gpu() else { return };
-    batches_before_an_update_are_one_large_batch(&gpu, 1e-4);
+    accumulated_batches_equal_one_large_batch(&gpu, 1e-4);
 }
 
-fn carried_state_goes_from_batch_to_batch_before_an_update<B: Backend>(backend: &B, relative: f64) {
+fn state_is_carried_between_accumulated_batches<B: Backend>(backend: &B, relative: f64) {
     for cell in [CELLS[0], Cell::Lstm, Cell::Gru] {
         let case = Case { initial: false, layers: 2, ..Case::new(cell) }.sizes([8, 5, 3, 6, 2]);
         let whole: Sequence = case.sequence();
@@ -91,14 +91,14 @@ fn carried_state_goes_from_batch_to_batch_before_an_update<B: Backend>(backend: 
 }
 
 #[test]
-fn carried_state_goes_from_batch_to_batch_before_an_update_on_the_cpu() {
-    carried_state_goes_from_batch_to_batch_before_an_update(&Cpu::<f64>::default(), 1e-13);
+fn state_is_carried_between_accumulated_batches_on_the_cpu() {
+    state_is_carried_between_accumulated_batches(&Cpu::<f64>::default(), 1e-13);
 }
 
 #[test]
-fn carried_state_goes_from_batch_to_batch_before_an_update_on_the_gpu() {
+fn state_is_carried_between_accumulated_batches_on_the_gpu() {
     let Some(gpu) = gpu() else { return };
-    carried_state_goes_from_batch_to_batch_before_an_update(&gpu, 1e-5);
+    state_is_carried_between_accumulated_batches(&gpu, 1e-5);
 }
 
 fn an_update_without_a_batch_is_refused<B: Backend>(backend: &B) {
@@ -116,12 +116,12 @@ fn an_update_without_a_batch_is_refused<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn an_update_without_a_batch_is_refused_on_either_path() {
+fn an_update_without_a_batch_is_refused_on_both_backends() {
     an_update_without_a_batch_is_refused(&Cpu::<f64>::default());
     gpu().iter().for_each(an_update_without_a_batch_is_refused);
 }
 
-fn a_batch_that_does_not_fit_leaves_what_was_accumulated<B: Backend>(backend: &B) {
+fn a_mismatched_batch_keeps_the_accumulated_gradients<B: Backend>(backend: &B) {
     let case = Case { ragged: true, ..Case::new(Cell::Lstm) };
     let wrong = Batch::new(Sequence::dense(fill((4, 3, 7), 1)), case.batch().targets);
     let run = |disturbed: bool| {
@@ -138,12 +138,12 @@ fn a_batch_that_does_not_fit_leaves_what_was_accumulated<B: Backend>(backend: &B
 }
 
 #[test]
-fn a_batch_that_does_not_fit_leaves_what_was_accumulated_on_either_path() {
-    a_batch_that_does_not_fit_leaves_what_was_accumulated(&Cpu::<f64>::default());
-    gpu().iter().for_each(a_batch_that_does_not_fit_leaves_what_was_accumulated);
+fn a_mismatched_batch_keeps_the_accumulated_gradients_on_both_backends() {
+    a_mismatched_batch_keeps_the_accumulated_gradients(&Cpu::<f64>::default());
+    gpu().iter().for_each(a_mismatched_batch_keeps_the_accumulated_gradients);
 }
 
-fn gradients_before_an_update_are_those_after_it<B: Backend>(backend: &B) {
+fn gradients_before_and_after_an_update_are_equal<B: Backend>(backend: &B) {
     let case = Case { weights: true, ..Case::new(Cell::Gru) };
     let mut trainer = Trainer::new(backend, &case.model(), Optimizer::sgd(0.1), 1).unwrap();
     block_on(trainer.accumulate(&case.batch().rows(0..1))).unwrap();
@@ -156,12 +156,12 @@ fn gradients_before_an_update_are_those_after_it<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn gradients_before_an_update_are_those_after_it_on_either_path() {
-    gradients_before_an_update_are_those_after_it(&Cpu::<f64>::default());
-    gpu().iter().for_each(gradients_before_an_update_are_those_after_it);
+fn gradients_before_and_after_an_update_are_equal_on_both_backends() {
+    gradients_before_and_after_an_update_are_equal(&Cpu::<f64>::default());
+    gpu().iter().for_each(gradients_before_and_after_an_update_are_equal);
 }
 
-fn weights_of_0_wait_for_a_batch_that_has_others<B: Backend>(backend: &B) {
+fn batches_of_weight_0_wait_for_a_weighted_one<B: Backend>(backend: &B) {
     let case = Case::new(Cell::Gru);
     let weightless = case.batch().weights(bptt::ndarray::Array2::zeros((4, 3)));
     let run = |weightless: Option<&Batch>| {
@@ -177,12 +177,12 @@ fn weights_of_0_wait_for_a_batch_that_has_others<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn weights_of_0_wait_for_a_batch_that_has_others_on_either_path() {
-    weights_of_0_wait_for_a_batch_that_has_others(&Cpu::<f64>::default());
-    gpu().iter().for_each(weights_of_0_wait_for_a_batch_that_has_others);
+fn batches_of_weight_0_wait_for_a_weighted_one_on_both_backends() {
+    batches_of_weight_0_wait_for_a_weighted_one(&Cpu::<f64>::default());
+    gpu().iter().for_each(batches_of_weight_0_wait_for_a_weighted_one);
 }
 
-fn an_error_of_the_engine_lets_go_of_what_was_accumulated<B: Backend>(backend: &B) {
+fn an_engine_error_discards_the_accumulated_gradients<B: Backend>(backend: &B) {
     let case = Case::new(Cell::Gru).sizes([64, 64, 8, 32, 2]);
     let engine = EngineOptions { memory: Some(1 << 20), ..EngineOptions::default() };
     let options = TrainerOptions { engine, ..TrainerOptions::default() };
@@ -198,7 +198,7 @@ fn an_error_of_the_engine_lets_go_of_what_was_accumulated<B: Backend>(backend: &
 }
 
 #[test]
-fn an_error_of_the_engine_lets_go_of_what_was_accumulated_on_either_path() {
-    an_error_of_the_engine_lets_go_of_what_was_accumulated(&Cpu::<f32>::new());
-    gpu().iter().for_each(an_error_of_the_engine_lets_go_of_what_was_accumulated);
+fn an_engine_error_discards_the_accumulated_gradients_on_both_backends() {
+    an_engine_error_discards_the_accumulated_gradients(&Cpu::<f32>::new());
+    gpu().iter().for_each(an_engine_error_discards_the_accumulated_gradients);
 }

@@ -28,7 +28,7 @@ fn refused<T>(answer: bptt::Result<T>, message: &str) {
     assert!(error.starts_with(message), "{error}");
 }
 
-fn cleared_gradients_are_0_for_who_reads_them_and_for_an_update<B: Backend>(backend: &B) {
+fn cleared_gradients_are_0_for_readers_and_updates<B: Backend>(backend: &B) {
     for (case, updates) in [(Case::new(Cell::Gru), false), (Case::new(Cell::Lstm), true)] {
         let mut engine = engine(backend, &case, EngineOptions::default());
         let before = block_on(engine.parameters()).unwrap();
@@ -49,9 +49,9 @@ fn cleared_gradients_are_0_for_who_reads_them_and_for_an_update<B: Backend>(back
 }
 
 #[test]
-fn cleared_gradients_are_0_for_who_reads_them_and_for_an_update_on_either_path() {
-    cleared_gradients_are_0_for_who_reads_them_and_for_an_update(&Cpu::<f32>::new());
-    gpu().iter().for_each(cleared_gradients_are_0_for_who_reads_them_and_for_an_update);
+fn cleared_gradients_are_0_for_readers_and_updates_on_both_backends() {
+    cleared_gradients_are_0_for_readers_and_updates(&Cpu::<f32>::new());
+    gpu().iter().for_each(cleared_gradients_are_0_for_readers_and_updates);
 }
 
 const BACKWARD: &str = "backward needs a forward pass directly before it, with no other pass, no parameter change";
@@ -59,7 +59,7 @@ const GRADIENT: &str = "dx, dh_0 and dc_0 need an accumulate directly before, wi
 const NOT_ASKED: &str = "dx, dh_0 and dc_0 need EngineOptions::input_gradient, which is not set";
 const FLOW: &str = "the norms of ∂L/∂h_t need a backward pass directly before, with set_hidden_gradient_norms(true)";
 
-fn a_pass_begins_over_what_the_one_before_it_left<B: Backend>(backend: &B) {
+fn a_pass_does_not_depend_on_the_previous_one<B: Backend>(backend: &B) {
     let case = Case { ragged: true, ..Case::new(Cell::Lstm) };
     let batch = case.batch();
     let options = EngineOptions { input_gradient: true, ..EngineOptions::default() };
@@ -103,9 +103,9 @@ fn a_pass_begins_over_what_the_one_before_it_left<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn a_pass_begins_over_what_the_one_before_it_left_on_either_path() {
-    a_pass_begins_over_what_the_one_before_it_left(&Cpu::<f32>::new());
-    gpu().iter().for_each(a_pass_begins_over_what_the_one_before_it_left);
+fn a_pass_does_not_depend_on_the_previous_one_on_both_backends() {
+    a_pass_does_not_depend_on_the_previous_one(&Cpu::<f32>::new());
+    gpu().iter().for_each(a_pass_does_not_depend_on_the_previous_one);
 }
 
 /// A batch whose loss is not a number.
@@ -117,7 +117,7 @@ fn poisoned(case: &Case) -> Batch {
     batch
 }
 
-fn who_trains_on_after_a_step_that_is_not_finite_hears_of_it_at_every_call<B: Backend>(backend: &B)
+fn every_call_after_a_non_finite_step_reports_it<B: Backend>(backend: &B)
 where
     B::Engine: Engine<Real = f32>,
 {
@@ -171,12 +171,12 @@ where
 }
 
 #[test]
-fn who_trains_on_after_a_step_that_is_not_finite_hears_of_it_at_every_call_on_either_path() {
-    who_trains_on_after_a_step_that_is_not_finite_hears_of_it_at_every_call(&Cpu::<f32>::new());
-    gpu().iter().for_each(who_trains_on_after_a_step_that_is_not_finite_hears_of_it_at_every_call);
+fn every_call_after_a_non_finite_step_reports_it_on_both_backends() {
+    every_call_after_a_non_finite_step_reports_it(&Cpu::<f32>::new());
+    gpu().iter().for_each(every_call_after_a_non_finite_step_reports_it);
 }
 
-fn evaluation_and_prediction_go_in_micro_batches_with_the_same_result<B: Backend>(backend: &B, relative: f64) {
+fn evaluation_and_prediction_in_micro_batches_give_the_same_result<B: Backend>(backend: &B, relative: f64) {
     for (cell, at) in CELLS.into_iter().zip([Readout::PerStep, Readout::Final, Readout::MeanPool].into_iter().cycle()) {
         let case = Case { at, ragged: true, weights: true, layers: 2, resets: true, ..Case::new(cell) };
         let case = case.sizes([6, 11, 3, 5, 2]);
@@ -204,13 +204,13 @@ fn evaluation_and_prediction_go_in_micro_batches_with_the_same_result<B: Backend
 }
 
 #[test]
-fn evaluation_and_prediction_go_in_micro_batches_with_the_same_result_on_either_path() {
-    evaluation_and_prediction_go_in_micro_batches_with_the_same_result(&Cpu::<f64>::default(), 1e-12);
-    gpu().iter().for_each(|gpu| evaluation_and_prediction_go_in_micro_batches_with_the_same_result(gpu, 1e-5));
+fn evaluation_and_prediction_in_micro_batches_give_the_same_result_on_both_backends() {
+    evaluation_and_prediction_in_micro_batches_give_the_same_result(&Cpu::<f64>::default(), 1e-12);
+    gpu().iter().for_each(|gpu| evaluation_and_prediction_in_micro_batches_give_the_same_result(gpu, 1e-5));
 }
 
 /// More rows than a dispatch has workgroups, and a budget that holds a few of them.
-fn what_a_step_takes_in_micro_batches_evaluation_and_prediction_take<B: Backend>(backend: &B) {
+fn evaluation_and_prediction_use_the_micro_batches_of_a_step<B: Backend>(backend: &B) {
     let case = Case { initial: false, ..Case::new(Cell::Gru) }.sizes([1, 70_000, 2, 4, 1]);
     let batch =
         Batch::new(Sequence::dense(Array3::zeros((1, 70_000, 2))), Targets::Values(Array3::zeros((1, 70_000, 1))));
@@ -233,12 +233,12 @@ fn what_a_step_takes_in_micro_batches_evaluation_and_prediction_take<B: Backend>
 }
 
 #[test]
-fn what_a_step_takes_in_micro_batches_evaluation_and_prediction_take_on_either_path() {
-    what_a_step_takes_in_micro_batches_evaluation_and_prediction_take(&Cpu::<f32>::new());
-    gpu().iter().for_each(what_a_step_takes_in_micro_batches_evaluation_and_prediction_take);
+fn evaluation_and_prediction_use_the_micro_batches_of_a_step_on_both_backends() {
+    evaluation_and_prediction_use_the_micro_batches_of_a_step(&Cpu::<f32>::new());
+    gpu().iter().for_each(evaluation_and_prediction_use_the_micro_batches_of_a_step);
 }
 
-fn whatever_stands_at_padding_changes_no_bit<B: Backend>(backend: &B) {
+fn padding_changes_no_bit<B: Backend>(backend: &B) {
     let case = Case { ragged: true, weights: true, resets: true, ..Case::new(Cell::Gru) }.sizes([7, 5, 3, 6, 2]);
     let run = |batch: &Batch| {
         let mut trainer = Trainer::new(backend, &case.model(), Optimizer::adam(0.1), 1).unwrap();
@@ -267,7 +267,7 @@ fn whatever_stands_at_padding_changes_no_bit<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn whatever_stands_at_padding_changes_no_bit_on_either_path() {
-    whatever_stands_at_padding_changes_no_bit(&Cpu::<f32>::new());
-    gpu().iter().for_each(whatever_stands_at_padding_changes_no_bit);
+fn padding_changes_no_bit_on_both_backends() {
+    padding_changes_no_bit(&Cpu::<f32>::new());
+    gpu().iter().for_each(padding_changes_no_bit);
 }

@@ -1,4 +1,4 @@
-//! What the CPU path claims beside being right: precision, determinism, and that nothing which must not matter does.
+//! What the CPU backend claims beside being right: precision, determinism, and that nothing which must not matter does.
 
 use crate::common;
 use crate::common::{CELLS, Case, assert_all_close, assert_close, assert_same_bits, raw, table, trained, wide};
@@ -40,7 +40,7 @@ fn f32_follows_f64_to_its_own_rounding() {
 /// A change of these bits is one of `ORDER_OF_SUMS` in `src/cpu/arithmetic.rs` too: a run that is resumed across it is then
 /// told of it.
 #[test]
-fn the_bits_are_those_of_this_order_of_sums() {
+fn the_bits_are_those_of_the_recorded_order_of_sums() {
     let cpu = Cpu::<f32>::with_threads(1).unwrap();
     let value = |name: &str| cpu.arithmetic().into_iter().find(|(known, _)| *known == name).unwrap().1;
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
@@ -188,7 +188,7 @@ fn micro_batches_add_up_to_the_large_batch() {
 }
 
 #[test]
-fn a_reset_begins_a_sequence_of_its_own() {
+fn a_reset_starts_a_new_sequence() {
     for cell in CELLS {
         let case = Case { initial: false, at: Readout::PerStep, ..Case::new(cell) }.sizes([7, 3, 2, 5, 2]);
         let mut batch = case.batch();
@@ -214,7 +214,7 @@ fn a_reset_begins_a_sequence_of_its_own() {
 }
 
 #[test]
-fn a_state_carried_over_two_windows_is_one_long_pass() {
+fn carrying_state_over_two_windows_equals_one_long_pass() {
     for cell in CELLS {
         let case = Case { initial: false, layers: 2, ..Case::new(cell) }.sizes([8, 11, 2, 5, 2]);
         let batch = case.batch();
@@ -243,7 +243,7 @@ fn a_state_carried_over_two_windows_is_one_long_pass() {
 }
 
 #[test]
-fn a_loss_that_is_not_finite_latches_and_keeps_the_last_good_weights() {
+fn a_non_finite_loss_latches_and_keeps_the_last_good_weights() {
     let case = Case::new(Cell::Lstm);
     let optimizer = Optimizer::adam(0.01);
     let mut engine = engine(&case, &EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() });
@@ -287,7 +287,7 @@ fn gradients_stay_readable_after_an_update_until_the_next_batch() {
 }
 
 #[test]
-fn a_trainer_in_micro_batches_follows_one_in_whole_batches() {
+fn training_in_micro_batches_follows_training_in_whole_batches() {
     let case = Case { ragged: true, weights: true, ..Case::new(Cell::Lstm) }.sizes([5, 6, 3, 4, 2]);
     let run = |micro_batch| {
         let options = TrainerOptions { micro_batch, ..TrainerOptions::default() };
@@ -313,7 +313,7 @@ fn the_bytes_planned_before_a_batch_are_those_held_after_it() {
 }
 
 #[test]
-fn calls_out_of_order_and_of_the_wrong_shape_are_refused() {
+fn calls_out_of_order_or_with_the_wrong_shape_are_refused() {
     let case = Case::new(Cell::Gru);
     let mut engine = engine(&case, &EngineOptions::default());
     let refused = |result: Result<(), Error>, word: &str| {
@@ -339,7 +339,7 @@ fn calls_out_of_order_and_of_the_wrong_shape_are_refused() {
 }
 
 #[test]
-fn a_trainer_made_in_one_pool_of_threads_steps_in_a_larger_and_in_a_smaller_one() {
+fn a_trainer_works_in_larger_and_smaller_thread_pools_than_its_own() {
     let case = Case { ragged: true, ..Case::new(Cell::Lstm) }.sizes([9, 40, 33, 65, 17]);
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let steps = |trainer: &mut Trainer<CpuEngine<f32>>| {

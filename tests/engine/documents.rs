@@ -111,7 +111,7 @@ fn every_link_between_the_documents_resolves() {
 }
 
 #[test]
-fn the_pages_for_builders_name_what_their_files_have() {
+fn the_pages_for_contributors_name_existing_items() {
     let mut missing = Vec::new();
     let mut count = 0;
     for page in PAGES_OF_NAMES {

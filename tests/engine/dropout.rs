@@ -101,7 +101,7 @@ fn kept_recurrent<B: Backend>(
     })
 }
 
-/// The GPU paths that there are: either kind of tiles.
+/// The GPU backends that there are: either kind of tiles.
 fn gpus() -> Vec<bptt::Gpu> {
     let of = |tiles| open(GpuOptions { tiles, ..GpuOptions::default() });
     [Tiles::Hardware, Tiles::Software].into_iter().filter_map(of).collect()
@@ -109,7 +109,7 @@ fn gpus() -> Vec<bptt::Gpu> {
 
 /// 33 rows and 37 units fill neither a tile nor a vec4.
 #[test]
-fn masks_between_layers_are_the_same_on_every_path_in_chunks_of_any_length() {
+fn masks_between_layers_are_the_same_on_every_backend_for_any_chunk_length() {
     for layer in [0, 1] {
         let sizes = [layer, 5, 33, 37];
         let want = kept_between(&Cpu::<f64>::default(), sizes, &EngineOptions::default(), MASKS);
@@ -124,7 +124,7 @@ fn masks_between_layers_are_the_same_on_every_path_in_chunks_of_any_length() {
 }
 
 #[test]
-fn recurrent_masks_are_the_same_on_every_path_in_every_cell_and_kernel_and_at_all_steps() {
+fn recurrent_masks_are_the_same_on_every_backend_cell_kernel_and_step() {
     let sizes = [4, 33, 37];
     let plain = EngineOptions::default();
     let want = kept_recurrent(&Cpu::<f64>::default(), CELLS[3], sizes, &plain, MASKS);
@@ -157,7 +157,7 @@ fn assert_half(what: &str, kept: impl ExactSizeIterator<Item = bool>) {
 }
 
 #[test]
-fn half_of_the_units_are_kept_and_draws_of_any_two_places_agree_half_of_the_time() {
+fn half_of_the_units_are_kept_and_masks_are_independent() {
     let cpu = Cpu::<f32>::default();
     let between = |layer, masks| kept_between(&cpu, [layer, 40, 24, 32], &EngineOptions::default(), masks);
     let recurrent = |masks| {
@@ -193,7 +193,7 @@ fn half_of_the_units_are_kept_and_draws_of_any_two_places_agree_half_of_the_time
 }
 
 #[test]
-fn the_share_of_units_that_are_dropped_is_the_rate() {
+fn the_share_of_dropped_units_is_the_rate() {
     let hidden = 64;
     for rate in [0.05, 0.3, 0.9] {
         let recurrent = Recurrent::new(Cell::Rnn(Activation::Identity), 1, hidden).recurrent_dropout(rate);
@@ -228,7 +228,7 @@ fn with_and_without() -> Vec<(Case, Case)> {
     cases.collect()
 }
 
-fn an_engine_without_masks_has_the_bits_of_a_network_without_dropout<B: Backend>(backend: &B) {
+fn without_masks_an_engine_gives_the_bits_of_a_network_without_dropout<B: Backend>(backend: &B) {
     for (dropping, plain) in with_and_without() {
         let run = |case: &Case| {
             let model = case.model();
@@ -247,10 +247,10 @@ fn an_engine_without_masks_has_the_bits_of_a_network_without_dropout<B: Backend>
 }
 
 #[test]
-fn an_engine_without_masks_has_the_bits_of_a_network_without_dropout_on_either_path() {
-    an_engine_without_masks_has_the_bits_of_a_network_without_dropout(&Cpu::<f32>::default());
-    an_engine_without_masks_has_the_bits_of_a_network_without_dropout(&Cpu::<f64>::default());
-    gpu().iter().for_each(an_engine_without_masks_has_the_bits_of_a_network_without_dropout);
+fn without_masks_an_engine_gives_the_bits_of_a_network_without_dropout_on_both_backends() {
+    without_masks_an_engine_gives_the_bits_of_a_network_without_dropout(&Cpu::<f32>::default());
+    without_masks_an_engine_gives_the_bits_of_a_network_without_dropout(&Cpu::<f64>::default());
+    gpu().iter().for_each(without_masks_an_engine_gives_the_bits_of_a_network_without_dropout);
 }
 
 fn masks_that_drop_nothing_change_no_bit<B: Backend>(backend: &B) {
@@ -262,12 +262,12 @@ fn masks_that_drop_nothing_change_no_bit<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn masks_that_drop_nothing_change_no_bit_on_either_path() {
+fn masks_that_drop_nothing_change_no_bit_on_both_backends() {
     masks_that_drop_nothing_change_no_bit(&Cpu::<f32>::default());
     gpu().iter().for_each(masks_that_drop_nothing_change_no_bit);
 }
 
-fn logits_and_evaluation_drop_nothing_amid_training<B: Backend>(backend: &B) {
+fn logits_and_evaluation_drop_nothing_during_training<B: Backend>(backend: &B) {
     for (dropping, plain) in with_and_without() {
         let run = |case: &Case| {
             let model = case.model();
@@ -293,9 +293,9 @@ fn logits_and_evaluation_drop_nothing_amid_training<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn logits_and_evaluation_drop_nothing_amid_training_on_either_path() {
-    logits_and_evaluation_drop_nothing_amid_training(&Cpu::<f32>::default());
-    gpu().iter().for_each(logits_and_evaluation_drop_nothing_amid_training);
+fn logits_and_evaluation_drop_nothing_during_training_on_both_backends() {
+    logits_and_evaluation_drop_nothing_during_training(&Cpu::<f32>::default());
+    gpu().iter().for_each(logits_and_evaluation_drop_nothing_during_training);
 }
 
 fn a_repeated_step_repeats_its_bits_and_another_step_seed_or_row_does_not<B: Backend>(backend: &B) {
@@ -319,13 +319,13 @@ fn a_repeated_step_repeats_its_bits_and_another_step_seed_or_row_does_not<B: Bac
 }
 
 #[test]
-fn a_repeated_step_repeats_its_bits_and_another_step_seed_or_row_does_not_on_either_path() {
+fn a_repeated_step_repeats_its_bits_and_another_step_seed_or_row_does_not_on_both_backends() {
     a_repeated_step_repeats_its_bits_and_another_step_seed_or_row_does_not(&Cpu::<f64>::default());
     gpu().iter().for_each(a_repeated_step_repeats_its_bits_and_another_step_seed_or_row_does_not);
 }
 
 /// The masks of a forward pass are its backward pass's, whatever is set in between.
-fn backward_goes_through_the_masks_of_its_forward_pass<B: Backend>(backend: &B) {
+fn backward_uses_the_masks_of_its_forward_pass<B: Backend>(backend: &B) {
     for (case, _) in with_and_without() {
         let model = case.headless();
         let run = |between: Option<DropoutKey>| {
@@ -342,9 +342,9 @@ fn backward_goes_through_the_masks_of_its_forward_pass<B: Backend>(backend: &B) 
 }
 
 #[test]
-fn backward_goes_through_the_masks_of_its_forward_pass_on_either_path() {
-    backward_goes_through_the_masks_of_its_forward_pass(&Cpu::<f32>::default());
-    gpu().iter().for_each(backward_goes_through_the_masks_of_its_forward_pass);
+fn backward_uses_the_masks_of_its_forward_pass_on_both_backends() {
+    backward_uses_the_masks_of_its_forward_pass(&Cpu::<f32>::default());
+    gpu().iter().for_each(backward_uses_the_masks_of_its_forward_pass);
 }
 
 /// Parameters and losses after three updates, each by all of `batches`.
@@ -363,7 +363,7 @@ fn steps<B: Backend>(backend: &B, case: &Case, batches: &[Batch], micro_batch: O
     named
 }
 
-fn neither_micro_batches_nor_batches_before_an_update_change_what_is_dropped<B: Backend>(backend: &B, relative: f64) {
+fn micro_batches_and_accumulation_drop_the_same_units<B: Backend>(backend: &B, relative: f64) {
     for (case, _) in with_and_without() {
         let case = Case { weights: true, ..case }.sizes([5, 19, 3, 6, 2]);
         let batch = case.batch();
@@ -376,17 +376,17 @@ fn neither_micro_batches_nor_batches_before_an_update_change_what_is_dropped<B: 
 }
 
 #[test]
-fn neither_micro_batches_nor_batches_before_an_update_change_what_is_dropped_on_the_cpu() {
-    neither_micro_batches_nor_batches_before_an_update_change_what_is_dropped(&Cpu::<f64>::default(), 1e-12);
+fn micro_batches_and_accumulation_drop_the_same_units_on_the_cpu() {
+    micro_batches_and_accumulation_drop_the_same_units(&Cpu::<f64>::default(), 1e-12);
 }
 
 #[test]
-fn neither_micro_batches_nor_batches_before_an_update_change_what_is_dropped_on_the_gpu() {
+fn micro_batches_and_accumulation_drop_the_same_units_on_the_gpu() {
     let Some(gpu) = gpu() else { return };
-    neither_micro_batches_nor_batches_before_an_update_change_what_is_dropped(&gpu, 1e-5);
+    micro_batches_and_accumulation_drop_the_same_units(&gpu, 1e-5);
 }
 
-fn what_is_carried_to_the_next_window_went_through_no_mask<B: Backend>(backend: &B, relative: f64) {
+fn carried_state_passes_through_no_mask<B: Backend>(backend: &B, relative: f64) {
     for cell in [CELLS[0], Cell::Lstm, Cell::Gru] {
         let case = Case { initial: false, layers: 2, dropout: (0.3, 0.4), ..Case::new(cell) }.sizes([4, 9, 2, 5, 2]);
         let model = case.model();
@@ -413,13 +413,13 @@ fn what_is_carried_to_the_next_window_went_through_no_mask<B: Backend>(backend: 
 }
 
 #[test]
-fn what_is_carried_to_the_next_window_went_through_no_mask_on_either_path() {
-    what_is_carried_to_the_next_window_went_through_no_mask(&Cpu::<f64>::default(), 1e-13);
-    gpu().iter().for_each(|gpu| what_is_carried_to_the_next_window_went_through_no_mask(gpu, 1e-6));
+fn carried_state_passes_through_no_mask_on_both_backends() {
+    carried_state_passes_through_no_mask(&Cpu::<f64>::default(), 1e-13);
+    gpu().iter().for_each(|gpu| carried_state_passes_through_no_mask(gpu, 1e-6));
 }
 
 #[test]
-fn rows_that_no_counter_can_tell_apart_are_refused() {
+fn rows_beyond_the_counter_are_refused() {
     fn refused<B: Backend>(backend: &B) {
         let case = Case { dropout: (0.0, 0.5), ..Case::new(Cell::Gru) };
         let mut engine = backend.engine(&case.model(), &EngineOptions::default()).unwrap();

@@ -56,7 +56,7 @@ fn host_device() -> Option<Gpu> {
 }
 
 #[test]
-fn device_buffers_of_a_host_program_give_the_bits_of_arrays_whatever_lies_in_their_padding() {
+fn device_buffers_of_a_host_program_give_the_bits_of_arrays() {
     let Some(gpu) = host_device() else { return };
     for cell in CELLS {
         for (bidirectional, layers, chunk) in [(false, 1, None), (true, 2, Some(3))] {
@@ -124,7 +124,7 @@ fn device_buffers_of_a_host_program_give_the_bits_of_arrays_whatever_lies_in_the
 }
 
 #[test]
-fn a_buffer_that_does_not_fit_is_refused_by_name_and_so_is_backward_without_forward() {
+fn a_mismatched_buffer_and_backward_without_forward_are_refused_by_name() {
     let Some(gpu) = gpu() else { return };
     let case = Case::new(Cell::Gru);
     let mut engine = gpu.engine(&case.headless(), &EngineOptions::default()).unwrap();
@@ -140,7 +140,7 @@ fn a_buffer_that_does_not_fit_is_refused_by_name_and_so_is_backward_without_forw
 }
 
 #[test]
-fn a_device_opened_with_too_low_limits_is_refused_with_the_limits_name() {
+fn a_device_with_low_limits_is_refused_with_the_name_of_the_limit() {
     if gpu().is_none() {
         return;
     }
@@ -156,7 +156,7 @@ fn a_device_opened_with_too_low_limits_is_refused_with_the_limits_name() {
 }
 
 #[test]
-fn a_gradient_with_respect_to_the_output_alone_counts_as_zero_for_the_states() {
+fn omitted_gradients_count_as_zero() {
     let Some(gpu) = gpu() else { return };
     let case = Case::new(Cell::Lstm);
     let mut engine = gpu.engine(&case.headless(), &EngineOptions::default()).unwrap();

@@ -1,4 +1,4 @@
-//! Sizes at the ends of what a number can hold: either path refuses the same ones in the same words, before it takes
+//! Sizes at the ends of what a number can hold: either backend refuses the same ones in the same words, before it takes
 //! anything, and every call ends.
 
 use crate::common;
@@ -54,7 +54,7 @@ fn extents() -> impl Iterator<Item = BatchShape> {
     })
 }
 
-/// Whether it is the GPU's own refusal, of what the CPU path takes.
+/// Whether it is the GPU's own refusal, of what the CPU backend takes.
 fn is_the_devices(error: &Error) -> bool {
     match error {
         Error::Limit { limit, .. } => limit.starts_with("the device's largest"),
@@ -74,7 +74,7 @@ fn refused_alike<T: std::fmt::Debug>(on_cpu: &Result<T>, on_gpu: &Result<T>, wha
 }
 
 #[test]
-fn a_plan_of_any_extent_ends_and_either_path_refuses_the_same_ones_in_the_same_words() {
+fn plans_of_any_size_end_and_both_backends_refuse_the_same_ones_in_the_same_words() {
     let (cpu, gpu) = (Cpu::<f32>::with_threads(1).unwrap(), gpu());
     let mut refused = 0;
     for (model, options) in networks() {
@@ -127,13 +127,13 @@ fn the_largest_rows_are_found<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn the_search_for_the_largest_batch_ends_within_any_budget_and_up_to_any_number_of_rows() {
+fn the_search_for_the_largest_batch_ends_for_any_budget_and_row_limit() {
     the_largest_rows_are_found(&Cpu::<f32>::with_threads(1).unwrap());
     gpu().iter().for_each(the_largest_rows_are_found);
 }
 
 #[test]
-fn the_kernel_of_any_number_of_rows_is_known() {
+fn the_planned_kernel_is_the_one_used_for_any_number_of_rows() {
     let Some(gpu) = gpu() else { return };
     for (model, options) in networks() {
         let engine = gpu.engine(&model, &EngineOptions { kernel: RecurrentKernel::Auto, ..options.clone() }).unwrap();
@@ -144,7 +144,7 @@ fn the_kernel_of_any_number_of_rows_is_known() {
 }
 
 #[test]
-fn rows_that_cannot_be_carried_are_refused_by_either_path_and_leave_it_usable() {
+fn carrying_too_many_rows_is_refused_and_leaves_the_engine_usable_on_both_backends() {
     let case = Case { initial: false, ..Case::new(Cell::Lstm) };
     let (batch, options) = (case.batch(), EngineOptions::default());
     let mut cpu = Cpu::<f32>::with_threads(1).unwrap().engine(&case.model(), &options).unwrap();
@@ -171,7 +171,7 @@ fn rows_that_cannot_be_carried_are_refused_by_either_path_and_leave_it_usable() 
 }
 
 #[test]
-fn a_forward_pass_over_buffers_of_the_callers_refuses_any_shape_that_they_do_not_have() {
+fn forward_on_caller_buffers_refuses_any_other_shape() {
     let Some(gpu) = gpu() else { return };
     let model = Case::new(Cell::Lstm).model();
     let mut engine = gpu.engine(&model, &EngineOptions::default()).unwrap();
@@ -191,7 +191,7 @@ fn a_forward_pass_over_buffers_of_the_callers_refuses_any_shape_that_they_do_not
 }
 
 #[test]
-fn a_row_or_a_prediction_that_is_not_there_has_no_length_and_no_weight() {
+fn a_row_or_prediction_out_of_range_has_length_0_and_weight_0() {
     let case = Case { ragged: true, weights: true, ..Case::new(Cell::Gru) };
     let mut batch = case.batch();
     let (steps, rows) = batch.sequence.shape();

@@ -19,7 +19,7 @@ fn lost<T>(result: bptt::Result<T>) {
 }
 
 #[test]
-fn every_call_on_a_lost_device_says_that_it_is_lost() {
+fn every_call_on_a_lost_device_reports_the_loss() {
     let Some(gpu) = open(GpuOptions::default()) else { return };
     let case = Case::new(Cell::Lstm);
     let batch = case.batch();
@@ -52,7 +52,7 @@ fn every_call_on_a_lost_device_says_that_it_is_lost() {
 }
 
 #[test]
-fn a_device_lost_beside_another_leaves_that_one_alone() {
+fn losing_one_device_does_not_affect_another() {
     let (Some(first), Some(second)) = (open(GpuOptions::default()), gpu()) else { return };
     let case = Case::new(Cell::Gru);
     let mut trainer = Trainer::new(&second, &case.model(), Optimizer::adam(0.1), 1).unwrap();
@@ -80,7 +80,7 @@ fn full() -> Option<Gpu> {
 }
 
 #[test]
-fn a_device_without_memory_names_the_tensor_that_it_has_no_room_for() {
+fn a_device_out_of_memory_names_the_tensor() {
     let Some(gpu) = full() else { return };
     let model = Case::new(Cell::Lstm).model();
     // Whoever opened the device handles its errors: by wgpu's default one that reaches it is a panic.

@@ -1,4 +1,4 @@
-//! The root of the chain of trust: the CPU path in f64 against central differences of its own loss.
+//! The root of the chain of trust: the CPU backend in f64 against central differences of its own loss.
 
 use crate::common::{CELLS, Case, Named, PLACES, assert_close, by_name, losses, masks, pairwise, trained};
 use bptt::ndarray::ArrayD;
@@ -114,37 +114,37 @@ fn check_all(cell: Cell) {
 }
 
 #[test]
-fn the_gradients_of_a_tanh_rnn_are_those_of_finite_differences() {
+fn tanh_rnn_gradients_equal_finite_differences() {
     check_all(CELLS[0]);
 }
 
 #[test]
-fn the_gradients_of_a_relu_rnn_are_those_of_finite_differences() {
+fn relu_rnn_gradients_equal_finite_differences() {
     check_all(CELLS[1]);
 }
 
 #[test]
-fn the_gradients_of_a_sigmoid_rnn_are_those_of_finite_differences() {
+fn sigmoid_rnn_gradients_equal_finite_differences() {
     check_all(CELLS[2]);
 }
 
 #[test]
-fn the_gradients_of_a_linear_rnn_are_those_of_finite_differences() {
+fn linear_rnn_gradients_equal_finite_differences() {
     check_all(CELLS[3]);
 }
 
 #[test]
-fn the_gradients_of_an_lstm_are_those_of_finite_differences() {
+fn lstm_gradients_equal_finite_differences() {
     check_all(CELLS[4]);
 }
 
 #[test]
-fn the_gradients_of_a_gru_are_those_of_finite_differences() {
+fn gru_gradients_equal_finite_differences() {
     check_all(CELLS[5]);
 }
 
 #[test]
-fn the_gradients_with_resets_are_those_of_finite_differences() {
+fn gradients_with_resets_equal_finite_differences() {
     for cell in CELLS {
         for bidirectional in [false, true] {
             for ragged in [false, true] {
@@ -156,7 +156,7 @@ fn the_gradients_with_resets_are_those_of_finite_differences() {
 }
 
 #[test]
-fn the_gradients_from_tokens_are_those_of_finite_differences() {
+fn gradients_from_tokens_equal_finite_differences() {
     for cell in CELLS {
         for ragged in [false, true] {
             check(&Case { tokens: true, ragged, bidirectional: true, ..Case::new(cell) }.sizes([5, 3, 4, 3, 2]));
@@ -165,7 +165,7 @@ fn the_gradients_from_tokens_are_those_of_finite_differences() {
 }
 
 #[test]
-fn the_gradients_of_an_embedding_are_those_of_finite_differences() {
+fn embedding_gradients_equal_finite_differences() {
     for cell in CELLS {
         for bidirectional in [false, true] {
             for ragged in [false, true] {
@@ -181,7 +181,7 @@ fn the_gradients_of_an_embedding_are_those_of_finite_differences() {
 }
 
 #[test]
-fn the_gradients_through_masks_over_several_documents_a_row_are_those_of_finite_differences() {
+fn gradients_through_masks_with_several_documents_per_row_equal_finite_differences() {
     for cell in CELLS {
         for bidirectional in [false, true] {
             let case = Case { resets: true, ragged: true, layers: 3, bidirectional, ..Case::new(cell) };
@@ -191,14 +191,14 @@ fn the_gradients_through_masks_over_several_documents_a_row_are_those_of_finite_
 }
 
 #[test]
-fn the_gradients_of_any_two_choices_together_are_those_of_finite_differences() {
+fn gradients_of_every_pair_of_options_equal_finite_differences() {
     for case in pairwise([4, 3, 3, 3, 2]) {
         check(&Case { initial: true, ..case });
     }
 }
 
 #[test]
-fn any_two_choices_occur_together_in_the_table_of_pairs() {
+fn the_table_covers_every_pair_of_options() {
     // Each choice by a name and its number; what cannot be together is left out.
     let choices = |case: &Case| {
         let place = |list: &[bool]| list.iter().position(|it| *it).unwrap();

@@ -259,7 +259,7 @@ fn in_circles(imports: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
 }
 
 #[test]
-fn no_file_imports_itself_by_way_of_others() {
+fn no_file_imports_itself_through_others() {
     let source = Source::read();
     assert!(source.files.len() > 200 && source.imports.values().map(BTreeSet::len).sum::<usize>() > 800);
     let circles = in_circles(&source.between(|module| module.join("/")));
@@ -290,7 +290,7 @@ fn hold_floors(source: &Source, floors: &[&[&str]], part: impl Fn(&Module) -> Op
 }
 
 #[test]
-fn folders_import_from_those_below_alone() {
+fn folders_import_only_from_lower_floors() {
     let source = Source::read();
     hold_floors(&source, &FLOORS, |module| Some(module.first().cloned().unwrap_or_else(|| "lib".into())));
     hold_floors(&source, &DATA_FLOORS, |module| module.get(1).filter(|_| module[0] == "data").cloned());
@@ -308,7 +308,7 @@ fn folders_import_from_those_below_alone() {
 }
 
 #[test]
-fn a_folder_has_so_few_files_that_one_reads_them_as_a_list() {
+fn no_folder_has_more_than_15_files() {
     let source = Source::read();
     let mut count: BTreeMap<String, usize> = BTreeMap::new();
     for path in source.files.values().filter(|path| !is_test(path)) {
@@ -321,7 +321,7 @@ fn a_folder_has_so_few_files_that_one_reads_them_as_a_list() {
 }
 
 #[test]
-fn the_page_on_architecture_lists_the_same_floors() {
+fn architecture_md_lists_the_same_floors() {
     for (floors, between) in [(FLOORS.as_slice(), "\n"), (DATA_FLOORS.as_slice(), " / ")] {
         let line = |floor: &&[&str]| {
             let mut parts = floor.to_vec();

@@ -1,4 +1,4 @@
-//! The GPU path against the CPU path in f64, which finite differences and PyTorch vouch for.
+//! The GPU backend against the CPU backend in f64, which finite differences and PyTorch vouch for.
 
 use crate::common;
 use crate::common::gpu::{gpu, open};
@@ -32,32 +32,32 @@ fn stack_equals_the_cpu_in_f64(of: impl Fn(Cell) -> bool, chunk: Option<usize>) 
 }
 
 #[test]
-fn the_rnns_forward_and_backward_steps_equal_the_cpu_in_f64() {
+fn rnn_forward_and_backward_equal_the_cpu_in_f64() {
     stack_equals_the_cpu_in_f64(|cell| matches!(cell, Cell::Rnn(_)), None);
 }
 
 #[test]
-fn the_lstms_forward_and_backward_steps_equal_the_cpu_in_f64() {
+fn lstm_forward_and_backward_equal_the_cpu_in_f64() {
     stack_equals_the_cpu_in_f64(|cell| cell == Cell::Lstm, None);
 }
 
 #[test]
-fn the_grus_forward_and_backward_steps_equal_the_cpu_in_f64() {
+fn gru_forward_and_backward_equal_the_cpu_in_f64() {
     stack_equals_the_cpu_in_f64(|cell| cell == Cell::Gru, None);
 }
 
 #[test]
-fn states_and_their_gradients_are_carried_across_chunks_of_1_step() {
+fn states_and_their_gradients_cross_chunks_of_1_step() {
     stack_equals_the_cpu_in_f64(|_| true, Some(1));
 }
 
 #[test]
-fn states_and_their_gradients_are_carried_across_chunks_of_3_steps() {
+fn states_and_their_gradients_cross_chunks_of_3_steps() {
     stack_equals_the_cpu_in_f64(|_| true, Some(3));
 }
 
 #[test]
-fn losses_logits_and_gradients_through_the_head_equal_the_cpu_in_f64() {
+fn losses_logits_and_head_gradients_equal_the_cpu_in_f64() {
     let Some(gpu) = gpu() else { return };
     for case in table() {
         let want = trained(&reference(), &case, None, Optimizer::sgd(0.0), 0);
@@ -67,7 +67,7 @@ fn losses_logits_and_gradients_through_the_head_equal_the_cpu_in_f64() {
 }
 
 #[test]
-fn every_head_and_reduction_equals_the_cpu_in_f64_in_one_and_two_directions() {
+fn every_readout_and_reduction_equals_the_cpu_in_f64_in_one_and_two_directions() {
     let Some(gpu) = gpu() else { return };
     for loss in common::losses() {
         for at in common::PLACES {
@@ -118,7 +118,7 @@ fn parameters_after_ten_steps_of_every_optimizer_equal_the_cpu_in_f64() {
 }
 
 #[test]
-fn a_gru_in_two_directions_over_ragged_rows_chunks_of_3_and_micro_batches_has_the_gradient_of_finite_differences() {
+fn a_bidirectional_gru_with_ragged_rows_chunks_and_micro_batches_equals_finite_differences() {
     let Some(gpu) = gpu() else { return };
     let case = Case { bidirectional: true, ragged: true, weights: true, layers: 2, ..Case::new(Cell::Gru) };
     let case = case.sizes([7, 5, 2, 3, 2]);
@@ -171,7 +171,7 @@ fn with_garbage(sequence: &Sequence) -> Sequence {
 }
 
 #[test]
-fn whatever_lies_in_the_padding_changes_no_bit() {
+fn garbage_in_padding_changes_no_bit() {
     let Some(gpu) = gpu() else { return };
     for cell in CELLS {
         let case = Case { ragged: true, bidirectional: true, ..Case::new(cell) };
@@ -205,7 +205,7 @@ fn whatever_lies_in_the_padding_changes_no_bit() {
 }
 
 #[test]
-fn every_run_gives_the_same_bits_and_so_do_shaders_with_their_checks_on() {
+fn repeated_runs_and_bounds_checked_shaders_give_the_same_bits() {
     let Some(gpu) = gpu() else { return };
     let Some(checked) = open(GpuOptions { checked: true, ..GpuOptions::default() }) else { return };
     for cell in CELLS {
@@ -220,7 +220,7 @@ fn every_run_gives_the_same_bits_and_so_do_shaders_with_their_checks_on() {
 }
 
 #[test]
-fn shaders_with_their_checks_on_give_the_same_bits_for_every_cell_embedding_and_dropout() {
+fn bounds_checked_shaders_give_the_same_bits_for_every_cell_embedding_and_dropout() {
     let Some(gpu) = gpu() else { return };
     let Some(checked) = open(GpuOptions { checked: true, ..GpuOptions::default() }) else { return };
     for case in table() {
@@ -249,7 +249,7 @@ fn counted(gpu: &bptt::Gpu, case: &Case, in_flight: usize) -> (u64, u64) {
 }
 
 #[test]
-fn a_step_takes_one_submission_and_maps_nothing_but_its_report() {
+fn a_step_is_one_submission_and_maps_only_its_report() {
     let Some(gpu) = open(GpuOptions::default()) else { return };
     let long = Case { ragged: true, ..Case::new(Cell::Lstm) }.sizes([32, 64, 64, 64, 4]);
     assert_eq!(counted(&gpu, &long, 3), (10, 10));
@@ -258,7 +258,7 @@ fn a_step_takes_one_submission_and_maps_nothing_but_its_report() {
 }
 
 #[test]
-fn four_short_steps_share_a_submission_and_their_reports_come_once_three_are_under_way() {
+fn four_short_steps_share_a_submission_and_reports_arrive_with_three_in_flight() {
     let Some(gpu) = open(GpuOptions::default()) else { return };
     let case = Case { ragged: true, layers: 2, dropout: (0.2, 0.0), ..Case::new(Cell::Lstm) }.sizes([20, 4, 3, 8, 2]);
     assert_eq!(counted(&gpu, &case, 3), (3, 10));
@@ -275,7 +275,7 @@ fn four_short_steps_share_a_submission_and_their_reports_come_once_three_are_und
 }
 
 #[test]
-fn a_repeated_call_for_logits_or_a_loss_takes_one_submission_and_makes_no_bind_group() {
+fn repeated_inference_is_one_submission_and_creates_no_bind_group() {
     let Some(gpu) = open(GpuOptions::default()) else { return };
     let case = Case { tokens: true, layers: 2, ..Case::new(Cell::Lstm) }.sizes([1, 1, 7, 8, 7]);
     let mut engine = gpu.engine(&case.model(), &EngineOptions::default()).unwrap();
@@ -293,7 +293,7 @@ fn a_repeated_call_for_logits_or_a_loss_takes_one_submission_and_makes_no_bind_g
 }
 
 #[test]
-fn the_plan_agrees_with_wgpus_own_count_of_buffer_bytes_within_2_percent() {
+fn the_plan_agrees_with_wgpus_buffer_count_within_2_percent() {
     for dropout in [(0.0, 0.0), (0.2, 0.3)] {
         let Some(gpu) = open(GpuOptions::default()) else { return };
         let case = Case { layers: 2, bidirectional: true, dropout, ..Case::new(Cell::Lstm) };
@@ -313,7 +313,7 @@ fn the_plan_agrees_with_wgpus_own_count_of_buffer_bytes_within_2_percent() {
 }
 
 #[test]
-fn the_first_50_losses_of_the_same_seed_agree_with_the_cpu_to_1e_4() {
+fn the_first_50_losses_agree_with_the_cpu_within_1e_4() {
     let Some(gpu) = gpu() else { return };
     for cell in CELLS {
         let case = Case { ragged: true, ..Case::new(cell) }.sizes([12, 16, 3, 16, 2]);
@@ -333,7 +333,7 @@ fn the_first_50_losses_of_the_same_seed_agree_with_the_cpu_to_1e_4() {
 }
 
 #[test]
-fn carried_state_and_micro_batches_over_two_windows_equal_one_long_forward_pass() {
+fn carried_state_and_micro_batches_over_two_windows_equal_one_long_pass() {
     let Some(gpu) = gpu() else { return };
     for cell in [Cell::Rnn(bptt::Activation::Tanh), Cell::Lstm, Cell::Gru] {
         let case = Case { initial: false, layers: 2, ..Case::new(cell) }.sizes([8, 5, 3, 6, 2]);
@@ -361,7 +361,7 @@ fn carried_state_and_micro_batches_over_two_windows_equal_one_long_forward_pass(
 }
 
 #[test]
-fn a_loss_that_is_not_finite_latches_the_first_bad_step_and_keeps_the_last_good_weights() {
+fn the_first_non_finite_loss_latches_and_keeps_the_last_good_weights() {
     let Some(gpu) = gpu() else { return };
     let case = Case { initial: false, ..Case::new(Cell::Gru) };
     let mut trainer = Trainer::new(&gpu, &case.model(), Optimizer::adam(1e-2), 1).unwrap();
@@ -424,7 +424,7 @@ fn every_cell_equals_the_cpu_in_f64_at_every_size_of_every_axis() {
 }
 
 #[test]
-fn a_dispatch_a_step_and_a_dispatch_a_sequence_give_the_same_bits() {
+fn one_dispatch_per_step_and_one_per_sequence_give_the_same_bits() {
     let Some(gpu) = gpu() else { return };
     for (i, case) in table().into_iter().enumerate() {
         let run = |kernel| {
@@ -451,7 +451,7 @@ fn a_dispatch_a_step_and_a_dispatch_a_sequence_give_the_same_bits() {
 }
 
 #[test]
-fn the_tiles_of_either_kind_of_device_equal_the_cpu_in_f64() {
+fn the_tiles_of_both_kinds_of_device_equal_the_cpu_in_f64() {
     for tiles in [Tiles::Hardware, Tiles::Software] {
         let Some(gpu) = open(GpuOptions { tiles, ..GpuOptions::default() }) else { return };
         for (i, case) in table().into_iter().enumerate() {
@@ -463,7 +463,7 @@ fn the_tiles_of_either_kind_of_device_equal_the_cpu_in_f64() {
 }
 
 #[test]
-fn more_shapes_than_are_kept_at_a_time_give_the_results_of_each_alone() {
+fn more_shapes_than_are_cached_give_the_results_of_each_alone() {
     let Some(gpu) = gpu() else { return };
     let case = Case::new(Cell::Gru);
     let mut engine = gpu.engine(&case.headless(), &EngineOptions::default()).unwrap();
@@ -478,7 +478,7 @@ fn more_shapes_than_are_kept_at_a_time_give_the_results_of_each_alone() {
 }
 
 #[test]
-fn passes_over_many_shapes_hold_what_the_largest_was_planned_to_take_within_the_budget() {
+fn passes_over_many_shapes_hold_the_planned_memory_of_the_largest() {
     let Some(gpu) = gpu() else { return };
     let case = Case { layers: 2, ..Case::new(Cell::Lstm) };
     let of = |steps, rows| case.clone().sizes([steps, rows, 5, 64, 3]);

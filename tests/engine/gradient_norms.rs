@@ -1,4 +1,4 @@
-//! The norms of ∂L/∂h_t: what they are, and that both paths take them without changing anything else.
+//! The norms of ∂L/∂h_t: what they are, and that both backends take them without changing anything else.
 
 use crate::common::gpu::gpu;
 use crate::common::{CELLS, Case, PLACES, assert_close, assert_same_bits, by_name, fill, masks, table, wide};
@@ -46,7 +46,7 @@ fn assert_norms(name: &str, got: &Array2<f64>, want: &Array2<f64>, relative: f64
 /// What begins with h_t as its initial state has the gradient of h_t as its dh_0, whose norm is then that of the whole:
 /// of h_t flowing on, for which the output's own part at step t is added by hand.
 #[test]
-fn the_norm_at_a_step_is_that_of_dh_0_of_the_rest_of_the_sequence() {
+fn the_norm_at_a_step_is_that_of_dh_0_of_the_remaining_sequence() {
     for cell in CELLS {
         for (ragged, resets) in [(false, false), (true, false), (true, true)] {
             let case = Case { ragged, resets, ..Case::new(cell) }.sizes([6, 4, 2, 3, 2]);
@@ -102,7 +102,7 @@ fn cut(sequence: &Sequence<f64>, from: usize, until: usize) -> Sequence<f64> {
 
 /// ∂L/∂h_t of every unit by central differences in h_t, the loss that of the steps after it.
 #[test]
-fn the_norm_at_a_step_is_that_of_finite_differences_in_the_state() {
+fn the_norm_at_a_step_equals_finite_differences_in_the_state() {
     const STEP: f64 = 1.0 / 131_072.0;
     for cell in CELLS {
         let case = Case { rows: 1, at: Readout::Final, ..Case::new(cell) }.sizes([6, 1, 2, 3, 2]);
@@ -143,7 +143,7 @@ fn the_norm_at_a_step_is_that_of_finite_differences_in_the_state() {
 /// With the identity as activation and as W_ih dz_t is dh_t and dx_t is dz_t, side by side where there are two
 /// directions: for any layers above, heads, lengths, resets and masks.
 #[test]
-fn the_lowest_layers_norms_are_those_of_dx_where_x_enters_as_it_is() {
+fn the_norms_of_the_lowest_layer_are_those_of_dx_under_the_identity() {
     for bidirectional in [false, true] {
         for (ragged, resets) in [(false, false), (true, false), (true, true)] {
             for (layers, dropout) in [(1, (0.0, 0.3)), (3, (0.0, 0.0)), (3, (0.4, 0.3))] {
@@ -182,7 +182,7 @@ fn the_lowest_layers_norms_are_those_of_dx_where_x_enters_as_it_is() {
 }
 
 #[test]
-fn a_layers_norms_are_those_of_the_same_layer_fed_by_the_ones_below() {
+fn the_norms_of_a_layer_are_those_of_the_layer_alone_on_the_same_input() {
     for cell in CELLS {
         for bidirectional in [false, true] {
             let two = Case { layers: 2, bidirectional, ragged: true, initial: false, ..Case::new(cell) };
@@ -265,12 +265,12 @@ fn nothing_else_changes<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn asking_for_the_norms_changes_no_other_bit_on_the_cpu() {
+fn requesting_norms_changes_no_other_bit_on_the_cpu() {
     nothing_else_changes(&Cpu::new());
 }
 
 #[test]
-fn asking_for_the_norms_changes_no_other_bit_on_the_gpu() {
+fn requesting_norms_changes_no_other_bit_on_the_gpu() {
     let Some(gpu) = gpu() else { return };
     nothing_else_changes(&gpu);
 }
@@ -311,7 +311,7 @@ fn the_squares_of_micro_batches_add_up_on_the_gpu() {
 }
 
 #[test]
-fn rows_of_a_longer_batch_are_added_step_by_step() {
+fn norms_of_a_longer_batch_add_up_step_by_step() {
     let mut flow = HiddenGradientNorms { norms: Array2::from_elem((2, 2), 3.0) };
     flow.add_rows(&HiddenGradientNorms { norms: Array2::from_elem((2, 3), 4.0) }).unwrap();
     assert_eq!(flow.norms, bptt::ndarray::arr2(&[[5.0, 5.0, 4.0], [5.0, 5.0, 4.0]]));
@@ -342,12 +342,12 @@ fn a_vanished_gradient_has_its_norm<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn a_vanished_and_an_exploded_gradient_have_their_norms_on_the_cpu() {
+fn vanished_and_exploded_gradients_have_finite_norms_on_the_cpu() {
     a_vanished_gradient_has_its_norm(&Cpu::new());
 }
 
 #[test]
-fn a_vanished_and_an_exploded_gradient_have_their_norms_on_the_gpu() {
+fn vanished_and_exploded_gradients_have_finite_norms_on_the_gpu() {
     let Some(gpu) = gpu() else { return };
     a_vanished_gradient_has_its_norm(&gpu);
 }
@@ -376,17 +376,17 @@ fn only_a_backward_pass_has_norms<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn only_a_backward_pass_that_was_asked_has_norms_on_the_cpu() {
+fn only_a_requested_backward_pass_has_norms_on_the_cpu() {
     only_a_backward_pass_has_norms(&Cpu::new());
 }
 
 #[test]
-fn only_a_backward_pass_that_was_asked_has_norms_on_the_gpu() {
+fn only_a_requested_backward_pass_has_norms_on_the_gpu() {
     let Some(gpu) = gpu() else { return };
     only_a_backward_pass_has_norms(&gpu);
 }
 
-fn the_norms_are_planned_and_keep_the_budget<B: Backend>(backend: &B) {
+fn norms_are_planned_within_the_budget<B: Backend>(backend: &B) {
     let case = Case { layers: 2, bidirectional: true, ..Case::new(Cell::Gru) }.sizes([40, 9, 3, 5, 2]);
     let (model, batch) = (case.model(), case.batch());
     let planned = |flow: bool, options: &EngineOptions| {
@@ -408,12 +408,12 @@ fn the_norms_are_planned_and_keep_the_budget<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn the_norms_are_planned_and_keep_the_budget_on_the_cpu() {
-    the_norms_are_planned_and_keep_the_budget(&Cpu::new());
+fn norms_are_planned_within_the_budget_on_the_cpu() {
+    norms_are_planned_within_the_budget(&Cpu::new());
 }
 
 #[test]
-fn the_norms_are_planned_and_keep_the_budget_on_the_gpu() {
+fn norms_are_planned_within_the_budget_on_the_gpu() {
     let Some(gpu) = gpu() else { return };
-    the_norms_are_planned_and_keep_the_budget(&gpu);
+    norms_are_planned_within_the_budget(&gpu);
 }

@@ -14,7 +14,7 @@ fn model(outputs: usize, loss: Loss) -> Model {
 }
 
 #[test]
-fn settings_of_a_loss_that_have_no_meaning_are_refused_by_name() {
+fn meaningless_loss_settings_are_refused_by_name() {
     let huber = |delta| Loss::Huber { delta };
     let quantile = |quantiles: &[f64]| Loss::Quantile { quantiles: quantiles.to_vec() };
     let smoothed = |smoothing| Loss::SmoothedCrossEntropy { smoothing };
@@ -47,7 +47,7 @@ fn settings_of_a_loss_that_have_no_meaning_are_refused_by_name() {
 }
 
 #[test]
-fn targets_have_an_entry_for_each_output_but_for_quantiles_one_for_all_of_them() {
+fn targets_have_one_entry_per_output_or_one_for_all_quantiles() {
     let batch = |targets| Batch::new(Sequence::dense(Array3::zeros((4, 3, 2))), targets);
     let values = |size| batch(Targets::Values(Array3::zeros((1, 3, size))));
     let classes = || batch(Targets::Classes(Array2::zeros((1, 3))));
@@ -67,7 +67,7 @@ fn targets_have_an_entry_for_each_output_but_for_quantiles_one_for_all_of_them()
 }
 
 #[test]
-fn the_serialised_names_of_losses_are_the_ones_of_the_files_there_are() {
+fn the_serialised_names_of_losses_do_not_change() {
     for (loss, text) in losses().into_iter().zip([
         r#""squared-error""#,
         r#""binary-cross-entropy""#,
@@ -92,7 +92,7 @@ fn logits_and_mean(case: &Case, batch: &Batch) -> (Array3<f64>, f64) {
 }
 
 #[test]
-fn a_mean_with_class_weights_divides_by_the_weights_of_the_classes_that_occur() {
+fn a_mean_with_class_weights_divides_by_the_weights_that_occur() {
     let of_class = [0.5, 2.0, 0.0, 0.25];
     for weights in [false, true] {
         let case = Case { loss: Loss::CrossEntropy, ragged: true, weights, ..Case::new(Cell::Gru) };
@@ -120,7 +120,7 @@ fn a_mean_with_class_weights_divides_by_the_weights_of_the_classes_that_occur() 
 }
 
 #[test]
-fn a_head_over_the_mean_reads_the_mean_of_the_outputs_of_each_rows_own_steps() {
+fn mean_pooling_averages_each_rows_own_steps() {
     for bidirectional in [false, true] {
         let case =
             Case { at: Readout::MeanPool, ragged: true, bidirectional, ..Case::new(Cell::Lstm) }.sizes([5, 9, 2, 3, 2]);
@@ -146,7 +146,7 @@ fn a_head_over_the_mean_reads_the_mean_of_the_outputs_of_each_rows_own_steps() {
 }
 
 #[test]
-fn class_weights_that_do_not_fit_are_refused_by_name() {
+fn mismatched_class_weights_are_refused_by_name() {
     let case = Case { loss: Loss::CrossEntropy, ..Case::new(Cell::Gru) };
     let refused = |case: &Case, of_class: &[f32], name: &str| {
         let message = case.batch().class_weights(&case.model(), of_class).unwrap_err().to_string();

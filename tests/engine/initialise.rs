@@ -18,7 +18,7 @@ fn recurrent_gates(model: &Model, initialisation: Initialisation) -> Vec<Vec<f32
 }
 
 #[test]
-fn uniform_weights_fill_their_bounds_as_pytorchs_do() {
+fn uniform_weights_fill_their_bounds_as_in_pytorch() {
     let model = model(Cell::Lstm);
     let (layout, block) = (Layout::new(&model), Initialisation::default().draw(&model, 7));
     for tensor in layout.tensors() {
@@ -34,7 +34,7 @@ fn uniform_weights_fill_their_bounds_as_pytorchs_do() {
 }
 
 #[test]
-fn an_embedding_begins_normal_of_variance_1_and_as_the_head_where_it_is_tied() {
+fn an_embedding_starts_from_a_standard_normal_and_a_tied_one_as_the_head() {
     let drawn = |tied| {
         let embedding = if tied { Embedding::tied(200) } else { Embedding::new(200) };
         let head = Head::new(200, Loss::CrossEntropy, Readout::PerStep);
@@ -52,7 +52,7 @@ fn an_embedding_begins_normal_of_variance_1_and_as_the_head_where_it_is_tied() {
 }
 
 #[test]
-fn orthogonal_gates_keep_the_length_of_every_state() {
+fn orthogonal_gates_preserve_the_length_of_every_state() {
     for gate in
         recurrent_gates(&model(Cell::Gru), Initialisation { recurrent: RecurrentInit::Orthogonal, forget_bias: None })
     {
@@ -66,7 +66,7 @@ fn orthogonal_gates_keep_the_length_of_every_state() {
 }
 
 #[test]
-fn identity_gates_are_the_irnns() {
+fn identity_initialisation_gives_an_irnn() {
     let initialisation = Initialisation { recurrent: RecurrentInit::Identity, forget_bias: None };
     for gate in recurrent_gates(&model(Cell::Rnn(Activation::Relu)), initialisation) {
         assert!((0..256).all(|i| gate[i] == f32::from(i / 16 == i % 16)));
@@ -74,7 +74,7 @@ fn identity_gates_are_the_irnns() {
 }
 
 #[test]
-fn the_forget_bias_is_the_sum_of_both_biases_in_that_gate_alone() {
+fn the_forget_bias_is_the_sum_of_both_biases_in_that_gate_only() {
     let model = model(Cell::Lstm);
     let layout = Layout::new(&model);
     let plain = Initialisation::default().draw(&model, 7);
@@ -92,7 +92,7 @@ fn the_forget_bias_is_the_sum_of_both_biases_in_that_gate_alone() {
 }
 
 #[test]
-fn a_model_whose_parameters_cannot_be_counted_in_memory_is_refused() {
+fn a_model_with_too_many_parameters_to_count_is_refused() {
     let enormous = Model::headless(Recurrent::new(Cell::Lstm, 1 << 24, 1 << 24).layers(Recurrent::LAYERS));
     assert!(enormous.validate().unwrap_err().to_string().starts_with("the model: expected at most 2^30 parameters"));
     let empty = Model::headless(Recurrent::new(Cell::Lstm, 3, 0));

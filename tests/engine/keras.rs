@@ -24,7 +24,7 @@ fn arrays(case: Case<'_>, model: &Model) -> StateDict {
 }
 
 #[test]
-fn a_network_with_keras_weights_computes_what_keras_does() {
+fn a_network_with_keras_weights_computes_what_keras_computes() {
     let fixtures = Fixtures::read("keras");
     assert_eq!(fixtures.cases().count(), 8);
     for case in fixtures.cases() {
@@ -41,7 +41,7 @@ fn a_network_with_keras_weights_computes_what_keras_does() {
 }
 
 #[test]
-fn arrays_go_back_to_keras_as_they_came() {
+fn keras_arrays_survive_a_round_trip() {
     let fixtures = Fixtures::read("keras");
     for case in fixtures.cases() {
         let model = model(case);
@@ -51,7 +51,7 @@ fn arrays_go_back_to_keras_as_they_came() {
 }
 
 #[test]
-fn a_state_dict_comes_back_but_for_biases_that_keras_has_as_one() {
+fn a_state_dict_survives_keras_except_for_biases_that_keras_merges() {
     for cell in CELLS {
         for bias in [true, false] {
             let recurrent = Recurrent::new(cell, 2, 3).layers(2).bidirectional(true).bias(bias);
@@ -74,7 +74,7 @@ fn a_state_dict_comes_back_but_for_biases_that_keras_has_as_one() {
 }
 
 #[test]
-fn the_gates_stand_where_keras_has_them() {
+fn gates_are_in_the_order_of_keras() {
     // One unit: PyTorch's gates are 1, 2, 3, 4 in weight_ih.
     let numbered = |cell| {
         let model = Model::headless(Recurrent::new(cell, 1, 1));

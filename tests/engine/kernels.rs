@@ -91,7 +91,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn every_kernel_with_every_tile_and_with_checks_on_and_off_equals_the_cpu_in_f64() {
+fn every_kernel_tile_and_bounds_check_equals_the_cpu_in_f64() {
     let gpus = gpus();
     for (i, case) in cases().into_iter().enumerate() {
         let chunk = [None, Some(4)][i % 2];
@@ -114,7 +114,7 @@ fn every_kernel_with_every_tile_and_with_checks_on_and_off_equals_the_cpu_in_f64
 }
 
 #[test]
-fn neither_the_kernel_nor_checks_change_a_bit_and_20_runs_give_the_same() {
+fn kernels_and_bounds_checks_change_no_bit_over_20_runs() {
     for pair in gpus().chunks(2) {
         for case in cases().into_iter().filter(|case| case.hidden == 33 || case.hidden == 64) {
             let first = all(&pair[0].1, &case, KERNELS[0], None);
@@ -145,7 +145,7 @@ fn long<B: Backend>(backend: &B, cell: Cell, steps: usize, kernel: RecurrentKern
 }
 
 #[test]
-fn gradients_over_100_000_steps_of_one_row_and_over_one_step_are_the_cpus() {
+fn gradients_over_100_000_steps_and_over_one_step_equal_the_cpu() {
     for steps in [1, 100_000] {
         for cell in [Cell::Rnn(Activation::Tanh), Cell::Lstm, Cell::Gru] {
             let want = long(&Cpu::<f64>::with_threads(1).unwrap(), cell, steps, RecurrentKernel::Auto);

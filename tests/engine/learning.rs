@@ -62,12 +62,12 @@ fn solves_the_adding_problem<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn each_cell_forecasts_sunspots_as_well_as_pytorch_on_the_cpu_path() {
+fn each_cell_forecasts_sunspots_as_well_as_pytorch_on_the_cpu() {
     forecasts_sunspots(&Cpu::new());
 }
 
 #[test]
-fn lstm_and_gru_solve_the_adding_problem_on_the_cpu_path() {
+fn lstm_and_gru_solve_the_adding_problem_on_the_cpu() {
     solves_the_adding_problem(&Cpu::new());
 }
 

@@ -302,7 +302,7 @@ fn the_gradient_is_the_sum_of_the_three_contributions<B: Backend>(backend: &B, r
     }
 }
 
-fn each_contribution_is_a_run_of_one_step<B: Backend>(backend: &B, relative: f64, floor: f64) {
+fn each_contribution_equals_a_run_of_one_step<B: Backend>(backend: &B, relative: f64, floor: f64) {
     for (activation, output) in cases() {
         let case = format!("{activation:?}, {:?}", output.loss);
         let hand = by_hand(activation, output);
@@ -385,7 +385,7 @@ fn the_jacobian_across_three_steps_is_the_product_of_theirs<B: Backend>(backend:
 }
 
 /// Where the notes begin: with T = 1 and f(z) = z the network is linear regression, y = 3·x − 0.5, whose minimum is known.
-fn gradient_descent_finds_a_lines_slope_and_intercept<B: Backend>(backend: &B, tolerance: f64) {
+fn gradient_descent_finds_the_slope_and_intercept_of_a_line<B: Backend>(backend: &B, tolerance: f64) {
     let head = Head::new(1, Loss::SquaredError, Readout::PerStep);
     let model = Model::new(Recurrent::new(Cell::Rnn(Activation::Identity), 1, 1), head);
     let mut trainer = Trainer::new(backend, &model, Optimizer::sgd(0.05), 3).unwrap();
@@ -423,13 +423,13 @@ fn the_gradient_is_the_sum_of_the_three_contributions_in_f32() {
 }
 
 #[test]
-fn each_contribution_is_a_run_of_one_step_in_f64() {
-    each_contribution_is_a_run_of_one_step(&cpu_f64(), F64.0, F64.1);
+fn each_contribution_equals_a_run_of_one_step_in_f64() {
+    each_contribution_equals_a_run_of_one_step(&cpu_f64(), F64.0, F64.1);
 }
 
 #[test]
-fn each_contribution_is_a_run_of_one_step_in_f32() {
-    each_contribution_is_a_run_of_one_step(&Cpu::new(), F32.0, F32.1);
+fn each_contribution_equals_a_run_of_one_step_in_f32() {
+    each_contribution_equals_a_run_of_one_step(&Cpu::new(), F32.0, F32.1);
 }
 
 #[test]
@@ -453,21 +453,21 @@ fn the_jacobian_across_three_steps_is_the_product_of_theirs_in_f32() {
 }
 
 #[test]
-fn the_three_contributions_their_sum_and_the_jacobians_are_right_on_the_gpu() {
+fn contributions_their_sum_and_the_jacobians_are_right_on_the_gpu() {
     let Some(gpu) = common::gpu::gpu() else { return };
     the_gradient_is_the_sum_of_the_three_contributions(&gpu, F32.0, F32.1);
-    each_contribution_is_a_run_of_one_step(&gpu, F32.0, F32.1);
+    each_contribution_equals_a_run_of_one_step(&gpu, F32.0, F32.1);
     a_window_of_n_steps_keeps_the_last_n_contributions(&gpu, F32.0, F32.1);
     the_jacobian_across_three_steps_is_the_product_of_theirs(&gpu, F32.0, F32.1);
 }
 
 #[test]
-fn gradient_descent_finds_a_lines_slope_and_intercept_in_f64() {
-    gradient_descent_finds_a_lines_slope_and_intercept(&cpu_f64(), 1e-6);
+fn gradient_descent_finds_the_slope_and_intercept_of_a_line_in_f64() {
+    gradient_descent_finds_the_slope_and_intercept_of_a_line(&cpu_f64(), 1e-6);
 }
 
 #[test]
-fn gradient_descent_finds_a_lines_slope_and_intercept_on_the_gpu() {
+fn gradient_descent_finds_the_slope_and_intercept_of_a_line_on_the_gpu() {
     let Some(gpu) = common::gpu::gpu() else { return };
-    gradient_descent_finds_a_lines_slope_and_intercept(&gpu, 1e-5);
+    gradient_descent_finds_the_slope_and_intercept_of_a_line(&gpu, 1e-5);
 }

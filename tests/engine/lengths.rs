@@ -85,7 +85,7 @@ fn files_functions_and_impl_blocks_are_short() {
 }
 
 #[test]
-fn lengths_are_counted_from_the_first_line_to_the_last_without_tests() {
+fn lengths_are_counted_from_first_to_last_line_without_tests() {
     let text = "pub(crate) fn short() {}\n\nimpl<T> A for B {\n    async fn long(\n        a: u8,\n    ) -> u8 {\n        a\n    }\n}\n\n\
                 #[cfg(test)]\nmod tests {\n    fn not_counted() {\n    }\n}\n";
     let items = items("a.rs", text);

@@ -1,4 +1,4 @@
-//! Numbers far from 1: what a path computes of them keeps its digits, and both paths mean the same by a setting that their
+//! Numbers far from 1: what a path computes of them keeps its digits, and both backends mean the same by a setting that their
 //! type cannot hold.
 
 use crate::common;
@@ -80,7 +80,7 @@ fn small_inputs_keep_their_digits_through_every_activation<B: Backend>(backend: 
 }
 
 #[test]
-fn small_inputs_keep_their_digits_through_every_activation_on_every_path() {
+fn small_inputs_keep_their_digits_through_every_activation_on_every_backend() {
     on_every_path!(small_inputs_keep_their_digits_through_every_activation);
 }
 
@@ -131,7 +131,7 @@ fn cross_entropy_of_equal_logits_is_the_logarithm_of_their_number<B: Backend>(ba
 }
 
 #[test]
-fn cross_entropy_of_equal_logits_is_the_logarithm_of_their_number_however_large_they_are() {
+fn cross_entropy_of_equal_logits_is_the_log_of_their_number() {
     on_every_path!(cross_entropy_of_equal_logits_is_the_logarithm_of_their_number);
 }
 
@@ -154,7 +154,7 @@ fn binary_cross_entropy_keeps_its_digits<B: Backend>(backend: &B, path: &str) {
 }
 
 #[test]
-fn binary_cross_entropy_keeps_its_digits_beside_large_logits_and_near_0() {
+fn binary_cross_entropy_keeps_its_digits_for_large_logits_and_near_0() {
     on_every_path!(binary_cross_entropy_keeps_its_digits);
 }
 
@@ -173,7 +173,7 @@ fn quantiles_near_0_and_1_keep_their_digits<B: Backend>(backend: &B, path: &str)
 }
 
 #[test]
-fn quantiles_near_0_and_1_keep_their_digits_on_every_path() {
+fn quantiles_near_0_and_1_keep_their_digits_on_every_backend() {
     on_every_path!(quantiles_near_0_and_1_keep_their_digits);
 }
 
@@ -200,7 +200,7 @@ fn exploding<B: Backend>(backend: &B, growth: f64, steps: usize, rule: Optimizer
 }
 
 #[test]
-fn a_gradient_whose_squares_are_beyond_f32_is_clipped_and_one_whose_squares_are_below_it_has_its_norm() {
+fn gradient_norms_whose_squares_overflow_or_underflow_f32_are_right() {
     let reference = Cpu::<f64>::with_threads(1).unwrap();
     let clipped = Optimizer::sgd(0.5).clip_norm(1.0);
     for (growth, steps) in [(1.3, 200), (1.3, 300), (0.5, 90), (1.0, 5)] {
@@ -222,7 +222,7 @@ fn a_gradient_whose_squares_are_beyond_f32_is_clipped_and_one_whose_squares_are_
 }
 
 #[test]
-fn a_loss_or_a_norm_beyond_f32_is_passed_over_on_both_paths_and_not_in_f64() {
+fn a_loss_or_norm_beyond_f32_is_skipped_in_f32_and_not_in_f64() {
     fn skipped<B: Backend>(backend: &B, target: f32, loss: Loss) -> (bool, Vec<f64>) {
         let case = Case { initial: false, loss, at: Readout::Final, ..Case::new(Cell::Gru) }.sizes([1, 1, 1, 1, 1]);
         let optimizer = Optimizer::sgd(1e-30).clip_norm(1.0);
@@ -275,7 +275,7 @@ fn after_steps<B: Backend>(backend: &B, optimizer: Optimizer) -> Vec<f64> {
     block_on(engine.parameters()).unwrap().into_iter().map(|w| w.as_f64()).collect()
 }
 
-/// Both paths in f32 as the one in f64.
+/// Both backends in f32 as the one in f64.
 fn assert_one_meaning(optimizer: Optimizer, tolerance: f64) {
     let want = after_steps(&Cpu::<f64>::with_threads(1).unwrap(), optimizer);
     assert!(want.iter().all(|w| w.is_finite()), "{optimizer:?}: {want:?}");
@@ -302,7 +302,7 @@ fn rules(eps: f64) -> Vec<OptimizerKind> {
 }
 
 #[test]
-fn with_an_epsilon_of_0_or_one_that_f32_does_not_hold_a_weight_without_a_gradient_stays_as_it_is() {
+fn with_an_epsilon_of_0_a_weight_without_a_gradient_stays_unchanged() {
     for eps in [0.0, 1e-46] {
         for rule in rules(eps) {
             assert_one_meaning(Optimizer::new(rule, 1e-3), 2e-5);
@@ -311,7 +311,7 @@ fn with_an_epsilon_of_0_or_one_that_f32_does_not_hold_a_weight_without_a_gradien
 }
 
 #[test]
-fn settings_that_round_to_0_or_1_in_f32_mean_what_they_round_to_on_every_path() {
+fn settings_that_round_to_0_or_1_in_f32_mean_the_rounded_value_on_every_backend() {
     for momentum in [1e-46, 1e-40, 1.0 - 1e-12] {
         let rule = |nesterov, dampening| OptimizerKind::Sgd { momentum, dampening, nesterov };
         assert_one_meaning(Optimizer::new(rule(false, 0.5), 0.1), 1e-6);
@@ -373,6 +373,6 @@ fn what_a_type_cannot_hold<B: Backend>(backend: &B, path: &str) {
 }
 
 #[test]
-fn what_a_paths_type_cannot_hold_is_refused_by_its_name() {
+fn a_setting_that_the_number_type_cannot_hold_is_refused_by_name() {
     on_every_path!(what_a_type_cannot_hold);
 }

@@ -1,4 +1,4 @@
-//! The library from outside: gradients, updates and runs on either path, against f64, finite differences and other programs.
+//! The library from outside: gradients, updates and runs on either backend, against f64, finite differences and other programs.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 

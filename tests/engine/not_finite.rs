@@ -248,34 +248,34 @@ where
 }
 
 #[test]
-fn bad_steps_in_a_row_are_counted_on_the_cpu_path() {
+fn consecutive_bad_steps_are_counted_on_the_cpu() {
     as_many_bad_steps_in_a_row_as_were_allowed_change_nothing_and_one_more_ends_it(&Cpu::<f32>::new());
 }
 
 #[test]
-fn bad_steps_in_a_row_are_counted_on_the_gpu() {
+fn consecutive_bad_steps_are_counted_on_the_gpu() {
     let Some(gpu) = gpu::gpu() else { return };
     as_many_bad_steps_in_a_row_as_were_allowed_change_nothing_and_one_more_ends_it(&gpu);
 }
 
 #[test]
-fn a_run_on_the_cpu_path_passes_bad_steps_over_and_says_so() {
+fn a_run_on_the_cpu_skips_bad_steps_and_reports_them() {
     a_run_passes_bad_steps_over_and_says_so(&Cpu::<f32>::new());
 }
 
 #[test]
-fn a_run_on_the_gpu_passes_bad_steps_over_and_says_so() {
+fn a_run_on_the_gpu_skips_bad_steps_and_reports_them() {
     let Some(gpu) = gpu::gpu() else { return };
     a_run_passes_bad_steps_over_and_says_so(&gpu);
 }
 
 #[test]
-fn a_run_on_the_cpu_path_goes_back_to_its_last_checkpoint_at_half_the_rate() {
+fn a_run_on_the_cpu_rolls_back_at_half_the_rate() {
     a_run_goes_back_to_its_last_checkpoint_at_half_the_rate(&Cpu::<f32>::new());
 }
 
 #[test]
-fn a_run_on_the_gpu_goes_back_to_its_last_checkpoint_at_half_the_rate() {
+fn a_run_on_the_gpu_rolls_back_at_half_the_rate() {
     let Some(gpu) = gpu::gpu() else { return };
     a_run_goes_back_to_its_last_checkpoint_at_half_the_rate(&gpu);
 }

@@ -97,7 +97,7 @@ fn answers<B: Backend>(backend: &B, case: &Case) -> Named {
 }
 
 #[test]
-fn an_exported_model_computes_what_the_engine_does() {
+fn an_exported_model_computes_what_the_engine_computes() {
     let backend = Cpu::<f64>::with_threads(1).unwrap();
     for case in cases() {
         let model = case.model();
@@ -112,7 +112,7 @@ fn an_exported_model_computes_what_the_engine_does() {
 }
 
 #[test]
-fn a_stack_without_a_head_gives_its_output() {
+fn a_headless_model_exports_its_output() {
     let backend = Cpu::<f64>::with_threads(1).unwrap();
     for cell in CELLS {
         let case = Case { ragged: true, layers: 2, bidirectional: true, ..Case::new(cell) };
@@ -131,7 +131,7 @@ fn a_stack_without_a_head_gives_its_output() {
 }
 
 #[test]
-fn the_file_tells_its_versions_inputs_outputs_and_notes() {
+fn the_file_records_versions_inputs_outputs_and_notes() {
     let model = Model::new(
         Recurrent::new(Cell::Lstm, 3, 4).layers(2).bidirectional(true),
         Head::new(5, Loss::CrossEntropy, Readout::Final),
@@ -154,7 +154,7 @@ fn the_file_tells_its_versions_inputs_outputs_and_notes() {
 }
 
 #[test]
-fn layers_are_joined_node_by_node() {
+fn layers_are_connected_node_by_node() {
     let model = Model::new(
         Recurrent::new(Cell::Gru, 3, 4).layers(2).bidirectional(true),
         Head::new(5, Loss::BinaryCrossEntropy, Readout::Final),
@@ -189,7 +189,7 @@ fn layers_are_joined_node_by_node() {
 }
 
 #[test]
-fn the_arrays_come_back_as_the_state_dict() {
+fn exported_arrays_read_back_as_the_state_dict() {
     for case in cases() {
         let model = case.model();
         let dict = parameters(&model, &case);
@@ -198,7 +198,7 @@ fn the_arrays_come_back_as_the_state_dict() {
 }
 
 #[test]
-fn the_gates_stand_where_the_specification_has_them() {
+fn gates_are_in_the_order_of_the_specification() {
     // One hidden unit and one input, both directions: each number tells where it came from.
     let model = |cell| Model::headless(Recurrent::new(cell, 1, 1).bidirectional(true));
     let numbered = |model: &Model| {
@@ -219,7 +219,7 @@ fn the_gates_stand_where_the_specification_has_them() {
 }
 
 #[test]
-fn weights_that_do_not_fit_are_all_named() {
+fn all_mismatched_weights_are_named() {
     let model = Case::new(Cell::Gru).model();
     let Err(Error::StateDict(lines)) = export(&model, &StateDict::default(), ModelInput::Dense, &[]) else { panic!() };
     assert_eq!(lines.len(), 6, "{lines:?}");

@@ -46,11 +46,7 @@ fn assert_states_close<R: Real>(name: &str, got: &States<R>, want: &States<R>, r
     }
 }
 
-fn pieces_have_the_logits_the_loss_and_the_final_states_of_the_whole<B: Backend>(
-    backend: &B,
-    relative: f64,
-    floor: f64,
-) {
+fn pieces_give_the_logits_loss_and_final_states_of_the_whole<B: Backend>(backend: &B, relative: f64, floor: f64) {
     for (index, cell) in CELLS.into_iter().enumerate() {
         let case = Case { layers: 2, resets: true, weights: true, tokens: index % 2 == 1, ..Case::new(cell) };
         let case = case.sizes([9, 11, 5, 6, 3]).with_loss(losses()[index].clone());
@@ -84,20 +80,20 @@ fn pieces_have_the_logits_the_loss_and_the_final_states_of_the_whole<B: Backend>
 }
 
 #[test]
-fn pieces_have_the_logits_the_loss_and_the_final_states_of_the_whole_on_the_cpu() {
-    pieces_have_the_logits_the_loss_and_the_final_states_of_the_whole(&Cpu::<f32>::new(), 1e-5, 1.0);
+fn pieces_give_the_logits_loss_and_final_states_of_the_whole_on_the_cpu() {
+    pieces_give_the_logits_loss_and_final_states_of_the_whole(&Cpu::<f32>::new(), 1e-5, 1.0);
     // What is handed on is rounded to f32.
-    pieces_have_the_logits_the_loss_and_the_final_states_of_the_whole(&Cpu::<f64>::default(), 1e-6, 1.0);
+    pieces_give_the_logits_loss_and_final_states_of_the_whole(&Cpu::<f64>::default(), 1e-6, 1.0);
 }
 
 #[test]
-fn pieces_have_the_logits_the_loss_and_the_final_states_of_the_whole_on_the_gpu() {
+fn pieces_give_the_logits_loss_and_final_states_of_the_whole_on_the_gpu() {
     let Some(gpu) = gpu() else { return };
-    pieces_have_the_logits_the_loss_and_the_final_states_of_the_whole(&gpu, 1e-5, 1.0);
+    pieces_give_the_logits_loss_and_final_states_of_the_whole(&gpu, 1e-5, 1.0);
 }
 
 /// Over rows of differing lengths and in both directions too.
-fn final_states_are_those_of_forward<B: Backend>(backend: &B) {
+fn final_states_of_inference_equal_those_of_forward<B: Backend>(backend: &B) {
     for cell in CELLS {
         for (at, chunk) in [(Readout::PerStep, None), (Readout::Final, Some(3))] {
             let case = Case { at, ragged: true, resets: true, bidirectional: true, layers: 2, ..Case::new(cell) };
@@ -111,17 +107,17 @@ fn final_states_are_those_of_forward<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn final_states_are_those_of_forward_on_the_cpu() {
-    final_states_are_those_of_forward(&Cpu::<f32>::new());
-    final_states_are_those_of_forward(&Cpu::<f64>::default());
+fn final_states_of_inference_equal_those_of_forward_on_the_cpu() {
+    final_states_of_inference_equal_those_of_forward(&Cpu::<f32>::new());
+    final_states_of_inference_equal_those_of_forward(&Cpu::<f64>::default());
 }
 
 #[test]
-fn final_states_are_those_of_forward_on_the_gpu() {
-    gpu().iter().for_each(final_states_are_those_of_forward);
+fn final_states_of_inference_equal_those_of_forward_on_the_gpu() {
+    gpu().iter().for_each(final_states_of_inference_equal_those_of_forward);
 }
 
-fn inference_between_two_batches_changes_no_bit_of_the_training<B: Backend>(backend: &B) {
+fn inference_between_batches_changes_no_bit_of_training<B: Backend>(backend: &B) {
     for cell in [CELLS[0], Cell::Lstm, Cell::Gru] {
         let case = Case { initial: false, layers: 2, ..Case::new(cell) }.sizes([5, 11, 3, 6, 2]);
         let optimizer = Optimizer::adam(0.01);
@@ -146,16 +142,16 @@ fn inference_between_two_batches_changes_no_bit_of_the_training<B: Backend>(back
 }
 
 #[test]
-fn inference_between_two_batches_changes_no_bit_of_the_training_on_the_cpu() {
-    inference_between_two_batches_changes_no_bit_of_the_training(&Cpu::<f32>::new());
+fn inference_between_batches_changes_no_bit_of_training_on_the_cpu() {
+    inference_between_batches_changes_no_bit_of_training(&Cpu::<f32>::new());
 }
 
 #[test]
-fn inference_between_two_batches_changes_no_bit_of_the_training_on_the_gpu() {
-    gpu().iter().for_each(inference_between_two_batches_changes_no_bit_of_the_training);
+fn inference_between_batches_changes_no_bit_of_training_on_the_gpu() {
+    gpu().iter().for_each(inference_between_batches_changes_no_bit_of_training);
 }
 
-fn a_trainer_hands_states_on_and_divides_the_loss<B: Backend>(backend: &B) {
+fn a_trainer_passes_states_on_and_divides_the_loss<B: Backend>(backend: &B) {
     let case = Case { weights: true, ..Case::new(Cell::Lstm) }.sizes([6, 3, 2, 4, 2]);
     let batch = case.batch();
     let mut trainer = Trainer::new(backend, &case.model(), Optimizer::sgd(0.1), 1).unwrap();
@@ -177,7 +173,7 @@ fn a_trainer_hands_states_on_and_divides_the_loss<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn a_trainer_hands_states_on_and_divides_the_loss_on_either_path() {
-    a_trainer_hands_states_on_and_divides_the_loss(&Cpu::<f32>::new());
-    gpu().iter().for_each(a_trainer_hands_states_on_and_divides_the_loss);
+fn a_trainer_passes_states_on_and_divides_the_loss_on_both_backends() {
+    a_trainer_passes_states_on_and_divides_the_loss(&Cpu::<f32>::new());
+    gpu().iter().for_each(a_trainer_passes_states_on_and_divides_the_loss);
 }

@@ -51,7 +51,7 @@ fn part<'p>(profile: &'p Profile, name: &str) -> &'p ProfilePart {
 }
 
 #[test]
-fn the_cpu_path_tells_every_phase_with_the_operations_of_its_products() {
+fn the_cpu_profiles_every_phase_with_its_operations() {
     for threads in [1, 3] {
         let cpu = Cpu::<f32>::with_threads(threads).unwrap();
         let (plain, _) = train(&cpu, false);
@@ -81,7 +81,7 @@ fn the_cpu_path_tells_every_phase_with_the_operations_of_its_products() {
 }
 
 #[test]
-fn the_gpu_path_tells_every_kernel_and_computes_the_same_bits() {
+fn the_gpu_profiles_every_kernel_and_computes_the_same_bits() {
     let Some(gpu) = open(GpuOptions { profile: true, ..GpuOptions::default() }) else { return };
     let (plain, _) = train(&gpu, false);
     let (profiled, profile) = train(&gpu, true);
@@ -104,7 +104,7 @@ fn the_gpu_path_tells_every_kernel_and_computes_the_same_bits() {
 }
 
 #[test]
-fn a_device_that_was_not_opened_for_it_has_no_timestamps_and_still_counts() {
+fn a_device_without_timestamps_still_counts_calls() {
     let Some(gpu) = open(GpuOptions::default()) else { return };
     assert!(!gpu.device().features().contains(bptt::wgpu::Features::TIMESTAMP_QUERY));
     let (_, profile) = train(&gpu, true);
@@ -113,7 +113,7 @@ fn a_device_that_was_not_opened_for_it_has_no_timestamps_and_still_counts() {
 }
 
 #[test]
-fn a_profile_takes_no_submission_more() {
+fn a_profile_adds_no_submission() {
     let Some(gpu) = open(GpuOptions { profile: true, ..GpuOptions::default() }) else { return };
     let submits = |profiled| {
         let before = gpu.counters().submits;

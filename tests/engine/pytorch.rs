@@ -133,7 +133,7 @@ fn logits_and_predictions_equal_pytorchs<B: Backend>(backend: &B, stem: &str, ch
     }
 }
 
-fn ten_steps_of_every_optimizer_end_at_pytorchs_weights<B: Backend>(
+fn ten_steps_of_every_optimizer_reach_pytorchs_weights<B: Backend>(
     backend: &B,
     stem: &str,
     micro_batch: Option<usize>,
@@ -222,7 +222,7 @@ fn parameters_have_pytorchs_names_shapes_and_order() {
 }
 
 #[test]
-fn an_element_that_is_wrong_shows_in_both_of_the_products_that_stand_for_its_matrix() {
+fn a_single_wrong_element_shows_in_both_checksum_products() {
     let fixtures = Fixtures::read("large_stack");
     let case = fixtures.case("gru-l2d2-packed");
     let name = "gradient/weight_hh_l1_reverse";
@@ -240,7 +240,7 @@ fn an_element_that_is_wrong_shows_in_both_of_the_products_that_stand_for_its_mat
 }
 
 #[test]
-fn every_rule_has_ten_steps_to_be_held_against() {
+fn the_fixtures_have_ten_steps_of_every_optimizer() {
     let settings = |stem: &str| -> Vec<Optimizer> {
         let fixtures = Fixtures::read(stem);
         fixtures.cases().filter(|case| case.name != "start").map(|case| case.setting("optimizer")).collect()
@@ -333,28 +333,28 @@ fn logits_and_predictions_equal_pytorchs_on_the_gpu_in_chunks_of_3() {
 }
 
 #[test]
-fn ten_steps_of_every_optimizer_end_at_pytorchs_weights_in_f64() {
+fn ten_steps_of_every_optimizer_reach_pytorchs_weights_in_f64() {
     for stem in OPTIMIZERS {
-        ten_steps_of_every_optimizer_end_at_pytorchs_weights(&cpu_f64(), stem, None, Within::F64);
+        ten_steps_of_every_optimizer_reach_pytorchs_weights(&cpu_f64(), stem, None, Within::F64);
     }
 }
 
 #[test]
-fn ten_steps_of_every_optimizer_end_at_pytorchs_weights_in_f32() {
+fn ten_steps_of_every_optimizer_reach_pytorchs_weights_in_f32() {
     for stem in OPTIMIZERS {
-        ten_steps_of_every_optimizer_end_at_pytorchs_weights(&Cpu::new(), stem, None, Within::F32);
+        ten_steps_of_every_optimizer_reach_pytorchs_weights(&Cpu::new(), stem, None, Within::F32);
     }
 }
 
 #[test]
-fn ten_steps_of_every_optimizer_end_at_pytorchs_weights_on_the_gpu() {
+fn ten_steps_of_every_optimizer_reach_pytorchs_weights_on_the_gpu() {
     let Some(gpu) = common::gpu::gpu() else { return };
     for stem in OPTIMIZERS {
-        ten_steps_of_every_optimizer_end_at_pytorchs_weights(&gpu, stem, None, Within::F32);
+        ten_steps_of_every_optimizer_reach_pytorchs_weights(&gpu, stem, None, Within::F32);
     }
 }
 
 #[test]
-fn ten_steps_in_micro_batches_of_two_rows_end_at_pytorchs_weights_in_f64() {
-    ten_steps_of_every_optimizer_end_at_pytorchs_weights(&cpu_f64(), "optimizer", Some(2), Within::F64);
+fn ten_steps_in_micro_batches_of_two_rows_reach_pytorchs_weights_in_f64() {
+    ten_steps_of_every_optimizer_reach_pytorchs_weights(&cpu_f64(), "optimizer", Some(2), Within::F64);
 }

@@ -1,4 +1,4 @@
-//! Calls at random, in any order and for any configuration: the CPU path and the GPU path refuse the same ones, in the same
+//! Calls at random, in any order and for any configuration: the CPU backend and the GPU backend refuse the same ones, in the same
 //! words, and agree on what they answer.
 //!
 //! BPTT_CALLS tells how many rows of calls of either kind, in place of the few of every run, or which of them:
@@ -327,16 +327,16 @@ fn differs(got: &Answer, want: &Answer) -> Option<String> {
     let (got, want) = match (got, want) {
         (Err(got), Err(want)) if got == want => return None,
         (Ok(got), Ok(want)) => (got, want),
-        (got, want) => return Some(format!("{} where the CPU path says {}", brief(got), brief(want))),
+        (got, want) => return Some(format!("{} where the CPU backend says {}", brief(got), brief(want))),
     };
     let shapes = |named: &Named| named.iter().map(|(name, of)| (name.clone(), of.shape().to_vec())).collect::<Vec<_>>();
     if shapes(got) != shapes(want) {
-        return Some(format!("{:?} where the CPU path says {:?}", shapes(got), shapes(want)));
+        return Some(format!("{:?} where the CPU backend says {:?}", shapes(got), shapes(want)));
     }
     got.iter().zip(want).find_map(|((name, got), (_, want))| {
         let bad = |array: &ArrayD<f64>| array.iter().any(|value| !value.is_finite());
         if bad(got) || bad(want) {
-            return (bad(got) != bad(want)).then(|| format!("{name}: {got} where the CPU path says {want}"));
+            return (bad(got) != bad(want)).then(|| format!("{name}: {got} where the CPU backend says {want}"));
         }
         // Relative to what is largest, of which the others may be differences.
         let scale = want.iter().fold(0.01f64, |scale, value| scale.max(value.abs()));
@@ -367,7 +367,7 @@ fn rows_of_calls(few: usize, row: impl Fn(usize)) {
 #[track_caller]
 fn assert_same(number: usize, made: &dyn Debug, trail: &[String], got: &Answer, want: &Answer) {
     if let Some(what) = differs(got, want) {
-        panic!("row {number} of {made:?}\nafter {}\nthe GPU path says {what}", trail.join("\n      "));
+        panic!("row {number} of {made:?}\nafter {}\nthe GPU backend says {what}", trail.join("\n      "));
     }
 }
 
@@ -542,7 +542,7 @@ fn answer(result: Result<Named>) -> Answer {
 }
 
 #[test]
-fn engines_of_both_paths_refuse_the_same_calls_in_the_same_words_and_agree_on_the_others() {
+fn engines_of_both_backends_refuse_the_same_calls_in_the_same_words_and_agree_on_the_others() {
     let Some(gpu) = gpu() else { return };
     rows_of_calls(25, |number| {
         let mut dice = Dice(ChaCha8Rng::seed_from_u64(number as u64));
@@ -733,7 +733,7 @@ impl<E: Engine<Real = f32>> Told<E> {
         }
     }
 
-    /// The answer, from when on reports are as late on either path as they can be.
+    /// The answer, from when on reports are as late on either backend as they can be.
     fn finish(&mut self) -> Answer {
         self.reports.clear();
         answer(block_on(self.trainer.finish()).map(|_| text("finished")))
@@ -741,7 +741,7 @@ impl<E: Engine<Real = f32>> Told<E> {
 }
 
 #[test]
-fn trainers_of_both_paths_refuse_the_same_calls_in_the_same_words_and_agree_on_the_others() {
+fn trainers_of_both_backends_refuse_the_same_calls_in_the_same_words_and_agree_on_the_others() {
     let Some(gpu) = gpu() else { return };
     rows_of_calls(25, |number| {
         let mut dice = Dice(ChaCha8Rng::seed_from_u64(1 << 32 | number as u64));
@@ -774,7 +774,7 @@ fn trainers_of_both_paths_refuse_the_same_calls_in_the_same_words_and_agree_on_t
         for _ in 0..25 {
             let turn = Turn::draw(&case, &mut dice);
             let (mut got, mut want) = (answer(gpu.apply(&turn)), answer(cpu.apply(&turn)));
-            // The step that ended updating is told when its report comes, which is not the same call on either path.
+            // The step that ended updating is told when its report comes, which is not the same call on either backend.
             let told = |answer: &Answer| answer.as_ref().is_err_and(|error| error.contains("is not finite"));
             if told(&got) != told(&want) {
                 (got, want) = (gpu.finish(), cpu.finish());

@@ -87,19 +87,19 @@ fn same_bits<B: Backend>(backend: &B, steps: usize, chunk: usize) {
 }
 
 #[test]
-fn a_pass_made_again_chunk_by_chunk_has_the_bits_of_one_that_is_kept_on_the_cpu() {
+fn recompute_gives_the_bits_of_a_kept_pass_on_the_cpu() {
     same_bits(&Cpu::<f32>::with_threads(2).unwrap(), 150, 64);
     same_bits(&Cpu::<f64>::with_threads(1).unwrap(), 129, 1);
 }
 
 #[test]
-fn a_pass_made_again_chunk_by_chunk_has_the_bits_of_one_that_is_kept_on_the_gpu() {
+fn recompute_gives_the_bits_of_a_kept_pass_on_the_gpu() {
     let Some(gpu) = gpu() else { return };
     same_bits(&gpu, 11, 4);
 }
 
 #[test]
-fn a_pass_made_again_chunk_by_chunk_on_the_gpu_equals_the_cpu_in_f64() {
+fn recompute_on_the_gpu_equals_the_cpu_in_f64() {
     let Some(gpu) = gpu() else { return };
     let cpu = Cpu::<f64>::with_threads(2).unwrap();
     for case in cases(11) {
@@ -160,7 +160,7 @@ fn the_plan_is_what_is_held<B: Backend>(backend: &B, exactly: bool) {
 }
 
 #[test]
-fn every_part_is_planned_as_it_is_then_held() {
+fn the_plan_equals_the_memory_held_in_every_category() {
     the_plan_is_what_is_held(&Cpu::<f64>::with_threads(1).unwrap(), true);
     gpu().iter().for_each(|gpu| the_plan_is_what_is_held(gpu, false));
 }
@@ -179,13 +179,13 @@ fn the_largest_rows_fit_and_one_more_does_not<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn the_largest_batch_of_a_budget_fits_and_one_row_more_does_not() {
+fn the_largest_batch_of_a_budget_fits_and_one_more_row_does_not() {
     the_largest_rows_fit_and_one_more_does_not(&Cpu::<f32>::new());
     gpu().iter().for_each(the_largest_rows_fit_and_one_more_does_not);
 }
 
 #[test]
-fn two_directions_cannot_be_made_again_chunk_by_chunk() {
+fn recompute_is_refused_with_two_directions() {
     let case = Case { bidirectional: true, ..Case::new(Cell::Lstm) };
     let options = EngineOptions { recompute: true, ..EngineOptions::default() };
     let error = Cpu::<f32>::new().engine(&case.model(), &options).err().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! What does not fit a network is refused by name on either path, before anything of it is computed.
+//! What does not fit a network is refused by name on either backend, before anything of it is computed.
 
 use crate::common;
 use crate::common::Case;
@@ -90,7 +90,7 @@ fn sequences_are_refused<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn tokens_beyond_the_vocabulary_and_inputs_states_and_lengths_that_do_not_fit_are_refused() {
+fn mismatched_tokens_inputs_states_and_lengths_are_refused() {
     sequences_are_refused(&Cpu::<f64>::with_threads(1).unwrap());
     sequences_are_refused(&Cpu::new());
     common::gpu::gpu().iter().for_each(sequences_are_refused);
@@ -135,7 +135,7 @@ fn rates_are_refused<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn a_network_with_dropout_outside_of_0_to_1_is_not_made() {
+fn dropout_outside_of_0_to_1_is_refused() {
     rates_are_refused(&Cpu::new());
     common::gpu::gpu().iter().for_each(rates_are_refused);
 }
@@ -166,7 +166,7 @@ fn another_state_dict_is_refused<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn a_state_dict_of_another_hidden_size_is_refused_whole_and_the_weights_stay() {
+fn a_state_dict_of_another_hidden_size_is_refused_and_the_weights_stay() {
     another_state_dict_is_refused(&Cpu::new());
     common::gpu::gpu().iter().for_each(another_state_dict_is_refused);
 }

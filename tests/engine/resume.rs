@@ -104,7 +104,7 @@ fn trainer<B: Backend>(backend: &B, rule: OptimizerKind) -> Trainer<B::Engine> {
 const ADAM: OptimizerKind = OptimizerKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
 
 #[test]
-fn the_run_of_these_tests_has_a_best_step_before_its_last_and_a_rate_that_falls() {
+fn the_test_run_has_a_best_step_before_its_last_and_a_falling_rate() {
     let mut kept = Kept::new(1000, u64::MAX);
     let (outcome, _) = go(&Cpu::<f32>::new(), ADAM, &options(), None, &mut kept);
     assert!(outcome.best.is_some_and(|best| best.step < STEPS), "{outcome:?}");
@@ -153,7 +153,7 @@ fn every_checkpoint_leads_to_the_same_end<B: Backend>(backend: &B, rule: Optimiz
 }
 
 #[test]
-fn every_checkpoint_leads_to_the_same_end_on_the_cpu_path_for_every_kind_of_rule() {
+fn every_checkpoint_leads_to_the_same_end_on_the_cpu_for_every_optimizer() {
     let momentum = OptimizerKind::Sgd { momentum: 0.9, dampening: 0.0, nesterov: true };
     let rmsprop = OptimizerKind::RmsProp { alpha: 0.99, eps: 1e-8, momentum: 0.9, centered: true };
     for rule in [ADAM, momentum, rmsprop, OptimizerKind::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false }] {
@@ -169,7 +169,7 @@ fn every_checkpoint_leads_to_the_same_end_on_the_gpu() {
 }
 
 #[test]
-fn a_run_that_was_stopped_anywhere_goes_on_to_the_same_end() {
+fn a_run_stopped_anywhere_resumes_to_the_same_end() {
     let (cpu, options) = (Cpu::<f32>::new(), options());
     let mut all = Kept::new(1000, u64::MAX);
     let whole = go(&cpu, ADAM, &options, None, &mut all);
@@ -184,7 +184,7 @@ fn a_run_that_was_stopped_anywhere_goes_on_to_the_same_end() {
 }
 
 #[test]
-fn a_run_whose_patience_was_over_stays_over() {
+fn a_run_that_stopped_early_stays_finished_when_resumed() {
     let cpu = Cpu::<f32>::new();
     let options = RunOptions { patience: Some(2), duration: RunLength::Steps(400), ..options() };
     let mut kept = Kept::new(1, u64::MAX);
@@ -207,7 +207,7 @@ fn refused<R: Real>(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn a_file_that_is_cut_off_at_any_length_is_refused() {
+fn a_checkpoint_truncated_at_any_length_is_refused() {
     let file = a_file();
     for length in 0..file.len() {
         refused::<f32>(&file[..length]);
@@ -216,7 +216,7 @@ fn a_file_that_is_cut_off_at_any_length_is_refused() {
 }
 
 #[test]
-fn a_file_with_any_byte_changed_is_refused() {
+fn a_checkpoint_with_any_byte_changed_is_refused() {
     let file = a_file();
     for at in 0..file.len() {
         let mut changed = file.clone();
@@ -226,7 +226,7 @@ fn a_file_with_any_byte_changed_is_refused() {
 }
 
 #[test]
-fn a_file_of_another_version_or_type_is_refused_by_what_it_is() {
+fn a_checkpoint_of_another_version_or_type_is_refused_by_name() {
     let mut file = a_file();
     assert!(refused::<f64>(&file).contains("parameters: expected element type F64, got F32"));
     file[8] = 3;
@@ -235,7 +235,7 @@ fn a_file_of_another_version_or_type_is_refused_by_what_it_is() {
 }
 
 #[test]
-fn a_state_that_does_not_fit_leaves_the_trainer_as_it_was() {
+fn a_mismatched_state_leaves_the_trainer_unchanged() {
     let mut trainer = trainer(&Cpu::<f32>::new(), ADAM);
     let before = block_on(trainer.state()).unwrap();
     let with = |change: &dyn Fn(&mut TrainerState)| {
@@ -258,7 +258,7 @@ fn a_state_that_does_not_fit_leaves_the_trainer_as_it_was() {
 }
 
 #[test]
-fn there_is_no_state_between_a_batch_and_its_update() {
+fn state_cannot_be_read_between_a_batch_and_its_update() {
     let mut trainer = trainer(&Cpu::<f32>::new(), ADAM);
     let train = TASK.examples(1, 0, 4).unwrap();
     block_on(trainer.accumulate(&train.batch(&[0, 1], 6).unwrap())).unwrap();

@@ -60,7 +60,7 @@ fn shuffled(examples: &dyn Examples) -> ShuffledBatches<&dyn Examples> {
 }
 
 #[test]
-fn an_epoch_holds_every_example_once_and_the_next_in_another_order() {
+fn an_epoch_holds_every_example_once_and_the_next_is_ordered_differently() {
     let watched = Watched { examples: TASK.examples(1, 0, 10).unwrap(), asked: RefCell::default() };
     let mut trainer = trainer(Optimizer::adam(1e-3));
     let options = options(RunLength::Epochs(2), KeepWeights::Last);
@@ -76,7 +76,7 @@ fn an_epoch_holds_every_example_once_and_the_next_in_another_order() {
 }
 
 #[test]
-fn every_step_is_reported_in_order_and_validation_goes_with_the_step_before_it() {
+fn every_step_is_reported_in_order_with_its_validation() {
     let (train, validation) = (TASK.examples(1, 0, 10).unwrap(), TASK.examples(1, 10, 7).unwrap());
     let mut kept = Kept::default();
     let options = RunOptions { validate_every: Some(2), ..options(RunLength::Steps(5), KeepWeights::Last) };
@@ -117,7 +117,7 @@ fn the_best_weights_are_those_of_the_lowest_validation_loss() {
 }
 
 #[test]
-fn a_run_that_diverges_reports_its_good_steps_and_stops() {
+fn a_diverging_run_reports_its_good_steps_and_stops() {
     let train = TASK.examples(1, 0, 40).unwrap();
     let mut kept = Kept::default();
     let mut trainer = trainer(Optimizer::sgd(1e30));
@@ -130,7 +130,7 @@ fn a_run_that_diverges_reports_its_good_steps_and_stops() {
 }
 
 #[test]
-fn a_run_that_diverges_keeps_its_best_weights_where_these_are_to_be_kept() {
+fn a_diverging_run_returns_its_best_weights_if_they_are_kept() {
     let (train, validation) = (TASK.examples(1, 0, 40).unwrap(), TASK.examples(1, 40, 50).unwrap());
     let validation = SequentialBatches::new(&validation, 50).unwrap();
     // The rate rises until the network breaks.
@@ -147,7 +147,7 @@ fn a_run_that_diverges_keeps_its_best_weights_where_these_are_to_be_kept() {
 }
 
 #[test]
-fn a_run_of_nothing_is_refused() {
+fn a_run_of_zero_steps_is_refused() {
     let train = TASK.examples(1, 0, 40).unwrap();
     let empty = TASK.examples(1, 0, 0).unwrap();
     assert!(ShuffledBatches::new(&empty, 4, 1, 1).err().unwrap().to_string().contains("the training examples"));
@@ -164,7 +164,7 @@ fn a_run_of_nothing_is_refused() {
 }
 
 #[test]
-fn a_step_of_two_accumulated_batches_is_the_step_of_one_batch_of_both() {
+fn a_step_of_two_accumulated_batches_equals_one_batch_of_both() {
     let train = TASK.examples(1, 0, 16).unwrap();
     let weights = |rows, accumulate| {
         let mut trainer = trainer(Optimizer::sgd(0.3));
@@ -180,7 +180,7 @@ fn a_step_of_two_accumulated_batches_is_the_step_of_one_batch_of_both() {
 }
 
 #[test]
-fn the_rate_of_each_step_is_the_schedules_and_the_trainers_own_comes_back() {
+fn each_step_uses_the_rate_of_the_schedule_and_the_trainers_rate_is_restored() {
     let train = TASK.examples(1, 0, 16).unwrap();
     let mut kept = Kept::default();
     let schedule = Schedule { warmup: 2, decay: Decay::Step { every: 3, factor: 0.1 } };
@@ -193,7 +193,7 @@ fn the_rate_of_each_step_is_the_schedules_and_the_trainers_own_comes_back() {
 }
 
 #[test]
-fn a_run_ends_when_its_patience_is_over() {
+fn a_run_ends_when_its_patience_is_exhausted() {
     let (train, validation) = (TASK.examples(1, 0, 40).unwrap(), TASK.examples(1, 40, 20).unwrap());
     let validation = SequentialBatches::new(&validation, 20).unwrap();
     // Nothing is learned at a rate of 0, so the first validation stays the best.
@@ -220,7 +220,7 @@ impl Observer for Impatient {
 }
 
 #[test]
-fn a_run_that_is_stopped_reports_the_step_under_way_and_keeps_its_weights() {
+fn a_stopped_run_reports_the_step_in_flight_and_keeps_its_weights() {
     let train = TASK.examples(1, 0, 40).unwrap();
     let mut stopped = trainer(Optimizer::sgd(0.1));
     let long = options(RunLength::Steps(1000), KeepWeights::Last);
@@ -256,7 +256,7 @@ impl Examples for Lengths {
 }
 
 #[test]
-fn no_batch_is_larger_than_the_largest_one() {
+fn no_batch_exceeds_the_largest_one_reported() {
     let examples = Lengths((0..50).map(|example| 1 + (example * 37) % 90).collect());
     for (rows, buckets) in [(8, 1), (8, 6), (64, 3), (50, 1)] {
         let shuffled: Box<dyn Batches + '_> = Box::new(ShuffledBatches::new(&examples, rows, buckets, 1).unwrap());

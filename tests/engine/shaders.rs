@@ -52,7 +52,7 @@ fn host_structs_have_the_fields_and_offsets_of_the_wgsl_structs() {
 }
 
 #[test]
-fn host_bindings_are_those_that_each_entry_point_uses() {
+fn host_bindings_are_those_used_by_each_entry_point() {
     for stem in SHADER_ENTRIES {
         let (module, info) = parse(stem);
         let uses = info.get_entry_point(entry_point(stem, &module));
@@ -80,7 +80,7 @@ fn host_bindings_are_those_that_each_entry_point_uses() {
 }
 
 #[test]
-fn workgroups_stay_within_what_every_device_has() {
+fn workgroups_stay_within_default_device_limits() {
     for stem in SHADER_ENTRIES {
         let (module, info) = parse(stem);
         // What the host sets is no larger than what stands there.
@@ -120,7 +120,7 @@ fn every_shader_translates_to_metal_and_direct3d() {
 }
 
 #[test]
-fn kernels_whose_indices_come_from_data_keep_their_checks() {
+fn kernels_with_indices_from_data_keep_their_checks() {
     let checked: Vec<&str> = SHADER_ENTRIES.iter().filter(|stem| stem.data_indices).map(|stem| stem.name).collect();
     assert_eq!(checked, ["gather", "scatter", "embed", "embed_backward", "loss"]);
 }

@@ -75,7 +75,7 @@ fn numbers<B: Backend>(
     all
 }
 
-fn a_step_that_was_passed_over_leaves_no_trace<B: Backend>(backend: &B) {
+fn a_skipped_step_leaves_no_trace<B: Backend>(backend: &B) {
     for optimizer in optimizers() {
         for (name, is_bad) in [
             ("the first", (|number| number == 1) as fn(u64) -> bool),
@@ -92,18 +92,18 @@ fn a_step_that_was_passed_over_leaves_no_trace<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn a_step_that_was_passed_over_leaves_no_trace_on_the_cpu_path() {
-    a_step_that_was_passed_over_leaves_no_trace(&Cpu::<f32>::with_threads(1).unwrap());
+fn a_skipped_step_leaves_no_trace_on_the_cpu() {
+    a_skipped_step_leaves_no_trace(&Cpu::<f32>::with_threads(1).unwrap());
 }
 
 #[test]
-fn a_step_that_was_passed_over_leaves_no_trace_on_the_gpu() {
+fn a_skipped_step_leaves_no_trace_on_the_gpu() {
     let Some(gpu) = gpu() else { return };
-    a_step_that_was_passed_over_leaves_no_trace(&gpu);
+    a_skipped_step_leaves_no_trace(&gpu);
 }
 
 #[test]
-fn more_steps_under_way_than_the_device_has_choices_for_are_counted_all_the_same() {
+fn steps_in_flight_beyond_the_prepared_counts_are_counted() {
     let Some(gpu) = gpu() else { return };
     for optimizer in [Optimizer::adam(0.01), optimizers()[1]] {
         // At first as many are bad as good, so that a count of steps soon differs from one of updates.
@@ -117,7 +117,7 @@ fn more_steps_under_way_than_the_device_has_choices_for_are_counted_all_the_same
     }
 }
 
-fn a_trainers_state_tells_the_updates_from_the_steps<B: Backend>(backend: &B) {
+fn a_trainers_state_counts_updates_and_steps_separately<B: Backend>(backend: &B) {
     let (case, optimizer) = (case(), Optimizer::adam(0.01));
     let make = || {
         let engine = EngineOptions { max_skipped_updates: 2, ..EngineOptions::default() };
@@ -145,15 +145,15 @@ fn a_trainers_state_tells_the_updates_from_the_steps<B: Backend>(backend: &B) {
 }
 
 #[test]
-fn a_trainers_state_tells_the_updates_from_the_steps_on_both_paths() {
-    a_trainers_state_tells_the_updates_from_the_steps(&Cpu::<f32>::with_threads(1).unwrap());
-    a_trainers_state_tells_the_updates_from_the_steps(&Cpu::<f64>::with_threads(1).unwrap());
+fn a_trainers_state_counts_updates_and_steps_separately_on_both_backends() {
+    a_trainers_state_counts_updates_and_steps_separately(&Cpu::<f32>::with_threads(1).unwrap());
+    a_trainers_state_counts_updates_and_steps_separately(&Cpu::<f64>::with_threads(1).unwrap());
     if let Some(gpu) = gpu() {
-        a_trainers_state_tells_the_updates_from_the_steps(&gpu);
+        a_trainers_state_counts_updates_and_steps_separately(&gpu);
     }
 }
 
-fn steps_behind_one_that_ended_updating_are_no_updates<B: Backend>(backend: &B) {
+fn steps_after_training_stopped_are_not_counted_as_updates<B: Backend>(backend: &B) {
     let case = case();
     let make = || {
         // So many that none of them is waited for.
@@ -189,10 +189,10 @@ fn steps_behind_one_that_ended_updating_are_no_updates<B: Backend>(backend: &B) 
 }
 
 #[test]
-fn steps_behind_one_that_ended_updating_are_no_updates_on_either_path() {
-    steps_behind_one_that_ended_updating_are_no_updates(&Cpu::<f32>::with_threads(1).unwrap());
+fn steps_after_training_stopped_are_not_counted_as_updates_on_both_backends() {
+    steps_after_training_stopped_are_not_counted_as_updates(&Cpu::<f32>::with_threads(1).unwrap());
     if let Some(gpu) = gpu() {
-        steps_behind_one_that_ended_updating_are_no_updates(&gpu);
+        steps_after_training_stopped_are_not_counted_as_updates(&gpu);
     }
 }
 
@@ -218,7 +218,7 @@ fn from_step<B: Backend>(backend: &B, optimizer: Optimizer, first: u64, dropout:
 }
 
 #[test]
-fn steps_beyond_32_bits_are_the_same_on_both_paths() {
+fn steps_beyond_32_bits_are_the_same_on_both_backends() {
     let optimizers = [optimizers()[1], Optimizer::adam(0.01)];
     for optimizer in optimizers {
         for first in [1, (1 << 32) - 1, 1 << 32, (1 << 32) + 1, (1 << 40) + 1] {
@@ -235,7 +235,7 @@ fn steps_beyond_32_bits_are_the_same_on_both_paths() {
 }
 
 #[test]
-fn updates_beyond_32_bits_are_no_first_ones_again() {
+fn updates_beyond_32_bits_are_not_treated_as_the_first() {
     let cpu = Cpu::<f64>::with_threads(1).unwrap();
     for optimizer in [optimizers()[1], Optimizer::adam(0.01)] {
         // Without dropout nothing but what an optimizer counts tells steps apart, and it has no more to correct.

@@ -15,7 +15,7 @@ fn reals<R: Real>(values: impl IntoIterator<Item = f64>) -> Vec<R> {
 
 /// W_hh = ρ Q with an orthogonal Q, so all its singular values are ρ, and with the identity as activation ‖dh‖ changes
 /// by that factor a step. Q is half a Hadamard matrix: every number here is a short binary fraction, and so exact.
-fn the_gradient_vanishes_or_explodes_by_the_spectral_radius_a_step<B: Backend>(backend: &B) {
+fn gradients_vanish_or_explode_by_the_spectral_radius_per_step<B: Backend>(backend: &B) {
     let q = [[1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0, -1.0], [1.0, 1.0, -1.0, -1.0], [1.0, -1.0, -1.0, 1.0]];
     let square = |v: &Array3<RealOf<B>>| v.iter().map(|d| d.as_f64() * d.as_f64()).sum::<f64>();
     for radius in [0.5, 1.0, 2.0] {
@@ -39,17 +39,17 @@ fn cpu_f64() -> Cpu<f64> {
 }
 
 #[test]
-fn the_gradient_vanishes_or_explodes_by_the_spectral_radius_a_step_in_f64() {
-    the_gradient_vanishes_or_explodes_by_the_spectral_radius_a_step(&cpu_f64());
+fn gradients_vanish_or_explode_by_the_spectral_radius_per_step_in_f64() {
+    gradients_vanish_or_explode_by_the_spectral_radius_per_step(&cpu_f64());
 }
 
 #[test]
-fn the_gradient_vanishes_or_explodes_by_the_spectral_radius_a_step_in_f32() {
-    the_gradient_vanishes_or_explodes_by_the_spectral_radius_a_step(&Cpu::new());
+fn gradients_vanish_or_explode_by_the_spectral_radius_per_step_in_f32() {
+    gradients_vanish_or_explode_by_the_spectral_radius_per_step(&Cpu::new());
 }
 
 #[test]
-fn the_gradient_vanishes_or_explodes_by_the_spectral_radius_a_step_on_the_gpu() {
+fn gradients_vanish_or_explode_by_the_spectral_radius_per_step_on_the_gpu() {
     let Some(gpu) = common::gpu::gpu() else { return };
-    the_gradient_vanishes_or_explodes_by_the_spectral_radius_a_step(&gpu);
+    gradients_vanish_or_explode_by_the_spectral_radius_per_step(&gpu);
 }

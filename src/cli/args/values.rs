@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_has_a_comma_stands_in_quotes() {
+    fn a_name_with_a_comma_is_quoted() {
         let read = |text| names(text).map(|names| names.join("|"));
         assert_eq!(read("a"), Ok("a".into()));
         assert_eq!(read("a,b c"), Ok("a|b c".into()));

@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_that_falls_beyond_the_spread_is_told() {
+    fn a_throughput_drop_beyond_the_spread_is_reported() {
         let line = |batch: u64, ms: f64| {
             let text = format!(
                 r#"{{"batch": {batch}, "micro_batch": {batch}, "ms_median": {ms}, "ms_min": {}, "ms_p90": {},

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_vanishes_falls_to_the_right_in_any_width() {
+    fn a_vanishing_line_falls_to_the_right_at_any_width() {
         let norms: Vec<f64> = (0..50).map(|t| 10f64.powi(t - 49)).collect();
         for columns in [40, 80, 160] {
             let chart = chart(&[&norms, &[1.0; 50]], columns);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_logarithm_has_no_place() {
+    fn values_without_a_logarithm_are_not_drawn() {
         assert_eq!(chart(&[&[0.0, 0.0]], 80), ["every norm is 0"]);
         let chart = chart(&[&[0.0, f64::NAN, 1.0], &[]], 80);
         assert_eq!(chart.iter().flat_map(|line| line.chars()).filter(|c| *c == '●').count(), 1);

@@ -67,20 +67,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_broken_between_words_and_goes_on_to_the_right_of_its_name() {
+    fn lines_break_between_words_and_continue_in_the_same_column() {
         let text = "      --lr <RATE>  The learning rate of every step that is taken, in all\n\nUsage: bptt\n";
         let expected = "      --lr <RATE>  The learning rate of every step\n                   that is taken, in all\n\nUsage: bptt\n";
         assert_eq!(wrapped(text, 52), expected);
     }
 
     #[test]
-    fn paragraphs_at_the_margin_are_filled_and_examples_stay_lines() {
+    fn paragraphs_are_filled_and_examples_are_not() {
         let text = "Examples:\n  bptt a\n  bptt b\n\nOne two\nthree four five.\n";
         assert_eq!(wrapped(text, 14), "Examples:\n  bptt a\n  bptt b\n\nOne two three\nfour five.\n");
     }
 
     #[test]
-    fn a_word_that_is_too_long_stands_alone() {
+    fn an_overlong_word_gets_its_own_line() {
         assert_eq!(wrapped("    aaaaaaaaaaaa bb\n", 10), "    aaaaaaaaaaaa\n    bb\n");
     }
 }

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_goes_on_and_on_is_shown_by_its_beginning_and_its_end() {
+    fn an_endless_line_is_shown_by_its_start_and_end() {
         let line = |count: usize| format!("a.csv: column \"{}\": expected a number", "ü".repeat(count));
         assert_eq!(shortened(&line(1000)), line(1000));
         let shown = shortened(&line(200_000));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_json_says_the_same_without_such_characters() {
+    fn escaped_json_parses_to_the_same_value() {
         let name = "a\u{1b}\u{9b}\u{202e}\n\u{7f}\u{ffff}é";
         let json = serde_json::json!({ name: [name] }).to_string();
         let line = json_line(&json);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_whose_bytes_come_one_by_one_is_looked_at_as_a_whole() {
+    fn a_character_split_across_writes_is_escaped_as_a_whole() {
         let seen = |bytes: &[u8]| {
             let mut out = TextOut { is_terminal: true, begun: Vec::new() };
             bytes.iter().map(|byte| out.seen(&[*byte])).collect::<String>()

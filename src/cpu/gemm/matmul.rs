@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn products_of_every_size_are_those_of_a_plain_sum_and_write_nothing_else() {
+    fn products_of_every_size_equal_a_plain_sum_and_write_nothing_else() {
         on_every_set!(products_are_right);
     }
 
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn products_over_a_transposed_left_side_of_every_size_are_those_of_a_plain_sum() {
+    fn products_with_a_transposed_left_side_equal_a_plain_sum() {
         on_every_set!(transposed_products_are_right);
     }
 
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     #[cfg(target_arch = "x86_64")]
-    fn avx2_and_avx_512_have_the_same_bits_and_plain_code_has_others() {
+    fn avx2_and_avx512_give_the_same_bits_and_plain_code_different_ones() {
         let (Some(narrow), Some(wide)) = (pulp::x86::V3::try_new(), pulp::x86::V4::try_new()) else { return };
         let mut same = true;
         for shape in shapes() {
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_the_same_bits_however_many_rows_go_with_it() {
+    fn a_row_has_the_same_bits_for_any_number_of_rows() {
         let (k, columns) = (65, 70);
         let (a, b) = (numbers::<f32>(15 * k, 1), numbers::<f32>(columns * k, 2));
         let mut panels = PackedB::new(k, columns);

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_product_is_the_same_bits_and_writes_nothing_else() {
+    fn a_shared_product_gives_the_same_bits_and_writes_nothing_else() {
         let threads = Threads::new(3).unwrap();
         for [rows, k, columns] in [[1, 600, 900], [3, 400, 330], [17, 300, 70], [23, 200, 90]] {
             let (a, before) = (numbers(rows * k, 1), numbers(rows * (columns + 3), 2));

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_the_prediction_is_the_target_the_gradient_is_pytorchs_subgradient() {
+    fn at_the_target_the_gradient_is_pytorchs_subgradient() {
         let (mut absolute, mut near, mut quantiles) = ([0.5], [0.5], [0.5, 0.5]);
         assert_eq!(absolute_error(&mut absolute, array![0.5].view(), 3.0), 0.0);
         assert_eq!(huber(&mut near, array![0.5].view(), 2.0, 3.0), 0.0);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn at_delta_both_sides_of_hubers_loss_have_one_value_and_one_slope() {
+    fn hubers_loss_is_continuous_in_value_and_slope_at_delta() {
         for (distance, loss, slope) in [(-2.0, 2.0, -2.0), (2.0, 2.0, 2.0), (-5.0, 8.0, -2.0), (1.0, 0.5, 1.0)] {
             let mut a = [1.0 + distance];
             assert_eq!(huber(&mut a, array![1.0].view(), 2.0, 1.0), loss);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_logit_that_is_not_a_number_gives_a_loss_that_is_not() {
+    fn a_nan_logit_gives_a_nan_loss() {
         let y = array![0.0];
         assert!(absolute_error(&mut [f64::NAN], y.view(), 1.0).is_nan());
         assert!(huber(&mut [f64::NAN], y.view(), 1.0, 1.0).is_nan());
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_smoothed_cross_entropy_of_enormous_logits_stays_finite() {
+    fn a_smoothed_cross_entropy_of_enormous_logits_is_finite() {
         let mut a = [1e4, -1e4];
         assert_eq!(cross_entropy(&mut a, 1, 0.5, 1.0), 1.5e4);
         assert_eq!(a, [0.75, -0.75]);

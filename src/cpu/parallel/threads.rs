@@ -125,7 +125,7 @@ mod tests {
     use super::Threads;
 
     #[test]
-    fn one_part_stays_on_the_calling_thread_and_several_go_to_the_pool() {
+    fn one_task_runs_on_the_calling_thread_and_several_on_the_pool() {
         let threads = Threads::new(2).unwrap();
         let caller = std::thread::current().id();
         let on_caller = |part: &mut [bool]| part[0] = std::thread::current().id() == caller;
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn every_thread_of_a_pool_larger_or_smaller_than_the_one_counted_has_a_number_below_the_count() {
+    fn thread_indices_stay_below_the_count_in_pools_of_any_size() {
         let counted = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap().install(Threads::all);
         assert_eq!(counted.count(), 3);
         for others in [2, 7] {

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_reaches_its_range_and_comes_back_and_missing_values_do_not_count() {
+    fn each_kind_of_scaling_reaches_its_range_is_invertible_and_ignores_missing_values() {
         let values = [4.0, f64::NAN, 8.0, 6.0, f64::NAN, 2.0];
         let scaled = |kind| {
             let scaling = Scaling::fit(kind, &values);
@@ -117,7 +117,7 @@ mod tests {
 
     /// The mean of ninety times 0.1 is not 0.1 in floating point.
     #[test]
-    fn values_that_are_all_the_same_become_0_and_are_not_divided_by_0() {
+    fn equal_values_become_0_without_a_division_by_0() {
         for kind in [ScalingKind::Standard, ScalingKind::MinMax] {
             let scaling = Scaling::fit(kind, &[0.1; 90]);
             assert_eq!((scaling.scale(0.1), scaling.scale(1.1)), (0.0, 1.0), "{kind:?}");
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spread_that_is_rounding_counts_as_none() {
+    fn a_spread_from_rounding_counts_as_zero() {
         let single = |value: f32| f64::from(value);
         let third = 1.0 / 3.0;
         for (values, precision) in [
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn another_value_behind_a_constant_is_as_far_off_as_it_differs_by_the_size_of_the_constant() {
+    fn new_values_of_a_constant_column_are_scaled_by_the_constant() {
         for kind in [ScalingKind::Standard, ScalingKind::MinMax] {
             for (values, unit) in [([500.0; 3], 500.0), ([-500.0, -500.0 - 1e-13, -500.0], 500.0), ([0.0; 3], 1.0)] {
                 let scaling = Scaling::fit(kind, &values);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_spread_around_a_large_value_is_one() {
+    fn a_small_spread_around_a_large_value_is_kept() {
         for (offset, step) in [(1e8, 1.0), (-1e8, 1e-3), (1e12, 0.5), (1e-8, 1e-20), (1e15, 4.0)] {
             let values: Vec<f64> = (0..1001).map(|n| offset + step * f64::from(n % 5)).collect();
             let scaling = Scaling::fit(ScalingKind::Standard, &values);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_and_the_largest_numbers_have_a_spread_too() {
+    fn the_smallest_and_largest_numbers_can_be_scaled() {
         for size in [1e-155, 1e-158, 1e-161, 1e-200, 1e-300, 1e200, 1.5e308] {
             for kind in [ScalingKind::Standard, ScalingKind::MinMax] {
                 let scaling = Scaling::fit(kind, &[0.0, size, 0.0, size]);

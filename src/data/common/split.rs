@@ -121,7 +121,7 @@ mod tests {
     const FRAME: Frame = Frame { window: 10, horizon: 1 };
 
     #[test]
-    fn shares_split_the_targets_that_have_a_whole_window() {
+    fn split_fractions_apply_to_targets_with_a_full_window() {
         let split = SeriesSplit::shares(110, FRAME, [0.7, 0.15, 0.15]).unwrap();
         assert_eq!((split.train, split.validation, split.test), (10..80, 80..95, 95..110));
         assert!(SeriesSplit::shares(110, FRAME, [0.7, 0.2, 0.2]).is_err());
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_too_short_for_an_example_is_refused_by_name() {
+    fn a_split_too_short_for_one_example_is_refused_by_name() {
         let frame = Frame { window: 10, horizon: 5 };
         let error = |rows, train_end, share| SeriesSplit::at(rows, frame, train_end, share).unwrap_err().to_string();
         let sizes = "expected at least 15 rows, a window of 10 and a horizon of 5";

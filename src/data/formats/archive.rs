@@ -174,7 +174,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn files_are_read_stored_and_deflated_and_with_sizes_of_64_bits() {
+    fn stored_deflated_and_zip64_entries_are_read() {
         for large in [false, true] {
             let bytes = write(&[("x", &[1, 2, 3], false), ("y", &[9; 1000], true), ("empty", &[], true)], large);
             let size = &bytes[directory(&bytes) + 24..][..4];
@@ -190,7 +190,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_archive_that_is_cut_or_changed_is_refused() {
+    fn a_truncated_or_altered_archive_is_refused() {
         let bytes = archive(&[("x", &[5; 100], false)]);
         for end in 0..bytes.len() {
             let error = error(&bytes[..end]);
@@ -222,7 +222,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_small_file_does_not_inflate_beyond_what_it_tells() {
+    fn an_entry_that_inflates_beyond_its_declared_size_is_refused() {
         let mut bytes = archive(&[("x", &[0; 10_000_000], true)]);
         let size = directory(&bytes) + 24;
         bytes.splice(size..size + 4, 10u32.to_le_bytes());
@@ -232,7 +232,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_directory_takes_no_more_memory_than_is_allowed() {
+    fn the_directory_counts_against_the_memory_limit() {
         let refused = |bytes: &[u8], limit| {
             let error = Archive::open(bytes, Path::new("a.npz"), InputLimit(limit)).err();
             error.is_some_and(|error| error.to_string().contains("in memory for its directory; an input-limit of"))

@@ -220,20 +220,20 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn two_axes_are_one_dimension() {
+    fn a_2d_array_has_one_dimension() {
         let sequences = vec![array![[1.0], [2.0], [3.0]], array![[4.0], [5.0], [6.0]]];
         let labelled = from_npy(&floats(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), None).unwrap();
         assert_eq!(labelled, LabelledSequences::new(SequenceInputs::dense(sequences), Labels::None));
     }
 
     #[test]
-    fn three_axes_are_sequences_steps_and_dimensions() {
+    fn a_3d_array_is_sequences_by_steps_by_dimensions() {
         let labelled = from_npy(&npy("|i1", true, &[2, 1, 2], &[1, 2, 3, 0xff]), None).unwrap();
         assert_eq!(labelled.input, SequenceInputs::dense(vec![array![[1.0, 3.0]], array![[2.0, -1.0]]]));
     }
 
     #[test]
-    fn a_spread_that_is_rounding_counts_as_none_in_an_array_of_f4_and_as_one_in_an_array_of_f8() {
+    fn a_spread_from_rounding_counts_as_zero_in_f4_and_as_real_in_f8() {
         let numbers = [0.3f32, 0.300_000_07, 0.3, 0.300_000_07];
         let unit = |x: &[u8]| {
             let input = from_npy(x, None).unwrap().input;
@@ -246,7 +246,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn missing_numbers_are_filled_by_dimension_and_sequence() {
+    fn missing_numbers_are_filled_per_dimension_and_sequence() {
         let x = floats(&[2, 2, 2], &[1.0, 2.0, f32::NAN, 3.0, 4.0, f32::NAN, 5.0, 6.0]);
         let read = |x: &[u8], missing| LabelledSequences::from_npy((x, Path::new("x.npy")), None, missing);
         let error = read(&x, MissingPolicy::Forward).unwrap_err().to_string();
@@ -261,7 +261,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_type_of_y_tells_what_it_is() {
+    fn the_dtype_of_y_decides_between_classes_and_values() {
         let x = floats(&[3, 1], &[0.0; 3]);
         let labels = |y: &[u8]| from_npy(&x, Some(y)).unwrap().labels;
         assert_eq!(labels(&npy("|i1", false, &[3], &[10, 0xff, 9])), classes(&["-1", "9", "10"], &[2, 0, 1]));
@@ -274,7 +274,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn arrays_that_do_not_fit_are_refused() {
+    fn mismatched_arrays_are_refused() {
         let x = floats(&[2, 2], &[1.0; 4]);
         let error = |x: &[u8], y: Option<&[u8]>| from_npy(x, y).unwrap_err();
         assert_eq!(error(&floats(&[4], &[1.0; 4]), None), "x.npy: expected shape [N, T, I] or [N, T], got [4]");
@@ -295,7 +295,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn no_damage_panics() {
+    fn corrupted_files_do_not_panic() {
         let x = |rng: &mut ChaCha8Rng| {
             let shape: Vec<usize> = (0..2 + below(2, rng)).map(|_| 1 + below(3, rng)).collect();
             floats(&shape, &(0..shape.iter().product()).map(|_| number(rng) as f32).collect::<Vec<_>>())

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn images_are_rows_or_pixels_from_0_to_1() {
+    fn images_are_read_as_rows_or_pixels_from_0_to_1() {
         let images = write(&[2, 2, 3], &[0, 51, 255, 0, 0, 0, 255, 0, 0, 0, 0, 102]);
         let labels = write(&[2], &[9, 4]);
         let rows = read(&images, Some(&labels), ImageLayout::Rows).unwrap();
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn a_written_file_is_read_back() {
         let mut rng = rng(0);
         for _ in 0..500 {
             let (shape, values) = draw(&mut rng);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn no_damage_panics() {
+    fn corrupted_files_do_not_panic() {
         let draw = |rng: &mut ChaCha8Rng| {
             let (shape, values) = draw(rng);
             write(&shape, &values)
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_idx_file_is_refused() {
+    fn an_incomplete_idx_file_is_refused() {
         let error = |bytes: &[u8]| read(bytes, None, ImageLayout::Rows).unwrap_err();
         assert_eq!(error(b""), "a: expected an idx file, which begins with 0, 0, 8 and its rank, got []");
         assert!(error(b"\x89PNG\r\n").contains("got [137, 80, 78, 71]"));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_one_for_each_image() {
+    fn there_is_one_label_per_image() {
         let images = write(&[2, 1, 1], &[1, 2]);
         let error = |labels: &[u8]| read(&images, Some(labels), ImageLayout::Rows).unwrap_err();
         let message = "b: expected labels of shape [2], one for each image, got";

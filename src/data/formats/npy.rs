@@ -271,7 +271,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn every_type_is_read_in_both_byte_orders() {
+    fn every_dtype_is_read_in_both_byte_orders() {
         let both = |kind: &str, little: &[u8], size: usize, expected: &[Element]| {
             let big: Vec<u8> = little.chunks(size).flat_map(|bytes| bytes.iter().rev().copied()).collect();
             assert_eq!(elements(&npy(&format!("<{kind}"), false, &[expected.len()], little)), expected);
@@ -300,7 +300,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_index_is_the_same_element_in_both_orders() {
+    fn an_index_finds_the_same_element_in_c_and_fortran_order() {
         let (c, fortran): (Vec<u8>, _) = (
             (0..24).collect(),
             npy("|u1", true, &[2, 3, 4], &{
@@ -317,7 +317,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn headers_are_read_however_they_are_written() {
+    fn headers_are_read_in_every_notation() {
         let version = |version: u8, header: &str| {
             let length = header.len() as u32;
             [b"\x93NUMPY", &[version, 0][..], &length.to_le_bytes(), header.as_bytes(), &[1, 2]].concat()
@@ -350,7 +350,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_array_is_refused() {
+    fn an_incomplete_array_is_refused() {
         assert_eq!(error(b""), "a.npy: expected an npy file, which begins with \"\\x93NUMPY\", got \"\"");
         assert!(error(b"PK\x03\x04abc").contains("got \"PK"));
         assert!(error(b"\x93NUMPY\x04\0\0\0").contains("expected version 1, 2 or 3 of the npy format, got 4"));
@@ -368,7 +368,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_whole_number_is_read_to_its_last_digit_or_not_at_all() {
+    fn an_integer_is_read_exactly_or_refused() {
         let numbers = |bytes: &[u8]| elements(bytes).iter().map(Element::number).collect::<Vec<_>>();
         let exact = [1i64 << 53, -(1 << 53), (1 << 53) + 2];
         let read = numbers(&npy("<i8", false, &[3], &exact.map(i64::to_le_bytes).concat()));

@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn written_arrays_are_read_back() {
         let mut rng = rng(0);
         for _ in 0..500 {
             let [n, steps, dimensions] = [(); 3].map(|()| 1 + below(4, &mut rng));
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_numpy_wrote_is_read() {
+    fn arrays_written_by_numpy_are_read() {
         let read =
             |bytes: &[u8]| LabelledSequences::from_npz(bytes, Path::new("a.npz"), MissingPolicy::Refuse).unwrap();
         let input = SequenceInputs::wide(vec![array![[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], array![[6.0, 7.0]]]);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_beyond_a_length_is_not_read() {
+    fn values_beyond_a_length_are_not_read() {
         let x = floats(&[2, 2], &[1.0, f32::NAN, 2.0, 3.0]);
         let lengths = npy("|u1", false, &[2], &[1, 2]);
         let labelled = from_npz(&[("x.npy", &x, false), ("lengths.npy", &lengths, false)]).unwrap();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_may_be_whole_numbers_in_floats_as_arithmetic_leaves_them() {
+    fn lengths_may_be_integers_stored_as_floats() {
         let x = floats(&[2, 2], &[1.0, f32::NAN, 2.0, 3.0]);
         let read = |lengths: &[f32]| from_npz(&[("x.npy", &x, false), ("lengths.npy", &floats(&[2], lengths), false)]);
         assert_eq!(read(&[1.0, 2.0]).unwrap().input, SequenceInputs::dense(vec![array![[1.0]], array![[2.0], [3.0]]]));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn arrays_that_do_not_fit_are_named() {
+    fn mismatched_arrays_are_named() {
         let x = floats(&[2, 2], &[1.0; 4]);
         let with = |name: &str, bytes: &[u8]| from_npz(&[("x.npy", &x, true), (name, bytes, true)]).unwrap_err();
         let lengths = |lengths: &[u8]| with("lengths.npy", &npy("|i1", false, &[lengths.len()], lengths));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn no_damage_panics() {
+    fn corrupted_files_do_not_panic() {
         let write = |rng: &mut ChaCha8Rng| {
             let [n, steps] = [(); 2].map(|()| 1 + below(3, rng));
             let x = floats(&[n, steps], &(0..n * steps).map(|_| number(rng) as f32).collect::<Vec<_>>());

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_as_json_is_read() {
+    fn written_json_is_read_back() {
         let mut rng = rng(1);
         for _ in 0..1000 {
             let (count, keys) = (1 + below(5, &mut rng), 1 + below(8, &mut rng));
@@ -238,13 +238,13 @@ mod tests {
     }
 
     #[test]
-    fn damaged_files_are_refused_or_read() {
+    fn corrupted_files_are_read_or_refused() {
         let valid = [r#"{"train": [[[60, 64], [], [65]], [[1], [2]]], "test": [[[3], [60]]]}"#, "[[[1,2],[3]]]"];
         rolls_survive(valid, |bytes| PianoRolls::from_json(bytes, Path::new("a"), None));
     }
 
     #[test]
-    fn a_key_outside_is_named_by_part_piece_and_step() {
+    fn a_key_out_of_range_is_named_by_split_piece_and_step() {
         let text = r#"{"train": [[[60], [61]]], "valid": [[[60], []], [[60], [62, 20]]]}"#;
         let told = |keys| PianoRolls::from_json(text.as_bytes(), Path::new("a.json"), Some(keys));
         let expected = "a.json, valid, piece 2, step 2: expected a key from 21 to 108, got 20";
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn other_json_is_refused_with_what_it_is() {
+    fn other_json_is_refused_with_its_kind() {
         let error = |text: &str| refusal(json(text));
         assert!(error("").starts_with("a.json: expected JSON; EOF while parsing"));
         assert!(error("{\"train\": [[[60], [6").contains("EOF while parsing a list at line 1 column 20"));

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_format_shows_in_how_a_file_begins_or_in_its_extension() {
+    fn a_format_is_recognised_by_content_or_extension() {
         let format = |bytes: &[u8], path: &str| FileFormat::recognise(bytes, Path::new(path));
         assert_eq!(format(b"", "a.TS"), Some(FileFormat::Ts));
         assert_eq!(format(b"", "a.ts.gz"), Some(FileFormat::Ts));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_any_format_is_read() {
+    fn every_format_is_read() {
         let ts = b"@classLabel true a b\n@data\n1,2:a\n";
         assert_eq!(read(ts, "a.ts", None), read(ts, "b.ts", None));
         assert_eq!(read(b"b\t1\t2\n", "a.tsv", None).unwrap().input, read(ts, "a.ts", None).unwrap().input);
@@ -182,7 +182,7 @@ mod tests {
 
     #[cfg(feature = "gzip")]
     #[test]
-    fn what_gzip_compressed_is_as_what_it_did_not() {
+    fn a_gzipped_file_reads_like_the_plain_one() {
         let ts = b"@classLabel true a b\n@data\n1,2:a\n";
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         std::io::Write::write_all(&mut encoder, ts).unwrap();
@@ -191,7 +191,7 @@ mod tests {
 
     #[cfg(all(feature = "csv", feature = "gzip", feature = "npz"))]
     #[test]
-    fn what_comes_of_a_file_is_held_to_one_bound_whether_compressed_stored_or_held() {
+    fn one_limit_covers_compressed_stored_and_in_memory_sizes() {
         use super::super::archive::tests::archive;
         use super::super::npy::tests::npy;
         let refused = |bytes: &[u8], path: &str, limit| {
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_of_sequences_is_refused() {
+    fn a_file_without_sequences_is_refused() {
         assert!(read(b"1,2,3", "a", None).unwrap_err().contains(".ts, .tsv, .txt, .csv, .npy, .npz or idx"));
         for path in ["a", "a.idx", "a.csv.gz"] {
             let error = read(b"", path, None).unwrap_err();
@@ -285,7 +285,7 @@ mod tests {
 
     #[cfg(all(feature = "csv", feature = "npz"))]
     #[test]
-    fn what_distinguishes_large_numbers_reaches_the_network_from_every_format() {
+    fn small_differences_of_large_numbers_reach_the_network_from_every_format() {
         use crate::data::{Labels, Scaling, ScalingKind, SequenceInputs};
         for offset in [0.0, 1e8, -3e9, 1e15] {
             let numbers: Vec<f64> = (0..12).map(|n| offset + f64::from(n * n % 7)).collect();
@@ -308,7 +308,7 @@ mod tests {
 
     #[cfg(feature = "csv")]
     #[test]
-    fn the_words_for_a_missing_value_are_the_same_in_every_format_of_text() {
+    fn missing_value_words_are_the_same_in_every_text_format() {
         use crate::data::SeriesTable;
         let words = ["?", "NA", "n/a", "NaN", "-nan", "null", "None", "#N/A", "<NA>", "."];
         let options = ReadOptions { missing: MissingPolicy::Forward, ..ReadOptions::default() };
@@ -336,7 +336,7 @@ mod tests {
 
     #[cfg(not(feature = "npz"))]
     #[test]
-    fn a_format_that_is_not_compiled_in_is_refused_by_its_feature() {
+    fn a_format_that_is_not_compiled_in_is_refused_with_its_feature() {
         let error = read(b"PK\x03\x04", "a.npz", None).unwrap_err();
         assert!(error.ends_with("which needs the feature `npz` of bptt"), "{error}");
     }

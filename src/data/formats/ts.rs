@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn a_written_file_is_read_back() {
         let mut rng = rng(0);
         for _ in 0..500 {
             let labelled = draw(&mut rng);
@@ -295,14 +295,14 @@ mod tests {
     }
 
     #[test]
-    fn no_damage_panics() {
+    fn corrupted_files_do_not_panic() {
         let parse = |missing| move |bytes: &[u8]| LabelledSequences::from_ts(bytes, Path::new("a.ts"), missing);
         survives(|rng| write(&draw(rng), rng).into_bytes(), parse(MissingPolicy::Refuse));
         survives(|rng| write(&draw(rng), rng).into_bytes(), parse(MissingPolicy::Forward));
     }
 
     #[test]
-    fn cases_have_dimensions_steps_and_words_as_labels() {
+    fn cases_have_dimensions_steps_and_text_labels() {
         let text = "#c\n@Dimensions 2\n@ClassLabel TRUE up down\n@DATA\n1,2:3,4:down\n5:6:up\n";
         let sequences = vec![array![[1.0, 3.0], [2.0, 4.0]], array![[5.0, 6.0]]];
         let labels = Labels::Classes { names: vec!["up".into(), "down".into()], of: vec![1, 0] };
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_case_knows_its_line_and_a_number_is_one_class() {
+    fn a_case_keeps_its_line_number_and_equal_numbers_are_one_class() {
         let text = "#c\n@classLabel true 1.0 2 x\n\n@data\n1,2:1\n\n# of the second kind\n5:2.0\n6:1.00\n";
         let labelled = LabelledSequences::from_ts(text.as_bytes(), Path::new("a.ts"), MissingPolicy::Refuse).unwrap();
         assert_eq!(labelled.lines, [5, 8, 9]);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_value_is_named_or_filled() {
+    fn a_missing_value_is_refused_by_name_or_filled() {
         let text = "@classLabel true a b\n@data\n1,2,3:4,?,NaN:a\n";
         let place = "a.ts, line 3, dimension 2, step 2";
         assert_eq!(read(text), Err(format!("{place}: expected a finite number, got \"?\"")));
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_case_is_named_by_its_line() {
+    fn a_wrong_case_is_named_by_its_line() {
         let head = "@univariate false\n@equalLength true\n@classLabel true a b\n@data\n";
         let error = |cases: &str| read(&format!("{head}{cases}")).unwrap_err();
         assert_eq!(error("1,2:3,4:c\n"), "a.ts, line 5: expected a label among a, b, got \"c\"");
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_header_is_named_by_its_line() {
+    fn a_wrong_header_is_named_by_its_line() {
         assert!(read("").unwrap_err().contains("got the end of the file"));
         assert!(read("@classLabel true a b\n").unwrap_err().contains("got the end of the file"));
         assert!(read("@classLabel true a b\n1,2:a\n").unwrap_err().contains("line 2: expected @data before"));

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn a_written_file_is_read_back() {
         let mut rng = rng(0);
         for _ in 0..500 {
             let (labelled, text) = draw(&mut rng);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn no_damage_panics() {
+    fn corrupted_files_do_not_panic() {
         survives(
             |rng| draw(rng).1.into_bytes(),
             |bytes| LabelledSequences::from_ucr(bytes, Path::new("a.tsv"), MissingPolicy::Forward),
@@ -112,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn the_older_files_write_labels_with_an_exponent() {
+    fn labels_with_an_exponent_are_read() {
         let labelled = read("   2.0000000e+00   1.5e0  -1\n  -1.0000000e+00 2 3\n").unwrap();
         assert_eq!(labelled.labels, Labels::Classes { names: vec!["-1".into(), "2".into()], of: vec![1, 0] });
         assert_eq!(labelled.input, SequenceInputs::wide(vec![array![[1.5], [-1.0]], array![[2.0], [3.0]]]));
     }
 
     #[test]
-    fn a_series_knows_its_line() {
+    fn a_series_keeps_its_line_number() {
         let labelled =
             LabelledSequences::from_ucr(b"\n1\t2\n\n1.0\t3\n", Path::new("a.tsv"), MissingPolicy::Refuse).unwrap();
         assert_eq!(labelled.lines, [2, 4]);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_is_named() {
+    fn a_wrong_line_is_named() {
         let error = |text: &str| read(text).unwrap_err();
         assert_eq!(error("1\t2\t3\n1\t2\t3\t4\n"), "a.tsv, line 2: expected 3 fields as in the first line, got 4");
         assert_eq!(error("1\t2\tx\n"), "a.tsv, line 1, dimension 1, step 2: expected a finite number, got \"x\"");

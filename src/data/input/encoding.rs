@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_byte_is_named_by_line_and_offset() {
+    fn an_invalid_byte_is_named_by_line_and_offset() {
         let expected = "a.txt, line 2, byte offset 9: expected UTF-8 text, got the byte 0xFC; \
                         this looks like another encoding, such as Latin-1";
         assert_eq!(refusal(b"eins\nzwei\xFCdrei\n"), expected);
@@ -155,13 +155,13 @@ mod tests {
     }
 
     #[test]
-    fn quoted_text_is_short() {
+    fn quoted_text_is_shortened() {
         assert_eq!(quoted("a\"b"), r#""a\"b""#);
         assert!(quoted(&"é".repeat(10_000_000)).len() < 200);
     }
 
     #[test]
-    fn text_in_pieces_is_text_and_counts_on() {
+    fn text_read_in_pieces_keeps_counting_lines() {
         let all = "Füße, 漢字\n und 🦀\n";
         let mut utf8 = Utf8::new(Path::new("a.txt"));
         let (mut at, mut read) = (0, String::new());

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_whole_up_to_the_bound_which_is_told() {
+    fn a_file_is_read_up_to_the_limit_and_the_error_names_the_limit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv");
         std::fs::write(&path, [7; 5000]).unwrap();
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_holes_beyond_all_memory_is_refused_before_any_is_taken() {
+    fn a_sparse_file_beyond_all_memory_is_refused_before_allocation() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv");
         let file = File::create(&path).unwrap();
@@ -213,7 +213,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_no_file_is_refused_by_what_it_is_and_nobody_is_waited_for() {
+    fn folders_and_pipes_are_refused_without_blocking() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_become_more_than_the_most_is_refused() {
+    fn data_that_inflate_beyond_the_limit_are_refused() {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(&[0; 1000]).unwrap();
         let bytes = encoder.finish().unwrap();
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_compressed_is_whole_or_refused() {
+    fn compressed_data_are_complete_or_refused() {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(&[7; 100_000]).unwrap();
         let bytes = encoder.finish().unwrap();

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn each_frame_is_to_tell_the_next() {
+    fn each_frame_predicts_the_next() {
         let rolls = rolls();
         let examples = NextStep::new(&rolls, [1, 0]).unwrap();
         assert_eq!((examples.len(), examples.steps(0), examples.steps(1)), (2, 1, 2));

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_together_is_refused_by_part_piece_and_step() {
+    fn inconsistent_pieces_are_refused_by_split_piece_and_step() {
         let refusal = |keys, pieces, parts| PianoRolls::new(keys, pieces, parts).unwrap_err().to_string();
         let (keys, piece) = (PianoKeys::Numbers(5..=6), vec![vec![0], vec![1]]);
         let short = refusal(keys.clone(), vec![piece.clone(), vec![vec![0]]], Some([0..1, 1..2, 2..2]));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_split_whole_and_a_single_one_in_time() {
+    fn pieces_are_split_whole_and_a_single_piece_in_time() {
         let rolls = |pieces| PianoRolls::new(PianoKeys::Numbers(0..=99), pieces, None).unwrap();
         let piece: Piece = (0..21).map(|frame| vec![frame]).collect();
         let several = rolls(vec![piece.clone(); 10]).split([0.7, 0.2, 0.1]).unwrap();

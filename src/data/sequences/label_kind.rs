@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_what_they_look_like_or_asked_about() {
+    fn labels_are_classified_by_their_form_or_refused_as_ambiguous() {
         let turn = |n: i32, kinds: i32, first: i32| written((0..n).map(move |k| f64::from(k % kinds + first)));
         let (classes, values) = ("labels are classes, ", "labels are values, ");
         for (what, names, begin) in [
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_classes_without_a_word() {
+    fn names_are_classes_without_a_note() {
         for names in [&["up", "down", "up"][..], &["01", "02", "10", "11"], &["0", "1", "2 or more", "0", "1", "1"]] {
             let names: Vec<String> = names.iter().map(|name| (*name).into()).collect();
             let read = read(&names, None).unwrap();
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_is_none_of_the_numbers_is_named() {
+    fn a_label_that_is_not_a_number_is_named() {
         let with = |odd: &str| {
             let mut names = written((0..30).map(|k| f64::from(k) + 0.5));
             names[6] = odd.into();
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_is_missing_beside_names_is_refused_unless_it_is_told_to_be_one() {
+    fn a_missing_label_among_names_is_refused_unless_declared_a_class() {
         let names = ["up", "down", "NA", "up"].map(String::from);
         let error = read(&names, None).unwrap_err();
         let told = "--labels-as classes takes each for the name of a class";
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_that_capital_letters_alone_tell_apart_are_named() {
+    fn classes_that_differ_in_case_only_are_named() {
         let names = ["True", "no", "TRUE", "True"].map(String::from);
         let notes = read(&names, None).unwrap().notes.concat();
         assert!(notes.ends_with("are different classes, by small and capital letters alone"), "{notes}");
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_that_are_numbers_but_for_how_they_are_written_are_refused() {
+    fn labels_that_are_numbers_but_badly_written_are_refused() {
         for (form, expected) in [
             ("{} %", "a number without a unit"),
             ("$ {}", "a number without a unit"),
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn several_values_are_no_class() {
+    fn a_vector_of_values_is_not_a_class() {
         let two = labelled(Labels::Values(array![[1.0, 2.0], [0.0, 2.0]]));
         assert_eq!(two.clone().labels_as(None).unwrap(), two);
         let error = two.labels_as(Some(LabelKind::Classes)).unwrap_err().to_string();

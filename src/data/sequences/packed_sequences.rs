@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_in_is_there_to_the_bit_wherever_blocks_end() {
+    fn packed_values_are_exact_across_block_borders() {
         let mut rng = rng(0);
         for longest in [3, 50, 40_000] {
             for _ in 0..8 {
@@ -455,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn dimensions_are_arranged_and_masked_in_every_block() {
+    fn dimensions_are_ordered_and_masked_in_every_block() {
         let arrays: Vec<Array2<f64>> = (0..3).map(|n| Array2::from_elem((30_000, 2), f64::from(n) + 0.1)).collect();
         let mut sequences = PackedSequences::try_from(arrays).unwrap();
         sequences.set(1, 0, f64::NAN).unwrap();
@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_takes_what_it_has_and_a_sequence_nothing_where_all_are_as_long() {
+    fn values_are_stored_in_f32_if_exact_and_equal_lengths_cost_nothing() {
         let of = |arrays: Vec<Array2<f64>>| PackedSequences::try_from(arrays).unwrap().bytes();
         assert_eq!(of(vec![array![[1.0]]; 1000]), 4000);
         assert_eq!(of(vec![array![[0.1]]; 1000]), 8000);

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_have_every_sequence_once_and_their_share_of_each_class() {
+    fn splits_hold_every_sequence_once_with_each_class_in_proportion() {
         let sizes = [[100, 50, 7, 1], [3, 3, 3, 3], [1, 1, 1, 97], [40, 40, 40, 40]];
         for (seed, sizes) in sizes.iter().enumerate() {
             for shares in [[0.7, 0.15, 0.15], [0.5, 0.5, 0.0], [1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0], [0.1, 0.5, 0.4]] {
@@ -138,26 +138,26 @@ mod tests {
     }
 
     #[test]
-    fn large_classes_make_up_for_those_that_are_too_small_to_share() {
+    fn large_classes_compensate_for_classes_too_small_to_split() {
         let parts = split(&[3, 1, 1], [0.6, 0.2, 0.2], 0).unwrap();
         assert_eq!(parts.map(|part| part.len()), [3, 1, 1]);
     }
 
     #[test]
-    fn a_split_depends_on_its_seed_alone() {
+    fn a_split_depends_only_on_its_seed() {
         let split = |seed| split(&[30, 30], [0.6, 0.2, 0.2], seed).unwrap();
         assert_eq!(split(5), split(5));
         assert_ne!(split(5), split(6));
     }
 
     #[test]
-    fn one_part_takes_all() {
+    fn a_fraction_of_1_takes_every_sequence() {
         let parts = split(&[5, 2], [1.0, 0.0, 0.0], 0).unwrap();
         assert_eq!(parts, [(0..7).collect::<Vec<_>>(), vec![], vec![]]);
     }
 
     #[test]
-    fn shares_that_cannot_be_are_refused() {
+    fn impossible_split_fractions_are_refused() {
         let refused = |sizes: &[usize], shares| split(sizes, shares, 0).unwrap_err().to_string();
         assert!(refused(&[9], [0.5, 0.6, 0.0]).contains("add up to 1"));
         assert!(refused(&[9], [1.5, -0.5, 0.0]).contains("at least 0"));

@@ -20,7 +20,7 @@ fn three(labels: Labels) -> Arc<LabelledSequences> {
 }
 
 #[test]
-fn a_batch_holds_its_sequences_with_lengths_and_zeros_after_them() {
+fn a_batch_holds_its_sequences_with_lengths_and_zero_padding() {
     let labelled = three(Labels::Classes { names: names(&["a", "b", "c"]), of: vec![2, 0, 1] });
     let subset = Subset::new(labelled, vec![2, 1]).unwrap();
     let batch = subset.batch(&[1, 0], 3).unwrap();
@@ -31,7 +31,7 @@ fn a_batch_holds_its_sequences_with_lengths_and_zeros_after_them() {
 }
 
 #[test]
-fn a_sequence_weighs_what_its_class_does_for_two_classes_as_for_more() {
+fn a_sequence_has_the_weight_of_its_class() {
     for classes in [&["a", "b"][..], &["a", "b", "c"]] {
         let labelled = three(Labels::Classes { names: names(classes), of: vec![1, 0, 1] });
         let subset = Subset::new(labelled, vec![2, 1]).unwrap();
@@ -58,7 +58,7 @@ fn a_sequence_weighs_what_its_class_does_for_two_classes_as_for_more() {
 }
 
 #[test]
-fn smoothing_moves_the_targets_of_two_classes_towards_each_other() {
+fn smoothing_moves_binary_targets_towards_each_other() {
     let labelled = three(Labels::Classes { names: names(&["a", "b"]), of: vec![1, 0, 1] });
     let subset = Subset::new(labelled, vec![0, 1]).unwrap();
     let smoothed = subset.clone().smoothing(0.2).unwrap().batch(&[0, 1], 2).unwrap();
@@ -78,7 +78,7 @@ fn tokens_are_padded_too() {
 }
 
 #[test]
-fn every_kind_of_label_gives_batches_that_suit_its_head() {
+fn every_kind_of_label_fits_its_head() {
     let kinds = [
         (Labels::from_names(&["no", "yes", "no"]), Loss::BinaryCrossEntropy, 1),
         (Labels::from_names(&["a", "b", "c"]), Loss::CrossEntropy, 3),
@@ -96,13 +96,13 @@ fn every_kind_of_label_gives_batches_that_suit_its_head() {
 }
 
 #[test]
-fn two_classes_are_the_probability_of_the_second() {
+fn two_classes_are_predicted_by_the_probability_of_the_second() {
     let subset = Subset::new(three(Labels::from_names(&["yes", "no", "no"])), vec![1, 0]).unwrap();
     assert_eq!(subset.batch(&[0, 1], 2).unwrap().targets, Targets::Values(array![[[0.0], [1.0]]]));
 }
 
 #[test]
-fn values_are_those_of_their_sequences() {
+fn values_belong_to_their_sequences() {
     let values = array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]];
     let subset = Subset::new(three(Labels::Values(values)), vec![2, 0]).unwrap();
     let targets = Targets::Values(array![[[1.0, 2.0], [5.0, 6.0]]]);
@@ -110,7 +110,7 @@ fn values_are_those_of_their_sequences() {
 }
 
 #[test]
-fn names_that_are_numbers_are_in_the_order_of_numbers() {
+fn numeric_names_sort_as_numbers() {
     let order = |of: &[&str]| match Labels::from_names(of) {
         Labels::Classes { names, .. } => names,
         other => panic!("{other:?}"),
@@ -131,7 +131,7 @@ fn renumbered_labels_keep_their_names() {
 }
 
 #[test]
-fn counts_are_those_of_the_subset_alone() {
+fn counts_cover_only_the_subset() {
     let labelled = three(Labels::Classes { names: names(&["a", "b", "unused"]), of: vec![0, 1, 1] });
     let subset = Subset::new(labelled.clone(), vec![1, 2]).unwrap();
     assert_eq!(subset.class_counts(), [0, 2, 0]);
@@ -142,7 +142,7 @@ fn counts_are_those_of_the_subset_alone() {
 }
 
 #[test]
-fn a_dimension_is_read_and_scaled_by_itself() {
+fn each_dimension_is_scaled_separately() {
     let labelled = three(Labels::None);
     assert_eq!(labelled.input.values(&[1, 2], 1).collect::<Vec<_>>(), [20.0, 30.0, 40.0]);
     let [one, two] = [(1.0, 1.0), (10.0, 5.0)].map(|(offset, unit)| Scaling { offset, unit });
@@ -154,7 +154,7 @@ fn a_dimension_is_read_and_scaled_by_itself() {
 }
 
 #[test]
-fn what_distinguishes_large_numbers_is_there_after_scaling() {
+fn small_differences_of_large_numbers_survive_scaling() {
     let numbers = array![[1e8, 1e300], [1e8 + 1.0, f64::NAN], [1e8 + 2.0, -1e300]];
     let labelled = LabelledSequences::new(SequenceInputs::wide(vec![numbers]), Labels::None);
     let [one, two] = [(1e8, 2.0), (0.0, 1e300)].map(|(offset, unit)| Scaling { offset, unit });
@@ -173,7 +173,7 @@ fn what_distinguishes_large_numbers_is_there_after_scaling() {
 }
 
 #[test]
-fn numbers_as_they_were_read_make_batches_as_f32() {
+fn batches_convert_the_values_read_to_f32() {
     let steps = SequenceInputs::wide(vec![array![[0.1], [0.2]], array![[0.3]]]);
     let subset = Subset::new(Arc::new(LabelledSequences::new(steps, Labels::None)), vec![0, 1]).unwrap();
     let x = array![[[0.1], [0.3]], [[0.2], [0.0]]];
@@ -187,7 +187,7 @@ fn numbers_as_they_were_read_make_batches_as_f32() {
 }
 
 #[test]
-fn dimensions_go_by_their_names_where_they_have_some() {
+fn dimensions_are_matched_by_name_if_they_have_names() {
     let mut labelled =
         LabelledSequences::new(SequenceInputs::dense(vec![array![[1.0, 2.0], [3.0, 4.0]]]), Labels::None);
     labelled.arrange(&names(&["b", "a"])).unwrap();
@@ -203,7 +203,7 @@ fn dimensions_go_by_their_names_where_they_have_some() {
 }
 
 #[test]
-fn a_mask_tells_what_is_missing_from_what_is_0() {
+fn a_mask_separates_missing_values_from_0() {
     let mut labelled =
         LabelledSequences::new(SequenceInputs::dense(vec![array![[0.0, f32::NAN], [f32::NAN, 5.0]]]), Labels::None);
     labelled.dimensions = names(&["a", "b"]);
@@ -215,7 +215,7 @@ fn a_mask_tells_what_is_missing_from_what_is_0() {
 }
 
 #[test]
-fn what_does_not_fit_together_is_refused() {
+fn mismatched_inputs_are_refused() {
     let refused = |sequences: Vec<Array2<f32>>, labels: Labels| {
         let labelled = LabelledSequences::new(SequenceInputs::dense(sequences), labels);
         Subset::new(Arc::new(labelled), vec![]).unwrap_err().to_string()

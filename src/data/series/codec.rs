@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_that_differs_by_rounding_alone_counts_as_constant() {
+    fn a_column_that_varies_only_by_rounding_counts_as_constant() {
         let values = [0.1 + 0.2, 0.3, 0.3, 0.1 + 0.2, 1.3, 0.3];
         let series = |name: &str| series(&[("v", &[0.0, 4.0, 2.0, 4.0, 4.0, 2.0]), (name, &values)], 0);
         for kind in [ScalingKind::Standard, ScalingKind::MinMax] {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn scalings_are_fitted_to_the_training_part_alone() {
+    fn scalings_are_fitted_to_the_training_split_only() {
         let series = series(&[("v", &[0.0, 2.0, 4.0, 1e9]), ("w", &[3.0, 3.0, 3.0, 7.0])], 0);
         let codec = fit(&series, 3).unwrap();
         assert_eq!(codec.targets[0].scaling, Scaling { offset: 0.0, unit: 4.0 });
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_fitted_is_refused_by_column() {
+    fn a_column_that_cannot_be_fitted_is_refused_by_name() {
         let nan = f64::NAN;
         let error = |columns: &[(&str, &[f64])], end| fit(&series(columns, 0), end).unwrap_err().to_string();
         let what = "the training part of column";
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_input_is_0_and_its_mask_tells() {
+    fn a_missing_input_is_0_and_marked_in_its_mask() {
         let nan = f64::NAN;
         let columns: &[(&str, &[f64])] =
             &[("v", &[1.0, nan, 3.0]), ("w", &[5.0, 6.0, 7.0]), ("x", &[nan, 6.0, 8.0]), ("k", &[1.0, nan, 2.0])];
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn new_data_is_held_against_what_the_network_was_trained_on() {
+    fn new_data_must_match_the_training_data() {
         let whole = series(&[("v", &[1.0, 2.0, 3.0]), ("w", &[1.0, 2.0, 3.0])], 0);
         let codec = fit(&whole, 3).unwrap();
         let error = |series| codec.encode(series).unwrap_err().to_string();
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_codec_comes_back_from_its_file() {
+    fn a_codec_survives_its_file() {
         let series = series(&[("v", &[0.1, f64::NAN, 0.7]), ("k", &[1.0, 2.0, 3.0])], 1);
         let codec = SeriesCodec::fit(&series, FRAME, 3, |_| ScalingKind::Standard).unwrap();
         let json = serde_json::to_string(&codec).unwrap();
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn predictions_come_back_in_the_datas_units_by_step_and_target() {
+    fn predictions_return_to_the_units_of_the_data_by_step_and_target() {
         let mut codec = fit(&series(&[("v", &[0.0, 10.0])], 0), 2).unwrap();
         codec.targets.push(ColumnCodec { scaling: Scaling { offset: 100.0, unit: 2.0 }, ..codec.targets[0].clone() });
         let decoded = codec.decode(&[array![[0.0f32, 1.0, 2.0, 3.0]]]).unwrap();

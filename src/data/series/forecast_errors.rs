@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_told_by_target_and_step_and_missing_values_do_not_count() {
+    fn errors_are_per_target_and_step_and_ignore_missing_values() {
         // [N, K, Q] = [2, 2, 2].
         let truth = array![[[0.0, 10.0], [0.0, 20.0]], [[0.0, f64::NAN], [0.0, 40.0]]];
         let forecast = array![[[3.0, 10.0], [1.0, 22.0]], [[-4.0, 7.0], [-1.0, 40.0]]];

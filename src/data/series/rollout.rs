@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forecast_goes_on_from_its_own_predictions() {
+    fn a_rollout_feeds_on_its_own_predictions() {
         for horizon in [1, 3, 5] {
             let frame = Frame { window: 4, horizon };
             let mut rollout = encoded(frame, &roles(&[], &[]), 0).unwrap().rollout(10, 7).unwrap();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forecast_can_begin_within_the_series_and_reads_nothing_of_what_came_after() {
+    fn a_rollout_from_inside_the_series_reads_no_later_rows() {
         let encoded = encoded(Frame { window: 4, horizon: 2 }, &roles(&[], &["k"]), 0).unwrap();
         let mut rollout = encoded.rollout(5, 4).unwrap();
         let x = rollout.next_input().unwrap();
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_the_horizon_is_read_at_its_last_steps() {
+    fn known_columns_are_read_at_the_end_of_the_horizon() {
         let frame = Frame { window: 4, horizon: 3 };
         let mut rollout = encoded(frame, &roles(&[], &["k"]), 3).unwrap().rollout(10, 2).unwrap();
         let x = rollout.next_input().unwrap();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forecast_goes_as_far_as_the_known_columns_whatever_the_horizon() {
+    fn a_rollout_reaches_as_far_as_the_known_columns_for_any_horizon() {
         for (horizon, future) in [(1, 5), (3, 4), (3, 5), (3, 7), (4, 20), (5, 5), (5, 4), (5, 1)] {
             let frame = Frame { window: 5, horizon };
             let mut rollout = encoded(frame, &roles(&[], &["k"]), future).unwrap().rollout(10, future).unwrap();
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forecast_beyond_what_is_known_is_refused() {
+    fn a_rollout_beyond_the_known_columns_is_refused() {
         let frame = Frame { window: 4, horizon: 3 };
         let error =
             |roles: &ColumnRoles, steps| encoded(frame, roles, 5).unwrap().rollout(10, steps).unwrap_err().to_string();
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_that_are_no_forecast_are_refused() {
+    fn outputs_that_are_not_forecasts_are_refused() {
         let mut rollout =
             encoded(Frame { window: 4, horizon: 3 }, &roles(&[], &[]), 0).unwrap().rollout(10, 4).unwrap();
         assert!(rollout.push(&[0.0; 2]).is_err());
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prediction_is_read_as_a_value_that_is_there() {
+    fn a_fed_back_prediction_is_not_masked_as_missing() {
         let columns = vec![Column { name: "v".into(), values: vec![0.0, f64::NAN, 2.0, f64::NAN] }];
         let labels = (0..4).map(|row| row.to_string()).collect();
         let table = SeriesTable { label_name: "t".into(), labels, columns, ..SeriesTable::default() };

@@ -362,13 +362,13 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_at_the_beginning_cannot_be_filled_forward() {
+    fn a_leading_gap_cannot_be_filled_forward() {
         let message = "row 1 (\"a\"), column \"v\": expected a value to fill forward from, got a missing value";
         refused(table(&[("v", &[N, 1.0])]), &ColumnRoles::one("v"), MissingPolicy::Forward, message);
     }
 
     #[test]
-    fn rows_after_the_last_target_are_the_future_where_something_is_known_of_them() {
+    fn rows_after_the_last_target_are_the_known_future() {
         let columns: &[(&str, &[f64])] = &[
             ("v", &[1.0, 2.0, N, N]),
             ("f", &[5.0, 6.0, 7.0, N]),

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn an_example_reads_the_rows_before_its_targets_and_what_is_known_of_them() {
+    fn an_example_reads_the_rows_before_its_targets_and_their_known_columns() {
         let frame = Frame { window: 3, horizon: 2 };
         let windows = rows(20, frame, [2, 1, 1], &[]).windows(5..9).unwrap();
         assert_eq!(windows.first_rows(), [5, 6, 7]);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_example_that_predicts_a_missing_value_is_left_out() {
+    fn an_example_with_a_missing_target_is_left_out() {
         let windows = rows(20, Frame { window: 3, horizon: 2 }, [1, 0, 0], &[4, 10, 11]).windows(5..15).unwrap();
         assert_eq!((windows.first_rows(), windows.left_out()), (&[5, 6, 7, 8, 12, 13][..], 3));
         let encoded = rows(8, Frame { window: 3, horizon: 2 }, [1, 0, 0], &[4, 6]);
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_for_a_missing_value_is_read_and_no_forecast_is_held_against_it() {
+    fn a_filled_value_is_an_input_but_never_a_target() {
         let columns = vec![
             Column { name: "v".into(), values: [0.0, 1.0, 2.0, f64::NAN, 4.0, 5.0, 6.0, f64::NAN, f64::NAN].to_vec() },
             Column { name: "w".into(), values: (0..9).map(f64::from).collect() },
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn all_examples_are_there_to_predict_and_those_with_a_missing_value_weigh_nothing() {
+    fn prediction_covers_all_examples_with_weight_0_for_missing_targets() {
         let windows = rows(9, Frame { window: 3, horizon: 2 }, [1, 0, 0], &[4, 7]).all_windows().unwrap();
         assert_eq!(windows.first_rows(), [3, 4, 5, 6, 7]);
         let weights = |examples: &[usize]| windows.batch(examples, 3).unwrap().weights;
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn no_example_holds_a_row_of_a_later_part() {
+    fn no_example_reads_a_row_of_a_later_split() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let mut below = |n: usize| (rng.next_u64() % n as u64) as usize;
         let (mut splits, mut examples) = (0, 0);

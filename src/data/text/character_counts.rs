@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn characters_are_counted_and_come_in_the_order_of_code_points() {
+    fn characters_are_counted_in_code_point_order() {
         let histogram: CharacterCounts = "zu 漢a漢".chars().collect();
         let counts: Vec<_> = histogram.iter().collect();
         assert_eq!(counts, [(' ', 1), ('a', 1), ('u', 1), ('z', 1), ('漢', 2)]);

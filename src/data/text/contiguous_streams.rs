@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn every_character_but_the_first_is_told_once_after_its_warm_up_and_its_predecessor() {
+    fn every_character_but_the_first_is_predicted_once_after_the_warm_up() {
         let (text, vocabulary) = places(3000);
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let mut below = |n: usize| (uniform(&mut rng) * n as f64) as usize;
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warm_up_of_more_than_a_window_leaves_the_other_streams_out_of_the_loss() {
+    fn a_warm_up_longer_than_a_window_gives_the_other_streams_no_weight() {
         let (text, vocabulary) = places(100);
         let streams = ContiguousStreams::new(&text, &vocabulary, 0..100, 5, 3, 6).unwrap();
         let weights = streams.batch(0).unwrap().weights.unwrap();
@@ -173,14 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn a_window_longer_than_a_stream_is_the_stream() {
+    fn a_window_longer_than_a_stream_covers_the_stream() {
         let (text, vocabulary) = places(100);
         let streams = ContiguousStreams::new(&text, &vocabulary, 0..100, usize::MAX, 3, 6).unwrap();
         assert_eq!((streams.per_epoch(), streams.batch(0).unwrap().sequence.shape()), (1, (37, 3)));
     }
 
     #[test]
-    fn a_part_too_short_for_its_streams_is_refused() {
+    fn a_split_too_short_for_its_streams_is_refused() {
         let (text, vocabulary) = places(100);
         let refusal = |part, rows, warm_up| {
             ContiguousStreams::new(&text, &vocabulary, part, 5, rows, warm_up).err().map(|error| error.to_string())

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn any_range_is_read_as_it_was_written() {
+    fn any_range_of_the_text_is_read_exactly() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for round in 0..60 {
             let most = if round % 10 == 0 { 600_000 } else { 5_000 };
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_read_as_they_are() {
+    fn bytes_are_read_unchanged() {
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         let mut bytes = vec![0; 300_000];
         rng.fill_bytes(&mut bytes);
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn mutated_text_is_an_error_or_a_text() {
+    fn mutated_text_is_read_or_refused() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let mut refused = 0;
         for _ in 0..3000 {
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_a_mark_is_an_empty_file() {
+    fn a_file_with_only_a_byte_order_mark_is_empty() {
         for text in ["", "\u{feff}"] {
             assert_eq!(characters(text).unwrap_err().to_string(), "a.txt: expected text, got an empty file");
         }
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_bytes_are_named_beyond_the_first_chunk_too() {
+    fn invalid_bytes_are_located_beyond_the_first_chunk() {
         let mut bytes = "zwölf Zeichen\n".repeat(40_000).into_bytes();
         bytes[500_000] = 0xFF;
         let line = 500_000 / 15 + 1;
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_ten_million_characters_is_nothing_special() {
+    fn a_line_of_ten_million_characters_is_read() {
         let text = characters(&"ab".repeat(5_000_000)).unwrap();
         assert_eq!(text.len(), 10_000_000);
         assert_eq!(read(&text, 9_999_997..10_000_000).unwrap(), "bab");
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_shrinks_grows_or_is_written_anew_is_refused_afterwards() {
+    fn a_file_that_changes_after_opening_is_refused() {
         let changes: [&dyn Fn(&File); 3] =
             [&|file| file.set_len(100).unwrap(), &|file| file.set_len(5001).unwrap(), &|file| {
                 file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1)).unwrap()
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_and_a_file_that_is_not_there_are_refused() {
+    fn a_folder_or_missing_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let refusal = |path: &Path| Text::open(path, TextUnit::Bytes, &mut |_| {}).unwrap_err().to_string();
         assert!(refusal(folder.path()).contains("expected a file"));

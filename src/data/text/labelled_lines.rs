@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_a_class_and_a_line_a_sequence() {
+    fn each_file_is_a_class_and_each_line_a_sequence() {
         let folder = folder(&[
             ("b.c.txt", "\u{feff}Müller\r\n\r\n  \t\nAbt \n".as_bytes()),
             ("a.txt", b"x\ny"),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn written_lines_are_read_back() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut below = |n: usize| (uniform(&mut rng) * n as f64) as usize;
         for _ in 0..1000 {
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_files_are_refused_or_read() {
+    fn corrupted_files_are_read_or_refused() {
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         let mut below = |n: usize| (uniform(&mut rng) * n as f64) as usize;
         let valid = "Ärger\nÖl\r\nzwölf\n漢字\n".as_bytes();
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_ten_million_characters_is_a_sequence() {
+    fn a_line_of_ten_million_characters_is_one_sequence() {
         let long = vec![b'a'; 10_000_000];
         let lines = LabelledLines::read(
             folder(&[("a.txt", &long), ("b.txt", b"b")]).path(),
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_lines_of_a_class_are_in_one_part_and_those_of_two_classes_need_not_be() {
+    fn duplicate_lines_of_a_class_share_a_split() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let mut below = |n: usize| (uniform(&mut rng) * n as f64) as usize;
         let mut lines = LabelledLines::default();
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_do_not_repeat_are_split_as_their_labels() {
+    fn unique_lines_are_split_stratified_by_class() {
         let mut lines = LabelledLines::default();
         for class in ["a", "b"] {
             let text: String = (0..40).map(|n| format!("{n}\n")).collect();
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_alone_has_lines_without_classes() {
+    fn a_single_file_has_lines_without_classes() {
         let folder = folder(&[("a.txt", b"x\n\ny\n")]);
         let lines = LabelledLines::read(&folder.path().join("a.txt"), InputLimit::default(), &mut |_, _| {}).unwrap();
         assert_eq!((lines.lines(), lines.labels()), (&["x".to_owned(), "y".to_owned()][..], Labels::None));

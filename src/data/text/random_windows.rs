@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn every_window_of_the_part_and_none_beyond_is_drawn() {
+    fn windows_cover_the_whole_split_and_nothing_else() {
         let text = text(&places(100), TextUnit::Characters);
         let vocabulary = Vocabulary::characters(&text.histogram(0..100).unwrap(), 1).unwrap();
         let windows = RandomWindows::new(&text, &vocabulary, 20..50, 7, 4, 3).unwrap();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_depends_on_the_seed_and_its_number_alone() {
+    fn a_batch_depends_only_on_the_seed_and_its_index() {
         let text = text(&places(500), TextUnit::Characters);
         let vocabulary = Vocabulary::characters(&text.histogram(0..500).unwrap(), 1).unwrap();
         let windows = |seed| RandomWindows::new(&text, &vocabulary, 0..500, 5, 3, seed).unwrap();
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_characters_are_read_but_not_told() {
+    fn unknown_characters_are_inputs_but_not_targets() {
         let text = text("abXabXabXa", TextUnit::Characters);
         let vocabulary = Vocabulary::characters(&"ab".chars().collect(), 1).unwrap();
         let batch = RandomWindows::new(&text, &vocabulary, 0..10, 9, 1, 0).unwrap().batch(0).unwrap();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_part_and_another_unit_are_refused() {
+    fn a_split_too_short_and_another_unit_are_refused() {
         let text = text("0123456789", TextUnit::Bytes);
         let (bytes, letters) = (Vocabulary::bytes(), Vocabulary::characters(&"ab".chars().collect(), 1).unwrap());
         let refusal = |vocabulary, part, window, rows| {

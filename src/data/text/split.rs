@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_cut_a_text_without_gap_or_rest() {
+    fn split_fractions_cover_a_text_without_gaps() {
         let parts = |shares| TextSplit::shares(1000, 9, shares).unwrap();
         assert_eq!(parts([0.9, 0.1, 0.0]), TextSplit { train: 0..900, validation: 900..1000, test: 1000..1000 });
         assert_eq!(parts([0.5, 0.25, 0.25]), TextSplit { train: 0..500, validation: 500..750, test: 750..1000 });
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_shorter_than_a_window_and_its_target_is_named() {
+    fn a_split_shorter_than_a_window_and_its_target_is_named() {
         let refusal =
             |characters, window, shares| TextSplit::shares(characters, window, shares).unwrap_err().to_string();
         let expected = "the validation part of the text: expected at least 11 characters, a window of 10 and the one \

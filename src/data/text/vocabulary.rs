@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_follow_code_points_and_the_unknown_comes_last() {
+    fn ids_follow_code_points_and_unknown_comes_last() {
         let vocabulary = Vocabulary::characters(&histogram("übel, bös"), 1).unwrap();
         assert_eq!(vocabulary.encode(" ,belsöüx漢"), [0, 1, 2, 3, 4, 5, 6, 7, 8, 8]);
         assert_eq!((vocabulary.len(), vocabulary.unknown()), (9, Some(8)));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn one_character_is_no_vocabulary() {
+    fn a_vocabulary_needs_more_than_one_character() {
         let refusal = |text, least| Vocabulary::characters(&histogram(text), least).unwrap_err().to_string();
         assert_eq!(refusal("aaaa", 1), "the vocabulary: expected at least two different characters, got 'a' alone");
         assert!(refusal("aab", 2).ends_with("got 'a' alone"));
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vocabulary_survives_json_and_a_wrong_one_is_refused() {
+    fn a_vocabulary_survives_json_and_an_invalid_one_is_refused() {
         for vocabulary in [Vocabulary::bytes(), Vocabulary::characters(&histogram("\n\"\\\u{7f}é🦀\0"), 1).unwrap()]
         {
             let json = serde_json::to_string(&vocabulary).unwrap();

@@ -69,7 +69,7 @@ const FORMS: [TimeFormatter; 23] = [
 ];
 
 #[test]
-fn in_every_form_the_days_in_order_are_accepted_and_turned_doubled_or_with_a_stranger_they_are_not() {
+fn ascending_dates_are_accepted_in_every_form_and_disordered_ones_are_not() {
     let mut rng = rng(0);
     for form in FORMS {
         for _ in 0..30 {
@@ -97,7 +97,7 @@ fn in_every_form_the_days_in_order_are_accepted_and_turned_doubled_or_with_a_str
 }
 
 #[test]
-fn what_was_read_is_written_as_it_was() {
+fn a_parsed_time_is_written_as_it_was() {
     let mut rng = rng(1);
     for form in FORMS {
         for _ in 0..20 {
@@ -126,7 +126,7 @@ fn order_of(labels: &[String]) -> DateOrder {
 }
 
 #[test]
-fn labels_that_are_damaged_do_not_panic() {
+fn corrupted_labels_do_not_panic() {
     let mut rng = rng(2);
     for _ in 0..3000 {
         let form = FORMS[below(FORMS.len(), &mut rng)];

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_many_names_and_of_a_long_one_the_first_are_shown() {
+    fn a_long_list_of_names_is_shown_by_its_first_ones() {
         let names: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
         let text = list_names(names.iter().map(String::as_str));
         assert!(text.starts_with("0, 1, 2") && text.ends_with("38, 39 and 960 more"), "{text}");
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_could_be_read_as_two_or_as_none_stands_in_quotes() {
+    fn ambiguous_names_are_quoted() {
         assert_eq!(
             list_names(["a", "b c", "Preis, EUR", "", " d", "5\" pipe"]),
             r#"a, b c, "Preis, EUR", "", " d", "5"" pipe""#

@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_stand_in_groups_of_three_or_the_number_is_refused() {
+    fn thousands_must_be_grouped_by_three() {
         use DecimalMark::{Comma, Point};
         let value = |mark: DecimalMark, cell: &str| mark.plain(cell).map(|number| number.value());
         for (cell, point, comma) in [
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_refused_with_what_to_do() {
+    fn text_that_is_not_a_number_is_refused_with_advice() {
         let refusal = |cell: &str| {
             let (expected, got) = DecimalMark::Comma.refusal(cell);
             format!("expected {expected}, got {got}")

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_number_is_read_where_zeros_stand_behind_the_digits_that_tell_it_as_programs_write_them() {
+    fn integers_with_trailing_zeros_are_read_as_programs_write_them() {
         for exact in [f64::from(f32::MAX), -1.2345678901234567e25, 1e23, 7.0e22 / 3.0] {
             let written = exact.to_string();
             assert_ne!(written, format!("{exact:.0}"), "all digits are another case");
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_read_to_the_last_digit_or_not_at_all() {
+    fn integers_are_read_exactly_or_refused() {
         let largest = format!("{:.0}", f32::MAX);
         for exact in
             ["9007199254740992", "-9007199254740992", "9007199254740994", "0000000000000000000001", "1e300", &largest]

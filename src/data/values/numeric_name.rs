@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_has_one_name_and_what_is_none_keeps_its_own() {
+    fn a_number_has_one_name_and_other_text_keeps_its_own() {
         for (written, name) in [
             ("1", "1"),
             ("1.0", "1"),

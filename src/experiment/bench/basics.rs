@@ -26,9 +26,9 @@ pub struct ProductTime {
 
 /// What a device can do.
 pub struct Basics {
-    /// Products on the kernel of the passes; on the CPU path on one thread.
+    /// Products on the kernel of the passes; on the CPU backend on one thread.
     pub products: Vec<ProductTime>,
-    /// Microseconds of a dispatch that depends on the one before; `None` on the CPU path.
+    /// Microseconds of a dispatch that depends on the one before; `None` on the CPU backend.
     pub dispatch_us: Option<f64>,
 }
 

@@ -134,7 +134,7 @@ mod tests {
         "ms_median": 2.0, "ms_min": 1.8, "ms_p90": 2.4}"#;
 
     #[test]
-    fn a_difference_counts_beyond_the_spread_of_both() {
+    fn a_difference_counts_only_beyond_the_spread_of_both() {
         let now = |least: f64, median: f64, most: f64| {
             let mut now = line(OLD);
             for (key, ms) in [("ms_median", median), ("ms_min", least), ("ms_p90", most)] {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_same_work_on_the_same_device_is_compared() {
+    fn only_equal_work_on_the_same_device_is_compared() {
         for (key, value) in [
             ("cell", Value::from("gru")),
             ("size", "M".into()),

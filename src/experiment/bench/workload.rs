@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_weights_begin_with_known_bits() {
+    fn the_weights_start_with_known_bits() {
         let work = Workload::new(CellName::Rnn, WorkloadSize::S.sizes());
         let first = work.weights.get("rnn.weight_ih_l0").map(|array| array.iter().take(2).copied().collect::<Vec<_>>());
         let expected = uniform(1, 0.125).take(2).collect::<Vec<_>>();

@@ -110,7 +110,7 @@ impl From<Config> for Sections {
 pub struct RunConfig {
     /// Where it runs: auto, gpu, cpu, or a GPU by its index, its line or a part of its name in `bptt devices` [default: auto]
     pub device: Option<String>,
-    /// Threads of the CPU path; they do not change the result [default: all cores]
+    /// Threads of the CPU backend; they do not change the result [default: all cores]
     pub threads: Option<usize>,
     /// How a GPU takes the recurrent steps: a dispatch a sequence, a dispatch a step, or whichever its sizes are faster with;
     /// it does not change the result [default: auto]

@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_settings_are_read_back() {
         for (text, written) in [
             ("constant", "constant"),
             ("step", "step:factor=0.5"),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_or_parameter_and_a_wrong_number_are_refused_by_name() {
+    fn unknown_names_and_parameters_and_wrong_numbers_are_named() {
         let schedule = |text: &str| text.parse::<ScheduleConfig>().unwrap_err();
         assert_eq!(schedule("linear"), "expected constant, step, exponential, cosine or plateau");
         assert_eq!(schedule("constant:every=3"), "expected no parameter of constant, got 'every'");

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_read_in_either_kind_of_unit_and_written_so_that_they_are_read_again() {
+    fn byte_sizes_are_read_in_both_unit_systems_and_written_readably() {
         let read = |text| Bytes::parse(text).map(|bytes| bytes.0);
         assert_eq!(read("2GiB"), Ok(2 << 30));
         assert_eq!(read("512 mib"), Ok(512 << 20));

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_has_what_its_limit_leaves_and_not_what_the_machine_has() {
+    fn a_container_limit_counts_instead_of_the_machines_memory() {
         let group = ("proc/self/cgroup", "0::/\n");
         let limit = ("sys/fs/cgroup/memory.max", "536870912\n");
         has_left(&[group, limit], 512);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tightest_of_the_groups_around_this_one_counts() {
+    fn the_tightest_enclosing_control_group_counts() {
         let group = ("proc/self/cgroup", "1:name=systemd:/x\n0::/system.slice/job.service\n");
         let own = ("sys/fs/cgroup/system.slice/job.service/memory.max", "max\n");
         let slice = ("sys/fs/cgroup/system.slice/memory.max", "1073741824\n");
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_version_of_control_groups_counts_too_also_where_only_the_machine_knows_the_path() {
+    fn control_groups_v1_count_even_if_the_path_exists_only_on_the_host() {
         let group = ("proc/self/cgroup", "12:cpu,cpuacct:/docker/1a\n11:hugetlb,memory:/docker/1a\n");
         let usage = ("sys/fs/cgroup/memory/memory.usage_in_bytes", "1048576");
         let stat = ("sys/fs/cgroup/memory/memory.stat", "inactive_file 7\ntotal_inactive_file 0\n");
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limited_address_space_has_what_the_program_leaves_of_it() {
+    fn an_address_space_limit_leaves_what_the_program_does_not_use() {
         let limits =
             |soft: &str| format!("Limit  Soft Limit  Hard Limit  Units\nMax address space  {soft}  unlimited  bytes\n");
         let status = ("proc/self/status", "VmPeak: 300000 kB\nVmSize: 204800 kB\n");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_the_machine_has_what_is_free() {
+    fn without_limits_the_machines_free_memory_counts() {
         let machine_has = FreeMemory { bytes: 8192 * MIB, limit: Limit::Machine };
         let group = ("proc/self/cgroup", "0::/\n");
         assert_eq!(machine(&[]), machine_has);

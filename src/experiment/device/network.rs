@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flow_that_cannot_be_computed_failed_and_the_steps_after_it_take_none() {
+    fn a_failed_norm_computation_is_reported_and_later_steps_skip_it() {
         let head = Head::new(1, Loss::SquaredError, Readout::Final);
         let model = Model::new(Recurrent::new(Cell::Gru, 2, 3), head);
         let trainer = Trainer::new(&Cpu::new(), &model, Optimizer::sgd(0.0), 1).unwrap();

@@ -20,7 +20,7 @@ use crate::{
 pub struct DeviceOptions {
     /// `auto`, `gpu`, `cpu`, or a GPU by its index, its identity or a part of its name.
     pub name: String,
-    /// Threads of the CPU path; `None`: all cores.
+    /// Threads of the CPU backend; `None`: all cores.
     pub threads: Option<usize>,
     /// How a GPU runs the recurrent steps.
     pub kernel: RecurrentKernel,
@@ -29,7 +29,7 @@ pub struct DeviceOptions {
 }
 
 impl Default for DeviceOptions {
-    /// The first GPU with a driver of its own, or else the CPU path with all cores.
+    /// The first GPU with a driver of its own, or else the CPU backend with all cores.
     fn default() -> Self {
         Self { name: "auto".into(), threads: None, kernel: RecurrentKernel::default(), profile: false }
     }
@@ -108,7 +108,7 @@ impl OpenDevice {
         self.kernel
     }
 
-    /// How a network on it runs the recurrent steps of `rows` rows; `None` on the CPU path.
+    /// How a network on it runs the recurrent steps of `rows` rows; `None` on the CPU backend.
     pub fn kernel(&self, model: &Model, rows: usize) -> Option<RecurrentKernel> {
         let options = EngineOptions { kernel: self.kernel, ..EngineOptions::default() };
         with_backend!(self, backend => backend.planned_kernel(model, &options, rows))
@@ -123,7 +123,7 @@ impl OpenDevice {
         Some(format!("{chosen} (run.kernel {})", words(&self.kernel)))
     }
 
-    /// Whether it is the CPU path.
+    /// Whether it is the CPU backend.
     pub fn is_cpu(&self) -> bool {
         matches!(self.backend, AnyBackend::Cpu(_))
     }
@@ -195,7 +195,7 @@ fn cpu(threads: Option<usize>) -> Result<Cpu> {
     if let Err(error) = pool
         && error.source().is_some()
     {
-        let reason = "the threads of the CPU path cannot be started, for lack of memory or of threads";
+        let reason = "the threads of the CPU backend cannot be started, for lack of memory or of threads";
         return Err(Error::Failed(format!("{reason}: {error}; take fewer with --threads")));
     }
     Ok(Cpu::new())

@@ -13,7 +13,7 @@ pub const INSTALL_DRIVER: &str =
 pub(crate) enum Selection {
     /// The GPU of this index in the order of [`Gpu::adapters`](crate::Gpu::adapters).
     Gpu(usize, Option<String>),
-    /// The CPU path.
+    /// The CPU backend.
     Cpu(Option<String>),
 }
 
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_found_by_index_and_by_a_part_of_its_name() {
+    fn a_device_is_found_by_index_or_part_of_its_name() {
         let soft = adapter("llvmpipe (LLVM 15)", DeviceType::Cpu);
         let both = [soft, adapter("NVIDIA H100", DeviceType::DiscreteGpu)];
         assert_eq!(select("h100", &both).unwrap(), Selection::Gpu(1, None));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_a_listed_index_or_a_whole_number_of_one_card_alone() {
+    fn a_number_is_a_listed_index_or_part_of_exactly_one_name() {
         let cards = [
             at("NVIDIA GeForce RTX 4090", "0000:01:00.0"),
             at("NVIDIA GeForce RTX 4080", "0000:02:00.0"),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_part_of_another_is_still_its_own() {
+    fn a_name_contained_in_another_still_selects_its_device() {
         let cards = [at("RTX 3080 Ti", "0000:01:00.0"), at("RTX 3080", "0000:02:00.0")];
         assert_eq!(select("rtx 3080", &cards).unwrap(), Selection::Gpu(1, None));
         assert_eq!(select("3080 ti", &cards).unwrap(), Selection::Gpu(0, None));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn every_adapter_is_found_again_by_its_identity_also_among_equals() {
+    fn every_adapter_is_found_by_its_identity_even_among_equal_ones() {
         let cards = [
             at("RTX 3080 Ti", "0000:01:00.0"),
             at("RTX 3080", "0000:02:00.0"),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_that_moved_to_another_slot_is_taken_with_a_word_and_another_card_never() {
+    fn a_card_in_another_pci_slot_is_taken_with_a_note_and_another_card_never() {
         let cards = [at("RTX 3080 Ti", "0000:01:00.0"), at("RTX 3080", "0000:02:00.0")];
         let note = "RTX 3080, vulkan, 0000:09:00.0 is not there; RTX 3080, vulkan, 0000:02:00.0 takes its place";
         let moved = select("RTX 3080, vulkan, 0000:09:00.0", &cards).unwrap();

@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_another_is_named_and_nothing_else() {
+    fn only_the_differing_property_is_named() {
         let cpu = arithmetic(&[("device", "CPU"), ("a·b + c", "rounded once"), ("order of sums", "1")]);
         let older = arithmetic(&[("device", "CPU"), ("a·b + c", "rounded twice"), ("order of sums", "1")]);
         assert_eq!(cpu.differs(&cpu), None);

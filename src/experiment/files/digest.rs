@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_single_file_it_is_what_sha256sum_prints_wherever_it_lies() {
+    fn the_digest_of_one_file_is_what_sha256sum_prints() {
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(digest(&[("sequences", "a.ts", "abc")]), abc);
         assert_eq!(digest(&[("sequences", "elsewhere/b.ts", "abc")]), abc);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_files_nothing_can_move_between_them_and_each_may_lie_elsewhere() {
+    fn the_digest_of_several_files_covers_their_borders_but_not_their_folder() {
         let files = [("sequences", "d/a", "1\n2\n"), ("labels", "d/b", "3\n"), ("test-file", "d/c", "4\n5\n")];
         let whole = digest(&files);
         let moved = [("sequences", "e/a", "1\n2\n"), ("labels", "b", "3\n"), ("test-file", "/f/c", "4\n5\n")];
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_without_borders_is_refused_with_what_to_do() {
+    fn a_digest_without_borders_is_refused_with_advice() {
         let mut settings = Some("0".repeat(64));
         let mut files = Files::new();
         ["a", "b"].iter().for_each(|name| drop(files.add("sequences", name.as_ref(), b"1")));

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_run_holds_none_of_its_steps_and_reads_them_all_again_also_when_it_goes_on() {
+    fn a_long_history_stays_on_disk_and_survives_a_resume() {
         let folder = tempfile::tempdir().unwrap();
         let folder = Folder::create(Some(&folder.path().join("run")), "run", |_| false).unwrap();
         let mut history = History::new(&folder, None).unwrap();

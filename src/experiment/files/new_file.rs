@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_whole_or_absent_and_never_takes_the_place_of_another() {
+    fn a_new_file_is_complete_or_absent_and_never_overwrites() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv");
         let full = |file: &mut NewFile| {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_not_given_to_a_second_file_where_there_are_no_hard_links_either() {
+    fn a_missing_file_takes_no_name_without_hard_links() {
         let folder = tempfile::tempdir().unwrap();
         let [missing, path] = ["missing", "a.csv"].map(|name| folder.path().join(name));
         // No link can be made to what is not there, nor can it be renamed.

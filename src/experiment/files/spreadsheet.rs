@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_be_a_formula_has_an_apostrophe_before_it_and_numbers_have_none() {
+    fn formulas_get_a_leading_apostrophe_and_numbers_do_not() {
         let plain = |text: &str| {
             let mut out = Vec::new();
             let mut fields = PlainFields::new(&mut out);

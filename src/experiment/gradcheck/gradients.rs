@@ -38,7 +38,7 @@ impl Subject<'_> {
         self.parameters.iter().copied().map(f64::from).collect()
     }
 
-    /// The gradients as a path computes them; the kernel is the GPU path's.
+    /// The gradients as a path computes them; the kernel is the GPU backend's.
     pub(crate) async fn analytic<B: Backend>(&self, backend: &B, kernel: RecurrentKernel) -> Result<Gradients> {
         let mut engine = self.engine(backend, kernel)?;
         engine.set_hidden_gradient_norms(true);

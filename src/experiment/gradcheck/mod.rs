@@ -1,4 +1,4 @@
-//! Checks every gradient of a network on a device: against the CPU path in f64, and that against central differences of the
+//! Checks every gradient of a network on a device: against the CPU backend in f64, and that against central differences of the
 //! loss.
 
 mod gradients;
@@ -47,9 +47,9 @@ pub struct CheckedGradient {
     pub name: String,
     /// Its shape; empty for a norm.
     pub shape: Vec<usize>,
-    /// The device against the CPU path in f64.
+    /// The device against the CPU backend in f64.
     pub device: Deviation,
-    /// The CPU path in f64 against central differences; norms have none.
+    /// The CPU backend in f64 against central differences; norms have none.
     pub differences: Option<Deviation>,
 }
 
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_element_is_told_by_its_index_and_nan_is_worse_than_any() {
+    fn the_worst_element_is_reported_by_index_and_nan_is_the_worst() {
         let array = |values: [f64; 4]| ArrayD::from_shape_vec(vec![2, 2], values.to_vec()).unwrap();
         let want = array([1.0, 2.0, 4.0, f64::NAN]);
         let worst = Deviation::of(&array([1.0, 2.5, 4.0, 9.0]), &want, 4.0);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_its_limit_is_named_the_worst_first() {
+    fn differences_beyond_their_limit_are_named_worst_first() {
         let tolerances = Tolerances { device: 1e-4, differences: 1e-6 };
         let worst = |error| Deviation { error, index: vec![2, 1], got: 1.0, want: 2.0 };
         let line = |name: &str, device, differences| CheckedGradient {

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_wins_or_loses_is_told_so_by_how_much() {
+    fn a_win_or_loss_is_reported_with_its_margin() {
         let told = |comparison: Comparison| sentences(&[comparison]).remove(0);
         let on = "the last value on the test part: RMSE";
         assert_eq!(
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_beats_nothing_and_is_beaten_by_none() {
+    fn nan_neither_beats_nor_is_beaten() {
         for network in [f64::NAN, f64::INFINITY] {
             let comparison = rmse("test", network, 2.0);
             assert!(!comparison.is_beaten() && sentences(&[comparison])[0].contains("does not beat"));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_test_part_counts_and_validation_where_there_is_none() {
+    fn the_test_split_is_compared_or_validation_if_there_is_none() {
         let both = [rmse("validation", 1.0, 2.0), rmse("test", 3.0, 2.0)];
         assert!(sentences(&both)[0].starts_with("the network does not beat the last value on the test part"));
         assert!(sentences(&both[..1])[0].starts_with("the network beats the last value on the validation part"));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn several_targets_share_a_sentence_and_many_are_counted() {
+    fn targets_share_a_sentence_and_many_are_counted() {
         let of = |name: &str, network: f64| Comparison { target: Some(name.into()), ..rmse("test", network, 2.0) };
         let two = [of("a", 1.0), of("b", 4.0), accuracy(0.5, 0.4)];
         assert_eq!(sentences(&two).len(), 2);

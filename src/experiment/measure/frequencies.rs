@@ -19,21 +19,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_the_same_shares_it_is_their_entropy() {
+    fn for_equal_frequencies_the_cross_entropy_is_the_entropy() {
         let entropy = -(0.25f64 * 0.25f64.ln() + 0.75 * 0.75f64.ln());
         assert!((cross_entropy(&[0.0, 2.0], &[5.0, 15.0], None, 0.0) - entropy).abs() < 1e-12);
         assert!(cross_entropy(&[9.0, 9.0], &[0.0, 0.0], None, 0.0).is_nan());
     }
 
     #[test]
-    fn weights_that_balance_the_classes_leave_nothing_to_know() {
+    fn balanced_weights_make_the_frequencies_uninformative() {
         let (counts, balanced) = ([99.0, 9.0], [1.0, 10.0]);
         let loss = cross_entropy(&counts, &[100.0, 10.0], Some(&balanced), 0.0);
         assert!((loss - 2f64.ln()).abs() < 1e-12, "{loss}");
     }
 
     #[test]
-    fn smoothing_is_that_of_the_loss() {
+    fn smoothing_matches_the_loss() {
         // 0.1 of the target goes to both classes, of which the second never occurs.
         let told: f64 = 0.9 * 100.0 / 101.0 + 0.05;
         let expected = -(0.95 * told.ln() + 0.05 * (1.0 - told).ln());

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_of_a_naive_forecast_is_the_one_that_the_network_is_trained_by() {
+    fn the_loss_of_a_naive_forecast_is_the_training_loss() {
         let losses = [
             Loss::SquaredError,
             Loss::AbsoluteError,
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_measured_has_no_smoothing_and_everything_else_of_the_model() {
+    fn measurement_drops_label_smoothing_and_nothing_else() {
         let recurrent = Recurrent::new(Cell::Lstm, 2, 3).layers(2).dropout(0.5);
         let model = |loss| Model::new(recurrent.clone(), Head::new(4, loss, Readout::MeanPool));
         let smoothed = model(Loss::SmoothedCrossEntropy { smoothing: 0.1 });

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences_are_those_of_what_was_known_so_many_steps_before() {
+    fn differences_use_only_values_known_that_many_steps_before() {
         let squares: Vec<f64> = (0..7).map(|row| f64::from(row * row)).collect();
         assert_eq!(differences(&squares, 0, 1), [1.0, 3.0, 5.0, 7.0, 9.0, 11.0]);
         assert_eq!(differences(&squares, 1, 1), [4.0, 8.0, 12.0, 16.0, 20.0]);
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quantile_needs_numbers_on_either_side() {
+    fn a_quantile_needs_enough_values_on_both_sides() {
         let numbers: Vec<f64> = (0..=10).map(f64::from).collect();
         let of = |q: f64| quantile(&numbers, q);
         assert_eq!([of(0.1), of(0.25), of(0.5), of(0.9)], [Some(1.0), Some(2.5), Some(5.0), Some(9.0)]);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_lies_about_the_forecast_and_widens_with_the_steps() {
+    fn a_naive_range_surrounds_the_forecast_and_widens_with_the_steps() {
         // A random walk (Knuth's linear congruential generator).
         let (mut state, mut value) = (1u64, 0.0);
         let mut step = |_| {

@@ -120,14 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_that_cross_are_put_in_order_within_their_target_alone() {
+    fn crossing_quantiles_are_sorted_within_their_target() {
         let three = quantiles(&[0.1, 0.5, 0.9]);
         assert_eq!(three.split(&[2.0, 1.0, 3.0, 7.0, 9.0, 8.0]), [[1.0, 7.0], [2.0, 8.0], [3.0, 9.0]]);
         assert_eq!(Quantiles::of(&Loss::SquaredError).split(&[2.0, 1.0]), [[2.0, 1.0]]);
     }
 
     #[test]
-    fn the_middle_is_the_quantile_nearest_to_the_median() {
+    fn the_middle_quantile_is_the_one_nearest_the_median() {
         assert_eq!(quantiles(&[0.1, 0.5, 0.9]).middle(), 1);
         assert_eq!(quantiles(&[0.05, 0.1, 0.4]).middle(), 2);
         assert_eq!(quantiles(&[0.4, 0.6]).middle(), 0);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pinball_loss_is_least_where_the_quantiles_share_lies_below() {
+    fn the_pinball_loss_is_smallest_at_the_quantile() {
         let values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0];
         let loss = |quantile: f64, at: f64| values.iter().map(|value| pinball(quantile, value - at)).sum::<f64>();
         for (quantile, best) in [(0.15, 2.0), (0.55, 6.0), (0.95, 10.0)] {
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_neither_covers_nor_costs_and_borders_belong_to_the_range() {
+    fn missing_values_are_ignored_and_bounds_belong_to_the_range() {
         let truth = array![[1.0, 2.0], [f64::NAN, 5.0]];
         let (low, high) = (truth.mapv(|_| 1.0), truth.mapv(|_| 3.0));
         assert!((coverage(truth.view(), low.view(), high.view()) - 2.0 / 3.0).abs() < 1e-12);

@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_all_or_go_evenly_from_the_first_to_the_last() {
+    fn steps_are_all_shown_or_evenly_spaced() {
         assert_eq!(some_steps(3, 5), [1, 2, 3]);
         assert_eq!(some_steps(24, 5), [1, 6, 12, 18, 24]);
         assert_eq!(some_steps(96, 13), [1, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96]);
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn four_digits_matter_whatever_the_size() {
+    fn four_significant_digits_are_shown_at_any_size() {
         let sizes = [0.0, 3.2e-9, 0.000_123_4, 0.5, 15.25, 16_372.6, 1.5e20].map(four);
         assert_eq!(sizes, ["0.000", "3.200e-9", "0.0001234", "0.5000", "15.25", "16373", "1.500e20"]);
     }
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn standardized_errors_are_those_of_all_targets_together() {
+    fn standardized_errors_combine_all_targets() {
         let none = accuracy(f64::NAN, f64::NAN, 0);
         let network = vec![accuracy(2.0, 1.0, 6), accuracy(30.0, 20.0, 2), none.clone()];
         let naive = vec![accuracy(4.0, 2.0, 6), accuracy(10.0, 10.0, 2), none];
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_columns_of_a_table_are_aligned() {
+    fn table_columns_are_aligned() {
         let accuracies = || vec![accuracy(1234.5, 0.25, 3), accuracy(1e-5, 20.0, 3)];
         let errors = errors(&[("x", 1.0), ("a long name", 1.0)], vec![accuracies(), accuracies()]);
         for table in [errors.table(RMSE), errors.table_by_step(&errors.parts[0])] {

@@ -46,7 +46,7 @@ impl Budget {
         }
     }
 
-    /// What is left beside so many bytes. What threads and products allocate for a moment is in no plan: on the CPU path a
+    /// What is left beside so many bytes. What threads and products allocate for a moment is in no plan: on the CPU backend a
     /// [`MARGIN`]th is left for it.
     pub(super) fn left(&self, device: &OpenDevice, beside: u64) -> u64 {
         let margin = if device.is_cpu() { self.bytes / MARGIN } else { 0 };
@@ -84,7 +84,7 @@ fn enough(needed: u64, device: &OpenDevice, beside: u64) -> String {
     format!("{}MiB", all.saturating_add(1 << 20).div_ceil(1 << 20))
 }
 
-/// Refuses a budget below the size of the largest file, before it is read: on the CPU path it is held as a whole.
+/// Refuses a budget below the size of the largest file, before it is read: on the CPU backend it is held as a whole.
 ///
 /// # Errors
 /// [`Error::Unsupported`] names the file.
@@ -147,7 +147,7 @@ mod tests {
     use super::evenly;
 
     #[test]
-    fn a_batch_is_cut_into_as_few_parts_as_fit_and_these_are_alike() {
+    fn a_batch_is_cut_into_the_fewest_equal_micro_batches_that_fit() {
         assert_eq!(evenly(4096, 2370), 2048);
         assert_eq!(evenly(100, 40), 40);
         assert_eq!(evenly(100, 60), 56);

@@ -463,7 +463,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_description_that_no_file_holds_is_refused_before_there_is_anything_to_lose() {
+    fn a_description_too_large_for_a_file_is_refused_before_training() {
         assert_eq!(in_header(br#"{"a\\b":1}"#), 14);
         assert!(check_length(MOST).is_ok());
         let refusal = check_length(MOST + 1).unwrap_err().to_string();

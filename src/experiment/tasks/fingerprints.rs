@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_survive_their_digits() {
+    fn splits_survive_packing() {
         for parts in [[vec![0, 3, 4], vec![1], vec![2, 5]], [vec![0], vec![], vec![]], [vec![0, 1], vec![2], vec![]]] {
             let count = parts.iter().flatten().count();
             assert_eq!(unpacked(&packed(&parts), count), Some(parts));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_is_known_by_its_numbers_in_whatever_order_its_dimensions_are() {
+    fn a_sequence_is_recognised_for_any_order_of_its_dimensions() {
         use crate::data::SequenceInputs;
         use ndarray::{Array2, array};
         let hash = |numbers: Array2<f64>| hash_of_sequence(&SequenceInputs::wide(vec![numbers]), 0);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_known_by_what_was_measured_and_not_by_what_fills_a_gap() {
+    fn a_row_is_recognised_by_measured_values_and_not_by_filled_ones() {
         use crate::data::{Column, ColumnRoles, MissingPolicy, SeriesTable};
         let series = |first: f64| {
             let column = Column { name: "v".into(), values: vec![first, f64::NAN, 3.0] };
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_spread_and_end_with_the_end() {
+    fn places_are_evenly_spaced_and_include_the_last() {
         assert_eq!(places(4, 64), [1, 2, 3, 4]);
         assert_eq!(places(10, 4), [3, 5, 8, 10]);
         assert_eq!(places(0, 4), [0; 0]);

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_measurement_that_fails_is_missing_and_one_that_ended_the_process_twice_is_not_begun_again() {
+    fn a_failed_measurement_is_missing_and_one_that_crashed_twice_is_not_retried() {
         let parent = tempfile::tempdir().unwrap();
         let folder = Folder::create(Some(&parent.path().join("run")), "run", |_| false).unwrap();
         folder.make("checkpoints").unwrap();

@@ -36,7 +36,7 @@ fn loss_by_definition(loss: &Loss, kind: usize, a: &[f32], class: usize, values:
 }
 
 #[test]
-fn loss_and_its_gradient_are_right_at_every_size_and_for_any_number_of_lanes() {
+fn loss_and_gradient_are_correct_at_every_size_and_workgroup_size() {
     let Some(gpu) = gpu() else { return };
     for outputs in SIZES {
         for predictions in SIZES {

@@ -42,7 +42,7 @@ fn gradients(engine: &mut GpuEngine, batch: &Batch) -> bptt::Result<Vec<f32>> {
 }
 
 #[test]
-fn what_is_planned_for_many_shapes_is_the_most_that_their_passes_ever_hold() {
+fn the_plan_for_many_shapes_is_the_peak_of_their_passes() {
     let Some(gpu) = open(GpuOptions::default()) else { return };
     let (before, _) = gpu.held();
     for gradient_norms in [false, true] {
@@ -70,7 +70,7 @@ fn what_is_planned_for_many_shapes_is_the_most_that_their_passes_ever_hold() {
 }
 
 #[test]
-fn a_shape_for_which_the_device_has_no_room_beside_others_takes_their_place() {
+fn a_shape_that_does_not_fit_evicts_the_others() {
     let Some(gpu) = open(GpuOptions::default()) else { return };
     // Many rows of few steps have some buffers larger than few rows of many steps, and others smaller.
     let shapes = [(60, 3), (2, 200), (30, 30)];
@@ -106,7 +106,7 @@ fn a_shape_for_which_the_device_has_no_room_beside_others_takes_their_place() {
 }
 
 #[test]
-fn the_norms_of_the_flow_and_carried_states_take_the_place_of_other_shapes_too() {
+fn gradient_norms_and_carried_states_evict_other_shapes_too() {
     let Some(gpu) = open(GpuOptions::default()) else { return };
     let mut engine = engine(&gpu);
     // The largest first, so that the others find room on its buffers.

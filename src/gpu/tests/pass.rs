@@ -14,7 +14,7 @@ use crate::model::DeviceLimits;
 use crate::model::plan::{ALIGNMENT, Cost};
 
 #[test]
-fn planned_work_beyond_the_limit_is_submitted_in_parts_that_follow_each_other() {
+fn work_beyond_the_limit_is_split_into_ordered_submissions() {
     let Some(gpu) = gpu() else { return };
     let buffer = |bytes: u64, usage| {
         gpu.device().create_buffer(&wgpu::BufferDescriptor {
@@ -49,7 +49,7 @@ fn planned_work_beyond_the_limit_is_submitted_in_parts_that_follow_each_other() 
 }
 
 #[test]
-fn a_sequence_beyond_the_binding_limit_is_cut_into_chunks_and_a_step_beyond_it_refused_by_name() {
+fn a_sequence_beyond_the_binding_limit_is_chunked_and_a_step_beyond_it_is_refused() {
     use crate::model::plan::{Checkpointing, ParameterPlan, PassShape, SequencePlan};
     use crate::{Cell, Model, Recurrent, RecurrentKernel};
     let model = Model::headless(Recurrent::new(Cell::Lstm, 8, 64));
@@ -97,7 +97,7 @@ fn a_sequence_beyond_the_binding_limit_is_cut_into_chunks_and_a_step_beyond_it_r
 }
 
 #[test]
-fn nothing_that_an_earlier_pass_left_in_a_buffer_reaches_the_next_one() {
+fn nothing_left_in_a_buffer_reaches_the_next_pass() {
     use crate::{Activation, Backend, Batch, Cell, EngineOptions, Head, Loss, Model, Readout, Recurrent, Sequence};
     let Some(gpu) = gpu() else { return };
     for cell in [Cell::Rnn(Activation::Sigmoid), Cell::Lstm, Cell::Gru] {

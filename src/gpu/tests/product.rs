@@ -56,7 +56,7 @@ fn product(
 }
 
 #[test]
-fn products_are_exact_in_every_tile_at_every_size_with_either_side_transposed_with_bias_and_accumulating() {
+fn products_are_exact_for_every_tile_size_transpose_bias_and_accumulation() {
     let Some(gpu) = gpu() else { return };
     for (i, m) in SIZES.into_iter().enumerate() {
         for (j, n) in SIZES.into_iter().enumerate() {
@@ -71,7 +71,7 @@ fn products_are_exact_in_every_tile_at_every_size_with_either_side_transposed_wi
 }
 
 #[test]
-fn a_product_cut_along_k_and_reduced_equals_the_whole_one() {
+fn a_product_split_along_k_equals_the_whole() {
     let Some(gpu) = gpu() else { return };
     let limits = gpu.limits();
     for (tile, (m, n, k)) in
@@ -119,7 +119,7 @@ fn a_product_cut_along_k_and_reduced_equals_the_whole_one() {
 }
 
 #[test]
-fn the_plan_cuts_a_long_weight_gradient_into_parts_that_cover_k_once() {
+fn the_plan_splits_a_long_weight_gradient_along_k_without_gaps() {
     let software = DeviceLimits { max_binding: 1 << 27, max_buffer: 1 << 28, max_groups: 65_535, software: true };
     for limits in [software, DeviceLimits { software: false, ..software }] {
         for m in SIZES.map(|m| m.next_multiple_of(4)) {

@@ -44,7 +44,7 @@ fn copy_and_mask_pad_cut_and_zero_rows_at_every_size() {
 }
 
 #[test]
-fn gather_and_scatter_are_the_products_with_one_hot_rows() {
+fn gather_and_scatter_equal_products_with_one_hot_rows() {
     let Some(gpu) = gpu() else { return };
     for (i, vocabulary) in SIZES.into_iter().enumerate() {
         for n in SIZES {
@@ -83,7 +83,7 @@ fn gather_and_scatter_are_the_products_with_one_hot_rows() {
 }
 
 #[test]
-fn a_token_is_its_vector_and_a_vectors_gradient_that_of_all_its_tokens() {
+fn a_token_selects_its_vector_and_adds_to_its_gradient() {
     let Some(gpu) = gpu() else { return };
     for (i, vocabulary) in SIZES.into_iter().enumerate() {
         for n in SIZES {

@@ -7,7 +7,7 @@ use crate::gpu::device::kernel::{COLUMN_SUM, GRADIENT_NORMS, MEAN, SPREAD, SUM};
 use crate::model::plan::vec4s;
 
 #[test]
-fn column_sum_is_exact_at_every_size_in_parts_and_for_two_biases() {
+fn column_sum_is_exact_at_every_size_when_split_and_for_two_biases() {
     let Some(gpu) = gpu() else { return };
     for rows in SIZES {
         for n in SIZES {
@@ -69,7 +69,7 @@ fn sum_adds_every_value_once() {
 }
 
 #[test]
-fn flow_takes_the_norm_of_every_step_of_a_direction_in_parts_however_small_it_is() {
+fn gradient_norms_are_exact_when_split_and_for_tiny_values() {
     let Some(gpu) = gpu() else { return };
     // Rows, vec4 of a direction, steps; the last one takes two parts.
     for (rows, h4, steps) in [(1, 1, 1), (3, 2, 5), (17, 9, 2), (130, 33, 3)] {
@@ -107,7 +107,7 @@ fn flow_takes_the_norm_of_every_step_of_a_direction_in_parts_however_small_it_is
 }
 
 #[test]
-fn mean_and_spread_take_every_step_once_and_leave_the_other_buffer_as_it_is() {
+fn mean_and_its_gradient_use_every_step_once_and_leave_the_other_buffer() {
     let Some(gpu) = gpu() else { return };
     for rows in SIZES {
         for (steps, n4) in SIZES.into_iter().zip([1, 2, 9, 3]) {

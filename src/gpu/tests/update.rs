@@ -6,7 +6,7 @@ use crate::gpu::commands::uniforms::{Status, Update};
 use crate::gpu::device::kernel::{NORM, NORM_PARTIAL, UPDATE};
 
 #[test]
-fn the_norm_is_right_at_every_size_and_a_value_that_is_not_finite_latches_the_first_step() {
+fn the_norm_is_exact_at_every_size_and_the_first_non_finite_step_latches() {
     let Some(gpu) = gpu() else { return };
     let norm = |gradients: &[f32], loss: f32, (max_skipped_updates, bad_step, bad_in_row): (u32, u32, u32)| -> Status {
         let before = Status { bad_step, bad_in_row, skipped: 4 + bad_in_row, ..Status::default() };
@@ -76,7 +76,7 @@ fn the_norm_is_right_at_every_size_and_a_value_that_is_not_finite_latches_the_fi
 }
 
 #[test]
-fn update_takes_adams_second_step_at_every_size_and_none_once_a_step_was_bad() {
+fn update_makes_adams_second_step_at_every_size_and_none_after_a_bad_step() {
     let Some(gpu) = gpu() else { return };
     let (beta1, beta2, eps, rate, root_bias2) = (0.9, 0.999, 1e-3, 0.02, 0.04);
     let uniform = Update {

@@ -68,7 +68,7 @@ mod tests {
     use crate::model::plan::ProductTile;
 
     #[test]
-    fn a_product_of_one_workgroup_reads_each_operand_once() {
+    fn a_product_in_one_workgroup_reads_each_operand_once() {
         // 8 × 8 outputs with k = 8: 2·8·8·8 operations, and three matrices of 64 numbers.
         let tile = ProductTile::Registers;
         let plan = MatmulPlan { tile, grid: [1, 1, 1], parts: 1, part: 8, last: 8, scratch: 0 };

@@ -243,7 +243,7 @@ mod tests {
     const KERNELS: [RecurrentKernel; 3] = [RecurrentKernel::Auto, RecurrentKernel::Sequence, RecurrentKernel::Step];
 
     #[test]
-    fn the_workgroups_of_the_steps_cover_all_rows_and_units_within_what_every_device_has() {
+    fn step_workgroups_cover_all_rows_and_units_within_device_limits() {
         for software in [true, false] {
             let limits = DeviceLimits { software, ..GPU };
             for h4 in [1, 2, 5, 16, 17, 32, 39, 64, 100, 129, 255, 256] {
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_gives_a_thread_more_rows_the_more_workgroups_there_are() {
+    fn more_workgroups_give_each_gpu_thread_more_rows() {
         let of = |rows, hidden: usize, kernel| GPU.steps(rows, hidden / 4, 4, kernel);
         // One after the other a thread's rows take time that other multiprocessors have.
         assert_eq!(of(16, 64, RecurrentKernel::Auto).grid, [1, 4, 1]);
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_products_tile_is_the_devices_and_on_a_gpu_the_large_one_where_it_has_enough_of_them() {
+    fn gpus_use_the_large_tile_if_there_are_enough_of_them() {
         let software = DeviceLimits { software: true, ..GPU };
         assert_eq!(software.matmul(8192, 1024, 128).tile, ProductTile::Registers);
         assert_eq!(GPU.matmul(8192, 1024, 128).tile, ProductTile::Block(64));

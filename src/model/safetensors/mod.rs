@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn half_precision_becomes_f32_exactly() {
+    fn half_precision_converts_to_f32_exactly() {
         let words = [0x3c00, 0xc000, 0x7bff, 0x0001, 0x03ff, 0x0400, 0x3555, 0x7c00, 0xfc00];
         let tiny = 2f32.powi(-24);
         let numbers = [1.0, -2.0, 65504.0, tiny, 1023.0 * tiny, 1024.0 * tiny, 1365.0 / 4096.0];
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn double_precision_is_rounded_and_refused_beyond_the_range() {
+    fn double_precision_is_rounded_and_refused_out_of_range() {
         let bytes = |value: f64| one("F64", "[1]", &value.to_le_bytes());
         let read = |value| StateDict::from_safetensors(&bytes(value)).unwrap().get("w").unwrap()[[0]];
         assert_eq!(read(0.1), 0.1_f32);
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn every_element_type_of_a_byte_or_more_is_read_as_it_is_stored() {
+    fn every_element_type_of_at_least_a_byte_is_read() {
         let stored = |kind: &str, data: &[u8]| {
             let bytes = one(kind, "[1]", data);
             let (mut elements, mut readable) = (Vec::new(), false);
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_are_refused_by_name() {
+    fn integer_tensors_are_refused_by_name() {
         refused(&one("I64", "[1]", &[0; 8]), &["w: expected element type F32", "got I64"]);
         refused(&one("BOOL", "[1]", &[0]), &["got BOOL"]);
         refused(&one("COMPLEX128", "[1]", &[0; 16]), &["COMPLEX128"]);
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn tensors_that_overlap_or_leave_a_gap_are_refused() {
+    fn overlapping_tensors_and_gaps_are_refused() {
         let header = |second: &str| {
             let first = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#;
             format!(r#"{first},"b":{{"dtype":"F32","shape":[2],"data_offsets":{second}}}}}"#)
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_stands_twice_is_refused() {
+    fn a_duplicate_name_is_refused() {
         let twice = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
         refused(&file(twice, 4), &["names a twice"]);
         let inner = r#"{"__metadata__":{"a":"{\"a\":","b":"\\"},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_grew_is_refused() {
+    fn a_truncated_or_extended_file_is_refused() {
         let whole = one("F32", "[2]", &[0; 8]);
         assert!(StateDict::from_safetensors(&whole).is_ok());
         for length in 0..whole.len() {
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_or_a_tensor_beyond_all_memory_is_refused_before_any_is_taken() {
+    fn a_header_or_tensor_beyond_all_memory_is_refused_before_allocation() {
         let mut bytes = file("{}", 0);
         for length in [4 << 30, u64::MAX, 100_000_001] {
             bytes[..8].copy_from_slice(&length.to_le_bytes());
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_of_more_values_than_tensors_have_is_refused_before_any_is_made() {
+    fn a_header_with_too_many_entries_is_refused_before_allocation() {
         let zeros = |count: usize| {
             format!(r#"{{"w":{{"dtype":"F32","shape":[{}0],"data_offsets":[0,0]}}}}"#, "0,".repeat(count))
         };
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_no_json_of_tensors_is_refused() {
+    fn a_header_that_is_not_tensor_json_is_refused() {
         let headers = ["", "{", "[]", "null", "{\"a\":1}", "{\"a\":{}}", "{\"a\"", "\"", "\\", "]]", "{\"a\":\"\\"];
         headers.iter().for_each(|header| refused(&file(header, 0), &["safetensors: "]));
         refused(&one("F33", "[1]", &[0; 4]), &["F33"]);
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_kind_is_told_by_how_it_begins() {
+    fn a_file_of_another_kind_is_recognised_by_its_first_bytes() {
         refused(
             b"First Citizen:\nBefore we proceed any further, hear me speak.",
             &["not a safetensors file: it begins with \"First Citizen:…\""],
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_torch_save_is_told_how_to_become_one() {
+    fn a_torch_save_file_is_refused_with_the_conversion() {
         let name = b"model/data.pkl";
         let mut archive = b"PK\x03\x04\0\0\x08\x08".to_vec();
         archive.resize(26, 0);
@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again_with_its_note() {
+    fn written_tensors_and_metadata_are_read_back() {
         let dict: StateDict = [
             ("b".to_owned(), ndarray::arr2(&[[1.0, -2.5]]).into_dyn()),
             ("a".to_owned(), ndarray::arr0(3.0).into_dyn()),

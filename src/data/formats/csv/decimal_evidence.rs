@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_decided_where_it_is_beyond_doubt_and_said_where_it_is_a_comma() {
+    fn a_clear_decimal_mark_is_used_and_a_comma_is_reported() {
         use DecimalMark::{Comma, Point};
         let comma = |note: &str| Ok((Comma, format!("numbers have a decimal comma{note}")));
         assert_eq!(decide(b';', &["1", "20,00", "3"]), comma(": \"20,00\" is 20"));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_read_either_way_is_asked_about() {
+    fn an_ambiguous_decimal_mark_is_an_error_that_names_the_flag() {
         let asked = "a.csv: expected numbers that show their decimal mark, got";
         let ways = |point: &str, comma: &str| format!("{point} with --decimal . and {comma} with --decimal ,");
         assert_eq!(

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_of_megabytes_is_refused() {
+    fn a_column_name_of_megabytes_is_refused() {
         let names = |length: usize| {
             let text = format!("t,{}\n1,2\n", "x".repeat(length));
             let records = Records::open(text.as_bytes(), Path::new("a.csv"));
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_line_of_values_is_a_row_and_one_that_may_be_either_is_asked_about() {
+    fn a_first_line_of_values_is_a_row_and_an_ambiguous_one_is_refused() {
         for (line, expected) in [
             ("t,v", FirstLine::Names),
             ("t", FirstLine::Names),

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_beyond_all_columns_is_refused_before_it_is_taken_apart() {
+    fn a_line_with_too_many_fields_is_refused_before_it_is_split() {
         let refusal = |text: String| check_lines(&text, Path::new("a.csv")).err().map(|error| error.to_string());
         let long = "7".repeat(LINE + 1);
         let expected = "a.csv, line 3: expected lines of at most 16777216 bytes, got one of 16777217";

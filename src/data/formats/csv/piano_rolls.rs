@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_as_csv_is_read() {
+    fn written_csv_is_read_back() {
         let mut rng = rng(2);
         for _ in 0..1000 {
             let (count, keys) = (1 + below(4, &mut rng), 1 + below(8, &mut rng));
@@ -110,13 +110,13 @@ mod tests {
     }
 
     #[test]
-    fn damaged_files_are_refused_or_read() {
+    fn corrupted_files_are_read_or_refused() {
         let valid = ["piece,a,b\nx,0,1\nx,1,1\ny,0,0\ny,0,1\n", "a,b\r\n0,1\r\n\"1\",0\r\n"];
         rolls_survive(valid, |bytes| PianoRolls::from_csv(bytes, Path::new("a")));
     }
 
     #[test]
-    fn fields_are_separated_as_those_of_a_series_are() {
+    fn fields_are_separated_as_in_a_series() {
         let (comma, line) = (csv("a,b\n0,1\n1,0\n").unwrap(), ", row 2 (line 4), column \"b\": expected 0 or 1");
         for text in ["a;b\n0;1\n1;0\n", "a\tb\n0\t1\n1\t0\n", "sep=;\na;b\n0;1\n1;0\n"] {
             assert_eq!(csv(text).unwrap().with_notes(Vec::new()), comma, "{text:?}");
@@ -125,13 +125,13 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_counted_from_the_first_of_the_file() {
+    fn line_numbers_start_at_the_first_line_of_the_file() {
         let refused = refusal(csv("\n\nsep=;\na;b\n0;1\n\n1;x\n"));
         assert!(refused.starts_with("a.csv, row 2 (line 7), column \"b\": expected 0 or 1, got \"x\""), "{refused}");
     }
 
     #[test]
-    fn a_first_line_of_0_and_1_is_a_step_and_its_keys_have_numbers() {
+    fn a_first_line_of_0_and_1_is_a_step_and_keys_get_numbers() {
         let keys = |text: &str| csv(text).map(|rolls| (rolls.keys().names(), rolls.pieces().to_vec()));
         let numbered = (vec!["1".into(), "2".into(), "3".into()], vec![vec![vec![1, 2], vec![0]]]);
         assert_eq!(keys("0,1,1\n1,0,0\n").unwrap(), numbered);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_text_could_be_read_as_otherwise_is_told() {
+    fn ambiguous_text_is_reported() {
         let notes = |text: &str| csv(text).unwrap().notes().to_vec();
         assert_eq!(notes("a,b\n0,1\n1,0\n"), [] as [&str; 0]);
         assert_eq!(notes("a;b\n0;1\n1;0\n"), ["fields separated by semicolons"]);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_field_is_named_by_row_line_and_column() {
+    fn a_wrong_field_is_named_by_row_line_and_column() {
         let error = |text: &str| refusal(csv(text));
         let place = "a.csv, row 2 (line 4), column \"b\": expected 0 or 1, got ";
         assert_eq!(error("a,b\n0,1\n\n0,2\n"), format!("{place}\"2\""));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_windows_line_ends_and_spaces_do_no_harm() {
+    fn byte_order_mark_crlf_and_spaces_are_accepted() {
         let rolls = csv("\u{feff}piece, a,b \r\nx, 0,1\r\nx,1 ,0\r\n").unwrap();
         assert_eq!(rolls.keys(), &PianoKeys::Names(vec!["a".into(), "b".into()]));
         assert_eq!(rolls.pieces(), [vec![vec![1], vec![0]]]);

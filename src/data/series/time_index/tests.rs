@@ -43,7 +43,7 @@ fn until(labels: &[&str], until: &str) -> Result<usize, String> {
 }
 
 #[test]
-fn dates_go_on_through_leap_days_and_the_ends_of_years() {
+fn dates_continue_across_leap_days_and_year_ends() {
     continues(&["2024-02-27", "2024-02-28"], &["2024-02-29", "2024-03-01"]);
     continues(&["1900-02-27", "1900-02-28"], &["1900-03-01"]);
     continues(&["20001217", "20001224"], &["20001231", "20010107"]);
@@ -54,7 +54,7 @@ fn dates_go_on_through_leap_days_and_the_ends_of_years() {
 }
 
 #[test]
-fn months_go_on_by_months() {
+fn months_continue_by_month() {
     continues(&["1960-10", "1960-11", "1960-12"], &["1961-01", "1961-02"]);
     continues(&["1960-01", "1960-04"], &["1960-07", "1960-10", "1961-01"]);
     continues(&["2023-01-01", "2023-02-01", "2023-03-01"], &["2023-04-01"]);
@@ -62,7 +62,7 @@ fn months_go_on_by_months() {
 }
 
 #[test]
-fn numbers_go_on_as_they_are_written() {
+fn numbers_continue_in_their_notation() {
     continues(&["2007", "2008"], &["2009", "2010"]);
     continues(&["0.1", "0.2", "0.3"], &["0.4", "0.5"]);
     continues(&["-1.5", "-1.0"], &["-0.5", "0.0", "0.5"]);
@@ -70,7 +70,7 @@ fn numbers_go_on_as_they_are_written() {
 }
 
 #[test]
-fn what_has_no_constant_step_is_counted_and_says_why() {
+fn labels_without_a_constant_step_are_numbered_with_the_reason() {
     is_counted(&["1", "2", "4"], "steps between numbers differ (1 before \"2\", 2 before \"4\")");
     is_counted(&["0.5", "1", "2"], "steps between numbers differ (0.5 before \"1\", 1.0 before \"2\")");
     is_counted(&["a", "b"], "labels are neither numbers nor dates");
@@ -95,7 +95,7 @@ fn what_has_no_constant_step_is_counted_and_says_why() {
 }
 
 #[test]
-fn ends_of_months_and_quarters_business_days_and_weeks_go_on_as_such() {
+fn month_ends_quarters_business_days_and_weeks_continue() {
     continues(&["2024-03-31", "2024-06-30", "2024-09-30"], &["2024-12-31", "2025-03-31"]);
     continues(&["31.01.2021", "28.02.2021"], &["31.03.2021", "30.04.2021"]);
     continues(&["2022-12-31", "2023-12-31"], &["2024-12-31"]);
@@ -120,7 +120,7 @@ fn ends_of_months_and_quarters_business_days_and_weeks_go_on_as_such() {
 }
 
 #[test]
-fn the_next_labels_have_the_form_of_those_before() {
+fn the_next_labels_keep_the_form_of_the_previous_ones() {
     continues(&["30/12/2021", "31/12/2021"], &["01/01/2022"]);
     continues(&["9/29/2021", "9/30/2021"], &["10/1/2021", "10/2/2021"]);
     continues(&["30.12.21", "31.12.21", "01.01.22"], &["02.01.22"]);
@@ -155,7 +155,7 @@ fn the_next_labels_have_the_form_of_those_before() {
 }
 
 #[test]
-fn numbers_and_dates_that_do_not_ascend_are_refused_and_other_labels_are_not() {
+fn numbers_and_dates_must_ascend_and_other_labels_need_not() {
     let out_of_order = |labels: &[&str], row: usize| {
         let error = order(labels).unwrap_err();
         let [before, label] = [labels[row - 2], labels[row - 1]];
@@ -195,7 +195,7 @@ fn numbers_and_dates_that_do_not_ascend_are_refused_and_other_labels_are_not() {
 }
 
 #[test]
-fn the_first_label_that_is_no_time_among_times_is_named() {
+fn the_first_label_that_is_not_a_time_is_named() {
     refused(
         &["1", "2", "Total"],
         "row 3 (\"Total\"), column \"t\": expected a number like \"1\", got \"Total\"; remove the row",
@@ -211,7 +211,7 @@ fn the_first_label_that_is_no_time_among_times_is_named() {
 }
 
 #[test]
-fn day_and_month_are_told_by_a_part_above_12_or_by_the_order_of_the_rows_or_asked_for() {
+fn day_and_month_follow_from_a_number_above_12_or_the_row_order_or_the_flag() {
     noted(&["12/3/2021", "13/3/2021"], "are read day first, which \"13/3/2021\" in row 2 can only be");
     noted(&["3.12.2021", "3.13.2021"], "are read month first, which \"3.13.2021\" in row 2 can only be");
     noted(&["1/3/2021", "2/3/2021", "1/4/2021"], "are read day first, the only way in which the rows ascend");
@@ -249,7 +249,7 @@ fn day_and_month_are_told_by_a_part_above_12_or_by_the_order_of_the_rows_or_aske
 }
 
 #[test]
-fn numbers_with_a_decimal_comma_are_numbers_and_go_on_with_it() {
+fn numbers_with_a_decimal_comma_continue_with_it() {
     continues(&["0,05", "0,1", "0,15"], &["0,20", "0,25"]);
     continues(&["0,8", "0,9"], &["1,0", "1,1"]);
     continues(&["1,998", "1,999"], &["2,000"]);
@@ -264,7 +264,7 @@ fn numbers_with_a_decimal_comma_are_numbers_and_go_on_with_it() {
 }
 
 #[test]
-fn a_letter_and_a_hyphen_count_back_to_the_present_and_other_words_do_not() {
+fn a_letter_and_a_hyphen_count_towards_the_present_and_other_words_do_not() {
     noted(&["t-3", "t-2", "t-1"], "as in \"t-3\", from \"t-3\" to \"t-1\"");
     is_counted(&["t-3", "t-2", "t-1"], "they count back, and not beyond their end");
     noted(&["lag-2", "lag-1", "lag-0"], "from \"lag-2\" to \"lag-0\"");
@@ -274,7 +274,7 @@ fn a_letter_and_a_hyphen_count_back_to_the_present_and_other_words_do_not() {
 }
 
 #[test]
-fn a_year_and_a_month_around_a_colon_are_a_month_unless_others_are_hours_and_minutes() {
+fn a_year_colon_month_is_a_month_unless_other_labels_are_clock_times() {
     continues(&["1990:11", "1990:12"], &["1991:01", "1991:02"]);
     noted(&["1990:10", "1990:55", "1991:40"], "read as hours and minutes, as in \"1990:10\"");
     continues(&["1990:10", "1990:55"], &["1991:40"]);
@@ -283,7 +283,7 @@ fn a_year_and_a_month_around_a_colon_are_a_month_unless_others_are_hours_and_min
 }
 
 #[test]
-fn days_in_digits_alone_go_by_the_order_of_day_and_month_and_with_six_digits_by_none() {
+fn digit_only_dates_follow_the_date_order_and_six_digits_have_none() {
     continues(&["30012024", "31012024"], &["01022024", "02022024"]);
     noted(&["01312024", "02012024"], "read month first, which \"01312024\" in row 1 can only be");
     refused(&["01012024", "02022024"], "day-first or month-first");
@@ -295,7 +295,7 @@ fn days_in_digits_alone_go_by_the_order_of_day_and_month_and_with_six_digits_by_
 }
 
 #[test]
-fn what_has_no_next_is_counted_for_its_own_reason() {
+fn labels_without_a_successor_are_numbered_with_the_reason() {
     let why = "days of a month without its year are not carried on";
     is_counted(&["30-Jan", "31-Jan"], why);
     is_counted(&["Jan-5", "Jan-6"], why);
@@ -306,7 +306,7 @@ fn what_has_no_next_is_counted_for_its_own_reason() {
 }
 
 #[test]
-fn labels_that_are_there_come_first() {
+fn existing_labels_come_first() {
     let following = |labels: &[&str], before, count| order(labels).unwrap().following(&owned(labels), before, count);
     let labels = &["1", "2", "3", "4"];
     assert_eq!(following(labels, 2, 1), ["3"]);
@@ -316,7 +316,7 @@ fn labels_that_are_there_come_first() {
 }
 
 #[test]
-fn years_are_numbers_and_days_without_hyphens_are_dates() {
+fn plain_years_are_numbers_and_hyphenless_days_are_dates() {
     let positions = |labels: &[&str]| order(labels).unwrap().positions(&owned(labels));
     assert_eq!(positions(&["1999", "2000"]), Some(vec![1999.0, 2000.0]));
     assert_eq!(positions(&["20001231", "20010132"]), Some(vec![20_001_231.0, 20_010_132.0]));
@@ -328,7 +328,7 @@ fn years_are_numbers_and_days_without_hyphens_are_dates() {
 }
 
 #[test]
-fn a_date_stands_for_all_of_its_hours_and_one_outside_is_refused() {
+fn a_date_covers_all_its_hours_and_one_out_of_range_is_refused() {
     let hours = &["2020-01-01 22:00", "2020-01-01 23:00", "2020-01-02 00:00", "2020-01-03 00:00"];
     assert_eq!(until(hours, "2020-01-01"), Ok(2));
     assert_eq!(until(hours, "1 Jan 2020"), Ok(2));
@@ -347,7 +347,7 @@ fn a_date_stands_for_all_of_its_hours_and_one_outside_is_refused() {
 }
 
 #[test]
-fn the_end_of_training_is_told_in_any_form_and_a_label_is_its_row() {
+fn the_end_of_training_can_be_given_in_any_form() {
     let days = &["30.03.2022", "31.03.2022", "01.04.2022", "02.04.2022"];
     for (of, rows) in
         [("31.03.2022", 2), ("2022-03", 2), ("2022-03-31", 2), ("Mar 2022", 2), ("2022", 4), ("1 Apr 2022", 3)]
@@ -381,7 +381,7 @@ fn the_end_of_training_is_told_in_any_form_and_a_label_is_its_row() {
 }
 
 #[test]
-fn a_time_between_two_rows_with_words_ends_the_training_with_the_one_before() {
+fn training_ends_at_the_row_before_a_time_between_two_rows() {
     let words = &["t8", "t9", "t10", "t11"];
     for (of, rows) in [("t8.5", 1), ("9.5", 2), ("t10.999", 3), ("t10.001", 3)] {
         assert_eq!(until(words, of), Ok(rows), "{of}");
@@ -397,14 +397,14 @@ fn a_time_between_two_rows_with_words_ends_the_training_with_the_one_before() {
 }
 
 #[test]
-fn a_time_of_no_day_has_no_offset_from_utc() {
+fn a_time_of_day_without_a_date_has_no_utc_offset() {
     let labels = &["09:00+02:00", "10:00+02:00"];
     noted(labels, "order of rows not checked");
     is_counted(labels, "labels are neither numbers nor dates");
 }
 
 #[test]
-fn weekends_are_not_missing_whatever_the_clock_is_ahead_of_utc_and_holidays_are() {
+fn weekends_are_not_gaps_in_any_time_zone_but_holidays_are() {
     let monday = jiff::civil::date(2020, 1, 6);
     for zone in ["+01:00", "+14:00", "-05:00", "Z"] {
         let days = |left_out: Option<i32>| {
@@ -424,7 +424,7 @@ fn weekends_are_not_missing_whatever_the_clock_is_ahead_of_utc_and_holidays_are(
 }
 
 #[test]
-fn rows_that_are_missing_in_time_are_counted() {
+fn rows_missing_in_time_are_counted() {
     let gaps = |labels: &[&str]| order(labels).unwrap().gaps(&owned(labels)).map(|gaps| gaps.to_string());
     let days = &["2021-01-01", "2021-01-02", "2021-01-03", "2021-01-14", "2021-01-15"];
     let found =

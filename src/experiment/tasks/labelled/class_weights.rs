@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn balanced_classes_count_alike_and_their_mean_weight_is_1() {
+    fn balanced_classes_count_equally_with_a_mean_weight_of_1() {
         let counts = [1, 4, 15];
         let balanced = weights(&["balanced"], counts).unwrap();
         let shares: Vec<f64> = balanced.iter().zip(counts).map(|(weight, count)| weight * count as f64).collect();
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_told_by_name_and_the_others_weigh_1() {
+    fn classes_are_weighted_by_name_and_the_others_by_1() {
         assert_eq!(weights(&["c=d=5", " a = 0.5"], [1; 3]).unwrap(), [0.5, 1.0, 5.0]);
         let error = |entries: &[&str]| weights(entries, [1; 3]).unwrap_err().to_string();
         assert_eq!(error(&["e=1"]), format!("{FLAG}: expected one of the classes a, b, c=d, got \"e\""));
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_classes_a_message_names_some() {
+    fn a_message_names_only_some_of_many_classes() {
         let classes: Vec<String> = (0..100_000).map(|class| format!("c{class}")).collect();
         let error = class_weights(&["x=2".into()], &classes, &[]).unwrap_err().to_string();
         assert!(error.contains("c0, c1, ") && error.contains("c19, … and 99,980 more") && error.len() < 500, "{error}");

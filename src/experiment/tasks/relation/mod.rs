@@ -177,7 +177,7 @@ mod tests {
     use crate::experiment::config::SeriesConfig;
 
     #[test]
-    fn sequences_that_are_known_are_taken_apart_where_more_may_be_there() {
+    fn recognised_training_sequences_are_separated_with_a_warning_about_others() {
         let hash = |sequence: usize| format!("{sequence:016}");
         let samples = vec![known(&hash(20_000_000)).to_owned()];
         // Of four that trained one is looked for.
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_are_alike_by_chance_are_not_those_of_the_training_and_fewer_than_a_horizon_are_not_measured() {
+    fn coincidental_matches_are_not_training_rows_and_splits_below_a_horizon_are_not_measured() {
         use crate::data::{Column, ColumnRoles, MissingPolicy, SeriesTable};
         let series = |count: usize, value: &dyn Fn(usize) -> f64| {
             let column = Column { name: "v".into(), values: (0..count).map(value).collect() };

@@ -43,7 +43,7 @@ fn draw(rng: &mut ChaCha8Rng) -> (LabelledSequences, String) {
 }
 
 #[test]
-fn what_was_written_is_read() {
+fn written_sequences_are_read_back() {
     let mut rng = rng(0);
     for _ in 0..500 {
         let (labelled, text) = draw(&mut rng);
@@ -53,7 +53,7 @@ fn what_was_written_is_read() {
 }
 
 #[test]
-fn no_damage_panics() {
+fn corrupted_files_do_not_panic() {
     let columns = LongColumns::default();
     let parse =
         |bytes: &[u8]| LabelledSequences::from_long(bytes, Path::new("a.csv"), &columns, MissingPolicy::Forward);
@@ -61,7 +61,7 @@ fn no_damage_panics() {
 }
 
 #[test]
-fn times_are_numbers_or_dates_or_the_order_of_the_file_and_never_text() {
+fn times_are_numbers_dates_or_file_order_but_never_text() {
     let sorted = |times: &[&str]| -> Result<(Vec<f64>, Vec<String>), String> {
         let rows: String = times.iter().zip(1..).map(|(time, v)| format!("a,\"{time}\",k,{v}\n")).collect();
         let labelled = read(&format!("id,time,label,v\n{rows}"))?;
@@ -104,13 +104,13 @@ fn times_are_numbers_or_dates_or_the_order_of_the_file_and_never_text() {
 }
 
 #[test]
-fn times_count_back_where_they_do_in_each_sequence() {
+fn descending_times_are_sorted_per_sequence() {
     let text = "id,time,label,v\na,t-2,k,1\na,t-1,k,2\nb,t-2,k,3\nb,t-1,k,4\n";
     assert_eq!(read(text).unwrap().input.values(&[0, 1], 0).collect::<Vec<_>>(), [1.0, 2.0, 3.0, 4.0]);
 }
 
 #[test]
-fn the_order_of_day_and_month_can_be_told() {
+fn the_order_of_day_and_month_can_be_set() {
     let text = "id,time,label,v\na,2/1/2021,k,1\na,1/2/2021,k,2\n";
     let values = |dates| {
         let columns = LongColumns { dates: Some(dates), ..LongColumns::default() };
@@ -123,7 +123,7 @@ fn the_order_of_day_and_month_can_be_told() {
 }
 
 #[test]
-fn columns_go_by_the_names_that_are_told() {
+fn columns_are_found_by_the_configured_names() {
     let columns = LongColumns { id: "who".into(), time: "t".into(), label: None, decimal: None, dates: None };
     let text = "\u{feff}w, who ,t,v\r\n7,a,0,1\r\n8,a,1,2\r\n";
     let read = |columns: &LongColumns| {
@@ -139,7 +139,7 @@ fn columns_go_by_the_names_that_are_told() {
 }
 
 #[test]
-fn missing_numbers_are_filled_in_the_order_of_time() {
+fn missing_numbers_are_filled_in_time_order() {
     let text = "id,time,label,v\na,3,k,\na,2,k,NaN\na,1,k,7\nb,1,k,?\n";
     let read = |missing| {
         let text = text.as_bytes();
@@ -160,7 +160,7 @@ fn missing_numbers_are_filled_in_the_order_of_time() {
 }
 
 #[test]
-fn bad_columns_are_named() {
+fn wrong_columns_are_named() {
     let error = |text: &str| read(text).unwrap_err();
     assert!(error("").contains("got an empty file"));
     assert_eq!(error("id,time,label,v\n"), "a.csv: expected rows below the column names, got none");
@@ -172,7 +172,7 @@ fn bad_columns_are_named() {
 }
 
 #[test]
-fn bad_rows_are_named() {
+fn wrong_rows_are_named() {
     let error = |rows: &str| read(&format!("id,time,label,v\na,0,k,1\n{rows}")).unwrap_err();
     assert!(error("a,1,k,2,3\n").starts_with("a.csv, row 2 (line 3): expected 4 fields, got 5; the separator is"));
     assert!(error("a,1,k\n").starts_with("a.csv, row 2 (line 3): expected 4 fields, got 3; the separator is"));
@@ -199,7 +199,7 @@ fn bad_rows_are_named() {
 }
 
 #[test]
-fn an_id_and_a_label_that_are_numbers_are_the_same_however_they_are_written() {
+fn numeric_ids_and_labels_are_equal_however_they_are_written() {
     let labelled = read("id,time,label,v\n3,0,1,1\n3.0,1,1.0,2\n4,0,2.0,3\n+3,2,1,4\n").unwrap();
     assert_eq!(labelled.ids, ["3", "4"]);
     assert_eq!(labelled.labels, Labels::from_names(&["1", "2"]));
@@ -214,7 +214,7 @@ fn an_id_and_a_label_that_are_numbers_are_the_same_however_they_are_written() {
 }
 
 #[test]
-fn labels_tell_of_the_decimal_mark_as_all_numbers_do() {
+fn labels_are_evidence_for_the_decimal_mark() {
     let reader = "expected numbers that show their decimal mark, got";
     for (text, part) in [
         ("id;time;x;label\na;0;1;1,100\nb;0;2;2,137\n", format!("{reader} \"1,100\" (line 2)")),
@@ -231,7 +231,7 @@ fn labels_tell_of_the_decimal_mark_as_all_numbers_do() {
 }
 
 #[test]
-fn rows_that_contradict_each_other_are_both_named() {
+fn contradicting_rows_are_both_named() {
     let error = |rows: &str| read(&format!("id,time,label,v\na,0,k,1\nb,0,j,1\n{rows}")).unwrap_err();
     let label =
         "a.csv, row 3 (line 4), column \"label\": expected \"k\", as in row 1 (line 2) of the same id, got \"j\"";

@@ -23,7 +23,7 @@ fn the_bundled_series_has_every_year_from_1700_to_2008() {
 }
 
 #[test]
-fn columns_come_in_the_order_asked_for_and_what_is_not_asked_for_may_be_anything() {
+fn columns_come_in_the_requested_order_and_others_are_not_parsed() {
     let table = read("t,a,word,b\n1,2,x,3\n2,,\"y\n\"\"z\"\"\",NaN\n", &["b", "t", "a"]).unwrap();
     assert_eq!((table.label_name.as_str(), table.labels), ("t", vec!["1".to_owned(), "2".to_owned()]));
     let columns: Vec<_> = table.columns.iter().map(|column| (column.name.as_str(), column.values[0])).collect();
@@ -32,7 +32,7 @@ fn columns_come_in_the_order_asked_for_and_what_is_not_asked_for_may_be_anything
 }
 
 #[test]
-fn the_lines_tell_what_separates_the_fields() {
+fn the_separator_is_detected() {
     for text in ["t;v\n1;2\n", "t\tv\n1\t2\n", "\u{feff}t,v\r\n1,2\r\n", "\n\nt, v \n 1 , 2", "\"t\";\"v\"\n1;2\n"] {
         let table = read(text, &["v"]).unwrap();
         assert_eq!((table.labels[0].as_str(), table.columns[0].values[0]), ("1", 2.0), "{text:?}");
@@ -44,7 +44,7 @@ fn the_lines_tell_what_separates_the_fields() {
 }
 
 #[test]
-fn a_refused_number_is_named_by_row_line_and_column() {
+fn a_wrong_number_is_named_by_row_line_and_column() {
     let place = ", row 2 (line 3), column \"v\": expected a finite number";
     refused("t,v\n1,2\n2,x\n", &format!("{place}, got \"x\""));
     refused("t,v\r\n1,2\r\n2,inf\r\n", &format!("{place}, got \"inf\""));
@@ -53,25 +53,25 @@ fn a_refused_number_is_named_by_row_line_and_column() {
 }
 
 #[test]
-fn a_number_that_f64_holds_is_read_though_f32_does_not_hold_it() {
+fn a_number_within_f64_but_beyond_f32_is_read() {
     assert_eq!(read("t,v\n1,1e39\n2,-1e300\n", &["v"]).unwrap().columns[0].values, [1e39, -1e300]);
 }
 
 #[test]
-fn a_whole_number_that_f64_would_round_is_refused() {
+fn an_integer_that_f64_would_round_is_refused() {
     let refusal = read("t,v\n1,9007199254740992\n2,9007199254740993\n", &["v"]).unwrap_err().to_string();
     let place = "a.csv, row 2 (line 3), column \"v\": expected a whole number that f64 holds";
     assert!(refusal.starts_with(place) && refusal.ends_with("got \"9007199254740993\""), "{refusal}");
 }
 
 #[test]
-fn each_row_has_the_line_that_it_begins_in() {
+fn each_row_records_the_line_where_it_starts() {
     let table = read("\n\nt,v\r\n\r\n1,2\n\"a\nb\",3\n\n4,5", &["v"]).unwrap();
     assert_eq!(table.lines, [5, 6, 9]);
 }
 
 #[test]
-fn a_row_of_another_length_is_refused_with_the_separator_and_why_it_is_thought_to_be() {
+fn a_row_of_another_length_is_refused_with_the_separator_and_the_evidence_for_it() {
     let why = "the separator is the comma, with which 2 of 3 lines have 2 fields as the first";
     refused("t,v\n1,2\n2\n3,4\n", &format!(", row 2 (line 3): expected 2 fields, got 1; {why}"));
     let comma = "a number with a decimal comma stands in quotation marks";
@@ -100,7 +100,7 @@ fn notes(text: &str, names: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn the_separator_is_what_the_lines_fit_and_not_what_the_names_have_most_of() {
+fn the_separator_is_the_one_that_fits_most_lines() {
     for text in [
         "Datum;Preis, EUR\n2020-01-01;20,00\n2020-01-02;21,50\n",
         "sep=;\nDatum;Preis, EUR\n2020-01-01;20,00\n2020-01-02;21,50\n",
@@ -125,7 +125,7 @@ fn the_separator_is_what_the_lines_fit_and_not_what_the_names_have_most_of() {
 }
 
 #[test]
-fn the_mark_that_is_told_settles_how_numbers_are_read() {
+fn a_given_decimal_mark_decides_how_numbers_are_read() {
     let text = "t;v\n1;1.234\n2;17\n";
     let told = |mark| {
         SeriesTable::from_csv(text.as_bytes(), Path::new("a.csv"), &["v"], mark).map_err(|error| error.to_string())
@@ -138,7 +138,7 @@ fn the_mark_that_is_told_settles_how_numbers_are_read() {
 }
 
 #[test]
-fn every_word_for_a_missing_value_is_one() {
+fn every_common_word_for_a_missing_value_is_accepted() {
     for word in ["", "?", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "null", "NULL", "None", "#N/A", "<NA>", ".", " "] {
         let values = values(&format!("t,v\n1,2\n2,{word}\n3,4\n")).unwrap();
         assert!(values[1].is_nan() && values[2] == 4.0, "{word:?}");
@@ -151,7 +151,7 @@ fn every_word_for_a_missing_value_is_one() {
 }
 
 #[test]
-fn lines_of_separators_are_no_rows_at_the_end_and_gaps_before_it() {
+fn lines_of_separators_are_gaps_inside_and_ignored_at_the_end() {
     for (text, note) in [
         ("t;v\n1;2\n;\n3;4\n;\n;\n", "the last 2 lines, from line 5 on, hold nothing but ';' and are no rows"),
         ("t,v\r\n1,2\r\n , \r\n3,4\r\n,\r\n\r\n", "the last line holds nothing but ',' and is no row"),
@@ -166,7 +166,7 @@ fn lines_of_separators_are_no_rows_at_the_end_and_gaps_before_it() {
 }
 
 #[test]
-fn a_first_line_of_values_is_a_row_and_not_lost() {
+fn a_first_line_of_values_is_a_row() {
     let table = read("2020-01-01,5.5\n2020-01-02,6.5\n", &["2"]).unwrap();
     assert_eq!((table.label_name.as_str(), &table.lines[..]), ("1", &[1, 2][..]));
     assert_eq!(table.columns[0].values, [5.5, 6.5]);
@@ -189,14 +189,14 @@ fn a_first_line_of_values_is_a_row_and_not_lost() {
 }
 
 #[test]
-fn a_column_without_a_name_is_none_and_its_values_are_missed_aloud() {
+fn a_column_without_a_name_is_ignored_with_a_note() {
     assert!(notes("t,v,\n1,2,\n", &["v"]).is_empty());
     assert_eq!(notes("t,v,\n1,2,3\n", &["v"]), ["field 3 has values and no name, and is not read"]);
     refused("t,w,\n1,2,\n", ": expected a column \"v\", got the columns t, w");
 }
 
 #[test]
-fn lines_above_the_names_are_to_be_taken_away() {
+fn lines_above_the_header_are_refused_with_advice_to_remove_them() {
     let error = |text: &str, name: &str| read(text, &[name]).unwrap_err().to_string();
     let take = "remove the lines above them";
     for text in ["# source: X\nt,v\n1,2\n", "# source: X, Y\nt,v\n1,2\n"] {
@@ -209,7 +209,7 @@ fn lines_above_the_names_are_to_be_taken_away() {
 }
 
 #[test]
-fn names_with_another_separator_than_the_rows_are_asked_about() {
+fn a_header_with_another_separator_than_the_rows_is_refused() {
     for (text, other) in [
         ("Datum,Wert\n2024-01-01;20,50\n2024-01-02;21,50\n", "semicolons in the first field of every row"),
         ("Datum,A,B\n2024-01-01\t20,50\t1,5\n2024-01-02\t21,50\t2,5\n", "tabs in the first field of every row"),
@@ -223,7 +223,7 @@ fn names_with_another_separator_than_the_rows_are_asked_about() {
 }
 
 #[test]
-fn a_first_line_with_a_time_of_any_form_is_a_row() {
+fn a_first_line_with_a_time_in_any_form_is_a_row() {
     for (first, second) in [
         ("Jan 2020", "Feb 2020"),
         ("Q1 2000", "Q2 2000"),
@@ -236,7 +236,7 @@ fn a_first_line_with_a_time_of_any_form_is_a_row() {
 }
 
 #[test]
-fn a_first_column_without_a_name_is_said_to_give_the_times() {
+fn an_unnamed_first_column_is_the_time_and_is_reported() {
     let what = "the first column has no name and gives the times, as a counter does";
     let dated = ",date,w,v\n0,2024-01-02,x,1\n1,2024-01-01,y,2\n";
     assert_eq!(notes(dated, &["v"]), [format!("{what}; put \"date\" first to check its order")]);
@@ -244,7 +244,7 @@ fn a_first_column_without_a_name_is_said_to_give_the_times() {
 }
 
 #[test]
-fn lines_end_as_on_any_system() {
+fn every_line_ending_is_accepted() {
     let text = "t,v\r1,2\r2,x\r";
     refused(text, ", row 2 (line 3), column \"v\": expected a finite number, got \"x\"");
     let table = read(text.replace('x', "3"), &["v"]).unwrap();
@@ -252,7 +252,7 @@ fn lines_end_as_on_any_system() {
 }
 
 #[test]
-fn a_file_that_ends_in_the_middle_is_refused() {
+fn a_truncated_file_is_refused() {
     let open = "expected a closing quotation mark, got the end of the file";
     refused("t,v\n1,2\n2,\"3", &format!(", row 2 (line 3): {open}"));
     refused("t,v\n1,2\n\"2,3\n4,5\n6,7\n", &format!(", row 2 (line 3): {open}"));
@@ -263,7 +263,7 @@ fn a_file_that_ends_in_the_middle_is_refused() {
 }
 
 #[test]
-fn another_encoding_is_refused_by_its_first_wrong_byte() {
+fn another_encoding_is_refused_at_its_first_wrong_byte() {
     let place = ", line 3, byte offset 10: expected UTF-8 text";
     refused(
         b"t,v\n1,2\n2,\xE9\n",
@@ -281,7 +281,7 @@ fn a_file_without_columns_or_rows_is_refused() {
 }
 
 #[test]
-fn a_column_that_is_not_there_or_there_twice_is_refused() {
+fn a_missing_or_duplicate_column_is_refused() {
     refused("t,w\n1,2\n", ": expected a column \"v\", got the columns t, w");
     refused("t,v,w,v\n1,2,3,4\n", ": expected one column \"v\", got two, the fields 2 and 4");
     refused("t,w,v,w\n1,2,3,4\n", ": expected one column \"w\", got two, the fields 2 and 4");
@@ -379,7 +379,7 @@ fn comparable(mut table: SeriesTable) -> SeriesTable {
 }
 
 #[test]
-fn a_table_that_was_written_is_read_as_it_was() {
+fn a_written_table_is_read_back() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     for _ in 0..2000 {
         let table = table(&mut rng);
@@ -391,7 +391,7 @@ fn a_table_that_was_written_is_read_as_it_was() {
 }
 
 #[test]
-fn damaged_text_is_read_or_refused_and_never_more() {
+fn corrupted_text_is_read_or_refused_without_extra_rows() {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let (mut readable, mut damaged) = (0, 0);
     for _ in 0..3000 {
