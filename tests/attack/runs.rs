@@ -204,7 +204,7 @@ fn last_checkpoint(run: &Path) -> Result<Checkpoint, String> {
 /// A file of a run; of its settings without the folder that the data lie in.
 fn contents(run: &Path, name: &Path) -> Option<Vec<u8>> {
     let bytes = fs::read(run.join(name)).ok()?;
-    if name != "config.toml" {
+    if name != Path::new("config.toml") {
         return Some(bytes);
     }
     let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -230,7 +230,8 @@ pub(crate) fn same_but(whole: &Path, run: &Path, said: &str) -> Result<(), Strin
     // the mark of a measurement.
     let names = |run: &Path| {
         let others = |path: &PathBuf| {
-            let is_kept = path.extension().is_none_or(|ending| ending != "ckpt") && path != "checkpoints/measuring";
+            let is_kept =
+                path.extension().is_none_or(|ending| ending != "ckpt") && path != Path::new("checkpoints/measuring");
             let is_kept = is_kept && path.extension().is_none_or(|ending| ending != "part");
             is_kept && !path.starts_with("tensorboard")
         };
@@ -242,9 +243,9 @@ pub(crate) fn same_but(whole: &Path, run: &Path, said: &str) -> Result<(), Strin
     }
     let is_told = |name: &Path| {
         let told = |what: &str| said.contains(&format!("missing   {what}: "));
-        let of_steps = ["loss.svg", "gradient_norm.svg"].iter().any(|picture| name == *picture);
+        let of_steps = ["loss.svg", "gradient_norm.svg"].iter().any(|picture| name == Path::new(picture));
         let is_told = told("results") || told(&name.display().to_string());
-        !KEPT.iter().any(|kept| name == *kept) && (is_told || of_steps && told("the pictures of the steps"))
+        !KEPT.iter().any(|kept| name == Path::new(kept)) && (is_told || of_steps && told("the pictures of the steps"))
     };
     for name in expected.iter().filter(|name| !is_told(name)) {
         if !got.contains(name) {

@@ -129,7 +129,7 @@ impl<'a> LabelNumbers<'a> {
             Self::Values(values) => (values, &[]),
             Self::Names { of, .. } => (&[], of),
         };
-        values.iter().map(|value| Ok(*value)).chain(of.iter().map(|class| match self {
+        values.iter().map(|value| Ok(*value)).chain(of.iter().map(move |class| match self {
             Self::Names { numbers, .. } => numbers.get(*class as usize).copied().unwrap_or(Err("a class")),
             Self::Values(_) => Err("a class"),
         }))
