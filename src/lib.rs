@@ -83,6 +83,8 @@
 //! With `default-features = false`, the library reads .ts, .tsv, .npy, idx and JSON files, has no command-line dependencies
 //! and compiles for the web. A file that needs a missing feature is refused with an error that names the feature.
 
+// docs.rs marks each item with the feature that it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // The library never panics on its input and never prints.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
 
