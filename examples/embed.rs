@@ -13,7 +13,7 @@ const HIDDEN: usize = 8;
 const DELAY: usize = 3;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    pollster::block_on(run())
+    bptt::block_on(run())
 }
 
 async fn run() -> Result<(), Box<dyn std::error::Error>> {

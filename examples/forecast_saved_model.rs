@@ -19,6 +19,6 @@ fn main() -> bptt::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let run = arguments.first().map_or("runs/sunspots-1", String::as_str);
     let rows = arguments.get(1).and_then(|rows| rows.parse().ok());
-    pollster::block_on(forecast(run, rows))?.iter().for_each(|line| println!("{line}"));
+    bptt::block_on(forecast(run, rows))?.iter().for_each(|line| println!("{line}"));
     Ok(())
 }

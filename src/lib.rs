@@ -9,20 +9,19 @@
 //!
 //! ```
 //! use bptt::ndarray::{Array2, Array3};
-//! use bptt::{Batch, Cell, Cpu, Head, Loss, Model, Optimizer, Readout, Recurrent, Sequence, Targets, Trainer};
+//! use bptt::{Batch, Cell, Cpu, Head, Loss, Model, Optimizer, Readout, Recurrent, Sequence, Targets, Trainer, Wait};
 //!
-//! # pollster::block_on(async {
 //! let model = Model::new(Recurrent::new(Cell::Gru, 2, 8), Head::new(3, Loss::CrossEntropy, Readout::Final));
-//! let backend = Cpu::new(); // or Gpu::new(GpuOptions::default()).await?, or Gpu::from_device(device, queue)?
+//! let backend = Cpu::new(); // or Gpu::new(GpuOptions::default()).wait()?, or Gpu::from_device(device, queue)?
 //! let mut trainer = Trainer::new(&backend, &model, Optimizer::adam(1e-2).clip_norm(1.0), 1)?;
 //! let x = Array3::from_shape_fn((5, 4, 2), |(t, b, i)| (t * b + i) as f32 * 0.1); // [T, B, I]
 //! let classes = Array2::from_shape_fn((1, 4), |(_, b)| b as u32 % 3); // [P, B], one per row
 //! let batch = Batch::new(Sequence::dense(x).lengths(vec![5, 2, 4, 5]), Targets::Classes(classes));
 //! for _ in 0..20 {
-//!     trainer.step(&batch).await?; // enqueues
+//!     trainer.step(&batch).wait()?; // enqueues
 //! }
-//! println!("loss {:?}", trainer.loss().await?); // waits
-//! # Ok::<(), bptt::Error>(()) }).unwrap();
+//! println!("loss {:?}", trainer.loss().wait()?); // waits
+//! # Ok::<(), bptt::Error>(())
 //! ```
 //!
 //! # Notation
@@ -69,6 +68,21 @@
 //! * **No panics on input.** Shapes and ranges are checked before anything is dispatched. An [`Error`] names the tensor,
 //!   what was expected and what was given. Running out of memory is an error too. The few functions that panic, as slices
 //!   do, say so. The library does not print and has no global state.
+//!
+//! # Waiting
+//!
+//! Methods that reach the device are async, since a browser must not block. Each says whether it enqueues or waits:
+//!
+//! | | CPU | GPU, native | GPU, in a browser |
+//! |---|---|---|---|
+//! | enqueues: [`Trainer::step`], [`Training::accumulate`] and [`update`](Training::update) | computes | records commands and submits them | the same |
+//! | waits: every method that returns numbers | computes | blocks the thread until the device is done | yields to the event loop |
+//!
+//! A native future does all its work when it is first polled, on the thread that polls it, and is never pending. A program
+//! without an executor calls `Wait::wait` on it, as above, or `block_on` for a whole async block. On an executor, give
+//! a long one, such as that of [`train::run`], a thread of its own. All futures are `Send`, except in a browser, where
+//! wgpu's handles are not; so `tokio::spawn(async move { run(&mut trainer, …).await })` compiles too, and occupies one of the
+//! executor's threads until the run is over.
 //!
 //! # Features
 //!
@@ -137,6 +151,8 @@ pub use engine::{
     Backend, Engine, EngineOptions, Evaluation, FlatBlock, Inference, Inspection, Layers, Logits, Parameters,
     SkippedUpdates, StatefulRows, StepReport, Training,
 };
+#[cfg(not(target_arch = "wasm32"))]
+pub use engine::{Wait, block_on};
 pub use error::{Error, Result};
 pub use gpu::Gpu;
 pub use gradient_norms::HiddenGradientNorms;

@@ -78,7 +78,7 @@ struct Watch<W> {
     file: W,
     most: Vec<usize>,
     written: Vec<Result<()>>,
-    count: Option<Box<dyn Fn() -> usize>>,
+    count: Option<Box<dyn Fn() -> usize + Send>>,
 }
 
 impl<W> Watch<W> {

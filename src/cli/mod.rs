@@ -100,7 +100,7 @@ pub(crate) fn main() -> ExitCode {
     if program.command.opens_a_device() {
         device::drivers::quiet();
     }
-    let result = pollster::block_on(run(program.command));
+    let result = bptt::block_on(run(program.command));
     match (result, terminal::printed::stdout_error()) {
         (Ok(()), None) => ExitCode::SUCCESS,
         (Ok(()), Some(error)) => {

@@ -12,12 +12,14 @@ pub trait Inference: Passes {
     /// zero. A long sequence can be processed in pieces, down to single steps, by passing the final states of each
     /// piece ([`States::to_f32`](crate::States::to_f32)) to the next. Changes neither the gradient sums nor the carried
     /// state. Processes all rows at once; [`Trainer::logits`](crate::Trainer::logits) splits them into micro-batches.
+    /// [Waits](crate#waiting) for the logits.
     async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<Logits<Self::Real>> {
         let sequence = Validated::sequence(sequence, self.model())?;
         self.logits_validated(sequence).await
     }
 
     /// Σ w·loss of a batch, and the final states. Same conditions as [`logits`](Self::logits).
+    /// [Waits](crate#waiting) for the loss.
     async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<Self::Real>> {
         let batch = Validated::batch(batch, self.model())?;
         self.evaluate_validated(batch).await

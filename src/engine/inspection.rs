@@ -18,7 +18,7 @@ pub trait Inspection: Parameters {
 
     /// The norms of ∂L/∂h_t from the last pass, which must be [`accumulate`](super::Training::accumulate) or
     /// [`backward`](super::Layers::backward). Like the gradients, they belong to the weighted sum and are not divided
-    /// by Σ w. Waits for the pass.
+    /// by Σ w. [Waits](crate#waiting) for the pass.
     ///
     /// # Errors
     /// [`Error::Unsupported`](crate::Error::Unsupported) if the last pass was not a backward pass, or
@@ -35,8 +35,8 @@ pub trait Inspection: Parameters {
     /// [`Error::Unsupported`](crate::Error::Unsupported) if the platform has no clock: on the CPU backend in a browser.
     fn set_profile(&mut self, on: bool) -> Result<()>;
 
-    /// The time spent in passes and updates since the last call, or since [`set_profile`](Self::set_profile). Waits for
-    /// them.
+    /// The time spent in passes and updates since the last call, or since [`set_profile`](Self::set_profile).
+    /// [Waits](crate#waiting) for them.
     ///
     /// # Errors
     /// [`Error::Unsupported`](crate::Error::Unsupported) if profiling is off.

@@ -16,12 +16,14 @@ pub trait Layers: Passes {
     fn set_dropout(&mut self, masks: Option<DropoutKey>);
 
     /// Runs the recurrent layers forward. Keeps what [`backward`](Self::backward) needs until the next pass.
+    /// [Waits](crate#waiting) for the output.
     async fn forward(&mut self, sequence: &Sequence<Self::Real>) -> Result<Output<Self::Real>> {
         let sequence = Validated::sequence(sequence, self.model())?;
         self.forward_validated(sequence).await
     }
 
     /// Runs the last [`forward`](Self::forward) backward: adds to the gradient sums and returns dx, dh_0 and dc_0.
+    /// [Waits](crate#waiting) for these.
     ///
     /// # Errors
     /// [`Error::Unsupported`](crate::Error::Unsupported) if there was no forward pass, or another pass or a parameter
@@ -30,7 +32,7 @@ pub trait Layers: Passes {
     async fn backward(&mut self, gradient: &OutputGradient<Self::Real>) -> Result<InputGradient<Self::Real>>;
 
     /// dx, dh_0 and dc_0 of the last [`accumulate`](super::Training::accumulate), as weighted sums. Requires
-    /// [`EngineOptions::input_gradient`](crate::EngineOptions::input_gradient).
+    /// [`EngineOptions::input_gradient`](crate::EngineOptions::input_gradient). [Waits](crate#waiting).
     ///
     /// # Errors
     /// [`Error::Unsupported`](crate::Error::Unsupported) without that option, or if another pass came after
@@ -38,6 +40,7 @@ pub trait Layers: Passes {
     async fn input_gradient(&mut self) -> Result<InputGradient<Self::Real>>;
 
     /// The gradient sums since the last update, as one flat block in the layout's order. Not divided by Σ w.
+    /// [Waits](crate#waiting).
     async fn gradients(&mut self) -> Result<Vec<Self::Real>>;
 
     /// Sets the gradient sums, and the loss that belongs to them, to 0.

@@ -5,6 +5,8 @@
 //! trained network, [`Inspection`] for diagnostics. All share [`Parameters`].
 
 mod backend;
+#[cfg(not(target_arch = "wasm32"))]
+mod blocking;
 pub(crate) mod calls;
 mod inference;
 mod inspection;
@@ -18,6 +20,8 @@ mod training;
 
 pub use backend::Backend;
 pub(crate) use backend::platform;
+#[cfg(not(target_arch = "wasm32"))]
+pub use blocking::{Wait, block_on};
 pub use inference::Inference;
 pub use inspection::Inspection;
 pub use layers::Layers;

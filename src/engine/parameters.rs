@@ -36,7 +36,7 @@ pub trait Parameters: Sealed {
 
     /// Reads some of the layout's [`tensors`](Layout::tensors), given by index, and passes their numbers to `take` in
     /// order and in pieces. The CPU backend passes its own memory without a copy, the GPU backend some megabytes at a
-    /// time.
+    /// time. [Waits](crate#waiting).
     ///
     /// # Errors
     /// [`Error::Value`] for a tensor or block that does not exist. An error of `take` stops reading and is returned.
@@ -44,7 +44,7 @@ pub trait Parameters: Sealed {
         &mut self,
         block: FlatBlock,
         tensors: Range<usize>,
-        take: &mut dyn FnMut(&[Self::Real]) -> Result<()>,
+        take: &mut (dyn FnMut(&[Self::Real]) -> Result<()> + Send),
     ) -> Result<()>;
 
     /// Writes some of the layout's tensors; `fill` provides their numbers in pieces. Writing parameters also clears a
@@ -57,17 +57,17 @@ pub trait Parameters: Sealed {
         &mut self,
         block: FlatBlock,
         tensors: Range<usize>,
-        fill: &mut dyn FnMut(&mut [Self::Real]) -> Result<()>,
+        fill: &mut (dyn FnMut(&mut [Self::Real]) -> Result<()> + Send),
     ) -> Result<()>;
 
-    /// The parameters as one flat block in the layout's order.
+    /// The parameters as one flat block in the layout's order. [Waits](crate#waiting).
     async fn parameters(&mut self) -> Result<Vec<Self::Real>> {
         let mut numbers = Vec::new();
         self.read_block(FlatBlock::Parameters, &mut numbers).await?;
         Ok(numbers)
     }
 
-    /// Reads a whole block into `to`, replacing its contents.
+    /// Reads a whole block into `to`, replacing its contents. [Waits](crate#waiting).
     ///
     /// # Errors
     /// [`Error::Value`] for a block that does not exist; [`Error::NoMemory`] if `to` cannot grow.
@@ -111,7 +111,7 @@ pub trait Parameters: Sealed {
     }
 
     /// The optimizer state: [`OptimizerKind::state_blocks`](crate::OptimizerKind::state_blocks) flat blocks in the
-    /// layout's order.
+    /// layout's order. [Waits](crate#waiting).
     async fn optimizer_state(&mut self) -> Result<Vec<Vec<Self::Real>>> {
         let mut optimizer_state = Vec::new();
         for index in 0..self.optimizer_blocks() {

@@ -13,13 +13,13 @@ use crate::optim::OptimizerStep;
 pub trait Training: Layers {
     /// Runs forward, loss and backward over a batch, and adds Σ w·loss and its gradient to the sums. With `carry`, the
     /// rows start from the carried state unless the sequence has initial states, and store their final states there.
-    /// Enqueues only. The caller limits the steps [in flight](Self::in_flight) by calling [`report`](Self::report).
+    /// [Enqueues](crate#waiting) only. The caller limits the steps [in flight](Self::in_flight) by calling [`report`](Self::report).
     async fn accumulate(&mut self, batch: &Batch, carry: Option<StatefulRows>) -> Result<()> {
         let batch = Validated::batch(batch, self.model())?;
         self.accumulate_validated(batch, carry).await
     }
 
-    /// The carried states of all rows; `None` if there are none yet.
+    /// The carried states of all rows; `None` if there are none yet. [Waits](crate#waiting).
     async fn states(&mut self) -> Result<Option<States<Self::Real>>>;
 
     /// Replaces the carried states. `None`: the next batch starts from zero.
@@ -29,7 +29,8 @@ pub trait Training: Layers {
     /// [`accumulate`](Self::accumulate) or [`backward`](super::Layers::backward), which starts from zero. Changes
     /// nothing if the loss or the norm is not finite; more than
     /// [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates) such updates in a row stop
-    /// updating. Enqueues only.
+    /// updating. [Enqueues](crate#waiting) only, except that a GPU engine that may skip updates waits for the oldest of
+    /// more than 63 unreported ones.
     ///
     /// # Errors
     /// [`Error::Value`](crate::Error::Value) or [`Error::Unsupported`](crate::Error::Unsupported) for invalid settings
@@ -37,14 +38,14 @@ pub trait Training: Layers {
     /// a report has returned it.
     async fn update(&mut self, update: &OptimizerStep) -> Result<()>;
 
-    /// Waits for the report of the oldest update not yet reported. `None` if all were reported.
+    /// [Waits](crate#waiting) for the report of the oldest update not yet reported. `None` if all were reported.
     ///
     /// # Errors
     /// [`Error::NonFinite`](crate::Error::NonFinite) with the bad step that stopped updating; every later call returns
     /// it too. The updates behind that step have no report.
     async fn report(&mut self) -> Result<Option<StepReport>>;
 
-    /// The skipped updates up to the last update. Waits for it.
+    /// The skipped updates up to the last update. [Waits](crate#waiting) for it.
     async fn skipped(&mut self) -> Result<SkippedUpdates>;
 
     /// Whether updates are still possible, as far as has been reported.

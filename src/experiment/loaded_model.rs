@@ -23,7 +23,7 @@ use crate::{Error, Result};
 /// use bptt::experiment::config::RunConfig;
 /// use bptt::experiment::loaded_model::LoadedModel;
 ///
-/// # pollster::block_on(async {
+/// # bptt::block_on(async {
 /// let model = LoadedModel::open("runs/sunspots-1")?;
 /// let mut applied = model.apply(model.config(&RunConfig::default(), None)?).await?;
 /// let results = applied.evaluate(false).await?;

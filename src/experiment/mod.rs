@@ -8,7 +8,7 @@
 //! use bptt::experiment::config::{Config, Data, SeriesConfig};
 //! use bptt::experiment::{Experiment, LoadedModel, Missing, Settings, TrainingRun};
 //!
-//! # pollster::block_on(async {
+//! # bptt::block_on(async {
 //! let data = Data::Series(SeriesConfig { file: Some("load.csv".into()), ..SeriesConfig::default() });
 //! let settings = Settings::new(Config { data: Some(data), ..Config::default() })?;
 //! let mut experiment = Experiment::load(settings)?;

@@ -26,9 +26,9 @@ pub struct Checkpoint<R = f32> {
 }
 
 /// A destination for checkpoints. Seekable, because the checksum precedes the data.
-pub trait WriteSeek: Write + Seek {}
+pub trait WriteSeek: Write + Seek + Send {}
 
-impl<W: Write + Seek + ?Sized> WriteSeek for W {}
+impl<W: Write + Seek + Send + ?Sized> WriteSeek for W {}
 
 /// The first bytes of a file.
 const MAGIC: [u8; 8] = *b"bpttckpt";

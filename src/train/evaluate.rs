@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 
 /// The loss over one epoch of batches, reduced as in training. Rows that continue the previous batch start from its
-/// final states.
+/// final states. [Waits](crate#waiting).
 pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches) -> Result<f64> {
     let (mut sum, mut weight) = (0.0, 0.0);
     let mut states = None;
@@ -24,6 +24,7 @@ pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches
 }
 
 /// Predictions ŷ for all `examples`, `rows` at a time: \[P, O\] each, in order.
+/// [Waits](crate#waiting).
 pub async fn predict<E: Engine>(
     trainer: &mut Trainer<E>,
     examples: &dyn Examples,

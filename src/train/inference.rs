@@ -23,6 +23,7 @@ impl<E: Engine> Trainer<E> {
     /// The loss of a batch, reduced as in training, and the final states: see
     /// [`Inference::evaluate`](crate::Inference::evaluate). Larger batches are split into micro-batches, so that
     /// evaluation needs no more memory than a step. Changes neither accumulated gradients nor the carried state.
+    /// [Waits](crate#waiting).
     ///
     /// # Errors
     /// The errors of [`Batch::validate`]; [`Error::Value`](crate::Error::Value) if the weights of a mean sum to 0.
@@ -57,6 +58,7 @@ impl<E: Engine> Trainer<E> {
 
     /// The head's logits for every prediction, and the final states, from which the next piece of a long sequence can
     /// start: see [`Inference::logits`](crate::Inference::logits). Larger batches are split into micro-batches.
+    /// [Waits](crate#waiting).
     ///
     /// # Errors
     /// The errors of [`Sequence::validate`].
@@ -84,6 +86,7 @@ impl<E: Engine> Trainer<E> {
     }
 
     /// The predictions ŷ, and the final states: the head's output function of [`logits`](Self::logits).
+    /// [Waits](crate#waiting).
     ///
     /// # Errors
     /// The errors of [`Sequence::validate`].

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use serde::Serialize;
+use wgpu::WasmNotSend;
 
 use super::checkpoint::{self, Checkpoint, WriteSeek};
 use super::evaluate::evaluate;
@@ -49,8 +50,9 @@ pub struct StepCounts {
     pub time_steps: u64,
 }
 
-/// Receives every step of a run in order, some steps late, and controls the run.
-pub trait Observer {
+/// Receives every step of a run in order, some steps late, and controls the run. Moves between threads with the run, except
+/// on the web, where nothing does.
+pub trait Observer: WasmNotSend {
     /// Called for every reported step. An error ends the run.
     fn step(&mut self, metrics: &Metrics, work: StepCounts) -> Result<()>;
 
@@ -97,7 +99,8 @@ impl Observer for () {
 }
 
 /// Trains on `train`, measures on `validation`, and notifies `observer`. The same batches on the same device give the
-/// same bits.
+/// same bits. [Waits](crate#waiting) for reports and validations; batches are prepared on the thread that polls the
+/// future.
 ///
 /// # Errors
 /// [`Error::NonFinite`] if a loss or gradient norm is not finite and no rollback is left; otherwise the errors of
@@ -116,6 +119,7 @@ pub async fn run<E: Engine>(
 
 /// Continues a run from a checkpoint. With the same trainer, batches and options on the same device, it ends with the
 /// same bits as an uninterrupted run. For a finished run, it only restores weights and outcome.
+/// [Waits](crate#waiting) as [`run`] does.
 ///
 /// # Errors
 /// The errors of [`run`]; also if the checkpoint does not fit the trainer, or has no completed step although the run is

@@ -30,7 +30,7 @@ pub struct TrainerState<R = f32> {
 }
 
 impl<E: Engine> Trainer<E> {
-    /// The parameters, by PyTorch's names.
+    /// The parameters, by PyTorch's names. [Waits](crate#waiting).
     pub async fn state_dict(&mut self) -> Result<StateDict> {
         let mut tensors = Vec::new();
         for (name, tensor) in self.named() {
@@ -48,12 +48,12 @@ impl<E: Engine> Trainer<E> {
     }
 
     /// Writes the parameters as [`StateDict::write_safetensors`] writes their [`state_dict`](Self::state_dict), tensor
-    /// by tensor, without a copy.
+    /// by tensor, without a copy. [Waits](crate#waiting).
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the format does not allow the header; [`Error::Io`], without a file name, if `to`
     /// fails.
-    pub async fn write_safetensors(&mut self, to: &mut dyn Write, note: Option<(&str, &str)>) -> Result<()> {
+    pub async fn write_safetensors(&mut self, to: &mut (dyn Write + Send), note: Option<(&str, &str)>) -> Result<()> {
         let named = self.named();
         let tensors = self.engine.layout().tensors();
         let shapes = named.iter().map(|(name, tensor)| (name.as_str(), tensors[*tensor].shape.as_slice()));
@@ -87,7 +87,7 @@ impl<E: Engine> Trainer<E> {
         Ok(())
     }
 
-    /// The state between two steps. Waits for all enqueued steps; their reports remain available.
+    /// The state between two steps. [Waits](crate#waiting) for all enqueued steps; their reports remain available.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if a batch was accumulated after the last update: its gradients are not part of the

@@ -125,7 +125,7 @@ impl<E: Engine> Trainer<E> {
         })
     }
 
-    /// Enqueues one training step: [`accumulate`](Self::accumulate), then [`update`](Self::update). Batches accumulated
+    /// [Enqueues](crate#waiting) one training step: [`accumulate`](Self::accumulate), then [`update`](Self::update). Batches accumulated
     /// before this call are part of the step.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ impl<E: Engine> Trainer<E> {
         self.update().await
     }
 
-    /// Enqueues forward and backward passes over a batch, split into micro-batches if needed, and adds its weighted
+    /// [Enqueues](crate#waiting) forward and backward passes over a batch, split into micro-batches if needed, and adds its weighted
     /// gradients to those since the last update. Several batches before one update equal one batch with all their rows.
     /// This includes dropout, whose [`DropoutKey`] counts the updates and the rows since the last update.
     ///
@@ -167,7 +167,7 @@ impl<E: Engine> Trainer<E> {
         Ok(())
     }
 
-    /// Enqueues an update from the gradients accumulated since the last one: divides the sums by their Σ w (by 1 for
+    /// [Enqueues](crate#waiting) an update from the gradients accumulated since the last one: divides the sums by their Σ w (by 1 for
     /// [`Reduction::Sum`](crate::Reduction::Sum)), clips, and applies the optimizer. With `in_flight` submissions
     /// pending, waits for the oldest report and returns it.
     ///
@@ -186,7 +186,7 @@ impl<E: Engine> Trainer<E> {
         if self.engine.in_flight() >= self.options.in_flight { self.engine.report().await } else { Ok(None) }
     }
 
-    /// Waits for all enqueued steps and returns the outstanding reports, oldest first.
+    /// [Waits](crate#waiting) for all enqueued steps and returns the outstanding reports, oldest first.
     ///
     /// # Errors
     /// [`Error::NonFinite`] if one of the steps stopped updating. The reports of the good steps before it are then
@@ -199,7 +199,7 @@ impl<E: Engine> Trainer<E> {
         Ok(reports)
     }
 
-    /// Waits for all enqueued steps and returns the last one's loss. `None` if all steps were already reported.
+    /// [Waits](crate#waiting) for all enqueued steps and returns the last one's loss. `None` if all steps were already reported.
     ///
     /// # Errors
     /// Same as [`finish`](Self::finish).
@@ -208,7 +208,7 @@ impl<E: Engine> Trainer<E> {
     }
 
     /// The gradients of the batches accumulated since the last update, or otherwise of those that it used, by parameter
-    /// name. Divided as for an update, before clipping.
+    /// name. Divided as for an update, before clipping. [Waits](crate#waiting).
     ///
     /// # Errors
     /// [`Error::Unsupported`] before the first batch.
@@ -224,7 +224,7 @@ impl<E: Engine> Trainer<E> {
     }
 
     /// Sets whether to record the norms of ∂L/∂h_t for [`hidden_gradient_norms`](Self::hidden_gradient_norms). This
-    /// waits for each batch. All other results stay the same, bit for bit.
+    /// [waits](crate#waiting) for each batch. All other results stay the same, bit for bit.
     pub fn set_hidden_gradient_norms(&mut self, on: bool) {
         self.takes_gradient_norms = on;
         self.engine.set_hidden_gradient_norms(on);
@@ -260,7 +260,7 @@ impl<E: Engine> Trainer<E> {
     }
 
     /// dx, dh_0 and dc_0 of the last (micro-)batch, as weighted sums. Requires
-    /// [`EngineOptions::input_gradient`](crate::EngineOptions::input_gradient).
+    /// [`EngineOptions::input_gradient`](crate::EngineOptions::input_gradient). [Waits](crate#waiting).
     ///
     /// # Errors
     /// [`Error::Unsupported`] without that option, or after an evaluation or prediction.
@@ -268,7 +268,7 @@ impl<E: Engine> Trainer<E> {
         self.engine.input_gradient().await
     }
 
-    /// The carried states. `None` before the first batch.
+    /// The carried states. `None` before the first batch. [Waits](crate#waiting).
     pub async fn states(&mut self) -> Result<Option<States<E::Real>>> {
         self.engine.states().await
     }

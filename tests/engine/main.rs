@@ -36,6 +36,7 @@ mod recompute;
 mod refused_input;
 mod resume;
 mod run;
+mod send;
 mod shaders;
 mod updates;
 mod vanishing;

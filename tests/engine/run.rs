@@ -1,6 +1,6 @@
 //! The run loop: every example once an epoch, in an order of its own, and the weights that were asked for at the end.
 
-use std::cell::RefCell;
+use std::sync::Mutex;
 
 use bptt::data::{AddingTask, Batches, Examples, SequentialBatches, ShuffledBatches, SyntheticExamples};
 use bptt::train::{
@@ -14,7 +14,7 @@ use bptt::{
 /// Examples that remember which of them were asked for.
 struct Watched {
     examples: SyntheticExamples<AddingTask>,
-    asked: RefCell<Vec<Vec<usize>>>,
+    asked: Mutex<Vec<Vec<usize>>>,
 }
 
 impl Examples for Watched {
@@ -27,7 +27,7 @@ impl Examples for Watched {
     }
 
     fn batch(&self, examples: &[usize], steps: usize) -> bptt::Result<Batch> {
-        self.asked.borrow_mut().push(examples.to_vec());
+        self.asked.lock().unwrap().push(examples.to_vec());
         self.examples.batch(examples, steps)
     }
 }
@@ -61,11 +61,11 @@ fn shuffled(examples: &dyn Examples) -> ShuffledBatches<&dyn Examples> {
 
 #[test]
 fn an_epoch_holds_every_example_once_and_the_next_is_ordered_differently() {
-    let watched = Watched { examples: TASK.examples(1, 0, 10).unwrap(), asked: RefCell::default() };
+    let watched = Watched { examples: TASK.examples(1, 0, 10).unwrap(), asked: Mutex::default() };
     let mut trainer = trainer(Optimizer::adam(1e-3));
     let options = options(RunLength::Epochs(2), KeepWeights::Last);
     pollster::block_on(run(&mut trainer, &shuffled(&watched), None, &options, &mut ())).unwrap();
-    let asked = watched.asked.into_inner();
+    let asked = watched.asked.into_inner().unwrap();
     assert_eq!(asked.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 2, 4, 4, 2]);
     let [first, second] = [0..3, 3..6].map(|epoch| asked[epoch].concat());
     assert_ne!(first, second);

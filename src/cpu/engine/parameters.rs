@@ -38,7 +38,7 @@ impl<R: Real> Parameters for CpuEngine<R> {
         &mut self,
         block: FlatBlock,
         tensors: Range<usize>,
-        take: &mut dyn FnMut(&[R]) -> Result<()>,
+        take: &mut (dyn FnMut(&[R]) -> Result<()> + Send),
     ) -> Result<()> {
         let numbers = numbers_of(&self.layout, &tensors)?;
         take(&self.block(block)?[numbers])
@@ -48,7 +48,7 @@ impl<R: Real> Parameters for CpuEngine<R> {
         &mut self,
         block: FlatBlock,
         tensors: Range<usize>,
-        fill: &mut dyn FnMut(&mut [R]) -> Result<()>,
+        fill: &mut (dyn FnMut(&mut [R]) -> Result<()> + Send),
     ) -> Result<()> {
         let numbers = numbers_of(&self.layout, &tensors)?;
         if let FlatBlock::Parameters = block {

@@ -3,8 +3,9 @@
 use crate::batch::Batch;
 use crate::error::Result;
 
-/// A finite, numbered set of examples, each a sequence of its own.
-pub trait Examples {
+/// A finite, numbered set of examples, each a sequence of its own. Shared between threads, so that a batch can be
+/// prepared while another is in use.
+pub trait Examples: Send + Sync {
     /// How many there are.
     fn len(&self) -> usize;
 
@@ -39,8 +40,9 @@ impl<E: Examples + ?Sized> Examples for &E {
 }
 
 /// Batches numbered from 0 through all epochs. The same number is the same batch, whenever and however often it is
-/// asked for, so that a number is all there is to know of where a run stands.
-pub trait Batches {
+/// asked for, so that a number is all there is to know of where a run stands. Shared between threads, as [`Examples`]
+/// are.
+pub trait Batches: Send + Sync {
     /// How many make an epoch.
     fn per_epoch(&self) -> u64;
 

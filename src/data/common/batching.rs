@@ -1,6 +1,6 @@
 //! Examples as batches: shuffled anew in each epoch, or in their own order.
 
-use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -74,7 +74,7 @@ pub struct ShuffledBatches<E> {
     seed: u64,
     buckets: LengthBuckets,
     /// The epoch whose order was drawn last.
-    drawn: RefCell<Option<(u64, EpochOrder)>>,
+    drawn: Mutex<Option<(u64, EpochOrder)>>,
 }
 
 /// The batches of an epoch.
@@ -94,7 +94,7 @@ impl<E: Examples> ShuffledBatches<E> {
     pub fn new(examples: E, rows: usize, buckets: usize, seed: u64) -> Result<Self> {
         at_least_1(&[("the training examples", examples.len()), ("batch", rows), ("buckets of lengths", buckets)])?;
         let buckets = LengthBuckets::new(&examples, buckets);
-        Ok(Self { examples, rows, seed, buckets, drawn: RefCell::default() })
+        Ok(Self { examples, rows, seed, buckets, drawn: Mutex::default() })
     }
 
     /// The order of an epoch: examples shuffled, batches filled bucket by bucket, batches shuffled.
@@ -142,7 +142,7 @@ impl<E: Examples> Batches for ShuffledBatches<E> {
 
     fn batch(&self, number: u64) -> Result<Batch> {
         let (epoch, position) = (number / self.per_epoch(), (number % self.per_epoch()) as usize);
-        let mut drawn = self.drawn.borrow_mut();
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         let batches = match &mut *drawn {
             Some((of, batches)) if *of == epoch => batches,
             other => &mut other.insert((epoch, self.draw(epoch))).1,

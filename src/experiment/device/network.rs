@@ -153,7 +153,7 @@ impl Network {
     ///
     /// # Errors
     /// Those of the device and of writing.
-    pub async fn write_weights(&mut self, to: &mut dyn Write, note: (&str, &str)) -> Result<()> {
+    pub async fn write_weights(&mut self, to: &mut (dyn Write + Send), note: (&str, &str)) -> Result<()> {
         with_trainer!(self, trainer => trainer.write_safetensors(to, Some(note)).await).map_err(Error::failed)
     }
 

@@ -138,6 +138,7 @@ pub fn required_features() -> wgpu::Features {
 
 impl Gpu {
     /// The adapters that can train, in the order of [`AdapterChoice::Best`]. Empty without a driver.
+    /// [Waits](crate#waiting) for the drivers.
     pub async fn adapters() -> Vec<wgpu::Adapter> {
         let mut adapters = instance().enumerate_adapters(wgpu::Backends::all()).await;
         adapters.retain(|adapter| {
@@ -154,7 +155,7 @@ impl Gpu {
         adapters
     }
 
-    /// Opens a device.
+    /// Opens a device. [Waits](crate#waiting) for the driver.
     ///
     /// # Errors
     /// [`Error::NoDevice`] if no adapter matches; the message lists the available ones.

@@ -27,7 +27,7 @@ impl Parameters for GpuEngine {
         &mut self,
         block: FlatBlock,
         tensors: Range<usize>,
-        take: &mut dyn FnMut(&[f32]) -> Result<()>,
+        take: &mut (dyn FnMut(&[f32]) -> Result<()> + Send),
     ) -> Result<()> {
         let buffer = self.block(block)?;
         self.read_spans(&buffer, tensors, take).await
@@ -37,7 +37,7 @@ impl Parameters for GpuEngine {
         &mut self,
         block: FlatBlock,
         tensors: Range<usize>,
-        fill: &mut dyn FnMut(&mut [f32]) -> Result<()>,
+        fill: &mut (dyn FnMut(&mut [f32]) -> Result<()> + Send),
     ) -> Result<()> {
         let (buffer, spans) = (self.block(block)?, self.spans(tensors)?);
         if let FlatBlock::Parameters = block {

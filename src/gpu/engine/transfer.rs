@@ -47,7 +47,7 @@ impl GpuEngine {
         &self,
         buffer: &wgpu::Buffer,
         tensors: Range<usize>,
-        take: &mut dyn FnMut(&[f32]) -> Result<()>,
+        take: &mut (dyn FnMut(&[f32]) -> Result<()> + Send),
     ) -> Result<()> {
         let spans = self.spans(tensors)?;
         let (mut rest, mut numbers) = (&spans[..], Vec::new());
@@ -92,7 +92,7 @@ impl GpuEngine {
         &self,
         buffer: &wgpu::Buffer,
         spans: &[RowSpan],
-        fill: &mut dyn FnMut(&mut [f32]) -> Result<()>,
+        fill: &mut (dyn FnMut(&mut [f32]) -> Result<()> + Send),
     ) -> Result<()> {
         let (mut numbers, mut packed) = (Vec::new(), Vec::new());
         for span in spans {
