@@ -106,6 +106,12 @@ impl<R: Real> Sequence<R> {
         self
     }
 
+    /// Sets where new sequences start within the rows, \[T, B\]: [`resets`](Self#structfield.resets).
+    pub fn resets(mut self, resets: Array2<bool>) -> Self {
+        self.resets = Some(resets);
+        self
+    }
+
     /// Sets the initial states.
     pub fn initial(mut self, states: States<R>) -> Self {
         self.initial = Some(states);

@@ -4,6 +4,7 @@ use std::ops::{Add, AddAssign};
 
 /// A use of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum MemoryPart {
     /// Parameters, and on the CPU their packed copies for matrix products.
     Weights,
@@ -125,6 +126,7 @@ impl std::iter::Sum for Memory {
 
 /// Everything about a batch that determines its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct BatchShape {
     /// T.
     pub steps: usize,
@@ -139,4 +141,47 @@ pub struct BatchShape {
     /// The number of different shapes \[T, B\] among the batches; this is the one with the most steps and rows. On the
     /// GPU backend each shape has its own commands, for up to six shapes, on shared buffers. 0 means 1.
     pub shapes: usize,
+}
+
+impl BatchShape {
+    /// Dense input of T `steps` and B `rows`, without resets and carried states.
+    pub fn new(steps: usize, rows: usize) -> Self {
+        Self { steps, rows, tokens: false, resets: false, carried: 0, shapes: 1 }
+    }
+
+    /// Sets T.
+    pub fn steps(mut self, steps: usize) -> Self {
+        self.steps = steps;
+        self
+    }
+
+    /// Sets B.
+    pub fn rows(mut self, rows: usize) -> Self {
+        self.rows = rows;
+        self
+    }
+
+    /// Sets whether the input consists of token ids.
+    pub fn tokens(mut self, tokens: bool) -> Self {
+        self.tokens = tokens;
+        self
+    }
+
+    /// Sets whether states are reset within the sequence.
+    pub fn resets(mut self, resets: bool) -> Self {
+        self.resets = resets;
+        self
+    }
+
+    /// Sets the number of rows whose states are carried from batch to batch.
+    pub fn carried(mut self, carried: usize) -> Self {
+        self.carried = carried;
+        self
+    }
+
+    /// Sets the number of different shapes among the batches.
+    pub fn shapes(mut self, shapes: usize) -> Self {
+        self.shapes = shapes;
+        self
+    }
 }

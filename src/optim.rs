@@ -13,6 +13,7 @@ use crate::real::Real;
 /// With ε = 0, a quotient 0 / 0, as for a weight that never had a gradient, is 0. In PyTorch it is NaN.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "lowercase", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum OptimizerKind {
     /// w ← w − η·b, b = μ·b + (1 − dampening)·g, or g + μ·b with Nesterov; b starts as the first g.
     Sgd {
@@ -70,6 +71,7 @@ impl OptimizerKind {
 /// An optimizer: its kind, learning rate, weight decay and clipping.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Optimizer {
     /// The algorithm.
     #[serde(rename = "rule")]
@@ -111,9 +113,36 @@ impl Optimizer {
         Self { weight_decay: 0.01, ..Self::new(rule, learning_rate) }
     }
 
+    /// Sets the learning rate η.
+    pub fn learning_rate(mut self, learning_rate: f64) -> Self {
+        self.learning_rate = learning_rate;
+        self
+    }
+
+    /// Sets the weight decay λ.
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.weight_decay = weight_decay;
+        self
+    }
+
+    /// Sets the momentum: μ of SGD and RMSprop, β₁ of Adam and AdamW.
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        match &mut self.kind {
+            OptimizerKind::Sgd { momentum: own, .. } | OptimizerKind::RmsProp { momentum: own, .. } => *own = momentum,
+            OptimizerKind::Adam { beta1, .. } | OptimizerKind::AdamW { beta1, .. } => *beta1 = momentum,
+        }
+        self
+    }
+
     /// Sets the maximum global gradient norm.
-    pub fn clip_norm(mut self, norm: f64) -> Self {
-        self.clip_norm = Some(norm);
+    pub fn clip_norm(mut self, norm: impl Into<Option<f64>>) -> Self {
+        self.clip_norm = norm.into();
+        self
+    }
+
+    /// Sets the maximum magnitude of a gradient element.
+    pub fn clip_value(mut self, value: impl Into<Option<f64>>) -> Self {
+        self.clip_value = value.into();
         self
     }
 
@@ -233,6 +262,7 @@ impl Optimizer {
 /// An engine rejects settings that its number type cannot represent: numbers beyond the largest finite one, a clipping
 /// bound below the smallest normal one (1.2e-38 for f32), and a divisor that is below it or whose inverse is.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct OptimizerStep {
     /// The optimizer, with this step's learning rate.
     pub optimizer: Optimizer,
@@ -260,6 +290,17 @@ pub(crate) struct Coefficients {
 }
 
 impl OptimizerStep {
+    /// Step `step`, counted from 1, of an optimizer, with the divisor of the accumulated sums.
+    pub fn new(optimizer: Optimizer, step: u64, divisor: f64) -> Self {
+        Self { optimizer, step, divisor }
+    }
+
+    /// Sets the divisor of the accumulated sums.
+    pub fn divisor(mut self, divisor: f64) -> Self {
+        self.divisor = divisor;
+        self
+    }
+
     /// Checks the settings, and that the kind of optimizer is the one that the engine was created for.
     pub(crate) fn validate<R: Real>(&self, made_for: Option<OptimizerKind>) -> Result<()> {
         self.optimizer.validate_in::<R>()?;
@@ -304,6 +345,20 @@ pub(crate) fn rounded<R: Real>(value: f64) -> R {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_builder_sets_the_setting_of_its_name() {
+        let sgd = Optimizer::sgd(0.1).learning_rate(0.2).weight_decay(0.3).momentum(0.9).clip_norm(2.0).clip_value(0.5);
+        let kind = OptimizerKind::Sgd { momentum: 0.9, dampening: 0.0, nesterov: false };
+        let all =
+            Optimizer { kind, learning_rate: 0.2, weight_decay: 0.3, clip_norm: Some(2.0), clip_value: Some(0.5) };
+        assert_eq!(sgd, all);
+        assert_eq!(sgd.clip_norm(None).clip_value(None), Optimizer { clip_norm: None, clip_value: None, ..all });
+        let OptimizerKind::RmsProp { momentum, .. } = Optimizer::rmsprop(0.1).momentum(0.5).kind else { panic!() };
+        assert_eq!(momentum, 0.5);
+        let OptimizerKind::Adam { beta1, .. } = Optimizer::adam(0.1).momentum(0.5).kind else { panic!() };
+        assert_eq!(beta1, 0.5);
+    }
 
     #[test]
     fn only_settings_below_the_smallest_normal_number_become_0() {

@@ -56,7 +56,7 @@ fn a_second_step_on_one_thread_allocates_nothing() {
 /// is allocated is let go of, on the host and, by `objects`, on the device.
 fn ten_thousand_steps_hold_no_more_than_a_hundred_did<B: Backend>(backend: &B, objects: impl Fn() -> Vec<isize>) {
     let case = Case { initial: false, ..Case::new(Cell::Gru) };
-    let options = TrainerOptions { carry_state: true, ..TrainerOptions::default() };
+    let options = TrainerOptions::default().carry_state(true);
     let mut trainer = Trainer::with_options(backend, &case.model(), Optimizer::adam(1e-3), 1, options).unwrap();
     let cases = [1, 2].map(|steps| case.clone().sizes([steps, 1, 2, 3, 2]));
     let mut held = |steps: usize| {

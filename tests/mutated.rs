@@ -186,13 +186,7 @@ fn mutated_checkpoints_are_read_or_refused() {
     let model = Model::new(Recurrent::new(Cell::Lstm, AddingTask::INPUTS, 2), task.head());
     let mut trainer = Trainer::new(&Cpu::<f32>::new(), &model, Optimizer::adam(0.1), 1).unwrap();
     let duration = RunLength::Steps(2);
-    let options = RunOptions {
-        duration,
-        validate_every: Some(1),
-        keep: KeepWeights::Best,
-        max_rollbacks: 1,
-        ..RunOptions::default()
-    };
+    let options = RunOptions::new(duration).validate_every(1).keep(KeepWeights::Best).max_rollbacks(1);
     let mut kept = Kept(Vec::new());
     pollster::block_on(run(&mut trainer, &batches, Some(&batches), &options, &mut kept)).unwrap();
     mutate(

@@ -115,7 +115,7 @@ fn one_step<E: Engine>(trainer: &mut Trainer<E>, observer: &mut dyn Observer) ->
     let examples = TASK.examples(1, 0, 1).unwrap();
     let batches = SequentialBatches::new(&examples as &dyn Examples, 1).unwrap();
     let (duration, keep) = (RunLength::Steps(1), KeepWeights::Best);
-    let options = RunOptions { duration, keep, validate_every: Some(1), max_rollbacks: 1, ..RunOptions::default() };
+    let options = RunOptions::new(duration).keep(keep).validate_every(1).max_rollbacks(1);
     block_on(run(trainer, &batches, Some(&batches), &options, observer))
 }
 
@@ -155,7 +155,7 @@ fn a_checkpoint_that_is_read_is_held_once_and_its_note_alone_hardly_at_all() {
     let mut other = self::trainer(&Cpu::<f32>::new(), 256);
     let examples = TASK.examples(1, 0, 1).unwrap();
     let batches = SequentialBatches::new(&examples as &dyn Examples, 1).unwrap();
-    let options = RunOptions { duration: RunLength::Steps(1), ..RunOptions::default() };
+    let options = RunOptions::new(RunLength::Steps(1));
     let count = counting();
     block_on(resume(&mut other, checkpoint, &batches, None, &options, &mut ())).unwrap();
     assert!(count() < small, "{} bytes for taking {length} over", count());
@@ -216,10 +216,9 @@ fn the_bytes_are_those_of_a_file_that_was_written_whole() {
     checkpoint.write_to(&mut behind, &note).unwrap();
     assert!(behind.into_inner() == [b"before", &file[..]].concat());
 
-    let tied = Model {
-        embedding: Some(Embedding { vocabulary: 7, tied: true }),
-        ..Model::new(Recurrent::new(Cell::Gru, 5, 5).layers(2), Head::new(7, Loss::CrossEntropy, Readout::PerStep))
-    };
+    let tied =
+        Model::new(Recurrent::new(Cell::Gru, 5, 5).layers(2), Head::new(7, Loss::CrossEntropy, Readout::PerStep))
+            .embedding(Embedding::tied(7));
     let mut trainer = Trainer::new(&Cpu::<f64>::with_threads(1).unwrap(), &tied, Optimizer::sgd(0.1), 1).unwrap();
     let weights = block_on(trainer.state_dict()).unwrap();
     let bytes: Vec<_> = weights.iter().map(|(name, array)| (name, array.shape().to_vec(), bytes_of(array))).collect();
@@ -299,8 +298,8 @@ fn a_checkpoint_that_cannot_be_written_ends_the_run_and_leaves_the_trainer_as_it
 fn tensors_go_to_and_fro_one_by_one<B: Backend>(backend: &B) {
     for cell in [Cell::Lstm, Cell::Gru] {
         let recurrent = Recurrent::new(cell, 5, 7).layers(2).bidirectional(true);
-        let embedding = Some(Embedding { vocabulary: 11, tied: false });
-        let model = Model { embedding, ..Model::new(recurrent, Head::new(11, Loss::CrossEntropy, Readout::Final)) };
+        let head = Head::new(11, Loss::CrossEntropy, Readout::Final);
+        let model = Model::new(recurrent, head).embedding(Embedding::new(11));
         let mut trainer = Trainer::new(backend, &model, Optimizer::adam(0.1), 1).unwrap();
         let engine = trainer.engine();
         let (layout, parameters) = (engine.layout().clone(), block_on(engine.parameters()).unwrap());

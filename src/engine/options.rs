@@ -8,6 +8,7 @@ use crate::sizes::{Count, ON_HOST};
 
 /// Options of an engine, fixed when it is created.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct EngineOptions {
     /// The kind of optimizer whose state the engine keeps. `None`: the engine never updates.
     pub optimizer: Option<OptimizerKind>,
@@ -34,6 +35,48 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
+    /// Sets the kind of optimizer whose state the engine keeps: [`optimizer`](Self#structfield.optimizer).
+    pub fn optimizer(mut self, optimizer: impl Into<Option<OptimizerKind>>) -> Self {
+        self.optimizer = optimizer.into();
+        self
+    }
+
+    /// Sets the time steps per chunk: [`chunk`](Self#structfield.chunk).
+    pub fn chunk(mut self, chunk: impl Into<Option<usize>>) -> Self {
+        self.chunk = chunk.into();
+        self
+    }
+
+    /// Sets gradient checkpointing over time: [`recompute`](Self#structfield.recompute).
+    pub fn recompute(mut self, recompute: bool) -> Self {
+        self.recompute = recompute;
+        self
+    }
+
+    /// Sets how the GPU backend dispatches the recurrent steps.
+    pub fn kernel(mut self, kernel: RecurrentKernel) -> Self {
+        self.kernel = kernel;
+        self
+    }
+
+    /// Sets whether training passes also compute dx, dh_0 and dc_0.
+    pub fn input_gradient(mut self, input_gradient: bool) -> Self {
+        self.input_gradient = input_gradient;
+        self
+    }
+
+    /// Sets how many updates in a row may be skipped: [`max_skipped_updates`](Self#structfield.max_skipped_updates).
+    pub fn max_skipped_updates(mut self, max_skipped_updates: u32) -> Self {
+        self.max_skipped_updates = max_skipped_updates;
+        self
+    }
+
+    /// Sets the memory budget in bytes: [`memory`](Self#structfield.memory).
+    pub fn memory(mut self, memory: impl Into<Option<u64>>) -> Self {
+        self.memory = memory.into();
+        self
+    }
+
     /// Checks the options against the model.
     pub(crate) fn validate(&self, model: &Model) -> Result<()> {
         if self.chunk == Some(0) {

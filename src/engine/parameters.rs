@@ -11,6 +11,7 @@ use crate::real::Real;
 
 /// A flat block of numbers in the layout's order that an engine keeps between steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FlatBlock {
     /// The parameters.
     Parameters,

@@ -6,6 +6,7 @@ use crate::batch::States;
 
 /// The head's output for a sequence, and the final states.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Logits<R = f32> {
     /// The logits a of every prediction, \[P, B, O\]; 0 at padding.
     pub logits: Array3<R>,
@@ -15,6 +16,7 @@ pub struct Logits<R = f32> {
 
 /// The loss of a batch, and the final states.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Evaluation<R = f32> {
     /// Σ w·loss from an [`Engine`](super::Engine); reduced as in training from a [`Trainer`](crate::Trainer).
     pub loss: f64,
@@ -24,6 +26,7 @@ pub struct Evaluation<R = f32> {
 
 /// The report of one update, available some steps later.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct StepReport {
     /// The step number, from 1.
     pub step: u64,

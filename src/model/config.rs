@@ -9,6 +9,7 @@ use crate::real::Real;
 /// The activation function f of the vanilla RNN, h_t = f(z_t).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Activation {
     /// tanh(z), derivative 1 − h².
     #[default]
@@ -78,6 +79,7 @@ impl Cell {
 
 /// A stack of recurrent layers, like `torch.nn.RNN`, `LSTM` and `GRU`.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Recurrent {
     /// The cell of every layer.
     pub cell: Cell,
@@ -164,6 +166,7 @@ impl Recurrent {
 /// How the GPU backend dispatches the recurrent steps. The results are the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum RecurrentKernel {
     /// Chosen from sizes and device: a whole chunk per dispatch if W_hh is small.
     #[default]
@@ -199,6 +202,7 @@ impl RecurrentKernel {
 /// Embeddings are optional: without one, tokens act as one-hot vectors, which select columns of W_ih.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Embedding {
     /// V, the vocabulary size. Token ids are below it.
     pub vocabulary: usize,
@@ -223,6 +227,7 @@ impl Embedding {
 /// recurrent layers run alone: see [`Layers::forward`](crate::Layers::forward) and
 /// [`Layers::backward`](crate::Layers::backward).
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Model {
     /// The embedding of token ids, if any.
     pub embedding: Option<Embedding>,
@@ -246,9 +251,9 @@ impl Model {
         Self { embedding: None, recurrent, head: None }
     }
 
-    /// Adds an embedding.
-    pub fn embedding(mut self, embedding: Embedding) -> Self {
-        self.embedding = Some(embedding);
+    /// Sets the embedding.
+    pub fn embedding(mut self, embedding: impl Into<Option<Embedding>>) -> Self {
+        self.embedding = embedding.into();
         self
     }
 

@@ -9,6 +9,7 @@ use crate::real::Real;
 /// The loss with its output function. All losses are computed from the logits a in a numerically stable form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Loss {
     /// Identity and squared error, (a − y)².
     SquaredError,
@@ -114,6 +115,7 @@ fn exp<R: Real>(value: R) -> R {
 
 /// Which features the head reads, and so when it predicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Readout {
     /// One prediction per time step, from the output at that step.
     #[serde(rename = "every")]
@@ -129,6 +131,7 @@ pub enum Readout {
 /// How the losses of all predictions are reduced to one number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Reduction {
     /// Σ w·loss / Σ w, where the loss of a prediction is the mean over its O outputs, or its cross-entropy. Without
     /// weights this is PyTorch's `mean`.
@@ -143,6 +146,7 @@ pub enum Reduction {
 
 /// A linear layer with a loss: a_t = W_hy h_t + b_y.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Head {
     /// O, the number of outputs per prediction.
     pub outputs: usize,
@@ -158,6 +162,12 @@ impl Head {
     /// A head with [`Reduction::Mean`].
     pub fn new(outputs: usize, loss: Loss, readout: Readout) -> Self {
         Self { outputs, loss, readout, reduction: Reduction::Mean }
+    }
+
+    /// Sets the reduction of the losses.
+    pub fn reduction(mut self, reduction: Reduction) -> Self {
+        self.reduction = reduction;
+        self
     }
 
     /// The factor of each output's loss within the loss of a prediction.

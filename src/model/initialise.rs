@@ -12,6 +12,7 @@ use crate::error::Result;
 /// The initialisation of W_hh. All other parameters are initialised as in PyTorch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum RecurrentInit {
     /// Uniform in ±1/√H, as in PyTorch.
     #[default]
@@ -25,6 +26,7 @@ pub enum RecurrentInit {
 /// Parameter initialisation: weights and biases uniform in ±1/√H (the head and an embedding tied to it: ±1/√(D·H));
 /// W_hh as set here; an untied embedding standard normal, as in PyTorch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Initialisation {
     /// The initialisation of W_hh.
     pub recurrent: RecurrentInit,
@@ -33,6 +35,18 @@ pub struct Initialisation {
 }
 
 impl Initialisation {
+    /// Sets the initialisation of W_hh.
+    pub fn recurrent(mut self, recurrent: RecurrentInit) -> Self {
+        self.recurrent = recurrent;
+        self
+    }
+
+    /// Sets the LSTM's forget-gate bias.
+    pub fn forget_bias(mut self, forget_bias: impl Into<Option<f64>>) -> Self {
+        self.forget_bias = forget_bias.into();
+        self
+    }
+
     /// Draws the parameters of `model`, as one flat block, from ChaCha8 with `seed`. The result is the same on every
     /// machine.
     pub fn draw(&self, model: &Model, seed: u64) -> Vec<f32> {

@@ -12,6 +12,7 @@ use crate::real::Real;
 
 /// The predictions for a sequence, and the final states.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Prediction<R = f32> {
     /// ŷ = g(a) for every prediction, \[P, B, O\]: the head's output function of the logits, which are 0 at padding.
     pub y: Array3<R>,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// The metrics of one training step: a line of `metrics.jsonl`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Metrics {
     /// The step, counted from 1.
     pub step: u64,

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 
 /// The length of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RunLength {
     /// A number of epochs.
     Epochs(u64),
@@ -17,6 +18,7 @@ pub enum RunLength {
 /// Which weights the trainer holds after a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum KeepWeights {
     /// The weights after the last step.
     #[default]
@@ -27,6 +29,7 @@ pub enum KeepWeights {
 
 /// Options of a run, besides those of its trainer.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct RunOptions {
     /// The length of the run.
     pub duration: RunLength,
@@ -67,6 +70,53 @@ impl Default for RunOptions {
 }
 
 impl RunOptions {
+    /// Options of a run of this length, otherwise as by default.
+    pub fn new(duration: RunLength) -> Self {
+        Self { duration, ..Self::default() }
+    }
+
+    /// Sets the length of the run.
+    pub fn duration(mut self, duration: RunLength) -> Self {
+        self.duration = duration;
+        self
+    }
+
+    /// Sets the batches per step, at least 1.
+    pub fn accumulate(mut self, accumulate: u64) -> Self {
+        self.accumulate = accumulate;
+        self
+    }
+
+    /// Sets the learning-rate schedule.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// Sets the steps between validations: [`validate_every`](Self#structfield.validate_every).
+    pub fn validate_every(mut self, validate_every: impl Into<Option<u64>>) -> Self {
+        self.validate_every = validate_every.into();
+        self
+    }
+
+    /// Sets after how many validations without improvement the run ends.
+    pub fn patience(mut self, patience: impl Into<Option<u64>>) -> Self {
+        self.patience = patience.into();
+        self
+    }
+
+    /// Sets which weights to keep.
+    pub fn keep(mut self, keep: KeepWeights) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    /// Sets how often the run may roll back: [`max_rollbacks`](Self#structfield.max_rollbacks).
+    pub fn max_rollbacks(mut self, max_rollbacks: u32) -> Self {
+        self.max_rollbacks = max_rollbacks;
+        self
+    }
+
     /// Steps per epoch of `batches` batches.
     pub fn steps_per_epoch(&self, batches: u64) -> u64 {
         batches.div_ceil(self.accumulate.max(1))

@@ -12,6 +12,7 @@ use crate::real::Real;
 
 /// The lowest validation loss of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct BestValidation {
     /// The step after which it was measured.
     pub step: u64,

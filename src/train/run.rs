@@ -21,6 +21,7 @@ use crate::gradient_norms::HiddenGradientNorms;
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum StopReason {
     /// All steps are done.
     Finished,
@@ -32,6 +33,7 @@ pub enum StopReason {
 
 /// The outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Outcome {
     /// The last reported step.
     pub last: Metrics,
@@ -43,6 +45,7 @@ pub struct Outcome {
 
 /// The amount of data in a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StepCounts {
     /// The number of rows.
     pub sequences: u64,

@@ -9,6 +9,7 @@ use crate::model::uniform;
 
 /// Samples an output from softmax(a / temperature), optionally restricted to the most probable ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Sampling {
     /// At least 0. 1: the network's probabilities; 0: always the most probable output.
     pub temperature: f64,
@@ -26,6 +27,24 @@ impl Default for Sampling {
 }
 
 impl Sampling {
+    /// Sets the temperature.
+    pub fn temperature(mut self, temperature: f64) -> Self {
+        self.temperature = temperature;
+        self
+    }
+
+    /// Restricts sampling to the most probable outputs, this many.
+    pub fn top_k(mut self, top_k: impl Into<Option<usize>>) -> Self {
+        self.top_k = top_k.into();
+        self
+    }
+
+    /// Restricts sampling to the most probable outputs whose probabilities add up to this.
+    pub fn top_p(mut self, top_p: impl Into<Option<f64>>) -> Self {
+        self.top_p = top_p.into();
+        self
+    }
+
     /// Checks the ranges.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 /// A learning-rate schedule: a factor for each step, with a linear warm-up followed by a decay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Schedule {
     /// Warm-up steps: the factor of step n is n / `warmup`.
     pub warmup: u64,
@@ -17,6 +18,7 @@ pub struct Schedule {
 /// The decay of the learning rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "schedule", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Decay {
     /// Constant.
     #[default]
@@ -50,6 +52,17 @@ pub enum Decay {
 }
 
 impl Schedule {
+    /// A decay without warm-up.
+    pub fn new(decay: Decay) -> Self {
+        Self { warmup: 0, decay }
+    }
+
+    /// Sets the warm-up steps.
+    pub fn warmup(mut self, steps: u64) -> Self {
+        self.warmup = steps;
+        self
+    }
+
     /// Whether the factor is always 1.
     pub fn is_constant(&self) -> bool {
         self.warmup == 0 && self.decay == Decay::Constant

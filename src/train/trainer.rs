@@ -13,6 +13,7 @@ use crate::real::Real;
 
 /// Options of a [`Trainer`].
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct TrainerOptions {
     /// The initialisation of the parameters.
     pub initialisation: Initialisation,
@@ -38,6 +39,38 @@ impl Default for TrainerOptions {
             in_flight: 3,
             engine: EngineOptions::default(),
         }
+    }
+}
+
+impl TrainerOptions {
+    /// Sets the initialisation of the parameters.
+    pub fn initialisation(mut self, initialisation: Initialisation) -> Self {
+        self.initialisation = initialisation;
+        self
+    }
+
+    /// Sets the maximum number of rows per pass: [`micro_batch`](Self#structfield.micro_batch).
+    pub fn micro_batch(mut self, micro_batch: impl Into<Option<usize>>) -> Self {
+        self.micro_batch = micro_batch.into();
+        self
+    }
+
+    /// Sets whether each batch starts from the final states of the one before.
+    pub fn carry_state(mut self, carry_state: bool) -> Self {
+        self.carry_state = carry_state;
+        self
+    }
+
+    /// Sets the maximum number of submissions in flight, at least 1.
+    pub fn in_flight(mut self, in_flight: usize) -> Self {
+        self.in_flight = in_flight;
+        self
+    }
+
+    /// Sets the options of the engine. The trainer sets their [`optimizer`](EngineOptions::optimizer).
+    pub fn engine(mut self, engine: EngineOptions) -> Self {
+        self.engine = engine;
+        self
     }
 }
 

@@ -219,11 +219,9 @@ impl Case<'_> {
     pub(crate) fn model(&self) -> Model {
         let [_, _, outputs] = self.sizes();
         let head = Head::new(outputs, self.setting("loss"), self.setting("at"));
-        let model = Model::new(self.recurrent(), Head { reduction: self.setting("reduction"), ..head });
-        let embedding = self
-            .find("weight/embedding.weight")
-            .map(|vectors| Embedding { vocabulary: vectors.len_of(Axis(0)), tied: self.setting("tied") });
-        Model { embedding, ..model }
+        let model = Model::new(self.recurrent(), head.reduction(self.setting("reduction")));
+        let kind = if self.setting("tied") { Embedding::tied } else { Embedding::new };
+        model.embedding(self.find("weight/embedding.weight").map(|vectors| kind(vectors.len_of(Axis(0)))))
     }
 
     /// The flat block of the tensors under `prefix`: `weight`, or `gradient`.

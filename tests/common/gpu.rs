@@ -16,7 +16,7 @@ pub fn gpu() -> Option<Gpu> {
 /// A device of its own, for tests that count, or that want checks or tiles other than the usual ones.
 pub fn open(options: GpuOptions) -> Option<Gpu> {
     let adapter = std::env::var("BPTT_ADAPTER").map_or(AdapterChoice::Best, AdapterChoice::Name);
-    match block_on(Gpu::new(GpuOptions { adapter, ..options })) {
+    match block_on(Gpu::new(options.adapter(adapter))) {
         Ok(gpu) => Some(gpu),
         Err(error) if std::env::var_os("BPTT_REQUIRE_GPU").is_some() => panic!("BPTT_REQUIRE_GPU is set, but {error}"),
         Err(error) => {

@@ -174,14 +174,14 @@ impl Case {
     }
 
     pub fn model(&self) -> Model {
-        let head = Head { reduction: self.reduction, ..Head::new(self.outputs, self.loss.clone(), self.at) };
-        Model { embedding: self.embedding.clone(), ..Model::new(self.recurrent(), head) }
+        let head = Head::new(self.outputs, self.loss.clone(), self.at).reduction(self.reduction);
+        Model::new(self.recurrent(), head).embedding(self.embedding.clone())
     }
 
     pub fn headless(&self) -> Model {
         // Only a head can be tied to.
         let embedding = self.embedding.as_ref().map(|embedding| Embedding::new(embedding.vocabulary));
-        Model { embedding, ..Model::headless(self.recurrent()) }
+        Model::headless(self.recurrent()).embedding(embedding)
     }
 
     /// P.
@@ -307,7 +307,7 @@ pub fn masks(step: u64) -> Option<DropoutKey> {
 /// The stack alone: output, h_n, c_n, and for a random gradient of these every named gradient, dx, dh_0, dc_0.
 pub fn raw<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>) -> Named {
     let model = case.headless();
-    let options = EngineOptions { chunk, input_gradient: true, ..EngineOptions::default() };
+    let options = EngineOptions::default().chunk(chunk).input_gradient(true);
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     engine.set_dropout(masks(1));
@@ -323,8 +323,7 @@ pub fn raw<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>) -> Named 
 /// Through the head: loss, logits, every named gradient, dx, dh_0, dc_0, and the parameters after `steps` updates.
 pub fn trained<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>, optimizer: Optimizer, steps: u64) -> Named {
     let model = case.model();
-    let options =
-        EngineOptions { optimizer: Some(optimizer.kind), chunk, input_gradient: true, ..EngineOptions::default() };
+    let options = EngineOptions::default().optimizer(optimizer.kind).chunk(chunk).input_gradient(true);
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     let batch = case.batch();
@@ -342,7 +341,7 @@ pub fn trained<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>, optim
         }
         if step <= steps {
             let divisor = if case.reduction == Reduction::Sum { 1.0 } else { batch.total_weight() };
-            block_on(engine.update(&OptimizerStep { optimizer, step, divisor })).unwrap();
+            block_on(engine.update(&OptimizerStep::new(optimizer, step, divisor))).unwrap();
             let report = block_on(engine.report()).unwrap().unwrap();
             named.push((format!("loss of step {step}"), ArrayD::from_elem(IxDyn(&[]), report.loss)));
             named.push((format!("norm of step {step}"), ArrayD::from_elem(IxDyn(&[]), report.norm)));

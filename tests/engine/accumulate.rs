@@ -11,7 +11,7 @@ use pollster::block_on;
 
 /// Parameters and reports after three updates, each by all of `batches`.
 fn trained<B: Backend>(backend: &B, case: &Case, batches: &[Batch]) -> (ArrayD<f64>, Vec<StepReport>) {
-    let options = TrainerOptions { micro_batch: Some(4), ..TrainerOptions::default() };
+    let options = TrainerOptions::default().micro_batch(4);
     let optimizer = Optimizer::adam(0.01).clip_norm(0.1);
     let mut trainer = Trainer::with_options(backend, &case.model(), optimizer, 1, options).unwrap();
     let mut reports = Vec::new();
@@ -73,7 +73,7 @@ fn state_is_carried_between_accumulated_batches<B: Backend>(backend: &B, relativ
             let x = x.slice(s![steps.clone(), .., ..]).to_owned();
             Batch::new(Sequence::dense(x), bptt::Targets::Values(y.slice(s![steps, .., ..]).to_owned()))
         });
-        let options = TrainerOptions { carry_state: true, micro_batch: Some(2), ..TrainerOptions::default() };
+        let options = TrainerOptions::default().carry_state(true).micro_batch(2);
         let mut trainer = Trainer::with_options(backend, &case.model(), Optimizer::sgd(0.1), 1, options).unwrap();
         let long = Batch::new(whole, bptt::Targets::Values(y));
         let want = block_on(trainer.evaluate(&long)).unwrap();
@@ -184,8 +184,8 @@ fn batches_of_weight_0_wait_for_a_weighted_one_on_both_backends() {
 
 fn an_engine_error_discards_the_accumulated_gradients<B: Backend>(backend: &B) {
     let case = Case::new(Cell::Gru).sizes([64, 64, 8, 32, 2]);
-    let engine = EngineOptions { memory: Some(1 << 20), ..EngineOptions::default() };
-    let options = TrainerOptions { engine, ..TrainerOptions::default() };
+    let engine = EngineOptions::default().memory(1 << 20);
+    let options = TrainerOptions::default().engine(engine);
     let mut trainer = Trainer::with_options(backend, &case.model(), Optimizer::adam(0.1), 1, options.clone()).unwrap();
     let small = case.batch().rows(0..4);
     block_on(trainer.accumulate(&small)).unwrap();

@@ -12,14 +12,14 @@ use pollster::block_on;
 
 fn engine<B: Backend>(backend: &B, case: &Case, options: EngineOptions) -> B::Engine {
     let model = case.model();
-    let options = EngineOptions { optimizer: Some(Optimizer::sgd(0.1).kind), ..options };
+    let options = options.optimizer(Optimizer::sgd(0.1).kind);
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     engine
 }
 
 fn update() -> OptimizerStep {
-    OptimizerStep { optimizer: Optimizer::sgd(0.1), step: 1, divisor: 2.0 }
+    OptimizerStep::new(Optimizer::sgd(0.1), 1, 2.0)
 }
 
 #[track_caller]
@@ -62,7 +62,7 @@ const FLOW: &str = "the norms of ∂L/∂h_t need a backward pass directly befor
 fn a_pass_does_not_depend_on_the_previous_one<B: Backend>(backend: &B) {
     let case = Case { ragged: true, ..Case::new(Cell::Lstm) };
     let batch = case.batch();
-    let options = EngineOptions { input_gradient: true, ..EngineOptions::default() };
+    let options = EngineOptions::default().input_gradient(true);
     let mut engine = engine(backend, &case, options);
     engine.set_hidden_gradient_norms(true);
     let passes: [fn(&mut B::Engine, &Batch); 4] = [
@@ -123,7 +123,7 @@ where
 {
     let case = Case::new(Cell::Gru);
     for in_flight in [1, 3] {
-        let options = TrainerOptions { in_flight, ..TrainerOptions::default() };
+        let options = TrainerOptions::default().in_flight(in_flight);
         let mut trainer = Trainer::with_options(backend, &case.model(), Optimizer::sgd(0.1), 1, options).unwrap();
         block_on(trainer.step(&case.batch())).unwrap();
         block_on(trainer.finish()).unwrap();
@@ -182,7 +182,7 @@ fn evaluation_and_prediction_in_micro_batches_give_the_same_result<B: Backend>(b
         let case = case.sizes([6, 11, 3, 5, 2]);
         let batch = case.batch();
         let make = |micro_batch| {
-            let options = TrainerOptions { micro_batch, ..TrainerOptions::default() };
+            let options = TrainerOptions::default().micro_batch(micro_batch);
             Trainer::with_options(backend, &case.model(), Optimizer::sgd(0.1), 1, options).unwrap()
         };
         let mut whole = make(None);
@@ -216,8 +216,8 @@ fn evaluation_and_prediction_use_the_micro_batches_of_a_step<B: Backend>(backend
         Batch::new(Sequence::dense(Array3::zeros((1, 70_000, 2))), Targets::Values(Array3::zeros((1, 70_000, 1))));
     let rows = 5000;
     let make = |memory| {
-        let engine = EngineOptions { memory, ..EngineOptions::default() };
-        let options = TrainerOptions { micro_batch: Some(rows), engine, ..TrainerOptions::default() };
+        let engine = EngineOptions::default().memory(memory);
+        let options = TrainerOptions::default().micro_batch(rows).engine(engine);
         Trainer::with_options(backend, &case.model(), Optimizer::sgd(0.0), 1, options).unwrap()
     };
     let budget = make(None).engine().planned_bytes(&batch.sequence.rows(0..rows)).unwrap();

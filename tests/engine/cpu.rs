@@ -107,7 +107,7 @@ fn poison(case: &Case, batch: &mut Batch) {
 #[test]
 fn garbage_in_padding_changes_no_bit() {
     for case in table().into_iter().filter(|case| case.ragged) {
-        let options = EngineOptions { input_gradient: true, ..EngineOptions::default() };
+        let options = EngineOptions::default().input_gradient(true);
         let run = |batch: &Batch| {
             let mut engine = engine(&case, &options);
             block_on(engine.accumulate(batch, None)).unwrap();
@@ -246,7 +246,7 @@ fn carrying_state_over_two_windows_equals_one_long_pass() {
 fn a_non_finite_loss_latches_and_keeps_the_last_good_weights() {
     let case = Case::new(Cell::Lstm);
     let optimizer = Optimizer::adam(0.01);
-    let mut engine = engine(&case, &EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() });
+    let mut engine = engine(&case, &EngineOptions::default().optimizer(optimizer.kind));
     let good = case.batch();
     let mut bad = good.clone();
     bad.sequence.input = Input::Dense(Array3::from_elem((4, 3, 2), f32::NAN));
@@ -254,7 +254,7 @@ fn a_non_finite_loss_latches_and_keeps_the_last_good_weights() {
     let mut run = |engine: &mut CpuEngine<f64>, batch: &Batch| {
         step += 1;
         block_on(engine.accumulate(batch, None)).unwrap();
-        block_on(engine.update(&OptimizerStep { optimizer, step, divisor: 1.0 })).unwrap();
+        block_on(engine.update(&OptimizerStep::new(optimizer, step, 1.0))).unwrap();
     };
     run(&mut engine, &good);
     let kept = block_on(engine.parameters()).unwrap();
@@ -273,10 +273,10 @@ fn a_non_finite_loss_latches_and_keeps_the_last_good_weights() {
 fn gradients_stay_readable_after_an_update_until_the_next_batch() {
     let case = Case::new(Cell::Gru);
     let optimizer = Optimizer::sgd(0.0);
-    let mut engine = engine(&case, &EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() });
+    let mut engine = engine(&case, &EngineOptions::default().optimizer(optimizer.kind));
     block_on(engine.accumulate(&case.batch(), None)).unwrap();
     let sums = block_on(engine.gradients()).unwrap();
-    block_on(engine.update(&OptimizerStep { optimizer, step: 1, divisor: 3.0 })).unwrap();
+    block_on(engine.update(&OptimizerStep::new(optimizer, 1, 3.0))).unwrap();
     assert_eq!(block_on(engine.gradients()).unwrap(), sums);
     block_on(engine.accumulate(&case.batch(), None)).unwrap();
     assert_eq!(block_on(engine.gradients()).unwrap(), sums);
@@ -290,7 +290,7 @@ fn gradients_stay_readable_after_an_update_until_the_next_batch() {
 fn training_in_micro_batches_follows_training_in_whole_batches() {
     let case = Case { ragged: true, weights: true, ..Case::new(Cell::Lstm) }.sizes([5, 6, 3, 4, 2]);
     let run = |micro_batch| {
-        let options = TrainerOptions { micro_batch, ..TrainerOptions::default() };
+        let options = TrainerOptions::default().micro_batch(micro_batch);
         let optimizer = Optimizer::adamw(0.01).clip_norm(0.1);
         let mut trainer = Trainer::with_options(&one_thread(), &case.model(), optimizer, 1, options).unwrap();
         for _ in 0..5 {
@@ -323,7 +323,7 @@ fn calls_out_of_order_or_with_the_wrong_shape_are_refused() {
     refused(block_on(engine.backward(&case.output_gradient())).map(drop), "forward");
     refused(engine.set_parameters(&[0.0]), "parameters");
     refused(block_on(engine.input_gradient()).map(drop), "input_gradient");
-    let update = OptimizerStep { optimizer: Optimizer::sgd(0.1), step: 1, divisor: 1.0 };
+    let update = OptimizerStep::new(Optimizer::sgd(0.1), 1, 1.0);
     refused(block_on(engine.update(&update)), "kind of optimizer");
     refused(
         block_on(engine.accumulate(&case.batch(), Some(StatefulRows { first_row: 1, rows: 3 }))),

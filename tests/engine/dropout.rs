@@ -103,7 +103,7 @@ fn kept_recurrent<B: Backend>(
 
 /// The GPU backends that there are: either kind of tiles.
 fn gpus() -> Vec<bptt::Gpu> {
-    let of = |tiles| open(GpuOptions { tiles, ..GpuOptions::default() });
+    let of = |tiles| open(GpuOptions::default().tiles(tiles));
     [Tiles::Hardware, Tiles::Software].into_iter().filter_map(of).collect()
 }
 
@@ -116,7 +116,7 @@ fn masks_between_layers_are_the_same_on_every_backend_for_any_chunk_length() {
         assert_eq!(kept_between(&Cpu::<f32>::default(), sizes, &EngineOptions::default(), MASKS), want);
         for gpu in gpus() {
             for chunk in [None, Some(1), Some(3)] {
-                let options = EngineOptions { chunk, ..EngineOptions::default() };
+                let options = EngineOptions::default().chunk(chunk);
                 assert_eq!(kept_between(&gpu, sizes, &options, MASKS), want, "layer {layer}, chunk {chunk:?}");
             }
         }
@@ -140,7 +140,7 @@ fn recurrent_masks_are_the_same_on_every_backend_cell_kernel_and_step() {
                 (RecurrentKernel::Sequence, None),
                 (RecurrentKernel::Sequence, Some(1)),
             ] {
-                let options = EngineOptions { kernel, chunk, ..EngineOptions::default() };
+                let options = EngineOptions::default().kernel(kernel).chunk(chunk);
                 let got = kept_recurrent(&gpu, cell, sizes, &options, MASKS);
                 assert_eq!(got, want, "{cell:?} {kernel:?} {chunk:?}");
             }
@@ -232,7 +232,7 @@ fn without_masks_an_engine_gives_the_bits_of_a_network_without_dropout<B: Backen
     for (dropping, plain) in with_and_without() {
         let run = |case: &Case| {
             let model = case.model();
-            let options = EngineOptions { input_gradient: true, ..EngineOptions::default() };
+            let options = EngineOptions::default().input_gradient(true);
             let mut engine = backend.engine(&model, &options).unwrap();
             engine.set_parameters(&case.parameters(&model)).unwrap();
             block_on(engine.accumulate(&case.batch(), None)).unwrap();
@@ -349,7 +349,7 @@ fn backward_uses_the_masks_of_its_forward_pass_on_both_backends() {
 
 /// Parameters and losses after three updates, each by all of `batches`.
 fn steps<B: Backend>(backend: &B, case: &Case, batches: &[Batch], micro_batch: Option<usize>) -> Named {
-    let options = TrainerOptions { micro_batch, ..TrainerOptions::default() };
+    let options = TrainerOptions::default().micro_batch(micro_batch);
     let mut trainer = Trainer::with_options(backend, &case.model(), Optimizer::sgd(0.1), 1, options).unwrap();
     let mut losses = Vec::new();
     for _ in 0..3 {

@@ -63,7 +63,7 @@ fn device_buffers_of_a_host_program_give_the_bits_of_arrays() {
             let dropout = if layers > 1 { (0.3, 0.4) } else { (0.0, 0.0) };
             let case = Case { bidirectional, layers, dropout, ragged: true, ..Case::new(cell) }.sizes([7, 5, 3, 6, 1]);
             let model = case.headless();
-            let options = EngineOptions { chunk, ..EngineOptions::default() };
+            let options = EngineOptions::default().chunk(chunk);
             let mut engine = gpu.engine(&model, &options).unwrap();
             engine.set_parameters(&case.parameters(&model)).unwrap();
             engine.set_dropout(masks(1));

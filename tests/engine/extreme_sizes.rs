@@ -21,12 +21,12 @@ fn networks() -> Vec<(Model, EngineOptions)> {
     let both = Recurrent::new(Cell::Gru, 7, 33).layers(2).bidirectional(true);
     let tied = Model::new(Recurrent::new(Cell::Gru, 8, 8), Head::new(50, Loss::CrossEntropy, Readout::PerStep));
     let wide = Model::new(Recurrent::new(cell, 1 << 20, 1), Head::new(1 << 20, Loss::CrossEntropy, Readout::Final));
-    let options = |chunk, recompute| EngineOptions {
-        optimizer: Some(OptimizerKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 }),
-        input_gradient: true,
-        chunk,
-        recompute,
-        ..EngineOptions::default()
+    let options = |chunk, recompute| {
+        EngineOptions::default()
+            .optimizer(OptimizerKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 })
+            .input_gradient(true)
+            .chunk(chunk)
+            .recompute(recompute)
     };
     vec![
         (plain.clone(), options(None, false)),
@@ -43,13 +43,8 @@ fn networks() -> Vec<(Model, EngineOptions)> {
 fn extents() -> impl Iterator<Item = BatchShape> {
     let pairs = SIZES.into_iter().flat_map(|steps| SIZES.map(|rows| (steps, rows)));
     pairs.flat_map(|(steps, rows)| {
-        [(0, false, false), (rows, true, true), (usize::MAX, false, true)].map(|(carried, tokens, resets)| BatchShape {
-            steps,
-            rows,
-            tokens,
-            resets,
-            carried,
-            shapes: usize::MAX,
+        [(0, false, false), (rows, true, true), (usize::MAX, false, true)].map(|(carried, tokens, resets)| {
+            BatchShape::new(steps, rows).tokens(tokens).resets(resets).carried(carried).shapes(usize::MAX)
         })
     })
 }
@@ -94,14 +89,14 @@ fn plans_of_any_size_end_and_both_backends_refuse_the_same_ones_in_the_same_word
         }
     }
     assert!(refused > 1000, "{refused}");
-    let none = BatchShape { steps: 0, rows: usize::MAX, tokens: false, resets: false, carried: 0, shapes: 1 };
+    let none = BatchShape::new(0, usize::MAX);
     let (model, options) = &networks()[0];
     let words = |batch_shape| cpu.plan(model, options, batch_shape, false).unwrap_err().to_string();
     let expected = "the batch's [T, B]: expected at least 1 step and 1 row, got [0, 18446744073709551615]";
     assert_eq!(words(none), expected);
-    let most = words(BatchShape { steps: 1 << 32, rows: 1 << 32, ..none });
+    let most = words(none.steps(1 << 32).rows(1 << 32));
     assert!(most.starts_with("a pass over [T, B] = [4294967296, 4294967296] needs "), "{most}");
-    let carried = words(BatchShape { steps: 1, rows: 1, carried: usize::MAX, ..none });
+    let carried = words(none.steps(1).rows(1).carried(usize::MAX));
     assert!(carried.starts_with("the carried states of 18446744073709551615 rows needs "), "{carried}");
 }
 
@@ -117,9 +112,7 @@ fn the_largest_rows_are_found<B: Backend>(backend: &B) {
                 let found = backend.largest_rows((&model, &options, false), batch_shape, budget, most, beside);
                 let Ok(rows) = found else { continue };
                 assert!((1..=most.max(1)).contains(&rows), "{rows} of {most} for {batch_shape:?}");
-                let bytes = |rows| {
-                    backend.plan(&model, &options, BatchShape { rows, ..batch_shape }, false).map(|it| it.total())
-                };
+                let bytes = |rows| backend.plan(&model, &options, batch_shape.rows(rows), false).map(|it| it.total());
                 assert!(bytes(rows).unwrap() <= budget, "{rows} rows for {batch_shape:?} in {budget}");
             }
         }
@@ -136,7 +129,7 @@ fn the_search_for_the_largest_batch_ends_for_any_budget_and_row_limit() {
 fn the_planned_kernel_is_the_one_used_for_any_number_of_rows() {
     let Some(gpu) = gpu() else { return };
     for (model, options) in networks() {
-        let engine = gpu.engine(&model, &EngineOptions { kernel: RecurrentKernel::Auto, ..options.clone() }).unwrap();
+        let engine = gpu.engine(&model, &options.clone().kernel(RecurrentKernel::Auto)).unwrap();
         for rows in SIZES {
             assert_eq!(engine.kernel(rows), gpu.planned_kernel(&model, &options, rows));
         }

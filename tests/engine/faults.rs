@@ -23,8 +23,8 @@ fn every_call_on_a_lost_device_reports_the_loss() {
     let Some(gpu) = open(GpuOptions::default()) else { return };
     let case = Case::new(Cell::Lstm);
     let batch = case.batch();
-    let engine = EngineOptions { input_gradient: true, ..EngineOptions::default() };
-    let options = TrainerOptions { engine, ..TrainerOptions::default() };
+    let engine = EngineOptions::default().input_gradient(true);
+    let options = TrainerOptions::default().engine(engine);
     let optimizer = Optimizer::adam(0.1);
     let mut trainer = Trainer::with_options(&gpu, &case.model(), optimizer, 1, options.clone()).unwrap();
     let state = block_on(trainer.state()).unwrap();
@@ -47,7 +47,7 @@ fn every_call_on_a_lost_device_reports_the_loss() {
     lost(block_on(engine.gradients()));
     lost(block_on(engine.evaluate(&batch)));
     lost(block_on(engine.forward(&batch.sequence)));
-    lost(block_on(engine.update(&OptimizerStep { optimizer, step: 2, divisor: 1.0 })));
+    lost(block_on(engine.update(&OptimizerStep::new(optimizer, 2, 1.0))));
     lost(gpu.engine(&case.model(), &EngineOptions::default()));
 }
 

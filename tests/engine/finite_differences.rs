@@ -38,14 +38,14 @@ fn differences<T>(
 fn evaluate(engine: &mut CpuEngine<f64>, batch: &Batch) -> f64 {
     engine.set_dropout(masks(1));
     block_on(engine.accumulate(batch, None)).unwrap();
-    block_on(engine.update(&OptimizerStep { optimizer: Optimizer::sgd(0.0), step: 1, divisor: 1.0 })).unwrap();
+    block_on(engine.update(&OptimizerStep::new(Optimizer::sgd(0.0), 1, 1.0))).unwrap();
     block_on(engine.report()).unwrap().unwrap().loss
 }
 
 /// Every named gradient, dx, dh_0 and dc_0, under the names that [`trained`] gives them.
 fn by_differences(case: &Case) -> Named {
     let model = case.model();
-    let options = EngineOptions { optimizer: Some(Optimizer::sgd(0.0).kind), ..EngineOptions::default() };
+    let options = EngineOptions::default().optimizer(Optimizer::sgd(0.0).kind);
     let mut engine = Cpu::<f64>::with_threads(1).unwrap().engine(&model, &options).unwrap();
     let (mut block, mut batch): (Vec<f64>, _) = (case.parameters(&model), case.batch());
     engine.set_parameters(&block).unwrap();

@@ -91,15 +91,15 @@ fn optimizers() -> Vec<Optimizer> {
     };
     vec![
         sgd(0.0, 0.0, false),
-        Optimizer { weight_decay: 0.1, ..sgd(0.9, 0.0, false) },
+        sgd(0.9, 0.0, false).weight_decay(0.1),
         sgd(0.9, 0.3, false).clip_norm(0.05),
         sgd(0.9, 0.0, true),
         rmsprop(0.0, false),
         rmsprop(0.9, false),
         rmsprop(0.0, true),
         rmsprop(0.9, true).clip_norm(0.1),
-        Optimizer { clip_value: Some(0.01), ..Optimizer::adam(0.01) },
-        Optimizer { weight_decay: 0.1, ..Optimizer::adam(0.01) },
+        Optimizer::adam(0.01).clip_value(0.01),
+        Optimizer::adam(0.01).weight_decay(0.1),
         Optimizer::adamw(0.01).clip_norm(0.1),
     ]
 }
@@ -123,11 +123,7 @@ fn a_bidirectional_gru_with_ragged_rows_chunks_and_micro_batches_equals_finite_d
     let case = Case { bidirectional: true, ragged: true, weights: true, layers: 2, ..Case::new(Cell::Gru) };
     let case = case.sizes([7, 5, 2, 3, 2]);
     let (model, batch) = (case.model(), case.batch());
-    let options = TrainerOptions {
-        micro_batch: Some(3),
-        engine: EngineOptions { chunk: Some(3), ..EngineOptions::default() },
-        ..TrainerOptions::default()
-    };
+    let options = TrainerOptions::default().micro_batch(3).engine(EngineOptions::default().chunk(3));
     let mut trainer = Trainer::with_options(&gpu, &model, Optimizer::sgd(0.0), 1, options).unwrap();
     let parameters: Vec<f64> = case.parameters(&model);
     trainer.engine().set_parameters(&parameters.iter().map(|w| *w as f32).collect::<Vec<_>>()).unwrap();
@@ -185,7 +181,7 @@ fn garbage_in_padding_changes_no_bit() {
         ] {
             let model = case.model();
             let run = |batch: &Batch| {
-                let options = EngineOptions { input_gradient: true, ..EngineOptions::default() };
+                let options = EngineOptions::default().input_gradient(true);
                 let mut engine = gpu.engine(&model, &options).unwrap();
                 engine.set_parameters(&case.parameters(&model)).unwrap();
                 block_on(engine.accumulate(batch, None)).unwrap();
@@ -207,7 +203,7 @@ fn garbage_in_padding_changes_no_bit() {
 #[test]
 fn repeated_runs_and_bounds_checked_shaders_give_the_same_bits() {
     let Some(gpu) = gpu() else { return };
-    let Some(checked) = open(GpuOptions { checked: true, ..GpuOptions::default() }) else { return };
+    let Some(checked) = open(GpuOptions::default().checked(true)) else { return };
     for cell in CELLS {
         let case = Case { ragged: true, bidirectional: true, weights: true, layers: 2, ..Case::new(cell) };
         let case = Case { dropout: (0.2, 0.3), ..case }.sizes([9, 33, 5, 17, 3]);
@@ -222,7 +218,7 @@ fn repeated_runs_and_bounds_checked_shaders_give_the_same_bits() {
 #[test]
 fn bounds_checked_shaders_give_the_same_bits_for_every_cell_embedding_and_dropout() {
     let Some(gpu) = gpu() else { return };
-    let Some(checked) = open(GpuOptions { checked: true, ..GpuOptions::default() }) else { return };
+    let Some(checked) = open(GpuOptions::default().checked(true)) else { return };
     for case in table() {
         // Between layers, where there are several.
         let case = Case { dropout: (if case.layers > 1 { 0.2 } else { 0.0 }, 0.3), ..case };
@@ -233,7 +229,7 @@ fn bounds_checked_shaders_give_the_same_bits_for_every_cell_embedding_and_dropou
 
 /// Submissions and mappings of ten steps behind a first one, each with a batch of its own.
 fn counted(gpu: &bptt::Gpu, case: &Case, in_flight: usize) -> (u64, u64) {
-    let options = TrainerOptions { in_flight, ..TrainerOptions::default() };
+    let options = TrainerOptions::default().in_flight(in_flight);
     let mut trainer = Trainer::with_options(gpu, &case.model(), Optimizer::adam(1e-3), 1, options).unwrap();
     let batch = case.batch();
     block_on(trainer.step(&batch)).unwrap();
@@ -262,7 +258,7 @@ fn four_short_steps_share_a_submission_and_reports_arrive_with_three_in_flight()
     let Some(gpu) = open(GpuOptions::default()) else { return };
     let case = Case { ragged: true, layers: 2, dropout: (0.2, 0.0), ..Case::new(Cell::Lstm) }.sizes([20, 4, 3, 8, 2]);
     assert_eq!(counted(&gpu, &case, 3), (3, 10));
-    let options = TrainerOptions { in_flight: 3, ..TrainerOptions::default() };
+    let options = TrainerOptions::default().in_flight(3);
     let mut trainer = Trainer::with_options(&gpu, &case.model(), Optimizer::adam(1e-3), 1, options).unwrap();
     let before = gpu.counters();
     for step in 1..=12u64 {
@@ -337,7 +333,7 @@ fn carried_state_and_micro_batches_over_two_windows_equal_one_long_pass() {
     let Some(gpu) = gpu() else { return };
     for cell in [Cell::Rnn(bptt::Activation::Tanh), Cell::Lstm, Cell::Gru] {
         let case = Case { initial: false, layers: 2, ..Case::new(cell) }.sizes([8, 5, 3, 6, 2]);
-        let options = TrainerOptions { carry_state: true, micro_batch: Some(2), ..TrainerOptions::default() };
+        let options = TrainerOptions::default().carry_state(true).micro_batch(2);
         let mut trainer = Trainer::with_options(&gpu, &case.model(), Optimizer::sgd(0.0), 1, options).unwrap();
         let whole: Sequence = case.sequence();
         let Input::Dense(x) = &whole.input else { unreachable!("the case is dense") };
@@ -383,13 +379,13 @@ fn the_first_non_finite_loss_latches_and_keeps_the_last_good_weights() {
 /// A batch over the budget is refused; in micro-batches the same batch fits.
 fn the_memory_budget_holds<B: Backend>(backend: &B) {
     let case = Case::new(Cell::Gru).sizes([64, 64, 8, 32, 2]);
-    let engine = EngineOptions { memory: Some(2 << 20), ..EngineOptions::default() };
-    let options = TrainerOptions { engine, ..TrainerOptions::default() };
+    let engine = EngineOptions::default().memory(2 << 20);
+    let options = TrainerOptions::default().engine(engine);
     let mut trainer = Trainer::with_options(backend, &case.model(), Optimizer::sgd(0.1), 1, options.clone()).unwrap();
     let error = block_on(trainer.step(&case.batch())).unwrap_err();
     assert!(matches!(error, Error::Limit { limit: "the memory budget", .. }), "{error}");
     // In micro-batches the same batch fits.
-    let options = TrainerOptions { micro_batch: Some(8), ..options };
+    let options = options.micro_batch(8);
     let mut trainer = Trainer::with_options(backend, &case.model(), Optimizer::sgd(0.1), 1, options).unwrap();
     block_on(trainer.step(&case.batch())).unwrap();
     assert!(trainer.engine().bytes() <= 2 << 20);
@@ -429,7 +425,7 @@ fn one_dispatch_per_step_and_one_per_sequence_give_the_same_bits() {
     for (i, case) in table().into_iter().enumerate() {
         let run = |kernel| {
             let chunk = [None, Some(3)][i % 2];
-            let options = EngineOptions { kernel, chunk, input_gradient: true, ..EngineOptions::default() };
+            let options = EngineOptions::default().kernel(kernel).chunk(chunk).input_gradient(true);
             let mut engine = gpu.engine(&case.model(), &options).unwrap();
             engine.set_parameters(&case.parameters(&case.model())).unwrap();
             engine.set_dropout(masks(1));
@@ -445,7 +441,7 @@ fn one_dispatch_per_step_and_one_per_sequence_give_the_same_bits() {
         assert_same_bits(&case, &run(RecurrentKernel::Step), &run(RecurrentKernel::Sequence));
     }
     let model = Case::new(Cell::Gru).sizes([1, 1, 1, 1025, 1]).headless();
-    let options = EngineOptions { kernel: RecurrentKernel::Sequence, ..EngineOptions::default() };
+    let options = EngineOptions::default().kernel(RecurrentKernel::Sequence);
     let error = gpu.engine(&model, &options).unwrap_err().to_string();
     assert!(error.contains("at most 1024 hidden units") && error.contains("has 1025"), "{error}");
 }
@@ -453,7 +449,7 @@ fn one_dispatch_per_step_and_one_per_sequence_give_the_same_bits() {
 #[test]
 fn the_tiles_of_both_kinds_of_device_equal_the_cpu_in_f64() {
     for tiles in [Tiles::Hardware, Tiles::Software] {
-        let Some(gpu) = open(GpuOptions { tiles, ..GpuOptions::default() }) else { return };
+        let Some(gpu) = open(GpuOptions::default().tiles(tiles)) else { return };
         for (i, case) in table().into_iter().enumerate() {
             let want = trained(&reference(), &case, None, Optimizer::sgd(0.0), 0);
             let got = trained(&gpu, &case, [None, Some(3)][i % 2], Optimizer::sgd(0.0), 0);
@@ -484,7 +480,7 @@ fn passes_over_many_shapes_hold_the_planned_memory_of_the_largest() {
     let of = |steps, rows| case.clone().sizes([steps, rows, 5, 64, 3]);
     let model = of(1, 1).model();
     let engine = |memory| {
-        let mut engine = gpu.engine(&model, &EngineOptions { memory, ..EngineOptions::default() }).unwrap();
+        let mut engine = gpu.engine(&model, &EngineOptions::default().memory(memory)).unwrap();
         engine.set_parameters(&of(1, 1).parameters(&model)).unwrap();
         engine
     };
@@ -527,14 +523,14 @@ fn settings_that_would_ruin_the_weights_are_refused() {
     let Some(gpu) = gpu() else { return };
     let case = Case::new(Cell::Gru);
     let rule = Some(Optimizer::adam(0.1).kind);
-    let mut engine = gpu.engine(&case.model(), &EngineOptions { optimizer: rule, ..EngineOptions::default() }).unwrap();
+    let mut engine = gpu.engine(&case.model(), &EngineOptions::default().optimizer(rule)).unwrap();
     block_on(engine.accumulate(&case.batch(), None)).unwrap();
-    let good = bptt::OptimizerStep { optimizer: Optimizer::adam(0.1), step: 1, divisor: 1.0 };
+    let good = bptt::OptimizerStep::new(Optimizer::adam(0.1), 1, 1.0);
     for bad in [
-        bptt::OptimizerStep { optimizer: Optimizer::adam(f64::NAN), ..good },
-        bptt::OptimizerStep { optimizer: Optimizer::sgd(0.1), ..good },
-        bptt::OptimizerStep { step: 0, ..good },
-        bptt::OptimizerStep { divisor: 0.0, ..good },
+        bptt::OptimizerStep::new(Optimizer::adam(f64::NAN), 1, 1.0),
+        bptt::OptimizerStep::new(Optimizer::sgd(0.1), 1, 1.0),
+        bptt::OptimizerStep::new(good.optimizer, 0, 1.0),
+        good.divisor(0.0),
     ] {
         assert!(block_on(engine.update(&bad)).is_err(), "{bad:?}");
     }

@@ -22,7 +22,7 @@ fn reference() -> Cpu<f64> {
 }
 
 fn engine<B: Backend>(backend: &B, model: &Model, block: &[f64], chunk: Option<usize>) -> B::Engine {
-    let options = EngineOptions { chunk, input_gradient: true, ..EngineOptions::default() };
+    let options = EngineOptions::default().chunk(chunk).input_gradient(true);
     let mut engine = backend.engine(model, &options).unwrap();
     engine.set_parameters(&block.iter().map(|w| RealOf::<B>::from_f64(*w)).collect::<Vec<_>>()).unwrap();
     engine.set_dropout(masks(1));
@@ -242,10 +242,7 @@ fn nothing_else_changes<B: Backend>(backend: &B) {
         let run = |on: bool| {
             let model = case.model();
             let optimizer = Optimizer::adam(0.01).clip_norm(0.1);
-            let options = TrainerOptions {
-                engine: EngineOptions { input_gradient: true, ..EngineOptions::default() },
-                ..TrainerOptions::default()
-            };
+            let options = TrainerOptions::default().engine(EngineOptions::default().input_gradient(true));
             let mut trainer = Trainer::with_options(backend, &model, optimizer, 3, options).unwrap();
             trainer.set_hidden_gradient_norms(on);
             for _ in 0..2 {
@@ -281,7 +278,7 @@ fn squares_add_up_over_rows<B: Backend>(backend: &B, relative: f64) {
         let case = Case { reduction, ragged: true, weights: true, dropout: (0.0, 0.3), ..Case::new(Cell::Gru) };
         let case = case.sizes([5, 15, 3, 6, 2]);
         let of = |batches: &[Batch], micro_batch| {
-            let options = TrainerOptions { micro_batch, ..TrainerOptions::default() };
+            let options = TrainerOptions::default().micro_batch(micro_batch);
             let mut trainer = Trainer::with_options(backend, &case.model(), Optimizer::sgd(0.0), 1, options).unwrap();
             trainer.set_hidden_gradient_norms(true);
             for batch in batches {
@@ -398,7 +395,7 @@ fn norms_are_planned_within_the_budget<B: Backend>(backend: &B) {
     let (without, _) = planned(false, &EngineOptions::default());
     let (with, held) = planned(true, &EngineOptions::default());
     assert!(without < with && held.unwrap() <= with, "{without} {with}");
-    let budget = EngineOptions { memory: Some(without), ..EngineOptions::default() };
+    let budget = EngineOptions::default().memory(without);
     planned(false, &budget).1.unwrap();
     // A plan is a little more than what is then held, and the norms may still fit beside that.
     match planned(true, &budget).1 {

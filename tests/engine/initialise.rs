@@ -53,9 +53,7 @@ fn an_embedding_starts_from_a_standard_normal_and_a_tied_one_as_the_head() {
 
 #[test]
 fn orthogonal_gates_preserve_the_length_of_every_state() {
-    for gate in
-        recurrent_gates(&model(Cell::Gru), Initialisation { recurrent: RecurrentInit::Orthogonal, forget_bias: None })
-    {
+    for gate in recurrent_gates(&model(Cell::Gru), Initialisation::default().recurrent(RecurrentInit::Orthogonal)) {
         for i in 0..16 {
             for j in 0..16 {
                 let dot: f32 = (0..16).map(|k| gate[16 * i + k] * gate[16 * j + k]).sum();
@@ -67,7 +65,7 @@ fn orthogonal_gates_preserve_the_length_of_every_state() {
 
 #[test]
 fn identity_initialisation_gives_an_irnn() {
-    let initialisation = Initialisation { recurrent: RecurrentInit::Identity, forget_bias: None };
+    let initialisation = Initialisation::default().recurrent(RecurrentInit::Identity);
     for gate in recurrent_gates(&model(Cell::Rnn(Activation::Relu)), initialisation) {
         assert!((0..256).all(|i| gate[i] == f32::from(i / 16 == i % 16)));
     }
@@ -78,7 +76,7 @@ fn the_forget_bias_is_the_sum_of_both_biases_in_that_gate_only() {
     let model = model(Cell::Lstm);
     let layout = Layout::new(&model);
     let plain = Initialisation::default().draw(&model, 7);
-    let biased = Initialisation { forget_bias: Some(1.0), ..Initialisation::default() }.draw(&model, 7);
+    let biased = Initialisation::default().forget_bias(1.0).draw(&model, 7);
     for stack in 0..4 {
         let ih = layout.find(Role::BiasIh { layer_direction: stack }).unwrap().offset;
         let hh = layout.find(Role::BiasHh { layer_direction: stack }).unwrap().offset;

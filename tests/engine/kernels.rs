@@ -22,7 +22,7 @@ fn gpus() -> Vec<(String, Gpu)> {
     let mut gpus = Vec::new();
     for tiles in [Tiles::Hardware, Tiles::Software] {
         for checked in [false, true] {
-            let gpu = open(GpuOptions { tiles, checked, ..GpuOptions::default() });
+            let gpu = open(GpuOptions::default().tiles(tiles).checked(checked));
             gpus.extend(gpu.map(|gpu| (format!("{tiles:?}, checked {checked}"), gpu)));
         }
     }
@@ -33,13 +33,7 @@ fn gpus() -> Vec<(String, Gpu)> {
 fn all<B: Backend>(backend: &B, case: &Case, kernel: RecurrentKernel, chunk: Option<usize>) -> Named {
     let model = case.model();
     let optimizer = Optimizer::sgd(0.1);
-    let options = EngineOptions {
-        optimizer: Some(optimizer.kind),
-        kernel,
-        chunk,
-        input_gradient: true,
-        ..EngineOptions::default()
-    };
+    let options = EngineOptions::default().optimizer(optimizer.kind).kernel(kernel).chunk(chunk).input_gradient(true);
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     let batch = case.batch();
@@ -56,7 +50,7 @@ fn all<B: Backend>(backend: &B, case: &Case, kernel: RecurrentKernel, chunk: Opt
         if step == 1 {
             named.push(("flow".into(), block_on(engine.hidden_gradient_norms()).unwrap().norms.into_dyn()));
         }
-        block_on(engine.update(&OptimizerStep { optimizer, step, divisor: batch.total_weight() })).unwrap();
+        block_on(engine.update(&OptimizerStep::new(optimizer, step, batch.total_weight()))).unwrap();
         let report = block_on(engine.report()).unwrap().unwrap();
         named.push((format!("loss of step {step}"), Array2::from_elem((1, 1), report.loss).into_dyn()));
     }
@@ -136,7 +130,7 @@ fn kernels_and_bounds_checks_change_no_bit_over_20_runs() {
 fn long<B: Backend>(backend: &B, cell: Cell, steps: usize, kernel: RecurrentKernel) -> Named {
     let case = Case { initial: false, loss: Loss::SquaredError, ..Case::new(cell) }.sizes([steps, 1, 2, 32, 1]);
     let model = case.model();
-    let options = EngineOptions { kernel, ..EngineOptions::default() };
+    let options = EngineOptions::default().kernel(kernel);
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     let batch = Batch::new(Sequence::dense(fill((steps, 1, 2), 1)), Targets::Values(fill((steps, 1, 1), 4)));
@@ -150,7 +144,7 @@ fn gradients_over_100_000_steps_and_over_one_step_equal_the_cpu() {
         for cell in [Cell::Rnn(Activation::Tanh), Cell::Lstm, Cell::Gru] {
             let want = long(&Cpu::<f64>::with_threads(1).unwrap(), cell, steps, RecurrentKernel::Auto);
             for tiles in [Tiles::Hardware, Tiles::Software] {
-                let Some(gpu) = open(GpuOptions { tiles, ..GpuOptions::default() }) else { return };
+                let Some(gpu) = open(GpuOptions::default().tiles(tiles)) else { return };
                 let got = long(&gpu, cell, steps, RecurrentKernel::Auto);
                 for ((name, got), (_, want)) in got.iter().zip(&want) {
                     let largest = want.iter().fold(FLOOR, |largest, value| largest.max(value.abs()));

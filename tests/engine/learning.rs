@@ -23,7 +23,7 @@ async fn sunspots<B: Backend>(backend: &B, cell: Cell, seed: u64) -> (f64, f64) 
     let model = Model::new(Recurrent::new(cell, 1, 16), Head::new(1, Loss::SquaredError, Readout::Final));
     let mut trainer = Trainer::new(backend, &model, Optimizer::adam(5e-3).clip_norm(1.0), seed).unwrap();
     let duration = RunLength::Epochs(50);
-    let options = RunOptions { duration, ..RunOptions::default() };
+    let options = RunOptions::new(duration);
     let training = ShuffledBatches::new(&training, 32, 1, seed).unwrap();
     run(&mut trainer, &training, None, &options, &mut ()).await.unwrap();
     let forecast = codec.decode(&predict(&mut trainer, &test, 32).await.unwrap()).unwrap();
@@ -48,7 +48,7 @@ async fn adding<B: Backend>(backend: &B, cell: Cell) -> f64 {
     let model = Model::new(Recurrent::new(cell, AddingTask::INPUTS, 32), task.head());
     let mut trainer = Trainer::new(backend, &model, Optimizer::adam(5e-3).clip_norm(1.0), 1).unwrap();
     let duration = RunLength::Steps(1500);
-    let options = RunOptions { duration, ..RunOptions::default() };
+    let options = RunOptions::new(duration);
     let training = ShuffledBatches::new(&training, 32, 1, 1).unwrap();
     run(&mut trainer, &training, None, &options, &mut ()).await.unwrap();
     evaluate(&mut trainer, &SequentialBatches::new(&validation, 100).unwrap()).await.unwrap()

@@ -60,6 +60,7 @@ fn f(activation: Activation, z: f64) -> f64 {
         Activation::Relu => z.max(0.0),
         Activation::Sigmoid => 1.0 / (1.0 + (-z).exp()),
         Activation::Identity => z,
+        other => panic!("the lecture has no {other:?}"),
     }
 }
 
@@ -70,6 +71,7 @@ fn slope(activation: Activation, z: f64) -> f64 {
         Activation::Relu => f64::from(z > 0.0),
         Activation::Sigmoid => (-z).exp() / (1.0 + (-z).exp()).powi(2),
         Activation::Identity => 1.0,
+        other => panic!("the lecture has no {other:?}"),
     }
 }
 
@@ -264,7 +266,7 @@ fn stack<B: Backend>(backend: &B, activation: Activation) -> B::Engine {
 /// An engine for the stack with its head.
 fn network<B: Backend>(backend: &B, activation: Activation, output: &Output) -> B::Engine {
     let rule = Some(Optimizer::sgd(0.0).kind);
-    let options = EngineOptions { optimizer: rule, input_gradient: true, ..EngineOptions::default() };
+    let options = EngineOptions::default().optimizer(rule).input_gradient(true);
     let mut engine = backend.engine(&model(activation, output), &options).unwrap();
     let head = output.w_hy.iter().flatten().chain(output.b_y).copied();
     engine.set_parameters(&reals(stack_weights().chain(head))).unwrap();

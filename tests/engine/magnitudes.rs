@@ -14,7 +14,7 @@ use pollster::block_on;
 
 /// An engine whose parameters are 0 but for those of these names.
 fn engine<B: Backend>(backend: &B, model: &Model, rule: Option<OptimizerKind>, set: &[(&str, Vec<f64>)]) -> B::Engine {
-    let mut engine = backend.engine(model, &EngineOptions { optimizer: rule, ..EngineOptions::default() }).unwrap();
+    let mut engine = backend.engine(model, &EngineOptions::default().optimizer(rule)).unwrap();
     let mut block = vec![<B::Engine as Parameters>::Real::from_f64(0.0); engine.layout().len()];
     for (name, values) in set {
         let tensor = engine.layout().tensors().iter().find(|tensor| tensor.name.ends_with(name)).unwrap().clone();
@@ -194,7 +194,7 @@ fn exploding<B: Backend>(backend: &B, growth: f64, steps: usize, rule: Optimizer
     let x = Array3::from_shape_fn((steps, 2, 1), |(t, row, _)| if t == 0 { 1.0 + row as f32 } else { 0.0 });
     let batch = Batch::new(Sequence::dense(x), Targets::Values(Array3::zeros((1, 2, 1))));
     block_on(engine.accumulate(&batch, None)).unwrap();
-    block_on(engine.update(&OptimizerStep { optimizer: rule, step: 1, divisor: 2.0 })).unwrap();
+    block_on(engine.update(&OptimizerStep::new(rule, 1, 2.0))).unwrap();
     let report = block_on(engine.report()).unwrap().unwrap();
     (report, block_on(engine.parameters()).unwrap().into_iter().map(|w| w.as_f64()).collect())
 }
@@ -226,12 +226,11 @@ fn a_loss_or_norm_beyond_f32_is_skipped_in_f32_and_not_in_f64() {
     fn skipped<B: Backend>(backend: &B, target: f32, loss: Loss) -> (bool, Vec<f64>) {
         let case = Case { initial: false, loss, at: Readout::Final, ..Case::new(Cell::Gru) }.sizes([1, 1, 1, 1, 1]);
         let optimizer = Optimizer::sgd(1e-30).clip_norm(1.0);
-        let options =
-            EngineOptions { optimizer: Some(optimizer.kind), max_skipped_updates: 1, ..EngineOptions::default() };
+        let options = EngineOptions::default().optimizer(optimizer.kind).max_skipped_updates(1);
         let mut engine = backend.engine(&case.model(), &options).unwrap();
         let values = Targets::Values(Array3::from_elem((1, 1, 1), target));
         block_on(engine.accumulate(&Batch::new(Sequence::dense(Array3::zeros((1, 1, 1))), values), None)).unwrap();
-        block_on(engine.update(&OptimizerStep { optimizer, step: 1, divisor: 1.0 })).unwrap();
+        block_on(engine.update(&OptimizerStep::new(optimizer, 1, 1.0))).unwrap();
         let report = block_on(engine.report()).unwrap().unwrap();
         assert_eq!(report.skipped, !(report.loss.is_finite() && report.norm.is_finite()), "{report:?}");
         (report.skipped, vec![report.loss, report.norm])
@@ -256,7 +255,7 @@ fn a_loss_or_norm_beyond_f32_is_skipped_in_f32_and_not_in_f64() {
 fn after_steps<B: Backend>(backend: &B, optimizer: Optimizer) -> Vec<f64> {
     let case = Case { initial: false, ..Case::new(Cell::Lstm) }.sizes([3, 2, 2, 3, 1]);
     let model = case.model();
-    let options = EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() };
+    let options = EngineOptions::default().optimizer(optimizer.kind);
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     let mut batch = case.batch();
@@ -269,7 +268,7 @@ fn after_steps<B: Backend>(backend: &B, optimizer: Optimizer) -> Vec<f64> {
         ));
     for step in 1..=4 {
         block_on(engine.accumulate(&batch, None)).unwrap();
-        block_on(engine.update(&OptimizerStep { optimizer, step, divisor: batch.total_weight() })).unwrap();
+        block_on(engine.update(&OptimizerStep::new(optimizer, step, batch.total_weight()))).unwrap();
     }
     while block_on(engine.report()).unwrap().is_some() {}
     block_on(engine.parameters()).unwrap().into_iter().map(|w| w.as_f64()).collect()
@@ -326,11 +325,11 @@ fn settings_that_round_to_0_or_1_in_f32_mean_the_rounded_value_on_every_backend(
     }
     for tiny in [1e-46, 1e-40] {
         assert_one_meaning(Optimizer::sgd(tiny), 1e-7);
-        assert_one_meaning(Optimizer { weight_decay: tiny, ..Optimizer::sgd(0.1) }, 1e-6);
-        assert_one_meaning(Optimizer { weight_decay: tiny, ..Optimizer::adamw(1e-3) }, 2e-5);
+        assert_one_meaning(Optimizer::sgd(0.1).weight_decay(tiny), 1e-6);
+        assert_one_meaning(Optimizer::adamw(1e-3).weight_decay(tiny), 2e-5);
     }
     // Beyond every number that f32 holds nothing is clipped.
-    let loose = Optimizer { clip_value: Some(1e39), ..Optimizer::sgd(0.1).clip_norm(f64::INFINITY) };
+    let loose = Optimizer::sgd(0.1).clip_norm(f64::INFINITY).clip_value(1e39);
     assert_one_meaning(loose, 1e-6);
 }
 
@@ -342,11 +341,11 @@ fn what_a_type_cannot_hold<B: Backend>(backend: &B, path: &str) {
     for (name, optimizer) in [
         ("clip_norm", sgd.clip_norm(1e-46)),
         ("clip_norm", sgd.clip_norm(1e-39)),
-        ("clip_value", Optimizer { clip_value: Some(1e-46), ..sgd }),
+        ("clip_value", sgd.clip_value(1e-46)),
         ("learning_rate", Optimizer::sgd(1e39)),
         ("learning_rate", Optimizer::adam(1e38)),
-        ("learning_rate times weight_decay", Optimizer { weight_decay: 1e30, ..Optimizer::adamw(1e10) }),
-        ("weight_decay", Optimizer { weight_decay: 1e39, ..sgd }),
+        ("learning_rate times weight_decay", Optimizer::adamw(1e10).weight_decay(1e30)),
+        ("weight_decay", sgd.weight_decay(1e39)),
         ("momentum", with_rule(OptimizerKind::Sgd { momentum: 1e39, dampening: 0.0, nesterov: false })),
         ("dampening", with_rule(OptimizerKind::Sgd { momentum: 0.9, dampening: -1e39, nesterov: false })),
         ("eps", with_rule(OptimizerKind::Adam { beta1: 0.9, beta2: 0.99, eps: 1e39 })),
@@ -354,9 +353,9 @@ fn what_a_type_cannot_hold<B: Backend>(backend: &B, path: &str) {
         ("alpha", with_rule(OptimizerKind::RmsProp { alpha: 1e39, eps: 1e-8, momentum: 0.0, centered: false })),
     ] {
         let made = Trainer::new(backend, &model, optimizer, 1).map(drop);
-        let options = EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() };
+        let options = EngineOptions::default().optimizer(optimizer.kind);
         let mut engine = backend.engine(&model, &options).unwrap();
-        let updated = block_on(engine.update(&OptimizerStep { optimizer, step: 1, divisor: 1.0 }));
+        let updated = block_on(engine.update(&OptimizerStep::new(optimizer, 1, 1.0)));
         for result in [made, updated] {
             let named = matches!(&result, Err(Error::Value { what, .. }) if what == name);
             assert!(if narrow { named } else { result.is_ok() }, "{path}, {name}: {result:?}");
@@ -364,10 +363,9 @@ fn what_a_type_cannot_hold<B: Backend>(backend: &B, path: &str) {
     }
     let mut trainer = Trainer::new(backend, &model, sgd, 1).unwrap();
     assert_eq!(trainer.set_learning_rate(1e39).is_err(), narrow);
-    let mut engine =
-        backend.engine(&model, &EngineOptions { optimizer: Some(sgd.kind), ..EngineOptions::default() }).unwrap();
+    let mut engine = backend.engine(&model, &EngineOptions::default().optimizer(sgd.kind)).unwrap();
     for divisor in [1e-45, 1e38] {
-        let result = block_on(engine.update(&OptimizerStep { optimizer: sgd, step: 1, divisor }));
+        let result = block_on(engine.update(&OptimizerStep::new(sgd, 1, divisor)));
         assert_eq!(result.is_err(), narrow, "{path}, divisor {divisor:e}: {result:?}");
     }
 }

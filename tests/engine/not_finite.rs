@@ -76,8 +76,8 @@ impl Observer for Kept {
 
 fn trainer<B: Backend>(backend: &B, optimizer: Optimizer, skips: u32) -> Trainer<B::Engine> {
     let recurrent = Recurrent::new(Cell::Lstm, AddingTask::INPUTS, 5).recurrent_dropout(0.3);
-    let engine = EngineOptions { max_skipped_updates: skips, ..EngineOptions::default() };
-    let options = TrainerOptions { carry_state: true, engine, ..TrainerOptions::default() };
+    let engine = EngineOptions::default().max_skipped_updates(skips);
+    let options = TrainerOptions::default().carry_state(true).engine(engine);
     Trainer::with_options(backend, &Model::new(recurrent, TASK.head()), optimizer, 7, options).unwrap()
 }
 
@@ -101,8 +101,7 @@ impl Go<'_> {
         let batches = Poisoned(ShuffledBatches::new(&train as &dyn Examples, 4, 1, 1).unwrap(), &bad);
         let mut trainer = trainer(backend, Optimizer::adam(RATE), self.skips);
         let duration = RunLength::Steps(STEPS);
-        let options =
-            RunOptions { duration, validate_every: Some(3), max_rollbacks: self.backs, ..RunOptions::default() };
+        let options = RunOptions::new(duration).validate_every(3).max_rollbacks(self.backs);
         let outcome = match self.from {
             None => block_on(run(&mut trainer, &batches, None, &options, observer)),
             Some(file) => {
@@ -226,7 +225,7 @@ where
     let mut by_hand = trainer(backend, Optimizer::adam(RATE / 4.0), 0);
     let train = TASK.examples(1, 0, 36).unwrap();
     let batches = ShuffledBatches::new(&train as &dyn Examples, 4, 1, 1).unwrap();
-    let options = RunOptions { duration: RunLength::Steps(6), ..RunOptions::default() };
+    let options = RunOptions::new(RunLength::Steps(6));
     block_on(resume(&mut by_hand, after_6, &batches, None, &options, &mut ())).unwrap();
     let TrainerState { parameters, optimizer_state, .. } = block_on(by_hand.state()).unwrap();
     // What the optimizer counts are the six updates that these weights have seen.

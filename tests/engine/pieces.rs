@@ -98,7 +98,7 @@ fn final_states_of_inference_equal_those_of_forward<B: Backend>(backend: &B) {
         for (at, chunk) in [(Readout::PerStep, None), (Readout::Final, Some(3))] {
             let case = Case { at, ragged: true, resets: true, bidirectional: true, layers: 2, ..Case::new(cell) };
             let case = case.sizes([7, 11, 3, 5, 2]);
-            let mut engine = engine(backend, &case, &EngineOptions { chunk, ..EngineOptions::default() });
+            let mut engine = engine(backend, &case, &EngineOptions::default().chunk(chunk));
             let want = block_on(engine.forward(&case.sequence())).unwrap().states;
             assert_eq!(block_on(engine.logits(&case.sequence())).unwrap().states, want, "{case}");
             assert_eq!(block_on(engine.evaluate(&case.batch())).unwrap().states, want, "{case}");
@@ -123,7 +123,7 @@ fn inference_between_batches_changes_no_bit_of_training<B: Backend>(backend: &B)
         let optimizer = Optimizer::adam(0.01);
         let batch = case.batch();
         let run = |infers: bool| {
-            let options = EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() };
+            let options = EngineOptions::default().optimizer(optimizer.kind);
             let mut engine = engine(backend, &case, &options);
             for _ in 0..2 {
                 block_on(engine.accumulate(&batch, Some(StatefulRows { first_row: 0, rows: 11 }))).unwrap();
@@ -134,7 +134,7 @@ fn inference_between_batches_changes_no_bit_of_training<B: Backend>(backend: &B)
             }
             let gradients = block_on(engine.gradients()).unwrap();
             let states = block_on(engine.states()).unwrap();
-            block_on(engine.update(&OptimizerStep { optimizer, step: 1, divisor: 3.0 })).unwrap();
+            block_on(engine.update(&OptimizerStep::new(optimizer, 1, 3.0))).unwrap();
             (gradients, states, block_on(engine.report()).unwrap(), block_on(engine.parameters()).unwrap())
         };
         assert_eq!(run(true), run(false), "{case}");

@@ -25,7 +25,7 @@ fn train<B: Backend>(backend: &B, profiled: bool) -> (Vec<f64>, Option<Profile>)
     use bptt::Real;
     let (model, batch) = work();
     let optimizer = Optimizer::adam(0.01);
-    let options = EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() };
+    let options = EngineOptions::default().optimizer(optimizer.kind);
     let mut engine = backend.engine(&model, &options).unwrap();
     let real = |value: f64| <B::Engine as Parameters>::Real::from_f64(value);
     let count = engine.layout().len();
@@ -34,7 +34,7 @@ fn train<B: Backend>(backend: &B, profiled: bool) -> (Vec<f64>, Option<Profile>)
     engine.set_profile(profiled).unwrap();
     for step in 1..=2 {
         block_on(engine.accumulate(&batch, None)).unwrap();
-        block_on(engine.update(&OptimizerStep { optimizer, step, divisor: (STEPS * ROWS) as f64 })).unwrap();
+        block_on(engine.update(&OptimizerStep::new(optimizer, step, (STEPS * ROWS) as f64))).unwrap();
         block_on(engine.report()).unwrap();
     }
     let profile = profiled.then(|| block_on(engine.profile()).unwrap());
@@ -82,7 +82,7 @@ fn the_cpu_profiles_every_phase_with_its_operations() {
 
 #[test]
 fn the_gpu_profiles_every_kernel_and_computes_the_same_bits() {
-    let Some(gpu) = open(GpuOptions { profile: true, ..GpuOptions::default() }) else { return };
+    let Some(gpu) = open(GpuOptions::default().profile(true)) else { return };
     let (plain, _) = train(&gpu, false);
     let (profiled, profile) = train(&gpu, true);
     assert_eq!(plain, profiled);
@@ -114,7 +114,7 @@ fn a_device_without_timestamps_still_counts_calls() {
 
 #[test]
 fn a_profile_adds_no_submission() {
-    let Some(gpu) = open(GpuOptions { profile: true, ..GpuOptions::default() }) else { return };
+    let Some(gpu) = open(GpuOptions::default().profile(true)) else { return };
     let submits = |profiled| {
         let before = gpu.counters().submits;
         train(&gpu, profiled);

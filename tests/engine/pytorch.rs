@@ -62,7 +62,7 @@ fn outputs_states_and_gradients_equal_pytorchs<B: Backend>(
     let fixtures = Fixtures::read(stem);
     for case in fixtures.cases() {
         let model = Model::headless(case.recurrent());
-        let options = EngineOptions { chunk, ..EngineOptions::default() };
+        let options = EngineOptions::default().chunk(chunk);
         let mut engine = backend.engine(&model, &options).unwrap();
         engine.set_parameters(&case.block(&Layout::new(&model), "weight")).unwrap();
         engine.set_dropout(case.masks());
@@ -92,19 +92,20 @@ fn losses_and_gradients_equal_pytorchs<B: Backend>(backend: &B, stem: &str, chun
         // Learns at a rate of 0, to read the loss and the norm where training reads them.
         let optimizer = Optimizer::sgd(0.0);
         let rule = Some(optimizer.kind);
-        let options = EngineOptions { chunk, optimizer: rule, input_gradient: true, ..EngineOptions::default() };
+        let options = EngineOptions::default().chunk(chunk).optimizer(rule).input_gradient(true);
         let mut engine = backend.engine(&model, &options).unwrap();
         let weights = case.block(&Layout::new(&model), "weight");
         engine.set_parameters(&weights).unwrap();
         let divisor = match model.head.as_ref().unwrap().reduction {
             Reduction::Mean | Reduction::SumOverOutputs => batch.total_weight(),
             Reduction::Sum => 1.0,
+            other => panic!("no fixture has {other:?}"),
         };
         let evaluated = block_on(engine.evaluate(&batch)).unwrap().loss / divisor;
         assert_all(case, vec![list("loss", [evaluated])], within);
 
         block_on(engine.accumulate(&batch, None)).unwrap();
-        block_on(engine.update(&OptimizerStep { optimizer, step: 1, divisor })).unwrap();
+        block_on(engine.update(&OptimizerStep::new(optimizer, 1, divisor))).unwrap();
         let report = block_on(engine.report()).unwrap().unwrap();
         assert_eq!(block_on(engine.parameters()).unwrap(), weights, "{}: a rate of 0 changes no weight", case.name);
 
@@ -123,7 +124,7 @@ fn logits_and_predictions_equal_pytorchs<B: Backend>(backend: &B, stem: &str, ch
     let fixtures = Fixtures::read(stem);
     for case in fixtures.cases() {
         let model = case.model();
-        let options = EngineOptions { chunk, ..EngineOptions::default() };
+        let options = EngineOptions::default().chunk(chunk);
         let mut engine = backend.engine(&model, &options).unwrap();
         engine.set_parameters(&case.block(&Layout::new(&model), "weight")).unwrap();
         let mut logits = block_on(engine.logits(&case.sequence())).unwrap().logits;
@@ -144,7 +145,7 @@ fn ten_steps_of_every_optimizer_reach_pytorchs_weights<B: Backend>(
     let (model, batch) = (start.model(), start.batch());
     for case in fixtures.cases().filter(|case| case.name != start.name) {
         let optimizer: Optimizer = case.setting("optimizer");
-        let options = TrainerOptions { micro_batch, ..TrainerOptions::default() };
+        let options = TrainerOptions::default().micro_batch(micro_batch);
         let mut trainer = Trainer::with_options(backend, &model, optimizer, 1, options).unwrap();
         let weights = start.block(&Layout::new(&model), "weight");
         trainer.engine().set_parameters(&weights).unwrap();

@@ -276,15 +276,12 @@ fn draw_optimizer(dice: &mut Dice) -> Optimizer {
 }
 
 fn draw_options(dice: &mut Dice) -> EngineOptions {
-    EngineOptions {
-        optimizer: None,
-        chunk: if dice.one_in(3) { Some(dice.below(4)) } else { None },
-        recompute: dice.one_in(4),
-        kernel: dice.of(&[RecurrentKernel::Auto, RecurrentKernel::Step, RecurrentKernel::Sequence]),
-        input_gradient: dice.one_in(2),
-        max_skipped_updates: dice.below(3) as u32,
-        memory: None,
-    }
+    EngineOptions::default()
+        .chunk(if dice.one_in(3) { Some(dice.below(4)) } else { None })
+        .recompute(dice.one_in(4))
+        .kernel(dice.of(&[RecurrentKernel::Auto, RecurrentKernel::Step, RecurrentKernel::Sequence]))
+        .input_gradient(dice.one_in(2))
+        .max_skipped_updates(dice.below(3) as u32)
 }
 
 /// What a call answers, by name.
@@ -315,7 +312,7 @@ fn input_gradient<R: Real>(gradient: &InputGradient<R>) -> Named {
 }
 
 fn report(report: &StepReport) -> Named {
-    let StepReport { step, loss, norm, skipped } = *report;
+    let StepReport { step, loss, norm, skipped, .. } = *report;
     let mut named = text(format!("step {step}, {skipped}"));
     named.extend(numbers("loss", [loss]));
     named.extend(numbers("norm", [norm]));
@@ -425,7 +422,7 @@ impl Call {
                 if dice.one_in(12) {
                     optimizer.learning_rate = -1.0;
                 }
-                Self::OptimizerStep(OptimizerStep { optimizer, step, divisor: dice.of(&[1.0, 3.0, 3.0, 8.5, 0.0]) })
+                Self::OptimizerStep(OptimizerStep::new(optimizer, step, dice.of(&[1.0, 3.0, 3.0, 8.5, 0.0])))
             }
             22 | 23 => Self::Report,
             24 => dice.of(&[Self::Unreported, Self::Skipped, Self::MayUpdate]),
@@ -751,13 +748,11 @@ fn trainers_of_both_backends_refuse_the_same_calls_in_the_same_words_and_agree_o
         if dice.one_in(30) {
             optimizer.clip_norm = Some(0.0);
         }
-        let options = TrainerOptions {
-            micro_batch: dice.of(&[None, None, Some(1), Some(2), Some(0)]),
-            carry_state: dice.one_in(3),
-            in_flight: dice.below(4).max(usize::from(!dice.one_in(8))),
-            engine: draw_options(&mut dice),
-            ..TrainerOptions::default()
-        };
+        let options = TrainerOptions::default()
+            .micro_batch(dice.of(&[None, None, Some(1), Some(2), Some(0)]))
+            .carry_state(dice.one_in(3))
+            .in_flight(dice.below(4).max(usize::from(!dice.one_in(8))))
+            .engine(draw_options(&mut dice));
         let made = (case.to_string(), &model, optimizer, &options);
         let cpu = Trainer::with_options(&Cpu::<f32>::default(), &model, optimizer, 1, options.clone());
         let gpu = Trainer::with_options(&gpu, &model, optimizer, 1, options.clone());

@@ -12,7 +12,7 @@ use pollster::block_on;
 /// Everything that an engine computes: raw, for training, and aside.
 fn all<B: Backend>(backend: &B, case: &Case, recompute: bool, chunk: usize) -> Named {
     let mut named = Named::new();
-    let options = EngineOptions { recompute, chunk: Some(chunk), input_gradient: true, ..EngineOptions::default() };
+    let options = EngineOptions::default().recompute(recompute).chunk(chunk).input_gradient(true);
     let model = case.headless();
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
@@ -29,7 +29,7 @@ fn all<B: Backend>(backend: &B, case: &Case, recompute: bool, chunk: usize) -> N
 
     let (model, batch) = (case.model(), case.batch());
     let rule = Some(Optimizer::sgd(0.1).kind);
-    let mut engine = backend.engine(&model, &EngineOptions { optimizer: rule, ..options }).unwrap();
+    let mut engine = backend.engine(&model, &options.optimizer(rule)).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     engine.set_dropout(masks(1));
     named.push(("logits".into(), wide(&block_on(engine.logits(&batch.sequence)).unwrap().logits)));
@@ -49,7 +49,7 @@ fn all<B: Backend>(backend: &B, case: &Case, recompute: bool, chunk: usize) -> N
         named.extend(input.initial.c.iter().map(|c| ("dc_0".into(), wide(c))));
     }
     named.push(("carried h".into(), wide(&block_on(engine.states()).unwrap().unwrap().h)));
-    let update = bptt::OptimizerStep { optimizer: Optimizer::sgd(0.1), step: 1, divisor: 3.0 };
+    let update = bptt::OptimizerStep::new(Optimizer::sgd(0.1), 1, 3.0);
     block_on(engine.update(&update)).unwrap();
     let report = block_on(engine.report()).unwrap().unwrap();
     named.push(("loss of the step".into(), ArrayD::from_elem(vec![], report.loss)));
@@ -119,10 +119,9 @@ fn on_the_cpu_no_bit_depends_on_the_chunk() {
 
 fn a_long_sequence_takes_little<B: Backend>(backend: &B) {
     let case = Case::new(Cell::Lstm).sizes([20_000, 16, 2, 256, 1]);
-    let batch_shape = BatchShape { steps: 20_000, rows: 16, tokens: false, resets: false, carried: 0, shapes: 1 };
+    let batch_shape = BatchShape::new(20_000, 16);
     let planned = |recompute| {
-        let options =
-            EngineOptions { recompute, optimizer: Some(Optimizer::adam(0.1).kind), ..EngineOptions::default() };
+        let options = EngineOptions::default().recompute(recompute).optimizer(Optimizer::adam(0.1).kind);
         backend.engine(&case.model(), &options).unwrap().plan(batch_shape).unwrap()
     };
     let (all, borders) = (planned(false), planned(true));
@@ -143,7 +142,7 @@ fn the_plan_is_what_is_held<B: Backend>(backend: &B, exactly: bool) {
     for case in cases(150).into_iter().filter(|case| !case.ragged) {
         for recompute in [false, true] {
             let rule = Some(Optimizer::adam(0.1).kind);
-            let options = EngineOptions { recompute, optimizer: rule, ..EngineOptions::default() };
+            let options = EngineOptions::default().recompute(recompute).optimizer(rule);
             let mut engine = backend.engine(&case.model(), &options).unwrap();
             let planned = engine.plan(case.batch().sequence.batch_shape()).unwrap();
             block_on(engine.accumulate(&case.batch(), None)).unwrap();
@@ -171,7 +170,7 @@ fn the_largest_rows_fit_and_one_more_does_not<B: Backend>(backend: &B) {
     let batch_shape = case.sequence::<f32>().batch_shape();
     let budget = 1 << 20;
     let rows = engine.largest_rows(batch_shape, budget, 1000, 0).unwrap();
-    let bytes = |rows| engine.plan(BatchShape { rows, ..batch_shape }).unwrap().total();
+    let bytes = |rows| engine.plan(batch_shape.rows(rows)).unwrap().total();
     assert!(bytes(rows) <= budget && bytes(rows + 1) > budget, "{rows} rows");
     assert_eq!(engine.largest_rows(batch_shape, budget, 3, 0).unwrap(), 3);
     let error = engine.largest_rows(batch_shape, 1000, 3, 0).unwrap_err().to_string();
@@ -187,7 +186,7 @@ fn the_largest_batch_of_a_budget_fits_and_one_more_row_does_not() {
 #[test]
 fn recompute_is_refused_with_two_directions() {
     let case = Case { bidirectional: true, ..Case::new(Cell::Lstm) };
-    let options = EngineOptions { recompute: true, ..EngineOptions::default() };
+    let options = EngineOptions::default().recompute(true);
     let error = Cpu::<f32>::new().engine(&case.model(), &options).err().unwrap().to_string();
     assert_eq!(error, "recompute needs a unidirectional network; this one is bidirectional");
 }
@@ -203,8 +202,7 @@ fn micro_batches_within_a_budget_give_the_losses_of_the_large_batch_over_50_step
         options.engine.memory = memory;
         if let Some(budget) = memory {
             let optimizer = Optimizer::adam(5e-3);
-            let planner = cpu
-                .engine(&case.model(), &EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() });
+            let planner = cpu.engine(&case.model(), &EngineOptions::default().optimizer(optimizer.kind));
             options.micro_batch =
                 Some(planner.unwrap().largest_rows(batch.sequence.batch_shape(), budget, 64, 0).unwrap());
             assert_eq!(options.micro_batch, Some(8));
@@ -215,11 +213,8 @@ fn micro_batches_within_a_budget_give_the_losses_of_the_large_batch_over_50_step
         reports.extend(block_on(trainer.finish()).unwrap());
         reports.iter().map(|report| report.loss).collect::<Vec<_>>()
     };
-    let engine = cpu.engine(
-        &case.model(),
-        &EngineOptions { optimizer: Some(Optimizer::adam(5e-3).kind), ..EngineOptions::default() },
-    );
-    let budget = engine.unwrap().plan(BatchShape { rows: 8, ..batch.sequence.batch_shape() }).unwrap().total();
+    let engine = cpu.engine(&case.model(), &EngineOptions::default().optimizer(Optimizer::adam(5e-3).kind));
+    let budget = engine.unwrap().plan(batch.sequence.batch_shape().rows(8)).unwrap().total();
     let (parts, whole) = (losses(Some(budget)), losses(None));
     assert_eq!(parts.len(), 50);
     for (step, (parts, whole)) in parts.iter().zip(&whole).enumerate() {

@@ -83,20 +83,16 @@ impl Observer for Kept {
 
 fn options() -> RunOptions {
     let decay = Decay::Plateau { patience: 2, factor: 0.5 };
-    RunOptions {
-        duration: RunLength::Steps(STEPS),
-        accumulate: 2,
-        schedule: Schedule { warmup: 4, decay },
-        validate_every: Some(3),
-        patience: None,
-        keep: KeepWeights::Best,
-        max_rollbacks: 0,
-    }
+    RunOptions::new(RunLength::Steps(STEPS))
+        .accumulate(2)
+        .schedule(Schedule::new(decay).warmup(4))
+        .validate_every(3)
+        .keep(KeepWeights::Best)
 }
 
 fn trainer<B: Backend>(backend: &B, rule: OptimizerKind) -> Trainer<B::Engine> {
     let recurrent = Recurrent::new(Cell::Lstm, AddingTask::INPUTS, 5).layers(2).dropout(0.2).recurrent_dropout(0.3);
-    let options = TrainerOptions { micro_batch: Some(3), carry_state: true, ..TrainerOptions::default() };
+    let options = TrainerOptions::default().micro_batch(3).carry_state(true);
     let optimizer = Optimizer::new(rule, 0.05).clip_norm(1.0);
     Trainer::with_options(backend, &Model::new(recurrent, TASK.head()), optimizer, 7, options).unwrap()
 }
@@ -186,7 +182,7 @@ fn a_run_stopped_anywhere_resumes_to_the_same_end() {
 #[test]
 fn a_run_that_stopped_early_stays_finished_when_resumed() {
     let cpu = Cpu::<f32>::new();
-    let options = RunOptions { patience: Some(2), duration: RunLength::Steps(400), ..options() };
+    let options = options().patience(2).duration(RunLength::Steps(400));
     let mut kept = Kept::new(1, u64::MAX);
     let whole = go(&cpu, ADAM, &options, None, &mut kept);
     assert_eq!(whole.0.stop_reason, StopReason::NoImprovement);
@@ -197,7 +193,7 @@ fn a_run_that_stopped_early_stays_finished_when_resumed() {
 
 fn a_file() -> Vec<u8> {
     let mut kept = Kept::new(4, u64::MAX);
-    go(&Cpu::<f32>::new(), ADAM, &RunOptions { duration: RunLength::Steps(4), ..options() }, None, &mut kept);
+    go(&Cpu::<f32>::new(), ADAM, &options().duration(RunLength::Steps(4)), None, &mut kept);
     kept.files.pop().unwrap()
 }
 

@@ -46,12 +46,12 @@ const TASK: AddingTask = AddingTask { length: 6 };
 
 fn trainer(optimizer: Optimizer) -> Trainer<CpuEngine<f32>> {
     let model = Model::new(Recurrent::new(Cell::Gru, AddingTask::INPUTS, 5), TASK.head());
-    let options = TrainerOptions { micro_batch: Some(3), ..TrainerOptions::default() };
+    let options = TrainerOptions::default().micro_batch(3);
     Trainer::with_options(&Cpu::new(), &model, optimizer, 1, options).unwrap()
 }
 
 fn options(duration: RunLength, keep: KeepWeights) -> RunOptions {
-    RunOptions { duration, keep, ..RunOptions::default() }
+    RunOptions::new(duration).keep(keep)
 }
 
 /// Four examples a batch, in an order of their own each epoch.
@@ -79,7 +79,7 @@ fn an_epoch_holds_every_example_once_and_the_next_is_ordered_differently() {
 fn every_step_is_reported_in_order_with_its_validation() {
     let (train, validation) = (TASK.examples(1, 0, 10).unwrap(), TASK.examples(1, 10, 7).unwrap());
     let mut kept = Kept::default();
-    let options = RunOptions { validate_every: Some(2), ..options(RunLength::Steps(5), KeepWeights::Last) };
+    let options = options(RunLength::Steps(5), KeepWeights::Last).validate_every(2);
     let mut trainer = trainer(Optimizer::adam(1e-2));
     let outcome = pollster::block_on(run(
         &mut trainer,
@@ -101,7 +101,7 @@ fn the_best_weights_are_those_of_the_lowest_validation_loss() {
     let (train, validation) = (TASK.examples(1, 0, 40).unwrap(), TASK.examples(1, 40, 50).unwrap());
     // So high a rate, measured so often, that the last step is not the best.
     let mut trainer = trainer(Optimizer::sgd(0.9).clip_norm(1.0));
-    let options = RunOptions { validate_every: Some(1), ..options(RunLength::Steps(37), KeepWeights::Best) };
+    let options = options(RunLength::Steps(37), KeepWeights::Best).validate_every(1);
     let outcome = pollster::block_on(run(
         &mut trainer,
         &shuffled(&train),
@@ -134,9 +134,9 @@ fn a_diverging_run_returns_its_best_weights_if_they_are_kept() {
     let (train, validation) = (TASK.examples(1, 0, 40).unwrap(), TASK.examples(1, 40, 50).unwrap());
     let validation = SequentialBatches::new(&validation, 50).unwrap();
     // The rate rises until the network breaks.
-    let schedule = Schedule { warmup: 40, decay: Decay::Constant };
+    let schedule = Schedule::new(Decay::Constant).warmup(40);
     let mut trainer = trainer(Optimizer::sgd(1e30));
-    let options = RunOptions { validate_every: Some(1), schedule, ..options(RunLength::Steps(40), KeepWeights::Best) };
+    let options = options(RunLength::Steps(40), KeepWeights::Best).validate_every(1).schedule(schedule);
     let mut kept = Kept::default();
     let outcome = pollster::block_on(run(&mut trainer, &shuffled(&train), Some(&validation), &options, &mut kept));
     assert!(matches!(outcome, Err(Error::NonFinite { .. })), "{outcome:?}");
@@ -157,10 +157,10 @@ fn a_run_of_zero_steps_is_refused() {
         pollster::block_on(run(&mut trainer, &shuffled(&train), None, &options, &mut ())).unwrap_err().to_string()
     };
     let usual = options(RunLength::Epochs(1), KeepWeights::Last);
-    assert!(refused(RunOptions { duration: RunLength::Steps(0), ..usual }).contains("the steps of the run"));
-    assert!(refused(RunOptions { validate_every: Some(0), ..usual }).contains("validate_every"));
-    assert!(refused(RunOptions { accumulate: 0, ..usual }).contains("accumulate"));
-    assert!(refused(RunOptions { patience: Some(0), ..usual }).contains("patience"));
+    assert!(refused(usual.duration(RunLength::Steps(0))).contains("the steps of the run"));
+    assert!(refused(usual.validate_every(0)).contains("validate_every"));
+    assert!(refused(usual.accumulate(0)).contains("accumulate"));
+    assert!(refused(usual.patience(0)).contains("patience"));
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_step_of_two_accumulated_batches_equals_one_batch_of_both() {
     let train = TASK.examples(1, 0, 16).unwrap();
     let weights = |rows, accumulate| {
         let mut trainer = trainer(Optimizer::sgd(0.3));
-        let options = RunOptions { accumulate, ..options(RunLength::Epochs(1), KeepWeights::Last) };
+        let options = options(RunLength::Epochs(1), KeepWeights::Last).accumulate(accumulate);
         let batches = SequentialBatches::new(&train, rows).unwrap();
         pollster::block_on(run(&mut trainer, &batches, None, &options, &mut ())).unwrap();
         pollster::block_on(trainer.state_dict()).unwrap()
@@ -183,8 +183,8 @@ fn a_step_of_two_accumulated_batches_equals_one_batch_of_both() {
 fn each_step_uses_the_rate_of_the_schedule_and_the_trainers_rate_is_restored() {
     let train = TASK.examples(1, 0, 16).unwrap();
     let mut kept = Kept::default();
-    let schedule = Schedule { warmup: 2, decay: Decay::Step { every: 3, factor: 0.1 } };
-    let options = RunOptions { schedule, ..options(RunLength::Steps(6), KeepWeights::Last) };
+    let schedule = Schedule::new(Decay::Step { every: 3, factor: 0.1 }).warmup(2);
+    let options = options(RunLength::Steps(6), KeepWeights::Last).schedule(schedule);
     let mut trainer = trainer(Optimizer::sgd(0.5));
     pollster::block_on(run(&mut trainer, &shuffled(&train), None, &options, &mut kept)).unwrap();
     let rates: Vec<f64> = kept.0.iter().map(|metrics| metrics.lr).collect();
@@ -198,8 +198,7 @@ fn a_run_ends_when_its_patience_is_exhausted() {
     let validation = SequentialBatches::new(&validation, 20).unwrap();
     // Nothing is learned at a rate of 0, so the first validation stays the best.
     let mut trainer = trainer(Optimizer::sgd(0.0));
-    let options =
-        RunOptions { validate_every: Some(2), patience: Some(3), ..options(RunLength::Steps(100), KeepWeights::Best) };
+    let options = options(RunLength::Steps(100), KeepWeights::Best).validate_every(2).patience(3);
     let outcome = pollster::block_on(run(&mut trainer, &shuffled(&train), Some(&validation), &options, &mut ()));
     let outcome = outcome.unwrap();
     assert_eq!((outcome.stop_reason, outcome.last.step, outcome.best.unwrap().step), (StopReason::NoImprovement, 8, 2));

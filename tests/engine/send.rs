@@ -88,7 +88,7 @@ macro_rules! futures_are_send {
             send(engine.input_gradient());
             send(engine.accumulate(&batch, None));
             let optimizer = Optimizer::sgd(0.1);
-            send(engine.update(&OptimizerStep { optimizer, step: 1, divisor: 1.0 }));
+            send(engine.update(&OptimizerStep::new(optimizer, 1, 1.0)));
             send(engine.report());
             send(engine.skipped());
             send(engine.states());

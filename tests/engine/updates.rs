@@ -48,7 +48,7 @@ fn numbers<B: Backend>(
     report_every: u64,
 ) -> Vec<Vec<f64>> {
     let (case, model) = (case(), case().model());
-    let options = EngineOptions { optimizer: Some(optimizer.kind), max_skipped_updates: 3, ..EngineOptions::default() };
+    let options = EngineOptions::default().optimizer(optimizer.kind).max_skipped_updates(3);
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     let (good, bad) = (case.batch(), bad(case.batch()));
@@ -59,7 +59,7 @@ fn numbers<B: Backend>(
         }
         step += 1;
         block_on(engine.accumulate(if is_bad(number) { &bad } else { &good }, None)).unwrap();
-        block_on(engine.update(&OptimizerStep { optimizer, step, divisor: 6.0 })).unwrap();
+        block_on(engine.update(&OptimizerStep::new(optimizer, step, 6.0))).unwrap();
         let all = number == steps || (report_every > 0 && number % report_every == 0);
         while let Some(report) = if all { block_on(engine.report()).unwrap() } else { None } {
             skipped += u64::from(report.skipped);
@@ -120,8 +120,8 @@ fn steps_in_flight_beyond_the_prepared_counts_are_counted() {
 fn a_trainers_state_counts_updates_and_steps_separately<B: Backend>(backend: &B) {
     let (case, optimizer) = (case(), Optimizer::adam(0.01));
     let make = || {
-        let engine = EngineOptions { max_skipped_updates: 2, ..EngineOptions::default() };
-        let options = TrainerOptions { engine, ..TrainerOptions::default() };
+        let engine = EngineOptions::default().max_skipped_updates(2);
+        let options = TrainerOptions::default().engine(engine);
         Trainer::with_options(backend, &case.model(), optimizer, 3, options).unwrap()
     };
     let (good, bad) = (case.batch(), bad(case.batch()));
@@ -157,7 +157,7 @@ fn steps_after_training_stopped_are_not_counted_as_updates<B: Backend>(backend: 
     let case = case();
     let make = || {
         // So many that none of them is waited for.
-        let options = TrainerOptions { in_flight: 9, ..TrainerOptions::default() };
+        let options = TrainerOptions::default().in_flight(9);
         Trainer::with_options(backend, &case.model(), Optimizer::adam(0.01), 3, options).unwrap()
     };
     let (good, bad) = (case.batch(), bad(case.batch()));
@@ -200,13 +200,13 @@ fn steps_after_training_stopped_are_not_counted_as_updates_on_both_backends() {
 fn from_step<B: Backend>(backend: &B, optimizer: Optimizer, first: u64, dropout: f64) -> (Vec<f64>, u64) {
     let case = Case { dropout: (0.0, dropout), ..case() }.sizes([4, 3, 2, 9, 1]);
     let model = case.model();
-    let options = EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() };
+    let options = EngineOptions::default().optimizer(optimizer.kind);
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     let mut go = |step, batch: &Batch| {
         engine.set_dropout(Some(DropoutKey { seed: 5, step, first_row: 0 }));
         block_on(engine.accumulate(batch, None)).unwrap();
-        block_on(engine.update(&OptimizerStep { optimizer, step, divisor: 12.0 })).unwrap();
+        block_on(engine.update(&OptimizerStep::new(optimizer, step, 12.0))).unwrap();
         block_on(engine.report())
     };
     for step in first..first + 3 {

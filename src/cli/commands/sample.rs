@@ -43,7 +43,7 @@ pub(crate) struct SampleArgs {
 }
 
 pub(crate) async fn sample(args: &SampleArgs) -> Result<(), Failure> {
-    let sampling = Sampling { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p };
+    let sampling = Sampling::default().temperature(args.temperature).top_k(args.top_k).top_p(args.top_p);
     sampling.validate()?;
     let model = open_model(&args.run)?;
     let prompt = model.prompt(args.prime.as_deref())?;

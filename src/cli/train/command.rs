@@ -95,14 +95,12 @@ pub(crate) async fn train(args: &TrainArgs) -> Result<(), Failure> {
         summary.extend(of_results);
         print_json(Value::Object(summary));
     }
-    match steps.outcome.stop_reason {
-        StopReason::Stopped => {
-            let command = format!("bptt train --resume {}", shell_quoted(run.folder.path()));
-            terminal.print(&heading("resume", &command));
-            Err(Failure::Stopped(interrupt::signal()))
-        }
-        StopReason::Finished | StopReason::NoImprovement => Ok(run.finish()?),
+    if steps.outcome.stop_reason == StopReason::Stopped {
+        let command = format!("bptt train --resume {}", shell_quoted(run.folder.path()));
+        terminal.print(&heading("resume", &command));
+        return Err(Failure::Stopped(interrupt::signal()));
     }
+    Ok(run.finish()?)
 }
 
 fn print_finished(run: &Path, json: bool, terminal: Terminal) {
@@ -129,9 +127,9 @@ fn describe_outcome(steps: &TrainedSteps, keep: KeepWeights) -> Vec<String> {
         format!(", at its lowest {} after step {}{epoch}", short(best.val_loss), grouped(best.step))
     });
     let why = match outcome.stop_reason {
-        StopReason::Finished => "",
         StopReason::NoImprovement => ": ended early, since the validation loss no longer improved",
         StopReason::Stopped => ": stopped as asked, with what was learned so far",
+        _ => "",
     };
     let kept = outcome.best.filter(|best| keep == KeepWeights::Best && best.step < last.step);
     let kept = kept.map(|best| format!("those after step {}, of the lowest loss", grouped(best.step)));

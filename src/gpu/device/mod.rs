@@ -20,6 +20,7 @@ use crate::model::DeviceLimits;
 
 /// The choice of an adapter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AdapterChoice {
     /// A discrete GPU, otherwise an integrated or virtual one, otherwise a software driver.
     #[default]
@@ -32,6 +33,7 @@ pub enum AdapterChoice {
 
 /// Options of [`Gpu::new`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GpuOptions {
     /// The adapter.
     pub adapter: AdapterChoice,
@@ -44,8 +46,35 @@ pub struct GpuOptions {
     pub profile: bool,
 }
 
+impl GpuOptions {
+    /// Sets the choice of the adapter.
+    pub fn adapter(mut self, adapter: AdapterChoice) -> Self {
+        self.adapter = adapter;
+        self
+    }
+
+    /// Sets whether all shaders keep their runtime checks.
+    pub fn checked(mut self, checked: bool) -> Self {
+        self.checked = checked;
+        self
+    }
+
+    /// Sets the kind of device for which tiles and workgroups are chosen.
+    pub fn tiles(mut self, tiles: Tiles) -> Self {
+        self.tiles = tiles;
+        self
+    }
+
+    /// Sets whether to request timestamps from the device.
+    pub fn profile(mut self, profile: bool) -> Self {
+        self.profile = profile;
+        self
+    }
+}
+
 /// The kind of device for which tiles and workgroups are chosen. Results differ by rounding only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Tiles {
     /// By the type of the adapter.
     #[default]
@@ -58,6 +87,7 @@ pub enum Tiles {
 
 /// Counts of queue operations, for tests and profiling.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Counters {
     /// The number of submissions.
     pub submits: u64,
