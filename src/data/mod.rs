@@ -25,7 +25,9 @@ mod text;
 mod times;
 pub(super) mod values;
 
-pub use common::{Batches, Examples, Frame, Scaling, ScalingKind, SequentialBatches, SeriesSplit, ShuffledBatches};
+pub use common::{
+    Batches, Examples, Frame, PrefetchedBatches, Scaling, ScalingKind, SequentialBatches, SeriesSplit, ShuffledBatches,
+};
 pub use formats::{ImageLayout, ReadOptions};
 #[cfg(feature = "csv")]
 pub use formats::{LongColumns, SEPARATORS, SUNSPOTS, csv_columns};

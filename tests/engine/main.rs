@@ -29,6 +29,7 @@ mod magnitudes;
 mod not_finite;
 mod onnx;
 mod pieces;
+mod prefetch;
 mod profile;
 mod pytorch;
 mod random_calls;

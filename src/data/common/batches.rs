@@ -63,3 +63,21 @@ pub trait Batches: Send + Sync {
         false
     }
 }
+
+impl<B: Batches + ?Sized> Batches for Box<B> {
+    fn per_epoch(&self) -> u64 {
+        (**self).per_epoch()
+    }
+
+    fn batch(&self, number: u64) -> Result<Batch> {
+        (**self).batch(number)
+    }
+
+    fn largest(&self) -> Result<Batch> {
+        (**self).largest()
+    }
+
+    fn continues(&self, number: u64) -> bool {
+        (**self).continues(number)
+    }
+}

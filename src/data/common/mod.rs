@@ -2,10 +2,12 @@
 
 pub(super) mod batches;
 pub(super) mod batching;
+pub(super) mod prefetched;
 pub(super) mod scaling;
 pub(super) mod split;
 
 pub use batches::{Batches, Examples};
 pub use batching::{SequentialBatches, ShuffledBatches};
+pub use prefetched::PrefetchedBatches;
 pub use scaling::{Scaling, ScalingKind};
 pub use split::{Frame, SeriesSplit};

@@ -1,5 +1,7 @@
 //! Piano rolls as examples whose target is the next step.
 
+use std::ops::Deref;
+
 use super::super::Examples;
 use super::pieces::PianoRolls;
 use crate::allocate;
@@ -7,18 +9,18 @@ use crate::batch::{Batch, Sequence, Targets};
 use crate::error::{Error, Result};
 
 /// Pieces in which each step predicts the next: x is \[T, B, K\], all steps but the last, 1 where a key is active and
-/// 0 elsewhere; the targets are all steps but the first, at every step, for binary cross-entropy.
-pub struct NextStep<'a> {
-    rolls: &'a PianoRolls,
+/// 0 elsewhere; the targets are all steps but the first, at every step, for binary cross-entropy. The rolls are a reference to them, or an `Arc`.
+pub struct NextStep<P> {
+    rolls: P,
     pieces: Vec<usize>,
 }
 
-impl<'a> NextStep<'a> {
+impl<P: Deref<Target = PianoRolls>> NextStep<P> {
     /// An example for each of `pieces`, by their numbers in [`PianoRolls::pieces`].
     ///
     /// # Errors
     /// [`Error::Value`] for a number beyond them.
-    pub fn new(rolls: &'a PianoRolls, pieces: impl IntoIterator<Item = usize>) -> Result<Self> {
+    pub fn new(rolls: P, pieces: impl IntoIterator<Item = usize>) -> Result<Self> {
         let pieces: Vec<usize> = pieces.into_iter().collect();
         match pieces.iter().find(|piece| **piece >= rolls.pieces().len()) {
             Some(piece) => Err(Error::value("a piece", format!("a number below {}", rolls.pieces().len()), piece)),
@@ -27,7 +29,7 @@ impl<'a> NextStep<'a> {
     }
 }
 
-impl Examples for NextStep<'_> {
+impl<P: Deref<Target = PianoRolls> + Send + Sync> Examples for NextStep<P> {
     fn len(&self) -> usize {
         self.pieces.len()
     }

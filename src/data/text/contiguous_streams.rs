@@ -1,6 +1,6 @@
 //! A text read from its beginning to its end, in parallel streams.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use super::next_character::{NextCharacter, check};
 use crate::batch::Batch;
@@ -15,32 +15,25 @@ use crate::error::{Error, Result};
 /// does not know, the weight is 0.
 ///
 /// With a warm-up of W each stream but the first begins W characters earlier, with weights of 0, so that what it predicts has
-/// a context; all streams take as long as the first.
-pub struct ContiguousStreams<'a> {
-    text: &'a Text,
-    vocabulary: &'a Vocabulary,
+/// a context; all streams take as long as the first. The text and the vocabulary are references to them, or `Arc`s.
+pub struct ContiguousStreams<T, V> {
+    text: T,
+    vocabulary: V,
     part: Range<u64>,
     window: usize,
     rows: usize,
     warm_up: u64,
 }
 
-impl<'a> ContiguousStreams<'a> {
+impl<T: Deref<Target = Text>, V: Deref<Target = Vocabulary>> ContiguousStreams<T, V> {
     /// `rows` streams (B) in windows of `window` characters (T; no more than a stream has), each after a warm-up of `warm_up`
     /// characters (W).
     ///
     /// # Errors
     /// [`Error::Value`] for sizes of 0, a part that is not within the text or is too short for every stream to predict a
     /// character, and a vocabulary of bytes for a text of characters or the other way round.
-    pub fn new(
-        text: &'a Text,
-        vocabulary: &'a Vocabulary,
-        part: Range<u64>,
-        window: usize,
-        rows: usize,
-        warm_up: usize,
-    ) -> Result<Self> {
-        check(text, vocabulary, &part, window, rows)?;
+    pub fn new(text: T, vocabulary: V, part: Range<u64>, window: usize, rows: usize, warm_up: usize) -> Result<Self> {
+        check(&text, &vocabulary, &part, window, rows)?;
         let (length, warm_up) = (part.end - part.start, warm_up as u64);
         if length <= warm_up.saturating_add(rows as u64) {
             let what = format!("the part of {}", text.path().display());
@@ -70,14 +63,18 @@ impl<'a> ContiguousStreams<'a> {
     }
 }
 
-impl Batches for ContiguousStreams<'_> {
+impl<T, V> Batches for ContiguousStreams<T, V>
+where
+    T: Deref<Target = Text> + Send + Sync,
+    V: Deref<Target = Vocabulary> + Send + Sync,
+{
     fn per_epoch(&self) -> u64 {
         self.longest().div_ceil(self.window as u64)
     }
 
     fn batch(&self, number: u64) -> Result<Batch> {
         let offset = number % self.per_epoch() * self.window as u64;
-        let mut batch = NextCharacter::new(self.text, self.vocabulary, self.window, self.rows)?;
+        let mut batch = NextCharacter::new(&self.text, &self.vocabulary, self.window, self.rows)?;
         for row in 0..self.rows {
             let stream = self.stream(row);
             let begin = stream.end.min(stream.start + offset);

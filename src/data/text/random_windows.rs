@@ -1,6 +1,6 @@
 //! Windows of a text from anywhere.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -13,31 +13,24 @@ use crate::model::uniform;
 
 /// Batches whose every row is a window of a text, drawn uniformly from a part of it: tokens \[T, B\] and as classes the
 /// characters after them. One that the vocabulary does not know weighs 0 as a target. An epoch has as many steps as the
-/// part has targets, rounded up to whole batches.
-pub struct RandomWindows<'a> {
-    text: &'a Text,
-    vocabulary: &'a Vocabulary,
+/// part has targets, rounded up to whole batches. The text and the vocabulary are references to them, or `Arc`s.
+pub struct RandomWindows<T, V> {
+    text: T,
+    vocabulary: V,
     part: Range<u64>,
     window: usize,
     rows: usize,
     seed: u64,
 }
 
-impl<'a> RandomWindows<'a> {
+impl<T: Deref<Target = Text>, V: Deref<Target = Vocabulary>> RandomWindows<T, V> {
     /// `rows` windows (B) of `window` characters (T) a batch.
     ///
     /// # Errors
     /// [`Error::Value`] for sizes of 0, a part that is not within the text or is shorter than a window and the
     /// character after it, and a vocabulary of bytes for a text of characters or the other way round.
-    pub fn new(
-        text: &'a Text,
-        vocabulary: &'a Vocabulary,
-        part: Range<u64>,
-        window: usize,
-        rows: usize,
-        seed: u64,
-    ) -> Result<Self> {
-        check(text, vocabulary, &part, window, rows)?;
+    pub fn new(text: T, vocabulary: V, part: Range<u64>, window: usize, rows: usize, seed: u64) -> Result<Self> {
+        check(&text, &vocabulary, &part, window, rows)?;
         let length = part.end - part.start;
         if length <= window as u64 {
             let what = format!("the part of {}", text.path().display());
@@ -52,7 +45,11 @@ impl<'a> RandomWindows<'a> {
     }
 }
 
-impl Batches for RandomWindows<'_> {
+impl<T, V> Batches for RandomWindows<T, V>
+where
+    T: Deref<Target = Text> + Send + Sync,
+    V: Deref<Target = Vocabulary> + Send + Sync,
+{
     fn per_epoch(&self) -> u64 {
         let targets = self.part.end - self.part.start - 1;
         targets.div_ceil((self.window as u64).saturating_mul(self.rows as u64))
@@ -64,7 +61,7 @@ impl Batches for RandomWindows<'_> {
         rng.set_stream(1 + number);
         let window = self.window as u64;
         let starts = (self.part.end - self.part.start - window) as f64;
-        let mut batch = NextCharacter::new(self.text, self.vocabulary, self.window, self.rows)?;
+        let mut batch = NextCharacter::new(&self.text, &self.vocabulary, self.window, self.rows)?;
         for row in 0..self.rows {
             let start = self.part.start + (uniform(&mut rng) * starts) as u64;
             batch.row(row, start..start + window, |_| true)?;

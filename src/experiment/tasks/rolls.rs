@@ -107,7 +107,7 @@ impl RollsTask {
         Ok(Self { name, path, rolls, parts, head, frequencies, origin, relation })
     }
 
-    fn examples(&self, part: usize) -> Result<NextStep<'_>> {
+    fn examples(&self, part: usize) -> Result<NextStep<&PianoRolls>> {
         NextStep::new(&self.rolls, self.parts[part].clone())
     }
 

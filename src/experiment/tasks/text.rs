@@ -138,7 +138,7 @@ impl TextTask {
 
     /// A part in lanes that warm up, so that what is measured is close to one pass with the state carried on; with one
     /// row, or a part too short for more, it is that.
-    fn lanes(&self, part: Range<u64>, rows: usize) -> Result<ContiguousStreams<'_>> {
+    fn lanes(&self, part: Range<u64>, rows: usize) -> Result<ContiguousStreams<&Text, &Vocabulary>> {
         let length = part.end - part.start;
         let warm_up = (WARM_UP * self.window) as u64;
         // A lane is to be long beside its warm-up.
