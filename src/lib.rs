@@ -148,8 +148,8 @@ pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, S
 pub use cpu::{Cpu, CpuEngine};
 pub use dropout::DropoutKey;
 pub use engine::{
-    Backend, Engine, EngineOptions, Evaluation, FlatBlock, Inference, Inspection, Layers, Logits, Parameters,
-    SkippedUpdates, StatefulRows, StepReport, Training,
+    Backend, Engine, EngineHandle, EngineOptions, Evaluation, FlatBlock, Inference, Inspection, Layers, Logits,
+    Parameters, Session, SkippedUpdates, Snapshot, StatefulRows, StepReport, Training,
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub use engine::{Wait, block_on};

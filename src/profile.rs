@@ -8,6 +8,10 @@ use crate::error::Error;
 pub struct Profile {
     /// In the order of their first run.
     pub parts: Vec<ProfilePart>,
+    /// Bytes copied from the host to the device. 0 on the CPU backend.
+    pub uploaded: u64,
+    /// Bytes copied from the device to the host, without timestamps. 0 on the CPU backend.
+    pub downloaded: u64,
 }
 
 /// A kernel or a phase.

@@ -3,7 +3,10 @@
 #![allow(unsafe_code, reason = "a global allocator is unsafe to implement; this one only counts")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
-use bptt::{Backend, Cell, Cpu, Gpu, Inspection, Loss, Optimizer, Readout, Trainer, TrainerOptions, wgpu};
+use bptt::{
+    Backend, Cell, Cpu, EngineOptions, Gpu, Inspection, Loss, Optimizer, Parameters, Readout, Real, Session, Trainer,
+    TrainerOptions, wgpu,
+};
 mod common;
 #[allow(unreachable_pub, dead_code, reason = "shared with tests that use more of it")]
 #[path = "common/counting.rs"]
@@ -52,6 +55,40 @@ fn a_second_step_on_one_thread_allocates_nothing() {
     }
 }
 
+/// A session's steps in turn over two shapes, by all kinds of inputs and outputs, and what is done between steps.
+fn a_session_on_one_thread_allocates_nothing_after_the_first_step_of_a_shape<R: Real>() {
+    for cell in [common::CELLS[0], Cell::Lstm, Cell::Gru] {
+        let case = Case { layers: 2, initial: false, resets: true, ..Case::new(cell) }.sizes([5, 10, 5, 33, 4]);
+        let tokens = Case { tokens: true, ..case.clone() };
+        let last = Case { at: Readout::Final, ragged: true, ..case.clone() };
+        let models = [case.model(), case.headless()];
+        let of_cases = [tokens, last, case.clone().embedded(6)].map(|case| (case.model(), case));
+        for (model, case) in models.map(|model| (model, case.clone())).into_iter().chain(of_cases) {
+            let cpu = Cpu::<R>::with_threads(1).unwrap();
+            let mut engine = cpu.engine(&model, &EngineOptions::default()).unwrap();
+            engine.set_parameters(&case.parameters(&model)).unwrap();
+            let mut session = Session::new(engine, case.rows).unwrap();
+            let sequences = [&case, &case.clone().sizes([1, 10, 5, 33, 4])].map(Case::sequence::<R>);
+            let snapshot = session.snapshot().unwrap();
+            let mut steps = || {
+                for sequence in sequences.iter().chain(&sequences) {
+                    ready(session.step(sequence)).unwrap();
+                    session.reset_row(3).unwrap();
+                    session.enqueue(sequence).unwrap();
+                    session.enqueue(sequence).unwrap();
+                    while ready(session.outputs()).unwrap().is_some() {}
+                }
+                session.restore(&snapshot).unwrap();
+                session.reset();
+            };
+            steps();
+            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            steps();
+            assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "{case}, head {}", model.head.is_some());
+        }
+    }
+}
+
 /// Training with its reports, its batches of several shapes, carried states and a checkpoint's state now and then: what
 /// is allocated is let go of, on the host and, by `objects`, on the device.
 fn ten_thousand_steps_hold_no_more_than_a_hundred_did<B: Backend>(backend: &B, objects: impl Fn() -> Vec<isize>) {
@@ -89,6 +126,8 @@ fn objects(gpu: &Gpu) -> Vec<isize> {
 #[test]
 fn a_second_step_allocates_nothing_and_ten_thousand_steps_hold_no_more_than_a_hundred() {
     a_second_step_on_one_thread_allocates_nothing();
+    a_session_on_one_thread_allocates_nothing_after_the_first_step_of_a_shape::<f32>();
+    a_session_on_one_thread_allocates_nothing_after_the_first_step_of_a_shape::<f64>();
     ten_thousand_steps_hold_no_more_than_a_hundred_did(&Cpu::<f32>::new(), Vec::new);
     if let Some(gpu) = open(GpuOptions::default()) {
         ten_thousand_steps_hold_no_more_than_a_hundred_did(&gpu, || objects(&gpu));

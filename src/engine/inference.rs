@@ -1,16 +1,17 @@
 //! Inference on a network with a head.
 
-use super::passes::Passes;
 use super::results::{Evaluation, Logits};
+use super::streaming::Streaming;
 use crate::batch::{Batch, Sequence, Validated};
 use crate::error::Result;
 
 /// Logits and loss of a network with a head, without gradients.
 #[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
-pub trait Inference: Passes {
+pub trait Inference: Streaming {
     /// The head's logits for every prediction, and the final states. Starts from the sequence's initial states, or from
     /// zero. A long sequence can be processed in pieces, down to single steps, by passing the final states of each
-    /// piece ([`States::to_f32`](crate::States::to_f32)) to the next. Changes neither the gradient sums nor the carried
+    /// piece ([`States::to_f32`](crate::States::to_f32)) to the next; a [`Session`](crate::Session) keeps them on the
+    /// device instead. Changes neither the gradient sums nor the carried
     /// state. Processes all rows at once; [`Trainer::logits`](crate::Trainer::logits) splits them into micro-batches.
     /// [Waits](crate#waiting) for the logits.
     async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<Logits<Self::Real>> {

@@ -2,7 +2,7 @@
 //!
 //! A [`Backend`] creates an [`Engine`], which is one network on its device. The engine's methods are grouped by caller:
 //! [`Layers`] for callers with their own loss and optimizer, [`Training`] for a training step, [`Inference`] for a
-//! trained network, [`Inspection`] for diagnostics. All share [`Parameters`].
+//! trained network, [`Inspection`] for diagnostics. All share [`Parameters`]. A [`Session`] streams through a network.
 
 mod backend;
 #[cfg(not(target_arch = "wasm32"))]
@@ -16,6 +16,8 @@ mod parameters;
 pub(crate) mod passes;
 mod results;
 pub(crate) mod sealed;
+mod session;
+pub(crate) mod streaming;
 mod training;
 
 pub use backend::Backend;
@@ -29,6 +31,7 @@ pub use options::{EngineOptions, StatefulRows};
 pub use parameters::{FlatBlock, Parameters};
 pub(crate) use parameters::{check_optimizer_state, no_optimizer_block, numbers_of};
 pub use results::{Evaluation, Logits, SkippedUpdates, StepReport};
+pub use session::{EngineHandle, Session, Snapshot};
 pub use training::Training;
 
 /// A network on a device: forward and backward passes, and the parts of a training step.
@@ -44,6 +47,7 @@ pub use training::Training;
 ///   [`logits`](Inference::logits) and [`evaluate`](Inference::evaluate) are passes. Each pass discards what the last
 ///   one left for [`backward`](Layers::backward), [`input_gradient`](Layers::input_gradient) and
 ///   [`hidden_gradient_norms`](Inspection::hidden_gradient_norms). The gradient sums and the carried state are kept.
+///   A [`Session`]'s steps are passes too.
 /// * A forward pass allows one backward pass. [`set_parameters`](Parameters::set_parameters) and
 ///   [`update`](Training::update) also invalidate it, because going backward would mix old and new weights. They do not
 ///   affect [`input_gradient`](Layers::input_gradient) and
@@ -61,6 +65,6 @@ pub use training::Training;
 /// return the same [`Error::NonFinite`](crate::Error::NonFinite) and enqueue nothing. All other calls still work, with
 /// the parameters from before the bad step. [`set_parameters`](Parameters::set_parameters) and
 /// [`restart`](Training::restart) allow updates again.
-pub trait Engine: Layers + Training + Inference + Inspection {}
+pub trait Engine: Layers + Training + Inference + Inspection + EngineHandle<Engine = Self> {}
 
-impl<E: Layers + Training + Inference + Inspection> Engine for E {}
+impl<E: Layers + Training + Inference + Inspection + EngineHandle<Engine = E>> Engine for E {}

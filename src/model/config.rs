@@ -322,6 +322,14 @@ impl Model {
             Error::Unsupported("this call needs a head, which the model lacks; use forward and backward instead".into())
         })
     }
+
+    /// The shape of the outputs for `steps` × `rows`: \[P, B, O\], or without a head \[T, B, D·H\].
+    pub(crate) fn output_shape(&self, steps: usize, rows: usize) -> (usize, usize, usize) {
+        match &self.head {
+            Some(head) => (head.predictions(steps), rows, head.outputs),
+            None => (steps, rows, self.recurrent.output_size()),
+        }
+    }
 }
 
 #[cfg(test)]

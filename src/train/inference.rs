@@ -6,7 +6,7 @@ use ndarray::{Array3, s};
 
 use super::trainer::Trainer;
 use crate::batch::{Batch, Sequence, States, Validated};
-use crate::engine::{Engine, Evaluation, Logits};
+use crate::engine::{Engine, Evaluation, Logits, Session};
 use crate::error::Result;
 use crate::real::Real;
 
@@ -95,6 +95,24 @@ impl<E: Engine> Trainer<E> {
         let Logits { logits: mut y, states } = self.logits(sequence).await?;
         self.engine.model().require_head()?.loss.output(&mut y);
         Ok(Prediction { y, states })
+    }
+
+    /// Streams through the network as it is now: `rows` rows whose states stay on the device from step to step. Does not
+    /// use micro-batches. Changes neither accumulated gradients nor the carried state.
+    ///
+    /// # Errors
+    /// Same as [`Session::new`].
+    pub fn session(&mut self, rows: usize) -> Result<Session<&mut E>> {
+        Session::new(&mut self.engine, rows)
+    }
+
+    /// Ends training and streams through the network: see [`session`](Self::session). Reports that have not been read are
+    /// lost.
+    ///
+    /// # Errors
+    /// Same as [`Session::new`].
+    pub fn into_session(self, rows: usize) -> Result<Session<E>> {
+        Session::new(self.engine, rows)
     }
 }
 

@@ -38,6 +38,7 @@ mod refused_input;
 mod resume;
 mod run;
 mod send;
+mod session;
 mod shaders;
 mod updates;
 mod vanishing;

@@ -124,7 +124,12 @@ macro_rules! futures_are_send {
             send(predict(&mut trainer, &TASK.examples(1, 0, 8)?, 4));
             send(Gpu::new(Default::default()));
             send(Gpu::adapters());
-            send(trainer);
+            let mut session = trainer.into_session(case.rows)?;
+            send(session.step(&case.sequence()));
+            send(session.outputs());
+            send(session.states());
+            send(session.snapshot());
+            send(session);
             Ok(())
         }
     };
@@ -151,6 +156,9 @@ fn a_native_future_is_ready_when_it_is_first_polled() {
         assert!(ready(trainer.loss()).unwrap().is_some());
         ready(trainer.state_dict()).unwrap();
         ready(trainer.predict(&case.sequence())).unwrap();
+        let mut session = trainer.session(case.rows).unwrap();
+        ready(session.step(&case.sequence())).unwrap();
+        ready(session.states()).unwrap();
     }
     check(&Cpu::new());
     gpu().iter().for_each(check);

@@ -19,7 +19,7 @@ impl<R: Real> CpuEngine<R> {
         for block in &self.blocks[..self.passes.model.blocks(rows)] {
             block.store_initial_gradient(&mut initial);
             if let Some(x) = &mut x {
-                block.store_sequence(x, 0..block.mask.steps, &block.d_input);
+                block.store_sequence(&mut x.view_mut(), 0..block.mask.steps, &block.d_input);
             }
         }
         Ok(InputGradient { x, initial })

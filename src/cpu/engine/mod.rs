@@ -1,11 +1,12 @@
 //! The CPU engine.
 
-use crate::engine::{EngineOptions, Layers, SkippedUpdates, StepReport};
+use crate::engine::{EngineHandle, EngineOptions, Layers, SkippedUpdates, StepReport};
 mod inspection;
 mod layers;
 mod parameters;
 mod passes;
 mod plan;
+mod streaming;
 mod training;
 
 use std::collections::VecDeque;
@@ -121,3 +122,15 @@ impl<R: Real> CpuEngine<R> {
 }
 
 impl<R: Real> Sealed for CpuEngine<R> {}
+
+impl<R: Real> EngineHandle for CpuEngine<R> {
+    type Engine = Self;
+
+    fn engine(&self) -> &Self {
+        self
+    }
+
+    fn engine_mut(&mut self) -> &mut Self {
+        self
+    }
+}

@@ -1,5 +1,7 @@
 //! The passes of a CPU engine.
 
+use ndarray::ArrayViewMut3;
+
 use super::CpuEngine;
 use super::plan::chunk;
 use crate::allocate;
@@ -31,6 +33,38 @@ impl<R: Real> CpuEngine<R> {
         ChunkPlan { chunk: self.passes.shortest_chunk(steps), backward: false, dx: false }
     }
 
+    /// Runs forward without a backward pass, and writes the logits, or without a head the last layer's h, in the order of
+    /// `Model::output_shape`, leaving padding unchanged. Returns the number of blocks, which have the final states.
+    pub(super) fn infer<S: Real>(
+        &mut self,
+        sequence: &Sequence<S>,
+        start: InitialState<'_, S, R>,
+        mut outputs: ArrayViewMut3<'_, R>,
+    ) -> Result<usize> {
+        let (steps, rows) = sequence.shape();
+        self.begin_pass();
+        let readout = self.model.head.as_ref().map(|head| head.readout);
+        let kind = if readout.is_some() { PassKind::Logits } else { PassKind::Output };
+        let store = |blocks: &[RowBlock<R>]| {
+            for block in blocks {
+                let (held, logits) = (block.held.clone(), &block.head.logits);
+                match readout {
+                    None => block.store_sequence(&mut outputs, held, block.outputs.last().map_or(&[], Vec::as_slice)),
+                    Some(Readout::PerStep) => block.store_sequence(&mut outputs, held, logits),
+                    Some(Readout::Final | Readout::MeanPool) if block.is_last() => {
+                        block.store_sequence(&mut outputs, 0..1, logits)
+                    }
+                    Some(Readout::Final | Readout::MeanPool) => {}
+                }
+            }
+        };
+        let plan = self.inference_plan(steps);
+        let rows_of = PassRows { sequence, start, draw: None };
+        let blocks = &mut self.blocks;
+        self.passes.within(rows, |passes| passes.forward(blocks, rows_of, plan, kind, store))?;
+        Ok(self.passes.model.blocks(rows))
+    }
+
     /// Begins a pass, which overwrites the blocks of the previous one.
     pub(super) fn begin_pass(&mut self) {
         self.last.begin();
@@ -49,7 +83,7 @@ impl<R: Real> Passes for CpuEngine<R> {
         let store = |blocks: &[RowBlock<R>]| {
             for block in blocks {
                 if let Some(top) = block.outputs.last() {
-                    block.store_sequence(&mut output, block.held.clone(), top);
+                    block.store_sequence(&mut output.view_mut(), block.held.clone(), top);
                 }
             }
         };
@@ -96,27 +130,12 @@ impl<R: Real> Passes for CpuEngine<R> {
     async fn logits_validated(&mut self, sequence: Validated<'_, Sequence>) -> Result<Logits<R>> {
         let sequence = &*sequence;
         self.model.require_head()?;
-        self.begin_pass();
-        let head = self.model.require_head()?;
         let (steps, rows) = sequence.shape();
+        let mut logits = allocate::array(self.model.output_shape(steps, rows), "the logits")?;
         let start = sequence.initial.as_ref().map_or(InitialState::Zero, InitialState::Given);
-        let mut logits = allocate::array((head.predictions(steps), rows, head.outputs), "the logits")?;
-        let store = |blocks: &[RowBlock<R>]| {
-            for block in blocks {
-                match head.readout {
-                    Readout::PerStep => block.store_sequence(&mut logits, block.held.clone(), &block.head.logits),
-                    Readout::Final | Readout::MeanPool if block.is_last() => {
-                        block.store_sequence(&mut logits, 0..1, &block.head.logits)
-                    }
-                    Readout::Final | Readout::MeanPool => {}
-                }
-            }
-        };
-        let plan = self.inference_plan(steps);
-        let rows_of = PassRows { sequence, start, draw: None };
-        let blocks = &mut self.blocks;
-        self.passes.within(rows, |passes| passes.forward(blocks, rows_of, plan, PassKind::Logits, store))?;
-        Ok(Logits { logits, states: self.passes.final_states(&blocks[..self.passes.model.blocks(rows)], rows) })
+        let blocks = self.infer(sequence, start, logits.view_mut())?;
+        let states = self.passes.final_states(&self.blocks[..blocks], rows);
+        Ok(Logits { logits, states })
     }
 
     async fn evaluate_validated(&mut self, batch: Validated<'_, Batch>) -> Result<Evaluation<R>> {

@@ -91,7 +91,7 @@ impl Clock {
             operations: take(&counter.operations),
             bytes: 0,
         });
-        Ok(Profile { parts: parts.filter(|part| part.calls > 0).collect() })
+        Ok(Profile { parts: parts.filter(|part| part.calls > 0).collect(), ..Profile::default() })
     }
 }
 

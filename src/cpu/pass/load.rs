@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array3, ArrayViewMut1, s};
+use ndarray::{Array3, ArrayViewMut1, ArrayViewMut3, s};
 
 use super::block::{ChunkPlan, LayerState, RowBlock};
 use super::buffer_sizes::{BlockShape, BufferSizes};
@@ -279,7 +279,7 @@ impl<R: Real> RowBlock<R> {
     }
 
     /// Writes `from`, \[steps, rows, ·\], to the block's rows of \[T, B, ·\], leaving padding unchanged.
-    pub(crate) fn store_sequence(&self, to: &mut Array3<R>, steps: Range<usize>, from: &[R]) {
+    pub(crate) fn store_sequence(&self, to: &mut ArrayViewMut3<'_, R>, steps: Range<usize>, from: &[R]) {
         let size = to.shape()[2];
         let mut from = from.chunks_exact(size);
         for t in steps {

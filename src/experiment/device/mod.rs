@@ -4,3 +4,4 @@ pub mod free_memory;
 pub mod network;
 pub mod open;
 pub mod selection;
+pub mod session;

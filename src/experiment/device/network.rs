@@ -4,12 +4,13 @@ use std::io::Write;
 
 use ndarray::{Array2, Array3, ArrayView2};
 
+use super::session::NetworkSession;
 use crate::cpu::CpuEngine;
 use crate::data::{Batches, Examples};
 use crate::gpu::GpuEngine;
 use crate::train::{Checkpoint, Observer, Outcome, RunOptions, evaluate, predict, predict_each, resume, run};
 use crate::{Batch, Error, HiddenGradientNorms, Inspection, Model, Parameters, Profile, Result, Sequence, StepReport};
-use crate::{StateDict, States, Trainer};
+use crate::{StateDict, Trainer};
 
 /// A network with its trainer, whose device was chosen at run time. What it refuses is [`Error::Failed`]: settings are
 /// checked before there is a network, so that the cause is in the data or the numbers.
@@ -96,13 +97,25 @@ impl Network {
         with_trainer!(self, trainer => predict_each(trainer, examples, rows, each).await).map_err(Error::failed)
     }
 
-    /// The logits of each prediction, \[P, B, O\], and each row's final states.
+    /// The logits of each prediction, \[P, B, O\].
     ///
     /// # Errors
     /// Where the sequence does not fit the model, and those of the device.
-    pub async fn logits(&mut self, sequence: &Sequence) -> Result<(Array3<f32>, States)> {
+    pub async fn logits(&mut self, sequence: &Sequence) -> Result<Array3<f32>> {
         let logits = with_trainer!(self, trainer => trainer.logits(sequence).await).map_err(Error::failed)?;
-        Ok((logits.logits, logits.states))
+        Ok(logits.logits)
+    }
+
+    /// Streams through the network: `rows` rows, which start from zero.
+    ///
+    /// # Errors
+    /// Where the network reads in both directions, and those of the device.
+    pub fn session(&mut self, rows: usize) -> Result<NetworkSession<'_>> {
+        let session = match &mut self.0 {
+            AnyTrainer::Cpu(trainer) => trainer.session(rows).map(NetworkSession::Cpu),
+            AnyTrainer::Gpu(trainer) => trainer.session(rows).map(NetworkSession::Gpu),
+        };
+        session.map_err(Error::failed)
     }
 
     /// ‖∂L/∂h_t‖ of a batch, as in a training step, and the report of that step's update.

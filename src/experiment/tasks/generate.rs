@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use super::super::device::network::Network;
 use crate::data::Vocabulary;
 use crate::train::Sampling;
-use crate::{Error, Result, Sequence, States};
+use crate::{Error, Result, Sequence};
 
 /// How the sample in a report is drawn: a little bolder than the network is sure of makes for readable text.
 pub(crate) const SAMPLED: Sampling = Sampling { temperature: 0.8, top_k: None, top_p: None };
@@ -22,18 +22,17 @@ pub async fn generate(
     each: &mut dyn FnMut(u32) -> Result<bool>,
 ) -> Result<()> {
     let excluded = vocabulary.unknown().map(|id| id as usize);
-    let (mut input, mut states): (Vec<u32>, Option<States>) = (prime.to_vec(), None);
+    let mut session = network.session(1)?;
+    let tokens = Array2::from_shape_vec((prime.len(), 1), prime.to_vec());
+    let mut sequence = Sequence::tokens(tokens.map_err(|error| Error::Unsupported(error.to_string()))?);
     for _ in 0..count {
-        let tokens = Array2::from_shape_vec((input.len(), 1), input);
-        let mut sequence = Sequence::tokens(tokens.map_err(|error| Error::Unsupported(error.to_string()))?);
-        sequence.initial = states.take();
-        let (logits, after) = network.logits(&sequence).await?;
+        let logits = session.step(&sequence).await?;
         let last: Vec<f32> = logits.outer_iter().next_back().iter().flat_map(|step| step.iter().copied()).collect();
         let id = sampling.pick(&last, excluded, rng)? as u32;
         if !each(id)? {
             return Ok(());
         }
-        (input, states) = (vec![id], Some(after));
+        sequence = Sequence::tokens(Array2::from_elem((1, 1), id));
     }
     Ok(())
 }

@@ -134,6 +134,16 @@ impl Profiler {
         }
     }
 
+    /// Counts bytes copied to the device.
+    pub(crate) fn upload(&mut self, bytes: u64) {
+        self.taken.profile.uploaded += bytes;
+    }
+
+    /// Counts bytes copied to the host.
+    pub(crate) fn download(&mut self, bytes: u64) {
+        self.taken.profile.downloaded += bytes;
+    }
+
     /// Whether there is no space for another run.
     pub(crate) fn is_full(&self) -> bool {
         self.runs.len() == MOST_RUNS

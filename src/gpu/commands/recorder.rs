@@ -88,6 +88,9 @@ impl Recorder {
     pub(crate) fn write<T: bytemuck::NoUninit>(&self, to: &BufferOffset, values: &[T]) {
         let bytes: &[u8] = bytemuck::cast_slice(values);
         let mut open = self.lock();
+        if let Some(profiler) = &mut open.profiler {
+            profiler.upload(bytes.len() as u64);
+        }
         let uploads = self.uploads.as_ref().filter(|_| bytes.len() <= UPLOAD);
         if uploads.is_none() || open.uploads.len() + bytes.len() > UPLOADS {
             self.flush(&mut open);
@@ -113,6 +116,10 @@ impl Recorder {
             match command {
                 GpuCommand::Copy { from, to, bytes } => {
                     encoder.copy_buffer_to_buffer(&from.buffer, from.offset, &to.buffer, to.offset, Some(*bytes));
+                    let is_read = to.buffer.usage().contains(wgpu::BufferUsages::MAP_READ);
+                    if let Some(profiler) = profiler.as_mut().filter(|_| is_read) {
+                        profiler.download(*bytes);
+                    }
                 }
                 GpuCommand::Clear { to, bytes } => encoder.clear_buffer(&to.buffer, to.offset, Some(*bytes)),
                 GpuCommand::Dispatch { kernel: first, .. } => {

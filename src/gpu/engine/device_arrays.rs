@@ -8,6 +8,7 @@ use crate::gpu::commands::builder::{Binding, Builder};
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::commands::uniforms::Copy;
 use crate::gpu::pass::PassKind;
+use crate::gpu::pass::staging::HostInputs;
 use crate::gpu::record::ALIVE;
 use crate::memory::BatchShape;
 use crate::model::Recurrent;
@@ -125,7 +126,7 @@ impl GpuEngine {
         sequence.validate(&self.weights.model)?;
         let dropout = self.dropout_params(rows)?;
         self.prepare(self.shape(batch_shape, true, Checkpointing::Output))?;
-        self.stage_host_inputs(&sequence, None);
+        self.stage_host_inputs(&sequence, HostInputs::Backward);
         self.stage_dropout(dropout);
         let (i, h) = (recurrent.input_size, recurrent.hidden_size);
         let mut load = Vec::new();

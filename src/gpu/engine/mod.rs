@@ -8,6 +8,7 @@ mod pass_cache;
 mod passes;
 pub(super) mod planned;
 mod stage;
+mod streaming;
 mod training;
 mod transfer;
 mod updater;
@@ -16,7 +17,7 @@ use self::planned::LOSSES;
 use self::updater::Updater;
 use crate::dropout::DropoutKey;
 use crate::engine::calls::{BadStep, LastPass};
-use crate::engine::{EngineOptions, sealed};
+use crate::engine::{EngineHandle, EngineOptions, sealed};
 use crate::error::Result;
 use crate::gpu::commands::builder::allocate;
 use crate::gpu::commands::recorder::Recorder;
@@ -62,6 +63,18 @@ pub struct GpuEngine {
 }
 
 impl sealed::Sealed for GpuEngine {}
+
+impl EngineHandle for GpuEngine {
+    type Engine = Self;
+
+    fn engine(&self) -> &Self {
+        self
+    }
+
+    fn engine_mut(&mut self) -> &mut Self {
+        self
+    }
+}
 
 impl GpuEngine {
     pub(super) fn new(gpu: &Gpu, model: &Model, options: &EngineOptions) -> Result<Self> {

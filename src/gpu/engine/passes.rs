@@ -9,8 +9,9 @@ use crate::engine::{Evaluation, Inference, Logits, StatefulRows};
 use crate::error::Result;
 use crate::gpu::commands::builder::Binding;
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
+use crate::gpu::pass::PassKind;
 use crate::gpu::pass::carried::CarriedStates;
-use crate::gpu::pass::{PassKind, staging};
+use crate::gpu::pass::staging::{self, HostInputs};
 use crate::model::plan::Checkpointing;
 
 impl Passes for GpuEngine {
@@ -18,14 +19,12 @@ impl Passes for GpuEngine {
         let sequence = &*sequence;
         let dropout = self.dropout_params(sequence.shape().1)?;
         self.prepare(self.shape(sequence.batch_shape(), true, Checkpointing::Output))?;
-        self.stage(sequence, None, dropout);
-        let begin = self.begin(sequence);
+        self.stage(sequence, HostInputs::Backward, dropout);
+        let begin = self.begin(sequence, None);
         let pass = self.pass();
         self.recorder.record(begin.iter().chain(pass.forward(PassKind::Output).into_iter().flatten()));
-        let recurrent = &self.weights.model.recurrent;
-        let (plan, last) = (&pass.plan, recurrent.layers - 1);
-        let outputs = plan.chunks.iter().map(|chunk| self.tensor(chunk.y[last])).collect();
-        let (y, states) = self.read_with_states(outputs).await?;
+        let (recurrent, plan) = (&self.weights.model.recurrent, &pass.plan);
+        let (y, states) = self.read_with_states(self.layers_output().collect()).await?;
         let y = staging::unpack(&y, recurrent.hidden_size, recurrent.directions()).collect();
         let output = array((plan.steps, plan.rows, recurrent.output_size()), y)?;
         self.last.finished_forward(sequence.batch_shape());
@@ -46,14 +45,11 @@ impl Passes for GpuEngine {
             self.carried =
                 Some(self.without_others(|engine| CarriedStates::new(&engine.gpu, &engine.weights, carry.rows))?);
         }
-        self.stage(sequence, Some(batch), dropout);
+        self.stage(sequence, HostInputs::Batch(batch), dropout);
         let mut begin = self.reset_sums();
         begin.extend(self.pack());
         let carried = self.carried.as_ref().zip(carry);
-        begin.extend(match carried.filter(|_| sequence.initial.is_none()) {
-            Some((carried, carry)) => carried.enter(&self.weights, self.pass(), carry),
-            None => self.enter(sequence),
-        });
+        begin.extend(self.enter(sequence, carried));
         let leave =
             carried.map(|(carried, carry)| carried.leave(&self.weights, self.pass(), carry)).unwrap_or_default();
         let pass = self.pass();
@@ -70,15 +66,14 @@ impl Passes for GpuEngine {
         let sequence = &*sequence;
         let head = self.weights.model.require_head()?.clone();
         self.prepare(self.shape(sequence.batch_shape(), self.options.input_gradient, Checkpointing::Logits))?;
-        self.stage(sequence, None, None);
-        let begin = self.begin(sequence);
+        self.stage(sequence, HostInputs::Forward, None);
+        let begin = self.begin(sequence, None);
         let pass = self.pass();
         self.recorder.record(begin.iter().chain(pass.forward(PassKind::Logits).into_iter().flatten()));
-        let logits = pass.plan.predictions.iter().map(|run| self.tensor(run.logits)).collect();
-        let (logits, states) = self.read_with_states(logits).await?;
+        let (logits, states) = self.read_with_states(self.head_output().collect()).await?;
         let (steps, rows) = sequence.shape();
-        let predictions = head.predictions(steps);
-        let mut logits = array((predictions, rows, head.outputs), staging::unpack(&logits, head.outputs, 1).collect())?;
+        let shape @ (predictions, ..) = self.weights.model.output_shape(steps, rows);
+        let mut logits = array(shape, staging::unpack(&logits, head.outputs, 1).collect())?;
         for row in (0..rows).filter(|_| predictions > 1) {
             logits.slice_mut(ndarray::s![sequence.length(row).., row, ..]).fill(0.0);
         }
@@ -88,8 +83,8 @@ impl Passes for GpuEngine {
     async fn evaluate_validated(&mut self, batch: Validated<'_, Batch>) -> Result<Evaluation> {
         let batch = &*batch;
         self.prepare(self.shape(batch.sequence.batch_shape(), self.options.input_gradient, Checkpointing::Borders))?;
-        self.stage(&batch.sequence, Some(batch), None);
-        let enter = self.begin(&batch.sequence);
+        self.stage(&batch.sequence, HostInputs::Batch(batch), None);
+        let enter = self.begin(&batch.sequence, None);
         let pass = self.pass();
         // The loss of a step in progress is saved, and restored before the host waits.
         let (loss, losses) = (Binding::whole(&self.weights.loss), Binding::whole(&self.losses));

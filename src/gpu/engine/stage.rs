@@ -1,11 +1,13 @@
 //! Writes and commands before a pass.
 
 use super::GpuEngine;
-use crate::batch::{Batch, Input, Sequence};
+use crate::batch::{Input, Sequence};
 use crate::dropout::DropoutParams;
+use crate::engine::StatefulRows;
 use crate::error::Result;
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
-use crate::gpu::pass::staging;
+use crate::gpu::pass::carried::CarriedStates;
+use crate::gpu::pass::staging::{self, HostInputs};
 use crate::gpu::record::dropout;
 
 impl GpuEngine {
@@ -24,7 +26,7 @@ impl GpuEngine {
 
     /// Writes x, the other host inputs, initial states and dropout parameters. Large writes first, so that the others
     /// stay in one submission with the commands that read them.
-    pub(super) fn stage(&mut self, sequence: &Sequence, batch: Option<&Batch>, dropout: Option<DropoutParams>) {
+    pub(super) fn stage(&mut self, sequence: &Sequence, inputs: HostInputs<'_>, dropout: Option<DropoutParams>) {
         let mut numbers = std::mem::take(&mut self.numbers);
         let pass = self.pass();
         if let Input::Dense(x) = &sequence.input {
@@ -45,33 +47,42 @@ impl GpuEngine {
             }
         }
         self.numbers = numbers;
-        self.stage_host_inputs(sequence, batch);
+        self.stage_host_inputs(sequence, inputs);
         self.stage_dropout(dropout);
     }
 
-    pub(crate) fn stage_host_inputs(&mut self, sequence: &Sequence, batch: Option<&Batch>) {
+    pub(crate) fn stage_host_inputs(&mut self, sequence: &Sequence, inputs: HostInputs<'_>) {
         let mut words = std::mem::take(&mut self.words);
         let pass = self.pass();
         for index in 0..pass.plan.chunks.len() {
-            staging::host_inputs(&self.weights.model, &pass.plan, index, sequence, batch, &mut words);
+            staging::host_inputs(&self.weights.model, &pass.plan, index, sequence, inputs, &mut words);
             let buffer = &pass.buffers[pass.plan.chunks[index].host_inputs.0];
             self.recorder.write(&BufferOffset::of(buffer), &words);
         }
         self.words = words;
     }
 
-    /// Commands that clear the initial states, unless the sequence has its own.
-    pub(super) fn enter(&self, sequence: &Sequence) -> Vec<GpuCommand> {
-        match sequence.initial {
-            Some(_) => Vec::new(),
-            None => self.pass().enter_zero(&self.weights),
+    /// Commands that copy the carried states to the initial ones, or clear those, unless the sequence has its own.
+    pub(super) fn enter(
+        &self,
+        sequence: &Sequence,
+        carried: Option<(&CarriedStates, StatefulRows)>,
+    ) -> Vec<GpuCommand> {
+        match (&sequence.initial, carried) {
+            (Some(_), _) => Vec::new(),
+            (None, Some((carried, carry))) => carried.enter(&self.weights, self.pass(), carry),
+            (None, None) => self.pass().enter_zero(&self.weights),
         }
     }
 
-    /// Prepares a forward pass that does not start from a carried state.
-    pub(super) fn begin(&mut self, sequence: &Sequence) -> Vec<GpuCommand> {
+    /// Prepares a forward pass.
+    pub(super) fn begin(
+        &mut self,
+        sequence: &Sequence,
+        carried: Option<(&CarriedStates, StatefulRows)>,
+    ) -> Vec<GpuCommand> {
         let mut begin = self.pack();
-        begin.extend(self.enter(sequence));
+        begin.extend(self.enter(sequence, carried));
         begin
     }
 

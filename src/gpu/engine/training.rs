@@ -3,12 +3,11 @@
 use super::GpuEngine;
 use super::updater::Updater;
 use crate::batch::States;
+use crate::engine::streaming::Streaming;
 use crate::engine::{SkippedUpdates, StepReport, Training};
 use crate::error::{Error, Result};
-use crate::gpu::commands::program::BufferOffset;
 use crate::gpu::commands::uniforms::Status;
 use crate::gpu::pass::carried::CarriedStates;
-use crate::gpu::pass::staging;
 use crate::optim::OptimizerStep;
 
 impl Training for GpuEngine {
@@ -64,10 +63,10 @@ impl Training for GpuEngine {
     }
 
     async fn states(&mut self) -> Result<Option<States>> {
-        let Some(carried) = &self.carried else { return Ok(None) };
-        let rows = carried.rows;
-        let numbers = self.read(&[self.whole(&carried.states)]).await?;
-        self.states_from(&numbers, rows).map(Some)
+        match &self.carried {
+            Some(carried) => self.states_on_host(carried).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     fn set_states(&mut self, states: Option<&States>) -> Result<()> {
@@ -77,15 +76,9 @@ impl Training for GpuEngine {
         };
         let rows = states.h.dim().1;
         states.check(&self.weights.model.recurrent, rows, "carried")?;
-        let carried = CarriedStates::new(&self.gpu, &self.weights, rows)?;
-        let mut packed = Vec::new();
-        let mut all = Vec::new();
-        for array in std::iter::once(&states.h).chain(&states.c) {
-            staging::pack(array, 0..array.dim().0, 1, |_, _| true, &mut packed);
-            all.extend_from_slice(&packed);
-        }
-        self.recorder.write(&BufferOffset::of(&carried.states), &all);
+        let mut carried = CarriedStates::new(&self.gpu, &self.weights, rows)?;
+        self.write_states(states, &mut carried)?;
         self.carried = Some(carried);
-        self.gpu.check()
+        Ok(())
     }
 }

@@ -144,6 +144,17 @@ impl GpuEngine {
         Ok(numbers)
     }
 
+    /// The last layer's y of the pass, chunk by chunk.
+    pub(super) fn layers_output(&self) -> impl Iterator<Item = (BufferOffset, u64)> + '_ {
+        let last = self.weights.model.recurrent.layers - 1;
+        self.pass().plan.chunks.iter().map(move |chunk| self.tensor(chunk.y[last]))
+    }
+
+    /// The logits of the pass, chunk by chunk.
+    pub(super) fn head_output(&self) -> impl Iterator<Item = (BufferOffset, u64)> + '_ {
+        self.pass().plan.predictions.iter().map(|run| self.tensor(run.logits))
+    }
+
     /// Like [`read`](Self::read), and also returns the final states of each row.
     pub(crate) async fn read_with_states(&self, mut ranges: Vec<(BufferOffset, u64)>) -> Result<(Vec<f32>, States)> {
         let pass = self.pass();

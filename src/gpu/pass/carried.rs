@@ -11,7 +11,7 @@ use crate::model::plan::carried_states;
 
 /// h of every (layer, direction), then c: \[·, rows, H\] in whole vec4.
 #[derive(Debug)]
-pub(crate) struct CarriedStates {
+pub struct CarriedStates {
     pub(crate) rows: usize,
     pub(crate) states: wgpu::Buffer,
 }
@@ -20,6 +20,17 @@ impl CarriedStates {
     /// Zero states: wgpu initialises buffers to zero.
     pub(crate) fn new(gpu: &Gpu, weights: &DeviceWeights, rows: usize) -> Result<Self> {
         Ok(Self { rows, states: allocate(gpu, &carried_states(&weights.model, rows))? })
+    }
+
+    /// Commands that clear the states of a row.
+    pub(crate) fn clear_row(&self, weights: &DeviceWeights, row: usize) -> Vec<GpuCommand> {
+        let bytes = 16 * weights.sizes.h4 as u64;
+        let firsts = (0..self.states.size()).step_by(self.rows * bytes as usize);
+        let command = |first: u64| GpuCommand::Clear {
+            to: BufferOffset { buffer: self.states.clone(), offset: first + row as u64 * bytes },
+            bytes,
+        };
+        firsts.map(command).collect()
     }
 
     fn position(&self, weights: &DeviceWeights, layer_direction: usize, carry: StatefulRows) -> BufferOffset {

@@ -1,11 +1,11 @@
 //! The host inputs of a pass in the device's layout: x, flags, tokens, targets, weights, states.
 
-use ndarray::{Array3, Axis};
+use ndarray::{Array2, Array3, Axis};
 
 use crate::batch::{Batch, Input, Sequence, Targets};
 use crate::gpu::record::{ALIVE, keep};
 use crate::model::Model;
-use crate::model::plan::{Chunk, SequencePlan, Span, Vec4Sizes, vec4s};
+use crate::model::plan::{Chunk, Predictions, SequencePlan, Span, Vec4Sizes, vec4s};
 
 /// Rows of `array`'s last two axes in a range of its first axis, each padded to whole vec4; zero where not `alive`.
 pub(crate) fn pack(
@@ -44,33 +44,58 @@ pub(crate) fn unpack(packed: &[f32], part: usize, parts: usize) -> impl Iterator
         .flat_map(move |row| row.chunks_exact(width).flat_map(move |numbers| numbers[..part].iter().copied()))
 }
 
+/// The part of the host inputs that a pass reads.
+#[derive(Clone, Copy)]
+pub(crate) enum HostInputs<'a> {
+    /// That of a forward pass alone.
+    Forward,
+    /// Also that of a backward pass from the caller's gradient.
+    Backward,
+    /// All, with the targets and weights of a batch.
+    Batch(&'a Batch),
+}
+
 /// The host inputs of a chunk: flags, tokens, the rows' weights in a mean over time, and for a batch the targets and
-/// weights of its predictions.
+/// weights of its predictions. `words` ends with the last one that is read.
 pub(crate) fn host_inputs(
     model: &Model,
     plan: &SequencePlan,
     index: usize,
     sequence: &Sequence,
-    batch: Option<&Batch>,
+    inputs: HostInputs<'_>,
     words: &mut Vec<u32>,
 ) {
     let chunk = &plan.chunks[index];
+    let shares = |run: &Predictions| run.shares.filter(|_| run.chunk == index);
+    let all = plan.tensors[chunk.host_inputs.0].bytes;
+    let end = match inputs {
+        HostInputs::Forward => {
+            let ids = chunk.tokens.map(|[ids, ..]| ids);
+            let read = [chunk.flags].into_iter().chain(ids).chain(plan.predictions.iter().filter_map(shares));
+            read.map(|span| span.offset + span.bytes).max().unwrap_or(all)
+        }
+        HostInputs::Backward | HostInputs::Batch(_) => all,
+    };
     words.clear();
-    words.resize(plan.tensors[chunk.host_inputs.0].bytes as usize / 4, 0);
+    words.resize(end as usize / 4, 0);
     let flags = window(words, chunk.flags);
     for (i, flag) in flags.iter_mut().enumerate() {
         let (t, row) = (chunk.steps.start + i / plan.rows, i % plan.rows);
         let kept = |direction| if sequence.keeps(direction, t, row) { keep(direction) } else { 0 };
         *flag = if t < sequence.length(row) { ALIVE } else { 0 } | kept(0) | kept(1);
     }
-    if let (Some(spans), Input::Tokens(_)) = (chunk.tokens, &sequence.input) {
-        tokens(chunk, spans, plan.rows, model.vocabulary(), sequence, words);
+    if let (Some([ids, starts, order]), Input::Tokens(tokens)) = (chunk.tokens, &sequence.input) {
+        let living = living_tokens(chunk, plan.rows, sequence, tokens);
+        living.clone().for_each(|(i, token)| window(words, ids)[i] = token);
+        if !matches!(inputs, HostInputs::Forward) {
+            sort_tokens(living, [starts, order], model.vocabulary(), words);
+        }
     }
-    for shares in plan.predictions.iter().filter(|run| run.chunk == index).filter_map(|run| run.shares) {
+    for shares in plan.predictions.iter().filter_map(shares) {
         let of = |row| 1.0 / sequence.length(row) as f32;
         window(words, shares).iter_mut().enumerate().for_each(|(row, word)| *word = of(row).to_bits());
     }
-    let Some(batch) = batch else { return };
+    let HostInputs::Batch(batch) = inputs else { return };
     for run in plan.predictions.iter().filter(|run| run.chunk == index) {
         let p = |i: usize| (run.first + i / plan.rows, i % plan.rows);
         let weights = window(words, run.weights);
@@ -101,27 +126,29 @@ pub(crate) fn host_inputs(
     }
 }
 
-/// Token ids, and the chunk's rows sorted by token, without padding: a stable counting sort, so that sums have a fixed
-/// order.
-fn tokens(
+/// The chunk's rows, without padding, with their tokens.
+fn living_tokens<'a>(
     chunk: &Chunk,
-    [ids, starts, order]: [Span; 3],
     rows: usize,
-    vocabulary: usize,
-    sequence: &Sequence,
-    words: &mut [u32],
-) {
-    let Input::Tokens(tokens) = &sequence.input else { return };
-    let living: Vec<(usize, u32)> = (0..chunk.steps.len() * rows)
-        .map(|i| (i, chunk.steps.start + i / rows, i % rows))
+    sequence: &'a Sequence,
+    tokens: &'a Array2<u32>,
+) -> impl Iterator<Item = (usize, u32)> + Clone + use<'a> {
+    let first = chunk.steps.start;
+    (0..chunk.steps.len() * rows)
+        .map(move |i| (i, first + i / rows, i % rows))
         .filter(|(_, t, row)| *t < sequence.length(*row))
         .map(|(i, t, row)| (i, tokens[[t, row]]))
-        .collect();
+}
+
+/// The rows sorted by token: a stable counting sort, so that sums have a fixed order.
+fn sort_tokens(
+    living: impl Iterator<Item = (usize, u32)> + Clone,
+    [starts, order]: [Span; 2],
+    vocabulary: usize,
+    words: &mut [u32],
+) {
     let mut counts = vec![0u32; vocabulary + 1];
-    for (i, token) in &living {
-        window(words, ids)[*i] = *token;
-        counts[*token as usize + 1] += 1;
-    }
+    living.clone().for_each(|(_, token)| counts[token as usize + 1] += 1);
     for token in 0..vocabulary {
         counts[token + 1] += counts[token];
     }

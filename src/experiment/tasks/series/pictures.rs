@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, Axis};
 
-use super::rolled::roll;
+use super::rolled::{roll, roll_once};
 use super::series_task::SeriesTask;
 use crate::data::Frame;
 use crate::experiment::device::network::Network;
@@ -80,7 +80,7 @@ impl SeriesTask {
         let mut firsts = vec![from, (from + last) / 2, last];
         firsts.dedup();
         let rolls = firsts.iter().map(|first| self.encoded.rollout(*first, steps)).collect::<Result<_>>()?;
-        let forecasts = roll(network, rolls).await?;
+        let forecasts = if own { roll(network, rolls).await? } else { roll_once(network, rolls).await? };
         let positions = self.series().positions();
         let targets = self.series().truths().iter().enumerate().map(|(target, column)| RolloutTarget {
             name: &column.name,

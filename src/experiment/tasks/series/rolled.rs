@@ -1,12 +1,12 @@
 //! Forecasts beyond the horizon, each step on the ones before.
 
-use ndarray::{Axis, concatenate};
+use ndarray::{ArrayView3, Axis, concatenate};
 
 use crate::data::{Forecast, Rollout};
 use crate::experiment::device::network::Network;
 use crate::experiment::measure::quantiles::Quantiles;
 use crate::plot::Onward;
-use crate::{Error, Loss, Result, Sequence};
+use crate::{Error, Loss, Model, Result, Sequence};
 
 /// A forecast that goes on from itself.
 pub struct RolledForecast {
@@ -33,31 +33,76 @@ impl RolledForecast {
     }
 }
 
-/// Lets the network forecast until every roll is whole; they go on for the same number of rows. Of several quantiles it
-/// reads the middle one in the place of the data.
-pub async fn roll(network: &mut Network, rolls: Vec<Rollout>) -> Result<Vec<RolledForecast>> {
-    let loss = network.model().head.as_ref().map_or(Loss::SquaredError, |head| head.loss.clone());
-    let quantiles = Quantiles::of(&loss);
-    let middle = quantiles.middle();
-    // What is told of each quantile is kept by a roll of its own.
-    let mut rolls: Vec<Vec<Rollout>> = rolls.into_iter().map(|roll| vec![roll; quantiles.count()]).collect();
-    loop {
-        let inputs: Vec<_> = rolls.iter().filter_map(|rolls| rolls[middle].next_input()).collect();
+/// Forecasts several horizons, each on the ones before. The rollouts go on for the same number of rows.
+///
+/// # Errors
+/// As of [`Network::session`], and those of the device and of [`Rollout::push`].
+pub async fn roll(network: &mut Network, rollouts: Vec<Rollout>) -> Result<Vec<RolledForecast>> {
+    let mut rolling = Rolling::new(network.model(), rollouts);
+    let mut session = network.session(rolling.rollouts.len())?;
+    while let Some(windows) = rolling.next_input()? {
+        // Every horizon reads its window from the beginning.
+        session.reset();
+        rolling.push(session.step(&windows).await?)?;
+    }
+    Ok(rolling.finish())
+}
+
+/// Forecasts one horizon, by a network of one direction or two.
+///
+/// # Errors
+/// Those of the device and of [`Rollout::push`].
+pub async fn roll_once(network: &mut Network, rollouts: Vec<Rollout>) -> Result<Vec<RolledForecast>> {
+    let mut rolling = Rolling::new(network.model(), rollouts);
+    if let Some(windows) = rolling.next_input()? {
+        rolling.push(network.logits(&windows).await?.view())?;
+    }
+    Ok(rolling.finish())
+}
+
+/// Forecasts under way.
+struct Rolling {
+    quantiles: Quantiles,
+    /// A rollout for each quantile of each forecast. The network reads the middle one in the place of the data.
+    rollouts: Vec<Vec<Rollout>>,
+}
+
+impl Rolling {
+    fn new(model: &Model, rollouts: Vec<Rollout>) -> Self {
+        let loss = model.head.as_ref().map_or(Loss::SquaredError, |head| head.loss.clone());
+        let quantiles = Quantiles::of(&loss);
+        let rollouts = rollouts.into_iter().map(|rollout| vec![rollout; quantiles.count()]).collect();
+        Self { quantiles, rollouts }
+    }
+
+    /// The windows that the network reads next; `None` once all rows are forecast.
+    fn next_input(&self) -> Result<Option<Sequence>> {
+        let middle = self.quantiles.middle();
+        let inputs: Vec<_> = self.rollouts.iter().filter_map(|rollouts| rollouts[middle].next_input()).collect();
         if inputs.is_empty() {
-            let finish = |rolls: Vec<Rollout>| RolledForecast {
-                quantiles: quantiles.clone(),
-                forecasts: rolls.into_iter().map(Rollout::finish).collect(),
-            };
-            return Ok(rolls.into_iter().map(finish).collect());
+            return Ok(None);
         }
         let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
         let x = concatenate(Axis(1), &views).map_err(|error| Error::Unsupported(error.to_string()))?;
-        // The outputs of every loss of a series are its logits.
-        let (logits, _) = network.logits(&Sequence::dense(x)).await?;
-        for (rolls, outputs) in rolls.iter_mut().zip(logits.index_axis(Axis(0), 0).outer_iter()) {
-            for (roll, outputs) in rolls.iter_mut().zip(quantiles.split(&outputs.to_vec())) {
-                roll.push(&outputs)?;
+        Ok(Some(Sequence::dense(x)))
+    }
+
+    /// Takes the network's outputs. Those of every loss of a series are its logits.
+    fn push(&mut self, logits: ArrayView3<'_, f32>) -> Result<()> {
+        for (rollouts, outputs) in self.rollouts.iter_mut().zip(logits.index_axis(Axis(0), 0).outer_iter()) {
+            for (rollout, outputs) in rollouts.iter_mut().zip(self.quantiles.split(&outputs.to_vec())) {
+                rollout.push(&outputs)?;
             }
         }
+        Ok(())
+    }
+
+    fn finish(self) -> Vec<RolledForecast> {
+        let Self { quantiles, rollouts } = self;
+        let finish = |rollouts: Vec<Rollout>| RolledForecast {
+            quantiles: quantiles.clone(),
+            forecasts: rollouts.into_iter().map(Rollout::finish).collect(),
+        };
+        rollouts.into_iter().map(finish).collect()
     }
 }

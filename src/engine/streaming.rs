@@ -1,0 +1,45 @@
+//! Steps from states that stay on the device.
+
+use std::fmt::Debug;
+
+use super::passes::Passes;
+use crate::batch::{Sequence, States, Validated};
+use crate::error::Result;
+
+/// What a [`Session`](super::Session) is made of: states of rows on the device, and steps from them.
+#[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
+pub trait Streaming: Passes {
+    /// The states of some rows on the device.
+    type DeviceStates: Debug;
+
+    /// The outputs of a step on their way to the host. A buffer that is reused.
+    type DeviceOutputs: Debug + Default;
+
+    /// Allocates zero states.
+    fn zero_states(&mut self, rows: usize) -> Result<Self::DeviceStates>;
+
+    /// Sets the states of one row to zero, or of all.
+    fn clear_states(&mut self, states: &mut Self::DeviceStates, row: Option<usize>);
+
+    /// Copies states of as many rows.
+    fn copy_states(&mut self, from: &Self::DeviceStates, to: &mut Self::DeviceStates);
+
+    /// Writes states of as many rows.
+    fn write_states(&mut self, from: &States<Self::Real>, to: &mut Self::DeviceStates) -> Result<()>;
+
+    /// Reads the states. Waits for all earlier calls.
+    async fn read_states(&mut self, states: &Self::DeviceStates) -> Result<States<Self::Real>>;
+
+    /// Runs the sequence forward from `states`, or from its own initial states, and leaves the final states there.
+    /// Enqueues only.
+    fn advance(
+        &mut self,
+        sequence: Validated<'_, Sequence<Self::Real>>,
+        states: &mut Self::DeviceStates,
+        outputs: &mut Self::DeviceOutputs,
+    ) -> Result<()>;
+
+    /// Waits for the outputs, in the order of `Model::output_shape`, and leaves them at the beginning of `to`. Values at
+    /// padding are arbitrary.
+    async fn read_outputs(&mut self, outputs: &mut Self::DeviceOutputs, to: &mut Vec<Self::Real>) -> Result<()>;
+}

@@ -1,0 +1,133 @@
+//! Streaming through a GPU engine.
+
+use super::GpuEngine;
+use super::stage::clear;
+use crate::allocate;
+use crate::batch::{Sequence, States, Validated};
+use crate::engine::StatefulRows;
+use crate::engine::streaming::Streaming;
+use crate::error::{Error, Result};
+use crate::gpu::commands::program::{BufferOffset, GpuCommand};
+use crate::gpu::commands::recorder::Submission;
+use crate::gpu::pass::PassKind;
+use crate::gpu::pass::carried::CarriedStates;
+use crate::gpu::pass::staging::{self, HostInputs};
+use crate::model::plan::Checkpointing;
+
+/// The outputs of a step, copied to a buffer that the host can map.
+#[derive(Debug, Default)]
+pub struct DeviceOutputs {
+    buffer: Option<wgpu::Buffer>,
+    bytes: u64,
+    submission: Submission,
+}
+
+impl GpuEngine {
+    /// Reads carried states. Waits for all earlier calls.
+    pub(super) async fn states_on_host(&self, carried: &CarriedStates) -> Result<States> {
+        let numbers = self.read(&[self.whole(&carried.states)]).await?;
+        self.states_from(&numbers, carried.rows)
+    }
+}
+
+impl Streaming for GpuEngine {
+    type DeviceStates = CarriedStates;
+    type DeviceOutputs = DeviceOutputs;
+
+    fn zero_states(&mut self, rows: usize) -> Result<CarriedStates> {
+        self.without_others(|engine| CarriedStates::new(&engine.gpu, &engine.weights, rows))
+    }
+
+    fn clear_states(&mut self, states: &mut CarriedStates, row: Option<usize>) {
+        match row {
+            Some(row) => self.recorder.record(&states.clear_row(&self.weights, row)),
+            None => self.recorder.record([&clear(&states.states)]),
+        }
+    }
+
+    fn copy_states(&mut self, from: &CarriedStates, to: &mut CarriedStates) {
+        let [from, to] = [from, to].map(|states| &states.states);
+        let bytes = from.size();
+        let (from, to) = (BufferOffset::of(from), BufferOffset::of(to));
+        self.recorder.record([&GpuCommand::Copy { from, to, bytes }]);
+    }
+
+    fn write_states(&mut self, from: &States, to: &mut CarriedStates) -> Result<()> {
+        let mut packed = Vec::new();
+        let mut all = Vec::new();
+        for array in std::iter::once(&from.h).chain(&from.c) {
+            staging::pack(array, 0..array.dim().0, 1, |_, _| true, &mut packed);
+            all.extend_from_slice(&packed);
+        }
+        self.recorder.write(&BufferOffset::of(&to.states), &all);
+        self.gpu.check()
+    }
+
+    async fn read_states(&mut self, states: &CarriedStates) -> Result<States> {
+        self.states_on_host(states).await
+    }
+
+    fn advance(
+        &mut self,
+        sequence: Validated<'_, Sequence>,
+        states: &mut CarriedStates,
+        outputs: &mut DeviceOutputs,
+    ) -> Result<()> {
+        let sequence = &*sequence;
+        let (kind, checkpointing) = match self.weights.model.head {
+            Some(_) => (PassKind::Logits, Checkpointing::Logits),
+            None => (PassKind::Output, Checkpointing::Output),
+        };
+        self.prepare(self.shape(sequence.batch_shape(), self.options.input_gradient, checkpointing))?;
+        let ranges: Vec<_> = match kind {
+            PassKind::Output => self.layers_output().collect(),
+            _ => self.head_output().collect(),
+        };
+        outputs.bytes = ranges.iter().map(|(_, bytes)| bytes).sum();
+        let buffer = match outputs.buffer.take().filter(|buffer| buffer.size() >= outputs.bytes) {
+            Some(buffer) => buffer,
+            None => {
+                self.gpu.limits().check_buffer("the outputs", outputs.bytes)?;
+                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+                self.without_others(|engine| engine.gpu.buffer("the outputs", outputs.bytes, usage))?
+            }
+        };
+        self.stage(sequence, HostInputs::Forward, None);
+        let carry = StatefulRows { first_row: 0, rows: states.rows };
+        let begin = self.begin(sequence, Some((states, carry)));
+        let pass = self.pass();
+        let leave = states.leave(&self.weights, pass, carry);
+        let mut offset = 0;
+        let copies = ranges.into_iter().map(|(from, bytes)| {
+            let to = BufferOffset { buffer: buffer.clone(), offset };
+            offset += bytes;
+            GpuCommand::Copy { from, to, bytes }
+        });
+        let copies: Vec<GpuCommand> = copies.collect();
+        let forward = pass.forward(kind).into_iter().flatten();
+        self.recorder.record(begin.iter().chain(forward).chain(&leave).chain(&copies));
+        outputs.submission = self.recorder.end_step();
+        outputs.buffer = Some(buffer);
+        self.gpu.check()
+    }
+
+    async fn read_outputs(&mut self, outputs: &mut DeviceOutputs, to: &mut Vec<f32>) -> Result<()> {
+        let Some(buffer) = &outputs.buffer else { return Ok(()) };
+        self.recorder.arrival(&outputs.submission, buffer).await?;
+        let model = &self.weights.model;
+        let (part, parts) = match &model.head {
+            Some(head) => (head.outputs, 1),
+            None => (model.recurrent.hidden_size, model.recurrent.directions()),
+        };
+        to.clear();
+        {
+            let view =
+                buffer.slice(..outputs.bytes).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
+            let numbers: &[f32] = bytemuck::cast_slice(&view);
+            allocate::reserve(to, numbers.len(), "the outputs")?;
+            to.extend(staging::unpack(numbers, part, parts));
+        }
+        buffer.unmap();
+        Ok(())
+    }
+}
