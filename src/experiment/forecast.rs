@@ -15,7 +15,7 @@ use super::tasks::series::rolled::{RolledForecast, roll};
 use super::tasks::series::series_data::SeriesData;
 use crate::data::{EncodedSeries, Forecast, Series};
 use crate::format::{Digits, ahead, cell, grouped, left, path_text, right, widest};
-use crate::plot::{Drawing, RolloutTarget, Rows};
+use crate::plot::{Drawing, RolloutTarget, RowAxis};
 use crate::{Error, Result, plot};
 
 /// A series as a model reads it, and where its forecast is computed.
@@ -202,7 +202,7 @@ impl SeriesForecast {
         let rows = if rows == 1 { "the row".to_owned() } else { format!("{} rows", grouped(rows as u64)) };
         plot::RolloutChart {
             title: format!("{name}: {rows} after {} {last}", series.label_name()),
-            rows: Rows { name: series.label_name(), positions: positions.as_deref(), labels: &labels },
+            rows: RowAxis { name: series.label_name(), positions: positions.as_deref(), labels: &labels },
             horizon: encoded.codec().frame.horizon.saturating_sub(series.len() - 1 - rolled.middle().origin),
             range: rolled.quantiles.interval(),
             targets: targets.collect(),

@@ -9,7 +9,7 @@ use super::setup::{new_network, trained_network};
 use super::tasks::task::{Order, Task};
 use super::training::Experiment;
 use crate::format::short;
-use crate::plot::FlowLine;
+use crate::plot::GradientLine;
 use crate::train::{GradientDecay, KeepWeights, Observer, last_alone, mean_derivative, recurrent_radii};
 use crate::{
     Backend, Batch, Cell, Cpu, Embedding, EngineOptions, Error, Layers, Layout, Model, Parameters, Readout, Result,
@@ -84,26 +84,26 @@ impl GradientFlow {
     }
 
     /// A line of a chart for each (layer, direction).
-    pub fn lines(&self) -> Vec<FlowLine> {
-        let line = |(index, layer): (usize, &LayerFlow)| FlowLine {
+    pub fn lines(&self) -> Vec<GradientLine> {
+        let line = |(index, layer): (usize, &LayerFlow)| GradientLine {
             name: with_factor(&layer.name, layer.factor),
-            hue: index / self.directions,
-            reverse: index % self.directions > 0,
+            colour: index / self.directions,
+            is_reverse: index % self.directions > 0,
             norms: layer.norms.clone(),
-            clipped: self.clip_factor,
+            clip_factor: self.clip_factor,
         };
         self.layers.iter().enumerate().map(line).collect()
     }
 
-    /// The line of a chart that stands for the network in a comparison, in the colour of this index.
-    pub fn line_of_network(&self, hue: usize) -> FlowLine {
+    /// The line of the network in a comparison, in the colour with this number.
+    pub fn line_of_network(&self, colour: usize) -> GradientLine {
         let layer = self.last_forward();
-        FlowLine {
+        GradientLine {
             name: with_factor(&self.name, layer.factor),
-            hue,
-            reverse: false,
+            colour,
+            is_reverse: false,
             norms: layer.norms.clone(),
-            clipped: self.clip_factor,
+            clip_factor: self.clip_factor,
         }
     }
 }

@@ -1,373 +1,414 @@
-//! Charts of lines and bars, one panel above another over the same x axis.
+//! Charts: panels above one another over the same x axis, each with lines, areas, cells and points.
 
-use super::axis::{Axis, Tick, extent, logarithmic_ticks, round_step, round_ticks};
-use super::drawing::{Anchor, Drawing, RIGHT, TEXT_SIZE, WIDTH, fitted, text_width};
+use std::collections::HashSet;
 
-/// Between the title's place and the first panel's names.
+pub(super) use super::axis::Scale;
+use super::axis::{Axis, Tick, extent};
+use super::drawing::{Anchor, Drawing, RIGHT, TEXT_SIZE, WIDTH, escape, fitted, text_width};
+
+/// The height of the title.
 const HEAD: f64 = 44.0;
-/// A row of names above a panel.
+/// The height of a row of the legend.
 const ROW: f64 = 20.0;
-/// Free between two labels of x.
-const GAP: f64 = 12.0;
-/// Below the last panel: the labels of x and its name.
+/// The height below the last panel: the labels of x and its name.
 const FOOT: f64 = 56.0;
-/// The panel of a chart that has one.
+/// The least space between two labels of x.
+const GAP: f64 = 12.0;
+/// The opacity of cells up to which black text has more contrast with them than white, or on a dark page white than
+/// black. The better one has a contrast of at least 4.5.
+const TURN: f64 = 0.78;
+/// The height of the only panel of a chart, and of each of several.
 pub(super) const TALL: f64 = 288.0;
+pub(super) const LOW: f64 = 150.0;
 
-/// A line of the chart.
-pub(super) struct Line {
-    /// What the legend calls it; nothing where it does not.
-    pub(super) name: String,
-    /// `ink`, `blue`, `orange`, `thin` or `faint`.
-    pub(super) class: &'static str,
-    /// What is not finite is left out, and so is what has no logarithm where y is drawn by it.
-    pub(super) points: Vec<(f64, f64)>,
-}
-
-impl Line {
-    pub(super) fn new(name: impl Into<String>, class: &'static str, points: Vec<(f64, f64)>) -> Self {
-        Self { name: name.into(), class, points }
-    }
-}
-
-/// What lies between two heights.
-pub(super) struct Area {
-    /// What the legend calls it; nothing where it does not.
-    pub(super) name: String,
-    /// `blue` or `orange`.
-    pub(super) class: &'static str,
-    /// x, and the lower and the upper height there. What is not finite is left out.
-    pub(super) points: Vec<(f64, [f64; 2])>,
-}
-
-/// A point, and a text beside it unless that is empty.
-pub(super) struct Dot {
-    pub(super) text: String,
-    /// `blue` or `orange`.
-    pub(super) class: &'static str,
-    pub(super) at: (f64, f64),
-}
-
-/// A bar from 0 to `height`.
-pub(super) struct Bar {
-    pub(super) from: f64,
-    pub(super) until: f64,
-    pub(super) height: f64,
-}
-
-/// A stretch of the x axis with a name.
-pub(super) struct Band {
-    pub(super) name: String,
-    pub(super) from: f64,
-    pub(super) until: f64,
-    pub(super) shaded: bool,
-}
-
-pub(super) struct Panel {
-    pub(super) y_name: String,
-    /// In pixels.
-    pub(super) height: f64,
-    /// Whether y is drawn by its logarithm.
-    pub(super) logarithmic: bool,
-    /// Whether y begins at 0 where it is not, however far off that is.
-    pub(super) y_from_0: bool,
-    pub(super) bands: Vec<Band>,
-    pub(super) bars: Vec<Bar>,
-    /// Below the lines.
-    pub(super) areas: Vec<Area>,
-    pub(super) lines: Vec<Line>,
-    pub(super) dots: Vec<Dot>,
-}
-
-impl Panel {
-    /// A linear panel with lines alone.
-    pub(super) fn new(y_name: impl Into<String>, height: f64, lines: Vec<Line>) -> Self {
-        let (bands, bars, areas, dots) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { y_name: y_name.into(), height, logarithmic: false, y_from_0: false, bands, bars, areas, lines, dots }
-    }
-}
-
+/// Panels over one x axis.
+#[derive(Default)]
 pub(super) struct Chart {
     pub(super) title: String,
     pub(super) description: String,
     pub(super) x_name: String,
-    /// Where x counts rows: their labels.
-    pub(super) x_labels: Option<Vec<String>>,
-    /// Whether there is nothing between the whole numbers of x.
-    pub(super) x_counts: bool,
-    /// Whether x begins at 0 whatever the first point.
+    pub(super) x_scale: Scale,
+    /// Whether the x axis begins at 0, wherever the first point is.
     pub(super) x_from_0: bool,
+    /// Whether x increases to the left.
+    pub(super) x_reversed: bool,
+    /// The width of the panels in pixels, if it is not what the page leaves.
+    pub(super) plot_width: Option<f64>,
+    /// Whether all panels have the same y axis.
+    pub(super) y_shared: bool,
     pub(super) panels: Vec<Panel>,
+}
+
+/// Marks over a y axis.
+#[derive(Default)]
+pub(super) struct Panel {
+    pub(super) name: String,
+    /// In pixels.
+    pub(super) height: f64,
+    pub(super) y_scale: Scale,
+    /// Whether a linear y axis begins at 0, however far that is from the marks.
+    pub(super) y_from_0: bool,
+    /// In the order of drawing.
+    pub(super) marks: Vec<Mark>,
+}
+
+/// Something drawn in a panel.
+pub(super) struct Mark {
+    /// Shown in the legend, or at the top of a band; the same name and class are shown once. May be empty.
+    pub(super) name: String,
+    pub(super) class: String,
+    pub(super) shape: Shape,
+}
+
+/// Points are (x, y). What is not finite is not drawn, nor what has no logarithm on a logarithmic axis.
+pub(super) enum Shape {
+    /// A line through points.
+    Line(Vec<(f64, f64)>),
+    /// The area between a lower and an upper y at each x.
+    Area(Vec<(f64, [f64; 2])>),
+    /// Rectangles, and the opacities that the legend shows.
+    Cells(Vec<Cell>, &'static [f64]),
+    /// A single point.
+    Dot((f64, f64)),
+    /// A horizontal line at a y.
+    Level(f64),
+    /// A range of x with its name at the top.
+    Band([f64; 2]),
+}
+
+/// A rectangle in the coordinates of the axes.
+#[derive(Default)]
+pub(super) struct Cell {
+    pub(super) x: [f64; 2],
+    /// Its lower and its upper edge.
+    pub(super) y: [f64; 2],
+    pub(super) opacity: f64,
+    /// In the middle of the cell: none, or one or two lines.
+    pub(super) lines: Vec<String>,
+    /// May be empty.
+    pub(super) tooltip: String,
+}
+
+impl Mark {
+    pub(super) fn new(name: impl Into<String>, class: impl Into<String>, shape: Shape) -> Self {
+        Self { name: name.into(), class: class.into(), shape }
+    }
+
+    pub(super) fn line(name: impl Into<String>, class: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
+        Self::new(name, class, Shape::Line(points))
+    }
+
+    /// Points that the axes contain if they are finite.
+    fn corners(&self) -> Vec<(f64, f64)> {
+        match &self.shape {
+            Shape::Line(points) => points.clone(),
+            Shape::Area(points) => points.iter().flat_map(|(x, ys)| ys.map(|y| (*x, y))).collect(),
+            Shape::Cells(cells, _) => cells.iter().flat_map(|Cell { x, y, .. }| [(x[0], y[0]), (x[1], y[1])]).collect(),
+            Shape::Level(y) => vec![(f64::NAN, *y)],
+            Shape::Band(xs) => xs.map(|x| (x, f64::NAN)).into(),
+            Shape::Dot(point) => vec![*point],
+        }
+    }
+
+    fn is_in_legend(&self) -> bool {
+        !matches!(self.shape, Shape::Band(_))
+    }
+
+    fn legend_name(&self) -> String {
+        fitted(&self.name, 600.0, TEXT_SIZE)
+    }
+
+    fn legend_width(&self) -> f64 {
+        46.0 + text_width(&self.legend_name(), TEXT_SIZE)
+    }
+
+    /// Draws the entry of the legend with its text on the baseline `y`.
+    fn draw_legend(&self, drawing: &mut Drawing, [x, y]: [f64; 2]) {
+        let ends = [x, x + 24.0];
+        match &self.shape {
+            Shape::Area(_) => drawing.area(&self.class, ends.map(|x| [x, y + 0.5, y - 9.5])),
+            Shape::Cells(_, opacities) => {
+                let width = 24.0 / opacities.len() as f64;
+                for (index, opacity) in opacities.iter().enumerate() {
+                    drawing.rectangle(&self.class, [x + width * index as f64, y - 9.5], [width, 10.0], *opacity);
+                }
+            }
+            Shape::Dot(_) => drawing.circle(&self.class, [x + 16.0, y - 4.5]),
+            _ => drawing.path(&self.class, ends.map(|x| [x, y - 4.5])),
+        }
+        drawing.text("", [x + 32.0, y], Anchor::Start, &self.legend_name());
+    }
 }
 
 impl Chart {
     pub(super) fn draw(&self) -> Drawing {
-        let axes: Vec<Axis> = self.panels.iter().map(Panel::y_axis).collect();
-        let widest = axes.iter().flat_map(|axis| &axis.ticks).map(|tick| text_width(&tick.text, TEXT_SIZE));
-        let left = widest.fold(40.0, f64::max).ceil() + 24.0;
-        let x = self.x_axis(left);
-        let heads: Vec<Vec<Vec<Entry<'_>>>> = self.panels.iter().map(|panel| panel.legend_rows(left)).collect();
-        let panel = |(panel, rows): (&Panel, &Vec<_>)| ROW * rows.len() as f64 + 22.0 + panel.height;
-        let panels: f64 = self.panels.iter().zip(&heads).map(panel).sum();
-        let height = HEAD + panels - 10.0 + FOOT;
-        let mut drawing = Drawing::new(&self.title, &self.description, [WIDTH, height], left);
-        let mut top = HEAD;
-        for ((panel, y), rows) in self.panels.iter().zip(&axes).zip(&heads) {
-            top += ROW * rows.len() as f64 + 12.0;
-            let frame = PlotArea { x: &x, y, logarithmic: panel.logarithmic, left, top, bottom: top + panel.height };
-            frame.draw(&mut drawing, panel, rows);
-            top = frame.bottom + 10.0;
+        let named = self.named();
+        let axes: Vec<Axis> = self.panels.iter().zip(&named).map(|(panel, named)| self.y_axis(panel, named)).collect();
+        let ticks = axes.iter().flat_map(|axis| &axis.ticks);
+        let left = ticks.map(|tick| text_width(&tick.text, TEXT_SIZE)).fold(40.0, f64::max).ceil() + 24.0;
+        let right = self.plot_width.map_or(WIDTH - RIGHT, |width| left + width);
+        let page = WIDTH.max(right + RIGHT);
+        let x = self.x_axis(left, right, page);
+        let rows = |(panel, named): (&Panel, &Vec<_>)| legend_rows(&panel.name, named, page - RIGHT - left);
+        let legends: Vec<Vec<Vec<&Mark>>> = self.panels.iter().zip(&named).map(rows).collect();
+        let height = |(panel, rows): (&Panel, &Vec<_>)| ROW * rows.len() as f64 + 22.0 + panel.height;
+        let panels: f64 = self.panels.iter().zip(&legends).map(height).sum();
+        let slant = self.slanted_height(right - left);
+        let size = [page, HEAD + panels - 10.0 + FOOT + slant];
+        let mut drawing = Drawing::new(&self.title, &self.description, size, left);
+        let mut bottom = HEAD - 10.0;
+        for (((panel, y), legend), named) in self.panels.iter().zip(&axes).zip(&legends).zip(&named) {
+            let top = bottom + ROW * legend.len() as f64 + 22.0;
+            bottom = top + panel.height;
+            let frame = Frame { x: &x, y, left, right, top, bottom };
+            frame.draw(&mut drawing, panel, named);
+            frame.draw_head(&mut drawing, page - RIGHT, &panel.name, legend);
         }
-        self.name_x(&mut drawing, &x, left, top - 10.0);
+        for tick in &x.ticks {
+            if slant > 0.0 {
+                let x = left + x.position(tick.value) * (right - left);
+                drawing.slanted_text("", [x + 4.0, bottom + 14.0], &tick.text);
+            } else {
+                let [from, until] = label_span(&x, tick, [left, right], page);
+                drawing.text("", [(from + until) / 2.0, bottom + 20.0], Anchor::Middle, &tick.text);
+            }
+        }
+        let name = fitted(&self.x_name, right - left, TEXT_SIZE);
+        drawing.text("", [right, bottom + 42.0 + slant], Anchor::End, &name);
         drawing
     }
 
-    /// The labels and the name below the last panel.
-    fn name_x(&self, drawing: &mut Drawing, x: &Axis, left: f64, bottom: f64) {
-        for tick in &x.ticks {
-            let [from, until] = span(x, tick, left);
-            drawing.text((from + until) / 2.0, bottom + 20.0, "", Anchor::Middle, &tick.text);
-        }
-        let name = fitted(&self.x_name, WIDTH - RIGHT - left, TEXT_SIZE);
-        drawing.text(WIDTH - RIGHT, bottom + 42.0, "", Anchor::End, &name);
+    fn marks(&self) -> impl Iterator<Item = &Mark> {
+        self.panels.iter().flat_map(|panel| &panel.marks)
     }
 
-    fn x_axis(&self, left: f64) -> Axis {
-        let points = self.panels.iter().flat_map(|panel| &panel.lines).flat_map(|line| &line.points).map(|(x, _)| *x);
-        let bars = self.panels.iter().flat_map(|panel| &panel.bars).flat_map(|bar| [bar.from, bar.until]);
-        let (from, until) = extent(points.chain(bars).chain(self.x_from_0.then_some(0.0)), |_| 0.5);
-        let from = if self.x_from_0 { 0.0 } else { from };
-        let ticks = |count: usize| match &self.x_labels {
-            None => round_ticks(from, until, count, self.x_counts),
-            Some(labels) => labelled_ticks(labels, from, until, count, WIDTH - RIGHT - left),
+    /// The marks of each panel whose name is shown: the first ones with that name and class.
+    fn named(&self) -> Vec<Vec<&Mark>> {
+        let mut seen = HashSet::new();
+        let panels = self.panels.iter().map(|panel| {
+            let named = panel.marks.iter().filter(|mark| !mark.name.is_empty());
+            named.filter(|mark| seen.insert((&mark.name, &mark.class))).collect()
+        });
+        panels.collect()
+    }
+
+    /// The height of the labels of x where they are slanted: names that do not fit side by side.
+    fn slanted_height(&self, width: f64) -> f64 {
+        let Scale::Names(names) = &self.x_scale else { return 0.0 };
+        let widest = names.iter().map(|name| text_width(name, TEXT_SIZE)).fold(0.0, f64::max);
+        if widest > width / names.len() as f64 - 8.0 { widest * std::f64::consts::FRAC_1_SQRT_2 } else { 0.0 }
+    }
+
+    fn x_axis(&self, left: f64, right: f64, page: f64) -> Axis {
+        let points = self.marks().flat_map(Mark::corners).map(|(x, _)| x);
+        let (from, until) = match &self.x_scale {
+            Scale::Names(names) => (0.0, names.len().max(1) as f64),
+            _ => extent(points.chain(self.x_from_0.then_some(0.0)), |_| 0.5),
         };
-        // As many as leave every label free of its neighbours, which at the edges are moved inwards.
-        let most = if self.x_labels.is_some() { 7 } else { 9 };
-        let mut axis = Axis { from, until, ticks: ticks(most) };
-        for count in (1..most).rev() {
-            let overlap = |pair: &[Tick]| span(&axis, &pair[0], left)[1] + GAP > span(&axis, &pair[1], left)[0];
-            if !axis.ticks.windows(2).any(overlap) {
-                return axis;
+        let from = if self.x_from_0 { 0.0 } else { from };
+        let ends = if self.x_reversed { [until, from] } else { [from, until] };
+        let mut axis = Axis { ends, is_logarithmic: false, ticks: Vec::new() };
+        let most = if matches!(self.x_scale, Scale::Rows(_)) { 7 } else { 9 };
+        // The most ticks whose labels do not overlap.
+        for count in (1..=most).rev() {
+            let mut ticks = self.x_scale.ticks(from, until, count, right - left);
+            if self.x_reversed {
+                ticks.reverse();
             }
-            axis.ticks = ticks(count);
-        }
-        // Two that have no room beside each other.
-        let mut end = f64::NEG_INFINITY;
-        let mut kept = Vec::new();
-        for tick in std::mem::take(&mut axis.ticks) {
-            let [from, until] = span(&axis, &tick, left);
-            if from >= end + GAP {
-                end = until;
-                kept.push(tick);
+            let (all, mut end) = (ticks.len(), f64::NEG_INFINITY);
+            if !matches!(self.x_scale, Scale::Names(_)) {
+                ticks.retain(|tick| {
+                    let [from, until] = label_span(&axis, tick, [left, right], page);
+                    let is_free = from >= end + GAP;
+                    end = if is_free { until } else { end };
+                    is_free
+                });
+            }
+            let is_complete = ticks.len() == all;
+            axis.ticks = ticks;
+            if is_complete {
+                break;
             }
         }
-        Axis { ticks: kept, ..axis }
+        axis
+    }
+
+    fn y_axis(&self, panel: &Panel, named: &[&Mark]) -> Axis {
+        let count = (panel.height / 36.0).clamp(2.0, 6.0) as usize;
+        let marks: Vec<&Mark> = if self.y_shared { self.marks().collect() } else { panel.marks.iter().collect() };
+        let values = marks.into_iter().flat_map(Mark::corners).map(|(_, y)| y);
+        // The names of bands take up to two rows above the lines.
+        let names = named.iter().filter(|mark| matches!(mark.shape, Shape::Band(_))).count().min(2);
+        let above = 0.05 + ROW * names as f64 / panel.height;
+        let is_logarithmic = matches!(panel.y_scale, Scale::Logarithmic);
+        let (from, until) = match &panel.y_scale {
+            Scale::Fixed([from, until], _) => (*from, *until),
+            Scale::Names(names) => (names.len().max(1) as f64, 0.0),
+            Scale::Logarithmic => {
+                let (from, until) = extent(values.filter(|value| *value > 0.0).map(f64::log10), |_| 0.2);
+                (from - 0.03 * (until - from), until + above * (until - from))
+            }
+            _ => {
+                let (from, until) = extent(values, |value| if value == 0.0 { 0.5 } else { 0.1 * value.abs() });
+                let span = until - from;
+                let is_near_0 = (0.0..0.5 * span).contains(&from);
+                (if is_near_0 || panel.y_from_0 { 0.0 } else { from - 0.05 * span }, until + above * span)
+            }
+        };
+        Axis { ends: [from, until], is_logarithmic, ticks: panel.y_scale.ticks(from, until, count, 0.0) }
     }
 }
 
 impl Panel {
-    fn y_axis(&self) -> Axis {
-        let count = (self.height / 36.0).clamp(2.0, 6.0) as usize;
-        let areas = self.areas.iter().flat_map(|area| &area.points).flat_map(|(_, heights)| *heights);
-        let points = self.lines.iter().flat_map(|line| &line.points).map(|(_, y)| *y).chain(areas);
-        let bars = self.bars.iter().flat_map(|bar| [0.0, bar.height]);
-        // The names of the bands need room above the lines.
-        let names = self.bands.iter().filter(|band| !band.name.is_empty()).count().min(2);
-        let above = 0.05 + ROW * names as f64 / self.height;
-        if self.logarithmic {
-            let positive = points.filter(|value| *value > 0.0);
-            let (from, until) = extent(positive.map(f64::log10), |_| 0.2);
-            let (from, until) = (from - 0.03 * (until - from), until + above * (until - from));
-            return Axis { from, until, ticks: logarithmic_ticks(from, until, count) };
+    /// Whether all values are positive and the greatest is more than `factor` times the least.
+    pub(super) fn spans_a_factor_of(&self, factor: f64) -> bool {
+        let values = self.marks.iter().flat_map(Mark::corners).map(|(_, y)| y).filter(|y| y.is_finite());
+        let (least, most) = values.fold((f64::INFINITY, 0.0), |(a, b): (f64, f64), y| (a.min(y), b.max(y)));
+        least > 0.0 && most > factor * least
+    }
+}
+
+/// The legend of a panel in rows, the first beside its name.
+fn legend_rows<'a>(name: &str, named: &[&'a Mark], width: f64) -> Vec<Vec<&'a Mark>> {
+    let (mut rows, mut free) = (vec![Vec::new()], width - text_width(name, TEXT_SIZE) - 10.0);
+    for mark in named.iter().filter(|mark| mark.is_in_legend()) {
+        if mark.legend_width() > free {
+            rows.push(Vec::new());
+            free = width;
         }
-        let (from, until) = extent(points.chain(bars), |value| if value == 0.0 { 0.5 } else { 0.1 * value.abs() });
-        let span = until - from;
-        // Where 0 is not far off, the axis shows it.
-        let from = if (0.0..0.5 * span).contains(&from) || self.y_from_0 { 0.0 } else { from - 0.05 * span };
-        let until = until + above * span;
-        Axis { from, until, ticks: round_ticks(from, until, count, !self.bars.is_empty()) }
+        free -= mark.legend_width();
+        rows.last_mut().into_iter().for_each(|row| row.push(*mark));
     }
-
-    /// The lines and areas with names, in rows that fit beside the panel's name and below it.
-    fn legend_rows(&self, left: f64) -> Vec<Vec<Entry<'_>>> {
-        let (mut rows, mut free) =
-            (vec![Vec::new()], WIDTH - RIGHT - left - text_width(&self.y_name, TEXT_SIZE) - 10.0);
-        let lines = self.lines.iter().map(|Line { name, class, .. }| Entry { name, class, is_area: false });
-        let areas = self.areas.iter().map(|Area { name, class, .. }| Entry { name, class, is_area: true });
-        for entry in lines.chain(areas).filter(|entry| !entry.name.is_empty()) {
-            let width = entry.width();
-            if width > free {
-                rows.push(Vec::new());
-                free = WIDTH - RIGHT - left;
-            }
-            free -= width;
-            rows.last_mut().into_iter().for_each(|row| row.push(entry));
-        }
-        rows
-    }
+    rows
 }
 
-/// What the legend has of a line or an area.
-#[derive(Clone, Copy)]
-struct Entry<'a> {
-    name: &'a str,
-    class: &'static str,
-    is_area: bool,
-}
-
-impl Entry<'_> {
-    fn width(&self) -> f64 {
-        46.0 + text_width(self.name, TEXT_SIZE)
-    }
-
-    /// With the foot of its text at `[x, y]`.
-    fn draw(&self, drawing: &mut Drawing, [x, y]: [f64; 2]) {
-        let ends = [x, x + 24.0];
-        if self.is_area {
-            drawing.area(self.class, ends.map(|x| (x, [y + 0.5, y - 9.5])).into_iter())
-        } else {
-            drawing.path(self.class, ends.map(|x| (x, y - 4.5)).into_iter())
-        }
-        drawing.text(x + 32.0, y, "", Anchor::Start, self.name);
-    }
-}
-
-/// About `count` labels at round numbers of rows, or at both ends where there are none between.
-fn labelled_ticks(labels: &[String], from: f64, until: f64, count: usize, room: f64) -> Vec<Tick> {
-    let step = round_step(until - from, count).max(1.0);
-    let tick = |row: f64| {
-        let text = fitted(labels.get(row as usize)?, room, TEXT_SIZE);
-        Some(Tick { value: row.floor(), text })
-    };
-    let rows = (from / step).ceil() as usize..=(until / step).floor() as usize;
-    let ticks: Vec<Tick> = rows.filter_map(|n| tick(n as f64 * step)).collect();
-    if ticks.len() > 1 { ticks } else { [from.ceil(), until.floor()].into_iter().filter_map(tick).collect() }
-}
-
-/// Where the label of a tick of x begins and ends: about its value, and on the page.
-fn span(x: &Axis, tick: &Tick, left: f64) -> [f64; 2] {
+/// The left and the right end of a label of x: centred on its tick, but on the page.
+fn label_span(x: &Axis, tick: &Tick, [left, right]: [f64; 2], page: f64) -> [f64; 2] {
     let half = text_width(&tick.text, TEXT_SIZE) / 2.0;
-    let middle = place(x, tick.value, left).min(WIDTH - 4.0 - half).max(4.0 + half);
+    let middle = left + x.position(tick.value) * (right - left);
+    let middle = middle.min(page - 4.0 - half).max(4.0 + half);
     [middle - half, middle + half]
 }
 
-/// Where a value of the x axis stands.
-fn place(x: &Axis, value: f64, left: f64) -> f64 {
-    left + (value - x.from) / (x.until - x.from) * (WIDTH - RIGHT - left)
-}
-
-/// Where a panel stands in the picture.
-struct PlotArea<'a> {
+/// The place of a panel.
+struct Frame<'a> {
     x: &'a Axis,
     y: &'a Axis,
-    logarithmic: bool,
     left: f64,
+    right: f64,
     top: f64,
     bottom: f64,
 }
 
-impl PlotArea<'_> {
+impl Frame<'_> {
     fn x(&self, value: f64) -> f64 {
-        place(self.x, value, self.left)
+        self.left + self.x.position(value) * (self.right - self.left)
     }
 
-    /// Not finite where a logarithm would not be.
     fn y(&self, value: f64) -> f64 {
-        let height = if self.logarithmic { value.log10() } else { value };
-        self.bottom - (height - self.y.from) / (self.y.until - self.y.from) * (self.bottom - self.top)
+        self.bottom - self.y.position(value) * (self.bottom - self.top)
     }
 
-    fn draw(&self, drawing: &mut Drawing, panel: &Panel, rows: &[Vec<Entry<'_>>]) {
-        let (left, right) = (self.left, WIDTH - RIGHT);
-        self.shade(drawing, panel);
+    fn at(&self, (x, y): (f64, f64)) -> [f64; 2] {
+        [self.x(x), self.y(y)]
+    }
+
+    fn draw(&self, drawing: &mut Drawing, panel: &Panel, named: &[&Mark]) {
+        let bands = panel.marks.iter().filter(|mark| matches!(mark.shape, Shape::Band(_)));
+        bands.for_each(|mark| self.mark(drawing, mark));
         for tick in &self.y.ticks {
-            let at = self.y(tick.value);
-            drawing.line("grid", [left, at], [right, at]);
-            drawing.text(left - 8.0, at + 4.5, "", Anchor::End, &tick.text);
-        }
-        for bar in &panel.bars {
-            let (from, until, top) = (self.x(bar.from), self.x(bar.until), self.y(bar.height));
-            // A pixel of the page between two bars.
-            drawing.rectangle("bar", [from + 0.5, top], [(until - from - 1.0).max(0.5), self.bottom - top]);
+            let y = self.y(tick.value);
+            drawing.line("grid", [self.left, y], [self.right, y]);
+            drawing.text("", [self.left - 8.0, y + 4.5], Anchor::End, &tick.text);
         }
         for tick in &self.x.ticks {
-            let at = self.x(tick.value);
-            drawing.line("axis", [at, self.bottom], [at, self.bottom + 5.0]);
+            let x = self.x(tick.value);
+            drawing.line("axis", [x, self.bottom], [x, self.bottom + 5.0]);
+            if matches!(panel.y_scale, Scale::Names(_)) {
+                drawing.line("grid", [x, self.top], [x, self.bottom]);
+            }
         }
-        drawing.line("axis", [left, self.bottom], [right, self.bottom]);
-        for area in &panel.areas {
-            let points = area.points.iter().map(|(x, heights)| (self.x(*x), heights.map(|height| self.y(height))));
-            drawing.area(area.class, points);
+        let others = panel.marks.iter().filter(|mark| !matches!(mark.shape, Shape::Band(_)));
+        others.for_each(|mark| self.mark(drawing, mark));
+        drawing.line("axis", [self.left, self.bottom], [self.right, self.bottom]);
+        self.name_bands(drawing, named);
+    }
+
+    fn mark(&self, drawing: &mut Drawing, mark: &Mark) {
+        match &mark.shape {
+            Shape::Line(points) => drawing.path(&mark.class, points.iter().map(|point| self.at(*point))),
+            Shape::Area(points) => {
+                let points = points.iter().map(|(x, [low, high])| [self.x(*x), self.y(*low), self.y(*high)]);
+                drawing.area(&mark.class, points);
+            }
+            Shape::Cells(cells, _) => cells.iter().for_each(|cell| self.cell(drawing, &mark.class, cell)),
+            Shape::Level(y) => drawing.path(&mark.class, [self.left, self.right].map(|x| [x, self.y(*y)])),
+            Shape::Band([from, until]) => {
+                let (from, until) = (self.x(*from), self.x(*until));
+                drawing.rectangle(&mark.class, [from, self.top], [until - from, self.bottom - self.top], 1.0);
+            }
+            Shape::Dot(point) => drawing.circle(&mark.class, self.at(*point)),
         }
-        for line in &panel.lines {
-            drawing.path(line.class, line.points.iter().map(|(x, y)| (self.x(*x), self.y(*y))));
+    }
+
+    fn cell(&self, drawing: &mut Drawing, class: &str, cell: &Cell) {
+        let ([left, bottom], [right, top]) = (self.at((cell.x[0], cell.y[0])), self.at((cell.x[1], cell.y[1])));
+        if !cell.tooltip.is_empty() {
+            drawing.put(format_args!("<g><title>{}</title>", escape(&cell.tooltip)));
         }
-        self.name_bands(drawing, panel);
-        panel.dots.iter().for_each(|dot| self.dot(drawing, panel, dot));
+        drawing.rectangle(class, [left, top], [right - left, bottom - top], cell.opacity);
+        let first = (top + bottom) / 2.0 + 4.0 - 7.5 * cell.lines.len().saturating_sub(1) as f64;
+        for (index, line) in cell.lines.iter().enumerate() {
+            let at = [(left + right) / 2.0, first + 15.0 * index as f64];
+            drawing.text(ink(cell.opacity), at, Anchor::Middle, line);
+        }
+        if !cell.tooltip.is_empty() {
+            drawing.put("</g>");
+        }
+    }
+
+    /// The name of the panel, and the legend at the right.
+    fn draw_head(&self, drawing: &mut Drawing, right: f64, name: &str, rows: &[Vec<&Mark>]) {
         let first = self.top - 12.0 - ROW * (rows.len() - 1) as f64;
-        let name = fitted(&panel.y_name, right - left, TEXT_SIZE);
-        drawing.text(left, first, "", Anchor::Start, &name);
-        // Flush with the right edge.
+        drawing.text("", [self.left, first], Anchor::Start, &fitted(name, right - self.left, TEXT_SIZE));
         for (index, row) in rows.iter().enumerate() {
-            let mut at = right + 14.0 - row.iter().map(Entry::width).sum::<f64>();
-            let y = first + ROW * index as f64;
-            for entry in row {
-                entry.draw(drawing, [at, y]);
-                at += entry.width();
+            // The text of the last entry ends at the edge.
+            let mut x = right + 14.0 - row.iter().map(|mark| mark.legend_width()).sum::<f64>();
+            for mark in row {
+                mark.draw_legend(drawing, [x, first + ROW * index as f64]);
+                x += mark.legend_width();
             }
         }
     }
 
-    fn shade(&self, drawing: &mut Drawing, panel: &Panel) {
-        for band in panel.bands.iter().filter(|band| band.shaded) {
-            let (from, until) = (self.x(band.from), self.x(band.until));
-            drawing.rectangle("band", [from, self.top], [until - from, self.bottom - self.top]);
-        }
-    }
-
-    /// A name that would run into the one before goes a row lower.
-    fn name_bands(&self, drawing: &mut Drawing, panel: &Panel) {
+    /// A name that would overlap the one before is a row lower.
+    fn name_bands(&self, drawing: &mut Drawing, named: &[&Mark]) {
         let (mut end, mut row) = (f64::NEG_INFINITY, 0);
-        for band in panel.bands.iter().filter(|band| !band.name.is_empty()) {
-            let width = text_width(&band.name, TEXT_SIZE);
-            let at = (self.x(band.from) + 6.0).min(WIDTH - RIGHT - width);
-            row = if at < end + 8.0 { (row + 1) % 2 } else { 0 };
-            end = at + width;
-            drawing.text(at, self.top + 16.0 + ROW * f64::from(row), "", Anchor::Start, &band.name);
+        for mark in named {
+            let Shape::Band([from, _]) = mark.shape else { continue };
+            let width = text_width(&mark.name, TEXT_SIZE);
+            let x = (self.x(from) + 6.0).min(self.right - width);
+            row = if x < end + 8.0 { (row + 1) % 2 } else { 0 };
+            end = x + width;
+            drawing.text("", [x, self.top + 16.0 + ROW * f64::from(row)], Anchor::Start, &mark.name);
         }
-    }
-
-    /// Its text, if it has one, stands below the point or above it, where it covers the fewest points.
-    fn dot(&self, drawing: &mut Drawing, panel: &Panel, dot: &Dot) {
-        let (x, y) = (self.x(dot.at.0), self.y(dot.at.1));
-        if !x.is_finite() || !y.is_finite() {
-            return;
-        }
-        drawing.put(format_args!("<circle class=\"{}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\"/>", dot.class));
-        if dot.text.is_empty() {
-            return;
-        }
-        let half = text_width(&dot.text, TEXT_SIZE) / 2.0;
-        let middle = x.min(WIDTH - RIGHT - half).max(self.left + half);
-        let covered = |line: f64| {
-            let points = panel.lines.iter().flat_map(|line| &line.points).map(|(x, y)| (self.x(*x), self.y(*y)));
-            points.filter(|(x, y)| (x - middle).abs() < half && (line - 13.0..line + 5.0).contains(y)).count()
-        };
-        let inside = |line: &f64| (self.top + 14.0..self.bottom - 6.0).contains(line);
-        let lines = [y + 20.0, y - 11.0, y - 28.0, y - 45.0].into_iter().filter(inside);
-        let line = lines.min_by_key(|line| covered(*line)).unwrap_or(y - 11.0);
-        drawing.text(middle, line, "halo", Anchor::Middle, &dot.text);
     }
 }
 
+/// The class of small text on a cell.
+pub(super) fn ink(opacity: f64) -> &'static str {
+    if opacity <= TURN { "low small" } else { "high small" }
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::drawing::STYLE;
     use super::*;
 
-    fn chart(lines: Vec<Line>) -> Chart {
-        let panels = vec![Panel::new("y", TALL, lines)];
+    fn chart(marks: Vec<Mark>) -> Chart {
+        let panels = vec![Panel { name: "y".into(), height: TALL, marks, ..Panel::default() }];
         let (title, description) = ("t".into(), "d".into());
-        Chart { title, description, x_name: "x".into(), x_labels: None, x_counts: false, x_from_0: true, panels }
+        Chart { title, description, x_name: "x".into(), x_from_0: true, panels, ..Chart::default() }
     }
 
     /// Where each text of a picture is: from, until, top, bottom.
@@ -387,7 +428,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn no_text_lies_over_another(svg: &str) {
+    pub(in crate::plot) fn no_text_lies_over_another(svg: &str) {
         let boxes = boxes(svg);
         for (index, (a, [left, right, top, bottom])) in boxes.iter().enumerate() {
             assert!(*left > -1.0 && *right < WIDTH + 1.0, "{a:?} is cut off at {left} or {right}");
@@ -411,10 +452,10 @@ mod tests {
         for (form, label) in forms.into_iter().enumerate() {
             for (first, last) in [(0, 1), (0, 30), (199, 260), (397, 399), (101, 400), (7, 7)] {
                 let points = (first..=last).map(|row| (row as f64, (row % 7) as f64)).collect();
-                let mut chart = chart(vec![Line::new("truth", "ink", points)]);
-                chart.x_labels = Some((0..=last).map(label).collect());
+                let mut chart = chart(vec![Mark::line("truth", "ink", points)]);
+                chart.x_scale = Scale::Rows((0..=last).map(label).collect());
                 chart.x_from_0 = false;
-                chart.panels[0].y_name = "a column whose name is long ".repeat(8);
+                chart.panels[0].name = "a column whose name is long ".repeat(8);
                 let svg = chart.draw().file();
                 no_text_lies_over_another(&svg);
                 let below: Vec<f64> = boxes(&svg).iter().map(|(_, place)| place[3]).filter(|y| *y > 370.0).collect();
@@ -430,7 +471,7 @@ mod tests {
         for (from, until) in
             [(1_622_505_600.0, 1_625_097_600.0), (1e9 + 0.25, 1e9 + 0.75), (20_010_101.0, 20_011_231.0)]
         {
-            let mut chart = chart(vec![Line::new("a", "blue", vec![(from, 1.1e-7), (until, 1.3e-7)])]);
+            let mut chart = chart(vec![Mark::line("a", "blue", vec![(from, 1.1e-7), (until, 1.3e-7)])]);
             chart.x_from_0 = false;
             let svg = chart.draw().file();
             no_text_lies_over_another(&svg);
@@ -440,7 +481,7 @@ mod tests {
 
     #[test]
     fn a_legend_that_has_no_room_beside_the_name_goes_below_it() {
-        let line = |name: &str| Line::new(name, "blue", vec![(0.0, 1.0), (1.0, 2.0)]);
+        let line = |name: &str| Mark::line(name, "blue", vec![(0.0, 1.0), (1.0, 2.0)]);
         let short = chart(vec![line("a"), line("b")]).draw().file();
         let long = chart(vec![line(&"long ".repeat(12)), line(&"name ".repeat(12)), line("c")]).draw().file();
         assert!(short.contains("viewBox=\"0 0 880 420\""), "{short}");
@@ -449,8 +490,8 @@ mod tests {
 
     #[test]
     fn a_logarithmic_panel_leaves_out_what_has_no_logarithm() {
-        let mut chart = chart(vec![Line::new("", "blue", vec![(0.0, 1.0), (1.0, 0.0), (2.0, -1.0), (3.0, 10.0)])]);
-        chart.panels[0].logarithmic = true;
+        let mut chart = chart(vec![Mark::line("", "blue", vec![(0.0, 1.0), (1.0, 0.0), (2.0, -1.0), (3.0, 10.0)])]);
+        chart.panels[0].y_scale = Scale::Logarithmic;
         let svg = chart.draw().file();
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         assert_eq!(svg.matches("h6").count(), 2, "two points alone");
@@ -458,9 +499,9 @@ mod tests {
 
     #[test]
     fn neighbouring_bands_that_are_narrow_are_named_in_two_rows() {
-        let mut chart = chart(vec![Line::new("", "blue", vec![(0.0, 1.0), (100.0, 2.0)])]);
-        let band = |name: &str, from, until| Band { name: name.into(), from, until, shaded: true };
-        chart.panels[0].bands = vec![band("validation", 90.0, 93.0), band("test", 93.0, 100.0)];
+        let mut chart = chart(vec![Mark::line("", "blue", vec![(0.0, 1.0), (100.0, 2.0)])]);
+        let band = |name: &str, range| Mark::new(name, "band", Shape::Band(range));
+        chart.panels[0].marks.extend([band("validation", [90.0, 93.0]), band("test", [93.0, 100.0])]);
         let svg = chart.draw().file();
         let y = |name: &str| {
             svg.lines().find(|line| line.contains(name)).unwrap().split("y=\"").nth(1).unwrap()[..5].to_owned()
@@ -469,12 +510,23 @@ mod tests {
     }
 
     #[test]
+    fn the_text_of_a_point_covers_no_line() {
+        let line = (0..200).map(|x| (f64::from(x), 5.0)).collect();
+        let mut chart = chart(vec![Mark::line("", "blue", line)]);
+        chart.panels[0].marks.push(Mark::new("here", "orange", Shape::Dot((100.0, 5.0))));
+        let svg = chart.draw().file();
+        let (_, [_, _, _, bottom]) = boxes(&svg).into_iter().find(|(text, _)| text == "here").unwrap();
+        assert!(bottom < HEAD + ROW + 12.0, "{svg}");
+        assert_eq!(svg.matches("<circle").count(), 2, "in the panel and in the legend");
+    }
+
+    #[test]
     fn the_text_of_a_point_avoids_the_lines() {
         let y_of_text = |height: f64| {
             let line = (0..200).map(|x| (f64::from(x), height)).collect();
             let mut chart =
-                chart(vec![Line::new("", "blue", line), Line::new("", "thin", vec![(0.0, 0.0), (9.0, 10.0)])]);
-            chart.panels[0].dots.push(Dot { text: "here".into(), class: "orange", at: (100.0, 5.0) });
+                chart(vec![Mark::line("", "blue", line), Mark::line("", "thin", vec![(0.0, 0.0), (9.0, 10.0)])]);
+            chart.panels[0].marks.push(Mark::new("here", "orange", Shape::Dot((100.0, 5.0))));
             let svg = chart.draw().file();
             let attribute = |element: &str, name: &str| {
                 let line = svg.lines().find(|line| line.contains(element)).unwrap();
@@ -483,5 +535,83 @@ mod tests {
             attribute(">here<", "y") - attribute("<circle", "cy")
         };
         assert!(y_of_text(5.5) > 0.0 && y_of_text(4.5) < 0.0);
+    }
+
+    #[test]
+    fn a_name_is_in_the_legend_once_whichever_panels_have_it() {
+        let panel = || Panel {
+            name: "y".into(),
+            height: LOW,
+            marks: ["a", "a", "b"].map(|name| Mark::line(name, "blue", vec![(0.0, 1.0)])).into(),
+            ..Panel::default()
+        };
+        let svg = Chart { panels: vec![panel(), panel()], ..Chart::default() }.draw().file();
+        assert_eq!([">a<", ">b<", ">y<"].map(|name| svg.matches(name).count()), [1, 1, 2], "{svg}");
+    }
+
+    #[test]
+    fn panels_that_share_their_y_axis_draw_a_value_at_the_same_height() {
+        let panel = |most: f64| Panel {
+            height: LOW,
+            marks: vec![Mark::line("", "blue", vec![(0.0, 1.0), (1.0, most)])],
+            ..Panel::default()
+        };
+        let heights = |y_shared: bool| -> Vec<f64> {
+            let svg = Chart { y_shared, panels: vec![panel(2.0), panel(9.0)], ..Chart::default() }.draw().file();
+            let paths = svg.lines().filter(|line| line.starts_with("<path"));
+            paths.map(|line| line.split(['L', ' ']).nth(3).unwrap().parse().unwrap()).collect()
+        };
+        let (own, shared) = (heights(false), heights(true));
+        assert!((shared[1] - shared[0] - (LOW + ROW + 22.0)).abs() < 0.2, "{shared:?}");
+        assert!((own[1] - own[0] - (LOW + ROW + 22.0)).abs() > 5.0, "{own:?}");
+    }
+
+    fn colour(style: &str, class: &str) -> [f64; 3] {
+        let rule = style.split('}').find_map(|rule| rule.rsplit_once(&format!(".{class} {{ fill: #"))).unwrap().1;
+        let digits: String = rule.chars().take_while(char::is_ascii_hexdigit).collect();
+        let digits = if digits.len() == 3 { digits.chars().flat_map(|d| [d, d]).collect() } else { digits };
+        [0, 2, 4].map(|at| f64::from(u8::from_str_radix(&digits[at..at + 2], 16).unwrap()))
+    }
+
+    /// WCAG 2.2: the relative luminance, and the ratio of two.
+    fn contrast(a: [f64; 3], b: [f64; 3]) -> f64 {
+        let linear = |value: f64| match value / 255.0 {
+            value if value <= 0.04045 => value / 12.92,
+            value => ((value + 0.055) / 1.055).powf(2.4),
+        };
+        let [a, b] = [a, b]
+            .map(|[red, green, blue]| 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue) + 0.05);
+        a.max(b) / a.min(b)
+    }
+
+    #[test]
+    fn every_text_on_a_cell_has_the_contrast_of_wcag_aa_on_both_pages() {
+        let (light, dark) = STYLE.split_once("@media").unwrap();
+        for style in [light, dark] {
+            let page = colour(style, "page");
+            for class in ["right", "wrong"] {
+                for strength in (0..=100).map(|percent| f64::from(percent) / 100.0) {
+                    let full = colour(style, class);
+                    let mixed = [0, 1, 2].map(|n| full[n] * strength + page[n] * (1.0 - strength));
+                    let ratio = contrast(mixed, colour(style, ink(strength).split(' ').next().unwrap()));
+                    assert!(ratio >= 4.5, "{class} at {strength}: {ratio:.2}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_other_text_has_the_contrast_of_wcag_aa_on_both_pages() {
+        let (light, dark) = STYLE.split_once("@media").unwrap();
+        for style in [light, dark] {
+            let grey: &str = style.split("text {").nth(1).unwrap().split("fill: #").nth(1).unwrap();
+            let grey = [0, 2, 4].map(|at| f64::from(u8::from_str_radix(&grey[at..at + 2], 16).unwrap()));
+            let inks = ["name", "given", "drawn"].map(|class| colour(style, class));
+            for ink in inks.into_iter().chain([grey]) {
+                for page in ["page", "band"].map(|class| colour(style, class)) {
+                    assert!(contrast(ink, page) >= 4.5, "{ink:?} on {page:?}: {:.2}", contrast(ink, page));
+                }
+            }
+        }
     }
 }

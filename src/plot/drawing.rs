@@ -1,41 +1,26 @@
-//! A picture as SVG text: a file of its own, or a part of a page that has the style already.
+//! A picture as SVG text: a file, or part of a page that contains the style.
 
 use std::fmt::{Display, Write};
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::format::{one_line, visible};
 
-/// Colours by class, the same for every picture, so that many can stand in one page. A viewer that knows no media
-/// queries shows the light ones, and so does paper.
-pub const STYLE: &str = "\
-text{font:13px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fill:#57606a}\
-.title{font-size:16px;font-weight:600}.title,.name{fill:#1f2328}.small{font-size:11px}.tiny{font-size:9px}\
-.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace}\
-.given{fill:#0550ae}.drawn{fill:#1f2328}\
-.halo{fill:#1f2328;stroke:#fff;stroke-width:4px;stroke-linejoin:round;paint-order:stroke}\
-.page{fill:#fff}.band{fill:#f3f5f8}.grid{stroke:#e4e8ec}.axis{stroke:#8c959f}\
-path{fill:none;stroke-linejoin:round;stroke-linecap:round}\
-.ink{stroke:#1f2328;stroke-width:1.6}.blue{stroke:#0969da;stroke-width:2}.orange{stroke:#c4570d;stroke-width:1.8}\
-.green{stroke:#1a7f37;stroke-width:1.8}.violet{stroke:#8250df;stroke-width:1.8}\
-.fine{stroke-width:1.1}.dotted{stroke-width:1.5;stroke-dasharray:.1 4.5}\
-.thin{stroke:#6e7781;stroke-width:1.2;stroke-dasharray:4 3}.faint{stroke:#9ec5f5;stroke-width:1}\
-.bar{fill:#0969da}path.area{stroke:none;fill:#0969da;fill-opacity:.16}path.area.orange{fill:#c4570d}\
-path.area.beyond{fill-opacity:.05;stroke:#0969da;stroke-opacity:.7;stroke-width:1;stroke-dasharray:3 3}circle.orange{fill:#c4570d;stroke:#fff}circle.blue{fill:#0969da;stroke:#fff}\
-.right{fill:#0550ae}.wrong{fill:#953800}.black{fill:#1f2328}.missed{fill:#d0d7de}.low{fill:#000}.high{fill:#fff}\
-@media screen and (prefers-color-scheme:dark){text{fill:#9198a1}.title,.name{fill:#f0f6fc}\
-.given{fill:#79c0ff}.drawn{fill:#f0f6fc}.halo{fill:#f0f6fc;stroke:#0d1117}\
-.page{fill:#0d1117}.band{fill:#171d26}.grid{stroke:#262c36}.axis{stroke:#656c76}\
-.ink{stroke:#f0f6fc}.blue{stroke:#4493f8}.orange{stroke:#f0883e}.green{stroke:#3fb950}.violet{stroke:#ab7df8}.thin{stroke:#8d96a0}.faint{stroke:#1f4a86}\
-.bar{fill:#4493f8}path.area{fill:#4493f8;fill-opacity:.28}path.area.orange{fill:#f0883e}\
-path.area.beyond{fill-opacity:.08;stroke:#4493f8}circle.orange{fill:#f0883e;stroke:#0d1117}circle.blue{fill:#4493f8;stroke:#0d1117}\
-.right{fill:#4493f8}.wrong{fill:#e2762e}.black{fill:#f0f6fc}.missed{fill:#3d444d}.low{fill:#fff}.high{fill:#000}}";
+/// The colours and fonts of all pictures, by class. Printers, and viewers without media queries, use the light colours.
+pub const STYLE: &str = include_str!("style.css");
 
-/// The width of a picture that could have any.
+/// The width of a chart.
 pub(super) const WIDTH: f64 = 880.0;
 
-/// Free to the right of everything.
+/// The margin at the right edge.
 pub(super) const RIGHT: f64 = 24.0;
 
-/// Which end of a text stands at the given x.
+/// Font sizes in pixels: of the classes `title` and `small`, and of text without either.
+const TITLE_SIZE: f64 = 16.0;
+pub(super) const SMALL_SIZE: f64 = 11.0;
+pub(super) const TEXT_SIZE: f64 = 13.0;
+
+/// The part of a text that is placed at the given x.
 #[derive(Clone, Copy)]
 pub enum Anchor {
     Start,
@@ -43,7 +28,7 @@ pub enum Anchor {
     End,
 }
 
-/// A picture with a title, and a sentence that tells a newcomer what to look for.
+/// An SVG picture with a title and a description of what to look for. Coordinates are in pixels.
 pub struct Drawing {
     title: String,
     description: String,
@@ -53,13 +38,13 @@ pub struct Drawing {
 }
 
 impl Drawing {
-    /// An empty page of so many pixels, its title above `left`.
+    /// An empty page of `[width, height]` with its title at `left`.
     pub fn new(title: &str, description: &str, [width, height]: [f64; 2], left: f64) -> Self {
         let (title, description) = (title.to_owned(), description.to_owned());
         let mut drawing = Self { title, description, width, height, body: String::new() };
         drawing.put("<rect class=\"page\" width=\"100%\" height=\"100%\" rx=\"6\"/>");
         let title = fitted(&drawing.title, width - left - RIGHT, TITLE_SIZE);
-        drawing.text(left, 30.0, "title", Anchor::Start, &title);
+        drawing.text("title", [left, 30.0], Anchor::Start, &title);
         drawing
     }
 
@@ -68,149 +53,143 @@ impl Drawing {
         &self.description
     }
 
-    /// Adds elements.
+    /// Adds SVG elements.
     pub fn put(&mut self, element: impl Display) {
         let _ = writeln!(self.body, "{element}");
     }
 
-    /// `class` may be several or none.
-    pub fn text(&mut self, x: f64, y: f64, class: &str, anchor: Anchor, text: &str) {
+    /// Adds a text at a point. `class` may be several classes or empty.
+    pub fn text(&mut self, class: &str, [x, y]: [f64; 2], anchor: Anchor, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "",
             Anchor::Middle => " text-anchor=\"middle\"",
             Anchor::End => " text-anchor=\"end\"",
         };
-        let (class, text) = (attribute("class", class), escape(text));
-        self.put(format_args!("<text{class} x=\"{x:.1}\" y=\"{y:.1}\"{anchor}>{text}</text>"));
+        let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
+        self.put(format_args!("<text{class} x=\"{x:.1}\" y=\"{y:.1}\"{anchor}>{}</text>", escape(text)));
     }
 
-    /// Adds a line from one point to another, in pixels.
+    /// Adds a text that rises at 45° and ends at a point.
+    pub fn slanted_text(&mut self, class: &str, [x, y]: [f64; 2], text: &str) {
+        self.put(format_args!("<g transform=\"translate({x:.1} {y:.1}) rotate(-45)\">"));
+        self.text(class, [0.0, 0.0], Anchor::End, text);
+        self.put("</g>");
+    }
+
+    /// Adds a straight line between two points.
     pub fn line(&mut self, class: &str, [x1, y1]: [f64; 2], [x2, y2]: [f64; 2]) {
         let ends = format!("x1=\"{x1:.1}\" x2=\"{x2:.1}\" y1=\"{y1:.1}\" y2=\"{y2:.1}\"");
         self.put(format_args!("<line class=\"{class}\" {ends}/>"));
     }
 
-    /// A rectangle at `[x, y]` of `[width, height]`.
-    pub fn rectangle(&mut self, class: &str, [x, y]: [f64; 2], [width, height]: [f64; 2]) {
+    /// Adds a rectangle of `[width, height]` with its top left corner at `[x, y]`. Nothing is drawn below an opacity of
+    /// 0.02, which cannot be seen.
+    pub fn rectangle(&mut self, class: &str, [x, y]: [f64; 2], [width, height]: [f64; 2], opacity: f64) {
+        let opacity = match opacity {
+            1.0.. => String::new(),
+            0.02.. => format!(" fill-opacity=\"{opacity:.2}\""),
+            _ => return,
+        };
         let place = format!("x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"");
-        self.put(format_args!("<rect class=\"{class}\" {place}/>"));
+        self.put(format_args!("<rect class=\"{class}\" {place}{opacity}/>"));
     }
 
-    /// A line through the points that leaves out what is not finite; a point alone becomes a dash.
-    pub fn path(&mut self, class: &str, points: impl Iterator<Item = (f64, f64)>) {
-        let points: Vec<(f64, f64)> = points.collect();
-        let mut path = String::new();
-        for run in points.split(|(x, y)| !x.is_finite() || !y.is_finite()) {
-            if let [(x, y)] = run {
-                let _ = write!(path, "M{:.1} {y:.1}h6", x - 3.0);
-                continue;
-            }
-            for (index, (x, y)) in run.iter().enumerate() {
-                let _ = write!(path, "{}{x:.1} {y:.1}", if index == 0 { 'M' } else { 'L' });
-            }
+    /// Adds a dot, unless its place is not finite.
+    pub fn circle(&mut self, class: &str, [x, y]: [f64; 2]) {
+        if x.is_finite() && y.is_finite() {
+            self.put(format_args!("<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\"/>"));
         }
+    }
+
+    /// Adds a line through points. Points that are not finite interrupt it; a single point becomes a dash.
+    pub fn path(&mut self, class: &str, points: impl IntoIterator<Item = [f64; 2]>) {
+        let points: Vec<[f64; 2]> = points.into_iter().collect();
+        let runs = points.split(|point| !point.iter().all(|number| number.is_finite()));
+        self.put_path(
+            class,
+            runs.map(|run| match run {
+                [[x, y]] => format!("M{:.1} {y:.1}h6", x - 3.0),
+                run => polyline(run),
+            }),
+        );
+    }
+
+    /// Adds the area between two heights at each x. Points that are not finite interrupt it.
+    pub fn area(&mut self, class: &str, points: impl IntoIterator<Item = [f64; 3]>) {
+        let points: Vec<[f64; 3]> = points.into_iter().collect();
+        let runs = points.split(|point| !point.iter().all(|number| number.is_finite()));
+        self.put_path(
+            &format!("area {class}"),
+            runs.filter(|run| !run.is_empty()).map(|run| {
+                let there = run.iter().map(|[x, low, _]| [*x, *low]);
+                let back = run.iter().rev().map(|[x, _, high]| [*x, *high]);
+                polyline(&there.chain(back).collect::<Vec<_>>()) + "Z"
+            }),
+        );
+    }
+
+    fn put_path(&mut self, class: &str, parts: impl Iterator<Item = String>) {
+        let path: String = parts.collect();
         if !path.is_empty() {
             self.put(format_args!("<path class=\"{class}\" d=\"{path}\"/>"));
         }
     }
 
-    /// What lies between two heights over each x; what is not finite is left out.
-    pub fn area(&mut self, class: &str, points: impl Iterator<Item = (f64, [f64; 2])>) {
-        let points: Vec<(f64, [f64; 2])> = points.collect();
-        let mut path = String::new();
-        for run in points.split(|(x, y)| ![*x, y[0], y[1]].iter().all(|number| number.is_finite())) {
-            let edges = run.iter().map(|(x, y)| (x, y[0])).chain(run.iter().rev().map(|(x, y)| (x, y[1])));
-            for (index, (x, y)) in edges.enumerate() {
-                let _ = write!(path, "{}{x:.1} {y:.1}", if index == 0 { 'M' } else { 'L' });
-            }
-            path.push_str(if run.is_empty() { "" } else { "Z" });
-        }
-        if !path.is_empty() {
-            self.put(format_args!("<path class=\"area {class}\" d=\"{path}\"/>"));
-        }
-    }
-
-    /// The picture as a file. A window that is narrower shows all of it.
+    /// The picture as a file, which shrinks to fit a narrow window.
     pub fn file(&self) -> String {
-        let Self { width, height, .. } = self;
-        self.wrapped(&format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
-             height=\"{height}\" role=\"img\" style=\"max-width:100%;height:auto\">\n<style>{STYLE}</style>"
-        ))
+        let attributes = "xmlns=\"http://www.w3.org/2000/svg\" style=\"max-width:100%;height:auto\"";
+        self.svg(attributes, &format!("<style>\n{STYLE}</style>\n"))
     }
 
-    /// The picture as a part of a page that brings [`STYLE`].
+    /// The picture as part of a page that contains [`STYLE`].
     pub fn inline(&self) -> String {
-        let Self { width, height, .. } = self;
-        self.wrapped(&format!(
-            "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">"
-        ))
+        self.svg("", "")
     }
 
-    fn wrapped(&self, begin: &str) -> String {
+    fn svg(&self, attributes: &str, style: &str) -> String {
+        let Self { width, height, body, .. } = self;
         let (title, description) = (escape(&self.title), escape(&self.description));
-        format!("{begin}\n<title>{title}</title>\n<desc>{description}</desc>\n{}</svg>\n", self.body)
+        format!(
+            "<svg {attributes} viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">\n\
+             {style}<title>{title}</title>\n<desc>{description}</desc>\n{body}</svg>\n"
+        )
     }
 }
 
-/// The size of titles and of what has no class, in pixels.
-pub(super) const TITLE_SIZE: f64 = 16.0;
-pub(super) const TEXT_SIZE: f64 = 13.0;
-
-fn attribute(name: &str, value: &str) -> String {
-    if value.is_empty() { String::new() } else { format!(" {name}=\"{value}\"") }
+/// The path data of a line through points.
+fn polyline(points: &[[f64; 2]]) -> String {
+    let to = |(index, [x, y]): (usize, &[f64; 2])| format!("{}{x:.1} {y:.1}", if index == 0 { 'M' } else { 'L' });
+    points.iter().enumerate().map(to).collect()
 }
 
-/// No font is at hand to measure with: this is a little more than most take.
+/// The width of a text in pixels, estimated: a little more than it takes in most fonts.
 pub(super) fn text_width(text: &str, size: f64) -> f64 {
-    width_of(text.chars().map(columns).sum(), size)
+    0.555 * size * text.width() as f64
 }
 
-fn width_of(columns: usize, size: f64) -> f64 {
-    0.555 * size * columns as f64
-}
-
-/// The text, or as much of both its ends as has room, with an ellipsis between them: names that begin alike often
-/// differ at the end.
+/// The text, shortened to fit by an ellipsis in the middle: names with a common beginning often differ at the end.
 pub(super) fn fitted(text: &str, width: f64, size: f64) -> String {
-    // As it is drawn.
     let text = one_line(text);
     if text_width(&text, size) <= width {
         return text;
     }
     let chars: Vec<char> = text.chars().collect();
-    // As many as fit: one at a time from both ends, so that what no picture has room for is not looked at.
-    let (mut kept, mut taken) = (0, columns('…'));
+    // Characters at both ends in turn, as long as they fit.
+    let (mut kept, mut free) = (0, width - text_width("…", size));
     while kept + 1 < chars.len() {
-        let next = if kept % 2 == 0 { kept / 2 } else { chars.len() - kept / 2 - 1 };
-        taken += columns(chars[next]);
-        if width_of(taken, size) > width {
+        let next = if kept % 2 == 0 { kept / 2 } else { chars.len() - 1 - kept / 2 };
+        free -= text_width(chars[next].encode_utf8(&mut [0; 4]), size);
+        if free < 0.0 {
             break;
         }
         kept += 1;
     }
-    let end = chars.len() - kept / 2;
-    chars[..kept - kept / 2].iter().chain(&['…']).chain(&chars[end..]).collect()
+    let (first, last) = (&chars[..kept.div_ceil(2)], &chars[chars.len() - kept / 2..]);
+    first.iter().chain(&['…']).chain(last).collect()
 }
 
-/// How many columns a character takes in a monospaced font: none where it joins the one before, two for the scripts of
-/// East Asia and for emoji. The ranges are the large ones of Unicode's Annex 11.
-pub(super) fn columns(character: char) -> usize {
-    match character {
-        '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}' | '\u{fe00}'..='\u{fe0f}' => 0,
-        '\u{1100}'..='\u{115f}'
-        | '\u{2e80}'..='\u{a4cf}'
-        | '\u{ac00}'..='\u{d7a3}'
-        | '\u{f900}'..='\u{faff}'
-        | '\u{fe30}'..='\u{fe6f}'
-        | '\u{ff00}'..='\u{ff60}'
-        | '\u{1f300}'..='\u{1faff}'
-        | '\u{20000}'..='\u{3fffd}' => 2,
-        _ => 1,
-    }
-}
-
-/// Text as XML and HTML have it; what neither may contain, and what turns the order of writing around, is shown as text.
+/// Text for XML and HTML. Characters that neither may contain, and those that change the direction of writing, are
+/// shown as escape sequences.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in visible(text).chars() {
@@ -232,18 +211,18 @@ mod tests {
     #[test]
     fn a_path_leaves_out_what_is_not_finite() {
         let mut drawing = Drawing::new("t", "d", [100.0, 100.0], 10.0);
-        let points = [(0.0, 1.0), (1.0, 2.0), (2.0, f64::NAN), (3.0, 4.0), (4.0, f64::INFINITY), (f64::NAN, 1.0)];
-        drawing.path("blue", points.into_iter());
+        let points = [[0.0, 1.0], [1.0, 2.0], [2.0, f64::NAN], [3.0, 4.0], [4.0, f64::INFINITY], [f64::NAN, 1.0]];
+        drawing.path("blue", points);
         assert!(drawing.file().contains("d=\"M0.0 1.0L1.0 2.0M0.0 4.0h6\""), "{}", drawing.file());
-        drawing.path("orange", [(f64::NAN, f64::NAN)].into_iter());
+        drawing.path("orange", [[f64::NAN, f64::NAN]]);
         assert!(!drawing.file().contains("class=\"orange\""));
     }
 
     #[test]
     fn an_area_goes_there_and_back_and_leaves_out_what_is_not_finite() {
         let mut drawing = Drawing::new("t", "d", [100.0, 100.0], 10.0);
-        let points = [(0.0, [1.0, 2.0]), (1.0, [3.0, 4.0]), (2.0, [f64::NAN, 1.0]), (3.0, [5.0, 6.0])];
-        drawing.area("blue", points.into_iter());
+        let points = [[0.0, 1.0, 2.0], [1.0, 3.0, 4.0], [2.0, f64::NAN, 1.0], [3.0, 5.0, 6.0]];
+        drawing.area("blue", points);
         let path = "class=\"area blue\" d=\"M0.0 1.0L1.0 3.0L1.0 4.0L0.0 2.0ZM3.0 5.0L3.0 6.0Z\"";
         assert!(drawing.file().contains(path), "{}", drawing.file());
     }

@@ -1,26 +1,26 @@
 //! Forecasts of series beside the truth.
 
-use super::chart::{Area, Band, Chart, Dot, Line, Panel, TALL};
+use super::chart::{Chart, LOW, Mark, Panel, Scale, Shape, TALL};
 use super::drawing::Drawing;
 use super::steps::POINTS;
 use crate::format::share;
 
-/// More panels than this do not fit on a page.
+/// The number of targets that fit on a page.
 const PANELS: usize = 6;
 
-/// The rows of the data, as the x axis has them.
+/// The x axis of a series: its rows.
 #[derive(Clone, Copy)]
-pub struct Rows<'a> {
-    /// What the labels are called.
+pub struct RowAxis<'a> {
+    /// The name of the labels' column.
     pub name: &'a str,
-    /// The rows as numbers, where they are such; otherwise x counts rows and shows their labels.
+    /// The labels as numbers if they are numbers: the x of each row. Otherwise x is the number of the row.
     pub positions: Option<&'a [f64]>,
-    /// The labels of the rows, by their number.
+    /// The labels of the rows.
     pub labels: &'a [String],
 }
 
-impl Rows<'_> {
-    /// Past the last row in the steps of the last two.
+impl RowAxis<'_> {
+    /// The x of a row. Rows after the last one continue at the distance of the last two.
     fn x(&self, row: usize) -> f64 {
         let Some(positions) = self.positions else { return row as f64 };
         match (positions.get(row), positions) {
@@ -30,253 +30,235 @@ impl Rows<'_> {
         }
     }
 
-    /// Whether there is nothing between the positions, as with years.
-    fn count(&self) -> bool {
-        self.positions.is_some_and(|positions| positions.iter().all(|position| position.fract() == 0.0))
+    /// Rows after the last one are labelled `+1`, `+2`, ….
+    fn scale(&self, end: usize) -> Scale {
+        match self.positions {
+            Some(positions) if positions.iter().all(|position| position.fract() == 0.0) => Scale::Whole,
+            Some(_) => Scale::Linear,
+            None => {
+                let past = (1..=end.saturating_sub(self.labels.len())).map(|step| format!("+{step}"));
+                Scale::Rows(self.labels.iter().cloned().chain(past).collect())
+            }
+        }
     }
 
-    /// The labels of an x axis that counts rows; `+1`, `+2`, … past the last row.
-    fn x_labels(&self, end: usize) -> Option<Vec<String>> {
-        let past = (1..=end.saturating_sub(self.labels.len())).map(|step| format!("+{step}"));
-        self.positions.is_none().then(|| self.labels.iter().cloned().chain(past).collect())
+    /// A chart of the rows before `end`, with a panel for each target's name and marks.
+    fn draw(&self, title: &str, description: String, end: usize, targets: Vec<(&str, Vec<Mark>)>) -> Drawing {
+        let height = if targets.len() > 1 { LOW } else { TALL };
+        let panel = |(name, marks): (&str, _)| Panel { name: name.into(), height, marks, ..Panel::default() };
+        let panels = targets.into_iter().map(panel).collect();
+        let (title, x_name, x_scale) = (title.into(), self.name.into(), self.scale(end));
+        Chart { title, description, x_name, x_scale, panels, ..Chart::default() }.draw()
     }
 }
 
-/// Truth, forecasts and naive forecasts over the rows after training.
-pub struct ForecastChart<'a> {
-    /// The heading of the picture.
-    pub title: String,
-    /// The rows that the picture can show.
-    pub rows: Rows<'a>,
-    /// The first row that is forecast.
-    pub first: usize,
-    /// H: how many rows are forecast at a time.
-    pub horizon: usize,
-    /// The period of the naive forecast beside it: 1 is the last value's, another a season's.
-    pub period: usize,
-    /// The quantiles of the targets' ranges.
-    pub range: Option<[f64; 2]>,
-    /// The targets, one panel each.
-    pub targets: Vec<ForecastTarget<'a>>,
-    /// Names and first rows of the parts, in order.
-    pub parts: Vec<(&'a str, usize)>,
-}
-
-/// A forecast column.
-pub struct ForecastTarget<'a> {
-    /// The name of the target's column.
-    pub name: &'a str,
-    /// The column, all of it.
-    pub truth: &'a [f64],
-    /// \[N, H\]: element n, h is of row `first` + n + h, and was made from the rows before `first` + n.
-    pub forecast: &'a [f64],
-    /// The outermost quantiles, likewise.
-    pub range: Option<[&'a [f64]; 2]>,
-}
-
-/// What the legend calls a range of quantiles.
+/// The name of a range of quantiles in the legend.
 fn range_name(range: Option<[f64; 2]>) -> String {
     range.map(|[low, high]| format!("quantiles {low} to {high}")).unwrap_or_default()
 }
 
-/// `1 step`, `24 steps`.
-fn steps(count: usize) -> String {
-    if count == 1 { "1 step".into() } else { format!("{count} steps") }
+/// Forecasts of every window after the training part, beside the truth and a naive forecast.
+pub struct ForecastChart<'a> {
+    /// The title of the picture.
+    pub title: String,
+    /// The rows of the series.
+    pub rows: RowAxis<'a>,
+    /// The first row with a forecast.
+    pub first: usize,
+    /// H: the number of rows that are forecast at a time.
+    pub horizon: usize,
+    /// The period of the naive forecast: 1 for the last value, otherwise that of the season.
+    pub period: usize,
+    /// The outermost quantiles of a quantile forecast.
+    pub range: Option<[f64; 2]>,
+    /// The targets; the first six have a panel each.
+    pub targets: Vec<ForecastTarget<'a>>,
+    /// The name and the first row of each part, in order.
+    pub parts: Vec<(&'a str, usize)>,
+}
+
+/// The forecasts of a column.
+pub struct ForecastTarget<'a> {
+    /// The name of the column.
+    pub name: &'a str,
+    /// The whole column.
+    pub truth: &'a [f64],
+    /// \[N, H\]: element (n, h) is the forecast of row `first` + n + h from the rows before `first` + n.
+    pub forecast: &'a [f64],
+    /// The outermost quantiles, in the same form.
+    pub range: Option<[&'a [f64]; 2]>,
 }
 
 impl ForecastChart<'_> {
-    /// A panel a target, the first six of them. Of longer horizons it shows the first step and the last.
+    /// Draws the forecasts of one step ahead and, if the horizon is longer, of its last step.
     pub fn draw(&self) -> Drawing {
         let horizon = self.horizon.max(1);
         let count = self.targets.iter().map(|target| target.forecast.len() / horizon).max().unwrap_or_default();
         let end = self.first + (count + horizon).saturating_sub(1);
-        let panels = self.targets.len().min(PANELS);
-        let height = if panels > 1 { 150.0 } else { TALL };
-        let targets = self.targets.iter().take(PANELS).enumerate();
-        let panels = targets.map(|(index, target)| self.panel(target, end, height, index == 0)).collect();
-        let range =
-            self.range.map(|[low, high]| format!(" The shaded range should hold {} of the truth.", share(high - low)));
-        let trailing = "a forecast that trails the truth by as much as the dashed line has learned to repeat it";
-        let beside = match self.period {
-            1 => format!("the forecast that nothing changes; {trailing}"),
-            _ => "the forecast that everything is as it was a season before".into(),
+        let targets = self.targets.iter().take(PANELS).map(|target| (target.name, self.marks(target, end)));
+        let naive = match self.period {
+            1 => {
+                "the forecast that nothing changes; a forecast that is behind the truth like the dashed line has only \
+                 learned to repeat it"
+            }
+            _ => "the forecast that repeats the values of a season before",
         };
-        let description = format!(
-            "The forecast should follow the truth more closely than the dashed line, {beside}.{}",
-            range.unwrap_or_default()
-        );
-        Chart {
-            title: self.title.clone(),
-            description,
-            x_name: self.rows.name.into(),
-            x_labels: self.rows.x_labels(end),
-            x_counts: self.rows.count(),
-            x_from_0: false,
-            panels,
+        let mut description = format!("The forecast should be closer to the truth than the dashed line, {naive}.");
+        if let Some([low, high]) = self.range {
+            description += &format!(" The shaded range should contain {} of the truth.", share(high - low));
         }
-        .draw()
+        self.rows.draw(&self.title, description, end, targets.collect())
     }
 
-    fn panel(&self, target: &ForecastTarget<'_>, end: usize, height: f64, first_panel: bool) -> Panel {
+    fn marks(&self, target: &ForecastTarget<'_>, end: usize) -> Vec<Mark> {
         let horizon = self.horizon.max(1);
-        // The end of a long series, so that its single steps can be seen.
+        // The end of a long series, so that its steps can be distinguished.
         let start = self.first.max(end.saturating_sub(POINTS));
         let points = |value: &dyn Fn(usize) -> Option<f64>| {
             (start..end).filter_map(|row| Some((self.rows.x(row), value(row)?))).collect::<Vec<_>>()
         };
         let truth = |row: usize| target.truth.get(row).copied();
-        let of_step = |values: &[f64], row: usize, step: usize| {
+        let ahead = |values: &[f64], row: usize, step: usize| {
             let n = (row + 1).checked_sub(self.first + step)?;
             values.get(n * horizon + step - 1).copied()
         };
-        let ahead = |step: usize| points(&|row: usize| of_step(target.forecast, row, step));
-        let range = |step: usize, class: &'static str| {
-            let [low, high] = target.range?;
-            let points = (start..end)
-                .filter_map(|row| Some((self.rows.x(row), [of_step(low, row, step)?, of_step(high, row, step)?])));
-            Some(Area { name: String::new(), class, points: points.collect() })
+        let forecast = |name: String, class: &str, step: usize| {
+            Mark::line(name, class, points(&|row| ahead(target.forecast, row, step)))
         };
-        // As many whole periods before as the longest of the steps needs.
+        // The whole periods that the last step needs.
         let before = horizon.div_ceil(self.period.max(1)) * self.period.max(1);
         let naive = points(&|row| truth(row.checked_sub(before)?).filter(|_| row + 1 >= self.first + horizon));
-        let naive_name = match before {
-            1 => "last value".to_owned(),
-            _ => format!("value {before} steps before"),
-        };
-        let mut lines = match horizon {
-            1 => vec![Line::new(naive_name, "thin", naive), Line::new("forecast", "blue", ahead(1))],
-            _ => vec![
-                Line::new(naive_name, "thin", naive),
-                Line::new(format!("{horizon} steps ahead"), "orange", ahead(horizon)),
-                Line::new("1 step ahead", "blue", ahead(1)),
-            ],
-        };
-        lines.insert(0, Line::new("truth", "ink", points(&truth)));
-        // All panels have the same lines.
-        lines.iter_mut().filter(|_| !first_panel).for_each(|line| line.name.clear());
+        let naive_name = if before == 1 { "last value".to_owned() } else { format!("value {before} steps before") };
         let ends = self.parts.iter().skip(1).map(|(_, first)| *first).chain([end]);
-        let bands = self.parts.iter().zip(ends).enumerate().filter(|(_, (_, until))| *until > start);
-        let bands = bands.map(|(index, ((name, from), until))| Band {
-            name: if first_panel { (*name).into() } else { String::new() },
-            from: self.rows.x((*from).max(start)),
-            until: self.rows.x(until.min(end - 1)),
-            // Every other one, so that two neighbours differ.
-            shaded: index % 2 == 1,
-        });
-        let mut panel = Panel::new(target.name, height, lines);
-        panel.bands = bands.collect();
-        // Of longer horizons the last step's, which is the widest.
-        panel.areas = range(horizon, if horizon == 1 { "blue" } else { "orange" }).into_iter().collect();
-        if first_panel {
-            panel.areas.iter_mut().for_each(|area| area.name = range_name(self.range));
+        let parts = self.parts.iter().zip(ends).enumerate().filter(|(_, (_, until))| *until > start);
+        let mut marks: Vec<Mark> = parts
+            .map(|(index, ((name, from), until))| {
+                let range = [(*from).max(start), until.min(end - 1)].map(|row| self.rows.x(row));
+                Mark::new(*name, if index % 2 == 1 { "band" } else { "page" }, Shape::Band(range))
+            })
+            .collect();
+        // The last step has the widest range.
+        if let Some([low, high]) = target.range {
+            let range = |row| Some((self.rows.x(row), [ahead(low, row, horizon)?, ahead(high, row, horizon)?]));
+            let class = if horizon == 1 { "blue" } else { "orange" };
+            marks.push(Mark::new(range_name(self.range), class, Shape::Area((start..end).filter_map(range).collect())));
         }
-        panel
+        marks.push(Mark::line("truth", "ink", points(&truth)));
+        marks.push(Mark::line(naive_name, "thin", naive));
+        if horizon == 1 {
+            marks.push(forecast("forecast".into(), "blue", 1));
+        } else {
+            marks.push(forecast(format!("{horizon} steps ahead"), "orange", horizon));
+            marks.push(forecast("1 step ahead".into(), "blue", 1));
+        }
+        marks
     }
 }
 
-/// Forecasts that read nothing of what comes after their first row, from one row or several.
+/// Forecasts that read none of the data after their first row, from one row or several.
 pub struct RolloutChart<'a> {
-    /// The heading of the picture.
+    /// The title of the picture.
     pub title: String,
-    /// The rows that the picture can show.
-    pub rows: Rows<'a>,
-    /// H: how many rows a forecast goes on for before the network reads its own.
+    /// The rows of the series.
+    pub rows: RowAxis<'a>,
+    /// H: the number of rows after which the network reads its own forecasts.
     pub horizon: usize,
-    /// The quantiles of the forecasts' ranges.
+    /// The outermost quantiles of a quantile forecast.
     pub range: Option<[f64; 2]>,
-    /// The targets, one panel each.
+    /// The targets; the first six have a panel each.
     pub targets: Vec<RolloutTarget<'a>>,
 }
 
-/// A forecast column.
+/// The forecasts of a column.
 pub struct RolloutTarget<'a> {
-    /// The name of the target's column.
+    /// The name of the column.
     pub name: &'a str,
-    /// What is known of the column.
+    /// The known values of the column.
     pub truth: &'a [f64],
-    /// The forecasts, each from its own first row on.
-    pub forecasts: Vec<Onward>,
+    /// The forecasts, in any order.
+    pub forecasts: Vec<RolledOut>,
 }
 
-/// A forecast from a row on.
-pub struct Onward {
-    /// The first row that is forecast.
+/// A forecast of consecutive rows.
+pub struct RolledOut {
+    /// The first row of the forecast.
     pub first: usize,
-    /// The forecast values, one for each row.
+    /// The values, one per row.
     pub values: Vec<f64>,
-    /// The outermost quantiles.
+    /// The outermost quantiles, one pair per row.
     pub range: Option<[Vec<f64>; 2]>,
 }
 
+impl RolledOut {
+    fn end(&self) -> usize {
+        self.first + self.values.len()
+    }
+}
+
 impl RolloutChart<'_> {
-    /// A panel a target, the first six of them: what is known, and the forecasts going on from it.
+    /// Draws the known values and the forecasts that continue them.
     pub fn draw(&self) -> Drawing {
         let targets = || self.targets.iter().take(PANELS);
         let forecasts = || targets().flat_map(|target| &target.forecasts);
         let known = targets().map(|target| target.truth.len()).max().unwrap_or_default();
-        let end = forecasts().map(|of| of.first + of.values.len()).max().unwrap_or_default().max(known);
-        let first = forecasts().map(|of| of.first).min().unwrap_or(end);
-        let longest = forecasts().map(|of| of.values.len()).max().unwrap_or_default();
-        // Enough of the past to see what there is to go on with.
+        let end = forecasts().map(RolledOut::end).max().unwrap_or_default().max(known);
+        let first = forecasts().map(|forecast| forecast.first).min().unwrap_or(end);
+        let longest = forecasts().map(|forecast| forecast.values.len()).max().unwrap_or_default();
+        // Enough of the past to show what the forecasts continue.
         let start = first.saturating_sub((2 * longest).max(40)).max(end.saturating_sub(2 * POINTS));
-        let height = if targets().count() > 1 { 150.0 } else { TALL };
-        let x = |row: usize| self.rows.x(row);
-        let panel = |(index, target): (usize, &RolloutTarget<'_>)| {
-            let name = |name: &'static str| if index == 0 { name } else { "" };
-            let value = |row: usize| target.truth.get(row).copied();
-            let truth = (start..end.min(target.truth.len())).map(|row| (x(row), target.truth[row])).collect();
-            let mut lines = vec![Line::new(name("truth"), "ink", truth)];
-            let (mut dots, mut areas) = (Vec::new(), Vec::new());
-            for (number, Onward { first, values, range }) in target.forecasts.iter().enumerate() {
-                // Joined to the last value it goes on from.
-                let from = first.checked_sub(1).and_then(|row| Some((x(row), value(row)?)));
-                if let Some([low, high]) = range {
-                    let heights =
-                        low.iter().zip(high).enumerate().map(|(n, (low, high))| (x(first + n), [*low, *high]));
-                    let beyond: Vec<_> = heights.clone().skip(self.horizon.saturating_sub(1)).collect();
-                    let within = heights.take(self.horizon);
-                    let points = from.map(|(x, y)| (x, [y, y])).into_iter().chain(within).collect();
-                    let named = |name: String| if number == 0 && index == 0 { name } else { String::new() };
-                    areas.push(Area { name: named(range_name(self.range)), class: "blue", points });
-                    if beyond.len() > 1 {
-                        let name = format!("not widened beyond {}", steps(self.horizon));
-                        areas.push(Area { name: named(name), class: "beyond", points: beyond });
-                    }
-                }
-                let points = from.into_iter().chain(values.iter().enumerate().map(|(n, v)| (x(first + n), *v)));
-                lines.push(Line::new(if number == 0 { name("forecast") } else { "" }, "blue", points.collect()));
-                dots.extend(from.map(|at| Dot { text: String::new(), class: "blue", at }));
-            }
-            let mut panel = Panel::new(target.name, height, lines);
-            if end > known && known > 0 {
-                let band = name("after the data").into();
-                panel.bands.push(Band { name: band, from: x(known - 1), until: x(end - 1), shaded: true });
-            }
-            panel.dots = dots;
-            panel.areas = areas;
-            panel
+        let future = [known.saturating_sub(1), end.saturating_sub(1)].map(|row| self.rows.x(row));
+        let future = || Mark::new("after the data", "band", Shape::Band(future));
+        let marks = |target: &RolloutTarget<'_>| {
+            let mut marks: Vec<Mark> = (end > known && known > 0).then(future).into_iter().collect();
+            let known = start..end.min(target.truth.len());
+            target.forecasts.iter().for_each(|forecast| marks.extend(self.range(target, forecast)));
+            marks.push(Mark::line("truth", "ink", known.map(|row| (self.rows.x(row), target.truth[row])).collect()));
+            target.forecasts.iter().for_each(|forecast| marks.extend(self.forecast(target, forecast)));
+            marks
         };
-        let panels = targets().enumerate().map(panel).collect();
+        let targets = targets().map(|target| (target.name, marks(target))).collect();
         let mut description = if longest > self.horizon {
-            "From each dot on the network reads its own forecasts instead of the data: look whether level and rhythm \
-                 stay plausible while errors add up."
+            "After each dot the network reads its own forecasts instead of the data: level and rhythm should stay \
+             plausible while errors add up."
         } else {
-            "From each dot on nothing of the data is known: look how far level and rhythm are met."
+            "After each dot none of the data is known: level and rhythm should match the truth."
         }
         .to_owned();
         if self.range.is_some() && longest > self.horizon {
-            description += " Within the dashed outline each range is as if the forecasts before it had come: in truth it is wider.";
+            description += " Within the dashed outline each range assumes that the forecasts before it were right: the \
+                            true one is wider.";
         }
-        Chart {
-            title: self.title.clone(),
-            description,
-            x_name: self.rows.name.into(),
-            x_labels: self.rows.x_labels(end),
-            x_counts: self.rows.count(),
-            x_from_0: false,
-            panels,
+        self.rows.draw(&self.title, description, end, targets)
+    }
+
+    /// The known value that a forecast continues.
+    fn origin(&self, target: &RolloutTarget<'_>, forecast: &RolledOut) -> Option<(f64, f64)> {
+        let row = forecast.first.checked_sub(1)?;
+        Some((self.rows.x(row), *target.truth.get(row)?))
+    }
+
+    /// The line of a forecast and the dot at its beginning.
+    fn forecast(&self, target: &RolloutTarget<'_>, forecast: &RolledOut) -> Vec<Mark> {
+        let origin = self.origin(target, forecast);
+        let values = forecast.values.iter().enumerate().map(|(n, value)| (self.rows.x(forecast.first + n), *value));
+        let line = Mark::line("forecast", "blue", origin.into_iter().chain(values).collect());
+        [line].into_iter().chain(origin.map(|point| Mark::new("", "blue", Shape::Dot(point)))).collect()
+    }
+
+    /// The range of a forecast, within the horizon and beyond it.
+    fn range(&self, target: &RolloutTarget<'_>, forecast: &RolledOut) -> Vec<Mark> {
+        let Some([low, high]) = &forecast.range else { return Vec::new() };
+        let heights = low.iter().zip(high).enumerate();
+        let heights = heights.map(|(n, (low, high))| (self.rows.x(forecast.first + n), [*low, *high]));
+        let origin = self.origin(target, forecast).map(|(x, y)| (x, [y, y]));
+        let within = origin.into_iter().chain(heights.clone().take(self.horizon)).collect();
+        let beyond: Vec<_> = heights.skip(self.horizon.saturating_sub(1)).collect();
+        let mut marks = vec![Mark::new(range_name(self.range), "blue", Shape::Area(within))];
+        if beyond.len() > 1 {
+            let steps = if self.horizon == 1 { "1 step".into() } else { format!("{} steps", self.horizon) };
+            marks.push(Mark::new(format!("not widened beyond {steps}"), "beyond", Shape::Area(beyond)));
         }
-        .draw()
+        marks
     }
 }
 
@@ -301,7 +283,7 @@ mod tests {
         let (first, horizon) = (10, 4);
         let forecast: Vec<f64> = (0..17).flat_map(|n| truth[first + n..][..horizon].to_vec()).collect();
         let labels = labels(30);
-        let rows = Rows { name: "t", positions: None, labels: &labels };
+        let rows = RowAxis { name: "t", positions: None, labels: &labels };
         let targets = vec![ForecastTarget { name: "a", truth: &truth, forecast: &forecast, range: None }];
         let svg = ForecastChart {
             title: "t".into(),
@@ -330,7 +312,7 @@ mod tests {
         let target = |name| ForecastTarget { name, truth: &truth, forecast: &forecast, range: None };
         let targets = names.iter().map(|name| target(name)).collect();
         let labels = labels(4);
-        let rows = Rows { name: "t", positions: None, labels: &labels };
+        let rows = RowAxis { name: "t", positions: None, labels: &labels };
         let parts = Vec::new();
         let svg =
             ForecastChart { title: "t".into(), rows, first: 2, horizon: 1, period: 1, range: None, targets, parts }
@@ -344,7 +326,7 @@ mod tests {
     fn the_dashed_line_is_the_naive_forecast_of_the_period() {
         let truth: Vec<f64> = (0..40).map(|row| f64::from(row % 7 * row)).collect();
         let labels = labels(40);
-        let rows = Rows { name: "t", positions: None, labels: &labels };
+        let rows = RowAxis { name: "t", positions: None, labels: &labels };
         let draw = |horizon: usize, period: usize| {
             let forecast = vec![1.0; 10 * horizon];
             let targets = vec![ForecastTarget { name: "a", truth: &truth, forecast: &forecast, range: None }];
@@ -367,10 +349,10 @@ mod tests {
     #[test]
     fn ranges_beyond_the_horizon_are_marked_and_none_within() {
         let (truth, labels) = ([1.0, 2.0, 3.0], labels(3));
-        let rows = Rows { name: "t", positions: None, labels: &labels };
+        let rows = RowAxis { name: "t", positions: None, labels: &labels };
         let draw = |horizon: usize| {
             let range = Some([vec![3.0, 2.0, 3.0], vec![5.0, 6.0, 5.0]]);
-            let forecasts = vec![Onward { first: 3, values: vec![4.0; 3], range }];
+            let forecasts = vec![RolledOut { first: 3, values: vec![4.0; 3], range }];
             let targets = vec![RolloutTarget { name: "a", truth: &truth, forecasts }];
             RolloutChart { title: "t".into(), rows, horizon, range: Some([0.1, 0.9]), targets }.draw().file()
         };
@@ -385,9 +367,9 @@ mod tests {
     fn a_rolled_forecast_goes_on_from_the_last_value_into_rows_without_labels() {
         let truth = [1.0, 2.0, 3.0];
         let labels = labels(3);
-        let rows = Rows { name: "t", positions: None, labels: &labels };
-        let onward = || Onward { first: 3, values: vec![4.0, 5.0], range: None };
-        let target = || RolloutTarget { name: "a", truth: &truth, forecasts: vec![onward()] };
+        let rows = RowAxis { name: "t", positions: None, labels: &labels };
+        let rolled = || RolledOut { first: 3, values: vec![4.0, 5.0], range: None };
+        let target = || RolloutTarget { name: "a", truth: &truth, forecasts: vec![rolled()] };
         let draw =
             |rows| RolloutChart { title: "t".into(), rows, horizon: 1, range: None, targets: vec![target()] }.draw();
         let svg = draw(rows).file();
@@ -396,14 +378,14 @@ mod tests {
         assert_eq!(truth[2], forecast[0]);
         assert!(svg.contains(">+2<") && svg.contains(">after the data<"));
         let years = [1.0, 2.0, 3.0].map(|year| year + 2000.0);
-        let rows = Rows { positions: Some(&years), ..rows };
+        let rows = RowAxis { positions: Some(&years), ..rows };
         assert_eq!([2, 3, 4].map(|row| rows.x(row)), [2003.0, 2004.0, 2005.0]);
         assert!(!draw(rows).file().contains("+2"));
     }
 
     #[test]
     fn nothing_to_draw_and_what_is_not_finite_do_not_break_the_picture() {
-        let rows = Rows { name: "t", positions: None, labels: &[] };
+        let rows = RowAxis { name: "t", positions: None, labels: &[] };
         let empty = || ForecastTarget { name: "a", truth: &[], forecast: &[], range: Some([&[], &[]]) };
         let range = Some([0.1, 0.9]);
         for targets in [Vec::new(), vec![empty()]] {
@@ -411,12 +393,12 @@ mod tests {
             ForecastChart { title: "t".into(), rows, first: 0, horizon: 1, period: 1, range, targets, parts }.draw();
         }
         RolloutChart { title: "t".into(), rows, horizon: 1, range, targets: Vec::new() }.draw();
-        let onward = |first, values: &[f64]| Onward {
+        let rolled = |first, values: &[f64]| RolledOut {
             first,
             values: values.to_vec(),
             range: Some([values.to_vec(), vec![f64::NAN; values.len()]]),
         };
-        let forecasts = vec![onward(0, &[f64::INFINITY]), onward(2, &[])];
+        let forecasts = vec![rolled(0, &[f64::INFINITY]), rolled(2, &[])];
         let target = RolloutTarget { name: "a", truth: &[f64::NAN, 1.0], forecasts };
         let svg = RolloutChart { title: "t".into(), rows, horizon: 1, range, targets: vec![target] }.draw().file();
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");

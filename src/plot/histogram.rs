@@ -1,36 +1,33 @@
-//! How long sequences are: a line for the terminal and a picture.
+//! The lengths of sequences: a line for the terminal and a picture.
 
 use super::axis::round_step;
-use super::chart::{Bar, Chart, Panel};
+use super::chart::{Cell, Chart, Mark, Panel, Scale, Shape};
 use super::drawing::Drawing;
 use crate::format::grouped;
 
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// Bins of the picture.
+/// The number of bins in the picture.
 const BINS: usize = 60;
-/// Bins of the line: more say no more at the height of a letter.
+/// The number of bins in the line: more show nothing new at the height of a letter.
 const LINE_BINS: usize = 32;
 
-/// Lengths of sequences.
+/// The lengths of sequences.
 pub struct Lengths<'a>(pub &'a [usize]);
 
 impl Lengths<'_> {
-    /// `7–29 steps  ▂▅█▇▃▁  median 15`, in at most `width` columns, without the blocks where they have no room. An empty
-    /// bin is a space, and one that is not empty at least the lowest block.
+    /// `7–29 steps  ▂▅█▇▃▁  median 15`, in at most `width` columns, or without a histogram if there is no room. A bin
+    /// that is not empty has at least the lowest block.
     pub fn line(&self, width: usize) -> String {
-        let (Some(least), Some(most)) = (self.0.iter().min(), self.0.iter().max()) else {
+        if self.0.is_empty() {
             return "no sequences".into();
-        };
+        }
         let (span, median) = (self.span(), format!("median {}", number(self.median())));
-        if least == most {
-            return span;
-        }
         let free = width.saturating_sub(span.chars().count() + median.chars().count() + 4).min(LINE_BINS);
-        if free < 2 {
+        let (bins, _) = self.bins(free.max(1));
+        if bins.len() < 2 || free < 2 {
             return span;
         }
-        let bins = self.bins(free);
-        let highest = bins.iter().map(|(_, count)| *count).max().unwrap_or_default().max(1);
+        let highest = bins.iter().map(|(_, count)| *count).max().unwrap_or(1);
         let block = |(_, count): &(usize, usize)| match count {
             0 => ' ',
             count => BLOCKS[(count * BLOCKS.len()).div_ceil(highest) - 1],
@@ -40,25 +37,24 @@ impl Lengths<'_> {
 
     /// `title` is followed by the least and the greatest length and the median.
     pub fn draw(&self, title: &str) -> Drawing {
-        let bins = self.bins(BINS);
-        let width = bins.windows(2).map(|pair| pair[1].0 - pair[0].0).next().unwrap_or(1);
-        // A bin of one length stands over it.
+        let (bins, width) = self.bins(BINS);
+        // The bar of a single length is centred on it.
         let shift = if width == 1 { 0.5 } else { 0.0 };
         let bar = |(from, count): &(usize, usize)| {
             let from = *from as f64 - shift;
-            Bar { from, until: from + width as f64, height: *count as f64 }
+            Cell { x: [from, from + width as f64], y: [0.0, *count as f64], opacity: 1.0, ..Cell::default() }
         };
-        let mut panel = Panel::new("sequences", 190.0, Vec::new());
-        panel.bars = bins.iter().map(bar).collect();
         let title = match self.0 {
             [] => format!("{title}: no sequences"),
             _ => format!("{title}: {}, median {}", self.span(), number(self.median())),
         };
-        let description = "How many sequences have which length: a batch takes as many steps as its longest sequence, so \
-                           that a long tail costs time and memory.";
+        let description = "The number of sequences of each length. A batch takes as many steps as its longest \
+                           sequence, so a long tail costs time and memory.";
         let x_name = if width > 1 { format!("steps, in bins of {}", number(width)) } else { "steps".into() };
-        let (description, panels) = (description.into(), vec![panel]);
-        Chart { title, description, x_name, x_labels: None, x_counts: true, x_from_0: false, panels }.draw()
+        let marks = vec![Mark::new("", "bar", Shape::Cells(bins.iter().map(bar).collect(), &[]))];
+        let panel = Panel { name: "sequences".into(), height: 190.0, y_scale: Scale::Whole, marks, ..Panel::default() };
+        let (description, x_scale, panels) = (description.into(), Scale::Whole, vec![panel]);
+        Chart { title, description, x_name, x_scale, panels, ..Chart::default() }.draw()
     }
 
     fn span(&self) -> String {
@@ -77,17 +73,19 @@ impl Lengths<'_> {
         sorted.get(sorted.len() / 2).copied().unwrap_or_default()
     }
 
-    /// At most so many bins of equal and round width: the first length and the count of each.
-    fn bins(&self, most: usize) -> Vec<(usize, usize)> {
-        let (Some(least), Some(greatest)) = (self.0.iter().min(), self.0.iter().max()) else { return Vec::new() };
-        // One bin more than fit in the span may be needed where it does not begin at a multiple.
+    /// At most `most` bins, or two: the first length and the count of each. Their width, a round number.
+    fn bins(&self, most: usize) -> (Vec<(usize, usize)>, usize) {
+        let (Some(least), Some(greatest)) = (self.0.iter().min(), self.0.iter().max()) else {
+            return (Vec::new(), 1);
+        };
         let span = (greatest - least + 1) as f64;
-        let width = (round_step(span, most.saturating_sub(1).max(1)) as usize).max(1);
-        let width = if span as usize <= most { 1 } else { width };
+        // The first bin begins at a multiple of the width, so one more may be needed.
+        let width = if span as usize <= most { 1.0 } else { round_step(span, most.saturating_sub(1).max(1)) };
+        let width = (width as usize).max(1);
         let first = least / width;
         let mut bins: Vec<(usize, usize)> = (first..=greatest / width).map(|bin| (bin * width, 0)).collect();
         self.0.iter().for_each(|length| bins[length / width - first].1 += 1);
-        bins
+        (bins, width)
     }
 }
 
@@ -117,14 +115,14 @@ mod tests {
             assert!(Lengths(&lengths).line(width).chars().count() <= width);
         }
         for most in 1..200 {
-            let bins = Lengths(&lengths).bins(most);
+            let (bins, _) = Lengths(&lengths).bins(most);
             assert!(bins.len() <= most.max(2), "{} of {most}", bins.len());
             assert_eq!(bins.iter().map(|(_, count)| count).sum::<usize>(), 5000);
         }
     }
 
     #[test]
-    fn the_picture_tells_the_median_and_has_a_bar_a_bin() {
+    fn the_title_contains_the_median_and_has_a_bar_a_bin() {
         let svg = Lengths(&[7, 8, 8, 9]).draw("sequences").file();
         assert!(svg.contains("<title>sequences: 7–9 steps, median 8</title>"), "{svg}");
         assert_eq!(svg.matches("<rect class=\"bar\"").count(), 3);

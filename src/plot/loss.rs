@@ -1,109 +1,88 @@
-//! The losses of a run, and its learning rate.
+//! The loss of a run, and its learning rate.
 
-use super::chart::{Chart, Dot, Line, Panel, TALL};
+use super::chart::{Mark, Panel, Scale, Shape, TALL};
 use super::drawing::Drawing;
-use super::steps::{Epochs, Mean, Points, Scale, Steps};
+use super::steps::{Curve, Epochs, GroupedCurve, Mean, StepAxis, Steps};
 use crate::Result;
 use crate::format::rounded;
 use crate::train::Metrics;
 
-/// The loss of what needs no network, to be drawn beside the run's.
+/// The loss of a prediction without a network, for comparison.
 pub struct Baseline {
-    /// The name of the baseline, as in the legend.
+    /// Its name in the legend.
     pub name: String,
-    /// The loss of the baseline, in the units of the curve.
+    /// Its loss, in the units of the run's.
     pub loss: f64,
 }
 
-/// A title with the last losses.
-fn with_losses(title: String, training: Option<f64>, validation: Option<f64>) -> String {
-    match (training, validation) {
-        (Some(training), Some(validation)) => {
-            format!("{title} {}, validation {}", rounded(training), rounded(validation))
-        }
-        (Some(training), None) => format!("{title} {}", rounded(training)),
-        _ => title,
-    }
-}
-
-/// The training loss, the validation loss and the baseline; below them the learning rate, where it changes. `title` is
+/// The training loss, the validation loss and the baseline, and below them the learning rate if it changes. `title` is
 /// followed by the last losses.
+///
+/// # Errors
+/// If the history cannot be read.
 pub fn loss(
-    title: String,
-    y_name: &str,
+    title: &str,
+    loss_name: &str,
     history: &dyn Steps,
     epochs: Epochs,
     baseline: Option<&Baseline>,
 ) -> Result<Drawing> {
-    let per_epoch = epochs.per_epoch();
-    let scale = Scale::new(history.count(), per_epoch);
-    let (mut each_step, mut rates) = (scale.points(), scale.points());
-    let (mut groups, mut mean, mut training) = (scale.groups(), Mean::default(), Vec::new());
-    let mut validation = Points::of(history.validations());
-    // The lowest validation loss, and the last one of all.
-    let (mut best, mut measured) = (None::<(u64, f64)>, None);
-    let (mut before, mut changes) = (None::<Metrics>, false);
+    let axis = StepAxis::new(history.count(), epochs.on_axis.then_some(epochs.steps));
+    let (mut each_step, mut rates) = (Curve::new(history.count()), Curve::new(history.count()));
+    let (mut training, mut validation) = (GroupedCurve::new(axis, Mean::default()), Curve::new(history.validations()));
+    // The lowest validation loss and the last one, each with its step.
+    let (mut lowest, mut last) = (None::<(u64, f64)>, None);
+    let (mut before, mut rate_changes) = (None::<Metrics>, false);
     history.each(&mut |metrics| {
-        let x = scale.x(metrics.step as f64);
-        each_step.add((x, epochs.drawn(before.as_ref(), metrics)));
+        let x = axis.x(metrics.step as f64);
+        each_step.add((x, epochs.drawn_loss(before.as_ref(), metrics)));
+        training.add(metrics.step, metrics.loss, epochs.weight(metrics));
         rates.add((x, metrics.lr));
-        epochs.add(&mut mean, metrics);
-        training.extend(groups.add(metrics.step).map(|middle| (scale.x(middle), mean.take())));
         if let Some(loss) = metrics.val_loss {
             validation.add((x, loss));
-            measured = Some((metrics.step, loss));
-            if loss.is_finite() && best.is_none_or(|(_, best)| loss < best) {
-                best = Some((metrics.step, loss));
+            last = Some((metrics.step, loss));
+            if loss.is_finite() && lowest.is_none_or(|(_, lowest)| loss < lowest) {
+                lowest = last;
             }
         }
-        changes |= before.is_some_and(|before| before.lr != metrics.lr);
+        rate_changes |= before.is_some_and(|before| before.lr != metrics.lr);
         before = Some(*metrics);
     })?;
-    training.extend(groups.rest().map(|middle| (scale.x(middle), mean.take())));
-    let (each_step, rates, validation) = (each_step.all(), rates.all(), validation.all());
-    let title = with_losses(title, training.last().map(|(_, loss)| *loss), measured.map(|(_, loss)| loss));
-    let best = best.filter(|(best, _)| measured.is_some_and(|(last, _)| *best < last));
-
-    let mut lines = Vec::new();
-    if scale.group > 1 {
-        lines.push(Line::new("each step", "faint", each_step));
-        lines.push(Line::new(format!("training, mean of {}", scale.group_name()), "blue", training));
-    } else {
-        lines.push(Line::new("training", "blue", each_step));
-    }
-    lines.push(Line::new("validation", "orange", validation));
-    if let (Some(baseline), Some(last)) = (baseline, before) {
-        lines.push(Line::new(
-            &baseline.name,
-            "thin",
-            vec![(0.0, baseline.loss), (scale.x(last.step as f64), baseline.loss)],
-        ));
-    }
-    lines.retain(|line| !line.points.is_empty());
-    let losses = || lines.iter().flat_map(|line| &line.points).map(|(_, loss)| *loss).filter(|loss| loss.is_finite());
-    let (least, most) = losses().fold((f64::INFINITY, 0.0), |(a, b): (f64, f64), v| (a.min(v), b.max(v)));
-    let mut panel = Panel::new(y_name, TALL, lines);
-    panel.logarithmic = least > 0.0 && most > 3.0 * least;
-    panel.dots.extend(best.map(|(step, loss)| {
-        let text = format!("lowest {} {}", rounded(loss), scale.after(step));
-        Dot { text, class: "orange", at: (scale.x(step as f64), loss) }
-    }));
-
-    let below = baseline.map(|baseline| format!(" below the dashed line the network beats “{}”;", baseline.name));
-    let overfitting = "validation that rises while training still falls means that examples are learnt by heart";
-    let mut description = if panel.lines.iter().any(|line| line.name == "validation") {
-        format!("Both losses should fall and level off;{} {overfitting}.", below.unwrap_or_default())
-    } else {
-        "The loss should fall and level off.".into()
+    let training = training.points();
+    let title = match (training.last(), last) {
+        (Some((_, training)), Some((_, validation))) => {
+            format!("{title} {}, validation {}", rounded(*training), rounded(validation))
+        }
+        (Some((_, training)), None) => format!("{title} {}", rounded(*training)),
+        _ => title.to_owned(),
     };
-    if let Some(caption) = epochs.caption() {
-        description = format!("{description} {caption}");
+    let mut marks = axis.marks("training", each_step, "training, mean", training);
+    marks.extend(last.map(|_| Mark::line("validation", "orange", validation.points())));
+    marks.extend(baseline.map(|Baseline { name, loss }| Mark::new(name, "thin", Shape::Level(*loss))));
+    let lowest = lowest.filter(|(step, _)| last.is_some_and(|(last, _)| *step < last));
+    marks.extend(lowest.map(|(step, loss)| {
+        let name = format!("lowest {} {}", rounded(loss), axis.after(step));
+        Mark::new(name, "orange", Shape::Dot((axis.x(step as f64), loss)))
+    }));
+    let below = baseline.map(|baseline| format!(" below the dashed line the network beats “{}”;", baseline.name));
+    let mut description = match last {
+        Some(_) => format!(
+            "Both losses should fall and level off;{} if validation rises while training still falls, the network \
+             memorizes its examples.",
+            below.unwrap_or_default()
+        ),
+        None => "The loss should fall and level off.".into(),
+    };
+    description.extend(epochs.caption().map(|caption| format!(" {caption}")));
+    let mut panels = vec![Panel { name: loss_name.into(), height: TALL, marks, ..Panel::default() }];
+    if panels[0].spans_a_factor_of(3.0) {
+        panels[0].y_scale = Scale::Logarithmic;
     }
-    let rate = Line::new("", "blue", rates);
-    let rate = changes.then(|| Panel::new("learning rate", 72.0, vec![rate]));
-    let panels = [panel].into_iter().chain(rate).collect();
-    let (x_name, x_counts) = (scale.x_name().into(), per_epoch.is_none());
-    Ok(Chart { title, description, x_name, x_labels: None, x_counts, x_from_0: true, panels }.draw())
+    if rate_changes {
+        let marks = vec![Mark::line("", "blue", rates.points())];
+        panels.push(Panel { name: "learning rate".into(), height: 72.0, marks, ..Panel::default() });
+    }
+    Ok(axis.draw(title, description, panels))
 }
 
 #[cfg(test)]
@@ -115,8 +94,8 @@ mod tests {
     }
 
     fn svg(history: &[Metrics]) -> String {
-        let epochs = Epochs { steps: 1, counted: false, last: 1.0 };
-        loss("run: loss".into(), "squared error", &history, epochs, None).unwrap().file()
+        let epochs = Epochs { steps: 1, on_axis: false, last_weight: 1.0 };
+        loss("run: loss", "squared error", &history, epochs, None).unwrap().file()
     }
 
     #[test]
@@ -140,9 +119,9 @@ mod tests {
         // Epochs of 8 steps, whose last is one example far off.
         let loss_of = |step: u64| if step.is_multiple_of(8) { 50.0 } else { 1.0 + 1.0 / step as f64 };
         let history: Vec<Metrics> = (1..=64).map(|step| metrics(step, loss_of(step), None, 0.1)).collect();
-        let draw = |last: f64| {
-            let epochs = Epochs { steps: 8, counted: true, last };
-            loss("run: loss".into(), "squared error", &history.as_slice(), epochs, None).unwrap().file()
+        let draw = |last_weight: f64| {
+            let epochs = Epochs { steps: 8, on_axis: true, last_weight };
+            loss("run: loss", "squared error", &history.as_slice(), epochs, None).unwrap().file()
         };
         let (weighed, alike) = (draw(1.0 / 64.0), draw(1.0));
         assert!(alike.contains(">50<") && !weighed.contains(">50<"), "{weighed}");

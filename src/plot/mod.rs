@@ -1,13 +1,14 @@
-//! The pictures of a run, from plain data, legible on a light and on a dark page.
+//! The pictures of a run, from plain data, for light and dark pages.
+//!
+//! All but the text sample are data for the same kind of chart: lines, areas, cells and points over axes.
 
 mod axis;
 mod chart;
 mod confusion;
 mod drawing;
-mod flow;
 mod forecast;
+mod gradient_flow;
 mod gradient_norm;
-mod heat;
 mod histogram;
 mod loss;
 mod piano_roll;
@@ -19,12 +20,12 @@ mod throughput;
 
 pub use confusion::Confusion;
 pub use drawing::{Drawing, STYLE, escape};
-pub use flow::{FlowLine, FlowPanel, FlowPicture};
-pub use forecast::{ForecastChart, ForecastTarget, Onward, RolloutChart, RolloutTarget, Rows};
+pub use forecast::{ForecastChart, ForecastTarget, RolledOut, RolloutChart, RolloutTarget, RowAxis};
+pub use gradient_flow::{GradientLine, GradientPanel, gradient_flow};
 pub use gradient_norm::gradient_norm;
 pub use histogram::Lengths;
 pub use loss::{Baseline, loss};
 pub use piano_roll::PianoRoll;
 pub use steps::{Epochs, Steps};
 pub use text_sample::TextSample;
-pub use throughput::{Rate, Rates, Throughput};
+pub use throughput::{Rate, Rates, throughput};

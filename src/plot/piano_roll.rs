@@ -1,122 +1,115 @@
-//! A piece of music beside what was expected of it.
+//! A piece of music beside its prediction.
 
-use super::drawing::{Anchor, Drawing, RIGHT, WIDTH};
-use super::heat;
+use std::ops::RangeInclusive;
 
-const LEFT: f64 = 72.0;
-/// Steps beyond these are not drawn: their cells would be narrower than the eye sees.
+use super::axis::Tick;
+use super::chart::{Cell, Chart, Mark, Panel, Scale, Shape};
+use super::drawing::Drawing;
+
+/// The most steps in the picture: the cells of more would be too narrow to see.
 const STEPS: usize = 360;
-/// MIDI keys of an octave, and the names of the octaves begin with C.
+/// Keys per octave. The number of a MIDI key that is a C is a multiple of it.
 const OCTAVE: usize = 12;
+/// Probabilities are rounded to steps of 1 in this, so that more neighbours are equal and become one cell.
+const LEVELS: f32 = 50.0;
 
-/// The notes of a piece, and the probability that the network gave each before it heard the step.
+/// The notes of a piece, and their probability as the network predicted it from the steps before.
 pub struct PianoRoll<'a> {
-    /// The heading of the picture.
+    /// The title of the picture.
     pub title: String,
-    /// The MIDI number of the first key: 21 for a piano's 88.
+    /// The MIDI number of the first key: 21 for a piano with 88 keys.
     pub first_key: usize,
     /// The number of keys K.
     pub keys: usize,
-    /// \[T, keys\]: whether the key sounds.
+    /// \[T, K\]: whether the key is played.
     pub truth: &'a [bool],
-    /// \[T, keys\], each between 0 and 1.
+    /// \[T, K\]: probabilities between 0 and 1.
     pub predicted: &'a [f32],
 }
 
 impl PianoRoll<'_> {
-    /// The truth above, the probabilities below, both over the keys that matter.
+    /// The notes in the upper panel and the probabilities in the lower one, of the keys that occur in either.
     pub fn draw(&self) -> Drawing {
-        let keys = self.keys.max(1);
-        let all = self.truth.len() / keys;
+        let all = self.truth.len() / self.keys.max(1);
         let steps = all.min(STEPS);
-        let (lowest, highest) = self.range(steps);
-        let count = highest + 1 - lowest;
-        let width = ((WIDTH - LEFT - RIGHT) / steps.max(1) as f64).min(16.0);
-        // 88 keys still fit on a screen.
-        let height = (300.0 / count as f64).clamp(3.0, 7.0);
-        let tall = count as f64 * height;
-        let (truth, predicted) = (74.0, 74.0 + tall + 40.0);
-        let description = "Above what is played, below the probability of each key before it is heard: blue where the \
-                           note came, orange where it did not, grey where a note came that was not expected.";
-        let page = [WIDTH, (predicted + tall + 84.0).ceil()];
-        let mut drawing = Drawing::new(&self.title, description, page, LEFT);
-        for (name, top) in [("played", truth), ("predicted", predicted)] {
-            drawing.text(LEFT, top - 9.0, "", Anchor::Start, name);
-            let at = |step: usize, key: usize| [LEFT + step as f64 * width, top + (highest - key) as f64 * height];
-            let end = LEFT + steps as f64 * width;
-            drawing.rectangle("band", [LEFT, top], [end - LEFT, tall]);
-            for key in (lowest..=highest).filter(|key| (self.first_key + key).is_multiple_of(OCTAVE)) {
-                // Below the C, between it and the B.
-                let [_, y] = at(0, key);
-                drawing.line("grid", [LEFT, y + height], [end, y + height]);
-                // Middle C, MIDI 60, is C4.
-                let octave = ((self.first_key + key) / OCTAVE) as i64 - 1;
-                drawing.text(LEFT - 8.0, y + height / 2.0 + 4.0, "small", Anchor::End, &format!("C{octave}"));
-            }
-            for key in lowest..=highest {
-                let sounds = |step: usize| self.truth.get(step * keys + key).copied().unwrap_or_default();
-                for (from, until, _) in stretches(steps, |step| u8::from(sounds(step))) {
-                    let class = if top == truth { "black" } else { "missed" };
-                    drawing.rectangle(class, at(from, key), [(until - from) as f64 * width, height]);
-                }
-                if top == truth {
-                    continue;
-                }
-                // In fiftieths, so that stretches of the same colour become one cell, with the sign for a note that came.
-                let shade = |step: usize| {
-                    let probability = self.predicted.get(step * keys + key).copied().unwrap_or_default();
-                    let fiftieths = (50.0 * probability.clamp(0.0, 1.0)).round() as i8;
-                    if sounds(step) { fiftieths } else { -fiftieths }
-                };
-                for (from, until, shade) in stretches(steps, shade) {
-                    let size = [(until - from) as f64 * width, height];
-                    let class = if shade > 0 { "right" } else { "wrong" };
-                    heat::cell(&mut drawing, class, at(from, key), size, f64::from(shade.unsigned_abs()) / 50.0);
-                }
-            }
-        }
-        self.name_steps(&mut drawing, predicted + tall, width, [steps, all]);
-        let key = [(0.1, "10%"), (0.5, "50%"), (1.0, "100%")];
-        heat::key(&mut drawing, &["right", "wrong"], [LEFT, page[1] - 30.0], &key);
-        drawing
-    }
-
-    /// The lowest and the highest key that is played or expected, with one more on either side.
-    fn range(&self, steps: usize) -> (usize, usize) {
-        let keys = self.keys.max(1);
-        let matters = |key: usize| {
-            let cells = || (0..steps).map(|step| step * keys + key);
-            cells().any(|at| self.truth[at]) || cells().any(|at| self.predicted.get(at).is_some_and(|p| *p >= 0.2))
+        let keys = self.used_keys(steps);
+        let played = |at: usize| if self.truth[at] { 1.0 } else { 0.0 };
+        let probability = |at: usize| self.predicted.get(at).copied().unwrap_or_default();
+        let mark = |name: &str, class: &str, opacities, opacity: &dyn Fn(usize) -> f32| {
+            Mark::new(name, class, Shape::Cells(self.cells(steps, &keys, opacity), opacities))
         };
-        let lowest = (0..keys).find(|key| matters(*key)).unwrap_or(0);
-        let highest = (0..keys).rfind(|key| matters(*key)).unwrap_or(keys - 1);
-        (lowest.saturating_sub(1), (highest + 1).min(keys - 1))
+        let hit = |at: usize| played(at) * probability(at);
+        let false_positive = |at: usize| (1.0 - played(at)) * probability(at);
+        let truth = vec![mark("", "black", &[], &played)];
+        let predicted = vec![
+            mark("not expected", "missed", &[1.0], &played),
+            mark("played: 10, 50, 100%", "right", &[0.1, 0.5, 1.0], &hit),
+            mark("not played: 10, 50, 100%", "wrong", &[0.1, 0.5, 1.0], &false_positive),
+        ];
+        let panels = [("played", truth), ("predicted", predicted)].map(|(name, mut marks)| {
+            marks.push(Mark::new("", "band", Shape::Band([0.0, steps as f64])));
+            let range = [*keys.start() as f64, *keys.end() as f64 + 1.0];
+            // 88 keys still fit on a screen.
+            let height = (300.0 / (range[1] - range[0])).clamp(3.0, 7.0) * (range[1] - range[0]);
+            Panel {
+                name: name.into(),
+                height,
+                y_scale: Scale::Fixed(range, self.octaves(&keys)),
+                marks,
+                ..Panel::default()
+            }
+        });
+        let description = "Above what is played, below the probability of each key before it is played: blue where the \
+                           note came, orange where it did not, grey where a note came that was not expected.";
+        let x_name = if steps < all { format!("step, the first {steps} of {all}") } else { "step".into() };
+        let (title, description, panels) = (self.title.clone(), description.into(), panels.into());
+        Chart { title, description, x_name, x_scale: Scale::Whole, x_from_0: true, panels, ..Chart::default() }.draw()
     }
 
-    fn name_steps(&self, drawing: &mut Drawing, bottom: f64, width: f64, [steps, all]: [usize; 2]) {
-        let every = [4, 8, 16, 32, 64].into_iter().find(|every| *every as f64 * width >= 48.0).unwrap_or(128);
-        for step in (0..steps).step_by(every) {
-            let x = LEFT + step as f64 * width;
-            drawing.line("axis", [x, bottom], [x, bottom + 5.0]);
-            drawing.text(x, bottom + 20.0, "", Anchor::Middle, &step.to_string());
-        }
-        let name = if steps < all { format!("step, the first {steps} of {all}") } else { "step".into() };
-        drawing.text(WIDTH - RIGHT, bottom + 42.0, "", Anchor::End, &name);
+    /// From the lowest key that is played or expected to the highest, with one more on both sides.
+    fn used_keys(&self, steps: usize) -> RangeInclusive<usize> {
+        let keys = self.keys.max(1);
+        let is_used = |key: &usize| {
+            let is_used = |at: usize| self.truth[at] || self.predicted.get(at).is_some_and(|p| *p >= 0.2);
+            (0..steps).any(|step| is_used(step * keys + key))
+        };
+        let lowest = (0..keys).find(is_used).unwrap_or(0);
+        let highest = (0..keys).rfind(is_used).unwrap_or(keys - 1);
+        lowest.saturating_sub(1)..=(highest + 1).min(keys - 1)
+    }
+
+    /// A tick at the lower edge of each C. Middle C is MIDI key 60 and C4.
+    fn octaves(&self, keys: &RangeInclusive<usize>) -> Vec<Tick> {
+        let octaves = keys.clone().filter(|key| (self.first_key + key).is_multiple_of(OCTAVE));
+        let text = |key| format!("C{}", ((self.first_key + key) / OCTAVE) as i64 - 1);
+        octaves.map(|key| Tick { value: key as f64, text: text(key) }).collect()
+    }
+
+    /// Cells with an opacity for each element of \[T, K\], of which equal neighbours in time are one.
+    fn cells(&self, steps: usize, keys: &RangeInclusive<usize>, opacity: &dyn Fn(usize) -> f32) -> Vec<Cell> {
+        let key = |key: usize| {
+            let level = |step: usize| (LEVELS * opacity(step * self.keys + key).clamp(0.0, 1.0)).round() as u8;
+            let levels: Vec<u8> = (0..steps).map(level).collect();
+            stretches(&levels).into_iter().map(move |(from, until, level)| Cell {
+                x: [from as f64, until as f64],
+                y: [key as f64, key as f64 + 1.0],
+                opacity: f64::from(level) / f64::from(LEVELS),
+                ..Cell::default()
+            })
+        };
+        keys.clone().flat_map(key).collect()
     }
 }
 
-/// The stretches of steps with the same value, those of the value 0 left out.
-fn stretches<V: PartialEq + Default + Copy>(steps: usize, value: impl Fn(usize) -> V) -> Vec<(usize, usize, V)> {
-    let mut stretches: Vec<(usize, usize, V)> = Vec::new();
-    for step in 0..steps {
-        let value = value(step);
-        match stretches.last_mut().filter(|(_, until, last)| *until == step && *last == value) {
-            Some((_, until, _)) => *until += 1,
-            None if value == V::default() => {}
-            None => stretches.push((step, step + 1, value)),
-        }
-    }
-    stretches
+/// The stretches of equal values above 0: their first index, the one after their last, and the value.
+fn stretches(values: &[u8]) -> Vec<(usize, usize, u8)> {
+    let mut end = 0;
+    let stretch = |equal: &[u8]| {
+        let begin = end;
+        end += equal.len();
+        (begin, end, equal[0])
+    };
+    values.chunk_by(PartialEq::eq).map(stretch).filter(|(_, _, value)| *value > 0).collect()
 }
 
 #[cfg(test)]
@@ -126,7 +119,7 @@ mod tests {
     #[test]
     fn equal_neighbours_are_one_stretch_and_nothing_is_none() {
         let values = [0, 3, 3, 0, 0, 2, 5, 5, 0];
-        assert_eq!(stretches(9, |step| values[step]), [(1, 3, 3), (5, 6, 2), (6, 8, 5)]);
+        assert_eq!(stretches(&values), [(1, 3, 3), (5, 6, 2), (6, 8, 5)]);
     }
 
     #[test]
@@ -140,7 +133,8 @@ mod tests {
             cells.filter(|line| line.ends_with(opacity)).count()
         };
         assert_eq!((count("right", "\"0.90\"/>"), count("wrong", "\"0.60\"/>")), (1, 1));
-        assert_eq!((count("black", "/>"), count("missed", "/>")), (2, 2));
+        // Grey is in the legend, too.
+        assert_eq!((count("black", "/>"), count("missed", "/>")), (2, 2 + 1));
         assert!(svg.contains(">C4<"));
     }
 

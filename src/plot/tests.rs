@@ -22,12 +22,10 @@ pub fn check_markup(text: &str) {
     assert!(open.is_empty(), "{open:?}");
 }
 
-fn flow(name: &str) -> FlowPanel {
+fn gradient_panel(name: &str) -> GradientPanel {
     let norms = vec![0.0, f64::NAN, 1e-30, 1.0];
-    FlowPanel {
-        name: name.into(),
-        lines: vec![FlowLine { name: name.into(), hue: 1, reverse: true, norms, clipped: 0.5 }],
-    }
+    let line = GradientLine { name: name.into(), colour: 1, is_reverse: true, norms, clip_factor: 0.5 };
+    GradientPanel { name: name.into(), lines: vec![line] }
 }
 
 #[test]
@@ -38,24 +36,26 @@ fn every_picture_is_well_formed_and_escapes_every_name() {
     let history = [metrics, Metrics { step: 2, loss: f64::NAN, val_loss: Some(3.0), lr: 0.2, ..metrics }];
     let baseline = Baseline { name: name.into(), loss: 0.5 };
     let names = vec![name.to_owned(); 3];
-    let rows = Rows { name, positions: None, labels: &names };
+    let rows = RowAxis { name, positions: None, labels: &names };
     let target = ForecastTarget {
         name,
         truth: &[1.0, 2.0, 3.0],
         forecast: &[2.0, f64::INFINITY],
         range: Some([&[1.0, 0.0], &[3.0, 9.0]]),
     };
-    let onward = Onward { first: 3, values: vec![4.0], range: Some([vec![3.0], vec![5.0]]) };
-    let rolled = RolloutTarget { name, truth: &[1.0, 2.0, 3.0], forecasts: vec![onward] };
+    let rolled_out = RolledOut { first: 3, values: vec![4.0], range: Some([vec![3.0], vec![5.0]]) };
+    let rolled = RolloutTarget { name, truth: &[1.0, 2.0, 3.0], forecasts: vec![rolled_out] };
+    let epochs = Epochs { steps: 1, on_axis: false, last_weight: 1.0 };
+    let rate = Rate { rows: 2, rate: 1.0, spread: [0.5, 2.0] };
     let range = Some([0.1, 0.9]);
     let (title, parts) = (name.to_owned(), vec![(name, 1)]);
     let pairs = (0..9).map(|pair| (pair / 3, pair % 3));
     let matrix = crate::train::ConfusionMatrix::new(3, pairs).unwrap();
     let drawings = [
-        loss(title.clone(), name, &history.as_slice(), Epochs { steps: 1, counted: false, last: 1.0 }, Some(&baseline))
-            .unwrap(),
-        gradient_norm(name, &history.as_slice(), None, Some(1.0)).unwrap(),
-        FlowPicture { title: title.clone(), description: name.into(), panels: vec![flow(name)] }.draw(),
+        loss(name, name, &history.as_slice(), epochs, Some(&baseline)).unwrap(),
+        gradient_norm(name, &history.as_slice(), epochs, Some(1.0)).unwrap(),
+        gradient_flow(name, name, &[gradient_panel(name)]),
+        throughput(name, &[2], &[Rates { name: name.into(), rates: vec![rate] }]),
         ForecastChart {
             title: title.clone(),
             rows,

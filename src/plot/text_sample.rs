@@ -1,23 +1,27 @@
-//! What a network of text says.
+//! A text that a network continued.
 
-use super::drawing::{Anchor, Drawing, columns, escape};
+use unicode_width::UnicodeWidthStr;
+
+use super::drawing::{Anchor, Drawing, escape};
+use crate::format::is_hidden;
 
 const LEFT: f64 = 24.0;
+/// The baseline of the first line.
 const TOP: f64 = 84.0;
-/// From one line to the next.
+/// The distance between two lines.
 const LINE: f64 = 19.0;
 const COLUMNS: usize = 88;
-/// Columns from one tab stop to the next.
+/// Columns between two tab stops.
 const TAB: usize = 4;
-/// The width of the picture: 88 columns of the widest usual font.
-const PAGE: f64 = 760.0;
+/// The width of the picture: 88 columns of the widest common font.
+const WIDTH: f64 = 760.0;
 const LINES: usize = 30;
-/// Lines of a long prime before the first with what was sampled.
+/// The lines of a long prime before the line where the sample begins.
 const PRIME_LINES: usize = 6;
 
-/// A given beginning and what was sampled after it.
+/// A prime and the text that was sampled after it.
 pub struct TextSample<'a> {
-    /// The heading of the picture.
+    /// The title of the picture.
     pub title: &'a str,
     /// The text that the sample continues.
     pub prime: &'a str,
@@ -25,34 +29,24 @@ pub struct TextSample<'a> {
     pub sampled: &'a str,
 }
 
-/// Which part of the text a piece of a line belongs to.
-#[derive(Clone, Copy, PartialEq)]
-enum Part {
-    Prime,
-    Sampled,
-}
-
-/// The characters of a line as they are shown.
-#[derive(Default)]
-struct Line(Vec<(Part, String)>);
+/// The texts of a line that belong to the prime and to the sample.
+type Line = [String; 2];
 
 impl TextSample<'_> {
-    /// About 30 lines of at most 88 columns: the end of the prime and the beginning of what was sampled.
+    /// Draws at most 30 lines of 88 columns: the end of the prime and the beginning of the sample.
     pub fn draw(&self) -> Drawing {
         let lines = self.lines();
-        let description = "After the given beginning each symbol is drawn from the network's own distribution: look how \
-                           long words, line breaks and sense hold together.";
-        let size = [PAGE, TOP + LINE * lines.len() as f64 + 8.0];
+        let description = "After the given text each symbol is drawn from the network's distribution: words, line \
+                           breaks and sense should hold together for long.";
+        let size = [WIDTH, TOP + LINE * lines.len() as f64 + 8.0];
         let mut drawing = Drawing::new(self.title, description, size, LEFT);
-        drawing.text(LEFT, 56.0, "mono given", Anchor::Start, "given");
-        drawing.text(LEFT + 58.0, 56.0, "mono drawn", Anchor::Start, "sampled");
-        for (index, line) in lines.iter().enumerate() {
+        drawing.text("mono given", [LEFT, 56.0], Anchor::Start, "given");
+        drawing.text("mono drawn", [LEFT + 58.0, 56.0], Anchor::Start, "sampled");
+        for (index, [given, sampled]) in lines.iter().enumerate() {
             let y = TOP + LINE * index as f64;
-            let span = |part: Part, class: &str| match line.text(part) {
-                text if text.is_empty() => String::new(),
-                text => format!("<tspan class=\"{class}\">{}</tspan>", escape(&text)),
-            };
-            let spans = span(Part::Prime, "given") + &span(Part::Sampled, "drawn");
+            let spans = [("given", given), ("drawn", sampled)].into_iter().filter(|(_, text)| !text.is_empty());
+            let spans: String =
+                spans.map(|(class, text)| format!("<tspan class=\"{class}\">{}</tspan>", escape(text))).collect();
             if !spans.is_empty() {
                 let place = format!("xml:space=\"preserve\" x=\"{LEFT}\" y=\"{y}\"");
                 drawing.put(format_args!("<text class=\"mono\" {place}>{spans}</text>"));
@@ -63,81 +57,61 @@ impl TextSample<'_> {
 
     fn lines(&self) -> Vec<Line> {
         let mut lines = vec![Line::default()];
-        let characters = |part: Part, text: &str| text.chars().map(|character| (part, character)).collect::<Vec<_>>();
-        for (part, character) in characters(Part::Prime, self.prime) {
-            push(&mut lines, part, character);
-        }
+        self.prime.chars().for_each(|character| push(&mut lines, 0, character));
         let first_sampled = lines.len() - 1;
-        for (part, character) in characters(Part::Sampled, self.sampled.trim_end()) {
-            push(&mut lines, part, character);
-            // One more than are shown tells that there are more.
+        for character in self.sampled.trim_end().chars() {
+            push(&mut lines, 1, character);
+            // One more than is shown, so that the end is marked.
             if lines.len() > first_sampled + LINES + 1 {
                 break;
             }
         }
-        let omitted = |part: Part| Line(vec![(part, "…".into())]);
         if first_sampled > PRIME_LINES {
-            drop(lines.splice(..first_sampled - PRIME_LINES, [omitted(Part::Prime)]));
+            lines.splice(..first_sampled - PRIME_LINES, [["…".into(), String::new()]]);
         }
         if lines.len() > LINES {
             lines.truncate(LINES - 1);
-            lines.push(omitted(Part::Sampled));
+            lines.push([String::new(), "…".into()]);
         }
         lines
     }
 }
 
-impl Line {
-    fn columns(&self) -> usize {
-        self.0.iter().flat_map(|(_, shown)| shown.chars()).map(columns).sum()
+/// Adds a character to the prime (0) or the sample (1) of the last line. Where it does not fit, it begins a line,
+/// together with the word that it belongs to.
+fn push(lines: &mut Vec<Line>, part: usize, character: char) {
+    let Some(line) = lines.last_mut().filter(|_| character != '\n') else {
+        return lines.push(Line::default());
+    };
+    let column = line.iter().map(|text| text.width()).sum();
+    let shown = shown(character, column);
+    if column + shown.width() <= COLUMNS {
+        line[part] += &shown;
+        return;
     }
+    let mut next = if character == ' ' { Line::default() } else { take_last_word(line) };
+    next[part] += &self::shown(character, 0);
+    lines.push(next);
+}
 
-    /// What of the line belongs to a part.
-    fn text(&self, part: Part) -> String {
-        self.0.iter().filter(|(of, _)| *of == part).map(|(_, shown)| shown.as_str()).collect()
-    }
-
-    /// What follows the last space, which is the whole line where it has none.
-    fn take_last_word(&mut self) -> Vec<(Part, String)> {
-        match self.0.iter().rposition(|(_, shown)| shown == " ") {
-            Some(space) => self.0.split_off(space + 1),
-            None => Vec::new(),
-        }
+/// Removes what follows the last space. A line without spaces is left as it is.
+fn take_last_word([given, sampled]: &mut Line) -> Line {
+    match (given.rfind(' '), sampled.rfind(' ')) {
+        (_, Some(space)) => [String::new(), sampled.split_off(space + 1)],
+        (Some(space), None) => [given.split_off(space + 1), std::mem::take(sampled)],
+        (None, None) => Line::default(),
     }
 }
 
-/// Adds a character to the last line, or begins another with it and with the word that it belongs to.
-fn push(lines: &mut Vec<Line>, part: Part, character: char) {
-    if character == '\n' {
-        lines.push(Line::default());
-        return;
-    }
-    let Some(line) = lines.last_mut() else { return };
-    let at = line.columns();
-    let shown = visible(character, at);
-    if at + shown.chars().map(columns).sum::<usize>() <= COLUMNS {
-        line.0.push((part, shown));
-        return;
-    }
-    let mut next = if character == ' ' { Vec::new() } else { line.take_last_word() };
-    next.push((part, visible(character, 0)));
-    lines.push(Line(next));
-}
-
-/// A character as it can be seen at a column: a tab as an arrow to its stop, and other control characters, or what would
-/// be drawn nowhere or turn the line around, as Rust writes them.
-fn visible(character: char, column: usize) -> String {
+/// A character as it is shown at a column: a tab as an arrow up to the next tab stop, and characters that cannot be
+/// seen as escape sequences.
+fn shown(character: char, column: usize) -> String {
     match character {
         '\t' => format!("→{}", " ".repeat(TAB - column % TAB - 1)),
-        '\u{ad}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{fffe}'
-        | '\u{ffff}' => character.escape_default().to_string(),
-        _ if character.is_control() => character.escape_default().to_string(),
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' => {
+            character.escape_default().to_string()
+        }
+        _ if is_hidden(character) => character.escape_default().to_string(),
         _ => character.to_string(),
     }
 }
@@ -147,8 +121,7 @@ mod tests {
     use super::*;
 
     fn lines(prime: &str, sampled: &str) -> Vec<[String; 2]> {
-        let lines = TextSample { title: "t", prime, sampled }.lines();
-        lines.iter().map(|line| [Part::Prime, Part::Sampled].map(|part| line.text(part))).collect()
+        TextSample { title: "t", prime, sampled }.lines()
     }
 
     #[test]

@@ -1,70 +1,58 @@
-//! Sequences a second over the rows of a batch.
+//! Sequences per second against the batch size.
 
-use super::chart::{Area, Chart, Line, Panel, TALL};
+use super::chart::{Chart, Mark, Panel, Scale, Shape, TALL};
 use super::drawing::Drawing;
 use crate::format::grouped;
 
-/// What a batch comes to.
+/// The throughput of a batch size.
 pub struct Rate {
-    /// One of the picture's batches.
+    /// The rows of a batch.
     pub rows: usize,
-    /// Sequences a second.
+    /// Sequences per second.
     pub rate: f64,
-    /// What most samples lie between.
+    /// The range of most samples.
     pub spread: [f64; 2],
 }
 
-/// What a device comes to, batch by batch.
+/// The throughput of a device.
 pub struct Rates {
-    /// The name of the curve.
+    /// The name of the line.
     pub name: String,
-    /// The measured rates, one for each batch size that was run.
+    /// The measured batch sizes.
     pub rates: Vec<Rate>,
 }
 
-/// Batches that double stand at equal distances.
-pub struct Throughput {
-    /// The heading of the picture.
-    pub title: String,
-    /// The batch sizes on the horizontal axis.
-    pub batches: Vec<usize>,
-    /// The first is what was measured now, and drawn with its spread.
-    pub series: Vec<Rates>,
-}
-
-impl Throughput {
-    /// Draws one curve for each set of rates.
-    pub fn draw(&self) -> Drawing {
-        let classes = ["blue", "orange", "ink", "thin"].into_iter().chain(std::iter::repeat("faint"));
-        let place = |rate: &Rate| self.batches.iter().position(|batch| *batch == rate.rows).map(|place| place as f64);
-        let lines = self.series.iter().zip(classes).map(|(series, class)| {
-            let points = series.rates.iter().filter_map(|rate| Some((place(rate)?, rate.rate)));
-            Line::new(&series.name, class, points.collect())
-        });
-        let mut panel = Panel::new("sequences a second", TALL, lines.collect());
-        panel.areas.extend(self.series.first().map(|series| {
-            let points = series.rates.iter().filter_map(|rate| Some((place(rate)?, rate.spread))).collect();
-            Area { name: String::new(), class: "blue", points }
-        }));
-        // Devices that lie far apart are compared by what they multiply a rate with.
-        let drawn =
-            || panel.lines.iter().flat_map(|line| &line.points).map(|(_, rate)| *rate).filter(|rate| *rate > 0.0);
-        let (least, most) = (drawn().fold(f64::INFINITY, f64::min), drawn().fold(0.0, f64::max));
-        panel.logarithmic = most > 8.0 * least;
-        panel.y_from_0 = true;
-        let description = "A line that goes up in proportion has rows for free; where it is level, the device is full. \
-                           It should never fall.";
-        Chart {
-            title: self.title.clone(),
-            description: description.into(),
-            x_name: "rows of a batch".into(),
-            x_labels: Some(self.batches.iter().map(|rows| grouped(*rows as u64)).collect()),
-            x_counts: false,
-            x_from_0: true,
-            panels: vec![panel],
-        }
-        .draw()
+/// A line for each of `series` over the `batches`, which double and are drawn at equal distances. The first has its
+/// spread.
+pub fn throughput(title: &str, batches: &[usize], series: &[Rates]) -> Drawing {
+    let x = |rate: &Rate| batches.iter().position(|batch| *batch == rate.rows).map(|index| index as f64);
+    let spread = series.first().map(|Rates { rates, .. }| {
+        let points = rates.iter().filter_map(|rate| Some((x(rate)?, rate.spread)));
+        Mark::new("", "blue", Shape::Area(points.collect()))
+    });
+    let classes = ["blue", "orange", "ink", "thin"].into_iter().chain(std::iter::repeat("faint"));
+    let lines = series.iter().zip(classes).map(|(Rates { name, rates }, class)| {
+        Mark::line(name, class, rates.iter().filter_map(|rate| Some((x(rate)?, rate.rate))).collect())
+    });
+    let marks = spread.into_iter().chain(lines).collect();
+    let mut panel =
+        Panel { name: "sequences per second".into(), height: TALL, y_from_0: true, marks, ..Panel::default() };
+    // Devices of very different speed are compared by ratios.
+    if panel.spans_a_factor_of(8.0) {
+        panel.y_scale = Scale::Logarithmic;
     }
+    let description = "Where the line rises in proportion, more rows cost no time; where it is level, the device is \
+                       fully used. It should never fall.";
+    Chart {
+        title: title.into(),
+        description: description.into(),
+        x_name: "rows per batch".into(),
+        x_scale: Scale::Rows(batches.iter().map(|rows| grouped(*rows as u64)).collect()),
+        x_from_0: true,
+        panels: vec![panel],
+        ..Chart::default()
+    }
+    .draw()
 }
 
 #[cfg(test)]
@@ -74,13 +62,13 @@ mod tests {
     fn svg(rates: &[(usize, f64)]) -> String {
         let rate = |(rows, rate): &(usize, f64)| Rate { rows: *rows, rate: *rate, spread: [0.9 * rate, 1.1 * rate] };
         let series = vec![Rates { name: "cpu".into(), rates: rates.iter().map(rate).collect() }];
-        Throughput { title: "t".into(), batches: vec![16, 32, 64], series }.draw().file()
+        throughput("t", &[16, 32, 64], &series).file()
     }
 
     #[test]
     fn batches_that_double_stand_at_equal_distances_over_rates_from_0() {
         let svg = svg(&[(16, 100.0), (32, 110.0), (64, 120.0)]);
-        for label in [">16<", ">32<", ">64<", ">0<", ">sequences a second<", ">cpu<"] {
+        for label in [">16<", ">32<", ">64<", ">0<", ">sequences per second<", ">cpu<"] {
             assert!(svg.contains(label), "{label} is not in {svg}");
         }
     }

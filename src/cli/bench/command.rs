@@ -176,7 +176,7 @@ pub(crate) async fn bench(args: &BenchArgs) -> Result<(), Failure> {
     let Some(doublings) = args.sweep else { return Ok(()) };
     table(&lines).into_iter().for_each(eprint_line);
     if let Some(path) = &args.svg {
-        new_file::write(path, picture(doublings, &lines, earlier.as_ref()).draw().file().as_bytes())?;
+        new_file::write(path, picture(doublings, &lines, earlier.as_ref()).file().as_bytes())?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use bptt::experiment::gradient_flow::{GradientFlow, measured_batch};
 use bptt::experiment::loaded_model::AppliedModel;
 use bptt::experiment::model::model_file;
 use bptt::format::path_json;
-use bptt::plot::{FlowPanel, FlowPicture};
+use bptt::plot::{GradientPanel, gradient_flow};
 use serde_json::json;
 
 use super::args::{FlowArgs, open};
@@ -45,9 +45,8 @@ async fn of_run(args: &FlowArgs, given: &Config) -> Result<(), Failure> {
     let name = format!("{}, {}", task.name(), settings.cell.name());
     let flow = GradientFlow::measure(&mut network, name, &batch, clip).await?;
     let facts = [("model", model_file::describe(network.model())), ("data", words.clone())];
-    let panels = vec![FlowPanel { name: format!("‖∂L/∂h‖, {words}"), lines: flow.lines() }];
-    let picture =
-        FlowPicture { title: format!("{}: gradient flow", flow.name), description: DESCRIPTION.into(), panels };
+    let panel = GradientPanel { name: format!("‖∂L/∂h‖, {words}"), lines: flow.lines() };
+    let picture = gradient_flow(&format!("{}: gradient flow", flow.name), DESCRIPTION, &[panel]);
     let json = json!({"of": path_json(run), "networks": [to_json(&flow)]});
     report(args, &facts, &[(String::new(), vec![&flow])], &picture, json)
 }

@@ -8,7 +8,7 @@ use bptt::experiment::settings::Settings;
 use bptt::experiment::tasks::load;
 use bptt::experiment::training::{Experiment, ResumedProgress};
 use bptt::format::{grouped, short};
-use bptt::plot::{FlowPanel, FlowPicture};
+use bptt::plot::{GradientPanel, gradient_flow};
 use bptt::{Activation, Error, RecurrentInit};
 use serde_json::json;
 
@@ -100,8 +100,8 @@ fn report_trained(args: &FlowArgs, title: String, steps: u64, flows: &[TrainedFl
         flows.iter().map(|flow| format!("{} {}", flow.after.name, two_digits(flow.after.loss))).collect();
     let losses = format!("‖∂L/∂h‖ {after}, loss: {}", losses.join(", "));
     let (initial, trained): (Vec<_>, Vec<_>) = flows.iter().map(|flow| (&flow.before, &flow.after)).unzip();
-    let panels = vec![panel("‖∂L/∂h‖ at initialisation", &initial), panel(&losses, &trained)];
-    let picture = FlowPicture { title, description: DESCRIPTION.into(), panels };
+    let panels = [panel("‖∂L/∂h‖ at initialisation", &initial), panel(&losses, &trained)];
+    let picture = gradient_flow(&title, DESCRIPTION, &panels);
     let after_training = flows.iter().map(|flow| {
         let mut network = to_json(&flow.after);
         network["steps"] = json!(flow.steps);
@@ -137,9 +137,9 @@ pub(crate) async fn loaded(args: &FlowArgs, given: &Config) -> Result<(), Failur
         measured.push(GradientFlow::measure(&mut network, name(run, cell), &batch, clip).await?);
     }
     let facts = [("data", words)];
-    let panels = vec![panel("‖∂L/∂h‖ of the last layer", &measured.iter().collect::<Vec<_>>())];
+    let panel = panel("‖∂L/∂h‖ of the last layer", &measured.iter().collect::<Vec<_>>());
     let title = format!("{}: gradient flow", task.name());
-    let picture = FlowPicture { title, description: DESCRIPTION.into(), panels };
+    let picture = gradient_flow(&title, DESCRIPTION, &[panel]);
     let json = json!({"networks": measured.iter().map(to_json).collect::<Vec<_>>()});
     report(args, &facts, &[(String::new(), measured.iter().collect())], &picture, json)
 }
@@ -151,7 +151,7 @@ fn two_digits(value: f64) -> String {
 }
 
 /// A line for each network, of its last layer and the forward direction: the one that every network has.
-fn panel(name: &str, networks: &[&GradientFlow]) -> FlowPanel {
+fn panel(name: &str, networks: &[&GradientFlow]) -> GradientPanel {
     let lines = networks.iter().enumerate().map(|(hue, network)| network.line_of_network(hue));
-    FlowPanel { name: name.into(), lines: lines.collect() }
+    GradientPanel { name: name.into(), lines: lines.collect() }
 }

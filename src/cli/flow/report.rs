@@ -3,7 +3,7 @@
 use bptt::experiment::files::new_file;
 use bptt::experiment::gradient_flow::{GradientFlow, LayerFlow, short_factor};
 use bptt::format::{path_text, short};
-use bptt::plot::FlowPicture;
+use bptt::plot::Drawing;
 use bptt::train::GradientDecay;
 use serde_json::{Value, json};
 
@@ -93,11 +93,11 @@ pub(crate) fn report(
     args: &FlowArgs,
     facts: &[(&str, String)],
     parts: &[(String, Vec<&GradientFlow>)],
-    picture: &FlowPicture,
+    picture: &Drawing,
     json: Value,
 ) -> Result<(), Failure> {
     if let Some(path) = &args.out {
-        new_file::write(path, picture.draw().file().as_bytes())?;
+        new_file::write(path, picture.file().as_bytes())?;
     }
     if args.json {
         print_json(json);

@@ -55,8 +55,8 @@ pub fn rate(of: &Measurement) -> f64 {
     number(of, "sequences_per_s")
 }
 
-/// The chart of a sweep, beside earlier measurements of the same network.
-pub fn picture(doublings: Doublings, lines: &[Measurement], earlier: Option<&EarlierMeasurements>) -> plot::Throughput {
+/// The picture of a sweep, beside earlier measurements of the same network.
+pub fn picture(doublings: Doublings, lines: &[Measurement], earlier: Option<&EarlierMeasurements>) -> plot::Drawing {
     let before = lines.first().into_iter().flat_map(|first| earlier.into_iter().flat_map(|of| of.of_network(first)));
     let text =
         |line: &Measurement, key: &str| line.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
@@ -87,16 +87,13 @@ pub fn picture(doublings: Doublings, lines: &[Measurement], earlier: Option<&Ear
     }
     series.iter_mut().for_each(|series| series.rates.sort_by_key(|rate| rate.rows));
     let number = |key| now.map_or(0, |line| number(line, key) as u64);
-    plot::Throughput {
-        title: format!(
-            "{} of {} units over {} steps: sequences a second",
-            now.map(|line| text(line, "cell").to_uppercase()).unwrap_or_default(),
-            number("hidden"),
-            number("steps"),
-        ),
-        batches: doublings.batches().collect(),
-        series,
-    }
+    let title = format!(
+        "{} of {} units over {} steps: sequences per second",
+        now.map(|line| text(line, "cell").to_uppercase()).unwrap_or_default(),
+        number("hidden"),
+        number("steps"),
+    );
+    plot::throughput(&title, &doublings.batches().collect::<Vec<_>>(), &series)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::checkpoints::Position;
 use super::folder::{Folder, Log, json_line};
 use super::names::FLOW;
 use crate::format::grouped;
-use crate::plot::{Drawing, FlowLine, FlowPanel, FlowPicture};
+use crate::plot::{Drawing, GradientLine, GradientPanel, gradient_flow};
 use crate::{HiddenGradientNorms, Recurrent, Result};
 
 /// Steps that the picture shows.
@@ -70,18 +70,19 @@ impl FlowLog {
         let chosen: Vec<&(u64, HiddenGradientNorms)> =
             (0..lines).map(|n| &self.kept[n * last / (lines - 1).max(1)]).collect();
         let panel = |(stack, of): (usize, &String)| {
-            let line = |(hue, (step, flow)): (usize, &&(u64, HiddenGradientNorms))| {
+            let line = |(colour, (step, flow)): (usize, &&(u64, HiddenGradientNorms))| {
                 let (name, norms) = (format!("step {}", grouped(*step)), flow.norms.row(stack).to_vec());
-                FlowLine { name, hue, reverse: stack % self.directions > 0, norms, clipped: 1.0 }
+                GradientLine { name, colour, is_reverse: stack % self.directions > 0, norms, clip_factor: 1.0 }
             };
-            FlowPanel { name: format!("‖∂L/∂h‖ of {of}"), lines: chosen.iter().enumerate().map(line).collect() }
+            GradientPanel {
+                name: format!("‖∂L/∂h‖ of {of}"), lines: chosen.iter().enumerate().map(line).collect()
+            }
         };
-        let panels = self.stacks.iter().enumerate().map(panel).collect();
+        let panels: Vec<GradientPanel> = self.stacks.iter().enumerate().map(panel).collect();
         let description = "The gradient of the training loss, before clipping, goes back through time as the arrow shows. \
                            Where a line falls straight, each step costs the same factor, and what lies far back is hardly \
                            learned from; with a loss at every step, each adds its own.";
-        let (title, description) = (format!("{name}: gradient flow in training"), description.into());
-        Ok(Some(FlowPicture { title, description, panels }.draw()))
+        Ok(Some(gradient_flow(&format!("{name}: gradient flow in training"), description, &panels)))
     }
 }
 

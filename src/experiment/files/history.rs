@@ -78,10 +78,6 @@ impl Steps for History {
         self.known.validations
     }
 
-    fn last(&self) -> Option<Metrics> {
-        self.known.last
-    }
-
     fn each(&self, take: &mut dyn FnMut(&Metrics)) -> Result<()> {
         let mut log = self.log.try_borrow_mut().map_err(|error| Error::Failed(error.to_string()))?;
         log.lines(|line| {

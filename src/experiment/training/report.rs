@@ -26,20 +26,19 @@ impl TrainingRun<'_> {
         &self,
         history: &dyn Steps,
         best: Option<BestValidation>,
-        last: f64,
+        last_weight: f64,
     ) -> Result<Vec<(&'static str, Drawing)>> {
         if history.count() == 0 {
             return Ok(Vec::new());
         }
         let Settings { run, epochs, optimizer, .. } = &self.experiment.settings;
         let steps = run.steps_per_epoch(self.batches_per_epoch());
-        let per_epoch = epochs.map(|_| steps);
-        let epochs = Epochs { steps, counted: epochs.is_some(), last };
+        let epochs = Epochs { steps, on_axis: epochs.is_some(), last_weight };
         let name = self.name();
         let baseline: Option<Baseline> = self.experiment.task.baseline().filter(|_| best.is_some());
         let of = loss::name(&self.experiment.task.head().loss);
-        let loss = plot::loss(format!("{name}: loss"), of, history, epochs, baseline.as_ref())?;
-        let norm = plot::gradient_norm(&format!("{name}: gradient norm"), history, per_epoch, optimizer.clip_norm)?;
+        let loss = plot::loss(&format!("{name}: loss"), of, history, epochs, baseline.as_ref())?;
+        let norm = plot::gradient_norm(&format!("{name}: gradient norm"), history, epochs, optimizer.clip_norm)?;
         Ok(vec![("loss.svg", loss), ("gradient_norm.svg", norm)])
     }
 

@@ -7,16 +7,16 @@ use super::series_task::SeriesTask;
 use crate::data::Frame;
 use crate::experiment::device::network::Network;
 use crate::format::grouped;
-use crate::plot::{Drawing, ForecastChart, RolloutChart, RolloutTarget, Rows};
+use crate::plot::{Drawing, ForecastChart, RolloutChart, RolloutTarget, RowAxis};
 use crate::{Result, plot};
 
 /// How many rows a forecast of the picture goes on for at most, unless a horizon is longer.
 const ROLLED: usize = 48;
 
 impl SeriesTask {
-    /// The rows as a picture has them.
-    fn rows<'a>(&'a self, positions: Option<&'a [f64]>) -> Rows<'a> {
-        Rows { name: self.series().label_name(), positions, labels: self.series().labels() }
+    /// The x axis of the pictures.
+    fn rows<'a>(&'a self, positions: Option<&'a [f64]>) -> RowAxis<'a> {
+        RowAxis { name: self.series().label_name(), positions, labels: self.series().labels() }
     }
 
     /// Forecasts of all windows after training as columns, by target, with nothing where one was left out.

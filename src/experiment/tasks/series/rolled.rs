@@ -5,7 +5,7 @@ use ndarray::{ArrayView3, Axis, concatenate};
 use crate::data::{Forecast, Rollout};
 use crate::experiment::device::network::Network;
 use crate::experiment::measure::quantiles::Quantiles;
-use crate::plot::Onward;
+use crate::plot::RolledOut;
 use crate::{Error, Loss, Model, Result, Sequence};
 
 /// A forecast that goes on from itself.
@@ -22,14 +22,14 @@ impl RolledForecast {
         &self.forecasts[self.quantiles.middle()]
     }
 
-    /// What a picture has of a target, from row `first` on.
-    pub fn picture(&self, first: usize, target: usize) -> Onward {
+    /// The forecast of a target from row `first` on, for a picture.
+    pub fn picture(&self, first: usize, target: usize) -> RolledOut {
         let values = |forecast: &Forecast| forecast.values.column(target).to_vec();
         let range = match &self.forecasts[..] {
             [low, .., high] => Some([values(low), values(high)]),
             _ => None,
         };
-        Onward { first, values: values(self.middle()), range }
+        RolledOut { first, values: values(self.middle()), range }
     }
 }
 
