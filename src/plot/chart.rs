@@ -521,23 +521,6 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_text_of_a_point_avoids_the_lines() {
-        let y_of_text = |height: f64| {
-            let line = (0..200).map(|x| (f64::from(x), height)).collect();
-            let mut chart =
-                chart(vec![Mark::line("", "blue", line), Mark::line("", "thin", vec![(0.0, 0.0), (9.0, 10.0)])]);
-            chart.panels[0].marks.push(Mark::new("here", "orange", Shape::Dot((100.0, 5.0))));
-            let svg = chart.draw().file();
-            let attribute = |element: &str, name: &str| {
-                let line = svg.lines().find(|line| line.contains(element)).unwrap();
-                line.split(&format!(" {name}=\"")).nth(1).unwrap().split('"').next().unwrap().parse::<f64>().unwrap()
-            };
-            attribute(">here<", "y") - attribute("<circle", "cy")
-        };
-        assert!(y_of_text(5.5) > 0.0 && y_of_text(4.5) < 0.0);
-    }
-
-    #[test]
     fn a_name_is_in_the_legend_once_whichever_panels_have_it() {
         let panel = || Panel {
             name: "y".into(),
