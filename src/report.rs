@@ -127,7 +127,7 @@ mod tests {
             verdict: vec![text.into()],
             key_figures: vec![(text.into(), text.into())],
             facts: vec![(text.into(), format!("{text}\n{text}"))],
-            figures: vec![Lengths(&[3, 4, 4]).draw(text), Lengths(&[3]).draw(text)],
+            figures: vec![Lengths::from_iter([3, 4, 4]).draw(text), Lengths::from_iter([3]).draw(text)],
             tables: vec![Table { caption: text.into(), columns: vec![text.into()], rows: vec![vec![text.into()]] }],
             command: text.into(),
         }

@@ -71,7 +71,7 @@ fn every_picture_is_well_formed_and_escapes_every_name() {
         Confusion { title: name, classes: &names, matrix: &matrix, majority: None }.draw(),
         TextSample { title: name, prime: name, sampled: name }.draw(),
         PianoRoll { title, first_key: 60, keys: 1, truth: &[true], predicted: &[0.5] }.draw(),
-        Lengths(&[1, 2, 2]).draw(name),
+        Lengths::from_iter([1, 2, 2]).draw(name),
     ];
     for drawing in drawings {
         for svg in [drawing.file(), drawing.inline()] {

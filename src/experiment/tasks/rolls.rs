@@ -199,7 +199,7 @@ impl Task for RollsTask {
         let parts: Vec<String> = parts.map(|(name, part)| format!("{name} {}", grouped(count(part) as u64))).collect();
         let mut lines = vec![
             format!("{} ({}), {pieces}, {} keys, {}", self.name, path_text(&self.path), keys.len(), words(keys)),
-            format!("the next frame at every step; {}", Lengths(&lengths).line(60)),
+            format!("the next frame at every step; {}", lengths.iter().copied().collect::<Lengths>().line(60)),
             format!("{} {}", parts.join(", "), if cut { "frames" } else { "pieces" }),
         ];
         lines.extend(self.rolls.notes().iter().cloned());

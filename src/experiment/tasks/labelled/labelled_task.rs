@@ -148,7 +148,7 @@ impl LabelledTask {
         Some(as_many_as_fit(&format!("{}{of}: ", self.labels.describe()), texts))
     }
 
-    fn lengths(&self) -> Vec<usize> {
+    fn lengths(&self) -> Lengths {
         let examples = self.parts.iter().map(|part| &part.examples);
         examples.flat_map(|part| (0..part.len()).map(|example| part.steps(example))).collect()
     }
@@ -166,7 +166,7 @@ impl Task for LabelledTask {
     fn describe(&self) -> Vec<String> {
         let mut lines = self.words.clone();
         lines.extend(self.relation.clone());
-        lines.push(Lengths(&self.lengths()).line(WIDTH));
+        lines.push(self.lengths().line(WIDTH));
         lines.extend(self.describe_labels());
         lines.extend(self.weighting.describe(&self.labels));
         let parts = PARTS.into_iter().zip(&self.parts).filter(|(_, part)| !part.examples.is_empty());
@@ -274,9 +274,9 @@ impl Task for LabelledTask {
                 }
             }
             let lengths = self.lengths();
-            if lengths.iter().any(|length| *length != lengths[0]) {
+            if lengths.vary() {
                 let title = format!("{}, all sequences", self.name);
-                results.figures.push(("lengths.svg", Lengths(&lengths).draw(&title)));
+                results.figures.push(("lengths.svg", lengths.draw(&title)));
             }
             Ok(results)
         })
