@@ -1,7 +1,7 @@
 //! The files within a zip archive, as NumPy's `savez` and `savez_compressed` write them.
 
 use std::collections::HashSet;
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::path::Path;
 
 use zip::result::ZipError;
@@ -9,6 +9,7 @@ use zip::{CompressionMethod, ZipArchive};
 
 use crate::data::InputLimit;
 use crate::data::input::encoding::quoted;
+use crate::data::input::file::read_at_most;
 use crate::error::{Error, Result};
 
 /// An archive whose directory has been read.
@@ -73,12 +74,11 @@ impl<'a> Archive<'a> {
         drop(file);
         let file = self.zip.by_index(index).map_err(|error| refused(self.path, name, &error))?;
         let (size, checksum) = (file.size(), file.crc32());
-        let mut contents = Vec::new();
         // One byte more than stated is enough to know; a small file may claim to hold any number.
-        match file.take(size.saturating_add(1)).read_to_end(&mut contents) {
-            Ok(_) if contents.len() as u64 == size => Ok(Some(contents)),
-            Ok(_) => refuse(format!("expected {size} bytes, got {}", contents.len())),
-            Err(error) => {
+        match read_at_most(file, size.saturating_add(1), "a file in the archive")? {
+            (contents, Ok(())) if contents.len() as u64 == size => Ok(Some(contents)),
+            (contents, Ok(())) => refuse(format!("expected {size} bytes, got {}", contents.len())),
+            (contents, Err(error)) => {
                 let expected = format!("expected {size} bytes with the checksum {checksum:#010x}");
                 refuse(format!("{expected}, got {} and then: {error}", contents.len()))
             }

@@ -143,6 +143,31 @@ fn whole(file: File, len: u64, path: &Path) -> Result<Vec<u8>> {
     }
 }
 
+/// What comes of a reader whose length is not known, up to `most` bytes: memory is taken for no more than these, and for no
+/// more than twice what came.
+///
+/// # Errors
+/// The reader's own, behind what came before it; [`Error::NoMemory`] names `what` it is.
+#[cfg(any(feature = "gzip", feature = "npz"))]
+pub(in crate::data) fn read_at_most(
+    mut reader: impl Read,
+    most: u64,
+    what: &str,
+) -> Result<(Vec<u8>, std::io::Result<()>)> {
+    /// What is asked for at first.
+    const FIRST: u64 = 1 << 16;
+    let mut bytes = Vec::new();
+    loop {
+        let len = bytes.len() as u64;
+        let more = len.max(FIRST).min(most - len);
+        allocate::reserve(&mut bytes, usize::try_from(more).unwrap_or(usize::MAX), what)?;
+        match reader.by_ref().take(more).read_to_end(&mut bytes) {
+            Ok(read) if read as u64 == more && more > 0 => {}
+            ended => return Ok((bytes, ended.map(drop))),
+        }
+    }
+}
+
 fn check_regular(metadata: &std::fs::Metadata, path: &Path) -> Result<()> {
     if metadata.is_file() {
         return Ok(());
@@ -209,6 +234,19 @@ mod tests {
         // Not every file system has files as large.
         let size = [1u64 << 42, 1 << 33].into_iter().find(|size| file.set_len(*size).is_ok()).unwrap();
         assert!(refusal(&path, 1 << 30).contains(&format!("got {size} in the file")));
+    }
+
+    #[cfg(any(feature = "gzip", feature = "npz"))]
+    #[test]
+    fn no_more_memory_is_taken_for_what_is_read_than_may_come_and_than_twice_what_came() {
+        for len in [0, 1, 65_535, 65_536, 65_537, 200_000, 1_000_000] {
+            for most in [0, 1, 31, 65_535, 65_536, 65_567, 100_000, 262_145, 1_000_001, u64::MAX] {
+                let (bytes, ended) = read_at_most(std::io::repeat(7).take(len), most, "x").unwrap();
+                assert!(ended.is_ok() && bytes == vec![7; len.min(most) as usize], "{len} of {most}");
+                let capacity = bytes.capacity() as u64;
+                assert!(capacity <= most && capacity <= (2 * len).max(1 << 16), "{len} of {most}: {capacity}");
+            }
+        }
     }
 
     #[cfg(unix)]

@@ -1,11 +1,11 @@
 //! Files that gzip has compressed, recognised by how they begin.
 
 use std::borrow::Cow;
-#[cfg(feature = "gzip")]
-use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use crate::data::InputLimit;
+#[cfg(feature = "gzip")]
+use crate::data::input::file::read_at_most;
 use crate::error::{Error, Result};
 
 /// `bytes` as they were before gzip, where it compressed them.
@@ -19,14 +19,12 @@ pub(in crate::data) fn decompressed<'a>(bytes: &'a [u8], path: &Path, limit: Inp
 
 #[cfg(feature = "gzip")]
 fn inflate(bytes: &[u8], path: &Path, limit: InputLimit) -> Result<Vec<u8>> {
-    let mut inflated = Vec::new();
     // One byte more than allowed is enough to know.
-    let mut decoder = flate2::read::MultiGzDecoder::new(bytes).take(limit.0.saturating_add(1));
-    match decoder.read_to_end(&mut inflated) {
-        Ok(_) if inflated.len() as u64 > limit.0 => Err(limit.exceeded(path, "", "in the gzip data")),
-        Ok(_) => Ok(inflated),
-        Err(source) if source.kind() == ErrorKind::OutOfMemory => Err(Error::Io { path: path.into(), source }),
-        Err(error) => {
+    let most = limit.0.saturating_add(1);
+    match read_at_most(flate2::read::MultiGzDecoder::new(bytes), most, "what gzip compressed")? {
+        (inflated, Ok(())) if inflated.len() as u64 > limit.0 => Err(limit.exceeded(path, "", "in the gzip data")),
+        (inflated, Ok(())) => Ok(inflated),
+        (inflated, Err(error)) => {
             let message = format!("expected whole gzip data, got {error} after {} bytes came out", inflated.len());
             Err(Error::data(path, "", message))
         }
