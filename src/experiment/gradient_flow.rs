@@ -10,7 +10,7 @@ use super::tasks::task::{Order, Task};
 use super::training::Experiment;
 use crate::format::short;
 use crate::plot::GradientLine;
-use crate::train::{GradientDecay, KeepWeights, Observer, last_alone, mean_derivative, recurrent_radii};
+use crate::train::{GradientDecay, Observer, last_alone, mean_derivative, recurrent_radii};
 use crate::{
     Backend, Batch, Cell, Cpu, Embedding, EngineOptions, Error, Layers, Layout, Model, Parameters, Readout, Result,
     Sequence, StateDict,
@@ -138,11 +138,9 @@ impl TrainedFlow {
         let before = GradientFlow::measure(&mut initial, name.into(), batch, clip).await?;
         drop(initial);
         let training = experiment.batches()?;
-        let rows = settings.rows_at_once();
-        let validation = task.validation(rows)?;
-        let needs_validation = settings.run.keep == KeepWeights::Best || settings.run.patience.is_some();
-        let validation = validation.as_deref().filter(|_| needs_validation);
-        let (steps, stopped) = match network.run(None, training.as_ref(), validation, &settings.run, observer).await {
+        let validation = experiment.validation(settings.rows_at_once())?;
+        let (training, validation) = (training.as_ref(), validation.as_deref());
+        let (steps, stopped) = match network.run(None, training, validation, &settings.run, observer).await {
             Ok(outcome) => (outcome.last.step, None),
             // The weights are those before the step that failed, and a picture of them says why.
             Err(Error::NonFinite { step, what }) => {
@@ -221,5 +219,61 @@ pub fn short_factor(factor: f64) -> String {
         near if near >= 0.095 => format!("{factor:.2}"),
         near if near >= 0.0095 => format!("{factor:.3}"),
         _ => format!("{factor:.4}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use pollster::block_on;
+
+    use super::*;
+    use crate::experiment::config::{Config, Data, RunConfig, ScheduleConfig, TaskConfig, TaskName, TrainingConfig};
+    use crate::experiment::settings::Settings;
+    use crate::experiment::training::{Missing, TrainingRun};
+    use crate::train::{Metrics, StepCounts};
+
+    /// The metrics of every step.
+    #[derive(Clone, Default)]
+    struct Steps(Rc<RefCell<Vec<Metrics>>>);
+
+    impl Observer for Steps {
+        fn step(&mut self, metrics: &Metrics, _: StepCounts) -> Result<()> {
+            self.0.borrow_mut().push(*metrics);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_network_that_is_trained_for_its_gradient_flow_takes_the_steps_of_a_run_on_a_plateau_too() {
+        let adding = TaskConfig { name: Some(TaskName::Adding), length: Some(6), ..TaskConfig::default() };
+        // With this rate no weight changes, and no validation is better than the one before.
+        let training = TrainingConfig {
+            schedule: Some(ScheduleConfig::Plateau { patience: 1, factor: 0.5 }),
+            val_every: Some(2),
+            steps: Some(8),
+            lr: Some(1e-30),
+            ..TrainingConfig::default()
+        };
+        let run = RunConfig { device: Some("cpu".into()), threads: Some(1), ..RunConfig::default() };
+        let given = Config { data: Some(Data::Task(adding)), run, training, ..Config::default() };
+        let load = || Experiment::load(Settings::new(given.clone()).unwrap()).unwrap();
+        let (folder, [of_run, of_flow]) = (tempfile::tempdir().unwrap(), [(); 2].map(|()| Steps::default()));
+
+        let mut experiment = load();
+        let out = folder.path().join("run");
+        let (run, mut network) = block_on(TrainingRun::open(&mut experiment, None, Some(&out))).unwrap();
+        block_on(run.train(&mut network, |_, _| Ok(of_run.clone()), &mut Missing::default())).unwrap();
+
+        let experiment = load();
+        let device = block_on(OpenDevice::open(&experiment.settings.device_options())).unwrap();
+        let (batch, _) = measured_batch(experiment.task.as_ref(), 4, false).unwrap();
+        block_on(TrainedFlow::train(&experiment, &device, ("lstm", &batch), &mut of_flow.clone())).unwrap();
+
+        assert_eq!(*of_flow.0.borrow(), *of_run.0.borrow());
+        let rates: Vec<f64> = of_flow.0.borrow().iter().map(|metrics| metrics.lr).collect();
+        assert!(rates.len() == 8 && rates[7] < rates[0], "{rates:?}");
     }
 }

@@ -51,26 +51,23 @@ pub(crate) async fn trained(args: &FlowArgs) -> Result<(), Failure> {
         return Err(Error::Unsupported(reason.into()).into());
     }
     let is_silent = args.json || args.show.quiet;
-    let (mut flows, mut title, mut steps) = (Vec::new(), String::new(), 0);
-    for (name, model) in networks(&given.model) {
-        let given = Config { model, ..given.clone() };
-        let mut experiment = Experiment::load(Settings::new(given)?)?;
-        let per_epoch = experiment.batches()?.per_epoch();
+    let mut experiment = Experiment::load(Settings::new(given.clone())?)?;
+    let device = OpenDevice::open(&experiment.settings.device_options()).await?;
+    let (task, rows) = (experiment.task.as_ref(), experiment.settings.rows_at_once());
+    let (batch, words) = measured_batch(task, rows, args.whole_loss)?;
+    if !is_silent {
+        print_line(heading("device", &device.describe()));
+        print_line(heading("data", &format!("{}; {words}", task.describe()[0])));
+    }
+    let hidden = experiment.settings.hidden;
+    let title = format!("How much of the gradient reaches step t: {}, {hidden} hidden units", task.name());
+    let per_epoch = experiment.batches()?.per_epoch();
+    let steps = experiment.length(per_epoch).steps;
+    let mut flows = Vec::new();
+    for (name, network) in networks(&given.model) {
+        experiment = experiment.with_network(network)?;
         experiment.settings.set_epoch(experiment.settings.run.steps_per_epoch(per_epoch));
         let length = experiment.length(per_epoch);
-        let Experiment { settings, task, .. } = &experiment;
-        let device = OpenDevice::open(&settings.device_options()).await?;
-        let rows = settings.rows_at_once();
-        let (batch, words) = measured_batch(task.as_ref(), rows, args.whole_loss)?;
-        if flows.is_empty() {
-            let hidden = settings.hidden;
-            steps = length.steps;
-            title = format!("How much of the gradient reaches step t: {}, {hidden} hidden units", task.name());
-            if !is_silent {
-                print_line(heading("device", &device.describe()));
-                print_line(heading("data", &format!("{}; {words}", task.describe()[0])));
-            }
-        }
         let mut display = TrainingDisplay::new(name, &length, &ResumedProgress::default(), args.show)?;
         let flow = TrainedFlow::train(&experiment, &device, (name, &batch), &mut display).await?;
         drop(display);

@@ -2,6 +2,7 @@
 
 use super::pace::TrainingLength;
 use crate::data::Batches;
+use crate::experiment::config::{Config, ModelConfig};
 use crate::experiment::memory;
 use crate::experiment::model::model_file::ModelFile;
 use crate::experiment::model::origin::Origin;
@@ -10,6 +11,7 @@ use crate::experiment::settings::Settings;
 use crate::experiment::setup::build_model;
 use crate::experiment::tasks::load;
 use crate::experiment::tasks::task::{Order, Task};
+use crate::train::{Decay, KeepWeights};
 use crate::{Error, Model, Result};
 
 /// Settings with the data that they name and the form of the network.
@@ -62,6 +64,22 @@ impl Experiment {
         Self::with_start(settings, start)
     }
 
+    /// The same data, which are not read again, for a network of other settings.
+    ///
+    /// # Errors
+    /// Those of [`Settings::new`]; [`Error::Unsupported`] where these settings do not fit the data, and for a network that
+    /// starts from another's weights: that one determines how the data are read.
+    pub fn with_network(self, network: ModelConfig) -> Result<Self> {
+        if network.init_from.is_some() {
+            let reason = "expected a network with initial weights of its own, got --init-from";
+            return Err(Error::Unsupported(reason.into()));
+        }
+        let Self { settings, task, .. } = self;
+        let mut settings = Settings::new(Config { model: network, ..settings.config().clone() })?;
+        let model = build_model(&mut settings, task.as_ref(), None)?;
+        Ok(Self { settings, task, model, start: None })
+    }
+
     fn with_start(mut settings: Settings, start: Option<ModelFile>) -> Result<Self> {
         memory::check_files(&mut settings)?;
         let task = load::load(&mut settings, start.as_ref())?;
@@ -77,6 +95,27 @@ impl Experiment {
         let Settings { batch, buckets, seed, .. } = self.settings;
         let batches = self.task.training(Order { rows: batch, buckets, seed })?;
         batches.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))
+    }
+
+    /// The batches to validate with, of so many rows; `None` where the split leaves nothing to validate.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where there are none and settings go by the validation loss, which it names.
+    pub fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
+        let run = &self.settings.run;
+        let validation = self.task.validation(rows)?;
+        let by_it = [
+            ("--patience", run.patience.is_some()),
+            ("--keep best", run.keep == KeepWeights::Best),
+            ("--schedule plateau", matches!(run.schedule.decay, Decay::Plateau { .. })),
+        ];
+        let by_it: Vec<&str> = by_it.iter().filter(|(_, given)| *given).map(|(flag, _)| *flag).collect();
+        if validation.is_none() && !by_it.is_empty() {
+            let (flags, go) = (by_it.join(" and "), if by_it.len() == 1 { "goes" } else { "go" });
+            let reason = format!("{flags} {go} by the validation loss, and the split leaves nothing to validate");
+            return Err(Error::Unsupported(reason));
+        }
+        Ok(validation)
     }
 
     /// How long its training is to be, in epochs of so many batches.
@@ -98,5 +137,31 @@ impl Experiment {
         let before: Vec<_> = before.iter().filter(|it| !origin.data.contains(it)).cloned().collect();
         origin.data.splice(0..0, before);
         origin
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::config::{CellName, Data, SeriesConfig};
+
+    #[test]
+    fn another_network_for_the_same_data_is_that_of_its_settings_and_reads_no_file_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.csv");
+        let rows: String = (0..80).map(|row| format!("{row},{}\n", row * row % 17)).collect();
+        std::fs::write(&file, format!("t,x\n{rows}")).unwrap();
+        let gru = ModelConfig { cell: Some(CellName::Gru), hidden: Some(3), ..ModelConfig::default() };
+        let series = SeriesConfig { file: Some(file.clone()), window: Some(4), ..SeriesConfig::default() };
+        let lstm = Config { data: Some(Data::Series(series)), ..Config::default() };
+        let load = |given| Experiment::load(Settings::new(given).unwrap()).unwrap();
+        let (of_lstm, of_gru) = (load(lstm.clone()), load(Config { model: gru.clone(), ..lstm }));
+        std::fs::write(&file, "other text").unwrap();
+        let other = of_lstm.with_network(gru.clone()).unwrap();
+        assert_eq!((&other.model, other.settings.config()), (&of_gru.model, of_gru.settings.config()));
+        assert_eq!(other.batches().unwrap().batch(0).unwrap(), of_gru.batches().unwrap().batch(0).unwrap());
+        let from_another = ModelConfig { init_from: Some(file), ..ModelConfig::default() };
+        let error = other.with_network(from_another).err().map(|error| error.to_string());
+        assert!(error.is_some_and(|error| error.ends_with("got --init-from")));
     }
 }

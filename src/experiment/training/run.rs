@@ -28,7 +28,7 @@ use crate::experiment::tasks::task;
 use crate::experiment::tasks::task::{MeasureOptions, Results};
 use crate::format::{path_text, shell_quoted, short};
 use crate::plot::Drawing;
-use crate::train::{Decay, KeepWeights, Observer, Outcome};
+use crate::train::{KeepWeights, Observer, Outcome};
 use crate::{Error, Result, StateDict};
 
 /// A run that is ready to train.
@@ -87,7 +87,7 @@ impl<'a> TrainingRun<'a> {
         settings.set_epoch(settings.run.steps_per_epoch(per_epoch));
         let experiment: &'a Experiment = experiment;
         let training = experiment.batches()?;
-        let validation = validation(experiment, memory.rows)?;
+        let validation = experiment.validation(memory.rows)?;
         let codec = experiment.task.codec();
         let description = model_file::description(&experiment.model, &codec, &experiment.origin())?;
         let (folder, resumed) = folder(experiment, resumed, out, &description, per_epoch)?;
@@ -291,23 +291,4 @@ fn folder(
     // The last of all: with it the folder is a run, which has its beginning then.
     folder.write_config(names::CONFIG, config.as_bytes())?;
     Ok((folder, Some(resumed)))
-}
-
-/// The validation batches, which not every run needs.
-fn validation(experiment: &Experiment, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
-    let Experiment { settings, task, .. } = experiment;
-    let validation = task.validation(rows)?;
-    let plateau = matches!(settings.run.schedule.decay, Decay::Plateau { .. });
-    let by_it = [
-        ("--patience", settings.run.patience.is_some()),
-        ("--keep best", settings.run.keep == KeepWeights::Best),
-        ("--schedule plateau", plateau),
-    ];
-    let by_it: Vec<&str> = by_it.iter().filter(|(_, given)| *given).map(|(flag, _)| *flag).collect();
-    if validation.is_none() && !by_it.is_empty() {
-        let (flags, go) = (by_it.join(" and "), if by_it.len() == 1 { "goes" } else { "go" });
-        let reason = format!("{flags} {go} by the validation loss, and the split leaves nothing to validate");
-        return Err(Error::Unsupported(reason));
-    }
-    Ok(validation)
 }
