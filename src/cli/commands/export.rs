@@ -67,13 +67,9 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
 
 /// Writes the file, of which nothing is held as a whole.
 fn write(out: &Path, fill: impl FnOnce(&mut BufWriter<&mut NewFile>) -> Result<()>) -> Result<()> {
-    let in_it = |error| match error {
-        Error::Io { source, .. } => io_error(out)(source),
-        other => other,
-    };
     new_file::write_with(out, |file| {
         let mut file = BufWriter::new(file);
-        fill(&mut file).map_err(in_it)?;
+        fill(&mut file)?;
         file.flush().map_err(io_error(out))
     })
 }

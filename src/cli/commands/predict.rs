@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use bptt::Error;
-use bptt::experiment::files::folder::{io_error, unwritten};
+use bptt::experiment::files::folder::unwritten;
 use bptt::experiment::files::new_file;
 use bptt::experiment::files::new_file::NewFile;
 use bptt::experiment::files::spreadsheet::PlainFields;
@@ -48,13 +48,9 @@ pub(crate) async fn predict(args: &PredictArgs) -> Result<(), Failure> {
     }
     // A file is there whole or not at all, and may be larger than memory.
     if let Some(path) = &args.out {
-        let in_it = |error| match error {
-            Error::Io { source, .. } => io_error(path)(source),
-            other => other,
-        };
         let mut file = NewFile::create(path)?;
         let written = write(&mut applied, args.spreadsheet, &mut file).await;
-        return Ok(file.finish(written.map_err(in_it))?);
+        return Ok(file.finish(written)?);
     }
     // Line by line, since it may be larger than memory: who needs all of it or nothing takes --out.
     match write(&mut applied, args.spreadsheet, &mut TextOut::new()).await {

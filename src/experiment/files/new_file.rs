@@ -145,11 +145,16 @@ impl NewFile {
     /// Gives the file its name, if it was written.
     ///
     /// # Errors
-    /// That of writing, and where there is something of this name by now.
+    /// That of writing, as one of this file: what filled it knew it as something to write to. [`Error::Io`] where there is
+    /// something of this name by now.
     pub fn finish(mut self, written: Result<()>) -> Result<()> {
         let path = self.path.clone();
         if let Some(file) = self.file.take() {
-            written.and_then(|()| file.sync_all().map_err(io_error(&path)))?;
+            written.map_err(|error| match error {
+                Error::Io { source, .. } => io_error(&path)(source),
+                other => other,
+            })?;
+            file.sync_all().map_err(io_error(&path))?;
         }
         give_name(&self.temporary, &path).map_err(io_error(&path))?;
         drop(self);
@@ -220,9 +225,10 @@ mod tests {
         let path = folder.path().join("a.csv");
         let full = |file: &mut NewFile| {
             file.write_all(b"half").unwrap();
-            Err(io_error(Path::new("a.csv"))(io::ErrorKind::StorageFull.into()))
+            Err(io_error(Path::new("the text"))(io::ErrorKind::StorageFull.into()))
         };
-        assert!(write_with(&path, full).is_err());
+        let error = write_with(&path, full).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{}: ", path.display())), "{error}");
         assert!(names(folder.path()).is_empty());
         write(&path, b"whole").unwrap();
         assert!(write(&path, b"another").is_err());
