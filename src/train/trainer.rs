@@ -335,25 +335,6 @@ impl<E: Engine> Trainer<E> {
         (0..rows).step_by(part).map(move |first| first..rows.min(first + part))
     }
 
-    /// The maximum number of rows per pass. `None`: no limit.
-    pub fn micro_batch(&self) -> Option<usize> {
-        self.options.micro_batch
-    }
-
-    /// Sets the maximum number of rows per pass. `None`: no limit.
-    ///
-    /// # Errors
-    /// [`Error::Value`] for 0.
-    pub fn set_micro_batch(&mut self, rows: Option<usize>) -> Result<()> {
-        match rows {
-            Some(0) => Err(Error::value("micro_batch", "at least 1", 0)),
-            rows => {
-                self.options.micro_batch = rows;
-                Ok(())
-            }
-        }
-    }
-
     /// The underlying engine.
     pub fn engine(&mut self) -> &mut E {
         &mut self.engine

@@ -602,14 +602,13 @@ enum Turn {
     States,
     ResetState,
     SetLearningRate(f64),
-    SetMicroBatch(Option<usize>),
     ClearGradients,
 }
 
 impl Turn {
     fn draw(case: &Case, dice: &mut Dice) -> Self {
         let data = Data::draw(case, dice);
-        match dice.below(30) {
+        match dice.below(29) {
             0..7 => Self::Step(data),
             7..10 => Self::Accumulate(data),
             10 | 11 => Self::OptimizerStep,
@@ -630,8 +629,7 @@ impl Turn {
             }
             26 => Self::States,
             27 => Self::ResetState,
-            28 => dice.of(&[Self::SetLearningRate(0.01), Self::SetLearningRate(f64::NAN), Self::ClearGradients]),
-            _ => Self::SetMicroBatch(dice.of(&[None, Some(0), Some(1), Some(2), Some(3)])),
+            _ => dice.of(&[Self::SetLearningRate(0.01), Self::SetLearningRate(f64::NAN), Self::ClearGradients]),
         }
     }
 }
@@ -722,7 +720,6 @@ impl<E: Engine<Real = f32>> Told<E> {
             }
             Turn::ResetState => trainer.reset_state().map(done),
             Turn::SetLearningRate(rate) => trainer.set_learning_rate(*rate).map(done),
-            Turn::SetMicroBatch(rows) => trainer.set_micro_batch(*rows).map(done),
             Turn::ClearGradients => {
                 trainer.engine().clear_gradients();
                 Ok(text("cleared"))
@@ -749,7 +746,7 @@ fn trainers_of_both_backends_refuse_the_same_calls_in_the_same_words_and_agree_o
             optimizer.clip_norm = Some(0.0);
         }
         let options = TrainerOptions::default()
-            .micro_batch(dice.of(&[None, None, Some(1), Some(2), Some(0)]))
+            .micro_batch(dice.of(&[None, None, Some(1), Some(2), Some(3), Some(0)]))
             .carry_state(dice.one_in(3))
             .in_flight(dice.below(4).max(usize::from(!dice.one_in(8))))
             .engine(draw_options(&mut dice));
