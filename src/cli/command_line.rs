@@ -80,7 +80,7 @@ pub(crate) fn prepared(program: Command) -> Command {
     let common: Vec<Arg> = shared.cloned().map(everywhere).collect();
     let program = program.mut_subcommands(|command| {
         let kind = DataKind::ALL.into_iter().find(|kind| kind.section() == command.get_name());
-        let of_kind = |arg: &Arg| kind.map_or(arg.clone(), |kind| args::with_default_of(kind, arg.clone()));
+        let of_kind = |arg: &Arg| kind.map_or(arg.clone(), |kind| args::help_of_kind(kind, arg.clone()));
         command.args(common.iter().map(of_kind))
     });
     program.mut_args(|arg| everywhere(negative(arg))).mut_subcommands(prepared)

@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use bptt::experiment::config::{Data, DataKind};
-use bptt::train::RunLength;
 use bptt::{Error, Result};
-use clap::builder::StyledStr;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueHint};
 use serde_json::{Map, Value};
@@ -33,21 +31,14 @@ fn described(kind: DataKind) -> (&'static str, &'static str) {
     }
 }
 
-/// A flag that all kinds share, whose help has the default of one.
-pub(crate) fn with_default_of(kind: DataKind, arg: Arg) -> Arg {
-    let default = match (arg.get_id().as_str(), kind.default_length()) {
-        ("hidden", _) => kind.default_hidden().to_string(),
-        ("lr", _) => kind.default_learning_rate().to_string(),
-        ("epochs", RunLength::Epochs(epochs)) => epochs.to_string(),
-        ("steps", RunLength::Steps(steps)) => steps.to_string(),
-        ("epochs", RunLength::Steps(_)) => return arg.help("Number of epochs, in place of --steps"),
-        _ => return arg,
-    };
-    let what = |help: Option<&StyledStr>| help.map_or(String::new(), ToString::to_string);
-    let help = what(arg.get_help());
-    let (what, _) = help.split_once([',', '[']).unwrap_or((&help, ""));
-    let help = format!("{} [default: {default}]", what.trim_end());
-    arg.help(help.clone()).long_help(help)
+/// A flag that all kinds share, with the help of one.
+pub(crate) fn help_of_kind(kind: DataKind, arg: Arg) -> Arg {
+    let settings = ["run", "model", "training"].into_iter().filter_map(section).flatten();
+    let setting = settings.into_iter().find(|setting| arg.get_id() == setting.key);
+    match setting.and_then(|setting| setting.help_of(kind)) {
+        Some(help) => arg.help(help.clone()).long_help(help),
+        None => arg,
+    }
 }
 
 fn settings(kind: DataKind) -> Vec<Setting> {
@@ -92,25 +83,25 @@ impl FromArgMatches for DataCommand {
 }
 
 /// The settings that say how other data are read and split than those that a model was trained on: the section whose form
-/// each has, its key, and its help.
-const READ: [(&str, &str, &str); 17] = [
-    ("series", "split", "Train, validation, test [default: all test]"),
-    ("series", "train-until", "Series: last training row, by its first column"),
-    ("series", "validation", "Validation share after --train-until"),
-    ("series", "season", "Series: season length of the naive baseline"),
-    ("sequences", "labels", "Sequences: labels, if they have their own file"),
-    ("sequences", "test-file", "Sequences: test sequences, in the same format"),
-    ("sequences", "test-labels", "Sequences: labels of --test-file"),
-    ("sequences", "labels-as", "Sequences: numeric labels are classes or values"),
-    ("sequences", "id", "CSV sequences: name column [default: id]"),
-    ("sequences", "time", "CSV sequences: order column [default: time]"),
-    ("sequences", "label", "CSV sequences: label column [default: label]"),
-    ("text", "window", "Text: number of steps in a window [default: 64]"),
-    ("series", "missing", "Missing values: error, ffill or mask"),
-    ("series", "decimal", "Decimal mark: . or , [default: detected]"),
-    ("series", "dates", "Date order: day-first, month-first, year-first"),
-    ("series", "input-limit", "Largest input, as in 4GiB [default: 1GiB]"),
-    ("task", "length", "Task: steps of adding, delay of copy"),
+/// each has, its key, its help and its default.
+const READ: [(&str, &str, &str, &str); 17] = [
+    ("series", "split", "Train, validation, test", "all test"),
+    ("series", "train-until", "Series: last training row, by its first column", ""),
+    ("series", "validation", "Validation share after --train-until", ""),
+    ("series", "season", "Series: season length of the naive baseline", ""),
+    ("sequences", "labels", "Sequences: labels, if they have their own file", ""),
+    ("sequences", "test-file", "Sequences: test sequences, in the same format", ""),
+    ("sequences", "test-labels", "Sequences: labels of --test-file", ""),
+    ("sequences", "labels-as", "Sequences: numeric labels are classes or values", ""),
+    ("sequences", "id", "CSV sequences: name column", "id"),
+    ("sequences", "time", "CSV sequences: order column", "time"),
+    ("sequences", "label", "CSV sequences: label column", "label"),
+    ("text", "window", "Text: number of steps in a window", "64"),
+    ("series", "missing", "Missing values: error, ffill or mask", ""),
+    ("series", "decimal", "Decimal mark: . or ,", "detected"),
+    ("series", "dates", "Date order: day-first, month-first, year-first", ""),
+    ("series", "input-limit", "Largest input, as in 4GiB", "1GiB"),
+    ("task", "length", "Task: steps of adding, delay of copy", ""),
 ];
 
 /// How other data are read and split than those that a model was trained on.
@@ -121,8 +112,8 @@ pub(crate) struct ReadArgs {
 }
 
 fn read_settings() -> Vec<Setting> {
-    let of = |(of, key, help): (&str, &str, &'static str)| {
-        section(of)?.into_iter().find(|setting| setting.key == key).map(|setting| setting.into_flag(help))
+    let of = |(of, key, help, default): (&str, &str, &'static str, &'static str)| {
+        section(of)?.into_iter().find(|setting| setting.key == key).map(|setting| setting.into_flag(help, default))
     };
     READ.into_iter().filter_map(of).collect()
 }

@@ -16,7 +16,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, ValueHint};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub(crate) use data::{DataCommand, ReadArgs, with_default_of};
+pub(crate) use data::{DataCommand, ReadArgs, help_of_kind};
 pub(crate) use sections::{SECTIONS, section};
 pub(crate) use set::with_sets;
 pub(crate) use setting::Setting;

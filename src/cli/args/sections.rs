@@ -1,6 +1,7 @@
 //! Every setting of a run, by the sections of a configuration file.
 
 use bptt::experiment::config::{Bytes, COUNT, LAYERS, LossConfig, SIZE, ScheduleConfig, THREADS};
+use bptt::train::RunLength;
 
 use super::setting::{Form, Setting};
 use super::values::{
@@ -48,22 +49,24 @@ fn columns() -> Form {
 fn series() -> Vec<Setting> {
     vec![
         Setting::positional("file", Form::file("FILE"), "CSV file with a header and the time in its first column"),
-        Setting::flag("target", columns(), "Columns to forecast [default: the second of two]")
+        Setting::flag("target", columns(), "Columns to forecast")
+            .default("the second of two")
             .more("Names are separated by commas. Quote a name that contains one: '\"a, b\",c'."),
         Setting::flag("features", columns(), "Columns known up to the present, or all")
             .more("They are inputs beside the target. `all` takes every other column."),
         Setting::flag("known", columns(), "Columns whose future values are known too"),
-        Setting::flag("horizon", size("K"), "Number of rows to forecast at once [default: 1]"),
-        Setting::flag("window", size("T"), "Number of rows in an input window [default: 22]"),
+        Setting::flag("horizon", size("K"), "Number of rows to forecast at once").default("1"),
+        Setting::flag("window", size("T"), "Number of rows in an input window").default("22"),
         Setting::flag("season", size("ROWS"), "Season length of the seasonal naive baseline"),
         Setting::flag("train-until", Form::text("ROW"), "Last training row, by its value in the first column")
             .more("Rows after it validate and test. The sunspots have 1920."),
-        split("Train, validation, test [default: 0.7,0.15,0.15]"),
-        Setting::flag("validation", proportion(), "Validation share after --train-until [default: 0.4]"),
-        Setting::flag("scale", scale(), "Scaling: standard, min-max, none [default: standard]")
+        split("Train, validation, test").default("0.7,0.15,0.15"),
+        Setting::flag("validation", proportion(), "Validation share after --train-until").default("0.4"),
+        Setting::flag("scale", scale(), "Scaling: standard, min-max, none")
+            .default("standard")
             .more("Inputs and targets are scaled by the training part. Metrics are in the file's own units."),
         missing(),
-        decimal("Decimal mark: . or , [default: detected]"),
+        decimal("Decimal mark: . or ,").default("detected"),
         dates("Date order: day-first, month-first, year-first"),
         Setting::flag(
             "loss",
@@ -71,7 +74,8 @@ fn series() -> Vec<Setting> {
             "Loss: squared, absolute, huber or quantile",
         )
         .more("Squared by default, and quantile with --quantiles. Parameters follow a colon, as in huber:delta=0.5."),
-        Setting::flag("quantiles", Form::new("Q,Q", "0.5", quantiles), "Quantiles to forecast [default: 0.1,0.5,0.9]")
+        Setting::flag("quantiles", Form::new("Q,Q", "0.5", quantiles), "Quantiles to forecast")
+            .default("0.1,0.5,0.9")
             .more("They ascend. Where the network's own cross, they are put in order."),
         input_limit(),
         predict(),
@@ -82,15 +86,15 @@ fn text() -> Vec<Setting> {
     vec![
         Setting::positional("file", Form::file("FILE"), "Text file in UTF-8"),
         Setting::flag("bytes", Form::switch(), "Predict bytes instead of characters"),
-        Setting::flag("window", size("T"), "Number of steps in a window [default: 64]"),
+        Setting::flag("window", size("T"), "Number of steps in a window").default("64"),
         Setting::flag("carry-state", Form::switch(), "Truncated BPTT with the state carried on")
             .more("The text is read from beginning to end in contiguous streams, not in random windows."),
-        split("Train, validation, test [default: 0.9,0.1,0]"),
-        embedding("Embedding size per character [default: one-hot]"),
+        split("Train, validation, test").default("0.9,0.1,0"),
+        embedding("Embedding size per character").default("one-hot"),
         Setting::flag("tied", Form::switch(), "Share the embedding with the output layer")
             .more("The embedding then has the size of the hidden state (Press & Wolf 2017)."),
         min_count(),
-        label_smoothing("Share of each target spread over all characters [default: 0]"),
+        label_smoothing("Share of each target spread over all characters").default("0"),
     ]
 }
 
@@ -104,21 +108,22 @@ fn sequences() -> Vec<Setting> {
         Setting::flag("test-labels", Form::file("FILE"), "Labels of --test-file"),
         Setting::flag("labels-as", Form::choice("WHAT", LABELS_AS), "Numeric labels are classes or values")
             .more("By default the file decides, and where it leaves that open it is an error."),
-        Setting::flag("read", Form::choice("STEP", READ), "idx: a step is rows or pixels [default: rows]"),
-        Setting::flag("id", Form::text("COLUMN"), "CSV: column of the sequence's name [default: id]"),
-        Setting::flag("time", Form::text("COLUMN"), "CSV: column that orders the steps [default: time]"),
-        Setting::flag("label", Form::text("COLUMN"), "CSV: column of the labels [default: label]"),
-        split("Train, validation, test [default: 0.7,0.15,0.15]"),
-        Setting::flag("validation", proportion(), "Validation share beside --test-file [default: 0.2]"),
-        Setting::flag("scale", scale(), "Scaling: standard, min-max, none [default: none]")
+        Setting::flag("read", Form::choice("STEP", READ), "idx: a step is rows or pixels").default("rows"),
+        Setting::flag("id", Form::text("COLUMN"), "CSV: column of the sequence's name").default("id"),
+        Setting::flag("time", Form::text("COLUMN"), "CSV: column that orders the steps").default("time"),
+        Setting::flag("label", Form::text("COLUMN"), "CSV: column of the labels").default("label"),
+        split("Train, validation, test").default("0.7,0.15,0.15"),
+        Setting::flag("validation", proportion(), "Validation share beside --test-file").default("0.2"),
+        Setting::flag("scale", scale(), "Scaling: standard, min-max, none")
+            .default("none")
             .more("Each dimension is scaled by the training part."),
         missing(),
-        decimal("CSV: decimal mark, . or , [default: detected]"),
+        decimal("CSV: decimal mark, . or ,").default("detected"),
         dates("CSV: day-first, month-first or year-first dates"),
         class_weights(),
         input_limit(),
-        label_smoothing("Share of each target spread over all classes [default: 0]"),
-        buckets("Number of groups of sequences of similar length [default: 4]"),
+        label_smoothing("Share of each target spread over all classes").default("0"),
+        buckets("Number of groups of sequences of similar length").default("4"),
         predict(),
     ]
 }
@@ -127,13 +132,13 @@ fn classes() -> Vec<Setting> {
     vec![
         Setting::positional("file", Form::folder("FOLDER"), "Folder with a text file per class")
             .more("Each line of a file is an example of its class."),
-        split("Train, validation, test [default: 0.8,0.1,0.1]"),
-        embedding("Embedding size per character [default: one-hot]"),
+        split("Train, validation, test").default("0.8,0.1,0.1"),
+        embedding("Embedding size per character").default("one-hot"),
         class_weights(),
         min_count(),
         input_limit(),
-        label_smoothing("Share of each target spread over all classes [default: 0]"),
-        buckets("Number of groups of lines of similar length [default: 4]"),
+        label_smoothing("Share of each target spread over all classes").default("0"),
+        buckets("Number of groups of lines of similar length").default("4"),
         predict(),
     ]
 }
@@ -142,35 +147,35 @@ fn rolls() -> Vec<Setting> {
     vec![
         Setting::positional("file", Form::file("FILE"), "Piano rolls: .json, or .csv of 0 and 1")
             .more("A single piece is split in time."),
-        Setting::flag("keys", Form::text("LOW-HIGH"), "Lowest and highest key [default: those that occur]"),
-        split("Train, validation, test [default: 0.7,0.15,0.15]"),
+        Setting::flag("keys", Form::text("LOW-HIGH"), "Lowest and highest key").default("those that occur"),
+        split("Train, validation, test").default("0.7,0.15,0.15"),
         input_limit(),
-        buckets("Number of groups of pieces of similar length [default: 4]"),
+        buckets("Number of groups of pieces of similar length").default("4"),
     ]
 }
 
 fn task() -> Vec<Setting> {
     vec![
-        Setting::positional("name", Form::choice("NAME", TASKS), "Task: adding or copy [default: adding]"),
-        Setting::flag("length", size("T"), "Steps of adding [default: 50], delay of copy [default: 10]"),
-        embedding("Embedding size per symbol [default: one-hot]").more("Only the copying task has symbols."),
+        Setting::positional("name", Form::choice("NAME", TASKS), "Task: adding or copy").default("adding"),
+        Setting::flag("length", size("T"), "Steps of adding [default: 50], delay of copy").default("10"),
+        embedding("Embedding size per symbol").default("one-hot").more("Only the copying task has symbols."),
         predict(),
     ]
 }
 
 fn run() -> Vec<Setting> {
     vec![
-        Setting::flag("device", Form::text("DEVICE"), "auto, gpu, cpu or part of a GPU's name [default: auto]")
+        Setting::flag("device", Form::text("DEVICE"), "auto, gpu, cpu or part of a GPU's name")
+            .default("auto")
             .more("For example 4090. `bptt devices` lists the names and an index for each, which is taken too."),
-        Setting::flag(
-            "threads",
-            Form::new("N", "1", whole::<1, THREADS>),
-            "Number of CPU threads [default: all cores]",
-        )
-        .more("They do not change the results."),
-        Setting::flag("seed", Form::new("N", "1", signed), "Random seed [default: 1]")
+        Setting::flag("threads", Form::new("N", "1", whole::<1, THREADS>), "Number of CPU threads")
+            .default("all cores")
+            .more("They do not change the results."),
+        Setting::flag("seed", Form::new("N", "1", signed), "Random seed")
+            .default("1")
             .more("It sets the initial weights, the order of the examples, dropout and synthetic data."),
-        Setting::key("kernel", Form::choice("KERNEL", KERNELS), "GPU kernel of the recurrent steps [default: auto]")
+        Setting::key("kernel", Form::choice("KERNEL", KERNELS), "GPU kernel of the recurrent steps")
+            .default("auto")
             .more("It does not change the results."),
         Setting::key("profile", Form::switch(), "Print the time of each kernel or phase at the end"),
     ]
@@ -178,18 +183,21 @@ fn run() -> Vec<Setting> {
 
 fn model() -> Vec<Setting> {
     vec![
-        Setting::flag("cell", Form::choice("CELL", CELLS), "Recurrent cell: rnn, lstm or gru [default: lstm]"),
-        Setting::flag("hidden", size("H"), "Number of hidden units [default: 16 to 128]")
+        Setting::flag("cell", Form::choice("CELL", CELLS), "Recurrent cell: rnn, lstm or gru").default("lstm"),
+        Setting::flag("hidden", size("H"), "Number of hidden units")
+            .default("16 to 128")
+            .by_kind(|kind| ("Number of hidden units", kind.default_hidden().to_string()))
             .more("Those of a layer and direction: 16 for series, 128 for text, classes and rolls, 64 otherwise."),
-        Setting::flag("layers", Form::new("L", "1", whole::<1, LAYERS>), "Number of stacked layers [default: 1]"),
-        Setting::flag("dropout", rate(), "Dropout rate between layers [default: 0]"),
+        Setting::flag("layers", Form::new("L", "1", whole::<1, LAYERS>), "Number of stacked layers").default("1"),
+        Setting::flag("dropout", rate(), "Dropout rate between layers").default("0"),
         Setting::flag("bidirectional", Form::switch(), "Read each sequence in both directions"),
         Setting::flag("init-from", Form::path("RUN"), "Start from the weights of a run or model file")
             .more("The network is that of the model, and so is what it knows of its data."),
-        Setting::key("activation", Form::choice("F", ACTIVATIONS), "Activation of the rnn cell [default: tanh]"),
-        Setting::key("recurrent-dropout", rate(), "Dropout rate between time steps [default: 0]")
+        Setting::key("activation", Form::choice("F", ACTIVATIONS), "Activation of the rnn cell").default("tanh"),
+        Setting::key("recurrent-dropout", rate(), "Dropout rate between time steps")
+            .default("0")
             .more("The same units are dropped at all steps of a sequence (Gal & Ghahramani 2016)."),
-        Setting::key("init", Form::choice("INIT", INITS), "Initialization of recurrent weights [default: uniform]"),
+        Setting::key("init", Form::choice("INIT", INITS), "Initialization of recurrent weights").default("uniform"),
         Setting::key("forget-bias", Form::new("BIAS", "1.0", single), "Initial forget gate bias of the lstm cell")
             .more("By default it is drawn like the other biases."),
     ]
@@ -197,52 +205,65 @@ fn model() -> Vec<Setting> {
 
 fn training() -> Vec<Setting> {
     vec![
-        Setting::flag("batch", Form::new("B", "32", batch), "Sequences per batch, or auto [default: 32]")
+        Setting::flag("batch", Form::new("B", "32", batch), "Sequences per batch, or auto")
+            .default("32")
             .more("`auto` takes as many as fit into --memory, or else into the device's memory."),
-        Setting::flag("memory", Form::new("BYTES", "2GiB", Bytes::parse), "Memory limit, as in 2GiB [default: none]")
+        Setting::flag("memory", Form::new("BYTES", "2GiB", Bytes::parse), "Memory limit, as in 2GiB")
+            .default("none")
             .more("A larger batch is computed in parts, with the same result. `bptt plan` estimates the memory."),
         Setting::flag("recompute", Form::switch(), "Recompute activations to save memory")
             .more("The backward pass repeats the forward pass in chunks of time. For networks of one direction."),
-        Setting::flag("epochs", steps(), "Number of epochs [default: 10 to 100]")
+        Setting::flag("epochs", steps(), "Number of epochs")
+            .default("10 to 100")
+            .by_kind(|kind| match kind.default_length() {
+                RunLength::Epochs(epochs) => ("Number of epochs", epochs.to_string()),
+                RunLength::Steps(_) => ("Number of epochs, in place of --steps", String::new()),
+            })
             .more("50 for series and rolls, 10 for text, 15 for classes, 100 for sequences.")
             .excludes("steps"),
-        Setting::flag("steps", steps(), "Number of optimizer steps, in place of --epochs").more("2000 for tasks."),
+        Setting::flag("steps", steps(), "Number of optimizer steps, in place of --epochs")
+            .by_kind(|kind| match kind.default_length() {
+                RunLength::Epochs(_) => ("Number of optimizer steps, in place of --epochs", String::new()),
+                RunLength::Steps(steps) => ("Number of optimizer steps", steps.to_string()),
+            })
+            .more("2000 for tasks."),
         Setting::flag("patience", steps(), "Validations without improvement before stopping")
             .more("By default a run does not stop early."),
-        Setting::flag("keep", Form::choice("WEIGHTS", KEEP), "Weights to store: last or best [default: last]")
+        Setting::flag("keep", Form::choice("WEIGHTS", KEEP), "Weights to store: last or best")
+            .default("last")
             .more("With --patience the default is best."),
-        Setting::flag(
-            "optimizer",
-            Form::choice("RULE", OPTIMIZERS),
-            "sgd, momentum, nesterov, rmsprop, adam or adamw [default: adam]",
-        ),
-        Setting::flag("lr", Form::new("RATE", "0.01", at_least_0), "Learning rate [default: 0.001 to 0.005]")
+        Setting::flag("optimizer", Form::choice("RULE", OPTIMIZERS), "sgd, momentum, nesterov, rmsprop, adam or adamw")
+            .default("adam"),
+        Setting::flag("lr", Form::new("RATE", "0.01", at_least_0), "Learning rate")
+            .default("0.001 to 0.005")
+            .by_kind(|kind| ("Learning rate", kind.default_learning_rate().to_string()))
             .more("0.005 for series and tasks, 0.002 for text and classes, 0.001 for sequences and rolls."),
-        Setting::flag("clip", Form::new("NORM", "1.0", norm), "Maximum gradient norm, 0: none [default: 1]"),
-        Setting::flag("weight-decay", Form::new("DECAY", "0.1", at_least_0), "Weight decay [default: 0; adamw: 0.01]"),
-        Setting::flag("warmup", Form::new("N", "0", signed), "Steps of linear warmup [default: 0]"),
+        Setting::flag("clip", Form::new("NORM", "1.0", norm), "Maximum gradient norm, 0: none").default("1"),
+        Setting::flag("weight-decay", Form::new("DECAY", "0.1", at_least_0), "Weight decay").default("0; adamw: 0.01"),
+        Setting::flag("warmup", Form::new("N", "0", signed), "Steps of linear warmup").default("0"),
         Setting::flag(
             "schedule",
             Form::new("SCHEDULE", "constant", str::parse::<ScheduleConfig>).meanings(SCHEDULES),
-            "constant, step, exponential, cosine or plateau [default: constant]",
+            "constant, step, exponential, cosine or plateau",
         )
+        .default("constant")
         .more("Parameters follow a colon, as in step:every=100,factor=0.1."),
         Setting::key("micro-batch", size("ROWS"), "Most sequences on the device at once").more(
             "A larger batch is computed in parts, with the same result. By default all that --memory has room for.",
         ),
-        Setting::key("accumulate", steps(), "Number of batches per optimizer step [default: 1]")
+        Setting::key("accumulate", steps(), "Number of batches per optimizer step")
+            .default("1")
             .more("Their gradients are summed."),
-        Setting::key("val-every", steps(), "Steps between validations [default: an epoch]")
+        Setting::key("val-every", steps(), "Steps between validations")
+            .default("an epoch")
             .more("At most 250 for text, and 100 for tasks."),
-        Setting::key("flow-every", steps(), "Steps between records of ‖∂L/∂h_t‖ [default: never]")
+        Setting::key("flow-every", steps(), "Steps between records of ‖∂L/∂h_t‖")
+            .default("never")
             .more("The norms of every step, layer and direction are written to a file and drawn."),
-        Setting::key("checkpoint-every", steps(), "Steps between checkpoints [default: about a minute]"),
-        Setting::key("checkpoints", Form::new("N", "2", whole::<1, COUNT>), "Number of checkpoints kept [default: 2]"),
-        Setting::key(
-            "on-nan",
-            Form::choice("WHAT", ON_NAN),
-            "Response to a loss or gradient that is not finite [default: stop]",
-        ),
+        Setting::key("checkpoint-every", steps(), "Steps between checkpoints").default("about a minute"),
+        Setting::key("checkpoints", Form::new("N", "2", whole::<1, COUNT>), "Number of checkpoints kept").default("2"),
+        Setting::key("on-nan", Form::choice("WHAT", ON_NAN), "Response to a loss or gradient that is not finite")
+            .default("stop"),
         Setting::key("tensorboard", Form::switch(), "Write event files for TensorBoard into the run's folder"),
     ]
 }
@@ -260,7 +281,7 @@ fn scale() -> Form {
 }
 
 fn missing() -> Setting {
-    Setting::flag("missing", Form::choice("HOW", MISSING), "Missing values: error, ffill, mask [default: error]")
+    Setting::flag("missing", Form::choice("HOW", MISSING), "Missing values: error, ffill, mask").default("error")
 }
 
 fn decimal(help: &'static str) -> Setting {
@@ -273,7 +294,8 @@ fn dates(help: &'static str) -> Setting {
 }
 
 fn input_limit() -> Setting {
-    Setting::key("input-limit", Form::new("BYTES", "1GiB", Bytes::parse), "Largest input, as in 4GiB [default: 1GiB]")
+    Setting::key("input-limit", Form::new("BYTES", "1GiB", Bytes::parse), "Largest input, as in 4GiB")
+        .default("1GiB")
         .more("It bounds the file and what it unpacks to.")
 }
 
@@ -286,7 +308,7 @@ fn embedding(help: &'static str) -> Setting {
 }
 
 fn min_count() -> Setting {
-    Setting::key("min-count", steps(), "Fewest occurrences of a known character [default: 1]")
+    Setting::key("min-count", steps(), "Fewest occurrences of a known character").default("1")
 }
 
 fn label_smoothing(help: &'static str) -> Setting {
@@ -294,12 +316,9 @@ fn label_smoothing(help: &'static str) -> Setting {
 }
 
 fn class_weights() -> Setting {
-    Setting::flag(
-        "class-weights",
-        Form::new("WEIGHTS", "balanced", names),
-        "balanced, or CLASS=WEIGHT,… [default: 1 each]",
-    )
-    .more("Weights of the classes in the loss; `balanced` is n / (k n_class). Metrics are computed without them.")
+    Setting::flag("class-weights", Form::new("WEIGHTS", "balanced", names), "balanced, or CLASS=WEIGHT,…")
+        .default("1 each")
+        .more("Weights of the classes in the loss; `balanced` is n / (k n_class). Metrics are computed without them.")
 }
 
 fn buckets(help: &'static str) -> Setting {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bptt::experiment::config::DataKind;
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgMatches, ValueHint};
 use serde::Serialize;
@@ -11,6 +12,9 @@ use super::values::Choices;
 
 /// Reads a value as it is typed.
 type Parse = Arc<dyn Fn(&str) -> Result<Value, String> + Send + Sync>;
+
+/// The line of help and the default of a setting for one kind of data.
+type HelpOfKind = fn(DataKind) -> (&'static str, String);
 
 /// What a setting may be.
 #[derive(Clone)]
@@ -81,8 +85,12 @@ impl Form {
 pub(crate) struct Setting {
     /// The key in its section.
     pub(crate) key: &'static str,
-    /// One line, with the default in brackets.
-    pub(crate) help: &'static str,
+    /// One line.
+    help: &'static str,
+    /// What holds where nothing is set, in words; empty where the help needs no word of it.
+    default: &'static str,
+    /// The line and the default in the help of one kind of data, where the kinds differ.
+    by_kind: Option<HelpOfKind>,
     /// What the long help explains beyond that.
     more: &'static str,
     form: Form,
@@ -102,7 +110,7 @@ enum Typed {
 impl Setting {
     /// One that is a flag of its name.
     pub(crate) fn flag(key: &'static str, form: Form, help: &'static str) -> Self {
-        Self { key, help, more: "", form, typed: Typed::Flag, excludes: None }
+        Self { key, help, default: "", by_kind: None, more: "", form, typed: Typed::Flag, excludes: None }
     }
 
     /// One that stands in a configuration file or behind `--set`.
@@ -115,13 +123,22 @@ impl Setting {
         Self { typed: Typed::Positional, ..Self::flag(key, form, help) }
     }
 
+    pub(crate) fn default(self, default: &'static str) -> Self {
+        Self { default, ..self }
+    }
+
+    /// With another line and default for each kind of data.
+    pub(crate) fn by_kind(self, by_kind: HelpOfKind) -> Self {
+        Self { by_kind: Some(by_kind), ..self }
+    }
+
     pub(crate) fn more(self, more: &'static str) -> Self {
         Self { more, ..self }
     }
 
     /// As a flag of a command that has another use for it.
-    pub(crate) fn into_flag(self, help: &'static str) -> Self {
-        Self { typed: Typed::Flag, more: "", help, ..self }
+    pub(crate) fn into_flag(self, help: &'static str, default: &'static str) -> Self {
+        Self { typed: Typed::Flag, more: "", help, default, ..self }
     }
 
     /// The flag that it does not go with.
@@ -141,7 +158,7 @@ impl Setting {
     /// What it is typed as among the flags of a command, if at all.
     pub(crate) fn arg(&self) -> Option<Arg> {
         let Form { name, choices, closed, hint, .. } = self.form;
-        let arg = Arg::new(self.key).help(self.help).long_help(self.long_help()).value_name(name).value_hint(hint);
+        let arg = Arg::new(self.key).help(self.help()).long_help(self.long_help()).value_name(name).value_hint(hint);
         let arg = match self.typed {
             Typed::Flag => arg.long(self.key),
             Typed::Positional => arg,
@@ -166,15 +183,24 @@ impl Setting {
         })
     }
 
+    /// One line, with the default in brackets.
+    pub(crate) fn help(&self) -> String {
+        with_default(self.help, self.default)
+    }
+
+    /// The same for data of a kind, where that has a line of its own.
+    pub(super) fn help_of(&self, kind: DataKind) -> Option<String> {
+        let (help, default) = self.by_kind?(kind);
+        Some(with_default(help, &default))
+    }
+
     /// What it is, more about it, and what it has a choice of.
     fn long_help(&self) -> String {
-        let (what, default) = self.help.split_once(" [default").unwrap_or((self.help, ""));
-        let default = if default.is_empty() { String::new() } else { format!(" [default{default}") };
         let more = if self.more.is_empty() { String::new() } else { format!(". {}", self.more) };
         let lines = self.form.choices.iter().filter(|(_, meaning)| !meaning.is_empty());
         let lines: String = lines.map(|(name, meaning)| format!("\n- {name}: {meaning}")).collect();
         let gap = if lines.is_empty() { "" } else { "\n" };
-        format!("{what}{more}{default}{gap}{lines}")
+        format!("{}{gap}{lines}", with_default(&format!("{}{more}", self.help), self.default))
     }
 
     /// The value of a text.
@@ -187,9 +213,8 @@ impl Setting {
 
     /// A value for a configuration file, in TOML: the default, or an example.
     pub(crate) fn example(&self) -> String {
-        let default = self.help.rsplit_once("[default: ").map_or("", |(_, rest)| rest.trim_end_matches(']'));
-        let word = default.split([';', ' ']).next().unwrap_or_default().trim_end_matches(',');
-        let is_value = word == default || word.starts_with(|c: char| c.is_ascii_digit());
+        let word = self.default.split([';', ' ']).next().unwrap_or_default().trim_end_matches(',');
+        let is_value = word == self.default || word.starts_with(|c: char| c.is_ascii_digit());
         let value = self.parse(word).ok().filter(|_| is_value && !word.is_empty());
         value.or_else(|| self.parse(self.form.example).ok()).unwrap_or_default().to_string()
     }
@@ -198,6 +223,11 @@ impl Setting {
     pub(crate) fn choices(&self) -> impl Iterator<Item = &'static str> {
         self.form.choices.iter().map(|(name, _)| *name)
     }
+}
+
+/// A line of help with a default in brackets.
+fn with_default(help: &str, default: &str) -> String {
+    if default.is_empty() { help.into() } else { format!("{help} [default: {default}]") }
 }
 
 /// The values that a command line has for some settings, by their keys.

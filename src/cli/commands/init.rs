@@ -59,7 +59,7 @@ fn template() -> String {
         let _ = write!(text, "\n{heading}[{section}]\n");
         for setting in args::section(section).unwrap_or_default() {
             let choices: Vec<&str> = setting.choices().collect();
-            let _ = writeln!(text, "# {}", setting.help);
+            let _ = writeln!(text, "# {}", setting.help());
             if !choices.is_empty() {
                 let _ = writeln!(text, "# One of {}", choices.join(", "));
             }
