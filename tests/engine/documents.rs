@@ -117,6 +117,19 @@ fn every_link_between_the_documents_resolves() {
 }
 
 #[test]
+fn pages_of_the_manual_link_only_to_each_other() {
+    let mut outside = Vec::new();
+    for document in documents().iter().filter(|document| document.starts_with("docs/")) {
+        for (number, line) in prose(&read(document)) {
+            if line.contains("](../") || line.contains("](/") {
+                outside.push(format!("{document}:{number}: {line}"));
+            }
+        }
+    }
+    assert!(outside.is_empty(), "{outside:#?}");
+}
+
+#[test]
 fn the_pages_for_contributors_name_existing_items() {
     let mut missing = Vec::new();
     let mut count = 0;
