@@ -157,6 +157,11 @@ impl<R: Real> Sequence<R> {
     }
 
     /// Checks that the sequence fits `model`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for x, lengths, resets or initial states of other sizes than the model or T and B ask for;
+    /// [`Error::Value`] for no steps or rows, for a length that is not from 1 to T and for a token that is not in the
+    /// vocabulary, each with its place; [`Error::Unsupported`] for x where the model has an embedding.
     pub fn validate(&self, model: &Model) -> Result<()> {
         let (recurrent, (steps, rows)) = (&model.recurrent, self.shape());
         if steps == 0 || rows == 0 {
@@ -360,6 +365,12 @@ impl Batch {
     }
 
     /// Checks that the batch fits `model`.
+    ///
+    /// # Errors
+    /// Those of [`Sequence::validate`] and [`Head::validate`](crate::Head::validate); [`Error::Shape`] for weights or
+    /// targets of other sizes than the predictions; [`Error::Value`] for a weight that is negative or not finite, and
+    /// for a target out of its range where its weight is not 0, each with its place; [`Error::Unsupported`] for a model
+    /// without a head, and for targets that the loss does not take.
     pub fn validate(&self, model: &Model) -> Result<()> {
         let head = model.require_head()?;
         head.validate()?;

@@ -183,6 +183,10 @@ impl Optimizer {
     }
 
     /// Checks the settings as PyTorch does.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a setting out of its range; [`Error::Unsupported`] for Nesterov's momentum without momentum
+    /// or with dampening.
     pub fn validate(&self) -> Result<()> {
         let at_least_0 = |name: &str, value: f64| {
             if value >= 0.0 && value.is_finite() {

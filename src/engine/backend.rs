@@ -14,6 +14,12 @@ pub trait Backend: Sealed + Clone {
     type Engine: Engine;
 
     /// Creates an engine for `model` with all weights zero.
+    ///
+    /// # Errors
+    /// Those of [`Model::validate`]; [`Error::Value`](crate::Error::Value) or
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for options that the model cannot have;
+    /// [`Error::Limit`](crate::Error::Limit), [`Error::OutOfMemory`](crate::Error::OutOfMemory) or
+    /// [`Error::NoMemory`](crate::Error::NoMemory) where there is no room for it.
     fn engine(&self, model: &Model, options: &EngineOptions) -> Result<Self::Engine>;
 
     /// Plans the device memory of an engine with these options after one

@@ -14,6 +14,11 @@ pub trait Inference: Streaming {
     /// device instead. Changes neither the gradient sums nor the carried
     /// state. Processes all rows at once; [`Trainer::logits`](crate::Trainer::logits) splits them into micro-batches.
     /// [Waits](crate#waiting) for the logits.
+    ///
+    /// # Errors
+    /// Those of [`Sequence::validate`]; [`Error::Unsupported`](crate::Error::Unsupported) for a model without a head;
+    /// [`Error::Limit`](crate::Error::Limit), [`Error::OutOfMemory`](crate::Error::OutOfMemory) or
+    /// [`Error::NoMemory`](crate::Error::NoMemory) where there is no room for it; those of the device.
     async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<Logits<Self::Real>> {
         let sequence = Validated::sequence(sequence, self.model())?;
         self.logits_validated(sequence).await
@@ -21,6 +26,11 @@ pub trait Inference: Streaming {
 
     /// Σ w·loss of a batch, and the final states. Same conditions as [`logits`](Self::logits).
     /// [Waits](crate#waiting) for the loss.
+    ///
+    /// # Errors
+    /// Those of [`Batch::validate`]; [`Error::Limit`](crate::Error::Limit),
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) or [`Error::NoMemory`](crate::Error::NoMemory) where there is
+    /// no room for it; those of the device.
     async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<Self::Real>> {
         let batch = Validated::batch(batch, self.model())?;
         self.evaluate_validated(batch).await

@@ -17,6 +17,11 @@ pub trait Layers: Passes {
 
     /// Runs the recurrent layers forward. Keeps what [`backward`](Self::backward) needs until the next pass.
     /// [Waits](crate#waiting) for the output.
+    ///
+    /// # Errors
+    /// Those of [`Sequence::validate`]; [`Error::Limit`](crate::Error::Limit),
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) or [`Error::NoMemory`](crate::Error::NoMemory) where there is
+    /// no room for it; those of the device.
     async fn forward(&mut self, sequence: &Sequence<Self::Real>) -> Result<Output<Self::Real>> {
         let sequence = Validated::sequence(sequence, self.model())?;
         self.forward_validated(sequence).await
@@ -41,6 +46,9 @@ pub trait Layers: Passes {
 
     /// The gradient sums since the last update, as one flat block in the layout's order. Not divided by Σ w.
     /// [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`](crate::Error::NoMemory), and those of the device.
     async fn gradients(&mut self) -> Result<Vec<Self::Real>>;
 
     /// Sets the gradient sums, and the loss that belongs to them, to 0.

@@ -62,6 +62,9 @@ pub trait Parameters: Sealed {
     ) -> Result<()>;
 
     /// The parameters as one flat block in the layout's order. [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`], and those of the device.
     async fn parameters(&mut self) -> Result<Vec<Self::Real>> {
         let mut numbers = Vec::new();
         self.read_block(FlatBlock::Parameters, &mut numbers).await?;
@@ -107,12 +110,18 @@ pub trait Parameters: Sealed {
 
     /// Replaces all parameters. The length must be the layout's. Clears a bad step that stopped updating, if it has
     /// been reported.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another length; those of the device.
     fn set_parameters(&mut self, block: &[Self::Real]) -> Result<()> {
         self.write_block(FlatBlock::Parameters, block)
     }
 
     /// The optimizer state: [`OptimizerKind::state_blocks`](crate::OptimizerKind::state_blocks) flat blocks in the
     /// layout's order. [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`], and those of the device.
     async fn optimizer_state(&mut self) -> Result<Vec<Vec<Self::Real>>> {
         let mut optimizer_state = Vec::new();
         for index in 0..self.optimizer_blocks() {
@@ -124,6 +133,9 @@ pub trait Parameters: Sealed {
     }
 
     /// Replaces the optimizer state. Needs the same number of blocks, each of the layout's length.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for another number of blocks, [`Error::Shape`] for one of another length; those of the device.
     fn set_optimizer_state(&mut self, optimizer_state: &[Vec<Self::Real>]) -> Result<()> {
         check_optimizer_state(optimizer_state, self.optimizer_blocks(), self.layout().len())?;
         let mut blocks = optimizer_state.iter().enumerate();

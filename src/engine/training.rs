@@ -14,15 +14,27 @@ pub trait Training: Layers {
     /// Runs forward, loss and backward over a batch, and adds Σ w·loss and its gradient to the sums. With `carry`, the
     /// rows start from the carried state unless the sequence has initial states, and store their final states there.
     /// [Enqueues](crate#waiting) only. The caller limits the steps [in flight](Self::in_flight) by calling [`report`](Self::report).
+    ///
+    /// # Errors
+    /// Those of [`Batch::validate`]; with `carry` [`Error::Unsupported`](crate::Error::Unsupported) for a bidirectional
+    /// network and [`Error::Value`](crate::Error::Value) for rows beyond those that are carried or for another number
+    /// of these; [`Error::Limit`](crate::Error::Limit), [`Error::OutOfMemory`](crate::Error::OutOfMemory) or
+    /// [`Error::NoMemory`](crate::Error::NoMemory) where there is no room for it; those of the device.
     async fn accumulate(&mut self, batch: &Batch, carry: Option<StatefulRows>) -> Result<()> {
         let batch = Validated::batch(batch, self.model())?;
         self.accumulate_validated(batch, carry).await
     }
 
     /// The carried states of all rows; `None` if there are none yet. [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// Those of the device.
     async fn states(&mut self) -> Result<Option<States<Self::Real>>>;
 
     /// Replaces the carried states. `None`: the next batch starts from zero.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) for states of other sizes than the model's; those of the device.
     fn set_states(&mut self, states: Option<&States<Self::Real>>) -> Result<()>;
 
     /// Divides the sums, clips and updates the parameters. The sums stay readable until the next
@@ -46,6 +58,9 @@ pub trait Training: Layers {
     async fn report(&mut self) -> Result<Option<StepReport>>;
 
     /// The skipped updates up to the last update. [Waits](crate#waiting) for it.
+    ///
+    /// # Errors
+    /// Those of the device.
     async fn skipped(&mut self) -> Result<SkippedUpdates>;
 
     /// Whether updates are still possible, as far as has been reported.
@@ -56,6 +71,9 @@ pub trait Training: Layers {
 
     /// Discards outstanding reports and continues as after `skipped` updates. Clears a bad step that stopped updating.
     /// `in_row` is limited to [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
+    ///
+    /// # Errors
+    /// Those of the device.
     fn restart(&mut self, skipped: SkippedUpdates) -> Result<()>;
 
     /// The number of updates enqueued and not yet reported.

@@ -83,6 +83,10 @@ pub struct Settings {
 
 impl Settings {
     /// Fills in every default that does not depend on the data.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for settings that do not go together, by their flags; [`Error::Value`] for an optimizer
+    /// or a schedule with a number out of its range; [`Error::Io`] where a file that they name is not there.
     pub fn new(mut given: Config) -> Result<Self> {
         check_paths(&mut given)?;
         let applies = given.applies;
@@ -281,6 +285,9 @@ impl Settings {
 
     /// Refuses a batch that no memory has room for, before any is asked for. Only where the settings alone determine its size:
     /// elsewhere the data bound it.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] names the flags and the numbers that it would take.
     pub fn check_batch(&self, model: &Model) -> Result<()> {
         let (steps, flag) = match &self.given.data {
             Some(Data::Text(text)) => (text.window.unwrap_or_default(), "window"),

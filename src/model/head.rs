@@ -184,6 +184,9 @@ impl Head {
     }
 
     /// Checks the settings of the loss, and that the number of outputs fits it.
+    ///
+    /// # Errors
+    /// [`Error::Value`] names the setting of the loss, or the number of outputs.
     pub fn validate(&self) -> Result<()> {
         self.loss.validate()?;
         match self.loss.quantiles().len() {

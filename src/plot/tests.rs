@@ -4,7 +4,7 @@ use super::*;
 use crate::train::Metrics;
 
 /// Panics unless every element is closed in its order, every attribute is quoted and nothing is left unescaped.
-pub fn check_markup(text: &str) {
+pub(crate) fn check_markup(text: &str) {
     let mut open = Vec::new();
     for (index, piece) in text.split('<').enumerate() {
         let (tag, words) = if index == 0 { ("", piece) } else { piece.split_once('>').expect(piece) };

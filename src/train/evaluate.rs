@@ -9,6 +9,9 @@ use crate::error::Result;
 
 /// The loss over one epoch of batches, reduced as in training. Rows that continue the previous batch start from its
 /// final states. [Waits](crate#waiting).
+///
+/// # Errors
+/// Those of the batches, and of [`Trainer::evaluate`] for a batch that does not fit the model.
 pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches) -> Result<f64> {
     let (mut sum, mut weight) = (0.0, 0.0);
     let mut states = None;
@@ -25,6 +28,9 @@ pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches
 
 /// Predictions ŷ for all `examples`, `rows` at a time: \[P, O\] each, in order.
 /// [Waits](crate#waiting).
+///
+/// # Errors
+/// Those of the examples, and of [`Trainer::predict`] for a batch that does not fit the model.
 pub async fn predict<E: Engine>(
     trainer: &mut Trainer<E>,
     examples: &dyn Examples,

@@ -56,7 +56,10 @@ pub struct StepCounts {
 /// Receives every step of a run in order, some steps late, and controls the run. Moves between threads with the run, except
 /// on the web, where nothing does.
 pub trait Observer: WasmNotSend {
-    /// Called for every reported step. An error ends the run.
+    /// Called for every reported step.
+    ///
+    /// # Errors
+    /// Any: it ends the run, which returns it.
     fn step(&mut self, metrics: &Metrics, work: StepCounts) -> Result<()>;
 
     /// Whether to record the norms of ∂L/∂h_t for a step, counted from 1. This waits for each of its batches.
@@ -64,7 +67,10 @@ pub trait Observer: WasmNotSend {
         false
     }
 
-    /// Receives the requested norms of a step, after it is enqueued and before it is reported. An error ends the run.
+    /// Receives the requested norms of a step, after it is enqueued and before it is reported.
+    ///
+    /// # Errors
+    /// Any: it ends the run, which returns it.
     fn hidden_gradient_norms(&mut self, _step: u64, _flow: &HiddenGradientNorms) -> Result<()> {
         Ok(())
     }
@@ -82,13 +88,19 @@ pub trait Observer: WasmNotSend {
 
     /// Where to write the requested checkpoint after `step` steps, with a note of the caller; `None`: nowhere. Called
     /// after all its steps have been reported. Written in the format of [`Checkpoint::write_to`], but tensor by tensor
-    /// from the engine, without a copy. An error ends the run.
+    /// from the engine, without a copy.
+    ///
+    /// # Errors
+    /// Any: it ends the run, which returns it.
     fn checkpoint(&mut self, _step: u64) -> Result<Option<(&mut dyn WriteSeek, String)>> {
         Ok(None)
     }
 
     /// Called after the checkpoint was written to the destination from [`checkpoint`](Self::checkpoint). If `written`
-    /// is an error, the partial data is unusable. An error ends the run.
+    /// is an error, the partial data is unusable.
+    ///
+    /// # Errors
+    /// Any: it ends the run, which returns it.
     fn checkpoint_written(&mut self, written: Result<()>) -> Result<()> {
         written
     }

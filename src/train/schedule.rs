@@ -69,6 +69,9 @@ impl Schedule {
     }
 
     /// Checks that counts are above 0 and factors are from 0 to 1.
+    ///
+    /// # Errors
+    /// [`Error::Value`] names the count or the factor.
     pub fn validate(&self) -> Result<()> {
         let (count, factor) = match self.decay {
             Decay::Constant => (None, None),

@@ -31,6 +31,9 @@ pub struct TrainerState<R = f32> {
 
 impl<E: Engine> Trainer<E> {
     /// The parameters, by PyTorch's names. [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// Those of the device.
     pub async fn state_dict(&mut self) -> Result<StateDict> {
         let mut tensors = Vec::new();
         for (name, tensor) in self.named() {

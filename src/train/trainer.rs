@@ -116,11 +116,19 @@ pub struct Trainer<E: Engine> {
 
 impl<E: Engine> Trainer<E> {
     /// Creates a trainer. `seed` determines the initial parameters and the dropout masks.
+    ///
+    /// # Errors
+    /// Those of [`with_options`](Self::with_options).
     pub fn new<B: Backend<Engine = E>>(backend: &B, model: &Model, optimizer: Optimizer, seed: u64) -> Result<Self> {
         Self::with_options(backend, model, optimizer, seed, TrainerOptions::default())
     }
 
     /// Creates a trainer with options.
+    ///
+    /// # Errors
+    /// Those of [`Model::validate`] and [`Optimizer::validate`]; [`Error::Value`] for an `in_flight` or `micro_batch`
+    /// of 0; [`Error::Unsupported`] for a model without a head, and for carried states in a bidirectional network;
+    /// those of [`Backend::engine`], such as [`Error::NoMemory`].
     pub fn with_options<B: Backend<Engine = E>>(
         backend: &B,
         model: &Model,
@@ -302,11 +310,17 @@ impl<E: Engine> Trainer<E> {
     }
 
     /// The carried states. `None` before the first batch. [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// Those of the device.
     pub async fn states(&mut self) -> Result<Option<States<E::Real>>> {
         self.engine.states().await
     }
 
     /// Resets the carried state: the next batch starts from zero.
+    ///
+    /// # Errors
+    /// Those of the device.
     pub fn reset_state(&mut self) -> Result<()> {
         self.engine.set_states(None)
     }
@@ -322,6 +336,9 @@ impl<E: Engine> Trainer<E> {
     }
 
     /// Sets the learning rate η of later steps.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a rate that is negative, or not finite in the engine's numbers.
     pub fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
         let optimizer = Optimizer { learning_rate, ..self.optimizer };
         optimizer.validate_in::<E::Real>()?;

@@ -80,6 +80,9 @@ impl SeriesSplit {
     }
 
     /// Refuses shares that are negative or do not add up to 1.
+    ///
+    /// # Errors
+    /// [`Error::Value`] with the three.
     pub fn check_shares(shares: [f64; 3]) -> Result<()> {
         let sum: f64 = shares.iter().sum();
         if shares.iter().any(|share| !(0.0..=1.0).contains(share)) || (sum - 1.0).abs() > 1e-6 {

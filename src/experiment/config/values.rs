@@ -74,6 +74,9 @@ pub struct Bytes(pub u64);
 
 impl Bytes {
     /// Reads a number with or without a unit: `2GiB`, `1.5GB`, `1000000`.
+    ///
+    /// # Errors
+    /// What was expected, for other text, for less than a byte, and for more than a signed integer of 64 bits holds.
     pub fn parse(text: &str) -> Result<Self, String> {
         let lower = text.trim().to_lowercase();
         let (number, unit) = match UNITS.iter().find_map(|(name, unit)| Some((lower.strip_suffix(name)?, *unit))) {

@@ -89,6 +89,10 @@ struct Writing {
 impl<'a> Checkpoints<'a> {
     /// For a run that has its configuration in its folder, on a device of this arithmetic, of a model by its description. The
     /// last `kept` remain.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the folder cannot be written to or its configuration cannot be read; [`Error::Data`] for a
+    /// link or a folder in the place of one of these files, and for a configuration above 4 MiB.
     pub fn new(
         folder: &'a Folder,
         arithmetic: Arithmetic,
@@ -112,6 +116,10 @@ impl<'a> Checkpoints<'a> {
     }
 
     /// Where the checkpoint after `step` steps goes, and its note.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be created; [`Error::Data`] for a link or a folder in its place;
+    /// [`Error::Failed`] for a note that is no JSON.
     pub fn begin(&mut self, step: u64, position: Position) -> Result<(&mut PartialFile, String)> {
         let began = Instant::now();
         let arithmetic = Some(self.arithmetic.clone());
@@ -121,6 +129,10 @@ impl<'a> Checkpoints<'a> {
     }
 
     /// Whether it could be written.
+    ///
+    /// # Errors
+    /// The error of `written`, with the file's path if it is one of writing; [`Error::Io`] where the file cannot be
+    /// completed, or an older one removed.
     pub fn written(&mut self, written: Result<()>) -> Result<()> {
         let Some(Writing { file, step, began }) = self.writing.take() else { return written };
         file.end(written)?;
@@ -156,6 +168,10 @@ fn clear(run: &Path, config: &str, kept: usize, known: &mut BTreeMap<PathBuf, bo
 }
 
 /// To be called when a run has finished and everything of it is written: the last checkpoint stays.
+///
+/// # Errors
+/// [`Error::Io`] where the folder cannot be written to, its configuration cannot be read, or an older checkpoint cannot
+/// be removed.
 pub fn finish(folder: &Folder) -> Result<()> {
     // Before the run is said to be over: what cannot be read then is no end.
     let config = digest(&read_settings(&folder.path().join(CONFIG))?);
@@ -191,6 +207,9 @@ impl Saved {
     }
 
     /// All of it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be read; [`Error::Data`] where it is not whole or is not of this version.
     pub fn read(&self) -> Result<Checkpoint> {
         let (file, length) = open_input(&self.path)?;
         Ok(Checkpoint::read_from(file, length).map_err(in_file(&self.path))?.0)

@@ -52,6 +52,9 @@ impl Folder {
     }
 
     /// Refuses an `out` that [`create`](Self::create) would, before any work is done for it.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] names the folder.
     pub fn check_free(out: Option<&Path>, is_beginning: fn(&Path) -> bool) -> Result<()> {
         let Some(path) = out.filter(|path| path.symlink_metadata().is_ok()) else { return Ok(()) };
         let lock = File::open(path.join(LOCK)).and_then(|file| read_lock(&file)).unwrap_or_default();
@@ -89,6 +92,9 @@ impl Folder {
     }
 
     /// Writes the configuration, with which the folder is a run.
+    ///
+    /// # Errors
+    /// Those of [`write`](Self::write).
     pub fn write_config(&self, name: &str, contents: &[u8]) -> Result<()> {
         self.write(name, contents)?;
         self.mark(b"")
@@ -142,6 +148,9 @@ impl Folder {
     }
 
     /// Makes a folder within, and sees to it that its name is on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be created; [`Error::Data`] for a link in its place.
     pub fn make(&self, name: &str) -> Result<()> {
         let path = self.path.join(name);
         check_no_link(&path)?;
@@ -150,6 +159,9 @@ impl Folder {
     }
 
     /// Writes a file as a whole: see [`begin`](Self::begin).
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be written; [`Error::Data`] for a link or a folder in its place.
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<()> {
         let mut part = self.begin(name)?;
         let written = part.write_all(contents).map_err(io_error(&part.path));
@@ -157,6 +169,9 @@ impl Folder {
     }
 
     /// Begins a file that is to be there as a whole: what had the name before stays until its bytes are on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be created; [`Error::Data`] for a link or a folder in its place.
     pub fn begin(&self, name: &str) -> Result<PartialFile> {
         let (path, temporary) = (self.path.join(name), self.path.join(format!("{name}{PART}")));
         check_own(&path)?;
@@ -169,6 +184,9 @@ impl Folder {
     }
 
     /// Begins a file that grows line by line, anew where there is one.
+    ///
+    /// # Errors
+    /// Those of [`write`](Self::write).
     pub fn log(&self, name: &str) -> Result<Log> {
         // Another file takes the place of one before, which may have a second name elsewhere.
         self.write(name, b"")?;
@@ -246,6 +264,10 @@ pub struct PartialFile {
 
 impl PartialFile {
     /// Gives the file its name, once its bytes are on the disk; `written`: whether all of it could be written.
+    ///
+    /// # Errors
+    /// The error of `written`, with the file's path if it is one of writing; [`Error::Io`] where its bytes do not reach
+    /// the disk, or its name cannot be given.
     pub fn end(mut self, written: Result<()>) -> Result<()> {
         written.map_err(|error| match error {
             Error::Io { source, .. } => io_error(&self.path)(source),
@@ -301,6 +323,9 @@ impl Log {
     }
 
     /// Appends a line, which ends with a line break.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be written.
     pub fn append(&mut self, line: &[u8]) -> Result<()> {
         self.file.write_all(line).map_err(io_error(&self.path))?;
         self.bytes += line.len() as u64;
@@ -322,6 +347,9 @@ impl Log {
     }
 
     /// Waits until everything is on the disk; returns how many bytes these are.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be written.
     pub fn sync(&mut self) -> Result<u64> {
         self.file.flush().and_then(|()| self.file.get_ref().sync_all()).map_err(io_error(&self.path))?;
         Ok(self.bytes)
@@ -449,6 +477,9 @@ fn sync_names(folder: &Path) -> Result<()> {
 }
 
 /// Where folders cannot be opened as files, or their file system does not sync them, there is nothing to wait for.
+///
+/// # Errors
+/// Where the file system does sync folders, and could not.
 pub fn synced(folder: &Path) -> io::Result<()> {
     let Ok(file) = File::open(folder) else { return Ok(()) };
     match file.sync_all() {
@@ -470,6 +501,9 @@ pub fn unwritten(error: impl Into<io::Error>) -> Error {
 }
 
 /// A line of JSON.
+///
+/// # Errors
+/// [`Error::Failed`] for a map whose keys are no text, and for what refuses to be serialized.
 pub fn json_line(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec(value).map_err(|error| Error::Failed(error.to_string()))?;
     bytes.push(b'\n');

@@ -43,6 +43,10 @@ impl Known {
 
 impl History {
     /// Of a run that begins, or that goes on behind so many bytes of its log.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the log cannot be written or read; [`Error::Data`] where it is shorter than `bytes`, for a
+    /// line that has no metrics, and for a link or a folder in its place.
     pub fn new(folder: &Folder, bytes: Option<u64>) -> Result<Self> {
         let mut known = Known::default();
         let log = match bytes {
@@ -58,12 +62,18 @@ impl History {
     }
 
     /// Appends the metrics of a step.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be written.
     pub fn append(&mut self, metrics: &Metrics) -> Result<()> {
         self.known.add(metrics);
         self.log.get_mut().append(&json_line(metrics)?)
     }
 
     /// Waits until everything is on the disk; returns how many bytes these are.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be written.
     pub fn sync(&mut self) -> Result<u64> {
         self.log.get_mut().sync()
     }

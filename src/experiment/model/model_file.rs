@@ -77,6 +77,9 @@ struct Description {
 }
 
 /// What describes a model, as JSON, but for the step that the run has come to.
+///
+/// # Errors
+/// [`Error::Unsupported`] for a model without a head.
 pub fn description(model: &Model, codec: &Codec, origin: &Origin) -> Result<String> {
     let (recurrent, head) = (&model.recurrent, model.head.as_ref());
     let head = head.ok_or_else(|| Error::Unsupported("a model's file is of a model with a head".into()))?;
@@ -145,6 +148,9 @@ pub fn description_bytes(codec: &Codec) -> u64 {
 }
 
 /// The description of a model's file that is stored after `step`.
+///
+/// # Errors
+/// [`Error::Failed`] for other text than that of [`description`].
 pub fn with_step(description: &str, step: u64) -> Result<String> {
     let unreadable = |error: serde_json::Error| Error::Failed(format!("the model's description: {error}"));
     let mut it: Description = serde_json::from_str(description).map_err(unreadable)?;
@@ -232,6 +238,9 @@ struct Weights {
 
 impl Found {
     /// The bytes of the model's file, and how many these are.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be read; [`Error::Data`] where it is no regular file by now.
     pub fn open(&self) -> Result<(Box<dyn Read>, u64)> {
         match &self.weights {
             None => open_input(&self.path).map(|(file, length)| (Box::new(file) as Box<dyn Read>, length)),

@@ -12,6 +12,10 @@ use crate::{Error, Result, Sequence};
 pub(crate) const SAMPLED: Sampling = Sampling { temperature: 0.8, top_k: None, top_p: None };
 
 /// Draws `count` tokens after `prime`, one by one, and hands each to `each` until that has enough.
+///
+/// # Errors
+/// Those of `each`; of [`Sampling::pick`], where no logit is a number; of the sequence, such as a prime without tokens;
+/// and of the device.
 pub async fn generate(
     network: &mut Network,
     vocabulary: &Vocabulary,

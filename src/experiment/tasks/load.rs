@@ -53,6 +53,11 @@ fn check_files(settings: &mut Settings, has_model: bool) -> Result<()> {
 
 /// Reads the data that the settings name, and fills in what they left open. With `model` the data and their labels
 /// are encoded as it encodes them; otherwise what there is to know of them is fitted to the training part.
+///
+/// # Errors
+/// [`Error::Io`] where a file cannot be read; [`Error::Data`] for what a file holds, by file, line and column;
+/// [`Error::Unsupported`] for data of another kind than the model's, for settings that name no data, and for settings
+/// that do not fit the data or the model.
 pub fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<Box<dyn Task>> {
     if let Some(kind) = model.map(|model| model.codec.kind()).filter(|kind| *kind != settings.kind) {
         return Err(Error::Unsupported(format!("the model is of {kind}, the data are {}", settings.kind)));
@@ -77,6 +82,9 @@ pub fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<Box<dy
 }
 
 /// Refuses data of other columns, classes or characters than the model's.
+///
+/// # Errors
+/// [`Error::Data`] names the model's file.
 pub fn check_fits(file: &ModelFile, task: &dyn Task) -> Result<()> {
     let (inputs, head) = (file.model.vocabulary(), file.model.head.as_ref());
     let refused = |message| Error::Data { path: file.path.clone(), place: String::new(), message };

@@ -32,8 +32,14 @@ pub trait Task {
     /// What has to travel with the weights, so that they can be used on other data.
     fn codec(&self) -> Codec;
     /// The batches to learn from; `None` where the data are only to be measured.
+    ///
+    /// # Errors
+    /// Where the data cannot be ordered as asked, such as [`Error::Value`] for no rows, or have no labels to learn.
     fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>>;
     /// The batches to validate with, `rows` sequences at a time.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for no rows.
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>>;
     /// Whether each batch goes on with the states of the one before.
     fn carries_state(&self) -> bool {
@@ -124,6 +130,9 @@ pub struct Results {
 }
 
 /// Measures the network on what it did not learn from, and ends the lines with whether it beats what needs no network.
+///
+/// # Errors
+/// Those of [`Task::results`].
 pub async fn results(task: &dyn Task, network: &mut Network, measure: MeasureOptions) -> Result<Results> {
     let mut results = task.results(network, measure).await?;
     let sentences = comparison::sentences(&results.comparisons);

@@ -19,6 +19,9 @@ pub struct DeviceProduct {
 
 impl DeviceProduct {
     /// Allocates the matrices. m, n and k must be multiples of 4.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for other sizes; [`Error::Device`] where the GPU has no memory for them; [`Error::DeviceLost`].
     pub fn new(gpu: &Gpu, [m, n, k]: [usize; 3], b_transposed: bool) -> Result<Self> {
         if let Some(size) = [m, n, k].iter().find(|size| **size == 0 || !size.is_multiple_of(4)) {
             return Err(Error::value("a size of the product", "a multiple of 4", size));
@@ -57,6 +60,9 @@ impl DeviceProduct {
     }
 
     /// Computes C `times` times in one submission and waits.
+    ///
+    /// # Errors
+    /// [`Error::Device`] and [`Error::DeviceLost`].
     pub fn run(&self, times: usize) -> Result<()> {
         let recorder = Recorder::new(&self.gpu);
         recorder.record(std::iter::repeat_n(&self.command, times));

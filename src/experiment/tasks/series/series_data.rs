@@ -38,6 +38,10 @@ pub struct SeriesData {
 impl SeriesData {
     /// Reads the file of `data`, and puts into them what they left open: columns, sizes, scale and the file's digest. With
     /// `codec` that is the model's, and anything else is refused.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be read; [`Error::Data`] for what it holds, by line and column, and for
+    /// another digest than the settings have; [`Error::Unsupported`] for settings that differ from the model's.
     pub fn read(data: &mut SeriesConfig, codec: Option<&Codec>) -> Result<Self> {
         let model = match codec {
             Some(Codec::Series { scale, series }) => Some((*scale, series)),
