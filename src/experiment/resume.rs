@@ -7,8 +7,9 @@ use super::files::arithmetic::Arithmetic;
 use super::files::checkpoints::{
     DESCRIPTION, FINISHED, FOLDER, Note, Position, Saved, digest, file_path, files, step_of,
 };
-use super::files::folder::{Folder, check_own};
+use super::files::folder::Folder;
 use super::files::names::CONFIG;
+use super::files::own_file::check_own;
 use super::files::{arithmetic, names};
 use super::model::model_file::ModelFile;
 use crate::data::{InputLimit, read_input, read_settings, utf8};

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::arithmetic::Arithmetic;
 use super::digest::Digest;
-use super::folder::{Folder, PART, PartialFile, check_own, in_file, io_error};
+use super::folder::{Folder, PART, PartialFile, in_file, io_error};
 use super::names;
 use super::names::CONFIG;
+use super::own_file::check_own;
 use crate::data::{InputLimit, open_input, read_input, read_settings};
 use crate::train::{Checkpoint, SavedWeights};
 use crate::{Error, Model, Result};

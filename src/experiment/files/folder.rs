@@ -1,10 +1,11 @@
 //! A run's folder: new for each run, and its files whole or absent, but for those that grow.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::own_file::{check_no_link, check_own, has_other_names, open_own};
 use crate::data::open_input;
 use crate::format::path_text;
 use crate::{Error, Result};
@@ -354,76 +355,6 @@ impl Log {
         self.file.flush().and_then(|()| self.file.get_ref().sync_all()).map_err(io_error(&self.path))?;
         Ok(self.bytes)
     }
-}
-
-/// Whether there is a file at a path of the run's own.
-///
-/// # Errors
-/// [`Error::Data`] where there is a link, a folder or a device.
-pub fn check_own(path: &Path) -> Result<bool> {
-    check_no_link(path)?;
-    match path.symlink_metadata() {
-        Ok(found) if found.is_file() => Ok(true),
-        Ok(found) => {
-            let got = if found.is_dir() { "a folder" } else { "something else" };
-            Err(not_own(path, &format!("expected a file that the run wrote, got {got}")))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(io_error(path)(error)),
-    }
-}
-
-/// Refuses a link: a run makes none, and what is written through one lies outside of its folder.
-fn check_no_link(path: &Path) -> Result<()> {
-    match path.symlink_metadata() {
-        Ok(found) if found.is_symlink() => Err(not_own(
-            path,
-            "expected what the run wrote itself, got a link: put in its place what it leads to; nothing was written",
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn not_own(path: &Path, message: &str) -> Error {
-    Error::Data { path: path.into(), place: String::new(), message: message.into() }
-}
-
-/// Opens a file of the run's own, and no other that a link leads to.
-fn open_own(path: &Path, options: &OpenOptions) -> Result<File> {
-    check_own(path)?;
-    let file = options.open(path).map_err(io_error(path))?;
-    // A link may have come in between.
-    check_own(path)?;
-    if is_at(&file, path).map_err(io_error(path))? {
-        Ok(file)
-    } else {
-        Err(not_own(path, "expected a file that nobody else moves meanwhile"))
-    }
-}
-
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let (opened, named) = (file.metadata()?, path.symlink_metadata()?);
-    Ok((opened.dev(), opened.ino()) == (named.dev(), named.ino()))
-}
-
-#[cfg(unix)]
-fn has_other_names(file: &File) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    file.metadata().is_ok_and(|opened| opened.nlink() > 1)
-}
-
-/// The standard library does not tell which file an open one is.
-#[cfg(not(unix))]
-fn is_at(_: &File, _: &Path) -> io::Result<bool> {
-    Ok(true)
-}
-
-/// Nor how many names it has.
-#[cfg(not(unix))]
-fn has_other_names(_: &File) -> bool {
-    false
 }
 
 /// The files in a folder that a run began and did not give its configuration, or that is empty; `None` where it has

@@ -8,5 +8,6 @@ pub mod folder;
 pub mod history;
 pub mod names;
 pub mod new_file;
+pub mod own_file;
 pub mod spreadsheet;
 pub mod tensorboard;

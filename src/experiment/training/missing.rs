@@ -3,7 +3,8 @@
 
 use std::fs;
 
-use crate::experiment::files::folder::{Folder, check_own};
+use crate::experiment::files::folder::Folder;
+use crate::experiment::files::own_file::check_own;
 use crate::format::shell_quoted;
 use crate::{Error, Result};
 
