@@ -262,6 +262,9 @@ impl<H: EngineHandle> Session<H> {
 
     /// The states h and c that the next step starts from, \[L, B, H\]. [Waits](crate#waiting) for all enqueued steps, and copies the states
     /// to the host.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`], and those of the device.
     pub async fn states(&mut self) -> Result<States<RealOf<H>>> {
         self.engine.engine_mut().read_states(&self.states).await
     }

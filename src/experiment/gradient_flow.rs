@@ -224,8 +224,7 @@ pub fn short_factor(factor: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-    use std::rc::Rc;
+    use std::sync::{Arc, Mutex};
 
     use pollster::block_on;
 
@@ -237,11 +236,11 @@ mod tests {
 
     /// The metrics of every step.
     #[derive(Clone, Default)]
-    struct Steps(Rc<RefCell<Vec<Metrics>>>);
+    struct Steps(Arc<Mutex<Vec<Metrics>>>);
 
     impl Observer for Steps {
         fn step(&mut self, metrics: &Metrics, _: StepCounts) -> Result<()> {
-            self.0.borrow_mut().push(*metrics);
+            self.0.lock().unwrap().push(*metrics);
             Ok(())
         }
     }
@@ -272,8 +271,9 @@ mod tests {
         let (batch, _) = measured_batch(experiment.task.as_ref(), 4, false).unwrap();
         block_on(TrainedFlow::train(&experiment, &device, ("lstm", &batch), &mut of_flow.clone())).unwrap();
 
-        assert_eq!(*of_flow.0.borrow(), *of_run.0.borrow());
-        let rates: Vec<f64> = of_flow.0.borrow().iter().map(|metrics| metrics.lr).collect();
+        let [of_flow, of_run] = [of_flow, of_run].map(|steps| std::mem::take(&mut *steps.0.lock().unwrap()));
+        assert_eq!(of_flow, of_run);
+        let rates: Vec<f64> = of_flow.iter().map(|metrics| metrics.lr).collect();
         assert!(rates.len() == 8 && rates[7] < rates[0], "{rates:?}");
     }
 }

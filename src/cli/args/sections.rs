@@ -217,14 +217,14 @@ fn training() -> Vec<Setting> {
             .default("10 to 100")
             .by_kind(|kind| match kind.default_length() {
                 RunLength::Epochs(epochs) => ("Number of epochs", epochs.to_string()),
-                RunLength::Steps(_) => ("Number of epochs, in place of --steps", String::new()),
+                _ => ("Number of epochs, in place of --steps", String::new()),
             })
             .more("50 for series and rolls, 10 for text, 15 for classes, 100 for sequences.")
             .excludes("steps"),
         Setting::flag("steps", steps(), "Number of optimizer steps, in place of --epochs")
             .by_kind(|kind| match kind.default_length() {
-                RunLength::Epochs(_) => ("Number of optimizer steps, in place of --epochs", String::new()),
                 RunLength::Steps(steps) => ("Number of optimizer steps", steps.to_string()),
+                _ => ("Number of optimizer steps, in place of --epochs", String::new()),
             })
             .more("2000 for tasks."),
         Setting::flag("patience", steps(), "Validations without improvement before stopping")
