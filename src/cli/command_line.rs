@@ -106,7 +106,7 @@ fn with_tips(mut error: clap::Error, program: &Command, arguments: &[OsString]) 
             let names = command.get_subcommands().map(Command::get_name);
             let before =
                 if command.get_name() == "bptt" { "bptt train" } else { &format!("bptt {}", command.get_name()) };
-            let of_data = || Some(format!("name the kind of the data: {before} {}", train_with(&word)?));
+            let of_data = || Some(format!("name the kind of data: {before} {}", train_with(&word)?));
             let similar = || Some(format!("a similar command is '{}'", full_name(command, nearest(&word, names)?)));
             // It may be the value of a flag that takes one with an equals sign alone.
             tip(&word, command, program, arguments).or_else(of_data).or_else(similar)
@@ -139,7 +139,7 @@ fn tip(argument: &str, command: &Command, program: &Command, arguments: &[OsStri
             } else if value.get_num_args().is_some_and(|count| count.min_values() == 0) {
                 format!("write the value with an equals sign: {before}={raw}")
             } else {
-                format!("a value that begins with - goes with an equals sign: {before}={raw}")
+                format!("a value that begins with - needs an equals sign: {before}={raw}")
             });
         }
         return match raw.strip_prefix('-') {
@@ -153,14 +153,14 @@ fn tip(argument: &str, command: &Command, program: &Command, arguments: &[OsStri
     let synonym = SYNONYMS.iter().find(|(other, _)| *other == name.replace('_', "-")).map(|(_, flag)| *flag);
     if let Some(flag) = long(command, &name.replace('_', "-")).or(synonym.filter(|flag| long(command, flag).is_some()))
     {
-        return Some(format!("this command calls it '--{flag}'"));
+        return Some(format!("its name in this command is '--{flag}'"));
     }
     if ["gpu", "cpu"].contains(&name.as_str()) && long(command, "device").is_some() {
         return Some(format!("name the device with '--device {name}'"));
     }
     if let Some(kind) = named_kind(&name).filter(|_| ["train", "plan"].contains(&top_name(program, arguments))) {
         let top = top_name(program, arguments);
-        return Some(format!("the kind of the data stands behind the command: bptt {top} {kind}"));
+        return Some(format!("the kind of data goes after the command: bptt {top} {kind}"));
     }
     if let Some(tip) = setting_tip(&name, command, arguments) {
         return Some(tip);
@@ -186,7 +186,7 @@ fn tip(argument: &str, command: &Command, program: &Command, arguments: &[OsStri
     let flags = command.get_arguments().filter_map(Arg::get_long);
     match (nearest(&name, flags), flag_before(before, command).filter(|flag| takes(flag))) {
         (Some(flag), _) => Some(format!("a similar flag is '--{flag}'")),
-        (None, Some(_)) => Some(format!("a value that begins with - goes with an equals sign: {before}={argument}")),
+        (None, Some(_)) => Some(format!("a value that begins with - needs an equals sign: {before}={argument}")),
         _ => None,
     }
 }

@@ -116,7 +116,7 @@ pub(crate) fn resolve(file: Option<&Path>, args: &SettingsArgs, data: Option<&Da
             let section = set.kind().section();
             let keys = flags.to_map()?;
             let key = keys[section].as_object().and_then(|keys| keys.keys().next()).map_or("", String::as_str);
-            let message = format!("the data are {kind}, whose settings are those of [{}]", kind.section());
+            let message = format!("the data are {kind}, whose settings are in [{}]", kind.section());
             return Err(unsupported(format!("--set {section}.{key}: {message}")));
         }
     }

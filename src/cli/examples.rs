@@ -46,7 +46,7 @@ loss, pace and time left. --log-every and --quiet change how many.";
 
 pub(crate) const EVAL: &str = "\
 Examples:
-  bptt eval runs/sunspots-1                     its own validation and test parts
+  bptt eval runs/sunspots-1                     its own validation and test splits
   bptt eval runs/sales-1 newer.csv              rows after those it was trained on
   bptt eval runs/X-1 other.ts --json";
 
@@ -90,7 +90,7 @@ rounding, the exit code is 1 and the message names it.";
 
 pub(crate) const FLOW: &str = "\
 Examples:
-  bptt flow runs/adding-1                       a run on its validation part
+  bptt flow runs/adding-1                       a run on its validation split
   bptt flow task adding --length 100 --steps 2000 --out flow.svg
   bptt flow --compare runs/adding-1 runs/adding-2 --json
 

@@ -44,7 +44,7 @@ impl Failure {
                 Some(format!("{}: expected a file, got a folder", path_text(path)))
             }
             Self::Error(Error::Io { path, source }) if source.kind() == NotADirectory => {
-                Some(format!("{}: expected a folder on the way to it, got a file", path_text(path)))
+                Some(format!("{}: expected a folder in its path, got a file", path_text(path)))
             }
             Self::Error(error) => Some(shown(error)),
         }

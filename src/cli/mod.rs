@@ -41,7 +41,7 @@ enum Command {
     /// Takes the flags of train. With --batch auto it shows the largest batch that fits.
     #[command(after_long_help = examples::PLAN)]
     Plan(Box<commands::plan::PlanArgs>),
-    /// Evaluate a trained network on its test part or on other data
+    /// Evaluate a trained network on its test split or on other data
     #[command(after_long_help = examples::EVAL)]
     Eval(Box<commands::eval::EvalArgs>),
     /// Write the predictions of a trained network as CSV

@@ -16,13 +16,13 @@ pub(super) fn below(n: usize, rng: &mut ChaCha8Rng) -> usize {
     (uniform(rng) * n as f64) as usize
 }
 
-/// Numbers of any size and sign that text and f64 hold exactly, and f32 nearly.
+/// Numbers of any size and sign that are exact in text and f64, and nearly so in f32.
 pub(super) fn number(rng: &mut ChaCha8Rng) -> f64 {
     let exponent = 45.0 * uniform(rng) - 30.0;
     (2.0 * uniform(rng) - 1.0) * 10f64.powf(exponent)
 }
 
-/// Holds `parse` to an error or a valid value for damaged files and for bytes that never were one.
+/// Checks that `parse` returns an error or a valid value for corrupted files and for random bytes.
 pub(super) fn survives(write: impl Fn(&mut ChaCha8Rng) -> Vec<u8>, parse: impl Fn(&[u8]) -> Result<LabelledSequences>) {
     let mut rng = rng(1);
     let mut refused = 0;
@@ -42,7 +42,7 @@ pub(super) fn survives(write: impl Fn(&mut ChaCha8Rng) -> Vec<u8>, parse: impl F
     assert!(refused > 300, "only {refused} damaged files were refused");
 }
 
-/// `bytes` with a few bytes changed, put in, taken out or repeated, or cut off.
+/// `bytes` with a few bytes changed, inserted, deleted or repeated, or truncated.
 pub(super) fn damaged(mut bytes: Vec<u8>, rng: &mut ChaCha8Rng) -> Vec<u8> {
     for _ in 0..=below(4, rng) {
         let at = below(bytes.len(), rng);
@@ -51,7 +51,7 @@ pub(super) fn damaged(mut bytes: Vec<u8>, rng: &mut ChaCha8Rng) -> Vec<u8> {
             _ if bytes.is_empty() => {}
             0 => bytes.truncate(at),
             1 => bytes[at] = below(256, rng) as u8,
-            // What sizes and separators are made of.
+            // Bytes of sizes and separators.
             2 => bytes[at] = b"\0\xff\x7f\x80,:?-@\n0123456789e\" \t"[below(24, rng)],
             3 => bytes.insert(at, below(256, rng) as u8),
             4 => drop(bytes.drain(at..end)),
@@ -61,7 +61,7 @@ pub(super) fn damaged(mut bytes: Vec<u8>, rng: &mut ChaCha8Rng) -> Vec<u8> {
     bytes
 }
 
-/// Pieces of at least two steps with columns below `keys`, all of which occur.
+/// Pieces of at least two steps with keys below `keys`, all of which occur.
 pub(super) fn random_pieces(pieces: usize, keys: usize, rng: &mut ChaCha8Rng) -> Vec<Piece> {
     let mut step = || (0..keys as u32).filter(|_| below(3, rng) == 0).collect::<Vec<_>>();
     let mut drawn: Vec<Piece> = (0..pieces).map(|piece| (0..2 + piece % 4).map(|_| step()).collect()).collect();
@@ -69,7 +69,7 @@ pub(super) fn random_pieces(pieces: usize, keys: usize, rng: &mut ChaCha8Rng) ->
     drawn
 }
 
-/// Holds `parse` to an error or valid piano rolls for damaged files and for bytes that never were one.
+/// Checks that `parse` returns an error or valid piano rolls for corrupted files and for random bytes.
 pub(super) fn rolls_survive(valid: [&str; 2], parse: impl Fn(&[u8]) -> Result<PianoRolls>) {
     let mut rng = rng(3);
     let mut refused = 0;

@@ -1,7 +1,8 @@
-//! What networks learn from: series cut into windows, texts by characters, lines in classes, piano rolls, labelled
-//! sequences, and synthetic tasks whose answer is known.
+//! Data for networks: series cut into windows, texts by characters, classified lines of text, piano rolls, labelled
+//! sequences, and synthetic tasks with known answers.
 //!
-//! Labelled sequences come from these files, see [`LabelledSequences::read`]; each may be compressed by gzip (feature `gzip`).
+//! Labelled sequences are read from these files, see [`LabelledSequences::read`]; each may be compressed with gzip
+//! (feature `gzip`).
 //!
 //! | File | Content | Feature |
 //! |---|---|---|

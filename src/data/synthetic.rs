@@ -1,4 +1,4 @@
-//! Tasks that need a memory as long as the sequence, drawn exactly from a seed.
+//! Tasks that need a memory as long as the sequence, generated from a seed.
 
 use ndarray::Array3;
 use rand_chacha::ChaCha8Rng;
@@ -12,9 +12,9 @@ use crate::model::{Head, Loss, Readout, uniform};
 
 /// The adding problem (Hochreiter & Schmidhuber 1997, in the form of Le, Jaitly & Hinton 2015).
 ///
-/// x is \[T, B, 2\]: a number uniform in \[0, 1) and a mark, which is 1 at one step of the first half, at one of the second,
-/// and 0 elsewhere. The target after the last step is the sum of the two marked numbers. Who always answers 1 has a
-/// squared error of 1/6.
+/// x is \[T, B, 2\]: a number uniform in \[0, 1) and a mark, which is 1 at one step of the first half, at one of the
+/// second, and 0 elsewhere. The target after the last step is the sum of the two marked numbers. Always predicting 1
+/// gives a squared error of 1/6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddingTask {
     /// T, at least 2.
@@ -24,21 +24,21 @@ pub struct AddingTask {
 /// The copying memory problem (Hochreiter & Schmidhuber 1997, in the form of Arjovsky, Shah & Bengio 2016).
 ///
 /// Tokens, \[T, B\] with T = delay + 2·recall: `recall` symbols uniform among `symbols`, then `delay − 1` blanks, a
-/// delimiter, and `recall` blanks, during which the symbols are to be repeated in their order. The target of every step
-/// before that is the blank. All steps weigh the same, so who remembers nothing has a cross-entropy of
-/// recall · ln(symbols) / T.
+/// delimiter, and `recall` blanks, during which the symbols must be repeated in order. The target of every earlier step
+/// is the blank. All steps have equal weight, so predicting without memory gives a cross-entropy of recall ·
+/// ln(symbols) / T.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CopyTask {
-    /// Steps between the last symbol and the first that is to be repeated, at least 1.
+    /// Steps between the last symbol and the first repetition, at least 1.
     pub delay: usize,
-    /// How many symbols there are, at least 1. The blank and the delimiter are two more.
+    /// The number of symbols, at least 1. The blank and the delimiter are two more.
     pub symbols: usize,
-    /// How many are to be remembered, at least 1.
+    /// The number of symbols to remember, at least 1.
     pub recall: usize,
 }
 
 impl AddingTask {
-    /// What a network for this task reads a step: the number and the mark.
+    /// I: the number and the mark.
     pub const INPUTS: usize = 2;
 
     /// One output after the last step, squared error.
@@ -46,12 +46,12 @@ impl AddingTask {
         Head::new(1, Loss::SquaredError, Readout::Final)
     }
 
-    /// The loss of who always answers 1.
+    /// The loss of always predicting 1.
     pub fn baseline(&self) -> f64 {
         1.0 / 6.0
     }
 
-    /// Examples `first..first + count` of those that `seed` stands for.
+    /// Examples `first..first + count` of the stream of `seed`.
     ///
     /// # Errors
     /// [`Error::Value`] for a length below 2.
@@ -64,7 +64,7 @@ impl AddingTask {
 }
 
 impl CopyTask {
-    /// The form that Arjovsky et al. used: 10 of 8 symbols.
+    /// The setting of Arjovsky et al.: 10 of 8 symbols.
     pub fn new(delay: usize) -> Self {
         Self { delay, symbols: 8, recall: 10 }
     }
@@ -79,17 +79,17 @@ impl CopyTask {
         self.symbols + 2
     }
 
-    /// An output a symbol and one for the blank at every step, cross-entropy.
+    /// One output per symbol and one for the blank at every step, cross-entropy.
     pub fn head(&self) -> Head {
         Head::new(self.symbols + 1, Loss::CrossEntropy, Readout::PerStep)
     }
 
-    /// The loss of who knows where the symbols come but not which.
+    /// The loss of knowing when symbols must be repeated, but not which.
     pub fn baseline(&self) -> f64 {
         self.recall as f64 * (self.symbols as f64).ln() / self.length() as f64
     }
 
-    /// Examples `first..first + count` of those that `seed` stands for.
+    /// Examples `first..first + count` of the stream of `seed`.
     ///
     /// # Errors
     /// [`Error::Value`] for a size of 0.
@@ -102,8 +102,8 @@ impl CopyTask {
     }
 }
 
-/// Examples of a synthetic task. Each is drawn from a stream of its own, so that it depends on the seed and its number
-/// alone, and none has to be kept.
+/// Examples of a synthetic task. Each has a random stream of its own, so it depends only on the seed and its number,
+/// and is generated on demand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyntheticExamples<T> {
     task: T,
@@ -115,7 +115,7 @@ pub struct SyntheticExamples<T> {
 impl<T> SyntheticExamples<T> {
     fn rng(&self, example: usize) -> ChaCha8Rng {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        // The lower half of the streams is the run's own: initialisation and shuffling.
+        // The lower half of the streams belongs to the run: initialisation and shuffling.
         rng.set_stream((1 << 63) + self.first + example as u64);
         rng
     }

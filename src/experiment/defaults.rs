@@ -1,4 +1,4 @@
-//! The defaults of settings that depend on other settings, and which of them exclude each other.
+//! Defaults that depend on other settings, and settings that exclude each other.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use crate::format::path_text;
 use crate::train::{Decay, KeepWeights, RunLength, RunOptions, Schedule};
 use crate::{Activation, Error, Initialisation, Optimizer, OptimizerKind, RecurrentInit, Result};
 
-/// `on-nan = "back"`: how often a run rolls back. The rate is then a thirty-second of what it was.
+/// `on-nan = "back"`: the maximum number of rollbacks. The rate is then 1/32 of what it was.
 pub(super) const MAX_ROLLBACKS: u32 = 5;
 
-/// Makes paths absolute: a configuration works from any folder.
+/// Makes paths absolute, so that a configuration works from any folder.
 pub(super) fn make_paths_absolute(given: &mut Config) -> Result<()> {
     for (key, path) in given.files().into_iter().filter_map(|(key, file)| Some((key, file.as_mut()?))) {
-        // A resumed run does without the weights that it started from; where they are needed, it is an error then.
+        // A resumed run does not need its initial weights; if they are needed after all, the error comes then.
         let absent = key == "init-from" && path.metadata().is_err();
         if path.as_os_str() != BUNDLED && !absent {
             *path = whole_path(path)?;
@@ -26,8 +26,8 @@ pub(super) fn make_paths_absolute(given: &mut Config) -> Result<()> {
     Ok(())
 }
 
-/// Refuses settings of a network beside `init-from`, which has its own. Dropout is of training alone: the network is the same
-/// with another. `of_data`: whether the settings of the data have any.
+/// Refuses network settings together with `init-from`, which sets the network. Dropout is allowed: it affects training
+/// only. `of_data`: whether the data settings contain network settings.
 pub(super) fn check_starting_network(model: &ModelConfig, of_data: bool) -> Result<()> {
     let ModelConfig { init_from, init_sha256, dropout, recurrent_dropout, .. } = model.clone();
     let alone = ModelConfig { init_from, init_sha256, dropout, recurrent_dropout, ..ModelConfig::default() };
@@ -40,7 +40,7 @@ pub(super) fn check_starting_network(model: &ModelConfig, of_data: bool) -> Resu
 }
 
 impl DataKind {
-    /// H, where none is set.
+    /// H, if not set.
     pub fn default_hidden(self) -> usize {
         match self {
             Self::Series => 16,
@@ -49,7 +49,7 @@ impl DataKind {
         }
     }
 
-    /// The length of a run, where none is set.
+    /// The length of a run, if not set.
     pub fn default_length(self) -> RunLength {
         match self {
             Self::Series | Self::Rolls => RunLength::Epochs(50),
@@ -60,7 +60,7 @@ impl DataKind {
         }
     }
 
-    /// The learning rate, where none is set.
+    /// The learning rate, if not set.
     pub fn default_learning_rate(self) -> f64 {
         match self {
             Self::Series | Self::Task => 5e-3,
@@ -99,11 +99,11 @@ pub(super) fn run_options(training: &mut TrainingConfig, kind: DataKind, on_nan:
     })
 }
 
-/// Either `train-until` and `validation`, or `split`, or neither so far.
+/// `train-until` and `validation`, or `split`, or neither.
 pub(super) fn series_split(data: &mut SeriesConfig, applies: bool) -> Result<()> {
     let bundled = data.file.as_deref() == Some(Path::new(BUNDLED));
     if data.split.is_some() && (data.train_until.is_some() || data.validation.is_some()) {
-        return Err(unsupported("--split excludes --train-until and --validation: it sets its own shares"));
+        return Err(unsupported("--split excludes --train-until and --validation: it sets all three shares"));
     }
     if data.split.is_none() {
         if data.train_until.is_none() && bundled && !applies {
@@ -111,15 +111,15 @@ pub(super) fn series_split(data: &mut SeriesConfig, applies: bool) -> Result<()>
         }
         match (&data.train_until, data.validation) {
             (Some(_), _) => drop(data.validation.get_or_insert(0.4)),
-            (None, Some(_)) => return Err(unsupported("--validation goes with --train-until; --split sets its own")),
-            // By the run that a model comes from, or by default, once the file is known.
+            (None, Some(_)) => return Err(unsupported("--validation needs --train-until; --split sets its own share")),
+            // The run of the model or the defaults decide, once the file is known.
             (None, None) => {}
         }
     }
     Ok(())
 }
 
-/// Refuses dropout where there is no layer above to drop for.
+/// Refuses dropout between layers if there is one layer.
 pub(super) fn check_dropout(dropout: f64, layers: usize) -> Result<()> {
     if dropout > 0.0 && layers == 1 {
         Err(unsupported(format!(
@@ -131,7 +131,7 @@ pub(super) fn check_dropout(dropout: f64, layers: usize) -> Result<()> {
     }
 }
 
-/// Fills in the network's form.
+/// Fills in the network's settings.
 pub(super) fn cell_settings(
     model: &mut ModelConfig,
     kind: DataKind,
@@ -181,7 +181,7 @@ pub(super) fn optimizer(training: &mut TrainingConfig, kind: DataKind) -> Result
 }
 
 pub(super) fn schedule(training: &mut TrainingConfig) -> Result<Schedule> {
-    // The length of an epoch, where it is not known yet, is filled in later.
+    // An unknown epoch length is filled in later.
     let decay = match *training.schedule.get_or_insert(ScheduleConfig::Constant) {
         ScheduleConfig::Constant => Decay::Constant,
         ScheduleConfig::Step { every, factor } => Decay::Step { every: every.unwrap_or(1), factor },
@@ -194,7 +194,7 @@ pub(super) fn schedule(training: &mut TrainingConfig) -> Result<Schedule> {
     Ok(schedule)
 }
 
-/// A configuration file is UTF-8, and so are the paths that it can name.
+/// A configuration file is UTF-8, so its paths must be too.
 pub(super) fn check_paths(given: &mut Config) -> Result<()> {
     let mut files = given.files().into_iter().filter_map(|(key, file)| Some((key, file.as_ref()?)));
     match files.find(|(_, path)| path.to_str().is_none()) {

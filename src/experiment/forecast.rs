@@ -18,13 +18,13 @@ use crate::format::{Digits, ahead, cell, grouped, left, path_text, right, widest
 use crate::plot::{Drawing, RolloutTarget, RowAxis};
 use crate::{Error, Result, plot};
 
-/// A series as a model reads it, and where its forecast is computed.
+/// A series as a model reads it, and the device for its forecast.
 pub struct ForecastInput {
     settings: Settings,
     name: String,
     path: PathBuf,
     series: Series,
-    /// What was noticed in the file, in words.
+    /// Notes on how the file was read.
     pub remarks: Vec<String>,
 }
 
@@ -36,10 +36,10 @@ pub struct SeriesForecast {
 }
 
 impl LoadedModel {
-    /// Reads the series that `data` names, or by default that of the model's run, as the model reads it.
+    /// Reads the series that `data` names, or by default that of the model's run.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where the model is not of a series, or reads in both directions; those of reading the file.
+    /// [`Error::Unsupported`] if the model is not of a series or is bidirectional; errors of reading the file.
     pub fn series(&self, on: &RunConfig, data: SeriesConfig) -> Result<ForecastInput> {
         let Codec::Series { .. } = &self.file.codec else {
             return Err(unsupported(format!(
@@ -63,11 +63,11 @@ impl LoadedModel {
         Ok(ForecastInput { settings, name, path, series, remarks })
     }
 
-    /// Forecasts the `rows` rows behind the last one of the series, by default as many as the model's horizon. Beyond the
-    /// horizon each forecast builds on the ones before.
+    /// Forecasts the `rows` rows after the last one, by default as many as the model's horizon. Beyond the horizon each
+    /// forecast builds on the previous ones.
     ///
     /// # Errors
-    /// Where the series is too short or lacks columns; those of the device.
+    /// If the series is too short or lacks columns; errors of the device.
     pub async fn forecast(&self, input: ForecastInput, rows: Option<usize>) -> Result<SeriesForecast> {
         let ForecastInput { settings, name, path, series, .. } = input;
         let Codec::Series { series: codec, .. } = &self.file.codec else {
@@ -84,7 +84,7 @@ impl LoadedModel {
 }
 
 impl SeriesForecast {
-    /// Labels and targets in columns, as `bptt forecast` prints them, and notes below.
+    /// Labels and targets in columns, as `bptt forecast` prints them, with notes below.
     pub fn lines(&self) -> Vec<String> {
         let Self { encoded, rolled, .. } = self;
         let (series, horizon) = (encoded.series(), encoded.codec().frame.horizon);
@@ -93,7 +93,7 @@ impl SeriesForecast {
         let origin = rolled.middle().origin;
         for (target, column) in series.targets().iter().enumerate() {
             let values = || rolled.forecasts.iter().map(|forecast| forecast.values.column(target));
-            // A digit place is the same for all, so that the columns are ones of numbers.
+            // All values have the same number of decimals, so that columns align.
             let digits = Digits::of(&column.values, values().flatten().copied());
             let quantiles = rolled.quantiles.values().iter().map(|quantile| format!("{} q{quantile}", column.name));
             let names = if quantiles.len() == 0 { vec![column.name.clone()] } else { quantiles.collect() };
@@ -104,12 +104,12 @@ impl SeriesForecast {
         }
         if let Some(why) = self.why_counted() {
             lines.push(String::new());
-            lines.push(format!("{why}: rows are counted"));
+            lines.push(format!("{why}: rows are numbered"));
         }
         if origin + 1 < series.len() {
             lines.push(String::new());
             lines.push(format!(
-                "from the rows up to {}: the network reads what is known of {} rows after them",
+                "from the rows up to {}: the network also reads the known columns of the {} rows after them",
                 series.labels()[origin],
                 grouped(horizon as u64)
             ));
@@ -117,14 +117,14 @@ impl SeriesForecast {
         if let (Some(_), true) = (rolled.quantiles.interval(), rolled.middle().labels.len() > horizon) {
             lines.push(String::new());
             lines.push(format!(
-                "after {} each range is as if the forecasts before it had come: in truth it widens",
+                "after {} each range assumes that the forecasts before it were exact: the true range is wider",
                 ahead(horizon)
             ));
         }
         lines
     }
 
-    /// Why rows are counted and have no label.
+    /// Why rows are numbered instead of labelled.
     fn why_counted(&self) -> Option<String> {
         let series = self.encoded.series();
         series.why_counted(series.len(), self.rolled.middle().labels.len())
@@ -157,11 +157,11 @@ impl SeriesForecast {
         json
     }
 
-    /// The forecast as comma-separated text, in the columns of `bptt predict` but part and truth: each row with the last row that
-    /// is known, and its distance from it.
+    /// The forecast as comma-separated text, in the columns of `bptt predict` except part and truth: each row with the
+    /// last known row and the distance from it.
     ///
     /// # Errors
-    /// Where there is no memory for the text.
+    /// If there is not enough memory for the text.
     pub fn to_csv(&self) -> Result<Vec<u8>> {
         let Self { encoded, rolled, .. } = self;
         let mut text = Vec::new();
@@ -186,7 +186,7 @@ impl SeriesForecast {
         Ok(text)
     }
 
-    /// The forecast behind the known rows as a picture.
+    /// The picture of the forecast after the known rows.
     pub fn picture(&self) -> Drawing {
         let Self { name, encoded, rolled } = self;
         let series = encoded.series();
@@ -211,7 +211,7 @@ impl SeriesForecast {
     }
 }
 
-/// Puts a column to the right of the lines.
+/// Appends a column to the right of the lines.
 fn append(lines: &mut [String], column: Vec<String>) {
     let column: Vec<String> = column.iter().map(|text| cell(text)).collect();
     let (before, width) = (widest(lines.iter()), widest(column.iter()));

@@ -1,4 +1,4 @@
-//! How much of the gradient reaches each step of a network: ‖∂L/∂h_t‖ of every (layer, direction).
+//! How much of the gradient reaches each step: ‖∂L/∂h_t‖ of every (layer, direction).
 
 use ndarray::{Axis, s};
 
@@ -16,7 +16,7 @@ use crate::{
     Sequence, StateDict,
 };
 
-/// What the steps of one network do to a gradient.
+/// The hidden gradient norms of one network.
 pub struct GradientFlow {
     /// The name of the network.
     pub name: String,
@@ -24,21 +24,21 @@ pub struct GradientFlow {
     pub loss: f64,
     /// The norm of the whole gradient, before clipping.
     pub gradient_norm: f64,
-    /// What clipping multiplies the gradient by.
+    /// The factor of clipping.
     pub clip_factor: f64,
-    /// A (layer, direction) each.
+    /// By (layer, direction).
     pub layers: Vec<LayerFlow>,
     /// D.
     directions: usize,
 }
 
-/// The gradient in a (layer, direction).
+/// The norms of one (layer, direction).
 pub struct LayerFlow {
-    /// As PyTorch's names end: `l0`, `l0_reverse`.
+    /// The suffix of PyTorch's names: `l0`, `l0_reverse`.
     pub name: String,
     /// ‖∂L/∂h_t‖ by t, \[T\].
     pub norms: Vec<f64>,
-    /// What a step back in time multiplies it by.
+    /// The factor per step back in time.
     pub factor: Option<GradientDecay>,
     /// The spectral radius of each gate's block of W_hh.
     pub radii: Vec<(&'static str, f64)>,
@@ -47,11 +47,11 @@ pub struct LayerFlow {
 }
 
 impl GradientFlow {
-    /// Measures a network on a batch, in one training step whose update changes nothing: the network is one of
-    /// [`trained_network`]. `clip`: the largest norm of the gradient.
+    /// Measures a network on a batch, in one training step whose update changes nothing: the network comes from
+    /// [`trained_network`]. `clip`: the maximum gradient norm.
     ///
     /// # Errors
-    /// Where the batch does not fit the network, and those of the device.
+    /// If the batch does not fit the network, and errors of the device.
     pub async fn measure(network: &mut Network, name: String, batch: &Batch, clip: Option<f64>) -> Result<Self> {
         let (norms, report) = network.hidden_gradient_norms(batch).await?;
         let (model, weights) = (network.model().clone(), network.state_dict().await?);
@@ -66,7 +66,7 @@ impl GradientFlow {
             radii,
             mean_derivative: derivatives.get(index).copied(),
         });
-        // As PyTorch clips.
+        // As in PyTorch.
         let clip_factor = clip.map_or(1.0, |clip| (clip / (report.norm + 1e-6)).min(1.0));
         Ok(Self {
             name,
@@ -78,12 +78,12 @@ impl GradientFlow {
         })
     }
 
-    /// The forward direction of the last layer, which stands for a network in a comparison.
+    /// The forward direction of the last layer, which represents a network in a comparison.
     pub fn last_forward(&self) -> &LayerFlow {
         &self.layers[self.layers.len() - self.directions]
     }
 
-    /// A line of a chart for each (layer, direction).
+    /// The chart lines, one per (layer, direction).
     pub fn lines(&self) -> Vec<GradientLine> {
         let line = |(index, layer): (usize, &LayerFlow)| GradientLine {
             name: with_factor(&layer.name, layer.factor),
@@ -95,7 +95,7 @@ impl GradientFlow {
         self.layers.iter().enumerate().map(line).collect()
     }
 
-    /// The line of the network in a comparison, in the colour with this number.
+    /// The chart line of the network in a comparison, in the colour with this number.
     pub fn line_of_network(&self, colour: usize) -> GradientLine {
         let layer = self.last_forward();
         GradientLine {
@@ -108,20 +108,20 @@ impl GradientFlow {
     }
 }
 
-/// The gradient flow of a network before and after its training.
+/// The norms of a network before and after training.
 pub struct TrainedFlow {
-    /// As the network was initialised.
+    /// At initialisation.
     pub before: GradientFlow,
     /// After training, or before the step that stopped it.
     pub after: GradientFlow,
     /// The steps of training.
     pub steps: u64,
-    /// Why training stopped early, where a step was not finite.
+    /// Why training stopped early, if a step was not finite.
     pub stopped: Option<String>,
 }
 
 impl TrainedFlow {
-    /// Trains a new network of the experiment, which keeps nothing of it, and measures it on `batch` before and after.
+    /// Trains a new network of the experiment without storing it, and measures it on `batch` before and after.
     ///
     /// # Errors
     /// Those of the data, the device and the observer.
@@ -142,7 +142,7 @@ impl TrainedFlow {
         let (training, validation) = (training.as_ref(), validation.as_deref());
         let (steps, stopped) = match network.run(None, training, validation, &settings.run, observer).await {
             Ok(outcome) => (outcome.last.step, None),
-            // The weights are those before the step that failed, and a picture of them says why.
+            // The weights are those before the failed step; the picture names the reason.
             Err(Error::NonFinite { step, what }) => {
                 (step.saturating_sub(1), Some(Error::NonFinite { step, what }.to_string()))
             }
@@ -154,17 +154,19 @@ impl TrainedFlow {
     }
 }
 
-/// The batch of a task that is measured, `rows` sequences, and a description of it. Where each step has a prediction, the loss
-/// is that of each row's last one, or with `whole_loss` that of all.
+/// The measured batch of a task, `rows` sequences, with a description. If every step has a prediction, only the loss of
+/// each row's last step counts, or with `whole_loss` that of all steps.
 ///
 /// # Errors
-/// Where the task has neither validation nor training examples.
+/// If the task has neither validation nor training examples.
 pub fn measured_batch(task: &dyn Task, rows: usize, whole_loss: bool) -> Result<(Batch, String)> {
     let order = Order { rows, buckets: 1, seed: 1 };
     let (part, batch) = match (task.validation(rows)?, task.training(order)?) {
         (Some(validation), _) => ("validation", validation.batch(0)?),
         (None, Some(training)) => ("training", training.batch(0)?),
-        (None, None) => return Err(Error::Unsupported("neither validation nor training part has an example".into())),
+        (None, None) => {
+            return Err(Error::Unsupported("neither the validation nor the training split has an example".into()));
+        }
     };
     let (steps, rows) = batch.sequence.shape();
     let every = task.head().readout == Readout::PerStep;
@@ -173,11 +175,11 @@ pub fn measured_batch(task: &dyn Task, rows: usize, whole_loss: bool) -> Result<
         (true, true) => (batch, ", the loss of every step"),
         (false, _) => (batch, ""),
     };
-    Ok((batch, format!("{rows} sequences of the {part} part, {steps} steps{of}")))
+    Ok((batch, format!("{rows} sequences of the {part} split, {steps} steps{of}")))
 }
 
-/// The mean of f′ of each (layer, direction) of a vanilla RNN, and nothing for other cells: each layer's output is that of
-/// the network that ends with it.
+/// The mean of f′ of each (layer, direction) of a vanilla RNN, and nothing for other cells. The output of a layer is
+/// that of the network truncated after it.
 async fn mean_derivatives(model: &Model, weights: &StateDict, sequence: &Sequence) -> Result<Vec<f64>> {
     let Cell::Rnn(activation) = model.recurrent.cell else { return Ok(Vec::new()) };
     let layout = Layout::new(model);
@@ -185,7 +187,7 @@ async fn mean_derivatives(model: &Model, weights: &StateDict, sequence: &Sequenc
     let hidden = model.recurrent.hidden_size;
     let mut means = Vec::new();
     for layers in 1..=model.recurrent.layers {
-        // Only a head can be tied to; dropout has no part in this, and one layer none to have it.
+        // Tied weights need a head; dropout does not apply, and is not allowed with one layer.
         let recurrent = model.recurrent.clone().layers(layers).dropout(0.0).recurrent_dropout(0.0);
         let embedding = model.embedding.as_ref().map(|embedding| Embedding::new(embedding.vocabulary));
         let cut = Model { embedding, ..Model::headless(recurrent) };
@@ -204,15 +206,15 @@ async fn mean_derivatives(model: &Model, weights: &StateDict, sequence: &Sequenc
     Ok(means)
 }
 
-/// A name with the factor of a step.
+/// A name with the factor per step.
 fn with_factor(name: &str, factor: Option<GradientDecay>) -> String {
     match factor {
-        Some(factor) => format!("{name} ×{} a step", short_factor(factor.factor)),
+        Some(factor) => format!("{name} ×{} per step", short_factor(factor.factor)),
         None => name.into(),
     }
 }
 
-/// A factor with two digits behind the point, or as many as distinguish it from 1.
+/// A factor with two decimals, or as many as distinguish it from 1.
 pub fn short_factor(factor: f64) -> String {
     match (factor - 1.0).abs() {
         near if near > 0.9 => short(factor),

@@ -1,4 +1,4 @@
-//! A trained model, over its own data or others.
+//! A trained model, applied to its own data or others.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use super::tasks::{load, task};
 use crate::format::path_text;
 use crate::{Error, Result};
 
-/// A trained model: its weights, and what it knows of its data.
+/// A trained model: its weights and what was fitted to its data.
 ///
 /// ```no_run
 /// use bptt::experiment::config::RunConfig;
@@ -38,28 +38,28 @@ pub struct LoadedModel {
 }
 
 impl LoadedModel {
-    /// Reads a model: `run` is a run's folder, or a `model.safetensors` alone. Of a run that has not finished, the model is
-    /// that of its latest checkpoint.
+    /// Reads a model: `run` is a run's folder or a `model.safetensors`. For an unfinished run, the weights are those of
+    /// its latest checkpoint.
     ///
     /// # Errors
-    /// [`Error::Io`] where it cannot be read, [`Error::Data`] where it is no model of this version.
+    /// [`Error::Io`] if it cannot be read, [`Error::Data`] if it is not a model of this version.
     pub fn open(run: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(run, Config::read)
     }
 
-    /// The same, with another reader of the run's configuration.
+    /// Like [`open`](Self::open), with another parser for the run's configuration.
     ///
     /// # Errors
-    /// As of [`open`](Self::open).
+    /// See [`open`](Self::open).
     pub fn open_with(run: impl AsRef<Path>, read_config: fn(&Path) -> Result<Config>) -> Result<Self> {
         let run = run.as_ref();
         Ok(Self { file: ModelFile::open(run)?, run: run.into(), read_config })
     }
 
-    /// Reads the data that the configuration names as the model reads them, and opens the device.
+    /// Opens the device, and reads the data that the configuration names as the model reads them.
     ///
     /// # Errors
-    /// Where the data cannot be read, or are not of the model's kind; and those of the device.
+    /// If the data cannot be read or are of another kind; errors of the device.
     pub async fn apply(&self, config: Config) -> Result<AppliedModel> {
         let mut settings = Settings::new(config)?;
         let task = load::load(&mut settings, Some(&self.file))?;
@@ -81,15 +81,15 @@ impl LoadedModel {
         trained_network(&device, &self.file.model, &self.file.weights)
     }
 
-    /// The configuration of the model's run, with other data or another device where they are set. Of a model alone without its
-    /// run the data have to be set.
+    /// The configuration of the model's run, with other data or another device if set. For a model file without its
+    /// run, the data must be set.
     ///
     /// # Errors
-    /// Where the data are not known, or the run's configuration cannot be read.
+    /// If the data are unknown or the run's configuration cannot be read.
     pub fn config(&self, on: &RunConfig, data: Option<Data>) -> Result<Config> {
         let (run, model) = (&self.run, &self.file);
         let kind = model.codec.kind();
-        // A model of a synthetic task needs no run to say which.
+        // A synthetic task needs no run.
         let data = match (&model.codec, data) {
             (Codec::Task { task }, Some(Data::Task(data))) => {
                 Some(Data::Task(TaskConfig { name: Some(*task), ..data }))
@@ -107,34 +107,32 @@ impl LoadedModel {
         let config = run.join(CONFIG);
         if !config.is_file() {
             let (run, kind) = (path_text(run), kind);
-            return Err(Error::Unsupported(format!(
-                "{run}: a model file does not name its data: name {kind} after it"
-            )));
+            return Err(Error::Unsupported(format!("{run}: a model file does not name its data: add {kind}")));
         }
-        // The network is in the model's file; what its weights began with need no longer be there.
+        // The network is in the model file; the initial weights need not exist any more.
         let given = Config { model: ModelConfig::default(), ..merge_flags((self.read_config)(&config)?, &flags)? };
         check_files(&config, &given, &flags)?;
         Ok(given.applied())
     }
 }
 
-/// A model on its device, and data as it reads them.
+/// A model on its device, with data as it reads them.
 pub struct AppliedModel {
-    /// The settings, with what the data left open filled in.
+    /// The settings, with defaults from the data filled in.
     pub settings: Settings,
     /// The data.
     pub task: Box<dyn Task>,
     /// The network.
     pub network: Network,
-    /// Where it computes.
+    /// The device.
     pub device: OpenDevice,
-    /// Sequences on the device at once.
+    /// Maximum number of sequences on the device at once.
     pub rows: usize,
 }
 
 impl AppliedModel {
-    /// Measures the model on the data that it was not trained on, beside baselines that need no network. `json`: whether the
-    /// summary is asked for.
+    /// Evaluates the model on data that it was not trained on, and compares it with baselines. `json`: whether to build
+    /// the summary.
     ///
     /// # Errors
     /// Those of the data and the device.

@@ -1,4 +1,4 @@
-//! Resuming a run: from where it was interrupted, or with a longer run that begins with its end.
+//! Resumes an interrupted run, or extends a finished one.
 
 use std::path::{Path, PathBuf};
 
@@ -16,37 +16,37 @@ use crate::data::{InputLimit, read_input, read_settings, utf8};
 use crate::format::{grouped, path_text, shell_quoted};
 use crate::{Error, Result};
 
-/// What is set beside the folder of the run.
+/// The flags of `--resume`.
 pub struct ResumeRequest<'a> {
     /// The settings that flags change.
     pub flags: &'a Config,
-    /// Whether another folder is named for what is to come.
+    /// Whether a new folder is named.
     pub elsewhere: bool,
-    /// Reads a configuration file.
+    /// Parses a configuration file.
     pub read_config: fn(&Path) -> Result<Config>,
 }
 
 /// A run that can be resumed.
 pub struct ResumableRun {
-    /// Its own folder; `None` for a run that begins with the end of another.
+    /// Its folder; `None` for the extension of another run.
     pub folder: Option<Folder>,
-    /// That other.
+    /// The run to extend.
     extends: Option<Extended>,
     /// The settings of the run.
     pub given: Config,
-    /// `None`: it had not come to its first.
+    /// The latest checkpoint; `None`: the run had not reached its first.
     pub saved: Option<(Saved, Position)>,
-    /// What the bits of its last steps depended on.
+    /// What the bits of its earlier steps depend on.
     before: Before,
     /// Why later checkpoints cannot be used.
     passed_over: Vec<String>,
 }
 
-/// What is known of the device that took a run's steps so far.
+/// The recorded device of the earlier steps.
 enum Before {
-    /// There are none.
+    /// There are no earlier steps.
     None,
-    /// By a checkpoint of before, at most in words.
+    /// An older checkpoint has at most a description.
     Unknown(Option<String>),
     Known(Arithmetic),
 }
@@ -57,21 +57,21 @@ impl From<Note> for Before {
     }
 }
 
-/// A run that is over, with whose end a longer one begins.
+/// A finished run to extend.
 struct Extended {
     path: PathBuf,
-    /// Its length.
+    /// Its length in steps.
     epochs: Option<u64>,
     steps: Option<u64>,
 }
 
 impl ResumableRun {
-    /// The run in a folder; `None` where it has finished and no other length is set. A device, threads and places of the
-    /// same data may be set anew.
+    /// The run in a folder; `None` if it has finished and no new length is set. The device, threads and locations of
+    /// the same data may be changed.
     ///
     /// # Errors
-    /// Where `args` have other settings; where there is no run, another process is at it, its configuration was changed, or
-    /// none of its checkpoints can be read, with the reason of the latest one.
+    /// If `args` have other settings; if there is no run, another process writes it, its configuration was changed, or
+    /// none of its checkpoints can be read, with the reason for the latest one.
     pub fn open(path: &Path, asked: &ResumeRequest<'_>) -> Result<Option<Self>> {
         let config = path.join(CONFIG);
         if !config.is_file() {
@@ -86,7 +86,7 @@ impl ResumableRun {
             (true, true) => return Self::extend(path, asked).map(Some),
             (true, false) if asked.elsewhere => {
                 return Err(refused(
-                    "the run has finished; --out is the folder of a longer one, whose length --epochs or --steps sets"
+                    "the run has finished; --out is the folder of a longer run: set its length with --epochs or --steps"
                         .into(),
                 ));
             }
@@ -119,7 +119,8 @@ impl ResumableRun {
         for file in files(path)? {
             match Saved::open(file.clone()) {
                 Ok((_, note)) if note.config != of_config => {
-                    let message = "expected a checkpoint of the run's configuration, got one of another".into();
+                    let message =
+                        "expected a checkpoint of the run's configuration, got one of another configuration".into();
                     passed_over.push(Error::Data { path: file, place: String::new(), message });
                     changed = true;
                 }
@@ -150,7 +151,7 @@ impl ResumableRun {
         }
     }
 
-    /// A longer run that begins with the end of the one in `path`, of which nothing is changed.
+    /// The extension of the run in `path`, which is not changed.
     fn extend(path: &Path, asked: &ResumeRequest<'_>) -> Result<Self> {
         let config = path.join(CONFIG);
         let mut flags = asked.flags.clone();
@@ -162,26 +163,26 @@ impl ResumableRun {
         let extends = Some(Extended { path: path.into(), epochs: before.0, steps: before.1 });
         let files = files(path)?;
         if files.is_empty() {
-            let message = "expected the checkpoint of the run's end, which its longer run begins with".into();
+            let message = "expected the final checkpoint of the run, from which the longer run starts".into();
             return Err(Error::Data { path: path.join(FOLDER), place: String::new(), message });
         }
         let of_config = digest(&read_settings(&config)?);
-        // The end is the run's own last checkpoint alone: with one before that the longer run would be another.
+        // Only the run's final checkpoint counts: an earlier one would give another run.
         let mut files = files.into_iter().map(Saved::open);
         let end = files.find(|end| end.as_ref().map_or(true, |(_, note)| note.config == of_config)).transpose()?;
         let Some((saved, note)) = end else {
-            let message = "expected the configuration that the run had, got a changed one".into();
+            let message = "expected the run's configuration, got a changed one".into();
             return Err(Error::Data { path: config, place: String::new(), message });
         };
         let (saved, before) = (Some((saved, note.position.clone())), note.into());
         Ok(Self { folder: None, extends, given, saved, before, passed_over: Vec::new() })
     }
 
-    /// The model as its description and the checkpoint have it, for a run whose first weights' file, `path`, is no longer
-    /// there: the checkpoint goes before these. `None` without a checkpoint.
+    /// The model from its description and the checkpoint, for a run whose initial weights, `path`, no longer exist: the
+    /// checkpoint replaces them. `None` without a checkpoint.
     ///
     /// # Errors
-    /// Where the description is not there or cannot be read.
+    /// If the description does not exist or cannot be read.
     pub fn model(&self, path: &Path) -> Result<Option<ModelFile>> {
         let folder =
             self.folder.as_ref().map(Folder::path).or(self.extends.as_ref().map(|before| before.path.as_path()));
@@ -195,10 +196,10 @@ impl ResumableRun {
         model.map(Some).map_err(refused)
     }
 
-    /// Refuses a longer run that is none. An epoch has `per_epoch` steps, and the run `steps`.
+    /// Refuses an extension that is not longer. An epoch has `per_epoch` steps, and the run `steps`.
     ///
     /// # Errors
-    /// As an error in what was asked for.
+    /// As a usage error.
     pub fn check_length(&self, per_epoch: u64, steps: u64) -> Result<()> {
         let (Some(before), Some((saved, _))) = (&self.extends, &self.saved) else { return Ok(()) };
         let (path, done) = (shell_quoted(&before.path), saved.step);
@@ -219,19 +220,18 @@ impl ResumableRun {
                 Some(epochs) => format!("--epochs {epochs}"),
                 None => format!("--steps {steps}"),
             };
-            format!("{flag}: expected more than {had} that {path} has: it is the length of all, not of what is added")
+            format!("{flag}: expected more than {had} of {path}: it sets the total length, not the added one")
         } else {
             return Ok(());
         };
         Err(Error::Unsupported(message))
     }
 
-    /// Begins the folder of a longer run with the lines that the run before wrote and, as the first checkpoint, with its
-    /// end, so that what may stop the longer run later leaves it something to go on from. Its configuration will be
-    /// `config`, and `model` describes the model.
+    /// Starts the folder of an extension with the logs of the earlier run and, as the first checkpoint, its end, so
+    /// that the extension can itself be resumed. Its configuration will be `config`; `model` describes the model.
     ///
     /// # Errors
-    /// Where the lines are not as they were at the run's end.
+    /// If the logs have changed since the run's end.
     pub fn begin_longer(&self, folder: &Folder, config: &str, model: &str) -> Result<()> {
         let (Some(before), Some((saved, position))) = (&self.extends, &self.saved) else { return Ok(()) };
         let logs = [
@@ -256,7 +256,7 @@ impl ResumableRun {
         file.end(written)
     }
 
-    /// What the configuration of a longer run begins with: where the run began, and what repeats it.
+    /// The head of an extension's configuration: where it started, and the command that repeats it.
     pub fn beginning(&self) -> Option<String> {
         let before = self.extends.as_ref()?;
         let path = before.path.canonicalize().unwrap_or_else(|_| before.path.clone());
@@ -265,12 +265,12 @@ impl ResumableRun {
             (Some(epochs), _) => format!("--epochs {epochs}"),
             (None, steps) => format!("--steps {}", steps.unwrap_or_default()),
         };
-        // A comment has one line, whatever the path has.
+        // A comment is one line, whatever the path contains.
         let (words, command) = (path_text(&path), format!("{REPEATED}{} {length}", shell_quoted(&path)));
-        Some(format!("# It began with the end of {words}, after step {step}; this repeats it:\n# {command}\n"))
+        Some(format!("# It extends {words} from step {step}; this repeats it:\n# {command}\n"))
     }
 
-    /// What a schedule that depends on the length of the run makes of a longer one.
+    /// A warning about schedules that depend on the length of the run.
     fn describe_schedule(&self) -> Option<String> {
         let cosine = matches!(self.given.training.schedule, Some(ScheduleConfig::Cosine { .. }));
         let words = "the cosine is that of the whole length from here on, not the one that the run before fell along: a run \
@@ -278,16 +278,16 @@ impl ResumableRun {
         (self.extends.is_some() && cosine).then(|| words.into())
     }
 
-    /// What there is to say before the first step, on a device of this arithmetic.
+    /// Notes before the first step, on a device with this arithmetic.
     pub fn describe(&self, now: &Arithmetic) -> Vec<String> {
         let mut lines = vec![match (&self.saved, &self.extends) {
             (Some((saved, _)), Some(before)) => format!(
-                "begins with the end of {}, after step {}: weights, optimizer and all",
+                "extends {} from step {}, with its weights and optimizer state",
                 path_text(&before.path),
                 grouped(saved.step)
             ),
             (Some((saved, _)), None) => format!("resumes after step {}", grouped(saved.step)),
-            (None, _) => "starts again: it had not reached its first step".into(),
+            (None, _) => "starts from the beginning: it has no checkpoint".into(),
         }];
         lines.extend(self.describe_schedule());
         lines.extend(self.passed_over.iter().map(|reason| format!("not from {reason}")));
@@ -300,17 +300,17 @@ impl ResumableRun {
     }
 }
 
-/// What a longer run is begun with.
+/// The start of the command that extends a run.
 const REPEATED: &str = "bptt train --resume ";
 
-/// The command that repeats a run, by the text of its configuration: that of a longer run records how it began, and
-/// keeps the record when the run is resumed.
+/// The command that repeats a run, from the text of its configuration: for an extension it is recorded at the start,
+/// and kept when the run is resumed.
 pub fn repeated_by(config: &str) -> Option<&str> {
     let mut comments = config.lines().map_while(|line| line.strip_prefix("# "));
     comments.find(|comment| comment.starts_with(REPEATED))
 }
 
-/// A run's settings, with another device, or other places of the same data, that flags name.
+/// A run's settings, with the device and the locations of the same data that flags set.
 fn elsewhere(mut given: Config, flags: &Config) -> Result<Config> {
     fn lay<T>(to: &mut Option<T>, from: Option<T>) {
         if from.is_some() {
@@ -320,7 +320,7 @@ fn elsewhere(mut given: Config, flags: &Config) -> Result<Config> {
     let mut rest = flags.clone();
     lay(&mut given.run.device, rest.run.device.take());
     lay(&mut given.run.threads, rest.run.threads.take());
-    // What the run does not have stays a flag too many.
+    // A setting that the run does not have is refused like any other flag.
     if given.data.as_ref().map(Data::kind) == rest.data.as_ref().map(Data::kind) || rest.data.is_none() {
         for (key, from) in rest.files() {
             let to = given.files().into_iter().find(|(of, to)| *of == key && to.is_some());
@@ -339,8 +339,7 @@ fn elsewhere(mut given: Config, flags: &Config) -> Result<Config> {
     }
 }
 
-/// Refuses a run whose files are no longer where they were, but for the one of its first weights where there is a
-/// checkpoint.
+/// Refuses a run whose files have moved, except for its initial weights if there is a checkpoint.
 fn check_needed(config: &Path, given: &Config, flags: &Config, saved: bool) -> Result<()> {
     let mut given = given.clone();
     given.model.init_from = given.model.init_from.filter(|_| !saved);

@@ -1,4 +1,4 @@
-//! Texts that a trained model generates.
+//! Generates text with a trained model.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -14,15 +14,15 @@ use crate::data::Vocabulary;
 use crate::format::{grouped, path_text};
 use crate::train::Sampling;
 
-/// The text that a sample continues.
+/// The text to continue.
 pub struct Prompt {
     tokens: Vec<u32>,
-    /// What may surprise about it, in words.
+    /// Notes on it.
     pub note: Option<String>,
 }
 
 impl LoadedModel {
-    /// The vocabulary of a model of a text.
+    /// The vocabulary of a text model.
     fn vocabulary(&self) -> Result<&Vocabulary> {
         let Codec::Text { vocabulary } = &self.file.codec else {
             return Err(unsupported(format!(
@@ -32,17 +32,15 @@ impl LoadedModel {
             )));
         };
         if self.file.model.recurrent.bidirectional {
-            return Err(unsupported(
-                "sampling goes forward, character by character; this network reads in two directions",
-            ));
+            return Err(unsupported("sampling needs a unidirectional network; this one is bidirectional"));
         }
         Ok(vocabulary)
     }
 
-    /// The prompt of a text; an empty one, or `None`, is the beginning of a line.
+    /// The prompt for a text; if it is empty or `None`, the start of a line.
     ///
     /// # Errors
-    /// [`Error::Unsupported`](crate::Error::Unsupported) where the model is not of a text, or reads in both directions.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if the model is not of a text or is bidirectional.
     pub fn prompt(&self, text: Option<&str>) -> Result<Prompt> {
         let vocabulary = self.vocabulary()?;
         let Some(prime) = text.filter(|text| !text.is_empty()) else {
@@ -55,7 +53,7 @@ impl LoadedModel {
         Ok(Prompt { tokens, note: (unknown > 0).then_some(note) })
     }
 
-    /// Generates `length` tokens after a prompt, and passes the bytes of each to `each` until that returns `false`.
+    /// Generates `length` tokens after a prompt, and passes the bytes of each to `each` until it returns `false`.
     ///
     /// # Errors
     /// Those of the device, the sampling and `each`.
@@ -76,8 +74,8 @@ impl LoadedModel {
     }
 }
 
-/// What the network reads before the first character where there is no text to continue: a line end or, where its text had
-/// none, the character for what is unknown. `is_set`: an empty text was given.
+/// The network's first input if there is no prompt: a line end, or the unknown character if its text had no line ends.
+/// `is_set`: an empty text was given.
 fn beginning_of_line(vocabulary: &Vocabulary, is_set: bool) -> Prompt {
     let tokens = vocabulary.encode("\n");
     let known = tokens.iter().all(|token| Some(*token) != vocabulary.unknown());
@@ -87,7 +85,7 @@ fn beginning_of_line(vocabulary: &Vocabulary, is_set: bool) -> Prompt {
              character that the network does not know",
         )
     } else if is_set {
-        Some("note: --prime is empty: the sample begins as a line does")
+        Some("note: --prime is empty: the sample starts like a new line")
     } else {
         None
     };

@@ -1,4 +1,4 @@
-//! The settings of a run: flags over a configuration file over defaults, and what they mean together.
+//! The settings of a run: flags over a configuration file over defaults, checked for consistency.
 
 use std::path::PathBuf;
 
@@ -17,67 +17,67 @@ use crate::data::CopyTask;
 use crate::train::{Decay, RunOptions};
 use crate::{Activation, Embedding, Head, Initialisation, Model, Optimizer, Recurrent, RecurrentKernel, Result};
 
-/// The most numbers that a batch may take: 16 GiB of them. A larger one is done in parts, with the same result.
+/// The largest batch, in numbers: 16 GiB of f32. A larger one is computed in micro-batches, with the same result.
 const BATCH: f64 = (1u64 << 32) as f64;
 
-/// `on-nan = "skip"`: the most steps in a row that are skipped.
+/// `on-nan = "skip"`: the maximum number of consecutive skipped steps.
 const SKIPS: u32 = 9;
 
-/// Everything that a run depends on.
+/// All settings of a run.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// With every default filled in that does not follow from others: the text of `config.toml`.
+    /// The configuration with every independent default filled in: the text of `config.toml`.
     given: Config,
     pub(crate) kind: DataKind,
     /// The random seed.
     pub seed: u64,
     /// The device by name.
     pub device: String,
-    /// Threads of the CPU backend; `None`: all cores.
+    /// Number of CPU threads; `None`: all cores.
     pub threads: Option<usize>,
     /// How a GPU runs the recurrent steps.
     pub kernel: RecurrentKernel,
-    /// Whether the time of each kernel or phase is measured.
+    /// Whether to measure the time of each kernel or phase.
     pub profile: bool,
     /// The recurrent cell.
     pub cell: CellName,
     /// Hidden units H.
     pub hidden: usize,
     pub(crate) layers: usize,
-    /// Whether each layer reads in both directions.
+    /// Whether the network is bidirectional.
     pub bidirectional: bool,
-    /// Numbers of a token's vector.
+    /// The embedding size.
     embedding: Option<usize>,
     tied: bool,
     dropout: f64,
     recurrent_dropout: f64,
     activation: Option<Activation>,
     initialisation: Initialisation,
-    /// The run or the file whose weights training starts from.
+    /// The run or file of the initial weights.
     pub init_from: Option<PathBuf>,
-    /// 1 while it is not known: see [`fits_batch`](Self::fits_batch).
+    /// 1 until it is known: see [`fits_batch`](Self::fits_batch).
     pub batch: usize,
-    /// Sequences on the device at once; `None`: the whole batch.
+    /// Maximum number of sequences on the device at once; `None`: the whole batch.
     pub micro_batch: Option<usize>,
-    /// The most bytes that training takes.
+    /// Memory limit for training, in bytes.
     pub memory: Option<u64>,
     /// Whether activations are recomputed in the backward pass.
     pub recompute: bool,
-    /// Groups of sequences of similar length.
+    /// Number of groups of sequences of similar length.
     pub buckets: usize,
     /// The optimizer.
     pub optimizer: Optimizer,
-    /// The number of epochs, where the run is measured in epochs.
+    /// Number of epochs, if the length is set in epochs.
     pub epochs: Option<u64>,
-    /// Steps between checkpoints, and how many are kept.
+    /// Steps between checkpoints, and the number kept.
     pub checkpoints: (Option<u64>, usize),
     /// Whether event files for TensorBoard are written.
     pub tensorboard: bool,
-    /// What happens after a step that is not finite.
+    /// What to do when a step is not finite.
     pub on_nan: OnNan,
     /// The length of the run, its schedule and its validations.
     pub run: RunOptions,
-    /// Steps between those whose norms of ∂L/∂h_t are written.
+    /// Steps between records of ‖∂L/∂h_t‖.
     pub flow_every: Option<u64>,
 }
 
@@ -134,9 +134,7 @@ impl Settings {
             batch: match *training.batch.get_or_insert(BatchSize::Rows(32)) {
                 BatchSize::Rows(rows) => rows,
                 BatchSize::Fitting(_) if training.micro_batch.is_some() => {
-                    return Err(unsupported(
-                        "--batch auto takes what fits at once: expected no training.micro-batch with it",
-                    ));
+                    return Err(unsupported("--batch auto excludes training.micro-batch: it takes what fits at once"));
                 }
                 BatchSize::Fitting(_) => 1,
             },
@@ -155,12 +153,12 @@ impl Settings {
         })
     }
 
-    /// What is set for the data, for the tasks to fill in.
+    /// The data settings, for the tasks to fill in.
     pub(crate) fn data(&mut self) -> &mut Data {
         self.given.data.get_or_insert_with(Data::sunspots)
     }
 
-    /// What is set for a series; `None` for other data.
+    /// The series settings; `None` for other data.
     pub fn series(&mut self) -> Option<&mut SeriesConfig> {
         match self.data() {
             Data::Series(series) => Some(series),
@@ -168,15 +166,15 @@ impl Settings {
         }
     }
 
-    /// Whether a trained model is only measured on the data, or predicts.
+    /// Whether a trained model is only evaluated.
     pub(crate) fn applies(&self) -> bool {
         self.given.applies
     }
 
-    /// The largest of the files that are held as a whole while they are read, and how many bytes it has. A file that cannot
-    /// be looked at is an error where it is read.
+    /// The largest file that is held in memory while it is read, and its size. Unreadable files are reported when they
+    /// are read.
     pub fn largest_file(&mut self) -> Option<(PathBuf, u64)> {
-        // A text is read where it is asked for.
+        // A text is read in ranges.
         if matches!(self.kind, DataKind::Text | DataKind::Classes) {
             return None;
         }
@@ -193,10 +191,10 @@ impl Settings {
         self.given.files().into_iter().filter_map(|(key, file)| Some((key, file.clone()?))).collect()
     }
 
-    /// The model that the weights begin with; its digest becomes a setting.
+    /// The model of the initial weights; its digest is stored in the settings.
     ///
     /// # Errors
-    /// As of [`ModelFile::open`], and where the settings are for another file.
+    /// See [`ModelFile::open`]; also if the settings are for another file.
     pub fn open_start(&mut self) -> Result<Option<ModelFile>> {
         let Some(path) = &self.init_from else { return Ok(None) };
         ModelFile::open_checked(path, &mut self.given.model.init_sha256).map(Some)
@@ -205,16 +203,16 @@ impl Settings {
     /// The same without the weights.
     ///
     /// # Errors
-    /// As of `ModelFile::open_form`, and where the settings are for another file.
+    /// See `ModelFile::open_form`; also if the settings are for another file.
     pub fn open_form(&mut self) -> Result<Option<ModelFile>> {
         let Some(path) = &self.init_from else { return Ok(None) };
         ModelFile::open_form(path, &mut self.given.model.init_sha256).map(Some)
     }
 
-    /// Takes the network's form from a model that is already there, and its dropout unless another is set.
+    /// Takes the network's settings from an existing model, and its dropout unless another is set.
     ///
     /// # Errors
-    /// Where that other has no meaning for the model.
+    /// If that dropout does not fit the model.
     pub fn set_form(&mut self, model: &Model) -> Result<()> {
         let recurrent = &model.recurrent;
         self.embedding = model.embedding.as_ref().map(|_| recurrent.input_size);
@@ -228,10 +226,10 @@ impl Settings {
         check_dropout(self.dropout, self.layers)
     }
 
-    /// Fills in what depends on the length of an epoch, in steps. It does not become a setting: over this run's
-    /// configuration another batch makes for another epoch.
+    /// Fills in what depends on the length of an epoch, in steps. It is not stored in the configuration: another batch
+    /// size gives another epoch length.
     pub fn set_epoch(&mut self, steps: u64) {
-        // A validation now and then shows where a long epoch is going.
+        // Occasional validations show the progress within a long epoch.
         let every = if self.kind == DataKind::Text { steps.min(250) } else { steps };
         self.run.validate_every = Some(self.given.training.val_every.unwrap_or(every));
         if let (
@@ -243,35 +241,35 @@ impl Settings {
         }
     }
 
-    /// Whether the batch is to be the largest that fits.
+    /// Whether to use the largest batch that fits.
     pub fn fits_batch(&self) -> bool {
         matches!(self.given.training.batch, Some(BatchSize::Fitting(_)))
     }
 
-    /// Sequences on the device at once.
+    /// Number of sequences on the device at once.
     pub fn rows_at_once(&self) -> usize {
         self.micro_batch.unwrap_or(self.batch).min(self.batch)
     }
 
-    /// Fills in how many sequences a batch has and how many are on the device at once, so that a repeated run does the same.
+    /// Sets the batch size and the number of sequences on the device at once, so that a repeated run does the same.
     pub fn set_batch(&mut self, batch: usize, micro_batch: usize) {
         (self.batch, self.micro_batch) = (batch, Some(micro_batch));
         let training = &mut self.given.training;
         (training.batch, training.micro_batch) = (Some(BatchSize::Rows(batch)), Some(micro_batch));
     }
 
-    /// The device by the name that finds it again.
+    /// Sets the device by its identity.
     pub fn set_device(&mut self, name: &str) {
         name.clone_into(&mut self.device);
         self.given.run.device = Some(name.into());
     }
 
-    /// Whether tokens are read as trained vectors.
+    /// Whether there is an embedding.
     pub fn has_embedding(&self) -> bool {
         self.embedding.is_some()
     }
 
-    /// A network for data of so many numbers a step, or kinds of tokens.
+    /// A network for data with `inputs` numbers per step, or kinds of tokens.
     pub fn network(&self, inputs: usize, head: Head) -> Model {
         let cell = self.cell.with_activation(self.activation);
         let recurrent = Recurrent::new(cell, self.embedding.unwrap_or(inputs), self.hidden)
@@ -297,14 +295,14 @@ impl Settings {
             Some(Data::Task(task)) => (task.length.unwrap_or_default(), "length"),
             _ => return Ok(()),
         };
-        // Counted in floating point, which does not overflow.
+        // Floating point does not overflow.
         let r = &model.recurrent;
         let units = (r.layers * r.directions()) as f64 * r.hidden_size as f64;
         let outputs = model.head.as_ref().map_or(0, |head| head.outputs);
-        // Of a step of a row: x on the host, and on the device gates, states, logits, and a token's vector with its gradient.
+        // Per step and row: x on the host; gates, states, logits, and an embedding with its gradient on the device.
         let rows = self.rows_at_once() as f64;
         let vector = model.embedding.as_ref().map_or(0, |_| r.input_size);
-        // What is bounded, or made again, is planned once the device is there.
+        // Limited or recomputed passes are planned once the device is open.
         let device = if self.recompute || self.memory.is_some() {
             0.0
         } else {
@@ -322,23 +320,23 @@ impl Settings {
         }
     }
 
-    /// Updates in a row that may be skipped, where one more ends the run.
+    /// Maximum number of consecutive skipped updates; one more ends the run.
     pub fn max_skipped_updates(&self) -> u32 {
         if self.on_nan == OnNan::Skip { SKIPS } else { 0 }
     }
 
-    /// Where the run computes.
+    /// The options of the device.
     pub fn device_options(&self) -> DeviceOptions {
         let (name, threads, kernel) = (self.device.clone(), self.threads, self.kernel);
         DeviceOptions { name, threads, kernel, profile: self.profile }
     }
 
-    /// How the weights are initialised.
+    /// The initialisation of the weights.
     pub fn initialisation(&self) -> Initialisation {
         self.initialisation
     }
 
-    /// All that is known of the settings so far.
+    /// All settings so far.
     pub fn config(&self) -> &Config {
         &self.given
     }

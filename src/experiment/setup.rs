@@ -1,4 +1,4 @@
-//! The network of a run: its form by the settings, the memory that it uses, and the network itself.
+//! The network of a run: its form from the settings, its memory, and the network itself.
 
 use super::device::network::Network;
 use super::device::open::{NetworkPlanner, OpenDevice};
@@ -9,10 +9,10 @@ use super::tasks::load;
 use super::tasks::task::Task;
 use crate::{EngineOptions, Error, Model, Optimizer, Result, StateDict, TrainerOptions};
 
-/// The form of the network, by the settings, or that of the model whose weights training starts from.
+/// The network's form, from the settings or from the model of the initial weights.
 ///
 /// # Errors
-/// Where the settings do not fit the data or that model.
+/// If the settings do not fit the data or that model.
 pub fn build_model(settings: &mut Settings, task: &dyn Task, start: Option<&ModelFile>) -> Result<Model> {
     if let Some(start) = start {
         load::check_fits(start, task)?;
@@ -22,7 +22,7 @@ pub fn build_model(settings: &mut Settings, task: &dyn Task, start: Option<&Mode
         return Err(Error::Unsupported(format!("--bidirectional: {reason}")));
     }
     if settings.has_embedding() && !task.codec().has_tokens() {
-        let reason = "--embedding is of characters and symbols, and these data are numbers";
+        let reason = "--embedding is for characters and symbols; these data are numbers";
         return Err(Error::Unsupported(reason.into()));
     }
     if settings.recompute && settings.bidirectional {
@@ -39,7 +39,7 @@ fn engine_options(device: &OpenDevice, settings: &Settings) -> EngineOptions {
         optimizer: Some(settings.optimizer.kind),
         max_skipped_updates: settings.max_skipped_updates(),
         recompute: settings.recompute,
-        // A GPU lets go of the buffers for other shapes; the CPU backend's grow and are the same for all.
+        // A GPU frees the buffers of other shapes; those of the CPU backend grow and are shared by all shapes.
         memory: settings.memory.filter(|_| !device.is_cpu()),
         ..EngineOptions::default()
     }
@@ -48,7 +48,7 @@ fn engine_options(device: &OpenDevice, settings: &Settings) -> EngineOptions {
 /// Plans the memory of training the model.
 ///
 /// # Errors
-/// As of [`OpenDevice::planner`].
+/// See [`OpenDevice::planner`].
 pub fn training_planner<'a>(
     device: &'a OpenDevice,
     settings: &Settings,
@@ -57,10 +57,10 @@ pub fn training_planner<'a>(
     device.planner(model, engine_options(device, settings), settings.flow_every.is_some())
 }
 
-/// The network that is trained, with its initial weights.
+/// The network for training, with its initial weights.
 ///
 /// # Errors
-/// Where the device has no room for it.
+/// If the device has not enough memory.
 pub fn new_network(
     device: &OpenDevice,
     settings: &Settings,
@@ -82,10 +82,10 @@ pub fn new_network(
     Ok(network)
 }
 
-/// A network of these weights to be measured, without the label smoothing and class weights of its training.
+/// A network with these weights for measurement, without label smoothing and class weights.
 ///
 /// # Errors
-/// Where the device has no room for it, or the weights are not the model's.
+/// If the device has not enough memory, or the weights do not fit the model.
 pub fn trained_network(device: &OpenDevice, model: &Model, weights: &StateDict) -> Result<Network> {
     let model = loss::measured(model);
     let mut network = device.network(&model, Optimizer::sgd(0.0), 0, TrainerOptions::default())?;

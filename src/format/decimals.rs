@@ -2,8 +2,7 @@
 
 use super::{grouped, short};
 
-/// `value` with so many digits after the point. From five digits on there are commas between the thousands: years have
-/// four.
+/// `value` with `digits` decimals. From five digits on, thousands are separated by commas: years have four.
 pub(crate) fn decimal(value: f64, digits: usize) -> String {
     let text = format!("{:.digits$}", value.abs());
     let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(whole, rest)| (whole, Some(rest)));
@@ -19,7 +18,7 @@ pub(crate) fn decimal(value: f64, digits: usize) -> String {
     }
 }
 
-/// `mantissa`×10ⁿ, with so many digits after its point.
+/// `mantissa`×10ⁿ, with `digits` decimals.
 pub(crate) fn scientific(mantissa: f64, digits: usize, exponent: i32) -> String {
     let raised = |character| match character {
         '-' => '⁻',
@@ -33,18 +32,17 @@ pub(crate) fn scientific(mantissa: f64, digits: usize, exponent: i32) -> String 
     format!("{}×10{exponent}", decimal(mantissa, digits))
 }
 
-/// Four digits that matter.
+/// Four significant digits.
 pub(crate) fn rounded(value: f64) -> String {
     short(value).replace('-', "−")
 }
 
-/// `part` of `whole` in percent, with a digit after the point. Neither what is not nothing becomes 0, nor what is not
-/// all 100.
+/// `part` of `whole` in percent, with one decimal. Only 0 is printed as 0, and only all as 100.
 pub(crate) fn percent(part: u64, whole: u64) -> String {
     share(part as f64 / whole.max(1) as f64)
 }
 
-/// A share from 0 to 1 likewise; that of nothing, NaN, is a dash.
+/// A share from 0 to 1, likewise; NaN is a dash.
 pub fn share(share: f64) -> String {
     let tenths = (1000.0 * share).round();
     match tenths {
@@ -56,18 +54,18 @@ pub fn share(share: f64) -> String {
     }
 }
 
-/// How the numbers of a column are written so that what moves can be seen, however large they are beside it.
+/// How the numbers of a column are printed so that their variation is visible, however large they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digits {
-    /// Behind the point.
+    /// Decimals.
     places: usize,
-    /// The power of ten before it, where the number would begin with many zeros or end with them.
+    /// The power of ten, for numbers with many leading or trailing zeros.
     power: Option<i32>,
 }
 
 impl Digits {
-    /// For `values`, which go on from `before`: two digits of the steps that those took, and of the distance between the
-    /// least value and the greatest.
+    /// For `values`, which continue `before`: two significant digits of the earlier steps, and of the range of the
+    /// values.
     pub fn of(before: &[f64], values: impl Iterator<Item = f64>) -> Self {
         let (mut least, mut greatest, mut level) = (f64::INFINITY, f64::NEG_INFINITY, 0.0_f64);
         for value in values.filter(|value| value.is_finite()) {
@@ -77,24 +75,24 @@ impl Digits {
         let mut steps: Vec<f64> = recent.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
         steps.retain(|step| *step > 0.0 && step.is_finite());
         steps.sort_by(f64::total_cmp);
-        // The place of the first digit: 0 for 1 to 9, 1 for 0.1 to 0.9.
+        // The position of the first digit: 0 for 1 to 9, 1 for 0.1 to 0.9.
         let first = |size: f64| -(size.log10().floor() as i32);
         let lead = if level > 0.0 { first(level) } else { 0 };
         let mut places = lead + 3;
         let step = steps.get(steps.len() / 2).map(|step| first(*step) + 1);
         places = places.max(step.unwrap_or(places));
         if greatest > least {
-            // Forecasts that hardly differ need not be told apart to the last digit.
+            // Nearly equal forecasts need not be distinguished to the last digit.
             places = places.max((first(greatest - least) + 1).min(step.unwrap_or(places) + 2));
         }
-        // What f64 has.
+        // The precision of f64.
         places = places.min(lead + 14);
         let power = (level > 0.0 && !(-15..=4).contains(&lead)).then_some(-lead);
         let places = if power.is_some() { places - lead } else { places };
         Self { places: usize::try_from(places).unwrap_or(0), power }
     }
 
-    /// The value with the number of digits that all of them have.
+    /// The value with the common number of digits.
     pub fn write(self, value: f64) -> String {
         let Self { places, power } = self;
         match power {

@@ -1,6 +1,6 @@
-//! Text from data, without the characters that a terminal or a browser would act on.
+//! Text from data without characters that a terminal or a browser would interpret.
 
-/// Whether a terminal or a picture would take a character as an order, or draw what stands around it in another order.
+/// Whether a terminal or a picture would interpret a character, or reorder the text around it.
 pub fn is_hidden(character: char) -> bool {
     let turns = matches!(
         character,
@@ -9,17 +9,18 @@ pub fn is_hidden(character: char) -> bool {
     turns || character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}')
 }
 
-/// A text whose line ends and tabs are its own.
+/// A text that keeps its own line ends and tabs.
 pub fn visible(text: &str) -> String {
     escaped(text, |character| is_hidden(character) && !matches!(character, '\n' | '\t'))
 }
 
-/// A text of a single line, as what comes from data is in a message.
+/// A single-line text, for data in messages.
 pub fn one_line(text: &str) -> String {
     escaped(text, is_hidden)
 }
 
-/// A message whose further lines are indented, as lists in errors are: a line end of a name begins no other line.
+/// A message whose continuation lines are indented, like lists in errors: a line end in a name starts no unindented
+/// line.
 pub fn indented(text: &str) -> String {
     text.split("\n  ").map(one_line).collect::<Vec<_>>().join("\n  ")
 }

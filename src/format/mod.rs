@@ -1,4 +1,4 @@
-//! Text that messages, tables, pictures and reports share: numbers, sizes, paths, and names from data made safe to print.
+//! Text shared by messages, tables, pictures and reports: numbers, sizes, paths, and escaped names from data.
 
 mod decimals;
 mod escape;

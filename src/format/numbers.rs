@@ -1,6 +1,6 @@
 //! Numbers and sizes as people read them.
 
-/// Four digits that matter; a dash for what could not be measured.
+/// Four significant digits; a dash if there is no value.
 pub fn short(value: f64) -> String {
     match value.abs() {
         size if size.is_nan() => "–".into(),
@@ -17,7 +17,7 @@ pub fn grouped(value: u64) -> String {
         digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
     groups.join(",")
 }
-/// Bytes in the largest binary unit that leaves a whole number or at least 10.
+/// Bytes in the largest binary unit with a whole number or at least 10.
 pub fn bytes(count: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let exponent = (count.max(1).ilog2() / 10) as usize;

@@ -1,4 +1,4 @@
-//! Paths in messages, in JSON and as arguments of a shell.
+//! Paths in messages, in JSON and as shell arguments.
 
 use std::path::Path;
 
@@ -14,12 +14,12 @@ pub fn path_text(path: &Path) -> String {
     text
 }
 
-/// A path in JSON, whose strings are Unicode: U+FFFD stands for what is not.
+/// A path in JSON, whose strings are Unicode: other bytes become U+FFFD.
 pub fn path_json(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// A path as a shell takes it.
+/// A path quoted for a shell.
 pub fn shell_quoted(path: &Path) -> String {
     let bytes = path.as_os_str().as_encoded_bytes();
     let Some(text) = path.to_str().filter(|text| !text.chars().any(is_hidden)) else {

@@ -2,10 +2,10 @@
 
 use super::escape::one_line;
 
-/// Characters of a cell of a table: a longer name is cut.
+/// Maximum number of characters of a table cell; longer names are cut.
 const CELL: usize = 60;
 
-/// A cell of a table: in one line, and cut where it is long. A column is as wide as the widest of its cells.
+/// A table cell: a single line, cut if it is long. A column is as wide as its widest cell.
 pub fn cell(text: &str) -> String {
     let mut shown = one_line(text);
     if let Some((end, _)) = shown.char_indices().nth(CELL) {
@@ -16,17 +16,17 @@ pub fn cell(text: &str) -> String {
     shown
 }
 
-/// The characters of the widest of some cells.
+/// The width of the widest of some cells.
 pub fn widest<T: AsRef<str>>(cells: impl Iterator<Item = T>) -> usize {
     cells.map(|cell| cell.as_ref().chars().count()).max().unwrap_or(0)
 }
 
-/// A cell at the left of its column. A width that came from data is not to be a format's: those end at 65,535.
+/// A left-aligned cell. A width from data must not be a format width: those end at 65,535.
 pub fn left(cell: &str, width: usize) -> String {
     format!("{cell}{}", blank(cell, width))
 }
 
-/// A cell at the right of its column.
+/// A right-aligned cell.
 pub fn right(cell: &str, width: usize) -> String {
     format!("{}{cell}", blank(cell, width))
 }

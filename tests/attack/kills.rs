@@ -66,7 +66,7 @@ fn only_one_of_two_processes_can_resume_a_run() {
             return one.wrong("neither of the two went on with the run");
         }
         for ended in [one, other] {
-            if ended.code != 0 && !ended.stderr.contains("no process is at") {
+            if ended.code != 0 && !ended.stderr.contains("that no other process uses") {
                 return ended.wrong("expected to be kept out by the other");
             }
         }

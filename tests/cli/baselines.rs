@@ -50,9 +50,9 @@ fn classes_are_compared_with_the_majority_and_the_frequencies() {
     sequences(path, "shown.csv", true, |id| ["low", "middle", "high"][id % 3].into());
     let won = told(path, "won", "sequences shown.csv --hidden 8 --lr 0.03 --epochs 20");
     assert_eq!(won.len(), 2, "{won:?}");
-    assert!(won[0].starts_with("the network beats the largest class of training on the test part: accuracy "));
+    assert!(won[0].starts_with("the network beats the largest training class on the test split: accuracy "));
     assert!(won[0].ends_with(" percentage points better)"), "{won:?}");
-    assert!(won[1].starts_with("the network beats the frequencies of the classes on the test part: cross-entropy "));
+    assert!(won[1].starts_with("the network beats the frequencies of the classes on the test split: cross-entropy "));
     assert!(beaten(path, "won", "test", "majority") && beaten(path, "won", "test", "frequencies"));
     // A class that nothing shows, and a network that has hardly learned.
     sequences(path, "hidden.csv", false, |id| if id % 5 > 0 { "often" } else { "seldom" }.into());
@@ -67,7 +67,7 @@ fn a_text_is_compared_with_its_character_frequencies() {
     let path = folder.path();
     std::fs::write(path.join("t.txt"), "a rose is a rose is a rose. ".repeat(80)).unwrap();
     let won = told(path, "won", "text t.txt --window 16 --hidden 16 --steps 150 --lr 0.01 --batch 8");
-    assert!(won[0].starts_with("the network beats the frequencies of the characters on the validation part: "));
+    assert!(won[0].starts_with("the network beats the frequencies of the characters on the validation split: "));
     assert!(beaten(path, "won", "validation", "frequencies"));
     let lost = told(path, "lost", "text t.txt --window 16 --hidden 4 --steps 1 --lr 0.0001 --batch 8");
     assert!(lost[0].contains("does not beat the frequencies of the characters") && lost[0].contains(" worse)"));
@@ -82,12 +82,12 @@ fn piano_rolls_and_synthetic_tasks_are_compared_with_baselines() {
     std::fs::write(path.join("r.csv"), format!("a,b,c\n{rows}")).unwrap();
     let rolls = told(path, "r", "rolls r.csv --hidden 4 --epochs 1 --lr 0.0001 --split 0.5,0.25,0.25");
     assert_eq!(rolls.len(), 2, "{rolls:?}");
-    assert!(rolls[0].contains("does not beat the frequencies of the keys on the test part: nats a frame "));
-    assert!(rolls[1].contains("the frame before on the test part: accuracy "), "{rolls:?}");
+    assert!(rolls[0].contains("does not beat the frequencies of the keys on the test split: nats per frame "));
+    assert!(rolls[1].contains("the previous frame on the test split: accuracy "), "{rolls:?}");
     assert!(!beaten(path, "r", "test", "frequencies"));
     let adding = told(path, "a", "task adding --length 8 --hidden 2 --steps 1");
-    assert!(adding[0].contains("the constant answer 1 (the mean) on the test part: loss "), "{adding:?}");
+    assert!(adding[0].contains("the constant answer 1 (the mean) on the test split: loss "), "{adding:?}");
     assert!(!beaten(path, "a", "test", "mean"));
     let copy = told(path, "c", "task copy --length 3 --hidden 2 --steps 1");
-    assert!(copy[0].contains("does not beat a guess without memory on the test part"), "{copy:?}");
+    assert!(copy[0].contains("does not beat a guess without memory on the test split"), "{copy:?}");
 }

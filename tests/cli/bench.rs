@@ -36,7 +36,7 @@ fn sizes_can_be_set_and_sequences_are_counted() {
         assert_eq!(line[key], size, "{key}");
     }
     let (rate, ms) = (line["sequences_per_s"].as_f64().unwrap(), line["ms_median"].as_f64().unwrap());
-    assert!((rate * ms / 6e3 - 1.0).abs() < 0.05, "{rate} a second, {ms} ms a step");
+    assert!((rate * ms / 6e3 - 1.0).abs() < 0.05, "{rate} a second, {ms} ms per step");
     // 2·T·B·(G·H·(I + H) + H·O), and twice that on the way back.
     let operations = 6.0 * 30.0 * (28.0 * 10.0 + 28.0);
     let expected = operations / ms / 1e6;

@@ -61,7 +61,7 @@ fn the_data_of_a_run_keep_their_splits_under_any_file_name() {
         }
         assert!(measured["trained_on"].as_str().unwrap().contains("the file that the model was trained on"));
         let said = succeeds(path, &format!("eval {model} copy.csv --device cpu"));
-        assert!(said.contains("training 5–85 (81)") && said.contains("its parts are those of the run"), "{said}");
+        assert!(said.contains("training 5–85 (81)") && said.contains("its splits are those of the run"), "{said}");
     }
     let predicted = succeeds(path, "predict alone.safetensors copy.csv --device cpu");
     assert_eq!(predicted, succeeds(path, "predict r --device cpu"));
@@ -90,7 +90,7 @@ fn another_validation_share_changes_the_splits() {
         let measured = json(path, &format!("eval u {flags} --json --device cpu"));
         measured["trained_on"].as_str().unwrap().to_owned()
     };
-    let of_run = |known: String| known.ends_with("its parts are those of the run");
+    let of_run = |known: String| known.ends_with("its splits are those of the run");
     for (own, other) in [("", "--validation 0"), ("--validation 0.4", "--validation 0.2"), ("--validation 0.2", "")] {
         train(path, "u", &format!("series s.csv --window 4 --hidden 3 --epochs 1 --batch 16 --train-until 60 {own}"));
         assert!(of_run(known("")), "{own}");
@@ -127,7 +127,7 @@ fn training_rows_are_recognised_in_a_grown_cut_or_revised_file() {
     // Other values at the same hours are other data, and so are later hours.
     for other in [rows(1..121, None).replace(".", ".9"), rows(1..121, None).replace("\n", "\n9")] {
         let other = measured(other.trim_end_matches('9').to_owned());
-        assert!(told(&other).contains("no row of it is known"), "{other}");
+        assert!(told(&other).contains("none of its rows is a known training row"), "{other}");
         assert!(span(&other, "test").0 % 9000 % 900 <= 95 && other["validation"].is_null(), "{other}");
     }
 }
@@ -150,7 +150,7 @@ fn a_short_slice_of_a_long_training_split_is_recognised() {
     fs::write(path.join("later.csv"), rows(30_000..30_200, None)).unwrap();
     let measured = json(path, "eval r later.csv --json --device cpu");
     let told = measured["trained_on"].as_str().unwrap();
-    assert!(told.contains("none of the 4,096 rows of the model's training that were looked for is here"), "{told}");
+    assert!(told.contains("none of the 4,096 training rows on record is here"), "{told}");
     assert_eq!(measured["device"].as_str().map(|device| device.starts_with("CPU")), Some(true), "{measured}");
 }
 
@@ -162,12 +162,12 @@ fn a_split_inside_the_training_rows_measures_none_of_them() {
         let measured = json(path, &format!("eval r {data} --split 0.3,0.5,0.2 --json --device cpu"));
         assert_eq!((span(&measured, "validation"), span(&measured, "test")), ((86, 97), (98, 120)), "{data}");
         let told = measured["trained_on"].as_str().unwrap();
-        assert!(told.contains("85 of these rows, 1–85: no part that is measured has them"), "{told}");
+        assert!(told.contains("85 of these rows, 1–85: no measured split has them"), "{told}");
     }
     // More that trained than the run had is no such split.
     let measured = json(path, "eval r --split 0.8,0.1,0.1 --json --device cpu");
     assert_eq!(span(&measured, "test").1, 120);
-    assert!(measured["trained_on"].as_str().unwrap().contains("what it was trained on is not measured"));
+    assert!(measured["trained_on"].as_str().unwrap().contains("its training data are not measured"));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_model_without_training_digests_reports_that_its_data_are_unknown() {
     let path = folder.path();
     without_origin(&path.join("r/model.safetensors"), &path.join("old.safetensors"));
     let measured = json(path, "eval old.safetensors s.csv --json --device cpu");
-    assert!(measured["trained_on"].as_str().unwrap().contains("does not say what it was trained on"), "{measured}");
+    assert!(measured["trained_on"].as_str().unwrap().contains("does not record its training data"), "{measured}");
     assert_eq!(span(&measured, "test"), (5, 120));
 }
 
@@ -191,7 +191,7 @@ fn other_data_are_compared_with_the_season_of_the_run() {
     // Before the first forecast there are as many rows as a window has.
     train(path, "long", "series s.csv --window 4 --hidden 3 --epochs 1 --batch 16 --season 9");
     let said = succeeds(path, "eval long later.csv --device cpu");
-    assert!(said.contains("the season of 9 rows reaches back before these"), "{said}");
+    assert!(said.contains("a season of 9 rows starts before these"), "{said}");
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn training_from_a_model_on_its_own_data_keeps_their_split() {
     fs::copy(path.join("s.csv"), path.join("copy.csv")).unwrap();
     train(path, "cut", "series s.csv --window 4 --hidden 3 --epochs 1 --batch 16 --split 0.5,0.25,0.25");
     let said = train(path, "on", &format!("series copy.csv {on}").replace("from r", "from cut"));
-    assert!(said.contains("training 5–62") && said.contains("its parts are those of the run"), "{said}");
+    assert!(said.contains("training 5–62") && said.contains("its splits are those of the run"), "{said}");
     assert!(read(path, "on/config.toml").contains("split = [0.5, 0.25, 0.25]"));
     let parts = ["--init-from", "85 of these rows, 1–85", "--train-until 85"];
     refused(path, &format!("train series s.csv {on} --split 0.5,0.25,0.25"), 2, &parts);
@@ -258,7 +258,7 @@ fn training_text_is_not_measured_whatever_follows_it() {
     );
     let other = measured(&text(500..600), "");
     // Whether it is another text is not known: a line before it would do.
-    assert!(other["trained_on"].as_str().unwrap().starts_with("no beginning of it is that of the text"), "{other}");
+    assert!(other["trained_on"].as_str().unwrap().starts_with("it does not start like the text"), "{other}");
     assert_eq!(other["test"]["characters"].as_u64(), Some(text(500..600).len() as u64 - 1));
     assert!(other["test"]["baseline_loss"].is_f64(), "the frequencies of the training travel with it: {other}");
     let split = json(path, "eval a --split 0.1,0.4,0.5 --json --device cpu");
@@ -292,16 +292,16 @@ fn distinct_characters_are_counted_in_the_file_and_not_in_the_vocabulary() {
     let path = folder.path();
     fs::write(path.join("t.txt"), "abcdefghij\n".repeat(40)).unwrap();
     let said = train(path, "a", "text t.txt --window 8 --hidden 4 --steps 1");
-    assert!(said.contains("11 different ones and the unknown"), "{said}");
+    assert!(said.contains("11 distinct, plus unknown"), "{said}");
     fs::write(path.join("few.txt"), "abc?\n".repeat(40)).unwrap();
     let said = succeeds(path, "eval a few.txt --device cpu");
-    assert!(said.contains("5 different ones; the vocabulary has 11 and the unknown"), "{said}");
+    assert!(said.contains("5 distinct; the vocabulary has 11, plus unknown"), "{said}");
     // In training, too, what only the held back part has is no part of the vocabulary.
     fs::write(path.join("late.txt"), "abab\n".repeat(90) + &"xyz\n".repeat(11)).unwrap();
     let said = train(path, "b", "text late.txt --window 8 --hidden 4 --steps 1");
-    assert!(said.contains("6 different ones; the vocabulary has 3 and the unknown"), "{said}");
+    assert!(said.contains("6 distinct; the vocabulary has 3, plus unknown"), "{said}");
     let said = train(path, "c", "text few.txt --bytes --window 8 --hidden 4 --steps 1");
-    assert!(said.contains("5 of 256 different ones"), "{said}");
+    assert!(said.contains("5 distinct of 256"), "{said}");
 }
 
 /// Sequences whose first number tells their class, which is one of `classes`, more often the first.
@@ -388,7 +388,7 @@ fn a_model_keeps_its_class_frequencies_on_other_data() {
         assert_eq!(measured["test"][key], summary["test"][key], "{key}");
     }
     let said = succeeds(path, "eval r other.ts --device cpu");
-    assert!(said.contains("majority") && said.contains("without sequences of that"), "{said}");
+    assert!(said.contains("majority") && said.contains("and without its training sequences"), "{said}");
     without_origin(&path.join("r/model.safetensors"), &path.join("old.safetensors"));
     let old = json(path, "eval old.safetensors other.ts --json --device cpu");
     assert!(old["test"]["majority_share"].is_null() && old["test"]["accuracy"].is_f64(), "{old}");
@@ -426,7 +426,7 @@ fn settings_that_need_a_validation_loss_are_refused_without_validation_data() {
     fs::write(path.join("s.csv"), rows(1..60, None)).unwrap();
     for flags in ["--schedule plateau", "--keep best", "--patience 2"] {
         let run = format!("train series s.csv --split 1,0,0 --epochs 3 --device cpu {flags}");
-        refused(path, &run, 2, &[flags.trim_end_matches(" 2"), "by the validation loss", "nothing to validate"]);
+        refused(path, &run, 2, &[flags.trim_end_matches(" 2"), "a validation loss", "no validation data"]);
     }
 }
 
@@ -436,7 +436,7 @@ fn an_empty_prime_is_the_start_of_a_line() {
     let path = folder.path();
     fs::write(path.join("lines.txt"), "abcabc\n".repeat(60)).unwrap();
     fs::write(path.join("one.txt"), "abcabc".repeat(60)).unwrap();
-    for (name, said) in [("lines", "begins as a line does"), ("one", "no line ends")] {
+    for (name, said) in [("lines", "starts like a new line"), ("one", "no line ends")] {
         train(path, name, &format!("text {name}.txt --window 8 --hidden 4 --steps 2"));
         let with = |prime: &[&str]| {
             let output = command(path, &format!("sample {name} --length 9 --device cpu")).args(prime).output().unwrap();
@@ -525,7 +525,7 @@ fn stored_weights_are_used_unless_a_checkpoint_is_later() {
     let said = |arguments: &str| String::from_utf8(bptt(path, arguments).stderr).unwrap();
     assert_eq!(said("inspect t"), "");
     fs::remove_file(path.join("t/checkpoints/finished")).unwrap();
-    assert!(said("inspect t").contains("the weights that it stored after step 6; the run is not finished"));
+    assert!(said("inspect t").contains("the stored weights after step 6; the run is not finished"));
     // The weights may be of an earlier step, of which nothing is said.
     train(
         path,
@@ -533,7 +533,7 @@ fn stored_weights_are_used_unless_a_checkpoint_is_later() {
         "text t.txt --window 8 --hidden 3 --steps 6 --set training.val-every=1 --keep best --lr 100 --clip 0",
     );
     fs::remove_file(path.join("b/checkpoints/finished")).unwrap();
-    assert!(said("inspect b").contains("the weights that it stored after step 6; the run is not finished"));
+    assert!(said("inspect b").contains("the stored weights after step 6; the run is not finished"));
     // As after a run that was stopped earlier, gone on with and killed.
     let model = path.join("t/model.safetensors");
     let bytes = fs::read(&model).unwrap();

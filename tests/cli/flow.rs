@@ -43,7 +43,8 @@ fn the_gradient_norms_of_a_run_fill_one_line_per_layer_and_direction() {
     for columns in ["60", "100"] {
         let output = command(folder.path(), "flow a --device cpu").env("COLUMNS", columns).output().unwrap();
         let said = String::from_utf8(output.stdout).unwrap();
-        for part in ["● l0 ", "▲ l0_reverse ", "■ l1 ", "◆ l1_reverse ", "t = 11", "validation part", "ρ_f "] {
+        for part in ["● l0 ", "▲ l0_reverse ", "■ l1 ", "◆ l1_reverse ", "t = 11", "validation split", "ρ_f "]
+        {
             assert!(said.contains(part), "{part:?} is not in {said}");
         }
         let widest = said.lines().filter(|line| line.contains(['│', '└'])).map(|line| line.chars().count()).max();
@@ -149,7 +150,7 @@ fn a_run_passes_the_gradient_check_with_its_own_weights() {
     train(folder.path(), "a", "task copy --length 5 --hidden 4 --cell gru --steps 2");
     let said = succeeds(folder.path(), "gradcheck a --device cpu --elements 10");
     assert!(said.contains("gru 10 → 4 → 9") && said.contains("\npassed "), "{said}");
-    refused(folder.path(), "gradcheck a --cell gru", 2, &["remove the flags of the model"]);
+    refused(folder.path(), "gradcheck a --cell gru", 2, &["remove the model flags"]);
     refused(folder.path(), "gradcheck --dropout 1", 2, &["--dropout"]);
     refused(folder.path(), "gradcheck --init-from a", 2, &["bptt gradcheck RUN"]);
 }

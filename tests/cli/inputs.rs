@@ -97,7 +97,7 @@ fn special_files_are_refused_by_every_command_that_reads_one() {
             "train sequences a.csv --labels",
         ] {
             let told = refusal(&folder, &format!("{command} {file}"));
-            let expected = format!(": expected a file, whose size is known before it is read, got {what}");
+            let expected = format!(": expected a regular file, got {what}");
             assert!(told.contains(&expected), "{command}: {told}");
         }
     }

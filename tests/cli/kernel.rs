@@ -31,8 +31,8 @@ fn the_kernel_is_printed_and_stored_and_changes_no_bit() {
     let folder = folder("cli_kernel_told");
     let mut weights = Vec::new();
     for (kernel, line) in [
-        ("sequence", "kernel    a dispatch a sequence (run.kernel sequence)\n"),
-        ("step", "kernel    a dispatch a step (run.kernel step)\n"),
+        ("sequence", "kernel    one dispatch per sequence (run.kernel sequence)\n"),
+        ("step", "kernel    one dispatch per step (run.kernel step)\n"),
         ("auto", " (run.kernel auto)\n"),
     ] {
         let text =

@@ -65,12 +65,12 @@ fn an_unknown_flag_gets_a_useful_suggestion_or_none() {
         ("train --rows 3", "tip: --rows is a flag of forecast"),
         ("train --epoch 3", "tip: a similar flag is '--epochs'"),
         ("train --hiden 3", "tip: a similar flag is '--hidden'"),
-        ("train --learning-rate 0.1", "tip: this command calls it '--lr'"),
-        ("train --batch_size 3", "tip: this command calls it '--batch'"),
-        ("train series --train_until 3", "tip: this command calls it '--train-until'"),
+        ("train --learning-rate 0.1", "tip: its name in this command is '--lr'"),
+        ("train --batch_size 3", "tip: its name in this command is '--batch'"),
+        ("train series --train_until 3", "tip: its name in this command is '--train-until'"),
         ("train --window 3", "tip: --window is a flag of train series and train text"),
         ("train task --window 3", "tip: --window is a flag of train series and train text"),
-        ("train --csv s.csv", "tip: the kind of the data stands behind the command: bptt train series FILE"),
+        ("train --csv s.csv", "tip: the kind of data goes after the command: bptt train series FILE"),
         ("train --gpu", "tip: name the device with '--device gpu'"),
         ("train -epochs 3", "tip: flags have two dashes: --epochs"),
         ("train --bidirectional true", "--bidirectional=true"),
@@ -114,10 +114,10 @@ fn a_file_without_a_kind_gets_the_command_that_reads_it() {
         ("names", "classes"),
         ("run", "--resume"),
     ] {
-        let tip = format!("tip: name the kind of the data: bptt train {kind} {file}");
+        let tip = format!("tip: name the kind of data: bptt train {kind} {file}");
         refused(path, &format!("train {file}"), 2, &[&tip]);
     }
-    refused(path, "data.csv", 2, &["tip: name the kind of the data: bptt train series data.csv"]);
+    refused(path, "data.csv", 2, &["tip: name the kind of data: bptt train series data.csv"]);
 }
 
 #[test]
@@ -147,12 +147,7 @@ fn a_folder_in_place_of_a_file_and_the_reverse_are_named() {
     refused(path, "train classes s.csv", 1, &["classes: expected a folder", "got a file"]);
     refused(path, "bench --device cpu --cell rnn --size S --compare f", 1, &["f: expected a file, got a folder"]);
     refused(path, "inspect f", 1, &["f: expected the folder of a run"]);
-    refused(
-        path,
-        "train --device cpu --steps 1 --out s.csv/run",
-        1,
-        &["s.csv/run: expected a folder on the way to it"],
-    );
+    refused(path, "train --device cpu --steps 1 --out s.csv/run", 1, &["s.csv/run: expected a folder in its path"]);
 }
 
 #[test]
@@ -185,10 +180,10 @@ fn an_unknown_or_misplaced_key_gets_the_intended_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     for (text, message) in [
-        ("[model]\nhiden = 3\n", "c.toml, line 2, model.hiden: there is no such key here; a similar one is hidden\n"),
-        ("[model]\n\nlr = 0.1\n", "c.toml, line 3, model.lr: there is no such key here; it is a key of [training]\n"),
+        ("[model]\nhiden = 3\n", "c.toml, line 2, model.hiden: unknown key;a similar one is hidden\n"),
+        ("[model]\n\nlr = 0.1\n", "c.toml, line 3, model.lr: unknown key;it is a key of [training]\n"),
         ("[model]\nepoch = 1\n", "a similar one is epochs of [training]"),
-        ("hidden = 3\n", "c.toml, line 1, hidden: there is no such key here; it is a key of [model]\n"),
+        ("hidden = 3\n", "c.toml, line 1, hidden: unknown key;it is a key of [model]\n"),
         (
             "[optimizer]\nlr = 1\n",
             "c.toml, line 1, optimizer: expected one of the sections [series], [text], [sequences], [classes], [rolls], [task], [run], [model], [training]\n",
@@ -264,7 +259,7 @@ fn help_fits_80_columns_and_breaks_only_between_words() {
 fn a_missing_output_folder_is_refused_early_and_printed_commands_are_quoted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    refused(path, "predict nowhere --out nodir/p.csv", 2, &["--out nodir/p.csv", "a folder nodir that is there"]);
+    refused(path, "predict nowhere --out nodir/p.csv", 2, &["--out nodir/p.csv", "an existing folder nodir"]);
     let said = command(path, "init").arg("my own.toml").output().unwrap().stdout;
     assert!(String::from_utf8(said).unwrap().contains("bptt train --config 'my own.toml'\n"));
 }

@@ -496,7 +496,7 @@ fn moved_or_grown_data_are_reported_with_the_flag_to_use() {
     let text = read(path, "s.csv");
     std::fs::write(path.join("s.csv"), format!("{text}60,2.0,x\n")).unwrap();
     for command in ["eval a --device cpu", "predict a", "forecast a", "train --config a/config.toml"] {
-        refused(path, command, 1, &["s.csv: expected the file as the run had it", "with `series FILE`"]);
+        refused(path, command, 1, &["s.csv: expected the file of the run", "with `series FILE`"]);
     }
     std::fs::rename(path.join("s.csv"), path.join("t.csv")).unwrap();
     for command in ["eval a --device cpu", "predict a", "forecast a", "train --config a/config.toml"] {
@@ -504,7 +504,7 @@ fn moved_or_grown_data_are_reported_with_the_flag_to_use() {
             path,
             command,
             1,
-            &["a/config.toml, file: expected a file that is there, got ", "s.csv", "name it with `series FILE`"],
+            &["a/config.toml, file: expected an existing file, got ", "s.csv", "name it with `series FILE`"],
         );
     }
     for command in ["eval a t.csv", "predict a t.csv", "forecast a t.csv"] {
@@ -528,7 +528,7 @@ fn unfinished_runs_and_files_without_a_model_are_refused() {
         refused(path, &format!("{command} s.csv"), 1, &["s.csv: expected a run's folder or a safetensors file"]);
     }
     for command in ["eval", "predict", "forecast"] {
-        let message = "error: alone.safetensors: a model file does not name its data: name a series after it\n";
+        let message = "error: alone.safetensors: a model file does not name its data: add a series\n";
         refused(path, &format!("{command} alone.safetensors"), 2, &[message]);
     }
 }

@@ -48,7 +48,7 @@ fn a_decimal_comma_is_recognised_whatever_the_header_holds() {
             lines(&format!("Datum{separator}{name}"), 60, |row| format!("{}{separator}{}", 1960 + row, price(row)));
         write(path, "s.csv", text);
         let stdout = train(path, run, &format!("series s.csv {TINY}"));
-        let separated = format!("fields separated by {run}s, not by commas, which as many lines fit");
+        let separated = format!("fields separated by {run}s, not by commas, which fit as many lines");
         let separated = separated.replace("bars", "vertical bars");
         says(&stdout, &[&separated, "numbers have a decimal comma; thousands in groups: \"1.020,00\" is 1020"]);
         says(&stdout, &["column \"Preis, EUR\", Datum 1960–2019, 60 rows"]);
@@ -128,7 +128,7 @@ fn long_form_accepts_the_separators_and_decimal_marks_of_a_series() {
             "numbers have a decimal comma: \"0,5\" is 0.5",
         ],
     );
-    says(&stdout, &["the last 2 lines, from line 62 on, hold nothing but ';' and are no rows"]);
+    says(&stdout, &["the last 2 lines, from line 62 on, have only ';' and are ignored"]);
     // But for the part: of another file only what trained is known.
     let without_part = |line: &str| {
         let (id, rest) = line.split_once(',').unwrap();
@@ -152,7 +152,7 @@ fn a_filled_gap_is_read_and_never_measured() {
     for (run, gap) in [("empty", ""), ("word", "NA"), ("excel", "#N/A"), ("null", "null")] {
         write(path, "s.csv", text(gap));
         let stdout = train(path, run, &format!("series s.csv --missing ffill {TINY}"));
-        says(&stdout, &["missing: 2 of v; the value before is read for each, and no forecast is held against it"]);
+        says(&stdout, &["missing: 2 of v; filled with the previous value; filled values are not measured"]);
         // 11 forecasts are 1 off, and that of row 92, from row 89 on, is 3.
         near(last_value(path, run), (20.0f64 / 12.0).sqrt());
     }
@@ -167,7 +167,7 @@ fn a_filled_gap_is_read_and_never_measured() {
     assert_eq!([89, 90, 91, 92].map(truth), ["89", "", "", "92"]);
     // Of a horizon that meets the gap, the other steps count: step k is k off, and 2 more where the row before is missing.
     let stdout = train(path, "ahead", &format!("series s.csv --missing ffill --horizon 2 {TINY}"));
-    says(&stdout, &["left out: 0 windows of training with a missing target, 1 after it without a target"]);
+    says(&stdout, &["windows left out: 0 in training with a missing target, 1 later without a target"]);
     let test = &json(path, "eval ahead --json")["test"];
     assert_eq!(test["forecasts"], 12);
     // What is forecast of row 92 alone from row 91 on, and of rows 92 and 93 from row 92 on, knows nothing after row 89.
@@ -183,7 +183,7 @@ fn trailing_lines_of_separators_are_not_rows() {
     let text = lines("t;v", 100, |row| format!("{row};{}", row * 2));
     write(path, "s.csv", text + &";\n".repeat(30));
     let stdout = train(path, "r", &format!("series s.csv --missing ffill {TINY}"));
-    says(&stdout, &["t 0–99, 100 rows", "the last 30 lines, from line 102 on, hold nothing but ';' and are no rows"]);
+    says(&stdout, &["t 0–99, 100 rows", "the last 30 lines, from line 102 on, have only ';' and are ignored"]);
     near(last_value(path, "r"), 2.0);
 }
 
@@ -194,7 +194,7 @@ fn a_file_without_a_header_keeps_its_first_row() {
     let text = |first: &str| lines(first, 99, |row| format!("2{:03},{}.5", row + 1, row + 1));
     write(path, "s.csv", text("2000,0.5"));
     let stdout = train(path, "r", &format!("series s.csv {TINY}"));
-    says(&stdout, &["column 2, 1 2000–2099, 100 rows", "no names: the first line, \"2000\" \"0.5\", is a row"]);
+    says(&stdout, &["column 2, 1 2000–2099, 100 rows", "no header: the first line, \"2000\" \"0.5\", is a row"]);
     near(last_value(path, "r"), 1.0);
     write(path, "either.csv", text("1,2"));
     refused(
@@ -204,7 +204,7 @@ fn a_file_without_a_header_keeps_its_first_row() {
         &["either.csv, line 1", "may be names or values", "add a line of names above it"],
     );
     write(path, "years.csv", text("year,1999"));
-    says(&train(path, "years", &format!("series years.csv {TINY}")), &["99 rows", "columns named by numbers"]);
+    says(&train(path, "years", &format!("series years.csv {TINY}")), &["99 rows", "column names are numbers"]);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_line_with_another_number_of_fields_is_refused_with_the_separator_and_the_re
         "s.csv",
         lines("t;v", 60, |row| if row == 9 { "9;1;2".into() } else { format!("{row};{},5", row % 2) }),
     );
-    let why = "the separator is the semicolon, with which 59 of 60 lines have 2 fields as the first";
+    let why = "the separator is the semicolon, with which 59 of 60 lines have 2 fields, like the first";
     refused(path, "train series s.csv", 1, &["row 10 (line 11): expected 2 fields, got 3", why]);
     write(path, "both.csv", lines("a;b, c", 60, |_| "x;y, z".into()));
     refused(path, "train series both.csv", 1, &["both.csv", "60 of 60 lines", "set it with a line sep=, or sep=;"]);
@@ -246,7 +246,7 @@ fn missing_days_are_reported_and_weekends_are_not() {
     write(path, "s.csv", days(&(1..=31).filter(all).collect::<Vec<_>>()));
     let stdout = train(path, "r", &format!("series s.csv {TINY} --split 0.6,0.2,0.2"));
     let told = "11 rows are missing in time: none between \"2024-01-04\" and \"2024-01-06\", the first of 2 places, where \
-                most are 1 day apart; windows run across";
+                most are 1 day apart; windows cross these gaps";
     says(&stdout, &[told]);
     // January 2024 began on a Monday.
     write(path, "weekdays.csv", days(&(1..=31).filter(|day| (day - 1) % 7 < 5).collect::<Vec<_>>()));
@@ -309,7 +309,7 @@ fn later_sequences_use_the_date_order_of_the_model() {
     write(path, "s.csv", rows(0, ["1/11/2021", "1/12/2021", "1/13/2021"]));
     // Of themselves they ascend day first.
     write(path, "later.csv", rows(10, ["2/1/2021", "3/1/2021", "1/2/2021"]));
-    let shown = "dates of column \"time\" are read month first, which \"1/13/2021\" in row 3 can only be";
+    let shown = "dates of column \"time\" are read month first, the only way to read \"1/13/2021\" in row 3";
     says(&train(path, "run", "sequences s.csv --hidden 4 --epochs 1 --batch 8"), &[shown]);
     says(&train(path, "own", "sequences later.csv --hidden 4 --epochs 1 --batch 8"), &["are read day first"]);
     let told = "dates of column \"time\" are read month first, as given";
@@ -321,7 +321,7 @@ fn later_sequences_use_the_date_order_of_the_model() {
     write(path, "alike.csv", rows(20, ["1/2/2021", "2/2/2021", "3/2/2021"]));
     says(
         &train(path, "alike", "sequences alike.csv --hidden 4 --epochs 1 --batch 8"),
-        &["they would come in the same"],
+        &["would sort the rows the same"],
     );
     says(&succeeds(path, "eval alike s.csv"), &[shown]);
 }

@@ -178,9 +178,9 @@ fn resuming_on_other_hardware_reports_what_differs_and_nothing_otherwise() {
         note.insert("program".into(), "bptt 0.1.0, CPU, f32, 8 threads".into());
     });
     let said = resumed("");
-    assert!(said.contains("by bptt 0.1.0, CPU, f32, 8 threads, does not say what its bits depended on"), "{said}");
+    assert!(said.contains("by bptt 0.1.0, CPU, f32, 8 threads, does not record what its bits depend on"), "{said}");
     let said = succeeds(folder, "train --resume a --steps 8 --out b");
-    assert!(said.contains("does not say what its bits depended on"), "{said}");
+    assert!(said.contains("does not record what its bits depend on"), "{said}");
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn an_extended_run_has_the_bits_of_a_longer_one() {
         let config = |run: &str| fs::read_to_string(folder.join(format!("{name}-{run}/config.toml"))).unwrap();
         let (extended, whole) = (config("b"), config("c"));
         let (settings, whole) = (extended.split_once("\n\n").unwrap().1, whole.split_once("\n\n").unwrap().1);
-        assert!(extended.starts_with("# It began with the end of ") && settings == whole, "{extended}");
+        assert!(extended.starts_with("# It extends ") && settings == whole, "{extended}");
         // Its own file alone does not repeat it.
         let command = extended.lines().nth(1).unwrap().strip_prefix("# bptt ").unwrap().to_owned();
         assert!(command.ends_with(long) && !extended.contains("--config"), "{extended}");
@@ -289,7 +289,7 @@ fn a_run_resumes_without_the_file_of_its_initial_weights() {
     succeeds(folder, "train --resume a --steps 15 --out longer");
     fs::remove_dir_all(folder.join("b/checkpoints")).unwrap();
     fs::create_dir(folder.join("b/checkpoints")).unwrap();
-    refused(folder, "train --resume b", 1, &["init-from: expected a file that is there", "--init-from"]);
+    refused(folder, "train --resume b", 1, &["init-from: expected an existing file", "--init-from"]);
     refused(folder, "train text text.txt --init-from s --steps 1", 1, &["error: s: "]);
 }
 
@@ -304,7 +304,7 @@ fn an_impossible_extension_is_refused_and_a_cosine_schedule_warned_about() {
         ("--epochs 2", "--epochs 2: expected more than the 2 epochs"),
         ("--steps 3", "--steps 3: expected more than the 2 epochs"),
     ] {
-        refused(folder, &format!("train --resume a {length}"), 2, &[part, "the length of all"]);
+        refused(folder, &format!("train --resume a {length}"), 2, &[part, "the total length"]);
     }
     refused(folder, "train --resume a --epochs 4 --lr 0.1", 2, &["--resume", "no other flag"]);
     refused(folder, "train --resume a --epochs 4 --out a", 2, &["--out a", "does not exist"]);
@@ -321,10 +321,7 @@ fn an_impossible_extension_is_refused_and_a_cosine_schedule_warned_about() {
     refused(folder, "train --resume early --epochs 60", 2, &["ended early", "--patience"]);
     succeeds(folder, &run("cpu", 5, "cosine"));
     let said = succeeds(folder, "train --resume cosine --steps 9 --out longer");
-    assert!(
-        said.contains("begins with the end of cosine, after step 5") && said.contains("the cosine is that"),
-        "{said}"
-    );
+    assert!(said.contains("extends cosine from step 5") && said.contains("the cosine is that"), "{said}");
     fs::remove_dir_all(folder.join("a/checkpoints")).unwrap();
     fs::create_dir(folder.join("a/checkpoints")).unwrap();
     fs::write(folder.join("a/checkpoints/finished"), "").unwrap();
@@ -369,7 +366,7 @@ fn a_run_that_cannot_be_resumed_is_reported_and_left_unchanged() {
     let data = folder.join("text.txt");
     let text = fs::read_to_string(&data).unwrap();
     fs::write(&data, text.replace('7', "8")).unwrap();
-    refused(folder, "train --resume a", 1, &["text.txt", "expected the file as the run had it"]);
+    refused(folder, "train --resume a", 1, &["text.txt", "expected the file of the run"]);
     fs::write(&data, text).unwrap();
     fs::write(folder.join("a/metrics.jsonl"), "").unwrap();
     refused(folder, "train --resume a", 1, &["metrics.jsonl", "that the run had written, got 0"]);
@@ -432,7 +429,7 @@ fn a_run_resumes_with_moved_data_and_restarts_without_a_checkpoint() {
     let folder = folder.path();
     interrupted(folder, 2);
     fs::rename(folder.join("text.txt"), folder.join("moved.txt")).unwrap();
-    refused(folder, "train --resume a", 1, &["config.toml, file: expected a file that is there", "`text FILE`"]);
+    refused(folder, "train --resume a", 1, &["config.toml, file: expected an existing file", "`text FILE`"]);
     let said = a_little_further(folder, "train text moved.txt --resume a --threads 1");
     assert!(said.contains("resumes after step"), "{said}");
     fs::rename(folder.join("moved.txt"), folder.join("text.txt")).unwrap();
@@ -446,7 +443,7 @@ fn a_run_resumes_with_moved_data_and_restarts_without_a_checkpoint() {
     }
     child.kill().unwrap();
     let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
-    assert!(said.contains("starts again: it had not reached its first step"), "{said}");
+    assert!(said.contains("starts from the beginning: it has no checkpoint"), "{said}");
 }
 
 #[test]
@@ -464,5 +461,5 @@ fn a_second_process_is_locked_out_of_a_run() {
     child.wait().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("a: expected a run that no process is at"), "{stderr}");
+    assert!(stderr.contains("a: expected a run that no other process uses"), "{stderr}");
 }

@@ -59,7 +59,10 @@ fn training_pieces_are_not_measured_in_a_larger_file() {
     assert!(grown["data"].to_string().contains("training 7, test 5 pieces"), "{grown}");
     std::fs::write(path.join("other.json"), rolls(10..16)).unwrap();
     let other = eval("other.json");
-    assert!(other["trained_on"].as_str().unwrap().contains("no piece of it that is measured is known"), "{other}");
+    assert!(
+        other["trained_on"].as_str().unwrap().contains("none of the measured pieces is a known training piece"),
+        "{other}"
+    );
 }
 
 #[test]

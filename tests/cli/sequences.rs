@@ -224,7 +224,7 @@ fn numeric_labels_are_classes_or_values_by_their_form_with_a_note() {
     write(path, "values.csv", &long(&halves, plain));
     let learn = "--hidden 8 --batch 8 --lr 0.03 --epochs 60";
     let stdout = train(path, "values", &format!("sequences values.csv {learn}"));
-    for part in ["labels are values, since not all are whole numbers; --labels-as classes", "a value a sequence"] {
+    for part in ["labels are values, since not all are whole numbers; --labels-as classes", "a value per sequence"] {
         assert!(stdout.contains(part), "{part:?} is not in {stdout}");
     }
     let summary = json(&run(path, "eval values --json"));
@@ -242,7 +242,7 @@ fn numeric_labels_are_classes_or_values_by_their_form_with_a_note() {
     write(path, "test.csv", &long(&[2.0, 0.0], |_, label| format!("{label:.2}")));
     let stdout = train(path, "classes", &format!("sequences classes.csv --test-file test.csv {TINY}"));
     for part in
-        ["labels are classes, since they are few different whole numbers; --labels-as values", "3 classes", "test 2"]
+        ["labels are classes, since there are few distinct whole numbers; --labels-as values", "3 classes", "test 2"]
     {
         assert!(stdout.contains(part), "{part:?} is not in {stdout}");
     }
@@ -251,7 +251,7 @@ fn numeric_labels_are_classes_or_values_by_their_form_with_a_note() {
     let parts = ["--labels-as values", "trained with classes"];
     refused(path, "eval classes test.csv --labels-as values", 2, &parts);
     let stdout = train(path, "numbers", &format!("sequences classes.csv --labels-as values {TINY}"));
-    assert!(stdout.contains("a value a sequence") && !stdout.contains("labels are"), "{stdout}");
+    assert!(stdout.contains("a value per sequence") && !stdout.contains("labels are"), "{stdout}");
 }
 
 #[test]
@@ -260,11 +260,11 @@ fn ambiguous_labels_are_refused_with_the_flag_to_use() {
     let path = folder.path();
     let ages: Vec<f64> = (0..90).map(|n| f64::from(n * 7 % 45 + 20)).collect();
     write(path, "ages.csv", &long(&ages, |_, label| label.to_string()));
-    let question = "ages.csv, the labels: expected labels that are classes or values";
+    let question = "ages.csv, the labels: expected labels that are clearly classes or values";
     let got = "got 45 different whole numbers for 90 sequences, which could be either";
     refused(path, "train sequences ages.csv", 1, &[question, "--labels-as classes or --labels-as values", got]);
     let stdout = train(path, "a", &format!("sequences ages.csv --labels-as values {TINY}"));
-    assert!(stdout.contains("a value a sequence"), "{stdout}");
+    assert!(stdout.contains("a value per sequence"), "{stdout}");
     let stdout = train(path, "b", &format!("sequences ages.csv --labels-as classes --split 0.5,0.5,0 {TINY}"));
     assert!(stdout.contains("45 classes"), "{stdout}");
     // The answer is kept: a configuration repeats it.
@@ -361,11 +361,11 @@ fn other_data_are_read_as_the_model_was_fitted() {
     // Those that trained are known again in another file.
     let trained = column(&of_all, "part").iter().filter(|part| *part == "training").count();
     assert_eq!((trained, column(&of_all, "part").len()), (17, 25));
-    refused(path, "eval a --device cpu two.ts", 2, &["without labels", "predict"]);
+    refused(path, "eval a --device cpu two.ts", 2, &["labels are missing", "predict"]);
     refused(path, "predict a a_TRAIN.ts --scale none", 2, &["--scale is a flag of train series, train sequences"]);
     refused(path, "predict a adding", 1, &["adding"]);
     write(path, "one.ts", "@classLabel true low mid high\n@data\n1,2,3:low\n");
-    refused(path, "predict a one.ts", 1, &["one.ts", "2 dimensions a step, as the model reads, got 1"]);
+    refused(path, "predict a one.ts", 1, &["one.ts", "2 dimensions per step, as the model reads, got 1"]);
 }
 
 #[test]
@@ -507,7 +507,7 @@ fn no_training_line_is_tested() {
     write(path, "words/left.txt", &lines("ab"));
     write(path, "words/right.txt", &lines("cd"));
     let stdout = train(path, "a", &format!("classes words {TINY}"));
-    assert!(stdout.contains("120 lines") && stdout.contains("80 lines repeat another of their class"), "{stdout}");
+    assert!(stdout.contains("120 lines") && stdout.contains("80 lines are duplicates within their class"), "{stdout}");
     let csv = run(path, "predict a");
     let rows: Vec<_> = column(&csv, "line").into_iter().zip(column(&csv, "part")).collect();
     assert_eq!(rows.len(), 120);
@@ -526,11 +526,11 @@ fn impossible_settings_are_refused_with_the_reason() {
     refused("--validation 0.3", 2, &["--validation", "--test-file"]);
     refused("--split 0.5,0.2,0.3 --test-file a_TRAIN.ts", 2, &["--split", "--test-file"]);
     refused("--test-labels a_TRAIN.ts", 2, &["--test-labels", "--test-file"]);
-    refused("--labels a_TRAIN.ts", 1, &["no file of labels", "holds its own"]);
+    refused("--labels a_TRAIN.ts", 1, &["no label file", "has its own labels"]);
     refused("--split 0.5,0.6,0.1", 2, &["--split", "add up to 1"]);
     refused("--split 0.98,0.01,0.01", 1, &["a_TRAIN.ts, the", "at least 1 sequence"]);
-    refused("--split 0,0.5,0.5", 2, &["nothing to train on"]);
-    refused("--split 1,0,0 --patience 3", 2, &["--patience", "nothing to validate"]);
+    refused("--split 0,0.5,0.5", 2, &["no training data"]);
+    refused("--split 1,0,0 --patience 3", 2, &["--patience", "no validation data"]);
     refused("--window 5", 2, &["--window is a flag of train series and train text"]);
     write(path, "one.ts", &ts("@classLabel true low", &cases(&["low"], 8)));
     program::refused(path, "train sequences one.ts", 1, &["one.ts, the classes: expected at least 2", "low"]);

@@ -54,7 +54,7 @@ fn several_targets_over_a_horizon_are_compared_with_both_naive_forecasts() {
     let data = "series s.csv --target a,b --features extra --known known --horizon 3 --season 7";
     let stdout = train(path, "r", &format!("{data} {TINY}"));
     for part in [
-        "targets a, b; features extra; known beforehand known",
+        "targets a, b; features extra; known in advance known",
         "windows of 6, 3 steps ahead",
         "lstm 4 → 4 → 6",
         "seasonal naive: the value 7 rows before",
@@ -139,13 +139,13 @@ fn the_last_line_compares_the_network_with_each_naive_forecast() {
     // Where the level rises beyond all that was trained on, the last value is hard to beat.
     let lost = told("lost", "series up.csv --window 8 --hidden 4 --epochs 2");
     assert_eq!(lost.len(), 1, "{lost:?}");
-    assert!(lost[0].starts_with("the network does not beat the last value on the test part: RMSE "), "{lost:?}");
+    assert!(lost[0].starts_with("the network does not beat the last value on the test split: RMSE "), "{lost:?}");
     assert!(lost[0].ends_with(" worse)") || lost[0].ends_with(" times as large)"), "{lost:?}");
     let won = told("won", "series wave.csv --window 8 --hidden 8 --epochs 40 --lr 0.02 --season 8");
-    assert!(won[0].starts_with("the network beats the last value on the test part: RMSE "), "{won:?}");
+    assert!(won[0].starts_with("the network beats the last value on the test split: RMSE "), "{won:?}");
     assert!(won[0].ends_with("% better)"), "{won:?}");
     // What comes again exactly has been told by the season before.
-    assert!(won[1].starts_with("the network does not beat the season before on the test part: RMSE "), "{won:?}");
+    assert!(won[1].starts_with("the network does not beat the season before on the test split: RMSE "), "{won:?}");
     // The same of `eval`, in its words, in JSON and in the report.
     let eval = succeeds(path, "eval won --device cpu");
     assert!(eval.trim_end().ends_with(&won.join("\n")), "{eval}");
@@ -155,7 +155,7 @@ fn the_last_line_compares_the_network_with_each_naive_forecast() {
     let of = &summary["baselines"]["test"]["last_value"];
     let ratio = summary["test"]["rmse"].as_f64().unwrap() / summary["test"]["naive_rmse"].as_f64().unwrap();
     assert!((of["ratio"].as_f64().unwrap() - ratio).abs() < 1e-12 && ratio < 1.0, "{of}");
-    assert!(read(path, "won/report.html").contains("<p>The network beats the last value on the test part: RMSE "));
+    assert!(read(path, "won/report.html").contains("<p>The network beats the last value on the test split: RMSE "));
     // The picture names the best of them.
     assert!(read(path, "lost/forecast.svg").contains(", last value "));
     let picture = read(path, "won/forecast.svg");
@@ -244,12 +244,12 @@ fn gaps_are_counted_filled_masked_or_refused_with_advice() {
         &["row 6", "the first of 4", "--missing ffill", "--missing mask"],
     );
     let stdout = train(path, "f", &format!("{known} --missing ffill {TINY}"));
-    assert!(stdout.contains("missing: 4 of a; the value before is read for each"), "{stdout}");
+    assert!(stdout.contains("missing: 4 of a; filled with the previous value"), "{stdout}");
     let stdout = train(path, "m", &format!("{known} --missing mask {TINY}"));
     for part in [
         "missing: 4 of a; 0, and a mask column that marks them",
         "lstm 3 → 4 → 1",
-        "left out: 2 windows of training with a missing target, 1 after it without a target",
+        "windows left out: 2 in training with a missing target, 1 later without a target",
     ] {
         assert!(stdout.contains(part), "{part:?} is not in {stdout}");
     }
@@ -327,7 +327,7 @@ fn an_impossible_rollout_is_refused_with_the_reason() {
     std::fs::write(path.join("t.txt"), "abcdefgh".repeat(60)).unwrap();
     train(path, "t", "text t.txt --window 8 --hidden 4 --steps 1");
     refused(path, "forecast t", 2, &["a series", "a text"]);
-    refused(path, "forecast f/model.safetensors", 2, &["name a series after it"]);
+    refused(path, "forecast f/model.safetensors", 2, &["does not name its data: add a series"]);
 }
 
 #[test]
@@ -433,7 +433,7 @@ fn rows_out_of_time_order_are_refused_before_the_split() {
     );
     let stdout = succeeds(path, "forecast words");
     assert!(
-        stdout.contains("+1") && stdout.contains("labels are neither numbers nor dates: rows are counted"),
+        stdout.contains("+1") && stdout.contains("labels are neither numbers nor dates: rows are numbered"),
         "{stdout}"
     );
 }
@@ -504,7 +504,7 @@ fn forecasts_are_printed_by_their_variation_with_the_reason_for_numbered_rows() 
         let places = |value: &str| value.split(['.', 'e']).nth(1).map(str::len);
         assert!(values.len() == 3 && values.iter().all(|value| places(value) >= Some(digits)), "{stdout}");
         assert!(values[0] != values[1] || values[1] != values[2], "{stdout}");
-        let why = "steps between numbers differ (1 before \"1\", 3 before \"4\"): rows are counted";
+        let why = "steps between numbers differ (1 before \"1\", 3 before \"4\"): rows are numbered";
         assert!(stdout.contains(why), "{stdout}");
         let counted = &json(path, &format!("forecast {name} --json"))["counted"];
         assert!(counted.as_str().unwrap().starts_with("steps between numbers differ"), "{counted}");
@@ -526,12 +526,12 @@ fn meaningless_series_settings_are_refused_by_flag() {
         &["--season", "the rows before the first forecast", "got 90"],
     );
     refused(path, &format!("{known} --window 2 --horizon 3"), 1, &["window", "at least the horizon, 3"]);
-    refused(path, &format!("{known} {TINY} --split 0,0,1"), 2, &["--split", "nothing to train on"]);
+    refused(path, &format!("{known} {TINY} --split 0,0,1"), 2, &["--split", "no training data"]);
     refused(
         path,
         &format!("{known} {TINY} --horizon 20 --split 0.8,0.1,0.1"),
         1,
-        &["the validation part", "a horizon of 20"],
+        &["the validation split", "a horizon of 20"],
     );
 }
 

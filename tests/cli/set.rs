@@ -61,13 +61,13 @@ fn set_overrides_a_configuration_file() {
     let over = dumped(path, "--config c.toml --set training.accumulate=2 --set training.steps=5 --set text.window=9");
     assert_eq!(over["training"]["accumulate"].as_integer(), Some(2));
     assert!(over["training"].get("epochs").is_none() && over["text"]["window"].as_integer() == Some(9));
-    let parts = ["--set series.window: the data are a text, whose settings are those of [text]"];
+    let parts = ["--set series.window: the data are a text, whose settings are in [text]"];
     refused(path, "train --config c.toml --set series.window=9", 2, &parts);
     refused(path, "train text --config c.toml --set series.window=9", 2, &parts);
     // The flow of a run takes what changes no network.
     assert!(bptt(path, "train text t.txt --device cpu --steps 1 --hidden 3 --out run").status.success());
     assert!(bptt(path, "flow run --device cpu --set training.clip=1").status.success());
-    refused(path, "flow run --device cpu --set training.accumulate=2", 2, &["only --batch and --clip"]);
+    refused(path, "flow run --device cpu --set training.accumulate=2", 2, &["only the data, --batch and --clip"]);
 }
 
 #[test]
@@ -75,15 +75,15 @@ fn a_mistake_in_set_is_reported_like_one_in_a_file() {
     let folder = folder();
     let path = folder.path();
     for (set, message) in [
-        ("model.hiden=3", "--set model.hiden: there is no such key here; a similar one is hidden\n"),
-        ("model.lr=3", "--set model.lr: there is no such key here; it is a key of [training]\n"),
-        ("lr=3", "--set lr: there is no such key here; it is a key of [training]\n"),
+        ("model.hiden=3", "--set model.hiden: unknown key;a similar one is hidden\n"),
+        ("model.lr=3", "--set model.lr: unknown key;it is a key of [training]\n"),
+        ("lr=3", "--set lr: unknown key;it is a key of [training]\n"),
         ("optimizer.lr=3", "--set optimizer.lr: expected a key of one of the sections [series], [text], "),
         ("training.lr", "--set training.lr: expected SECTION.KEY=VALUE, as in training.accumulate=4\n"),
         ("training.accumulate=no", "--set training.accumulate: expected a whole number from 1 to 4294967295, got no\n"),
         ("training.on-nan=ignore", "--set training.on-nan: expected one of stop, skip, back, got ignore\n"),
         ("training.tensorboard=yes", "--set training.tensorboard: expected true or false, got yes\n"),
-        ("text.window=5", "--set text.window: the data are a series, whose settings are those of [series]\n"),
+        ("text.window=5", "--set text.window: the data are a series, whose settings are in [series]\n"),
         (
             "training.schedule=step:floor=1",
             "--set training.schedule: expected every or factor of step, got 'floor', got",
@@ -95,7 +95,7 @@ fn a_mistake_in_set_is_reported_like_one_in_a_file() {
     refused(path, "train --lr 0.1 --set training.lr=0.2", 2, &[twice]);
     refused(path, "train --set training.lr=0.1 --set training.lr=0.2", 2, &[twice]);
     refused(path, "train --set training.steps=3 --epochs 2", 2, &["--epochs and --steps"]);
-    refused(path, "gradcheck --set training.lr=1", 2, &["this command has the settings of [model] and [run]"]);
+    refused(path, "gradcheck --set training.lr=1", 2, &["this command takes the settings of [model] and [run]"]);
     refused(path, "train --set text.window=3 --set task.length=3", 2, &["got [text] and [task]"]);
 }
 

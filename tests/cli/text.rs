@@ -158,7 +158,7 @@ fn ctrl_c_ends_a_run_after_its_step_and_keeps_the_weights() {
     let mut stdout = String::new();
     run.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(130));
-    assert!(stdout.contains("stopped as asked"), "{stdout}");
+    assert!(stdout.contains("stopped by a signal"), "{stdout}");
     let files = entries(&folder.path().join("a"));
     assert!(files.contains(&"model.safetensors".into()) && files.iter().all(|file| !file.ends_with(".part")));
     output(folder.path(), "sample a --length 5 --device cpu");
@@ -204,11 +204,16 @@ fn a_split_of_unknown_characters_is_reported_and_does_not_fail_the_run() {
     std::fs::write(folder.path().join("t.txt"), text).unwrap();
     let text = "text t.txt --window 8 --hidden 2 --batch 2 --steps 3 --set training.val-every=1";
     let told = train(folder.path(), "a", text);
-    assert!(told.contains("validation: the vocabulary knows none of its characters"), "{told}");
+    assert!(told.contains("validation: none of its characters is in the vocabulary"), "{told}");
     assert!(entries(&folder.path().join("a")).contains(&"report.html".into()));
     let measured = output(folder.path(), "eval a --device cpu");
-    assert!(measured.contains("validation: the vocabulary knows none of its characters"), "{measured}");
-    refused(folder.path(), &format!("train --device cpu {text} --patience 2"), 2, &["--patience", "validate"]);
+    assert!(measured.contains("validation: none of its characters is in the vocabulary"), "{measured}");
+    refused(
+        folder.path(),
+        &format!("train --device cpu {text} --patience 2"),
+        2,
+        &["--patience", "no validation data"],
+    );
     // One that it knows is enough.
     let text: String = (0x4e00..0x4e00 + 899).chain([0x4e00]).filter_map(char::from_u32).collect();
     std::fs::write(folder.path().join("t.txt"), text).unwrap();
@@ -236,7 +241,7 @@ fn invalid_text_is_refused_by_position() {
         1,
         &["one.txt, the vocabulary", "at least two different characters", "'a' alone"],
     );
-    refused(path, "train text short.txt", 1, &["short.txt, the training part", "window of 64"]);
+    refused(path, "train text short.txt", 1, &["short.txt, the training split", "window of 64"]);
     refused(path, "train text latin.txt", 1, &["latin.txt", "line 2", "byte offset 5"]);
     refused(path, "train text cut.txt", 1, &["cut.txt", "UTF-8"]);
     refused(path, "train text utf16.txt", 1, &["utf16.txt", "UTF-16"]);
@@ -244,7 +249,7 @@ fn invalid_text_is_refused_by_position() {
     refused(path, "train text t.txt --target level", 2, &["--target is a flag of train series"]);
     refused(path, "train text t.txt --bidirectional", 2, &["--bidirectional", "reverse direction"]);
     refused(path, "train text t.txt --bidirectional --carry-state", 2, &["--bidirectional"]);
-    refused(path, "train text t.txt --patience 3 --split 1,0,0", 2, &["--patience", "nothing to validate"]);
+    refused(path, "train text t.txt --patience 3 --split 1,0,0", 2, &["--patience", "no validation data"]);
 }
 
 #[test]
@@ -264,7 +269,7 @@ fn mismatched_models_and_data_are_refused() {
     refused(path, "predict a", 2, &["bptt sample"]);
     refused(path, "sample none", 1, &["none"]);
     refused(path, "sample a --top-p 0", 2, &["--top-p", "a number above 0 and at most 1"]);
-    refused(path, "eval a/model.safetensors", 2, &["a/model.safetensors", "name a text after it"]);
+    refused(path, "eval a/model.safetensors", 2, &["a/model.safetensors", "does not name its data: add a text"]);
     // A model's file that is none, is cut, or is of another version.
     let model = std::fs::read(path.join("a/model.safetensors")).unwrap();
     std::fs::write(path.join("cut.safetensors"), &model[..model.len() / 2]).unwrap();

@@ -69,7 +69,7 @@ impl FromArgMatches for DataCommand {
             .subcommand()
             .and_then(|(name, matches)| Some((*DataKind::ALL.iter().find(|kind| kind.section() == name)?, matches)));
         let Some((kind, matches)) = named else {
-            return Err(clap::Error::raw(ErrorKind::MissingSubcommand, "expected the kind of the data\n"));
+            return Err(clap::Error::raw(ErrorKind::MissingSubcommand, "expected a kind of data\n"));
         };
         let data = Data::with_keys(kind, typed(&settings(kind), matches));
         let data = data.map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, format!("{error}\n")))?;

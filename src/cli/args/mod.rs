@@ -86,7 +86,7 @@ impl<T: Section> FromArgMatches for Flags<T> {
 pub(crate) struct SetArgs {
     /// Any other setting, as in training.accumulate=4
     ///
-    /// The keys are those of a configuration file, which `bptt init` writes with all of them. The flag can be repeated.
+    /// The keys are those of a configuration file; `bptt init` writes one with every key. The flag can be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
 }
@@ -96,13 +96,13 @@ pub(crate) struct SetArgs {
 pub(crate) struct ShowArgs {
     /// Steps between lines of progress [default: by time]
     ///
-    /// The lines go to standard error. By default there is one about every 10 seconds, and on a terminal a progress bar
+    /// The lines go to standard error. By default there is one about every 10 seconds, or on a terminal a progress bar
     /// instead.
     #[arg(long, value_parser = count, value_name = "N", conflicts_with = "quiet")]
     pub(crate) log_every: Option<u64>,
     /// Print nothing but errors
     ///
-    /// With --json its one line is printed too.
+    /// With --json, the line of JSON is still printed.
     #[arg(long)]
     pub(crate) quiet: bool,
 }
@@ -153,8 +153,8 @@ pub(crate) struct TrainArgs {
     pub(crate) config: Option<PathBuf>,
     /// Continue a run that was stopped
     ///
-    /// --device, --threads and the new place of its files can be given, and no other setting. With --epochs or --steps, the
-    /// new total length, a finished run is extended in a new folder.
+    /// Only --device, --threads and new locations of its files can be set. --epochs or --steps, the new total length,
+    /// extends a finished run in a new folder.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "dump_config", "set"], value_hint = ValueHint::DirPath)]
     pub(crate) resume: Option<PathBuf>,
     /// New folder for the run [default: runs/NAME-N]

@@ -248,8 +248,8 @@ fn training() -> Vec<Setting> {
         )
         .default("constant")
         .more("Parameters follow a colon, as in step:every=100,factor=0.1."),
-        Setting::key("micro-batch", size("ROWS"), "Most sequences on the device at once").more(
-            "A larger batch is computed in parts, with the same result. By default all that --memory has room for.",
+        Setting::key("micro-batch", size("ROWS"), "Maximum number of sequences on the device at once").more(
+            "A larger batch is computed in micro-batches, with the same result. By default as many as fit into --memory.",
         ),
         Setting::key("accumulate", steps(), "Number of batches per optimizer step")
             .default("1")
@@ -290,7 +290,7 @@ fn decimal(help: &'static str) -> Setting {
 
 fn dates(help: &'static str) -> Setting {
     Setting::flag("dates", Form::choice("ORDER", DATES), help)
-        .more("For dates such as 5/3/2021. By default the rows show it.")
+        .more("For dates such as 5/3/2021. By default it is detected from the rows.")
 }
 
 fn input_limit() -> Setting {

@@ -33,11 +33,11 @@ pub(crate) fn with_sets(flags: Config, sets: &[String], allowed: &[&str], kind: 
         };
         let is_data = DataKind::ALL.iter().any(|kind| kind.section() == of);
         if let Some(kind) = kind.filter(|kind| is_data && kind.section() != of) {
-            return refused(name, format!("the data are {kind}, whose settings are those of [{}]", kind.section()));
+            return refused(name, format!("the data are {kind}, whose settings are in [{}]", kind.section()));
         }
         if !allowed.is_empty() && !allowed.contains(&of) {
             let names: Vec<String> = allowed.iter().map(|name| format!("[{name}]")).collect();
-            return refused(name, format!("this command has the settings of {}", names.join(" and ")));
+            return refused(name, format!("this command takes the settings of {}", names.join(" and ")));
         }
         let parsed = match setting.parse(&toml_text(value)) {
             // A quoted name may have commas.

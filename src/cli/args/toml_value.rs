@@ -25,7 +25,7 @@ pub(crate) fn unknown(place: &str, within: Option<&str>, key: &str) -> Error {
             None => "`bptt init` writes a file with every key".into(),
         },
     };
-    Error::Unsupported(format!("{place}: there is no such key here; {tip}"))
+    Error::Unsupported(format!("{place}: unknown key;{tip}"))
 }
 
 /// A value of TOML, or a bare word, as it stands behind a flag.

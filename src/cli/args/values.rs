@@ -123,8 +123,8 @@ pub(crate) const OPTIMIZERS: Choices = &[
 
 pub(crate) const SCHEDULES: Choices = &[
     ("constant", "no decay"),
-    ("step", "times `factor` (0.5) after each `every` steps (an epoch)"),
-    ("exponential", "the same, spread evenly over the steps"),
+    ("step", "times `factor` (0.5) every `every` steps (an epoch)"),
+    ("exponential", "the same factor, spread evenly over the steps"),
     ("cosine", "half a cosine, down to `floor` (0) of the rate"),
     ("plateau", "times `factor` (0.5) after `patience` (5) validations without improvement"),
 ];
@@ -143,7 +143,7 @@ pub(crate) const TASKS: Choices = &[
 
 pub(crate) const ON_NAN: Choices = &[
     ("stop", "end the run with the weights before that step"),
-    ("skip", "leave the step out; end the run after 10 of them in a row"),
+    ("skip", "skip the step; end the run after 10 in a row"),
     ("back", "return to the weights of the last validation, at half the rate; at most 5 times"),
 ];
 
@@ -151,9 +151,9 @@ pub(crate) const SCALES: Choices =
     &[("standard", "mean 0 and standard deviation 1"), ("min-max", "from 0 to 1"), ("none", "unchanged")];
 
 pub(crate) const MISSING: Choices = &[
-    ("error", "refuse the file, and name the first"),
-    ("ffill", "repeat the value before"),
-    ("mask", "0 after scaling, and a further input that marks them"),
+    ("error", "refuse the file and name the first one"),
+    ("ffill", "repeat the previous value"),
+    ("mask", "0 after scaling, with one more input that marks them"),
 ];
 
 pub(crate) const READ: Choices = &[("rows", "a row of an image"), ("pixels", "a pixel")];
@@ -173,8 +173,8 @@ pub(crate) const READOUTS: Choices =
 
 pub(crate) const KERNELS: Choices = &[
     ("auto", "whichever is faster at these sizes"),
-    ("sequence", "one dispatch for a sequence; at most 1024 hidden units"),
-    ("step", "one dispatch for a step"),
+    ("sequence", "one dispatch per sequence; at most 1024 hidden units"),
+    ("step", "one dispatch per step"),
 ];
 
 pub(crate) const DECIMAL: Choices = &[(".", ""), (",", "")];

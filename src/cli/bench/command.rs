@@ -55,7 +55,7 @@ pub(crate) struct BenchArgs {
     outputs: Option<usize>,
     /// Batch sizes to time, as in 16..8192
     ///
-    /// Each is twice the one before, and has a line of JSON.
+    /// Each is twice the previous one and has its own line of JSON.
     #[arg(long, value_name = "B..B", value_parser = Doublings::parse, conflicts_with = "batch")]
     pub(crate) sweep: Option<Doublings>,
     /// New SVG file with the throughput of --sweep
@@ -65,12 +65,12 @@ pub(crate) struct BenchArgs {
     pub(crate) svg: Option<PathBuf>,
     /// Memory limit, as in 2GiB [default: none]
     ///
-    /// A larger batch is computed in parts, as with bptt train --memory.
+    /// A larger batch is computed in micro-batches, as with bptt train --memory.
     #[arg(long, value_parser = Bytes::parse, value_name = "BYTES")]
     memory: Option<Bytes>,
     /// auto, gpu, cpu or part of a GPU's name
     ///
-    /// `bptt devices` lists the names and an index for each, which is taken too.
+    /// `bptt devices` lists names and indices; an index is accepted too.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: String,
     /// Number of CPU threads, 0: all cores
@@ -78,7 +78,7 @@ pub(crate) struct BenchArgs {
     threads: usize,
     /// Print the time of each kernel or phase
     ///
-    /// It is measured in further steps.
+    /// It is measured in additional steps.
     #[arg(long)]
     profile: bool,
     /// Compare with earlier lines of this command
@@ -99,10 +99,10 @@ pub(crate) struct BenchArgs {
     /// Seconds of warmup
     #[arg(long, value_name = "SECONDS", value_parser = at_least_0, default_value = "0.5")]
     warmup_s: f64,
-    /// Fewest samples
+    /// Minimum number of samples
     #[arg(long, value_name = "N", value_parser = whole::<1, REPEATS>, default_value = "5")]
     min_reps: usize,
-    /// Most samples, unless --min-reps is larger
+    /// Maximum number of samples, unless --min-reps is larger
     #[arg(long, value_name = "N", value_parser = whole::<1, REPEATS>, default_value = "400")]
     max_reps: usize,
     /// Steps per sample, before a wait for the device
@@ -110,7 +110,7 @@ pub(crate) struct BenchArgs {
     sync_every: usize,
     /// Learning rate of plain gradient descent
     ///
-    /// With 2 the losses show wrong gradients.
+    /// A rate of 2 makes wrong gradients visible in the losses.
     #[arg(long, value_name = "RATE", value_parser = at_least_0, default_value = "0.01")]
     lr: f64,
     /// Steps whose losses are reported, untimed
@@ -165,7 +165,7 @@ pub(crate) async fn bench(args: &BenchArgs) -> Result<(), Failure> {
         match earlier.as_ref().map(|earlier| earlier.compare(&line)) {
             Some(Some(words)) => eprint_line(words),
             // A sweep may be drawn beside other devices, with which there is nothing to compare.
-            Some(None) if args.sweep.is_none() => eprint_line("--compare has no line of this work on this device"),
+            Some(None) if args.sweep.is_none() => eprint_line("--compare has no line of this workload on this device"),
             _ => {}
         }
         lines.push(line);
@@ -275,7 +275,7 @@ fn basics(device: &OpenDevice, basics: Basics) -> Fields {
         products.push(json!({"m": m, "n": n, "k": k, "ms": round(ms, 4), "gflops": round(gflops, 1)}));
     }
     if let Some(microseconds) = basics.dispatch_us {
-        eprint_line(format!("a dispatch that waits for the one before: {microseconds:.2} µs"));
+        eprint_line(format!("a dependent dispatch: {microseconds:.2} µs"));
     }
     vec![
         ("peer", json!("bptt")),

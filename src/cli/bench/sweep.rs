@@ -6,7 +6,7 @@ use bptt::format::grouped;
 
 /// The batches and what each comes to, and where more rows were slower.
 pub(crate) fn table(measurements: &[Measurement]) -> Vec<String> {
-    let mut lines = vec![format!("{:>8}{:>10}{:>14}{:>13}", "batch", "at once", "ms a step", "sequences/s")];
+    let mut lines = vec![format!("{:>8}{:>10}{:>14}{:>13}", "batch", "at once", "ms/step", "sequences/s")];
     let count = |of: &Measurement, key: &str| grouped(number(of, key) as u64);
     lines.extend(measurements.iter().map(|of| {
         let (batch, rows, ms) = (count(of, "batch"), count(of, "micro_batch"), number(of, "ms_median"));
@@ -14,12 +14,12 @@ pub(crate) fn table(measurements: &[Measurement]) -> Vec<String> {
     }));
     let falls = falls(measurements);
     if falls.is_empty() {
-        lines.push("no batch comes to less than a smaller one, beyond the spread".into());
+        lines.push("no batch has a lower throughput than a smaller one, beyond the spread".into());
     }
     lines.extend(falls.into_iter().map(|(best, of)| {
         let [from, until] = [best, of].map(|of| count(of, "batch"));
         let less = 100.0 * (1.0 - rate(of) / rate(best));
-        format!("a batch of {until} comes to {less:.1}% less than one of {from}")
+        format!("batch {until} has {less:.1}% less throughput than batch {from}")
     }));
     lines
 }
@@ -41,7 +41,7 @@ mod tests {
             serde_json::from_str::<Measurement>(&text).unwrap()
         };
         let told = |ms: [f64; 3]| table(&[line(16, ms[0]), line(32, ms[1]), line(64, ms[2])]).pop().unwrap();
-        assert_eq!(told([1.0, 1.5, 3.1]), "no batch comes to less than a smaller one, beyond the spread");
+        assert_eq!(told([1.0, 1.5, 3.1]), "no batch has a lower throughput than a smaller one, beyond the spread");
         assert_eq!(told([1.0, 1.5, 6.0]), "a batch of 64 comes to 50.0% less than one of 32");
         assert_eq!(told([1.0, 2.2, 5.0]), "a batch of 64 comes to 20.0% less than one of 16");
     }

@@ -47,7 +47,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
             describe(&file.model, reads)
         }
         (Some("onnx"), Some(_)) => {
-            return Err(refused("--names: expected FILE.safetensors with it; ONNX has names of its own".into()));
+            return Err(refused("--names is for FILE.safetensors; ONNX has its own names".into()));
         }
         (Some("safetensors"), attributes) => {
             let names = attributes.as_deref().map(names).transpose()?;

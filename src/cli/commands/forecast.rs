@@ -36,7 +36,7 @@ pub(crate) struct ForecastArgs {
     dates: Option<DateOrder>,
     /// Largest input, as in 4GiB [default: 1GiB]
     ///
-    /// It bounds the file and what it unpacks to. By default it is the run's.
+    /// It limits the file and what it unpacks to. By default it is the run's.
     #[arg(long, value_parser = Bytes::parse, value_name = "BYTES")]
     input_limit: Option<Bytes>,
     /// Number of rows to forecast [default: the horizon]

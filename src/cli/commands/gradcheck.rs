@@ -120,12 +120,12 @@ fn subject(args: &GradcheckArgs) -> Result<(Model, Vec<f32>, Settings), Failure>
     let mut given = with_sets(given, &args.set.set, &["model", "run"], None)?;
     let model = &mut given.model;
     if model.init_from.is_some() {
-        let reason = "--init-from: a run whose weights are to be checked is named without a flag, `bptt gradcheck RUN`";
+        let reason = "--init-from: to check the weights of a run, type `bptt gradcheck RUN`";
         return Err(Error::Unsupported(reason.into()).into());
     }
     if let Some(run) = &args.run {
         if *model != ModelConfig::default() {
-            let reason = format!("{}: the network is the run's: remove the flags of the model", path_text(run));
+            let reason = format!("{}: the network is that of the run: remove the model flags", path_text(run));
             return Err(Error::Unsupported(reason).into());
         }
         let file = open_model(run)?;

@@ -61,7 +61,7 @@ pub(crate) async fn plan(args: &PlanArgs) -> Result<(), Failure> {
     }
     print_line("");
     let total = planned.total();
-    for (name, count) in planned.parts().into_iter().chain([("in all", total)]) {
+    for (name, count) in planned.parts().into_iter().chain([("total", total)]) {
         print_line(format!("{name:<16}{:>10}{:>7.1} %", bytes(count), 100.0 * count as f64 / total as f64));
     }
     Ok(())

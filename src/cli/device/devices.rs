@@ -48,7 +48,7 @@ pub(crate) async fn devices(args: &DevicesArgs) -> Result<()> {
     print_line(format!("{:<5}{}", "cpu", Cpu::new().describe()));
     if found.is_empty() {
         print_line("");
-        print_line(format!("no GPU driver answers; {INSTALL_DRIVER}"));
+        print_line(format!("no GPU driver found; {INSTALL_DRIVER}"));
     }
     Ok(())
 }

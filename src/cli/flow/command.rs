@@ -21,18 +21,20 @@ pub(crate) async fn flow(args: &FlowArgs) -> Result<(), Failure> {
     let usage = |message: &str| Err(Error::Unsupported(message.into()).into());
     match (&args.runs[..], compare) {
         ([], false) => return usage("expected a run: `bptt flow RUN`, or --compare"),
-        ([_, _, ..], false) => return usage("several runs go into one picture with --compare"),
+        ([_, _, ..], false) => return usage("use --compare to draw several runs in one picture"),
         ([], true) => return compare::trained(args).await,
         _ => {}
     }
     if args.show.log_every.is_some() {
-        return usage("--log-every is for training: with --compare and no run");
+        return usage("--log-every is for training: use it with --compare and without runs");
     }
     let given = args.settings.config(None)?;
     let TrainingConfig { batch, clip, .. } = given.training;
     if given.model != ModelConfig::default() || given.training != (TrainingConfig { batch, clip, ..Default::default() })
     {
-        return usage("the network and its training are the run's: beside data only --batch and --clip can be set");
+        return usage(
+            "the network and its training are those of the run: only the data, --batch and --clip can be set",
+        );
     }
     if compare { compare::loaded(args, &given).await } else { of_run(args, &given).await }
 }

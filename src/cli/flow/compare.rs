@@ -47,7 +47,7 @@ pub(crate) async fn trained(args: &FlowArgs) -> Result<(), Failure> {
     let ModelConfig { cell, activation, init, init_from, .. } = &given.model;
     if cell.is_some() || activation.is_some() || init.is_some() || init_from.is_some() {
         let reason =
-            "--compare sets --cell, model.activation and model.init itself, for each network, and starts from none";
+            "--compare sets --cell, model.activation and model.init for each network, and does not take --init-from";
         return Err(Error::Unsupported(reason.into()).into());
     }
     let is_silent = args.json || args.show.quiet;

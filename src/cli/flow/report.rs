@@ -25,7 +25,7 @@ fn describe(factor: GradientDecay) -> String {
         (_, Some(steps)) => format!(", grows ×10 every {steps}"),
         _ => String::new(),
     };
-    format!("×{} a step{words}", short_factor(factor.factor))
+    format!("×{} per step{words}", short_factor(factor.factor))
 }
 
 fn short_steps(steps: f64) -> String {

@@ -108,8 +108,8 @@ fn print_finished(run: &Path, json: bool, terminal: Terminal) {
         print_json(json!({"run": path_json(run), "over": true}));
     } else {
         terminal.print(&format!(
-            "{}: the run has finished; there is nothing to resume. With --epochs or --steps, the length of all, a longer \
-             run begins with its end, in a folder of its own",
+            "{}: the run has finished; there is nothing to resume. --epochs or --steps, the new total length, extends it \
+             in a new folder",
             path_text(run)
         ));
     }
@@ -124,15 +124,15 @@ fn describe_outcome(steps: &TrainedSteps, keep: KeepWeights) -> Vec<String> {
     let best = outcome.best.filter(|best| best.step < last.step || last.val_loss.is_none());
     let best = best.map(|best| {
         let epoch = if best.epoch > 1 { format!(" (epoch {})", best.epoch) } else { String::new() };
-        format!(", at its lowest {} after step {}{epoch}", short(best.val_loss), grouped(best.step))
+        format!(", lowest {} after step {}{epoch}", short(best.val_loss), grouped(best.step))
     });
     let why = match outcome.stop_reason {
-        StopReason::NoImprovement => ": ended early, since the validation loss no longer improved",
-        StopReason::Stopped => ": stopped as asked, with what was learned so far",
+        StopReason::NoImprovement => ": stopped early, since the validation loss no longer improved",
+        StopReason::Stopped => ": stopped by a signal; the weights so far are stored",
         _ => "",
     };
     let kept = outcome.best.filter(|best| keep == KeepWeights::Best && best.step < last.step);
-    let kept = kept.map(|best| format!("those after step {}, of the lowest loss", grouped(best.step)));
+    let kept = kept.map(|best| format!("from step {}, with the lowest validation loss", grouped(best.step)));
     let mut lines = vec![
         heading("done", &format!("{} steps in {pace}{why}", grouped(last.step))),
         heading("loss", &format!("{}{over}{validation}{}", short(loss.mean), best.unwrap_or_default())),

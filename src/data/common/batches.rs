@@ -1,25 +1,25 @@
-//! Examples and batches, as every kind of data gives them.
+//! Examples and batches, the interface of every kind of data.
 
 use crate::batch::Batch;
 use crate::error::Result;
 
-/// A finite, numbered set of examples, each a sequence of its own. Shared between threads, so that a batch can be
+/// A finite, numbered set of examples, each a separate sequence. Shared between threads, so that a batch can be
 /// prepared while another is in use.
 pub trait Examples: Send + Sync {
-    /// How many there are.
+    /// The number of examples.
     fn len(&self) -> usize;
 
-    /// The time steps of an example, by which rows of like length go together.
+    /// The number of time steps of an example, by which examples of similar length are grouped.
     fn steps(&self, example: usize) -> usize;
 
     /// The batch whose rows are the examples with these numbers, all below [`len`](Self::len), in this order. T is
-    /// `steps`, at least those of the longest.
+    /// `steps`, at least the length of the longest.
     ///
     /// # Errors
-    /// Where the examples lie in a file that can no longer be read.
+    /// If the examples are in a file that can no longer be read.
     fn batch(&self, examples: &[usize], steps: usize) -> Result<Batch>;
 
-    /// Whether there are none.
+    /// Whether there are no examples.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -39,26 +39,26 @@ impl<E: Examples + ?Sized> Examples for &E {
     }
 }
 
-/// Batches numbered from 0 through all epochs. The same number is the same batch, whenever and however often it is
-/// asked for, so that a number is all there is to know of where a run stands. Shared between threads, as [`Examples`]
-/// are.
+/// Batches numbered from 0 through all epochs. The same number is always the same batch, so the position of a run in
+/// its data is a single number. Shared between threads, like [`Examples`].
 pub trait Batches: Send + Sync {
-    /// How many make an epoch.
+    /// The number of batches per epoch.
     fn per_epoch(&self) -> u64;
 
-    /// The batch of a number.
+    /// The batch with a number.
     ///
     /// # Errors
-    /// Where its examples lie in a file that can no longer be read.
+    /// If its examples are in a file that can no longer be read.
     fn batch(&self, number: u64) -> Result<Batch>;
 
-    /// A batch of at least the steps and rows of any of them, to plan memory by; it need not be one of them.
+    /// A batch with at least the steps and rows of any of them, for planning memory; it need not be one of them.
     ///
     /// # Errors
     /// Those of [`batch`](Self::batch).
     fn largest(&self) -> Result<Batch>;
 
-    /// Whether the rows of this batch go on where those of the batch before it ended; otherwise they start from zero.
+    /// Whether the rows of this batch continue with the final states of the batch before; otherwise they start from
+    /// zero.
     fn continues(&self, _number: u64) -> bool {
         false
     }

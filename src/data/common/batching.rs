@@ -1,4 +1,4 @@
-//! Examples as batches: shuffled anew in each epoch, or in their own order.
+//! Makes batches of examples, shuffled in each epoch or in their own order.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,9 +10,9 @@ use crate::data::{Batches, Examples};
 use crate::error::{Error, Result};
 use crate::model::uniform;
 
-/// Examples of like length, so that a batch of them has little padding.
+/// Buckets of examples of similar length, so that batches have little padding.
 ///
-/// The T of a batch is its bucket's longest, so that few different shapes occur, each of which has to be planned once.
+/// T of a batch is the longest example of its bucket, so few different shapes occur, each with its own plan.
 #[derive(Clone, Debug)]
 struct LengthBuckets {
     /// The longest example of each bucket, ascending.
@@ -20,13 +20,13 @@ struct LengthBuckets {
 }
 
 impl LengthBuckets {
-    /// At most `most` buckets, whose borders make the padding as small as it can be.
+    /// At most `most` buckets, with borders that minimise the padding.
     fn new(examples: &dyn Examples, most: usize) -> Self {
-        // How many examples there are of each length.
+        // The number of examples of each length.
         let mut counts = std::collections::BTreeMap::<usize, u64>::new();
         (0..examples.len()).for_each(|example| *counts.entry(examples.steps(example)).or_default() += 1);
         let (mut lengths, mut counts): (Vec<usize>, Vec<u64>) = counts.into_iter().unzip();
-        // Lengths closer together than this are as one: the search below takes time with their square.
+        // Lengths closer than this are merged: the search below is quadratic in the number of lengths.
         const FINE: usize = 256;
         if lengths.len() > FINE {
             let width = lengths.len().div_ceil(FINE);
@@ -36,7 +36,7 @@ impl LengthBuckets {
         // before[i]: examples shorter than lengths[i].
         let mut before = vec![0];
         counts.iter().for_each(|count| before.push(before[before.len() - 1] + count));
-        // cost[i]: the least steps of all rows, padding included, with the lengths up to i in the buckets so far.
+        // cost[i]: the fewest padded steps of all rows, with lengths up to i in the buckets so far.
         let steps = |from: usize, last: usize| (before[last + 1] - before[from]) * lengths[last] as u64;
         let mut cost: Vec<u64> = (0..lengths.len()).map(|last| steps(0, last)).collect();
         let mut froms = Vec::new();
@@ -61,36 +61,36 @@ impl LengthBuckets {
         Self { longest }
     }
 
-    /// The bucket of an example of so many steps.
+    /// The bucket of an example with `steps` steps.
     fn of(&self, steps: usize) -> usize {
         self.longest.partition_point(|longest| *longest < steps)
     }
 }
 
-/// Each example once an epoch, in an order drawn anew for each from a seed.
+/// Each example once per epoch, in an order drawn from a seed for each epoch.
 pub struct ShuffledBatches<E> {
     examples: E,
     rows: usize,
     seed: u64,
     buckets: LengthBuckets,
-    /// The epoch whose order was drawn last.
+    /// The last shuffled epoch.
     drawn: Mutex<Option<(u64, EpochOrder)>>,
 }
 
 /// The batches of an epoch.
 enum EpochOrder {
-    /// Of one T: the examples of one after the other.
+    /// The examples with one T.
     Alike(Vec<usize>),
     /// The examples and the T of each.
     Each(Vec<(Vec<usize>, usize)>),
 }
 
 impl<E: Examples> ShuffledBatches<E> {
-    /// Batches of `rows` examples; an epoch's last may be smaller. Rows of like length go together in at most `buckets`
-    /// buckets; 1: any rows.
+    /// Batches of `rows` examples; the last one of an epoch may be smaller. Examples of similar length are grouped into
+    /// at most `buckets` buckets; 1: no grouping.
     ///
     /// # Errors
-    /// [`Error::Value`] where there are no examples, rows or buckets.
+    /// [`Error::Value`] if there are no examples, rows or buckets.
     pub fn new(examples: E, rows: usize, buckets: usize, seed: u64) -> Result<Self> {
         at_least_1(&[("the training examples", examples.len()), ("batch", rows), ("buckets of lengths", buckets)])?;
         let buckets = LengthBuckets::new(&examples, buckets);
@@ -116,7 +116,7 @@ impl<E: Examples> ShuffledBatches<E> {
                 batches.push((std::mem::take(&mut rest[bucket]), self.buckets.longest[bucket]));
             }
         }
-        // What is left of a bucket goes with the next longer ones, so that one batch alone is smaller.
+        // The rest of a bucket joins the next longer one, so that only one batch is smaller.
         let mut left = Vec::new();
         for (bucket, rest) in rest.into_iter().enumerate() {
             for example in rest {
@@ -160,7 +160,7 @@ impl<E: Examples> Batches for ShuffledBatches<E> {
     }
 
     fn largest(&self) -> Result<Batch> {
-        // Whichever are in the rows, the longest bucket pads them to its steps.
+        // The longest bucket pads any of its rows to its steps.
         let examples: Vec<usize> = (0..self.rows.min(self.examples.len())).collect();
         self.examples.batch(&examples, self.buckets.longest.last().copied().unwrap_or_default())
     }
@@ -177,7 +177,7 @@ impl<E: Examples> SequentialBatches<E> {
     /// Batches of `rows` examples; the last may be smaller.
     ///
     /// # Errors
-    /// [`Error::Value`] where there are no examples or rows.
+    /// [`Error::Value`] if there are no examples or rows.
     pub fn new(examples: E, rows: usize) -> Result<Self> {
         at_least_1(&[("the examples", examples.len()), ("batch", rows)])?;
         let mut order: Vec<usize> = (0..examples.len()).collect();
@@ -185,7 +185,7 @@ impl<E: Examples> SequentialBatches<E> {
         Ok(Self { examples, rows, order })
     }
 
-    /// A batch as long as its longest.
+    /// A batch as long as its longest example.
     fn padded(&self, examples: &[usize]) -> Result<Batch> {
         let steps = examples.iter().map(|example| self.examples.steps(*example)).max().unwrap_or_default();
         self.examples.batch(examples, steps)
@@ -219,7 +219,7 @@ fn at_least_1(counts: &[(&str, usize)]) -> Result<()> {
     }
 }
 
-/// Fisher and Yates.
+/// The Fisher–Yates shuffle.
 pub(in crate::data) fn shuffle<T>(items: &mut [T], rng: &mut ChaCha8Rng) {
     for last in (1..items.len()).rev() {
         let other = (uniform(rng) * (last + 1) as f64) as usize;

@@ -11,37 +11,37 @@ pub enum ScalingKind {
     Standard,
     /// To the range from 0 to 1.
     MinMax,
-    /// As it is.
+    /// Unchanged.
     None,
 }
 
-/// How much of a spread may be rounding: so many times what a number of that size is rounded by in a sum or a product.
+/// How much of a spread may be rounding: this many times the rounding error of a number of that size.
 const ROUNDING: f64 = 4.0;
 
 /// x ↦ (x − offset) / unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scaling {
-    /// What becomes 0: the mean or the least of the values that it was fitted to.
+    /// The value that becomes 0: the mean or the minimum of the fitted values.
     pub offset: f64,
-    /// What becomes 1 above that: their standard deviation (divided by n) or their range. Where they are the same but for
-    /// rounding, 1, or their size where that is larger.
+    /// The distance that becomes 1: the standard deviation (divided by n) or the range of the fitted values. If they
+    /// are constant up to rounding, it is 1, or their magnitude if that is larger.
     pub unit: f64,
 }
 
 impl Scaling {
-    /// Fits to `values`. NaN is missing and does not count.
+    /// Fits to `values`. NaN is missing and ignored.
     pub fn fit(kind: ScalingKind, values: &[f64]) -> Self {
         Self::fit_rounded(kind, values, f64::EPSILON)
     }
 
-    /// As [`fit`](Self::fit), to values that were kept in a type of this precision: the distance from 1 to the next number
-    /// of it, which is [`f32::EPSILON`] for what comes from a file of f32.
+    /// Like [`fit`](Self::fit), for values that were stored with this precision: the distance from 1 to the next
+    /// number, which is [`f32::EPSILON`] for values from an f32 file.
     pub fn fit_rounded(kind: ScalingKind, values: &[f64], precision: f64) -> Self {
         let Some((least, most)) = range(values).filter(|_| kind != ScalingKind::None) else {
             return Self { offset: 0.0, unit: 1.0 };
         };
-        // Divided by a deviation that is rounding alone, whatever else came later would be blown up beyond measure.
+        // Dividing by a deviation that is only rounding would blow up any other value.
         if is_rounding(least, most, precision) {
             let size = least.abs().max(most.abs());
             return Self { offset: least, unit: size.max(1.0) };
@@ -56,29 +56,29 @@ impl Scaling {
                     sum if sum.is_finite() => sum / n,
                     _ => present().map(|value| value / n).sum(),
                 };
-                // What the sum of large values was rounded by.
+                // The rounding error of the sum of large values.
                 let mean = rough + present().map(|value| value - rough).sum::<f64>() / n;
                 let mean = if mean.is_finite() { mean } else { rough };
                 let variance = |unit: f64| present().map(|value| ((value - mean) / unit).powi(2)).sum::<f64>() / n;
-                // The squares of the least and of the largest numbers are beyond f64, or have few digits there.
+                // The squares of the smallest and largest numbers overflow or underflow f64.
                 let of = |unit: f64| Some(variance(unit)).filter(|of| of.is_normal()).map(|of| unit * of.sqrt());
                 Self { offset: mean, unit: of(1.0).or_else(|| of(range)).unwrap_or(range) }
             }
         }
     }
 
-    /// To the network's units.
+    /// To scaled units.
     pub fn scale(&self, value: f64) -> f64 {
         (value - self.offset) / self.unit
     }
 
-    /// Back to the data's units.
+    /// Back to the units of the data.
     pub fn unscale(&self, value: f64) -> f64 {
         value * self.unit + self.offset
     }
 }
 
-/// The least and the most of what is not NaN.
+/// The minimum and the maximum of the values that are not NaN.
 fn range(values: &[f64]) -> Option<(f64, f64)> {
     let present = values.iter().filter(|value| !value.is_nan());
     let (least, most) = present.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
@@ -89,7 +89,7 @@ fn is_rounding(least: f64, most: f64, precision: f64) -> bool {
     most - least <= ROUNDING * precision * least.abs().max(most.abs())
 }
 
-/// Whether values of f64 are all the same but for rounding; those that are NaN do not count.
+/// Whether f64 values are constant up to rounding; NaN is ignored.
 pub(in crate::data) fn is_constant(values: &[f64]) -> bool {
     range(values).is_none_or(|(least, most)| is_rounding(least, most, f64::EPSILON))
 }

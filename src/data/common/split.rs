@@ -1,4 +1,4 @@
-//! Which rows of a series train, validate and test.
+//! Splits the rows of a series for training, validation and test.
 
 use std::ops::Range;
 
@@ -7,25 +7,25 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::model::Model;
 
-/// How much of the past an example shows, and how far it looks ahead.
+/// The window and the horizon of an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Frame {
-    /// W, the rows before the first that is predicted; at least 1.
+    /// W, the rows before the first predicted one; at least 1.
     pub window: usize,
-    /// K, the rows that are predicted at once; at least 1.
+    /// K, the number of predicted rows; at least 1.
     pub horizon: usize,
 }
 
 impl Frame {
-    /// W + K, the rows that an example needs.
+    /// W + K, the number of rows of an example.
     pub fn rows(self) -> usize {
         self.window.saturating_add(self.horizon)
     }
 
     pub(in crate::data) fn check(self) -> Result<()> {
         let sizes = [("window", self.window), ("horizon", self.horizon)];
-        // Far beyond any series, and small enough that the sizes made of it do not overflow.
+        // Far beyond any series, and small enough that derived sizes do not overflow.
         let most = Model::SIZE;
         match sizes.into_iter().find(|(_, size)| !(1..=most).contains(size)) {
             Some((name, size)) => Err(Error::value(name, format!("1 to {most}"), size)),
@@ -34,47 +34,48 @@ impl Frame {
     }
 }
 
-/// Which rows are targets of training, validation and test: three ranges that follow each other in time. All K rows that
-/// an example predicts lie in one of them; its inputs may reach back before it.
+/// The target rows of training, validation and test: three consecutive ranges. All K rows that an example predicts are
+/// in one of them; its inputs may reach back before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeriesSplit {
-    /// The targets to train on; the first has a whole window before it.
+    /// The training targets; the first has a whole window before it.
     pub train: Range<usize>,
-    /// The targets to stop and choose by; may be empty.
+    /// The validation targets, for early stopping and model selection; may be empty.
     pub validation: Range<usize>,
-    /// The targets to measure on at the end; may be empty.
+    /// The test targets, for the final measurement; may be empty.
     pub test: Range<usize>,
 }
 
 impl SeriesSplit {
-    /// Targets before row `train_end` train; of those after it the first `validation` (a share from 0 to 1) validate.
+    /// Targets before row `train_end` are for training. Of those after it, the first `validation` (a share from 0 to 1)
+    /// are for validation.
     ///
     /// # Errors
-    /// [`Error::Value`] where the training part holds no example, where another part is neither empty nor as long as
-    /// the horizon, or where the share is outside 0 to 1.
+    /// [`Error::Value`] if the training split has no example, if another split is neither empty nor as long as the
+    /// horizon, or if the share is outside 0 to 1.
     pub fn at(rows: usize, frame: Frame, train_end: usize, validation: f64) -> Result<Self> {
         if !(0.0..=1.0).contains(&validation) {
             return Err(Error::value("the validation share", "a number from 0 to 1", validation));
         }
         let train_end = train_end.min(rows);
         enough("the series", rows, frame)?;
-        enough("the training part of the series", train_end, frame)?;
+        enough("the training split of the series", train_end, frame)?;
         let validation_end = train_end + (validation * (rows - train_end) as f64).round() as usize;
         Self::new(rows, frame, train_end, validation_end)
     }
 
-    /// Shares of all targets that have a whole window before them; they add up to 1. A training share of 0 leaves all to
-    /// measure a network that is there already.
+    /// Shares of all targets that have a whole window before them; they add up to 1. A training share of 0 leaves all
+    /// targets for evaluating an existing network.
     ///
     /// # Errors
-    /// [`Error::Value`] where they do not, where one is negative, or as for [`SeriesSplit::at`].
+    /// [`Error::Value`] if they do not, if one is negative, and as for [`SeriesSplit::at`].
     pub fn shares(rows: usize, frame: Frame, shares: [f64; 3]) -> Result<Self> {
         Self::check_shares(shares)?;
         let targets = rows.saturating_sub(frame.window) as f64;
         let end = |share: f64| frame.window.saturating_add((share * targets).round() as usize);
         enough("the series", rows, frame)?;
         if shares[0] > 0.0 {
-            enough("the training part of the series", end(shares[0]), frame)?;
+            enough("the training split of the series", end(shares[0]), frame)?;
         }
         Self::new(rows, frame, end(shares[0]), end(shares[0] + shares[1]))
     }
@@ -100,14 +101,14 @@ impl SeriesSplit {
         for (part, rows) in [("validation", &split.validation), ("test", &split.test)] {
             if (1..horizon).contains(&rows.len()) {
                 let expected = format!("no rows, or at least a horizon of {horizon}");
-                return Err(Error::value(format!("the {part} part of the series"), expected, rows.len()));
+                return Err(Error::value(format!("the {part} split of the series"), expected, rows.len()));
             }
         }
         Ok(split)
     }
 }
 
-/// Refuses `rows` that hold no example.
+/// Refuses `rows` without an example.
 fn enough(what: &str, rows: usize, frame: Frame) -> Result<()> {
     if rows < frame.rows() {
         let Frame { window, horizon } = frame;
@@ -141,10 +142,10 @@ mod tests {
         let error = |rows, train_end, share| SeriesSplit::at(rows, frame, train_end, share).unwrap_err().to_string();
         let sizes = "expected at least 15 rows, a window of 10 and a horizon of 5";
         assert_eq!(error(14, 14, 0.0), format!("the series: {sizes}, got 14 rows"));
-        assert_eq!(error(40, 14, 0.5), format!("the training part of the series: {sizes}, got 14 rows"));
+        assert_eq!(error(40, 14, 0.5), format!("the training split of the series: {sizes}, got 14 rows"));
         let sizes = "expected no rows, or at least a horizon of 5, got 4";
-        assert_eq!(error(40, 20, 0.2), format!("the validation part of the series: {sizes}"));
-        assert_eq!(error(40, 20, 0.8), format!("the test part of the series: {sizes}"));
+        assert_eq!(error(40, 20, 0.2), format!("the validation split of the series: {sizes}"));
+        assert_eq!(error(40, 20, 0.8), format!("the test split of the series: {sizes}"));
         assert!(SeriesSplit::at(40, frame, 20, 1.0).is_ok() && SeriesSplit::at(40, frame, 20, 0.5).is_ok());
         assert!(SeriesSplit::at(40, Frame { window: 10, horizon: 0 }, 20, 0.5).is_err());
         assert!(SeriesSplit::at(40, Frame { window: usize::MAX, horizon: 2 }, 20, 0.5).is_err());

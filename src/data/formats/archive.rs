@@ -1,4 +1,4 @@
-//! The files within a zip archive, as NumPy's `savez` and `savez_compressed` write them.
+//! Files in a zip archive, as written by NumPy's `savez` and `savez_compressed`.
 
 use std::collections::HashSet;
 use std::io::Cursor;
@@ -18,19 +18,19 @@ pub(super) struct Archive<'a> {
     path: &'a Path,
 }
 
-/// The memory of a directory's entry beside its name, its comment and its extra fields, rounded up.
+/// The memory of a directory entry besides its name, comment and extra fields, rounded up.
 const ENTRY: u64 = 512;
 
-/// Bytes in memory for each byte of a name, a comment or an extra field, rounded up.
+/// Bytes in memory per byte of a name, a comment or an extra field, rounded up.
 const FIELD: u64 = 8;
 
 impl<'a> Archive<'a> {
     /// # Errors
-    /// [`Error::Data`] for what has no directory, or one that would take more memory than `limit`.
+    /// [`Error::Data`] if there is no directory, or one that would need more memory than `limit`.
     pub(super) fn open(bytes: &'a [u8], path: &'a Path, limit: InputLimit) -> Result<Self> {
         limit.check(directory_memory(bytes), path, "", "in memory for its directory")?;
         let zip = ZipArchive::new(Cursor::new(bytes))
-            .map_err(|error| Error::data(path, "", format!("expected a whole zip archive, got {error}")))?;
+            .map_err(|error| Error::data(path, "", format!("expected a complete zip archive, got {error}")))?;
         let mut seen = HashSet::new();
         let start = usize::try_from(zip.central_directory_start()).unwrap_or(usize::MAX);
         if let Some(name) = entry_names(bytes, start).find(|name| !seen.insert(*name)) {
@@ -44,10 +44,10 @@ impl<'a> Archive<'a> {
         self.zip.file_names()
     }
 
-    /// The bytes of the files with these names, uncompressed, as the directory states them.
+    /// The uncompressed sizes of the files with these names, as declared in the directory.
     ///
     /// # Errors
-    /// [`Error::Data`] where one of them has no header at its place.
+    /// [`Error::Data`] if one of them has no header at its offset.
     pub(super) fn size_of(&mut self, names: &[&str]) -> Result<u64> {
         let mut all = 0u64;
         for name in names {
@@ -59,7 +59,7 @@ impl<'a> Archive<'a> {
         Ok(all)
     }
 
-    /// The contents of a file, checked against their checksum; `None` where there is no file of this name.
+    /// The contents of a file, verified by its checksum; `None` if there is no file of this name.
     pub(super) fn read(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
         let Some(index) = self.zip.index_for_name(name) else { return Ok(None) };
         let refuse = |message: String| Err(Error::data(self.path, format!(", {}", quoted(name)), message));
@@ -87,11 +87,11 @@ impl<'a> Archive<'a> {
 }
 
 fn refused(path: &Path, name: &str, error: &ZipError) -> Error {
-    Error::data(path, format!(", {}", quoted(name)), format!("expected a whole file in the archive, got {error}"))
+    Error::data(path, format!(", {}", quoted(name)), format!("expected a complete file in the archive, got {error}"))
 }
 
-/// The memory that a directory takes at most, by the headers of its entries and by the number of them that a zip64 record
-/// claims. The directory is not found yet: whatever looks like a header counts.
+/// The maximum memory of the directory, from the headers of its entries and from the count in a zip64 record. The
+/// directory has not been found yet, so everything that looks like a header counts.
 fn directory_memory(bytes: &[u8]) -> u64 {
     let (mut entries, mut claimed) = (0u64, 0);
     for (at, magic) in bytes.windows(4).enumerate() {
@@ -103,7 +103,7 @@ fn directory_memory(bytes: &[u8]) -> u64 {
             b"PK\x06\x06" => {
                 let count =
                     bytes.get(at + 32..).and_then(<[u8]>::first_chunk).map_or(0, |count| u64::from_le_bytes(*count));
-                // More entries than there are bytes for are refused before any memory is taken.
+                // More entries than bytes are refused before any allocation.
                 if count.saturating_mul(46) <= bytes.len() as u64 {
                     claimed = claimed.max(count * ENTRY);
                 }
@@ -114,7 +114,7 @@ fn directory_memory(bytes: &[u8]) -> u64 {
     entries.max(claimed)
 }
 
-/// The names in a directory, which begins at `start`.
+/// The names in a directory that starts at `start`.
 fn entry_names(bytes: &[u8], start: usize) -> impl Iterator<Item = &[u8]> {
     let mut at = start;
     std::iter::from_fn(move || {
@@ -128,7 +128,7 @@ fn entry_names(bytes: &[u8], start: usize) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Little endian; 0 beyond the end.
+/// Little endian; 0 after the end.
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
     bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u16::from_le_bytes(*bytes))
 }
@@ -147,7 +147,7 @@ pub(super) mod tests {
         write(files, false)
     }
 
-    /// `large`: with sizes of 64 bits.
+    /// `large`: with 64-bit sizes.
     fn write(files: &[(&str, &[u8], bool)], large: bool) -> Vec<u8> {
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
         for (name, contents, deflated) in files {
@@ -194,7 +194,7 @@ pub(super) mod tests {
         let bytes = archive(&[("x", &[5; 100], false)]);
         for end in 0..bytes.len() {
             let error = error(&bytes[..end]);
-            assert!(error.starts_with("a.npz: expected a whole zip archive, got "), "{error}");
+            assert!(error.starts_with("a.npz: expected a complete zip archive, got "), "{error}");
         }
         let changed = |at: usize, to: &[u8], expected: &str| {
             let mut bytes = bytes.clone();
@@ -208,14 +208,14 @@ pub(super) mod tests {
             &[6],
             "a.npz, \"x\": expected 100 bytes with the checksum 0xdc6ae94a, got 100 and then: Invalid checksum",
         );
-        changed(0, b"X", "a.npz, \"x\": expected a whole file in the archive, got ");
-        changed(directory, b"X", "expected a whole zip archive, got ");
+        changed(0, b"X", "a.npz, \"x\": expected a complete file in the archive, got ");
+        changed(directory, b"X", "expected a complete zip archive, got ");
         changed(directory + 8, &[1], "encrypted");
         changed(directory + 10, &[12], "compression method Bzip2");
         changed(directory + 20, &[0xff, 0xff, 0xff, 0x7f], "expected 100 bytes, got 101");
         changed(directory + 24, &[7], "expected 7 bytes, got 8");
         changed(directory + 24, &[0xff; 4], "expected 4294967295 bytes, got 100");
-        changed(end + 16, &[0xff; 4], "expected a whole zip archive, got ");
+        changed(end + 16, &[0xff; 4], "expected a complete zip archive, got ");
         let mut twice = archive(&[("x", &[], false), ("y", &[], false)]);
         twice.iter_mut().filter(|byte| **byte == b'y').for_each(|byte| *byte = b'x');
         assert_eq!(error(&twice), "a.npz: expected each file once, got \"x\" twice");
@@ -241,7 +241,7 @@ pub(super) mod tests {
         let files: Vec<(&str, &[u8], bool)> = names.iter().map(|name| (name.as_str(), &[][..], false)).collect();
         let many = archive(&files);
         assert!(refused(&many, 500_000) && !refused(&many, 1_000_000));
-        // A ZIP64 record that claims an entry for every 46 bytes of a file without any.
+        // A ZIP64 record that declares an entry for every 46 bytes of a file without any.
         let mut claims = vec![0; 1_000_000];
         let count = (claims.len() as u64 / 46).to_le_bytes();
         let begin = (claims.len() as u64).to_le_bytes();

@@ -13,13 +13,13 @@ use crate::sizes::Count;
 
 impl LabelledSequences {
     /// Reads x, \[N, T, I\] or \[N, T\] with I = 1, from one `.npy` file and y from another: integers, strings or
-    /// booleans \[N\] are classes, floats \[N\] or \[N, O\] values. A NaN in x is a missing value. Each comes with the
-    /// path that errors name.
+    /// booleans \[N\] are classes, floats \[N\] or \[N, O\] values. A NaN in x is a missing value. The paths are for
+    /// error messages.
     ///
     /// # Errors
-    /// [`Error::Data`] for a file that is no array or is cut off, for shapes that do not fit, and for numbers that are
-    /// not finite or that f64 does not hold, named by sequence, step and dimension, counted from 1; for sequences that
-    /// would take more memory than [`InputLimit::default`]; [`read`](Self::read) takes another bound.
+    /// [`Error::Data`] for a file that is not a complete array, for mismatched shapes, and for numbers that are not
+    /// finite or that f64 cannot hold, named by sequence, step and dimension, counted from 1; for sequences that need
+    /// more memory than [`InputLimit::default`]; [`read`](Self::read) takes another limit.
     pub fn from_npy(x: (&[u8], &Path), y: Option<(&[u8], &Path)>, missing: MissingPolicy) -> Result<Self> {
         Self::npy_within(x, y, missing, InputLimit::default())
     }
@@ -35,7 +35,7 @@ impl LabelledSequences {
     }
 }
 
-/// An array, and what errors name.
+/// An array and its name for errors.
 pub(super) struct Array<'a> {
     npy: Npy<'a>,
     path: &'a Path,
@@ -56,7 +56,7 @@ impl<'a> Array<'a> {
     }
 }
 
-/// x, lengths and y as sequences with labels; without lengths all have T steps.
+/// x, lengths and y as labelled sequences; without lengths all have T steps.
 pub(super) fn read(
     x: &Array<'_>,
     lengths: Option<&Array<'_>>,
@@ -122,7 +122,7 @@ fn read_lengths(lengths: &Array<'_>, n: usize, steps: usize) -> Result<Vec<usize
         let element = lengths.npy.at(&[sequence]);
         let length = match element {
             Element::Integer(length) => usize::try_from(length).ok().filter(|length| (1..=steps).contains(length)),
-            // NumPy's arithmetic makes floats of counts.
+            // Arithmetic in NumPy turns integers into floats.
             Element::Float(length) if length.fract() == 0.0 && (1.0..=steps as f64).contains(&length) => {
                 Some(length as usize)
             }
@@ -169,7 +169,7 @@ fn read_labels(y: &Array<'_>, n: usize) -> Result<Labels> {
     for sequence in 0..n {
         match y.npy.at(&[sequence]) {
             Element::Text(None) => {
-                return y.refuse(format!(", sequence {}", sequence + 1), "expected text, got what is none".into());
+                return y.refuse(format!(", sequence {}", sequence + 1), "expected text, got invalid text".into());
             }
             element => names.push(&shown(&element))?,
         }

@@ -1,4 +1,4 @@
-//! The idx format of MNIST (LeCun, Cortes and Burges): arrays of bytes behind a header of big-endian sizes.
+//! The idx format of MNIST (LeCun, Cortes and Burges): arrays of bytes after a header of big-endian sizes.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use crate::sizes::Count;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageLayout {
-    /// A row a step: T rows, I columns.
+    /// Each row is a step: T rows, I columns.
     #[default]
     Rows,
-    /// A pixel a step, row by row: T = rows · columns, I = 1.
+    /// Each pixel is a step, row by row: T = rows · columns, I = 1.
     Pixels,
 }
 
@@ -38,7 +38,7 @@ impl Idx<'_> {
                 12 => "32-bit integers",
                 13 => "32-bit floats",
                 14 => "64-bit floats",
-                _ => "no type that there is",
+                _ => "an unknown type",
             };
             return refuse(format!("expected an idx file of unsigned bytes (type 8), got type {kind}: {name}"));
         }
@@ -53,27 +53,27 @@ impl Idx<'_> {
         }
         let expected = shape.iter().try_fold(1usize, |all, size| all.checked_mul(*size));
         if expected != Some(values.len()) {
-            let expected = expected.map_or("more than can be counted".into(), |bytes| bytes.to_string());
+            let expected = expected.map_or("too many to count".into(), |bytes| bytes.to_string());
             let got = values.len();
-            return refuse(format!("expected {expected} bytes behind the header for {shape:?}, got {got}"));
+            return refuse(format!("expected {expected} bytes after the header for {shape:?}, got {got}"));
         }
         Ok(Idx { shape, values })
     }
 }
 
 impl LabelledSequences {
-    /// Reads the idx file of images, \[N, rows, columns\], and that of their labels, \[N\]; each with the path that
-    /// errors name. Bytes are scaled from 0…255 to 0…1. Of arrays of other ranks the first axis is N and the second
-    /// the rows; what lies behind the rows, or the pixels, is I. The classes are the numbers that occur.
+    /// Reads the idx file of images, \[N, rows, columns\], and that of their labels, \[N\]; the paths are for error
+    /// messages. Bytes are scaled from 0…255 to 0…1. In arrays of other ranks the first axis is N and the second the
+    /// rows; the remaining axes are flattened into I. The classes are the numbers that occur.
     ///
     /// # Errors
-    /// [`Error::Data`] for what is no idx file of bytes, is cut off or longer than its header states, or where the two
-    /// files have different N; for more than the default [`InputLimit`].
+    /// [`Error::Data`] for a file that is not a complete idx file of bytes, is longer than its header declares, or if
+    /// the two files have different N; also if it exceeds the default [`InputLimit`].
     pub fn from_idx(images: (&[u8], &Path), labels: Option<(&[u8], &Path)>, image: ImageLayout) -> Result<Self> {
         Self::idx_within(images, labels, image, InputLimit::default())
     }
 
-    /// As [`from_idx`](Self::from_idx), with at most `limit` in memory.
+    /// Like [`from_idx`](Self::from_idx), with a memory limit.
     pub(super) fn idx_within(
         images: (&[u8], &Path),
         labels: Option<(&[u8], &Path)>,
@@ -193,11 +193,11 @@ mod tests {
         assert!(error(&[0, 0, 13, 1, 0, 0, 0, 0]).contains("got type 13: 32-bit floats"));
         assert!(error(&[0, 0, 8, 3, 0, 0, 0, 1]).contains("expected a header of 16 bytes, got a file of 8"));
         let images = write(&[2, 2, 2], &[1; 8]);
-        assert_eq!(error(&images[..23]), "a: expected 8 bytes behind the header for [2, 2, 2], got 7");
+        assert_eq!(error(&images[..23]), "a: expected 8 bytes after the header for [2, 2, 2], got 7");
         assert!(
-            error(&[&images, &[0][..]].concat()).contains("expected 8 bytes behind the header for [2, 2, 2], got 9")
+            error(&[&images, &[0][..]].concat()).contains("expected 8 bytes after the header for [2, 2, 2], got 9")
         );
-        assert!(error(&write(&[u32::MAX; 3], &[1])).contains("more than can be counted"));
+        assert!(error(&write(&[u32::MAX; 3], &[1])).contains("too many to count"));
         assert!(error(&write(&[u32::MAX, 1, 1], &[1])).contains("expected 4294967295 bytes"));
         assert!(error(&write(&[u32::MAX, 0], &[])).contains("each of at least 1"));
         assert!(error(&write(&[], &[1])).contains("at least one dimension"));

@@ -1,4 +1,4 @@
-//! File formats, each read into the kind of data that it holds. The kinds of data do not know them.
+//! File formats. Each reads into one kind of data; the kinds of data do not depend on them.
 
 #[cfg(feature = "npz")]
 mod archive;

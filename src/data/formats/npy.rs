@@ -6,14 +6,14 @@ use crate::data::input::encoding::quoted;
 use crate::data::values::number::is_exact;
 use crate::error::{Error, Result};
 
-/// An array as it lies in a file.
+/// An array in the bytes of a file.
 pub(super) struct Npy<'a> {
     pub(super) shape: Vec<usize>,
     kind: ElementType,
-    /// Bytes an element.
+    /// Bytes per element.
     size: usize,
     big_endian: bool,
-    /// Elements from one index of an axis to the next.
+    /// Elements between neighbours along an axis.
     strides: Vec<usize>,
     data: &'a [u8],
 }
@@ -33,12 +33,12 @@ pub(super) enum Element {
     Float(f64),
     Integer(i128),
     Bool(bool),
-    /// `None` where it holds what is no character.
+    /// `None` if it contains an invalid character.
     Text(Option<String>),
 }
 
 impl<'a> Npy<'a> {
-    /// `place` is what errors name beside the path.
+    /// `place` is for error messages, besides the path.
     pub(super) fn parse(bytes: &'a [u8], path: &Path, place: &str) -> Result<Self> {
         Self::parts(bytes).map_err(|message| Error::data(path, place, message))
     }
@@ -72,10 +72,10 @@ impl<'a> Npy<'a> {
         };
         let bytes = shape.iter().try_fold(size, |bytes, size| bytes.checked_mul(*size));
         if bytes != Some(data.len()) {
-            let bytes = bytes.map_or("more than can be counted".into(), |bytes| bytes.to_string());
+            let bytes = bytes.map_or("too many to count".into(), |bytes| bytes.to_string());
             return Err(format!("expected {bytes} bytes for shape {shape:?} of {descr}, got {}", data.len()));
         }
-        // An empty axis would let any size of the others pass.
+        // An empty axis would allow any size of the others.
         if shape.contains(&0) {
             return Err(format!("expected an array with elements, got shape {shape:?}"));
         }
@@ -94,7 +94,7 @@ impl<'a> Npy<'a> {
         self.kind == ElementType::Float
     }
 
-    /// Whether f32 holds every number of the type.
+    /// Whether f32 holds every number of the type exactly.
     pub(super) fn is_single(&self) -> bool {
         match self.kind {
             ElementType::Float => self.size == 4,
@@ -134,13 +134,13 @@ impl<'a> Npy<'a> {
 }
 
 impl Element {
-    /// As a number, NaN where a float is none; otherwise what was expected.
+    /// As a number, NaN for a float NaN; otherwise what was expected.
     pub(super) fn number(&self) -> Result<f64, &'static str> {
         match self {
             Element::Float(number) if number.is_infinite() => Err("a finite number"),
             Element::Float(number) => Ok(*number),
             Element::Integer(number) if !is_exact(*number) => Err(
-                "a whole number that f64 holds, as all to 2^53 = 9007199254740992 are (of type f8 it may be rounded)",
+                "a whole number that f64 holds, as it holds all up to 2^53 = 9007199254740992 (of type f8 it may be rounded)",
             ),
             Element::Integer(number) => Ok(*number as f64),
             Element::Bool(bool) => Ok(f64::from(u8::from(*bool))),
@@ -155,7 +155,7 @@ fn unsigned(bytes: &[u8], big_endian: bool) -> u64 {
     if big_endian { bytes.iter().fold(0, join) } else { bytes.iter().rev().fold(0, join) }
 }
 
-/// ElementType, bytes an element and byte order of NumPy's name for a type: `<f4`, `|b1`, `>U7`.
+/// The element type, bytes per element and byte order of NumPy's name for a type: `<f4`, `|b1`, `>U7`.
 fn element_type(descr: &str) -> Option<(ElementType, usize, bool)> {
     let big_endian = match descr.as_bytes().first()? {
         b'<' | b'|' => false,
@@ -253,7 +253,7 @@ impl<'a> Literal<'a> {
 pub(super) mod tests {
     use super::*;
 
-    /// The bytes of an array of version 1.
+    /// The bytes of an array in version 1.
     pub(crate) fn npy(descr: &str, fortran_order: bool, shape: &[usize], data: &[u8]) -> Vec<u8> {
         let order = if fortran_order { "True" } else { "False" };
         let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
@@ -360,7 +360,7 @@ pub(super) mod tests {
         let message = "a.npy: expected 24 bytes for shape [2, 3] of <f4, got";
         assert_eq!(error(&whole[..whole.len() - 1]), format!("{message} 23"));
         assert_eq!(error(&[&whole, &[0][..]].concat()), format!("{message} 25"));
-        assert!(error(&npy("<f4", false, &[usize::MAX, 2], &[0; 24])).contains("more than can be counted"));
+        assert!(error(&npy("<f4", false, &[usize::MAX, 2], &[0; 24])).contains("too many to count"));
         assert!(error(&npy("<f4", false, &[1 << 40, 0], &[])).contains("expected an array with elements"));
         for descr in ["<f2", "<c8", "|S3", "|O", "<M8[ns]", "<U0", "f4", "<", "", "<é4", "<U18446744073709551615"] {
             assert!(error(&npy(descr, false, &[1], &[0; 8])).contains("expected elements of type"), "{descr}");

@@ -1,4 +1,4 @@
-//! NumPy's `.npz` archives: a `.npy` file an array.
+//! NumPy's `.npz` archives: one `.npy` file per array.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use crate::data::{InputLimit, LabelledSequences, MissingPolicy};
 use crate::error::{Error, Result};
 
 impl LabelledSequences {
-    /// Reads the arrays `x`, and where they are there `lengths` and `y`, of an `.npz` file. `lengths`, \[N\], holds the
-    /// steps of each sequence; what lies beyond them is not read. `x` and `y` are as in [`from_npy`](Self::from_npy).
+    /// Reads the arrays `x`, and if they exist `lengths` and `y`, of an `.npz` file. `lengths`, \[N\], has the number
+    /// of steps of each sequence; values after it are not read. `x` and `y` are as in [`from_npy`](Self::from_npy).
     ///
     /// # Errors
-    /// [`Error::Data`] as there, naming the array, for an archive that is cut off or changed, and for arrays that
-    /// are larger than [`InputLimit::default`]; [`read`](Self::read) takes another bound.
+    /// [`Error::Data`] as there, naming the array, for a truncated or altered archive, and for arrays larger than
+    /// [`InputLimit::default`]; [`read`](Self::read) takes another limit.
     pub fn from_npz(bytes: &[u8], path: &Path, missing: MissingPolicy) -> Result<Self> {
         Self::npz_within(bytes, path, missing, InputLimit::default())
     }
@@ -24,7 +24,7 @@ impl LabelledSequences {
         limit.check(archive.size_of(&["x.npy", "lengths.npy", "y.npy"])?, path, "", "in its arrays")?;
         let Some(x) = archive.read("x.npy")? else {
             let names: Vec<&str> = archive.names().collect();
-            let message = format!("expected a file x.npy within, got {}", quoted(&names.join(", ")));
+            let message = format!("expected x.npy in the archive, got {}", quoted(&names.join(", ")));
             return Err(Error::data(path, "", message));
         };
         let (lengths, y) = (archive.read("lengths.npy")?, archive.read("y.npy")?);
@@ -129,7 +129,7 @@ mod tests {
         assert!(with("lengths.npy", &floats(&[2], &[1.5, 2.0])).contains("sequence 1: expected a whole number"));
         assert!(with("y.npy", b"no").contains("a.npz, y.npy: expected an npy file"));
         let none = from_npz(&[("X.npy", &x, true), ("y.npy", &x, true)]).unwrap_err();
-        assert_eq!(none, "a.npz: expected a file x.npy within, got \"X.npy, y.npy\"");
+        assert_eq!(none, "a.npz: expected x.npy in the archive, got \"X.npy, y.npy\"");
     }
 
     #[test]

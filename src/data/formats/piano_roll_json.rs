@@ -13,26 +13,25 @@ use crate::data::piano_rolls::pieces::{IN_MEMORY, PianoKeys, PianoRolls, Piece, 
 use crate::error::{Error, Result};
 use crate::sizes::Count;
 
-/// The highest number of a key: every key between the lowest and the highest takes a column.
+/// The highest key: every key between the lowest and the highest takes a column.
 const HIGHEST: u32 = u16::MAX as u32;
 
-/// The names of the parts, as the data sets of Boulanger-Lewandowski et al. (2012) have them.
+/// The names of the splits, as in the data sets of Boulanger-Lewandowski et al. (2012).
 const PARTS: [&str; 3] = ["train", "valid", "test"];
 
 impl PianoRolls {
-    /// Reads `{"train": [piece, …], "valid": […], "test": […]}`, of which `valid` and `test` may be left out, or a list
-    /// of pieces alone, which are not split yet. A piece is a list of steps, a step a list of active keys, a key a
-    /// number from 0 to 65,535. K are `keys`, or all from the lowest to the highest that occur. `path` is what errors
-    /// name.
+    /// Reads `{"train": [piece, …], "valid": […], "test": […]}`, where `valid` and `test` may be missing, or a list of
+    /// pieces, which is not split yet. A piece is a list of steps, a step a list of active keys, a key a number from 0
+    /// to 65,535. K are `keys`, or all from the lowest to the highest that occur. `path` is for error messages.
     ///
     /// # Errors
-    /// [`Error::Data`] names the line and column, or the part, piece and step, counted from 1; [`Error::Value`] where
-    /// `keys` are none. More than [`InputLimit::default`] in memory is refused.
+    /// [`Error::Data`] names the line and column, or the split, piece and step, counted from 1; [`Error::Value`] for an
+    /// empty range `keys`. More than [`InputLimit::default`] in memory is refused.
     pub fn from_json(text: &[u8], path: &Path, keys: Option<RangeInclusive<u32>>) -> Result<Self> {
         Self::json_within(text, path, keys, InputLimit::default())
     }
 
-    /// As [`from_json`](Self::from_json), with at most `limit` in memory.
+    /// Like [`from_json`](Self::from_json), with a memory limit.
     pub(crate) fn json_within(
         text: &[u8],
         path: &Path,
@@ -43,7 +42,7 @@ impl PianoRolls {
             return Err(Error::value("the keys", format!("numbers from 0 to {HIGHEST}"), format!("{keys:?}")));
         }
         let text = utf8(text, path)?;
-        // Before any is made: a list of nothing is two bytes of the file.
+        // Checked before allocation: an empty list is two bytes of the file.
         let count = |of: u8| Count::from(text.bytes().filter(|byte| *byte == of).count());
         let memory = count(b'[') * size_of::<Vec<u32>>() + count(b',') * size_of::<u32>();
         limit.check(memory.get(), path, "", IN_MEMORY)?;
@@ -54,7 +53,7 @@ impl PianoRolls {
         let value = serde_json::from_str(text).map_err(|error| refused("expected JSON", error))?;
         let (pieces, parts) = parts(&value, path)?;
         if parts.is_some() {
-            // A value holds the last of two parts with one name, and tells nothing of the first.
+            // A JSON value would silently keep the last of two splits with one name.
             serde_json::from_str::<EachOnce>(text).map_err(|error| refused("expected each part once", error))?;
         }
         let expected = keys.clone().unwrap_or(0..=HIGHEST);
@@ -78,8 +77,8 @@ impl PianoRolls {
         Self::of_keys(keys, rolls, parts, path)
     }
 
-    /// What is wholly as it is expected, without a value of its own for every number: that would be thirty times the file.
-    /// `None` for what is not, where the file is small enough to be gone through for what is wrong.
+    /// Parses a file of the expected form directly; a JSON value per number would take thirty times the file. `None`
+    /// for any other form, if the file is small enough to search for the mistake.
     fn from_pieces(text: &str, path: &Path, keys: Option<RangeInclusive<u32>>) -> Result<Option<Self>> {
         const SMALL: usize = 1 << 22;
         let read = if text.trim_start().starts_with('[') {
@@ -125,7 +124,7 @@ impl PianoRolls {
     }
 }
 
-/// The pieces of a file by their parts.
+/// The pieces of a file by split.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Pieces {
@@ -136,7 +135,7 @@ struct Pieces {
     test: Vec<Piece>,
 }
 
-/// The parts of a file, of which none is there twice.
+/// The splits of a file, each at most once.
 #[derive(Deserialize)]
 #[expect(dead_code, reason = "what they hold is read elsewhere")]
 struct EachOnce {
@@ -145,7 +144,7 @@ struct EachOnce {
     test: Option<IgnoredAny>,
 }
 
-/// The pieces, and where the parts are where there are.
+/// The pieces, and the splits if there are any.
 type Parted<'a> = (Vec<&'a Value>, Option<[Range<usize>; 3]>);
 
 fn parts<'a>(value: &'a Value, path: &Path) -> Result<Parted<'a>> {
@@ -190,7 +189,7 @@ fn key(value: &Value, keys: &RangeInclusive<u32>, path: &Path, place: impl Fn() 
     })
 }
 
-/// What a refused value is, whatever its size.
+/// The kind of a refused value, without its contents.
 fn shown(value: &Value) -> String {
     match value {
         Value::Array(_) => "a list".into(),

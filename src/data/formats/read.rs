@@ -9,18 +9,19 @@ use crate::data::input::gzip::decompressed;
 use crate::data::{ImageLayout, InputLimit, LabelKind, LabelledSequences, MissingPolicy, read_input};
 use crate::error::{Error, Result};
 
-/// How to read what a file leaves open.
+/// Options for what a file leaves open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// What becomes of missing values: an empty field, `?`, and NaN, NA, N/A, null and their like.
+    /// How missing values are handled: an empty field, `?`, and NaN, NA, N/A, null and the like.
     pub missing: MissingPolicy,
-    /// What labels are; `None`: by the file or by what they look like, see [`LabelledSequences::labels_as`].
+    /// How labels are read; `None`: decided by the file or the form of the labels, see
+    /// [`LabelledSequences::labels_as`].
     pub labels: Option<LabelKind>,
     /// How an image becomes a sequence (idx).
     pub image: ImageLayout,
-    /// The most that may come of each file.
+    /// The size limit of each file.
     pub limit: InputLimit,
-    /// What the columns are (`.csv`).
+    /// The columns (`.csv`).
     #[cfg(feature = "csv")]
     pub columns: LongColumns,
 }
@@ -36,7 +37,7 @@ enum FileFormat {
 }
 
 impl FileFormat {
-    /// By how the file begins where that is unmistakable, otherwise by its extension, that of gzip aside.
+    /// Detected from the first bytes if they are unmistakable, otherwise from the extension, without that of gzip.
     fn recognise(bytes: &[u8], path: &Path) -> Option<Self> {
         let begins = [(b"\x93NUMPY".as_slice(), Self::Npy), (b"PK\x03\x04", Self::Npz), (b"\0\0\x08", Self::Idx)];
         if let Some((_, format)) = begins.into_iter().find(|(magic, _)| bytes.starts_with(magic)) {
@@ -61,19 +62,19 @@ impl FileFormat {
 }
 
 impl LabelledSequences {
-    /// Reads a file, and for the formats that keep labels by themselves (idx, `.npy`) the file of its labels. What the
-    /// format is shows in how the file begins and in its extension. Either may be compressed by gzip.
+    /// Reads a file, and for formats with separate labels (idx, `.npy`) the file of its labels. The format is detected
+    /// from the first bytes and the extension. Both files may be compressed with gzip.
     ///
     /// # Errors
-    /// [`Error::Io`] where a file cannot be read, [`Error::Data`] where it cannot be used, is no regular file, or where more
-    /// comes of it than [`ReadOptions::limit`].
+    /// [`Error::Io`] if a file cannot be read; [`Error::Data`] if it is invalid, not a regular file, or exceeds
+    /// [`ReadOptions::limit`].
     pub fn read(path: &Path, labels: Option<&Path>, options: &ReadOptions) -> Result<Self> {
         let bytes = read_input(path, options.limit)?;
         let labels = labels.map(|path| Ok::<_, Error>((read_input(path, options.limit)?, path))).transpose()?;
         Self::from_bytes(&bytes, path, labels.as_ref().map(|(bytes, path)| (bytes.as_slice(), *path)), options)
     }
 
-    /// As [`read`](Self::read), from what the files hold; the paths give the extensions and the names in errors.
+    /// Like [`read`](Self::read), from the contents of the files; the paths are for extensions and error messages.
     ///
     /// # Errors
     /// [`Error::Data`].
@@ -94,7 +95,7 @@ impl LabelledSequences {
                 Some((whole(bytes, path, options.limit)?, path))
             }
             Some((_, labels)) => {
-                let message = format!("expected no file of labels for {}, which holds its own", path.display());
+                let message = format!("expected no label file for {}, which has its own labels", path.display());
                 return Err(Error::data(labels, "", message));
             }
         };
@@ -113,14 +114,14 @@ impl LabelledSequences {
             #[cfg(not(feature = "csv"))]
             FileFormat::Long => Err(without_feature(path, "a .csv file", "csv")),
         }?;
-        // These formats say what labels are.
+        // These formats declare the kind of labels.
         let told = matches!(format, FileFormat::Ts | FileFormat::Idx) && options.labels.is_none();
         let path = labels.map_or(path, |(_, path)| path);
         if told { Ok(labelled) } else { labelled.labels_as(options.labels).map_err(|error| error.in_file(path)) }
     }
 }
 
-/// That a format is not compiled in.
+/// The error that a format is not compiled in.
 #[cfg(not(all(feature = "csv", feature = "npz")))]
 fn without_feature(path: &Path, what: &str, feature: &str) -> Error {
     Error::data(
@@ -130,7 +131,7 @@ fn without_feature(path: &Path, what: &str, feature: &str) -> Error {
     )
 }
 
-/// What a file holds, gzip aside.
+/// The contents of a file, decompressed.
 fn whole<'a>(bytes: &'a [u8], path: &Path, limit: InputLimit) -> Result<Cow<'a, [u8]>> {
     let bytes = decompressed(bytes, path, limit)?;
     if bytes.is_empty() {
@@ -243,7 +244,7 @@ mod tests {
         assert!(read(&image, "a.idx", Some(b"")).unwrap_err().starts_with("labels: expected labelled sequences"));
         assert!(read(b"x", "a.npy", None).unwrap_err().contains("expected an npy file"));
         let error = read(b"@classLabel true a b\n@data\n1,2:a\n", "a.ts", Some(b"")).unwrap_err();
-        assert_eq!(error, "labels: expected no file of labels for a.ts, which holds its own");
+        assert_eq!(error, "labels: expected no label file for a.ts, which has its own labels");
         let missing = LabelledSequences::read(Path::new("no such file.ts"), None, &ReadOptions::default()).unwrap_err();
         assert!(matches!(missing, Error::Io { .. }));
     }

@@ -13,19 +13,19 @@ use crate::data::values::numeric_name::{canonical, value};
 use crate::data::{InputLimit, LabelledSequences, Labels, MissingPolicy, list_names};
 use crate::error::{Error, Result};
 
-/// The lines above `@data`.
+/// The header above `@data`.
 #[derive(Default)]
 struct TsHeader {
     /// I.
     dimensions: Option<usize>,
-    /// The T of every case.
+    /// T of every case, if all are equal.
     length: Option<usize>,
     equal_length: bool,
     label: Option<TsLabel>,
     seen: HashSet<String>,
 }
 
-/// What stands behind the last colon of a case.
+/// What follows the last colon of a case.
 enum TsLabel {
     Nothing,
     Class(Vec<String>),
@@ -33,18 +33,18 @@ enum TsLabel {
 }
 
 impl LabelledSequences {
-    /// Reads a `.ts` file: a case a line, its dimensions separated by colons and their values by commas, with a class,
-    /// a value or nothing behind the last colon. Cases may differ in length. A value that is `?` or NaN is
-    /// missing. `path` is what errors name.
+    /// Reads a `.ts` file: one case per line, its dimensions separated by colons and their values by commas, with a
+    /// class, a value or nothing after the last colon. Cases may have different lengths. `?` and NaN are missing
+    /// values. `path` is for error messages.
     ///
     /// # Errors
-    /// [`Error::Data`] names the line, and for a value its dimension and step, all counted from 1; it also refuses more
-    /// than the default [`InputLimit`].
+    /// [`Error::Data`] names the line, and for a value its dimension and step, all counted from 1; also if it exceeds
+    /// the default [`InputLimit`].
     pub fn from_ts(bytes: &[u8], path: &Path, missing: MissingPolicy) -> Result<Self> {
         Self::ts_within(bytes, path, missing, InputLimit::default())
     }
 
-    /// As [`from_ts`](Self::from_ts), with at most `limit` in memory.
+    /// Like [`from_ts`](Self::from_ts), with a memory limit.
     pub(super) fn ts_within(bytes: &[u8], path: &Path, missing: MissingPolicy, limit: InputLimit) -> Result<Self> {
         let lines = utf8(bytes, path)?.lines().map(str::trim).zip(1..);
         let mut lines = lines.filter(|(content, _)| !content.is_empty() && !content.starts_with('#'));
@@ -115,7 +115,7 @@ impl LabelledSequences {
 }
 
 impl TsHeader {
-    /// Reads up to and with `@data`.
+    /// Reads up to and including `@data`.
     fn read<'t>(lines: &mut impl Iterator<Item = (&'t str, usize)>, path: &Path) -> Result<Self> {
         let mut header = Self::default();
         for (content, line) in lines {
@@ -136,7 +136,7 @@ impl TsHeader {
         Err(Error::data(path, "", "expected a line @data and cases below it, got the end of the file"))
     }
 
-    /// Takes one line. Names, descriptions and whether values are missing are not needed: the cases show them.
+    /// Reads one line. Names, descriptions and whether values are missing are ignored: the cases show them.
     fn take(&mut self, tag: &str, words: &[&str]) -> Result<(), String> {
         if !self.seen.insert(tag.into()) {
             return Err("expected once, got a second one".into());
@@ -158,7 +158,7 @@ impl TsHeader {
             "classlabel" if truth(words)? => {
                 let names = &words[1..];
                 if names.is_empty() {
-                    return Err("expected the names of the classes behind true, got none".into());
+                    return Err("expected the names of the classes after true, got none".into());
                 }
                 let mut seen = HashMap::new();
                 for name in names {

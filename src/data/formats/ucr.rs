@@ -11,18 +11,17 @@ use crate::data::{InputLimit, LabelledSequences, Labels, MissingPolicy};
 use crate::error::{Error, Result};
 
 impl LabelledSequences {
-    /// Reads lines of a label and the values of a series, separated by tabs, commas or spaces. The archive fills the
-    /// lines of shorter series with NaN at the end; a NaN or `?` before is a missing value. The labels are classes; see
-    /// [`LabelledSequences::labels_as`]. `path` is what errors name.
+    /// Reads lines of a label and the values of a series, separated by tabs, commas or spaces. The archive pads shorter
+    /// series with NaN; an earlier NaN or `?` is a missing value. The labels are classes; see
+    /// [`LabelledSequences::labels_as`]. `path` is for error messages.
     ///
     /// # Errors
-    /// [`Error::Data`] names the line and the step, both counted from 1; it also refuses more than the default
-    /// [`InputLimit`].
+    /// [`Error::Data`] names the line and the step, both counted from 1; also if it exceeds the default [`InputLimit`].
     pub fn from_ucr(bytes: &[u8], path: &Path, missing: MissingPolicy) -> Result<Self> {
         Self::ucr_within(bytes, path, missing, InputLimit::default())
     }
 
-    /// As [`from_ucr`](Self::from_ucr), with at most `limit` in memory.
+    /// Like [`from_ucr`](Self::from_ucr), with a memory limit.
     pub(super) fn ucr_within(bytes: &[u8], path: &Path, missing: MissingPolicy, limit: InputLimit) -> Result<Self> {
         let lines = utf8(bytes, path)?.lines().map(str::trim).zip(1..).filter(|(content, _)| !content.is_empty());
         let (mut labels, mut begins) = (DistinctNames::default(), Vec::new());
@@ -42,12 +41,12 @@ impl LabelledSequences {
                 return refuse(format!("expected {expected} fields as in the first line, got {}", fields.len()));
             }
             let [label, values @ ..] = fields.as_slice() else { continue };
-            // A class may have the name of what is no number, as `labels_as` has it.
+            // A class may be named like a missing number, as in `labels_as`.
             if label.is_empty() {
                 return refuse(format!("expected a label first, got {}", quoted(label)));
             }
             let Some(last) = values.iter().rposition(|value| !is_missing(value)) else {
-                return refuse("expected values behind the label, got none".into());
+                return refuse("expected values after the label, got none".into());
             };
             let cells = CellReader { path, line, dimension: 1, missing };
             let values = cells.read(values[..=last].iter().copied())?;
@@ -133,8 +132,8 @@ mod tests {
         assert_eq!(error("1\t2\tx\n"), "a.tsv, line 1, dimension 1, step 2: expected a finite number, got \"x\"");
         assert_eq!(error("1\tNaN\t3\n"), "a.tsv, line 1, dimension 1, step 1: expected a finite number, got \"NaN\"");
         assert!(error("1\t2\tinf\n").contains("step 2: expected a finite number, got \"inf\""));
-        assert!(error("1\n").contains("line 1: expected values behind the label"));
-        assert!(error("1,NaN,NaN\n").contains("line 1: expected values behind the label"));
+        assert!(error("1\n").contains("line 1: expected values after the label"));
+        assert!(error("1,NaN,NaN\n").contains("line 1: expected values after the label"));
         assert!(error(",1,2\n").contains("line 1: expected a label first"));
         // Whether such a word is the name of a class is known once all labels are.
         for word in ["?", "NaN", "none"] {

@@ -1,13 +1,13 @@
-//! UTF-8 from files: where it is broken, which other encoding it may be, and how an error quotes it.
+//! Decodes UTF-8, locates invalid bytes, guesses other encodings, and quotes text in errors.
 
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// The byte order mark that some programs put before UTF-8.
+/// The byte order mark before UTF-8.
 pub(in crate::data) const MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Checks a file's bytes as they are read, in order.
+/// Checks the bytes of a file in order, as they are read.
 pub(in crate::data) struct Utf8<'a> {
     path: &'a Path,
     /// The bytes so far.
@@ -21,10 +21,11 @@ impl<'a> Utf8<'a> {
         Self { path, offset: 0, lines: 0 }
     }
 
-    /// The whole characters that `bytes`, the file's next, begin with. Those after them, at most 3, are the beginning
-    /// of a character and come again with the next ones; the file's `last` have no such rest.
+    /// The complete characters at the start of `bytes`, the next ones of the file. At most 3 bytes are left, the start
+    /// of a character that must be passed again with the next bytes; after the file's `last` bytes nothing may be left.
     ///
-    /// A NUL is refused though UTF-8 has it: text does not, while binary data and UTF-16 are full of it.
+    /// NUL is refused although it is valid UTF-8: text does not contain it, while binary data and UTF-16 are full of
+    /// it.
     pub(in crate::data) fn next<'b>(&mut self, bytes: &'b [u8], last: bool) -> Result<&'b str> {
         let (text, broken) = match str::from_utf8(bytes) {
             Ok(text) => (text, None),
@@ -62,7 +63,7 @@ impl<'a> Utf8<'a> {
         Error::data(self.path, format!(", line {line}, byte offset {offset}"), message)
     }
 
-    /// What bytes that are no UTF-8 most likely are.
+    /// The most likely encoding of bytes that are not UTF-8.
     fn looks_like(&self, bytes: &[u8]) -> &'static str {
         match bytes {
             _ if self.offset > 0 => {}
@@ -73,7 +74,7 @@ impl<'a> Utf8<'a> {
             [b'P', b'K', 3, 4, ..] => return "a zip file",
             _ => {}
         }
-        // In UTF-16 the other half of every Latin letter is NUL.
+        // In UTF-16 the other byte of every Latin letter is NUL.
         let mut nuls = [0, 0];
         for (i, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == 0) {
             nuls[(self.offset as usize + i) % 2] += 1;
@@ -96,16 +97,16 @@ fn lines(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// A whole file as text, without the byte order mark. `path` is what errors name.
+/// A whole file as text, without the byte order mark. `path` is for error messages.
 ///
 /// # Errors
-/// [`Error::Data`] names the line and the byte offset of what is not UTF-8, and of a NUL, which no text has.
+/// [`Error::Data`] names the line and the byte offset of invalid UTF-8, and of a NUL, which text does not contain.
 pub fn utf8<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str> {
     let text = Utf8::new(path).next(bytes, true)?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// Text to name in an error, in quotes and of bounded length.
+/// Quoted text of bounded length, for errors.
 pub(in crate::data) fn quoted(text: &str) -> String {
     const SHOWN: usize = 40;
     match text.char_indices().nth(SHOWN) {

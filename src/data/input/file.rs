@@ -1,4 +1,4 @@
-//! Opens and reads files: regular files only, whose size is known beforehand, and within a limit.
+//! Opens and reads files: only regular files, whose size is known in advance, and within a limit.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,11 +8,11 @@ use crate::allocate;
 use crate::error::{Error, Result};
 use crate::sizes::Count;
 
-/// The most bytes that may come of a file which is read whole: of the file as it lies there, of what was compressed in it, and
-/// of the numbers as they are held, each counted by itself.
+/// Size limit in bytes for a file that is read as a whole: of the file itself, its unpacked contents, and the numbers
+/// in memory, each counted separately.
 ///
-/// A small file may otherwise take all memory: a thousand zeros are a byte of gzip, and a sequence of one number takes a
-/// hundred bytes.
+/// Without it a small file could use up all memory: a thousand zeros are one byte of gzip, and a sequence with a single
+/// number needs a hundred bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InputLimit(pub u64);
 
@@ -24,7 +24,7 @@ impl Default for InputLimit {
 }
 
 impl InputLimit {
-    /// Refuses `bytes`, which are `what` comes of the file.
+    /// Refuses `bytes`, the size of `what`.
     ///
     /// # Errors
     /// [`Error::Data`] names the limit and how to raise it.
@@ -42,10 +42,10 @@ impl InputLimit {
         }
     }
 
-    /// Refuses what exceeds the limit by an unknown amount.
+    /// Refuses data that exceed the limit by an unknown amount.
     pub(super) fn exceeded(self, path: &Path, place: &str, what: &str) -> Error {
         let message = format!(
-            "expected at most {} bytes, got more {what}; a larger input-limit raises this bound, such as {}MiB",
+            "expected at most {} bytes, got more {what}; a larger input-limit allows them, such as {}MiB",
             self.0,
             (self.0 >> 19).max(1)
         );
@@ -53,31 +53,31 @@ impl InputLimit {
     }
 }
 
-/// Counts the memory that a file takes while it is read and after, where its size is not known beforehand.
+/// Counts the memory that a file needs during and after reading, if its size is not known in advance.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::data) struct MemoryUse<'a> {
     limit: InputLimit,
     path: &'a Path,
-    /// What is held.
+    /// The bytes so far.
     what: &'static str,
     bytes: Count,
 }
 
 impl<'a> MemoryUse<'a> {
-    /// Nothing yet, of the file at `path`.
+    /// A new count for the file at `path`.
     pub(in crate::data) fn new(limit: InputLimit, path: &'a Path, what: &'static str) -> Self {
         Self { limit, path, what, bytes: Count::default() }
     }
 
-    /// More of it.
+    /// Adds bytes.
     ///
     /// # Errors
-    /// [`Error::Data`] where it comes to more than is allowed.
+    /// [`Error::Data`] if the limit is exceeded.
     pub(in crate::data) fn add(&mut self, bytes: usize) -> Result<()> {
         self.set((self.bytes + bytes).get())
     }
 
-    /// All of it.
+    /// The total.
     ///
     /// # Errors
     /// Those of [`add`](Self::add).
@@ -87,18 +87,18 @@ impl<'a> MemoryUse<'a> {
     }
 }
 
-/// Opens a file to be read, and returns its size in bytes. Links are followed.
+/// Opens a file for reading, and returns its size in bytes. Links are followed.
 ///
 /// # Errors
-/// [`Error::Io`] where there is none, or it may not be read; [`Error::Data`] for a folder, a pipe, a socket or a device, which
-/// have no size, by what it is.
+/// [`Error::Io`] if it does not exist or may not be read; [`Error::Data`] for a folder, a pipe, a socket or a device,
+/// which have no size, naming its kind.
 pub fn open_input(path: &Path) -> Result<(File, u64)> {
     let io = |source| Error::Io { path: path.into(), source };
-    // Before it is opened: that of a pipe waits for who writes.
+    // Checked before opening: opening a pipe would wait for a writer.
     check_regular(&std::fs::metadata(path).map_err(io)?, path)?;
     let file = File::open(path).map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
-    // Another may lie there by now.
+    // It may have been replaced by now.
     check_regular(&metadata, path)?;
     Ok((file, metadata.len()))
 }
@@ -106,18 +106,19 @@ pub fn open_input(path: &Path) -> Result<(File, u64)> {
 /// All bytes of a file, at most `limit`.
 ///
 /// # Errors
-/// Those of [`open_input`], and [`Error::Data`] for a file that is larger than `limit`, or that was cut while it was read.
+/// Those of [`open_input`], and [`Error::Data`] for a file that is larger than `limit` or was truncated while it was
+/// read.
 pub fn read_input(path: &Path, limit: InputLimit) -> Result<Vec<u8>> {
     let (file, len) = open_input(path)?;
     limit.check(len, path, "", "in the file")?;
     whole(file, len, path)
 }
 
-/// The most bytes of [`read_settings`].
+/// The limit of [`read_settings`].
 const SETTINGS: u64 = 1 << 22;
 
-/// All bytes of a file of settings or notes, at most 4 MiB: what people write and read is shorter, and
-/// what is made of it takes twenty times as much.
+/// All bytes of a settings or metadata file, at most 4 MiB: such files are shorter, and parsing takes twenty times
+/// their size.
 ///
 /// # Errors
 /// Those of [`read_input`].
@@ -138,7 +139,7 @@ fn whole(file: File, len: u64, path: &Path) -> Result<Vec<u8>> {
     if bytes.len() as u64 == len {
         Ok(bytes)
     } else {
-        let message = format!("expected the {len} bytes that it had at first, got {}: it was cut", bytes.len());
+        let message = format!("expected {len} bytes, as when it was opened, got {}: it was truncated", bytes.len());
         Err(Error::data(path, "", message))
     }
 }
@@ -175,15 +176,12 @@ fn check_regular(metadata: &std::fs::Metadata, path: &Path) -> Result<()> {
     let message = if metadata.is_dir() {
         "expected a file, got a folder".to_owned()
     } else {
-        format!(
-            "expected a file, whose size is known before it is read, got {}: write what comes of it to a file, and name that",
-            kind(metadata)
-        )
+        format!("expected a regular file, got {}: write its contents to a file and name that file", kind(metadata))
     };
     Err(Error::data(path, "", message))
 }
 
-/// What is neither a file nor a folder.
+/// The kind of something that is neither a file nor a folder.
 #[cfg(unix)]
 fn kind(metadata: &std::fs::Metadata) -> &'static str {
     use std::os::unix::fs::FileTypeExt;
@@ -266,7 +264,7 @@ mod tests {
             (&socket, "a socket: write"),
             (&fifo, "a pipe: write"),
         ] {
-            let expected = format!("expected a file, whose size is known before it is read, got {what}");
+            let expected = format!("expected a regular file, got {what}");
             assert!(refusal(path, 1 << 30).starts_with(&expected), "{what}");
         }
     }

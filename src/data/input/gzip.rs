@@ -1,4 +1,4 @@
-//! Files that gzip has compressed, recognised by how they begin.
+//! Decompresses gzip files, which are recognised by their first bytes.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::data::InputLimit;
 use crate::data::input::file::read_at_most;
 use crate::error::{Error, Result};
 
-/// `bytes` as they were before gzip, where it compressed them.
+/// `bytes`, decompressed if they are gzip data.
 pub(in crate::data) fn decompressed<'a>(bytes: &'a [u8], path: &Path, limit: InputLimit) -> Result<Cow<'a, [u8]>> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
         inflate(bytes, path, limit).map(Cow::Owned)
@@ -56,7 +56,7 @@ mod tests {
         for (bytes, most) in [(&bytes, 999), (&twice, 1999)] {
             let error = inflate(bytes, Path::new("a.gz"), InputLimit(most)).unwrap_err().to_string();
             let expected =
-                format!("a.gz: expected at most {most} bytes, got more in the gzip data; a larger input-limit raises");
+                format!("a.gz: expected at most {most} bytes, got more in the gzip data; a larger input-limit allows");
             assert!(error.starts_with(&expected), "{error}");
         }
     }
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(*decompressed(b"plain", path, InputLimit::default()).unwrap(), *b"plain");
         for end in 2..bytes.len() {
             let error = decompressed(&bytes[..end], path, InputLimit::default()).unwrap_err().to_string();
-            assert!(error.contains("expected whole gzip data"), "{error}");
+            assert!(error.contains("expected complete gzip data"), "{error}");
         }
         let mut changed = bytes.clone();
         let last = changed.len() - 8;

@@ -1,4 +1,4 @@
-//! Bytes from files: regular files alone, within a limit of memory, decompressed and checked to be UTF-8.
+//! Bytes from files: only regular files, within a memory limit, decompressed and checked to be UTF-8.
 
 pub(super) mod encoding;
 pub(super) mod file;

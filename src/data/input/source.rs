@@ -1,4 +1,4 @@
-//! Random access to the bytes of a file, or of memory.
+//! Random access to the bytes of a file or of memory.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
@@ -9,10 +9,10 @@ use std::time::SystemTime;
 use super::file::open_input;
 use crate::error::{Error, Result};
 
-/// Bytes that stay the same as long as it is read from them.
+/// Bytes that must not change while they are read.
 #[derive(Debug)]
 pub(in crate::data) struct Source {
-    /// What errors name.
+    /// The path for error messages.
     path: PathBuf,
     len: u64,
     storage: Storage,
@@ -21,7 +21,7 @@ pub(in crate::data) struct Source {
 #[derive(Debug)]
 enum Storage {
     Memory(Vec<u8>),
-    // Seeking and reading are one, whoever reads beside.
+    // Seeking and reading must not be interleaved with other readers.
     File { file: Mutex<File>, modified: Option<SystemTime> },
 }
 
@@ -40,7 +40,7 @@ impl Source {
         &self.path
     }
 
-    /// How many bytes there are.
+    /// The number of bytes.
     pub(in crate::data) fn len(&self) -> u64 {
         self.len
     }
@@ -48,7 +48,7 @@ impl Source {
     /// Fills `bytes` with those from `offset` on, all below [`len`](Self::len).
     ///
     /// # Errors
-    /// [`Error::Data`] where the file is no longer what it was when it was opened.
+    /// [`Error::Data`] if the file has changed since it was opened.
     pub(in crate::data) fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
         match &self.storage {
             Storage::Memory(all) => {
@@ -75,7 +75,7 @@ impl Source {
     /// The error that the file has changed.
     pub(in crate::data) fn changed(&self) -> Error {
         let message =
-            format!("expected the {} bytes that it had at first, got a file that was changed since", self.len);
+            format!("expected the file of {} bytes that was opened, got one that has changed since", self.len);
         Error::data(&self.path, "", message)
     }
 }

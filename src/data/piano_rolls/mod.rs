@@ -1,4 +1,4 @@
-//! Piano rolls: pieces of music and the like, at each step some of many keys.
+//! Piano rolls: pieces of music and the like, with some of many keys active at each step.
 
 mod next_step;
 pub(super) mod pieces;

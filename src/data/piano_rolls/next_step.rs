@@ -1,4 +1,4 @@
-//! Piano rolls as examples whose target is the next step.
+//! Piano rolls as examples that predict the next step.
 
 use std::ops::Deref;
 
@@ -16,10 +16,10 @@ pub struct NextStep<P> {
 }
 
 impl<P: Deref<Target = PianoRolls>> NextStep<P> {
-    /// An example for each of `pieces`, by their numbers in [`PianoRolls::pieces`].
+    /// One example for each of `pieces`, by their numbers in [`PianoRolls::pieces`].
     ///
     /// # Errors
-    /// [`Error::Value`] for a number beyond them.
+    /// [`Error::Value`] for a number out of range.
     pub fn new(rolls: P, pieces: impl IntoIterator<Item = usize>) -> Result<Self> {
         let pieces: Vec<usize> = pieces.into_iter().collect();
         match pieces.iter().find(|piece| **piece >= rolls.pieces().len()) {

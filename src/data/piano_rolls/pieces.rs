@@ -1,4 +1,4 @@
-//! Pieces of music and the like: at each step some of many keys are active.
+//! Pieces of music and the like: some of many keys are active at each step.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::data::SeriesSplit;
 use crate::error::{Error, Result};
 
-/// What the K columns of a frame stand for. It travels with the weights, which mean nothing without.
+/// The keys of the K columns. They are stored with the weights, which are useless without them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PianoKeys {
     /// Consecutive numbers, such as MIDI's pitches.
     Numbers(RangeInclusive<u32>),
-    /// Anything, by name.
+    /// Any names.
     Names(Vec<String>),
 }
 
@@ -27,12 +27,12 @@ impl PianoKeys {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The names of all, in the order of the columns.
+    /// The names of all keys, in the order of the columns.
     pub fn names(&self) -> Vec<String> {
         match self {
             PianoKeys::Numbers(numbers) => numbers.clone().map(|number| number.to_string()).collect(),
@@ -44,7 +44,7 @@ impl PianoKeys {
 /// A piece: for each step the active keys, as columns below K, ascending.
 pub type Piece = Vec<Vec<u32>>;
 
-/// What comes to more than a limit of memory.
+/// The description of the counted memory.
 pub(in crate::data) const IN_MEMORY: &str = "in memory for its steps";
 
 /// Pieces, each of at least two steps.
@@ -53,18 +53,18 @@ pub struct PianoRolls {
     keys: PianoKeys,
     pieces: Vec<Piece>,
     parts: Option<[Range<usize>; 3]>,
-    /// Whether the pieces are those that one was cut into.
+    /// Whether the pieces were cut from a single one.
     cut: bool,
     notes: Vec<String>,
 }
 
 impl PianoRolls {
-    /// Pieces of `keys`; `parts`: which are for training, validation and test, one after the other, if that is settled.
-    /// The order of a step's keys does not matter, nor whether one is named twice.
+    /// Pieces of `keys`. `parts`: the consecutive ranges for training, validation and test, if they are known. The
+    /// order of a step's keys does not matter, nor do duplicates.
     ///
     /// # Errors
-    /// [`Error::Value`] where there are no keys or pieces, where the parts are not these pieces one after the other, and
-    /// for a piece of fewer than two steps or a column that is not below K, by their numbers, counted from 1.
+    /// [`Error::Value`] if there are no keys or pieces, if the ranges do not cover the pieces one after the other, and
+    /// for a piece with fewer than two steps or a column that is not below K, by their numbers, counted from 1.
     pub fn new(keys: PianoKeys, mut pieces: Vec<Piece>, parts: Option<[Range<usize>; 3]>) -> Result<Self> {
         for (name, count) in [("keys", keys.len()), ("pieces", pieces.len())] {
             if count == 0 {
@@ -96,12 +96,12 @@ impl PianoRolls {
         Ok(Self { keys, pieces, parts, cut: false, notes: Vec::new() })
     }
 
-    /// The same with parts for training, validation and test by shares of all, which add up to 1: whole pieces in their
-    /// order, or where there is a single one the frames of it that are told, cut in time. What was cut off is a piece of
-    /// its own, which begins with the frame before the first that it tells.
+    /// The same, split into training, validation and test by shares that add up to 1: whole pieces in their order, or
+    /// for a single piece its predicted frames, cut in time. Each cut becomes a piece that starts with the frame before
+    /// its first predicted one.
     ///
     /// # Errors
-    /// [`Error::Value`] where the shares do not add up to 1.
+    /// [`Error::Value`] if the shares do not add up to 1.
     pub fn split(mut self, shares: [f64; 3]) -> Result<Self> {
         SeriesSplit::check_shares(shares)?;
         let parts = |count: usize| {
@@ -128,7 +128,7 @@ impl PianoRolls {
         Ok(self)
     }
 
-    /// What the columns stand for.
+    /// The keys of the columns.
     pub fn keys(&self) -> &PianoKeys {
         &self.keys
     }
@@ -138,13 +138,13 @@ impl PianoRolls {
         &self.pieces
     }
 
-    /// Whether the parts are those that [`split`](Self::split) cut a single piece into.
+    /// Whether [`split`](Self::split) cut a single piece into the splits.
     pub fn is_cut(&self) -> bool {
         self.cut
     }
 
-    /// Where a piece, by its number below the number of [`pieces`](Self::pieces), begins as it was given: its number there,
-    /// and the frame of that, both counted from 0.
+    /// The original position of a piece, by its number below the number of [`pieces`](Self::pieces): the number of its
+    /// original piece and the first frame in it, both counted from 0.
     pub fn origin(&self, piece: usize) -> (usize, usize) {
         if self.cut { (0, self.pieces[..piece].iter().map(|before| before.len() - 1).sum()) } else { (piece, 0) }
     }
@@ -154,18 +154,18 @@ impl PianoRolls {
         Self { notes, ..self }
     }
 
-    /// How the file was read where it could have been read differently, a sentence each.
+    /// Notes on how the file was read, one sentence each.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Which pieces are for training, validation and test, where that is settled.
+    /// The pieces for training, validation and test, if they are split.
     pub fn parts(&self) -> Option<&[Range<usize>; 3]> {
         self.parts.as_ref()
     }
 }
 
-/// A piece as errors name it: by its number, counted from 1, in its part.
+/// The name of a piece in errors: its number in its split, counted from 1.
 pub(in crate::data) fn name(parts: Option<&[Range<usize>; 3]>, number: usize) -> String {
     let parts = ["train", "valid", "test"].into_iter().zip(parts.into_iter().flatten());
     match parts.into_iter().find(|(_, pieces)| pieces.contains(&number)) {

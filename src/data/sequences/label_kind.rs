@@ -1,4 +1,4 @@
-//! Whether labels that are numbers are class names or values.
+//! Decides whether numeric labels are class names or values.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,28 +10,28 @@ use crate::data::values::numeric_name::{is_code, value};
 use crate::data::{DecimalMark, LabelledSequences, Labels};
 use crate::error::{Error, Result};
 
-/// What labels are, where they can be either.
+/// How numeric labels are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LabelKind {
-    /// Each is the name of a class; one number is one class, however it is written.
+    /// As names of classes; equal numbers are one class, however they are written.
     Classes,
-    /// Each is a number.
+    /// As numbers.
     Values,
 }
 
-/// So many classes need no more than whole numbers as their names and some sequences each.
+/// Up to this many classes need only whole numbers as names and some sequences each.
 const FEW: usize = 20;
 
 impl LabelledSequences {
-    /// With labels that are classes or values as given. Otherwise those that are all numbers, one a sequence, are what they
-    /// look like, which is noted: values where not all are whole, or where hardly two are alike; classes where two
-    /// numbers occur, or up to 20 of them five times each on average, or 0, 1, 2, … or 1, 2, 3, … without a gap twice each.
-    /// A number with zeros before it is a code, and a name.
+    /// Sets whether labels are classes or values. By default, if all are single numbers, their form decides, with a
+    /// note: they are values if not all are whole or almost all are different; classes if there are two different
+    /// numbers, or up to 20 with five sequences each on average, or 0, 1, 2, … or 1, 2, 3, … without a gap and two
+    /// sequences each. A number with leading zeros is a code, and so a name.
     ///
     /// # Errors
-    /// [`Error::Value`] for a label that is a missing value beside names, for whole numbers that fit neither rule, for
-    /// numbers that one label is none of, for a number that is written as two codes, and for labels that cannot be what
-    /// they are said to be.
+    /// [`Error::Value`] for a missing label among names, for whole numbers that fit neither rule, for a label among
+    /// numbers that is not one, for a number that is written as two codes, and for labels that cannot be read as
+    /// requested.
     pub fn labels_as(mut self, told: Option<LabelKind>) -> Result<Self> {
         let numbers = LabelNumbers::of(&self.labels);
         let told = match (told, &self.labels) {
@@ -69,7 +69,7 @@ impl LabelledSequences {
 }
 
 impl Labels {
-    /// Refuses names that are one number, written as two codes.
+    /// Refuses names that are the same number, written as two codes.
     pub(super) fn check_codes(&self) -> Result<()> {
         let Labels::Classes { names, .. } = self else { return Ok(()) };
         let mut seen = HashMap::new();
@@ -82,22 +82,22 @@ impl Labels {
         Ok(())
     }
 
-    /// Class names that differ in case alone.
+    /// Class names that differ only in upper and lower case.
     fn alike(&self) -> Option<String> {
         let Labels::Classes { names, .. } = self else { return None };
         let mut seen = HashMap::new();
         let (first, second) = names.iter().find_map(|name| Some((seen.insert(name.to_lowercase(), name)?, name)))?;
-        Some(format!("{first:?} and {second:?} are different classes, by small and capital letters alone"))
+        Some(format!("{first:?} and {second:?} are different classes that differ only in upper and lower case"))
     }
 }
 
 /// A label as a number; otherwise what was expected.
 type Number = Result<f64, &'static str>;
 
-/// The labels as they are written, and as numbers where they are some. There may be as many as bytes of the file.
+/// The labels as written, and as numbers if they are. There may be as many as the file has bytes.
 enum LabelNumbers<'a> {
     Values(Vec<f64>),
-    /// The different ones, and which each sequence has.
+    /// The distinct labels, and the index of each sequence.
     Names {
         names: &'a [String],
         numbers: Vec<Number>,
@@ -123,7 +123,7 @@ impl<'a> LabelNumbers<'a> {
         }
     }
 
-    /// Of each label. A class that there is not is passed over, as one of its own would be.
+    /// By label. An unknown class is skipped.
     fn numbers(&self) -> impl Iterator<Item = Number> {
         let (values, of): (&[f64], &[u32]) = match self {
             Self::Values(values) => (values, &[]),
@@ -135,7 +135,7 @@ impl<'a> LabelNumbers<'a> {
         }))
     }
 
-    /// As it is written.
+    /// As written.
     fn name(&self, sequence: usize) -> Cow<'_, str> {
         match self {
             Self::Values(values) => values.get(sequence).map(f64::to_string).unwrap_or_default().into(),
@@ -146,7 +146,7 @@ impl<'a> LabelNumbers<'a> {
         }
     }
 
-    /// The first label whose name is such.
+    /// The first label whose name satisfies the condition.
     fn position(&self, is_such: impl Fn(&str) -> bool) -> Option<usize> {
         match self {
             Self::Values(values) => values.iter().position(|value| is_such(&value.to_string())),
@@ -157,7 +157,7 @@ impl<'a> LabelNumbers<'a> {
         }
     }
 
-    /// What they look like, and why; `None` for names that are no numbers.
+    /// The detected kind and the reason; `None` for names that are not numbers.
     fn look(&self, labelled: &LabelledSequences) -> Result<Option<(LabelKind, &'static str)>> {
         let values: Vec<f64> = self.numbers().filter_map(Result::ok).collect();
         let odd = self.numbers().position(|number| number.is_err());
@@ -165,7 +165,7 @@ impl<'a> LabelNumbers<'a> {
         if values.is_empty() || self.position(is_code).is_some() {
             if let Some(missing) = missing {
                 let what = format!("the label of {}", labelled.name(missing));
-                let expected = "a label; --labels-as classes takes each for the name of a class";
+                let expected = "a label; --labels-as classes reads each as a class name";
                 return Err(Error::value(what, expected, format!("a missing value, {:?}", self.name(missing))));
             }
             if values.is_empty() {
@@ -178,8 +178,7 @@ impl<'a> LabelNumbers<'a> {
             return match looks {
                 Ok(looks) => Ok(Some(looks)),
                 Err(got) => {
-                    let expected =
-                        "labels that are classes or values: say which with --labels-as classes or --labels-as values";
+                    let expected = "labels that are clearly classes or values: choose with --labels-as classes or --labels-as values";
                     Err(Error::value("the labels", expected, got))
                 }
             };
@@ -191,11 +190,11 @@ impl<'a> LabelNumbers<'a> {
         }
         match looks {
             Ok((LabelKind::Classes, _)) => Ok(None),
-            // A few words among many numbers are mistakes, and would make of each number a class.
+            // A few words among many numbers are mistakes; they would make every number a class.
             _ => {
                 let all = self.len();
                 let expected = format!(
-                    "a number, as {} of {all} labels are; --labels-as classes takes each for the name of a class",
+                    "a number, as {} of {all} labels are; --labels-as classes reads each as a class name",
                     values.len()
                 );
                 Err(Error::value(what, expected, format!("{name:?}")))
@@ -203,10 +202,10 @@ impl<'a> LabelNumbers<'a> {
         }
     }
 
-    /// Refuses labels that are all numbers but for how they are written, of which hardly two are alike.
+    /// Refuses labels that are numbers except for their notation, almost all of them different.
     fn check_meant(&self, labelled: &LabelledSequences) -> Result<()> {
         let Self::Names { names, of, .. } = self else { return Ok(()) };
-        // One that no sequence has says nothing.
+        // A class without sequences is no evidence.
         let meant: Vec<_> = names.iter().map(|name| DecimalMark::meant(name)).collect();
         let written = of.iter().map(|class| meant.get(*class as usize)?.as_ref());
         let Some(values) = written.map(|of| Some(of?.0)).collect::<Option<Vec<f64>>>() else { return Ok(()) };
@@ -217,7 +216,7 @@ impl<'a> LabelNumbers<'a> {
         distinct.dedup();
         if distinct.len() > 2 && 10 * distinct.len() >= 9 * values.len() {
             let what = format!("the label of {}", labelled.name(0));
-            Err(Error::value(what, expected, format!("{got}; --labels-as classes takes each for the name of a class")))
+            Err(Error::value(what, expected, format!("{got}; --labels-as classes reads each as a class name")))
         } else {
             Ok(())
         }
@@ -236,7 +235,7 @@ impl<'a> LabelNumbers<'a> {
     }
 }
 
-/// What numbers look like as labels, and why; otherwise what they are.
+/// The detected kind of numeric labels and the reason; otherwise a description of them.
 fn look(values: &[f64]) -> Result<(LabelKind, &'static str), String> {
     let n = values.len();
     let mut distinct: Vec<f64> = values.iter().map(|value| value + 0.0).collect();
@@ -249,16 +248,16 @@ fn look(values: &[f64]) -> Result<(LabelKind, &'static str), String> {
     if distinct.iter().any(|value| value.fract() != 0.0) {
         return Ok((LabelKind::Values, "since not all are whole numbers"));
     }
-    // As classes are numbered.
+    // The usual numbering of classes.
     let run = (first == 0.0 || first == 1.0) && last - first == (count - 1) as f64;
     if count <= 2 || (count <= FEW && 5 * count <= n) {
-        return Ok((LabelKind::Classes, "since they are few different whole numbers"));
+        return Ok((LabelKind::Classes, "since there are few distinct whole numbers"));
     }
     if run && 2 * count <= n {
         return Ok((LabelKind::Classes, "since they are whole numbers without a gap"));
     }
     if !run && 10 * count >= 9 * n {
-        return Ok((LabelKind::Values, "since hardly two are alike"));
+        return Ok((LabelKind::Values, "since almost all are different"));
     }
     Err(format!("{count} different whole numbers for {n} sequences, which could be either"))
 }
@@ -297,9 +296,17 @@ mod tests {
             ("few fractions", written((0..50).map(|k| f64::from(k % 3) / 2.0)), values),
             ("ages of some", written((0..40).map(|k| f64::from(k * 3 % 71 + 20))), values),
             ("counts that seldom recur", written((0..100).map(|k| f64::from(k * k))), values),
-            ("ages of many", turn(300, 71, 20), "the labels: expected labels that are classes or values"),
-            ("one sequence a number", turn(18, 18, 1), "the labels: expected labels that are classes or values"),
-            ("a number for two or three", turn(50, 20, 5), "the labels: expected labels that are classes or values"),
+            ("ages of many", turn(300, 71, 20), "the labels: expected labels that are clearly classes or values"),
+            (
+                "one sequence a number",
+                turn(18, 18, 1),
+                "the labels: expected labels that are clearly classes or values",
+            ),
+            (
+                "a number for two or three",
+                turn(50, 20, 5),
+                "the labels: expected labels that are clearly classes or values",
+            ),
         ] {
             let told = match read(&names, None) {
                 Ok(read) => {
@@ -362,7 +369,7 @@ mod tests {
     fn a_missing_label_among_names_is_refused_unless_declared_a_class() {
         let names = ["up", "down", "NA", "up"].map(String::from);
         let error = read(&names, None).unwrap_err();
-        let told = "--labels-as classes takes each for the name of a class";
+        let told = "--labels-as classes reads each as a class name";
         assert_eq!(error, format!("the label of sequence 3: expected a label; {told}, got a missing value, \"NA\""));
         assert_eq!(read(&names, Some(LabelKind::Classes)).unwrap().labels, Labels::from_names(&names));
     }
@@ -371,7 +378,7 @@ mod tests {
     fn classes_that_differ_in_case_only_are_named() {
         let names = ["True", "no", "TRUE", "True"].map(String::from);
         let notes = read(&names, None).unwrap().notes.concat();
-        assert!(notes.ends_with("are different classes, by small and capital letters alone"), "{notes}");
+        assert!(notes.ends_with("are different classes that differ only in upper and lower case"), "{notes}");
         assert!(notes.contains("\"True\"") && notes.contains("\"TRUE\""), "{notes}");
     }
 

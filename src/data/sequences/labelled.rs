@@ -1,4 +1,4 @@
-//! Sequences of any length with a label each, for classification or regression.
+//! Labelled sequences of any length, for classification or regression.
 
 use std::collections::HashMap;
 
@@ -7,24 +7,24 @@ use crate::data::input::encoding::quoted;
 use crate::data::{DateOrder, DecimalMark, Scaling, SequenceInputs, list_names};
 use crate::error::{Error, Result};
 
-/// Sequences with a label each.
+/// Sequences with one label each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelledSequences {
     /// The sequences.
     pub input: SequenceInputs,
     /// Their labels.
     pub labels: Labels,
-    /// What each is called; empty where they have no names.
+    /// The names of the sequences; empty if they have none.
     pub ids: Vec<String>,
-    /// What each dimension is called; empty where they have no names.
+    /// The names of the dimensions; empty if they have none.
     pub dimensions: Vec<String>,
-    /// The line of its file that each begins in, counted from 1; empty where they stand in no lines.
+    /// The line of the file where each starts, counted from 1; empty if there are no lines.
     pub lines: Vec<usize>,
-    /// How the file was read where it could have been read differently, a sentence each.
+    /// Notes on how the file was read, one sentence each.
     pub notes: Vec<String>,
-    /// Its decimal mark, if it was given or a number showed it (`.csv`).
+    /// The decimal mark, if it was set or proved by a number (`.csv`).
     pub decimal: Option<DecimalMark>,
-    /// What comes first in the dates that order its steps, if that was given or they showed it (`.csv`).
+    /// The order of dates of the steps, if it was set or detected (`.csv`).
     pub dates: Option<DateOrder>,
 }
 
@@ -35,10 +35,10 @@ impl LabelledSequences {
         Self { input, labels, ids, dimensions, lines, notes, decimal: None, dates: None }
     }
 
-    /// Puts the dimensions into the order of `known`, those of a trained model, where both have names.
+    /// Reorders the dimensions to match `known`, those of a trained model, if both have names.
     ///
     /// # Errors
-    /// [`Error::Value`] where they are not the same.
+    /// [`Error::Value`] if the names differ.
     pub fn arrange(&mut self, known: &[String]) -> Result<()> {
         if self.dimensions.is_empty() || known.is_empty() {
             return Ok(());
@@ -56,8 +56,8 @@ impl LabelledSequences {
         Ok(())
     }
 
-    /// Puts 0 in the place of every number that is NaN, and behind the dimensions as many again, which are 1 where a
-    /// number was NaN and 0 elsewhere. Tokens stay as they are.
+    /// Replaces every NaN by 0, and appends one mask dimension per dimension, which is 1 where a number was NaN and 0
+    /// elsewhere. Tokens are unchanged.
     pub fn mask(&mut self) {
         self.input.mask();
         if !matches!(self.input, SequenceInputs::Tokens(_)) {
@@ -66,12 +66,11 @@ impl LabelledSequences {
         }
     }
 
-    /// With the numbers of each dimension in the units of its scaling, computed in f64 and kept as f32. NaN, which is
-    /// missing, stays; so do tokens.
+    /// Scales each dimension, computed in f64 and stored as f32. NaN, which is missing, stays; tokens are unchanged.
     ///
     /// # Errors
-    /// [`Error::Shape`] for other than one scaling a dimension; [`Error::Value`] names sequence, step and dimension,
-    /// counted from 1, of a number that f32 does not hold in these units.
+    /// [`Error::Shape`] unless there is one scaling per dimension; [`Error::Value`] names sequence, step and dimension,
+    /// counted from 1, of a number that f32 cannot hold once scaled.
     pub fn scaled(mut self, of_dimensions: &[Scaling]) -> Result<Self> {
         let dimensions = self.input.dimensions().unwrap_or(of_dimensions.len());
         if of_dimensions.len() != dimensions {
@@ -98,7 +97,7 @@ impl LabelledSequences {
         Ok(self)
     }
 
-    /// `sequence 3`, and what else there is to find it by.
+    /// `sequence 3`, with its line or id.
     pub(super) fn name(&self, sequence: usize) -> String {
         let by = match (self.ids.get(sequence), self.lines.get(sequence)) {
             (_, Some(line)) => format!(" (line {line})"),
@@ -108,8 +107,8 @@ impl LabelledSequences {
         format!("sequence {}{by}", sequence + 1)
     }
 
-    /// Refuses what does not fit together: every sequence has a step, finite numbers and a label among the
-    /// classes. What was read from a file does; what was put together or mapped by hand may not.
+    /// Refuses inconsistent data: every sequence needs a step, finite numbers and a label among the classes. Data read
+    /// from a file are consistent; data built or changed by hand may not be.
     ///
     /// # Errors
     /// [`Error::Value`] or [`Error::Shape`] names the sequence, counted from 1.

@@ -13,13 +13,13 @@ use crate::model::{Head, Loss, Readout};
 /// The label of each sequence, predicted after its last step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Labels {
-    /// Nothing is known: sequences to predict.
+    /// Unknown: sequences to predict.
     None,
     /// One of several classes.
     Classes {
-        /// The classes.
+        /// The class names.
         names: Vec<String>,
-        /// Each sequence's, as an index of `names`.
+        /// The class of each sequence, as an index into `names`.
         of: Vec<u32>,
     },
     /// Numbers, \[N, O\].
@@ -27,8 +27,8 @@ pub enum Labels {
 }
 
 impl Labels {
-    /// Classes from each sequence's name: those that occur, in the order of numbers where all of them are some, otherwise
-    /// in that of text. A number is one name, however it is written: `1.0` is `1`, while `01` is a code and another name.
+    /// Classes from the name of each sequence: those that occur, sorted as numbers if all are, otherwise as text. A
+    /// number is one name, however it is written: `1.0` is `1`, while `01` is a code and another name.
     pub fn from_names<S: AsRef<str>>(of: &[S]) -> Self {
         let of: Vec<_> = of.iter().map(|name| canonical(name.as_ref())).collect();
         let mut names: Vec<&str> = of.iter().map(AsRef::as_ref).collect::<BTreeSet<_>>().into_iter().collect();
@@ -41,7 +41,7 @@ impl Labels {
         Labels::Classes { names: names.into_iter().map(Into::into).collect(), of: classes }
     }
 
-    /// As [`from_names`](Self::from_names), of names and which of them each sequence has.
+    /// Like [`from_names`](Self::from_names), from distinct names and the index of each sequence.
     pub(in crate::data) fn from_distinct(DistinctNames { index, of }: DistinctNames) -> Self {
         let mut distinct: Vec<(String, u32)> = index.into_iter().collect();
         distinct.sort_unstable_by_key(|(_, number)| *number);
@@ -54,11 +54,12 @@ impl Labels {
         }
     }
 
-    /// The head that learns them, one prediction after the last step: a sigmoid for two classes, the
-    /// probability of the second, a softmax for more, squared error for values.
+    /// The head for these labels, with one prediction after the last step: a sigmoid for two classes, which is the
+    /// probability of the second; a softmax for more; squared error for values.
     ///
     /// # Errors
-    /// [`Error::Value`] where there are fewer than two classes or no values, [`Error::Unsupported`] where there are no labels.
+    /// [`Error::Value`] if there are fewer than two classes or no values, [`Error::Unsupported`] if there are no
+    /// labels.
     pub fn head(&self) -> Result<Head> {
         match self {
             Labels::None => Err(Error::Unsupported("a head needs labels; these sequences have none".into())),
@@ -74,11 +75,11 @@ impl Labels {
         }
     }
 
-    /// Numbers the classes as in `known`, those of a trained model. Sequences without labels stay so.
+    /// Renumbers the classes as in `known`, those of a trained model. Sequences without labels stay so.
     ///
     /// # Errors
-    /// [`Error::Value`] names the first sequence, counted from 1, whose label is not known, or what is not a class;
-    /// [`Error::Unsupported`] where the labels are values.
+    /// [`Error::Value`] names the first sequence, counted from 1, with an unknown label; [`Error::Unsupported`] if the
+    /// labels are values.
     pub fn renumber(&mut self, known: &[String]) -> Result<()> {
         let (names, of) = match self {
             Labels::None => return Ok(()),
@@ -105,7 +106,7 @@ impl Labels {
     }
 }
 
-/// The name of each sequence's class as it comes, each different one kept once.
+/// Collects the class name of each sequence, storing each distinct one once.
 #[derive(Default)]
 pub(in crate::data) struct DistinctNames {
     index: HashMap<String, u32>,
@@ -124,7 +125,7 @@ impl DistinctNames {
         allocate::push(&mut self.of, number, "the labels of sequences")
     }
 
-    /// That of a sequence.
+    /// The name of a sequence.
     #[cfg(feature = "csv")]
     fn number(&self, sequence: usize) -> Option<u32> {
         self.of.get(sequence).copied()
@@ -136,7 +137,7 @@ impl DistinctNames {
         self.index.get(name).copied() == self.number(sequence)
     }
 
-    /// The name of a sequence, found among all.
+    /// The name of a sequence among the distinct ones.
     #[cfg(feature = "csv")]
     pub(in crate::data) fn name(&self, sequence: usize) -> &str {
         let of = self.number(sequence);

@@ -1,5 +1,5 @@
-//! Sequences of numbers in one buffer: their steps lie one after the other, so that one of a few numbers takes little
-//! more than these.
+//! Sequences of numbers in one buffer: their steps are concatenated, so that a short sequence needs little more than
+//! its numbers.
 
 use std::ops::Range;
 
@@ -10,44 +10,43 @@ use crate::error::{Error, Result};
 use crate::real::Real;
 use crate::sizes::Count;
 
-/// So many numbers lie in one piece of memory, or those of a longer sequence. What is read of one piece goes before the next
-/// is asked for.
+/// Numbers per block of memory; a longer sequence is one block. Blocks are freed one by one while they are converted.
 const BLOCK: usize = 1 << 16;
 
-/// What errors call them.
+/// The name of the allocation in errors.
 const WHAT: &str = "the sequences";
 
-/// Sequences of numbers, \[T, I\] each, with one I and a T of their own. BlockNumbers are as f64 has them, and take as much as f32
-/// does where it has all of those around them too.
+/// Sequences of numbers, \[T, I\] each, with a common I and their own T. Values are exact f64, but a block is stored as
+/// f32 if that holds all of its numbers exactly.
 #[derive(Clone, Debug, Default)]
 pub struct PackedSequences {
     /// I.
     width: usize,
     len: usize,
-    /// T of each, where all have the same.
+    /// T, if all are equal.
     steps: usize,
-    /// Otherwise where each ends among the steps of all.
+    /// Otherwise the end of each, counted in steps of all.
     ends: Vec<usize>,
     blocks: Vec<Block>,
     bytes: Count,
 }
 
-/// Some sequences, each whole.
+/// A block of whole sequences.
 #[derive(Clone, Debug)]
 struct Block {
-    /// The first of its steps, among those of all.
+    /// Its first step, counted through all.
     begin: usize,
     numbers: BlockNumbers,
 }
 
 #[derive(Clone, Debug)]
 enum BlockNumbers {
-    /// That f32 has all of.
+    /// All of them are exact in f32.
     Single(Vec<f32>),
     Double(Vec<f64>),
 }
 
-/// Whether f32 has it.
+/// Whether f32 holds it exactly.
 fn is_single(number: f64) -> bool {
     f64::from(number as f32) == number || number.is_nan()
 }
@@ -67,7 +66,7 @@ impl BlockNumbers {
         }
     }
 
-    /// Room for `more` numbers. Few come and go with the rest of their block.
+    /// Reserves space for `more` numbers. A few are reallocated with their block.
     fn reserve(&mut self, more: usize) -> Result<()> {
         match self {
             _ if more < BLOCK => Ok(()),
@@ -76,7 +75,7 @@ impl BlockNumbers {
         }
     }
 
-    /// As f64 has them.
+    /// As f64.
     fn widen(&mut self) -> Result<()> {
         if let Self::Single(numbers) = self {
             let mut wide = Vec::new();
@@ -117,7 +116,7 @@ impl BlockNumbers {
         Ok(())
     }
 
-    /// With each row of `width` numbers in the place of which `maker` puts one of `made`.
+    /// Replaces each row of `width` numbers by `made` numbers from `maker`.
     fn remake(&mut self, width: usize, made: usize, mut maker: impl RowMaker) {
         fn each<R: Real>(numbers: &mut Vec<R>, [width, made]: [usize; 2], maker: &mut impl RowMaker) {
             let width = width.max(1);
@@ -132,7 +131,7 @@ impl BlockNumbers {
     }
 }
 
-/// What makes a row of numbers of another one, of either type.
+/// Makes one row of numbers from another, of either type.
 trait RowMaker {
     fn make<R: Real>(&mut self, row: &[R], made: &mut Vec<R>);
 }
@@ -146,7 +145,7 @@ impl RowMaker for Select<'_> {
     }
 }
 
-/// 0 for what is missing, and behind all whether each was.
+/// Replaces missing numbers by 0, and appends the mask.
 struct Mask;
 
 impl RowMaker for Mask {
@@ -157,7 +156,7 @@ impl RowMaker for Mask {
 }
 
 impl PackedSequences {
-    /// None yet, of I = `width`.
+    /// No sequences yet, with I = `width`.
     pub fn new(width: usize) -> Self {
         Self { width, ..Self::default() }
     }
@@ -180,7 +179,7 @@ impl PackedSequences {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether there are no sequences.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -190,17 +189,17 @@ impl PackedSequences {
         self.width
     }
 
-    /// T of a sequence; 0 for one that there is not.
+    /// T of a sequence; 0 if it does not exist.
     pub fn length(&self, sequence: usize) -> usize {
         self.step_range(sequence).len()
     }
 
-    /// The bytes that they take.
+    /// The memory in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.get()
     }
 
-    /// The steps of a sequence among those of all.
+    /// The steps of a sequence, counted through all.
     fn step_range(&self, sequence: usize) -> Range<usize> {
         match (sequence < self.len, self.ends.get(sequence)) {
             (false, _) => 0..0,
@@ -209,13 +208,13 @@ impl PackedSequences {
         }
     }
 
-    /// The block of a step among those of all, and where in it the step begins.
+    /// The block of a step, counted through all, and the step's offset in it.
     fn block(&self, step: usize) -> Option<(usize, usize)> {
         let block = self.blocks.partition_point(|block| block.begin <= step).checked_sub(1)?;
         Some((block, (step - self.blocks[block].begin) * self.width))
     }
 
-    /// The number of a sequence at a step and of a dimension, all counted from 0; `None` for one that there is not.
+    /// The number of a sequence at a step and dimension, all counted from 0; `None` if it does not exist.
     pub fn get(&self, sequence: usize, step: usize, dimension: usize) -> Option<f64> {
         let steps = self.step_range(sequence);
         if step >= steps.len() || dimension >= self.width {
@@ -225,7 +224,7 @@ impl PackedSequences {
         self.blocks[block].numbers.get(begin + dimension)
     }
 
-    /// Puts another number at a step, counted among those of all, that there is.
+    /// Sets a number at an existing step, counted through all.
     #[cfg(feature = "csv")]
     pub(in crate::data) fn set(&mut self, step: usize, dimension: usize, number: f64) -> Result<()> {
         let Some((block, begin)) = self.block(step) else { return Ok(()) };
@@ -237,7 +236,7 @@ impl PackedSequences {
         Ok(())
     }
 
-    /// The numbers of a sequence, step by step, T · I; none for one that there is not.
+    /// The numbers of a sequence, step by step, T · I; empty if it does not exist.
     pub fn numbers(&self, sequence: usize) -> impl Iterator<Item = f64> {
         let steps = self.step_range(sequence);
         let (single, double): (&[f32], &[f64]) = match self.block(steps.start) {
@@ -253,13 +252,13 @@ impl PackedSequences {
         single.iter().map(|number| f64::from(*number)).chain(double.iter().copied())
     }
 
-    /// Those of one dimension; none for one that there is not.
+    /// The numbers of one dimension; empty if it does not exist.
     pub fn values(&self, sequence: usize, dimension: usize) -> impl Iterator<Item = f64> {
         let there = dimension < self.width;
         self.numbers(sequence).skip(dimension).step_by(self.width.max(1)).filter(move |_| there)
     }
 
-    /// One more sequence, whose `number(step, dimension)` is asked for step by step.
+    /// Appends a sequence; `number(step, dimension)` is called step by step.
     ///
     /// # Errors
     /// Those of `number`, and [`Error::NoMemory`].
@@ -275,7 +274,7 @@ impl PackedSequences {
             len > 0 && len.saturating_add(more) > BLOCK
         });
         if full {
-            // Where one is full, the next mostly will be.
+            // If one needs f64, the next ones usually will too.
             let room = if self.blocks.is_empty() || more > BLOCK { 0 } else { BLOCK };
             let mut numbers = Vec::new();
             allocate::reserve(&mut numbers, room, WHAT)?;
@@ -306,7 +305,7 @@ impl PackedSequences {
         Ok(())
     }
 
-    /// With `f(place, number)` in the place of every number, `place` being sequence, step and dimension.
+    /// Replaces every number by `f(place, number)`; `place` is sequence, step and dimension.
     ///
     /// # Errors
     /// Those of `f`.
@@ -343,7 +342,7 @@ impl PackedSequences {
         Ok(self)
     }
 
-    /// The dimensions of these indices, in this order.
+    /// The dimensions with these indices, in this order.
     pub(super) fn arrange(&mut self, order: &[usize]) {
         self.remake(order.len(), || Select(order));
     }
@@ -364,7 +363,7 @@ impl PackedSequences {
 }
 
 impl PartialEq for PackedSequences {
-    /// By their numbers, however these are stored.
+    /// Equal by value, however they are stored.
     fn eq(&self, other: &Self) -> bool {
         self.len == other.len
             && self.width == other.width
@@ -376,7 +375,7 @@ impl<R: Real> TryFrom<Vec<Array2<R>>> for PackedSequences {
     type Error = Error;
 
     /// # Errors
-    /// [`Error::Shape`] where they have not all the same I: it names the sequence, counted from 1.
+    /// [`Error::Shape`] if they do not all have the same I: names the sequence, counted from 1.
     fn try_from(arrays: Vec<Array2<R>>) -> Result<Self> {
         let mut sequences = Self::new(arrays.first().map_or(0, Array2::ncols));
         for (n, array) in arrays.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Sequences of numbers or of tokens, each with a length of its own.
+//! Sequences of numbers or tokens of different lengths.
 
 use std::path::Path;
 
@@ -9,58 +9,57 @@ use super::super::{InputLimit, PackedSequences};
 use crate::allocate;
 use crate::error::Result;
 
-/// Sequences, each with a length of its own.
+/// Sequences of different lengths.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SequenceInputs {
-    /// Numbers, \[T, I\] each, that come from f32, or are scaled.
+    /// Numbers, \[T, I\] each, that are exact in f32 or scaled.
     Dense(PackedSequences),
-    /// Numbers likewise, as f64 has them: what is read from files that hold more than f32 does, so that
-    /// [`LabelledSequences::scaled`](super::super::LabelledSequences::scaled) loses nothing of it. A batch has them as f32.
+    /// Numbers in f64, as read from files, so that
+    /// [`LabelledSequences::scaled`](super::super::LabelledSequences::scaled) loses nothing. Batches have them in f32.
     Wide(PackedSequences),
     /// Token ids, T each.
     Tokens(Vec<Vec<u32>>),
 }
 
-/// Collects sequences whose number is not known beforehand.
+/// Collects sequences whose number is not known in advance.
 pub(in crate::data) struct SequencesBuilder<'a> {
     sequences: PackedSequences,
     memory: MemoryUse<'a>,
 }
 
 impl<'a> SequencesBuilder<'a> {
-    /// Those of the file at `path`, with at most `limit` in memory.
+    /// For the file at `path`, with a memory limit.
     pub(in crate::data) fn new(path: &'a Path, limit: InputLimit) -> Self {
         Self { sequences: PackedSequences::default(), memory: MemoryUse::new(limit, path, IN_MEMORY) }
     }
 
-    /// T of the first.
+    /// T of the first sequence.
     pub(in crate::data) fn first(&self) -> Option<usize> {
         (!self.sequences.is_empty()).then(|| self.sequences.length(0))
     }
 
-    /// One more, by its dimensions.
+    /// Adds a sequence, by dimension.
     ///
     /// # Errors
-    /// [`Error::Data`](crate::Error::Data) where they come to more than is allowed, and
-    /// [`Error::NoMemory`](crate::Error::NoMemory).
+    /// [`Error::Data`](crate::Error::Data) if the limit is exceeded, and [`Error::NoMemory`](crate::Error::NoMemory).
     pub(in crate::data) fn push(&mut self, dimensions: &[Vec<f64>]) -> Result<()> {
         if self.sequences.is_empty() {
             self.sequences = PackedSequences::new(dimensions.len());
         }
         let steps = dimensions.first().map_or(0, Vec::len);
         self.sequences.push_with(steps, |t, i| Ok(dimensions[i][t]))?;
-        // The line of each is kept too.
+        // The line of each is stored too.
         let lines = self.sequences.len() as u64 * size_of::<usize>() as u64;
         self.memory.set(self.sequences.bytes() + lines)
     }
 
-    /// All of them; none where the file had none.
+    /// All sequences; `None` if there are none.
     pub(in crate::data) fn into_steps(self) -> Option<SequenceInputs> {
         (!self.sequences.is_empty()).then_some(SequenceInputs::Wide(self.sequences))
     }
 }
 
-/// What comes to more than a bound.
+/// The description of the counted memory.
 pub(in crate::data) const IN_MEMORY: &str = "in memory for its sequences";
 
 impl SequenceInputs {
@@ -74,7 +73,7 @@ impl SequenceInputs {
         Self::Wide(sequences.try_into().unwrap())
     }
 
-    /// N, how many sequences there are.
+    /// N, the number of sequences.
     pub fn len(&self) -> usize {
         match self {
             SequenceInputs::Dense(sequences) | SequenceInputs::Wide(sequences) => sequences.len(),
@@ -82,7 +81,7 @@ impl SequenceInputs {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no sequences.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -95,7 +94,7 @@ impl SequenceInputs {
         }
     }
 
-    /// I, where the sequences are of numbers. That of tokens is the size of their vocabulary.
+    /// I for sequences of numbers. For tokens it is the size of their vocabulary.
     pub fn dimensions(&self) -> Option<usize> {
         self.sequences().filter(|sequences| !sequences.is_empty()).map(PackedSequences::width)
     }
@@ -107,15 +106,14 @@ impl SequenceInputs {
         }
     }
 
-    /// The numbers of one dimension at every step of the named sequences, which a scaling is fitted to; none where the
-    /// sequences are of tokens.
+    /// The numbers of one dimension at every step of the given sequences, for fitting a scaling; empty for tokens.
     pub fn values(&self, sequences: &[usize], dimension: usize) -> impl Iterator<Item = f64> {
         let all = self.sequences().into_iter();
         all.flat_map(move |all| sequences.iter().flat_map(move |sequence| all.values(*sequence, dimension)))
     }
 
-    /// The distance from 1 to the next number of the type that the numbers are kept in, which
-    /// [`Scaling::fit_rounded`](super::super::Scaling::fit_rounded) wants.
+    /// The distance from 1 to the next number in the type of the source, for
+    /// [`Scaling::fit_rounded`](super::super::Scaling::fit_rounded).
     pub fn precision(&self) -> f64 {
         match self {
             SequenceInputs::Dense(_) => f32::EPSILON.into(),
@@ -123,7 +121,7 @@ impl SequenceInputs {
         }
     }
 
-    /// The first number that is refused, with its sequence, step and dimension.
+    /// The first refused number, with its sequence, step and dimension.
     pub(super) fn find(&self, refused: impl Fn(f64) -> bool) -> Option<([usize; 3], f64)> {
         let all = self.sequences()?;
         let width = all.width().max(1);
@@ -133,8 +131,8 @@ impl SequenceInputs {
         })
     }
 
-    /// With `f(place, number)` in the place of every number, `place` being sequence, step and dimension. Tokens stay as
-    /// they are. The numbers that come go as some of those that were there are done.
+    /// Replaces every number by `f(place, number)`; `place` is sequence, step and dimension. Tokens are unchanged. The
+    /// memory of the old numbers is released while they are converted.
     pub(super) fn map(self, f: impl FnMut([usize; 3], f64) -> Result<f32>) -> Result<Self> {
         match self {
             SequenceInputs::Dense(sequences) | SequenceInputs::Wide(sequences) => {
@@ -144,7 +142,7 @@ impl SequenceInputs {
         }
     }
 
-    /// The dimensions of these indices, in this order.
+    /// The dimensions with these indices, in this order.
     pub(super) fn arrange(&mut self, order: &[usize]) {
         match self {
             SequenceInputs::Dense(all) | SequenceInputs::Wide(all) => all.arrange(order),
@@ -160,10 +158,10 @@ impl SequenceInputs {
         }
     }
 
-    /// x of a batch of `rows`, \[T, B, I\], with zeros behind the steps of each; `None` for tokens.
+    /// x of a batch of `rows`, \[T, B, I\], zero after the end of each row; `None` for tokens.
     ///
     /// # Errors
-    /// [`Error::NoMemory`](crate::Error::NoMemory) where there is none for it.
+    /// [`Error::NoMemory`](crate::Error::NoMemory) if it cannot be allocated.
     pub(super) fn padded(&self, rows: &[usize], steps: usize) -> Result<Option<Array3<f32>>> {
         let Some(all) = self.sequences().filter(|all| !all.is_empty()) else { return Ok(None) };
         let mut x = allocate::array((steps, rows.len(), all.width()), "x of a batch")?;

@@ -1,4 +1,4 @@
-//! Labelled sequences in three parts, drawn so that every class is in each by its share.
+//! A random split of labelled sequences, stratified by class.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,18 @@ use crate::data::{Labels, SeriesSplit};
 use crate::error::{Error, Result};
 use crate::sizes::Count;
 
-/// Bytes of the lists that a sequence stands in while parts are drawn: that of its class, which doubles as it grows and is
-/// copied, and that of its part.
+/// Temporary memory per sequence: its entry in the list of its class, which doubles as it grows and is copied, and in
+/// that of its split.
 const LISTS: usize = size_of::<[usize; 8]>();
 
 impl Labels {
-    /// Training, validation and test, in this order: which of `n` sequences with these labels are in each, drawn from
-    /// `seed`. A part has its share of each class, rounded up or down; a class that is too small for all parts goes to
-    /// training first. Sequences without classes count as one class.
+    /// Training, validation and test, in this order: the indices of `n` sequences with these labels in each split,
+    /// drawn from `seed`. A split has its share of each class, rounded up or down; a class that is too small for all
+    /// splits goes to training first. Sequences without classes count as one class.
     ///
     /// # Errors
-    /// [`Error::Value`] where the shares are negative or do not add up to 1, or where a part with a share gets no
-    /// sequence; [`Error::NoMemory`].
+    /// [`Error::Value`] if the shares are negative or do not add up to 1, or if a split with a share gets no sequence;
+    /// [`Error::NoMemory`].
     pub fn split(&self, n: usize, shares: [f64; 3], seed: u64) -> Result<[Vec<usize>; 3]> {
         SeriesSplit::check_shares(shares)?;
         allocate::probe(Count::from(n) * LISTS, "the lists of sequences")?;
@@ -37,12 +37,12 @@ impl Labels {
             classes.entry(class).or_default().push(sequence);
         }
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        // The lower half of the streams is the run's own: initialisation and shuffling.
+        // The lower half of the streams belongs to the run: initialisation and shuffling.
         rng.set_stream(1 << 63);
         let mut parts = [const { Vec::new() }; 3];
-        // What the shares of the classes so far come to, beyond what the parts got.
+        // The shares of the classes so far, minus what the splits got.
         let mut owed = [0.0; 3];
-        // The largest last: they can make up for what the small ones could not share.
+        // The largest come last: they can compensate for the small ones.
         let mut classes: Vec<Vec<usize>> = classes.into_values().collect();
         classes.sort_by_key(Vec::len);
         for members in &mut classes {
@@ -63,16 +63,16 @@ impl Labels {
                     (all, Some(1)) => format!("none of {n}: {all} classes of one sequence each"),
                     (all, Some(most)) => format!("none of {n}: {all} classes of {most} sequences each at most"),
                 };
-                return Err(Error::value(format!("the {name} part"), "at least 1 sequence", got));
+                return Err(Error::value(format!("the {name} split"), "at least 1 sequence", got));
             }
         }
         Ok(parts)
     }
 }
 
-/// How many of a class go into each part: its share rounded down, and one more where most is owed.
+/// How many of a class go into each split: its share rounded down, and one more where the deficit is largest.
 fn counts(members: usize, shares: [f64; 3], owed: &mut [f64; 3]) -> [usize; 3] {
-    // Shares come from decimals: what is whole but for rounding is whole.
+    // Shares are decimal fractions: almost whole counts are whole.
     const WHOLE: f64 = 1e-9;
     let wanted = shares.map(|share| share * members as f64);
     let mut counts = wanted.map(|wanted| (wanted + WHOLE) as usize);
@@ -80,7 +80,7 @@ fn counts(members: usize, shares: [f64; 3], owed: &mut [f64; 3]) -> [usize; 3] {
         owed[part] += wanted[part] - counts[part] as f64;
     }
     let mut open: Vec<usize> = (0..3).filter(|part| wanted[*part] - counts[*part] as f64 > WHOLE).collect();
-    // The fractions of the open parts add up to how many are left, so there are more of them.
+    // The fractions of the open splits add up to the number that is left, so there are more of them.
     for _ in counts.iter().sum::<usize>()..members {
         let unseen = open.iter().position(|part| *part == 0 && counts[0] == 0);
         let most = || (0..open.len()).max_by(|a, b| owed[open[*a]].total_cmp(&owed[open[*b]]).then(b.cmp(a)));
@@ -164,9 +164,9 @@ mod tests {
         assert!(refused(&[9], [f64::NAN, 0.5, 0.5]).contains("at least 0"));
         assert_eq!(
             refused(&[1; 40], [0.7, 0.15, 0.15]),
-            "the validation part: expected at least 1 sequence, got none of 40: 40 classes of one sequence each"
+            "the validation split: expected at least 1 sequence, got none of 40: 40 classes of one sequence each"
         );
-        assert_eq!(refused(&[2], [0.4, 0.3, 0.3]), "the test part: expected at least 1 sequence, got none of 2");
+        assert_eq!(refused(&[2], [0.4, 0.3, 0.3]), "the test split: expected at least 1 sequence, got none of 2");
         assert!(refused(&[], [1.0, 0.0, 0.0]).contains("got none of 0"));
     }
 }

@@ -1,4 +1,4 @@
-//! Some labelled sequences as examples.
+//! A subset of labelled sequences as examples.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,24 +13,24 @@ use crate::batch::{Batch, Sequence, Targets, check_class_weights};
 use crate::data::Examples;
 use crate::error::{Error, Result};
 
-/// Some of the sequences, as examples: x is \[T, B, I\] with each row's length, or tokens \[T, B\]. The targets suit
-/// [`Labels::head`]; those of sequences without labels weigh nothing.
+/// A subset of the sequences as examples: x is \[T, B, I\] with the length of each row, or tokens \[T, B\]. The targets
+/// fit [`Labels::head`]; those of sequences without labels have weight 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subset {
     labelled: Arc<LabelledSequences>,
     sequences: Vec<usize>,
-    /// The weight of each class; empty: 1.
+    /// The class weights; empty: 1.
     class_weights: Vec<f32>,
-    /// How much of the targets of two classes is spread over both.
+    /// Label smoothing for two classes.
     smoothing: f64,
 }
 
 impl Subset {
-    /// The named sequences, in this order.
+    /// The given sequences, in this order.
     ///
     /// # Errors
-    /// [`Error::Value`] for a sequence that there is not, or for a number that f32 does not hold, as the network's are;
-    /// what [`LabelledSequences::validate`] refuses.
+    /// [`Error::Value`] for a sequence that does not exist, or a number that f32 cannot hold; errors of
+    /// [`LabelledSequences::validate`].
     pub fn new(labelled: Arc<LabelledSequences>, sequences: Vec<usize>) -> Result<Self> {
         labelled.validate()?;
         let beyond = |number: f64| !(number as f32).is_finite();
@@ -50,11 +50,11 @@ impl Subset {
         }
     }
 
-    /// With each sequence weighing what its class does, for two classes as for more: as [`Batch::class_weights`] does it for
-    /// a batch, whose mean then divides by the sum of these weights.
+    /// Weights each sequence by its class, also for two classes: like [`Batch::class_weights`], so that the mean
+    /// divides by the sum of these weights.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where the labels are not classes, [`Error::Shape`] for other than a weight each, and
+    /// [`Error::Unsupported`] if the labels are not classes, [`Error::Shape`] unless there is one weight per class, and
     /// [`Error::Value`] for one that is not a finite number of at least 0.
     pub fn class_weights(mut self, of_class: Vec<f32>) -> Result<Self> {
         let Labels::Classes { names, .. } = &self.labelled.labels else {
@@ -65,11 +65,11 @@ impl Subset {
         Ok(self)
     }
 
-    /// With the targets of two classes at `smoothing` / 2 and 1 − `smoothing` / 2 in place of 0 and 1: what
-    /// [`Loss::SmoothedCrossEntropy`](crate::Loss::SmoothedCrossEntropy) does for the outputs of more, whose targets stay as they are.
+    /// Smooths the targets of two classes to `smoothing` / 2 and 1 − `smoothing` / 2: the equivalent of
+    /// [`Loss::SmoothedCrossEntropy`](crate::Loss::SmoothedCrossEntropy) for more classes, whose targets are unchanged.
     ///
     /// # Errors
-    /// [`Error::Value`] where it is not from 0 to below 1.
+    /// [`Error::Value`] if it is not from 0 to below 1.
     pub fn smoothing(mut self, smoothing: f64) -> Result<Self> {
         if (0.0..1.0).contains(&smoothing) {
             self.smoothing = smoothing;
@@ -79,7 +79,7 @@ impl Subset {
         }
     }
 
-    /// What this is a part of.
+    /// The sequences that this is a subset of.
     pub fn labelled(&self) -> &LabelledSequences {
         &self.labelled
     }
@@ -89,7 +89,7 @@ impl Subset {
         &self.sequences
     }
 
-    /// How many sequences there are of each length T.
+    /// The number of sequences of each length T.
     pub fn lengths(&self) -> BTreeMap<usize, usize> {
         let mut counts = BTreeMap::new();
         let lengths = self.sequences.iter().map(|sequence| self.labelled.input.length(*sequence));
@@ -97,7 +97,7 @@ impl Subset {
         counts
     }
 
-    /// How many sequences there are of each class; empty where the labels are not classes.
+    /// The number of sequences of each class; empty if the labels are not classes.
     pub fn class_counts(&self) -> Vec<usize> {
         let Labels::Classes { names, of } = &self.labelled.labels else { return Vec::new() };
         let mut counts = vec![0; names.len()];

@@ -8,57 +8,57 @@ use crate::data::{Column, ColumnRoles, DateOrder, DecimalMark, Frame, MissingPol
 use crate::error::{Error, Result};
 use crate::real::Real;
 
-/// All that has to travel with a network's weights to forecast from new data.
+/// Everything that is stored with a network's weights to forecast from new data.
 ///
 /// # Inputs
-/// A step of an example reads, side by side: the targets, the features, a mask for each of these that has one; the known
-/// columns, a mask for each of these that has one. A mask is 1 where the value is there and 0 where it is missing
-/// (Che et al. 2018). The known columns stand K rows ahead of the others: step t carries targets_t, features_t and
-/// known_{t+K}, so that the last K steps of the window hold what is known of all that is predicted.
+/// A step of an example has these inputs, in this order: the targets, the features, and a mask for each of these that
+/// has one; then the known columns, and a mask for each of these that has one. A mask is 1 where the value exists and 0
+/// where it is missing (Che et al. 2018). The known columns are shifted by K rows: step t has targets_t, features_t and
+/// known_{t+K}, so that the last K steps of the window contain the known values of all predicted rows.
 ///
 /// # Outputs
-/// Q targets at K steps: output k·Q + q is target q, k + 1 rows after the last that was read.
+/// Q targets at K steps: output k·Q + q is target q, k + 1 rows after the last input row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SeriesCodec {
-    /// What the labels were.
+    /// The name of the label column.
     pub label_name: String,
-    /// What came first in the labels' dates, where they were such as `5/3/2021`: other data are read alike.
+    /// The date order of the labels, if they are dates such as `5/3/2021`; other data are read in the same order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dates: Option<DateOrder>,
-    /// The decimal mark of the file, if it was given or a number showed it: other files are read in the same way.
+    /// The decimal mark of the file, if it was set or proved by a number; other files are read with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decimal: Option<DecimalMark>,
     /// W and K.
     pub frame: Frame,
-    /// What becomes of missing values.
+    /// How missing values are handled.
     pub missing: MissingPolicy,
-    /// What is forecast.
+    /// The targets.
     pub targets: Vec<ColumnCodec>,
-    /// What is read of the past alone.
+    /// The features: known up to the present.
     pub features: Vec<ColumnCodec>,
-    /// What is known beforehand.
+    /// The columns whose future values are known.
     pub known: Vec<ColumnCodec>,
 }
 
-/// How one column is read.
+/// The encoding of a column.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnCodec {
     /// The column's name.
     pub name: String,
-    /// To the network's units.
+    /// The scaling.
     pub scaling: Scaling,
-    /// Whether it has a mask, for it had values missing when it was fitted.
+    /// Whether it has a mask, because it had missing values when it was fitted.
     pub masked: bool,
 }
 
 impl SeriesCodec {
-    /// Fits to the rows of `series` before `train_end`. `kind` is how a column of this name is scaled.
+    /// Fits to the rows of `series` before `train_end`. `kind` returns the scaling of a column by name.
     ///
     /// # Errors
-    /// [`Error::Value`] where the frame is empty or its window too short for what is known of the horizon, and where the
-    /// rows before `train_end` hold no value of a column, or only one and the same of a target.
+    /// [`Error::Value`] if the frame is empty or its window shorter than the horizon with known columns, and if the
+    /// rows before `train_end` have no value of a column, or a target is constant in them.
     pub fn fit(series: &Series, frame: Frame, train_end: usize, kind: impl Fn(&str) -> ScalingKind) -> Result<Self> {
         let train_end = train_end.min(series.len());
         let fit = |column: &Column| {
@@ -87,7 +87,7 @@ impl SeriesCodec {
             if is_constant(values) {
                 let first = values.iter().find(|value| !value.is_nan());
                 let what = format!("the training part of column {:?}", column.name);
-                let got = first.map(|first| format!("{first} alone in {train_end} rows")).unwrap_or_default();
+                let got = first.map(|first| format!("only {first} in {train_end} rows")).unwrap_or_default();
                 return Err(Error::value(what, "values that differ", got));
             }
         }
@@ -95,7 +95,7 @@ impl SeriesCodec {
         Ok(codec)
     }
 
-    /// The columns by name, as [`Series::new`] wants them of new data.
+    /// The columns by name, for [`Series::new`] on new data.
     pub fn roles(&self) -> ColumnRoles {
         let names = |columns: &[ColumnCodec]| columns.iter().map(|column| column.name.clone()).collect();
         ColumnRoles { targets: names(&self.targets), features: names(&self.features), known: names(&self.known) }
@@ -111,10 +111,11 @@ impl SeriesCodec {
         self.targets.len() * self.frame.horizon
     }
 
-    /// ŷ, \[1, Q·K\] an example as [`predict`](crate::train::predict) has it, in the data's units: \[N, K, Q\].
+    /// ŷ, \[1, Q·K\] per example as [`predict`](crate::train::predict) returns it, in the units of the data: \[N, K,
+    /// Q\].
     ///
     /// # Errors
-    /// [`Error::Shape`] where an example has another shape.
+    /// [`Error::Shape`] if an example has another shape.
     pub fn decode<R: Real>(&self, predictions: &[Array2<R>]) -> Result<Array3<f64>> {
         self.validate()?;
         let (horizon, targets) = (self.frame.horizon, self.targets.len());
@@ -132,18 +133,18 @@ impl SeriesCodec {
         Ok(decoded)
     }
 
-    /// A value of a target back in the data's units.
+    /// A value of a target in the units of the data.
     pub(super) fn unscale(&self, target: usize, value: f64) -> f64 {
         self.targets[target].scaling.unscale(value)
     }
 
-    /// The inputs that are not known beforehand.
+    /// The targets and features.
     pub(super) fn past_size(&self) -> usize {
         width(&self.targets) + width(&self.features)
     }
 
-    /// Refuses what may be wrong with one that was read from a file: a frame of nothing or beyond 2^24, and scalings that
-    /// are no numbers.
+    /// Refuses a codec from a file that cannot be valid: an empty frame or one beyond 2^24, or scalings that are not
+    /// finite.
     ///
     /// # Errors
     /// [`Error::Value`].
@@ -166,7 +167,7 @@ impl SeriesCodec {
     }
 }
 
-/// The inputs that columns and their masks are.
+/// The number of inputs of columns and their masks.
 fn width(columns: &[ColumnCodec]) -> usize {
     columns.len() + columns.iter().filter(|column| column.masked).count()
 }
@@ -234,7 +235,7 @@ mod tests {
         let what = "the training part of column";
         assert_eq!(
             error(&[("v", &[2.0, nan, 2.0, 5.0])], 3),
-            format!("{what} \"v\": expected values that differ, got 2 alone in 3 rows")
+            format!("{what} \"v\": expected values that differ, got only 2 in 3 rows")
         );
         assert_eq!(
             error(&[("v", &[1.0, 2.0, 3.0]), ("w", &[nan, nan, 1.0])], 2),

@@ -1,4 +1,4 @@
-//! A series as a network reads it.
+//! A series as the inputs of a network.
 
 use std::sync::Arc;
 
@@ -7,30 +7,30 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 use crate::data::{Column, ColumnCodec, Frame, Series, SeriesCodec, list_names};
 use crate::error::{Error, Result};
 
-/// A series in the network's units; [`SeriesCodec`] has the order of its inputs.
+/// A series in scaled units; [`SeriesCodec`] defines the order of its inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EncodedSeries {
     pub(super) codec: SeriesCodec,
     pub(super) series: Series,
     /// Targets, features and their masks: \[rows, inputs\].
     pub(super) past: Array2<f32>,
-    /// The known columns and their masks, as far as all are known: \[rows, inputs\].
+    /// The known columns and their masks, as far as all of them are known: \[rows, inputs\].
     pub(super) known: Array2<f32>,
 }
 
 impl EncodedSeries {
-    /// The series in the data's units.
+    /// The series in the units of the data.
     pub fn series(&self) -> &Series {
         &self.series
     }
 
-    /// What it was encoded with.
+    /// The codec that encoded it.
     pub fn codec(&self) -> &SeriesCodec {
         &self.codec
     }
 
-    /// Writes x, \[W, I\], of the example whose first predicted row is `first`. `past` are the W rows before it, without
-    /// what is known beforehand.
+    /// Writes x, \[W, I\], of the example whose first predicted row is `first`. `past` are the targets and features of
+    /// the W rows before it.
     pub(super) fn write_inputs(&self, past: ArrayView2<'_, f32>, first: usize, mut x: ArrayViewMut2<'_, f32>) {
         let Frame { window, horizon } = self.codec.frame;
         let width = past.ncols();
@@ -43,11 +43,11 @@ impl EncodedSeries {
 }
 
 impl SeriesCodec {
-    /// `series` in the network's units.
+    /// Encodes `series`.
     ///
     /// # Errors
-    /// [`Error::Value`] where its columns are others, where a value is missing of a column without a mask, or where one
-    /// is beyond f32 once scaled.
+    /// [`Error::Value`] if it has other columns, a missing value in a column without a mask, or a scaled value beyond
+    /// f32.
     pub fn encode(&self, series: Series) -> Result<Arc<EncodedSeries>> {
         self.validate()?;
         let pairs =

@@ -5,19 +5,19 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 
-/// The errors of forecasts, in the data's units.
+/// The errors of forecasts, in the units of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ForecastErrors {
-    /// The root of the mean squared error; NaN where nothing was compared.
+    /// The root mean squared error; NaN if nothing was compared.
     pub rmse: f64,
-    /// The mean absolute error; likewise.
+    /// The mean absolute error; NaN if nothing was compared.
     pub mae: f64,
-    /// How many were compared.
+    /// The number of compared values.
     pub count: usize,
 }
 
 impl ForecastErrors {
-    /// The errors of pairs of truth and forecast. A pair with a NaN, which is missing, does not count.
+    /// The errors of pairs of truth and forecast. A pair with a NaN, which is missing, is ignored.
     pub fn of(pairs: impl IntoIterator<Item = (f64, f64)>) -> Self {
         let errors = pairs.into_iter().map(|(truth, forecast)| forecast - truth).filter(|error| !error.is_nan());
         let (squares, sum, count) =
@@ -35,10 +35,10 @@ pub struct TargetErrors {
     pub by_step: Vec<ForecastErrors>,
 }
 
-/// The errors of each target, of `truth` and `forecast`, both \[N, K, Q\].
+/// The errors of each target, from `truth` and `forecast`, both \[N, K, Q\].
 ///
 /// # Errors
-/// [`Error::Shape`] where their shapes differ.
+/// [`Error::Shape`] if their shapes differ.
 pub fn forecast_errors(truth: ArrayView3<'_, f64>, forecast: ArrayView3<'_, f64>) -> Result<Vec<TargetErrors>> {
     if truth.shape() != forecast.shape() {
         return Err(Error::shape("the forecast", truth.shape(), forecast.shape()));

@@ -1,4 +1,4 @@
-//! Time series: tables of columns over a time index, cut into windows and forecast.
+//! Time series: tables over a time index, cut into windows and forecast.
 
 mod codec;
 mod encoded;

@@ -1,4 +1,4 @@
-//! Forecasts that go on from their own predictions.
+//! Multi-step forecasts that feed on their own predictions.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use ndarray::{Array1, Array2, Array3, Axis, s};
 use crate::data::{EncodedSeries, Frame};
 use crate::error::{Error, Result};
 
-/// A forecast under way: it returns the next input of the network and takes its predictions, a horizon at a time, and
-/// feeds the predictions back as the past. [`EncodedSeries::rollout`] makes it.
+/// A forecast in progress: it returns the next input of the network, takes its predictions, a horizon at a time, and
+/// feeds them back as the past. Made by [`EncodedSeries::rollout`].
 ///
 /// ```
 /// use bptt::data::{Column, ColumnRoles, Frame, MissingPolicy, ScalingKind, Series, SeriesCodec, SeriesSplit, SeriesTable};
@@ -36,41 +36,40 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct Rollout {
     encoded: Arc<EncodedSeries>,
-    /// The first row that is forecast.
+    /// The first forecast row.
     first: usize,
-    /// Rows that are asked for.
+    /// The number of requested rows.
     steps: usize,
-    /// How many rows before `first` the first horizon begins.
+    /// The first horizon starts this many rows before `first`.
     back: usize,
-    /// How far from `first` on all known columns are known.
+    /// The number of rows from `first` on with all known columns.
     known: usize,
-    /// What is read of the rows from W + `back` before `first` on, without what is known beforehand; predictions follow
-    /// the data.
+    /// The targets and features from W + `back` rows before `first` on: the data, then predictions.
     past: Array2<f32>,
-    /// Predictions in the data's units, row by row.
+    /// Predictions in the units of the data, by row.
     values: Vec<f64>,
 }
 
-/// What a series is expected to be after some row.
+/// A forecast of a series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forecast {
-    /// The last row of the series that was read, the one before the first that is forecast, or an earlier one where the
-    /// known columns end before a horizon from there does.
+    /// The last row that was read: the one before the first forecast row, or an earlier one if the known columns end
+    /// within a horizon.
     pub origin: usize,
-    /// A label a row.
+    /// The labels of the rows.
     pub labels: Vec<String>,
-    /// The targets in the data's units: \[rows, Q\].
+    /// The targets in the units of the data: \[rows, Q\].
     pub values: Array2<f64>,
 }
 
 impl EncodedSeries {
-    /// A forecast of `steps` rows from row `first` on, made of the rows before it. With the number of rows for `first` it
-    /// goes beyond the last.
+    /// A forecast of `steps` rows from row `first` on, from the rows before it. If `first` is the number of rows, it
+    /// starts after the last one.
     ///
     /// # Errors
-    /// [`Error::Value`] where there is no whole window before `first`, or no such row, and where a known column ends before
-    /// the last of the `steps`; [`Error::Unsupported`] where more than one horizon is asked for and a feature's future is
-    /// needed for it.
+    /// [`Error::Value`] if there is no whole window before `first`, or no such row, or a known column ends before the
+    /// last of the `steps`; [`Error::Unsupported`] if more than one horizon is requested and the future of a feature
+    /// would be needed.
     pub fn rollout(self: &Arc<Self>, first: usize, steps: usize) -> Result<Rollout> {
         Rollout::new(self.clone(), first, steps)
     }
@@ -108,7 +107,7 @@ impl Rollout {
                 format!("values for {known}"),
             ));
         }
-        // The network always reads what is known of a whole horizon: where that ends earlier, the horizon begins earlier.
+        // The network always reads a whole horizon of known values: if they end earlier, the horizon starts earlier.
         let back = horizon.saturating_sub(known);
         if first < window + back {
             let expected = format!(
@@ -146,7 +145,7 @@ impl Rollout {
         let codec = &self.encoded.codec;
         let targets = codec.targets.len();
         if self.rows() >= self.steps {
-            let expected = format!("no more than the {} rows asked for", self.steps);
+            let expected = format!("no more than the {} requested rows", self.steps);
             return Err(Error::value("the forecast", expected, format!("outputs after {} rows", self.rows())));
         }
         if outputs.len() != codec.outputs() {
@@ -155,12 +154,12 @@ impl Rollout {
         if let Some(index) = outputs.iter().position(|output| !output.is_finite()) {
             return Err(Error::value(format!("output {index} of the network"), "a finite number", outputs[index]));
         }
-        // What is there already, of the data or of an earlier horizon, stays.
+        // Existing values, from the data or an earlier horizon, are kept.
         let new: Vec<&[f32]> = outputs.chunks(targets).skip(self.overlap()).collect();
         for row in &new {
             self.values.extend(row.iter().enumerate().map(|(target, value)| codec.unscale(target, f64::from(*value))));
         }
-        // A prediction is a value that is there: its mask is 1. A feature has no future, and after this is not read.
+        // A prediction exists, so its mask is 1. Features have no future, and are not read after this.
         let mut read = Array1::ones(self.past.ncols());
         for row in new {
             read.iter_mut().zip(row).for_each(|(input, output)| *input = *output);
@@ -169,7 +168,7 @@ impl Rollout {
         Ok(())
     }
 
-    /// What was forecast: as many rows as were asked for, or fewer where it was not finished.
+    /// The forecast: all requested rows, or fewer if it was not finished.
     pub fn finish(mut self) -> Forecast {
         let targets = self.encoded.codec.targets.len();
         let rows = self.rows().min(self.steps);
@@ -179,12 +178,12 @@ impl Rollout {
         Forecast { origin: self.first - self.back - 1, labels, values }
     }
 
-    /// The rows that are forecast so far.
+    /// The number of rows forecast so far.
     fn rows(&self) -> usize {
         self.values.len() / self.encoded.codec.targets.len()
     }
 
-    /// How many rows of the next horizon are there already: it ends where the known columns do.
+    /// How many rows of the next horizon are already known, because the known columns end.
     fn overlap(&self) -> usize {
         (self.rows() + self.encoded.codec.frame.horizon).saturating_sub(self.known)
     }

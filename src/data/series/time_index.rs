@@ -1,19 +1,19 @@
-//! The labels of a series' rows: their order, and their continuation beyond the last.
+//! The labels of a series' rows: their order, and their continuation after the last.
 
 use crate::data::times;
 use crate::data::times::{DateOrder, Reading, RowGroups, RowsUntil, TimeColumn, TimeError, TimeGaps};
 use crate::error::{Error, Result};
 
-/// What the labels of a series were read as.
+/// The labels, parsed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct TimeIndex {
-    /// `None` if they are not times; the order of the rows is then unknown.
+    /// `None` if they are not times; the order of the rows is then not checked.
     times: Option<TimeColumn>,
-    /// What could be read otherwise, or not at all, a sentence each.
+    /// Notes on ambiguous or unreadable labels, one sentence each.
     pub(super) notes: Vec<String>,
 }
 
-/// Reads the labels as times, which have to ascend. `is_value`: whether the column of labels is read as a value too.
+/// Parses the labels as times, which must ascend. `is_value`: whether the label column is also read as a value.
 pub(super) fn read(
     labels: &[String],
     lines: &[usize],
@@ -59,7 +59,7 @@ pub(super) fn read(
     Ok(TimeIndex { times: Some(times), notes })
 }
 
-/// The note that the order of the rows could not be checked.
+/// The note that the order of the rows is not checked.
 fn unchecked(labels: &[String], name: &str) -> String {
     let such = labels.iter().find(|label| !label.is_empty()).map(String::as_str).unwrap_or_default();
     format!("order of rows not checked: labels of column {name:?} are neither numbers nor dates, such as {such:?}")
@@ -77,7 +77,7 @@ impl TimeIndex {
         self.times.as_ref().and_then(TimeColumn::date_order)
     }
 
-    /// The labels as numbers, where they are such.
+    /// The labels as numbers, if they are.
     pub(super) fn positions(&self, labels: &[String]) -> Option<Vec<f64>> {
         match self.times.as_ref()?.reading() {
             Reading::Numbers { comma, .. } => labels.iter().map(|label| times::number(label, comma)).collect(),
@@ -90,15 +90,15 @@ impl TimeIndex {
         times::gaps_of(self.times.as_ref()?, labels)
     }
 
-    /// The number of labels up to and with `until`; see [`crate::data::Series::rows_until`].
+    /// The number of labels up to and including `until`; see [`crate::data::Series::rows_until`].
     pub(super) fn rows_until(&self, labels: &[String], name: &str, until: &str) -> Result<usize> {
         let refused =
-            |expected: String, got: String| Error::value("the last label of the training part", expected, got);
+            |expected: String, got: String| Error::value("the last label of the training split", expected, got);
         let (Some(first), Some(last)) = (labels.first(), labels.last()) else { return Ok(0) };
         if until.trim().is_empty() {
             return Err(refused(format!("a label from {first:?} to {last:?}"), "none".into()));
         }
-        // A label is its row, whatever it could be read as.
+        // A label is its own row, whatever it could mean as a time.
         let mut equal = labels.iter().enumerate().filter(|(_, label)| label.trim() == until.trim());
         match (equal.next(), equal.next()) {
             (Some((row, _)), None) => return Ok(row + 1),
@@ -123,8 +123,8 @@ impl TimeIndex {
         }
     }
 
-    /// The labels of the `count` rows that follow the first `before`: those that are there, then theirs carried on where
-    /// they are numbers or dates in equal steps, and otherwise `+n`, n counted from the last of the first `before`.
+    /// The labels of the `count` rows that follow the first `before`: existing ones, then their continuation if they
+    /// are numbers or dates in equal steps, and otherwise `+n`, with n counted from the last of the first `before`.
     pub(super) fn following(&self, labels: &[String], before: usize, count: usize) -> Vec<String> {
         let given = &labels[before.min(labels.len())..];
         let missing = count.saturating_sub(given.len());
@@ -133,7 +133,7 @@ impl TimeIndex {
         given.iter().take(count).cloned().chain(beyond).collect()
     }
 
-    /// Why the rows beyond the last are counted; `None` where their labels are known.
+    /// Why the rows after the last are numbered; `None` if their labels are known.
     pub(super) fn why_counted(&self, labels: &[String], before: usize, count: usize) -> Option<String> {
         let given = labels.len().saturating_sub(before);
         self.beyond(labels, count.saturating_sub(given)).err()

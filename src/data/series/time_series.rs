@@ -1,4 +1,4 @@
-//! A series of one or more columns: their roles in a forecast, and their missing values.
+//! A series of one or more columns, with their roles and missing values.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,22 +9,23 @@ use super::time_index::TimeIndex;
 use crate::data::{Column, DateOrder, DecimalMark, MissingPolicy, SeriesTable, TimeGaps, list_names};
 use crate::error::{Error, Result};
 
-/// What each column is to a forecast, by name.
+/// The role of each column, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnRoles {
-    /// What is forecast; at least one. Their past is read too.
+    /// Columns to forecast; at least one. Their past is an input too.
     pub targets: Vec<String>,
-    /// What is read of the past alone.
+    /// Input columns known up to the present.
     #[serde(default)]
     pub features: Vec<String>,
-    /// What is known beforehand, such as a calendar or a price list: it is read for the very rows that are forecast.
+    /// Input columns whose future values are known, such as a calendar or a price list: they are read for the forecast
+    /// rows too.
     #[serde(default)]
     pub known: Vec<String>,
 }
 
 impl ColumnRoles {
-    /// One target, read and forecast.
+    /// A single target.
     pub fn one(target: impl Into<String>) -> Self {
         Self { targets: vec![target.into()], ..Self::default() }
     }
@@ -40,46 +41,46 @@ impl ColumnRoles {
         }
         let mut seen = BTreeSet::new();
         match self.columns().into_iter().find(|name| !seen.insert(*name)) {
-            Some(name) => Err(Error::value(format!("column {name:?}"), "to be target, feature or known once", "twice")),
+            Some(name) => Err(Error::value(format!("column {name:?}"), "one role: target, feature or known", "twice")),
             None => Ok(()),
         }
     }
 }
 
-/// Columns over common rows, in the order of time. After the last row with a target there may be others, of which only
-/// the known columns have values: the future.
+/// Columns over common rows, in time order. After the last row with a target, further rows may have values of the known
+/// columns only: the future.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
     label_name: String,
     labels: Vec<String>,
-    /// What the labels are.
+    /// The name of the label column.
     order: TimeIndex,
-    /// As the table had them.
+    /// As in the table.
     lines: Vec<usize>,
     missing: MissingPolicy,
     decimal: Option<DecimalMark>,
-    /// The rows that are not future.
+    /// The number of rows before the future.
     observed: usize,
-    /// Each of as many values as there are observed rows; NaN where masked.
+    /// One value per row before the future; NaN if masked.
     targets: Vec<Column>,
-    /// The targets before missing values were filled; `None` where none were.
+    /// The targets before missing values were filled; `None` if none were.
     truths: Option<Vec<Column>>,
     features: Vec<Column>,
-    /// Each as far as it is known, at least through all observed rows.
+    /// As far as each is known, at least for all rows before the future.
     known: Vec<Column>,
 }
 
 impl Series {
-    /// Gives the columns of `table` their roles; those that have none are dropped. Where columns are known beforehand,
-    /// the rows after the last with a target, up to the last with a known value, are the future.
+    /// Assigns the roles to the columns of `table`; other columns are dropped. With known columns, the rows after the
+    /// last target, up to the last known value, are the future.
     ///
     /// # Errors
-    /// [`Error::Value`] for a column that is not there, is there twice or has two roles, for one without a value, for a
-    /// value that is infinite, and for one that is missing where `missing` does not allow it; they name row and column.
-    /// Labels that are times have to ascend: numbers, or dates and times of day as people write them, ISO 8601 or not. Where
-    /// half of them or more are times, one that is none is named. Where a date such as `5/3/2021` can be read day first and
-    /// month first, the part above 12 decides, or else the only way in which all ascend; where both stand and
-    /// [`SeriesTable::dates`] is `None` too, the caller is asked for it. [`notes`](Self::notes) has what was decided.
+    /// [`Error::Value`] for a column that is missing, duplicate or has two roles, for one without values, for an
+    /// infinite value, and for a missing one that `missing` does not allow; the message names row and column. Labels
+    /// that are times must ascend: numbers, or dates and times of day in common notations, ISO 8601 or not. If at least
+    /// half of them are times, one that is not is named. If a date such as `5/3/2021` can be read day first and month
+    /// first, a number above 12 decides, or else the only order in which all ascend; if both remain and
+    /// [`SeriesTable::dates`] is `None`, it is refused as ambiguous. [`notes`](Self::notes) has what was decided.
     pub fn new(table: SeriesTable, roles: &ColumnRoles, missing: MissingPolicy) -> Result<Self> {
         roles.check()?;
         check(&table, &roles.columns())?;
@@ -94,7 +95,7 @@ impl Series {
             |names: &[String]| -> Vec<Column> { names.iter().filter_map(|name| columns.remove(name)).collect() };
         let (targets, features, known) = (take(&roles.targets), take(&roles.features), take(&roles.known));
         let end = |columns: &[Column]| columns.iter().map(end_of).max().unwrap_or_default();
-        // Without a known value after it, a row without a target is a gap like any other.
+        // Without a later known value, a row without a target is a gap like any other.
         let observed = if end(&known) > end(&targets) { end(&targets) } else { labels.len() };
         let mut series = Self {
             label_name,
@@ -118,11 +119,11 @@ impl Series {
         series.with_missing(missing)
     }
 
-    /// The same, of which no value was filled yet, with something else for its missing values: as [`new`](Self::new) with
-    /// this and [`MissingPolicy::Mask`] before.
+    /// The same series, before any value was filled, with another policy for missing values: as if [`new`](Self::new)
+    /// had been called with it instead of [`MissingPolicy::Mask`].
     ///
     /// # Errors
-    /// [`Error::Value`] for a missing value where `missing` does not allow it.
+    /// [`Error::Value`] for a missing value that `missing` does not allow.
     pub fn with_missing(mut self, missing: MissingPolicy) -> Result<Self> {
         self.missing = missing;
         match missing {
@@ -147,7 +148,7 @@ impl Series {
         self.observed == 0
     }
 
-    /// What the labels are.
+    /// The name of the label column.
     pub fn label_name(&self) -> &str {
         &self.label_name
     }
@@ -157,28 +158,27 @@ impl Series {
         &self.labels[..self.observed]
     }
 
-    /// What became of missing values.
+    /// How missing values were handled.
     pub fn missing(&self) -> MissingPolicy {
         self.missing
     }
 
-    /// What is forecast, as it is read: a value a row, NaN where it is missing and masked.
+    /// The targets as inputs: one value per row, NaN if masked.
     pub fn targets(&self) -> &[Column] {
         &self.targets
     }
 
-    /// The targets as they were measured, which forecasts are held against: NaN where a value is missing, whatever is read
-    /// in its place.
+    /// The targets as measured, for comparison with forecasts: NaN if missing, even if the input was filled.
     pub fn truths(&self) -> &[Column] {
         self.truths.as_deref().unwrap_or(&self.targets)
     }
 
-    /// What is read of the past alone: likewise.
+    /// The features as inputs, likewise.
     pub fn features(&self) -> &[Column] {
         &self.features
     }
 
-    /// What is known beforehand: likewise, and each as far into the future as it is known.
+    /// The known columns as inputs, likewise, each as far into the future as it is known.
     pub fn known(&self) -> &[Column] {
         &self.known
     }
@@ -188,50 +188,50 @@ impl Series {
         self.targets.iter().chain(&self.features).chain(&self.known)
     }
 
-    /// How the labels were read where they could be read otherwise or not at all, a sentence each: to be shown with the data.
+    /// Notes on how the labels were read, one sentence each, to be shown with the data.
     pub fn notes(&self) -> &[String] {
         &self.order.notes
     }
 
-    /// What comes first in dates such as `5/3/2021`, where labels are such.
+    /// The order of dates such as `5/3/2021`, if labels are such dates.
     pub fn dates(&self) -> Option<DateOrder> {
         self.order.dates()
     }
 
-    /// The decimal mark of the file, if it was given or a number showed it.
+    /// The decimal mark of the file, if it was set or proved by a number.
     pub fn decimal(&self) -> Option<DecimalMark> {
         self.decimal
     }
 
-    /// The labels as numbers, where all of them are and they do not read as dates (`YYYYMMDD`).
+    /// The labels as numbers, if all of them are and they are not dates (`YYYYMMDD`).
     pub fn positions(&self) -> Option<Vec<f64>> {
         self.order.positions(self.labels())
     }
 
-    /// The rows that are missing between others, by the step that most rows are apart. Of days from Monday to Friday,
-    /// weekends are not missing. `None` where no row is, or where the labels have no such step.
+    /// Rows missing in time, judged by the most common step. For days from Monday to Friday, weekends are not missing.
+    /// `None` if no row is missing or there is no common step.
     pub fn time_gaps(&self) -> Option<TimeGaps> {
         self.order.gaps(&self.labels)
     }
 
-    /// The number of rows up to and with the time `until`: the row whose label it is, or all rows that begin within it, so
-    /// that a year includes its months and a date its hours. It is written in any form that labels may have.
+    /// The number of rows up to and including the time `until`: the row with this label, or all rows that start within
+    /// it, so that a year includes its months and a date its hours. It may have any form that labels may have.
     ///
     /// # Errors
-    /// [`Error::Value`] where `until` is empty, is no time as the labels are, can be read in two ways that differ, or lies
-    /// before the first label or beyond the last; where labels are no times, it has to be one of them.
+    /// [`Error::Value`] if `until` is empty, is not a time like the labels, is ambiguous, or lies before the first or
+    /// after the last label; if labels are not times, it must be one of them.
     pub fn rows_until(&self, until: &str) -> Result<usize> {
         self.order.rows_until(self.labels(), &self.label_name, until)
     }
 
-    /// The labels of `count` rows from row `first` on: those that are there, and beyond them theirs carried on where they
-    /// are numbers or dates in equal steps, of time, of months from one day or one end to the next, or of days from Monday to
-    /// Friday; otherwise `+1`, `+2` and so on, [`why_counted`](Self::why_counted) has the reason.
+    /// The labels of `count` rows from row `first` on: existing ones, then their continuation if they are numbers or
+    /// dates in equal steps of time, of months (same day or month ends), or of days from Monday to Friday; otherwise
+    /// `+1`, `+2` and so on, for the reason in [`why_counted`](Self::why_counted).
     pub fn labels_from(&self, first: usize, count: usize) -> Vec<String> {
         self.order.following(&self.labels, first, count)
     }
 
-    /// Why some of the labels of `count` rows from row `first` on are `+1`, `+2` and so on; `None` where none is.
+    /// Why some of the labels of `count` rows from row `first` on are `+1`, `+2` and so on; `None` if none of them is.
     pub fn why_counted(&self, first: usize, count: usize) -> Option<String> {
         self.order.why_counted(&self.labels, first, count)
     }
@@ -271,7 +271,8 @@ impl Series {
     }
 }
 
-/// Refuses a name that is not one column's, and a column without a value for each label, finite in f32 or missing.
+/// Refuses a name that does not belong to exactly one column, and a column without one value per label, finite in f32
+/// or missing.
 fn check(table: &SeriesTable, names: &[&str]) -> Result<()> {
     let mut found = HashMap::<&str, (&Column, usize)>::new();
     for column in &table.columns {
@@ -306,7 +307,7 @@ fn check_values(table: &SeriesTable, column: &Column) -> Result<()> {
     }
 }
 
-/// The row after the last that has a value.
+/// The row after the last value.
 fn end_of(column: &Column) -> usize {
     column.values.iter().rposition(|value| !value.is_nan()).map_or(0, |row| row + 1)
 }
@@ -400,7 +401,7 @@ mod tests {
             &[("v", &[1.0, 2.0]), ("w", &[N, N]), ("u", &[1.0, f64::INFINITY]), ("x", &[1.0, 2.0])];
         let of = |roles: ColumnRoles, message: &str| refused(table(columns), &roles, MissingPolicy::Mask, message);
         of(roles(&[], &["v"], &[]), "the targets: expected at least one column, got none");
-        of(roles(&["v"], &["v"], &[]), "column \"v\": expected to be target, feature or known once, got twice");
+        of(roles(&["v"], &["v"], &[]), "column \"v\": expected one role: target, feature or known, got twice");
         of(roles(&["depth"], &[], &[]), "the columns: expected \"depth\" among them, got v, w, u, x");
         of(roles(&["w"], &[], &[]), "column \"w\": expected values, got none in 2 rows");
         of(roles(&["v"], &["w"], &[]), "column \"w\": expected values, got none in 2 rows");

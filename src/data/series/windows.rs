@@ -1,4 +1,4 @@
-//! The sliding windows that a network learns a series from.
+//! The sliding windows of a series.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,43 +10,44 @@ use crate::batch::{Batch, Sequence, Targets};
 use crate::data::{EncodedSeries, Examples, Frame};
 use crate::error::{Error, Result};
 
-/// Windows over a series, each with the K rows after it as its targets: x is \[W, B, I\], the targets \[1, B, Q·K\], in the
-/// order of [`SeriesCodec`](crate::data::SeriesCodec). [`EncodedSeries::windows`] and [`EncodedSeries::all_windows`] make them.
+/// Windows over a series, with the K rows after each as targets: x is \[W, B, I\], the targets \[1, B, Q·K\], in the
+/// order of [`SeriesCodec`](crate::data::SeriesCodec). Made by [`EncodedSeries::windows`] and
+/// [`EncodedSeries::all_windows`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Windows {
     encoded: Arc<EncodedSeries>,
-    /// The first row that each example predicts.
+    /// The first target row of each example.
     firsts: Vec<usize>,
     left_out: usize,
 }
 
 impl Windows {
-    /// `firsts` are rows with a whole window before them and all targets of a horizon from there on.
+    /// `firsts` are rows with a whole window before them and a whole horizon of targets from there on.
     pub(super) fn new(encoded: Arc<EncodedSeries>, firsts: Vec<usize>, left_out: usize) -> Self {
         Self { encoded, firsts, left_out }
     }
 
-    /// The rows of the series that the examples predict first.
+    /// The first target row of each example.
     pub fn first_rows(&self) -> &[usize] {
         &self.firsts
     }
 
-    /// How many examples were left out, for targets of theirs are missing.
+    /// The number of examples left out because of missing targets.
     pub fn left_out(&self) -> usize {
         self.left_out
     }
 
-    /// What is to be predicted, in the data's units: \[N, K, Q\]; NaN where it is missing.
+    /// The truth, in the units of the data: \[N, K, Q\]; NaN if missing.
     pub fn truth(&self) -> Array3<f64> {
         self.of_targets(|values, first, step| values[first + step])
     }
 
-    /// The seasonal naive forecast (Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., 5.2) in the
-    /// data's units, \[N, K, Q\]: the value of the same place in the last period before what is predicted, or in an
-    /// earlier one where it is missing, and NaN where there is none. A period of 1 gives the last value.
+    /// The seasonal naive forecast (Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., 5.2) in
+    /// the units of the data, \[N, K, Q\]: the value at the same position in the last known period, or in an earlier
+    /// one if it is missing, and NaN if there is none. A period of 1 gives the last value.
     ///
     /// # Errors
-    /// [`Error::Value`] for a period of 0, and for one longer than what comes before the first example.
+    /// [`Error::Value`] for a period of 0, and for one longer than the rows before the first example.
     pub fn naive(&self, period: usize) -> Result<Array3<f64>> {
         let before = self.firsts.first().copied().unwrap_or(usize::MAX);
         if period == 0 || period > before {
@@ -57,21 +58,21 @@ impl Windows {
             ));
         }
         Ok(self.of_targets(|values, first, step| {
-            // As many periods back as lead before `first`.
+            // As many periods back as are needed to get before `first`.
             let latest = first + step % period - period;
             let earlier = (0..=latest).rev().step_by(period);
             earlier.map(|row| values[row]).find(|value| !value.is_nan()).unwrap_or(f64::NAN)
         }))
     }
 
-    /// Whether no target of the example is missing.
+    /// Whether all targets of the example exist.
     fn is_complete(&self, example: usize) -> bool {
         let first = self.firsts[example];
         let rows = first..first + self.encoded.codec.frame.horizon;
         self.encoded.series.truths().iter().all(|column| column.values[rows.clone()].iter().all(|v| !v.is_nan()))
     }
 
-    /// `of` the values of each target, the first row that is predicted, and the step from there: \[N, K, Q\].
+    /// `of` the values of each target, the first target row, and the step from there: \[N, K, Q\].
     fn of_targets(&self, of: impl Fn(&[f64], usize, usize) -> f64) -> Array3<f64> {
         let targets = self.encoded.series.truths();
         let shape = (self.firsts.len(), self.encoded.codec.frame.horizon, targets.len());
@@ -80,12 +81,12 @@ impl Windows {
 }
 
 impl EncodedSeries {
-    /// The examples whose K target rows all lie within `targets`, in the order of time, to learn from. Those with a missing
-    /// target are left out, also where a value before stands for it.
+    /// The training examples whose K target rows are all within `targets`, in time order. Those with a missing target
+    /// are left out, even if the input was filled.
     ///
     /// # Errors
-    /// [`Error::Value`] where `targets` lies outside the series, begins before the first row with a whole window before
-    /// it, or is not empty and holds no example.
+    /// [`Error::Value`] if `targets` is outside the series, starts before the first row with a whole window before it,
+    /// or is not empty and has no example.
     pub fn windows(self: &Arc<Self>, targets: Range<usize>) -> Result<Windows> {
         let horizon = self.codec.frame.horizon;
         let mut complete = 0;
@@ -100,8 +101,8 @@ impl EncodedSeries {
         }
     }
 
-    /// The examples whose K target rows all lie within `targets`, in the order of time, to measure forecasts by: those
-    /// without any target are left out, and of the others the missing ones do not count.
+    /// The evaluation examples whose K target rows are all within `targets`, in time order: those without any target
+    /// are left out, and missing targets of the others are ignored.
     ///
     /// # Errors
     /// Those of [`windows`](Self::windows).
@@ -119,7 +120,7 @@ impl EncodedSeries {
         }
     }
 
-    /// The examples whose last row `takes` in ascending order, with which targets of it are there.
+    /// The examples whose last row is in `takes`, ascending, with the targets that exist.
     fn select(
         self: &Arc<Self>,
         targets: &Range<usize>,
@@ -150,11 +151,11 @@ impl EncodedSeries {
         Error::value(what, expected, format!("none in {} rows", targets.len()))
     }
 
-    /// Every example whose K target rows lie in the series, in the order of time, to predict and to measure: those with a
-    /// missing target are among them, and their weight is 0.
+    /// Every example whose K target rows are in the series, in time order, for prediction and evaluation: those with a
+    /// missing target are included with weight 0.
     ///
     /// # Errors
-    /// [`Error::Value`] where the series is too short for one.
+    /// [`Error::Value`] if the series is too short for one.
     pub fn all_windows(self: &Arc<Self>) -> Result<Windows> {
         let Frame { window, horizon } = self.codec.frame;
         let rows = self.series.len();

@@ -1,9 +1,9 @@
 //! How often each character occurs.
 
-/// Counts of characters. A byte counts as the character of its number, U+0000 to U+00FF.
+/// Counts of characters. A byte counts as the character with its number, U+0000 to U+00FF.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CharacterCounts {
-    /// By code point, up to the highest that occurs: an addition a character, whatever the language.
+    /// By code point, up to the highest that occurs: one addition per character in any language.
     counts: Vec<u64>,
 }
 
@@ -17,13 +17,13 @@ impl CharacterCounts {
         self.counts[code] += 1;
     }
 
-    /// The characters that occur, in the order of their code points, and how often.
+    /// The characters that occur with their counts, in the order of their code points.
     pub fn iter(&self) -> impl Iterator<Item = (char, u64)> + '_ {
         let counts = (0u32..).zip(&self.counts).filter(|(_, count)| **count > 0);
         counts.filter_map(|(code, count)| Some((char::from_u32(code)?, *count)))
     }
 
-    /// How many characters were counted.
+    /// The total count.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }

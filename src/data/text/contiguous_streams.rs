@@ -1,4 +1,4 @@
-//! A text read from its beginning to its end, in parallel streams.
+//! Reads a text from beginning to end, in parallel streams.
 
 use std::ops::{Deref, Range};
 
@@ -7,15 +7,15 @@ use crate::batch::Batch;
 use crate::data::{Batches, Text, Vocabulary};
 use crate::error::{Error, Result};
 
-/// Batches that go on where those before them ended, for truncated BPTT and for evaluation with carried state.
+/// Batches that continue where the previous ones ended, for truncated BPTT and for evaluation with carried state.
 ///
-/// A part of a text is cut into B streams of like length; batch n of an epoch has the n-th window of T characters of each:
-/// tokens \[T, B\] and as classes the characters after them. In an epoch every character of the part but the very first is
-/// predicted exactly once. All batches have the same shape: where a stream has ended, and for characters that the vocabulary
-/// does not know, the weight is 0.
+/// A split of a text is cut into B streams of similar length; batch n of an epoch has the n-th window of T characters
+/// of each: tokens \[T, B\], with the next characters as classes. In an epoch every character of the split except for
+/// the first is predicted exactly once. All batches have the same shape: where a stream has ended, and for unknown
+/// characters, the weight is 0.
 ///
-/// With a warm-up of W each stream but the first begins W characters earlier, with weights of 0, so that what it predicts has
-/// a context; all streams take as long as the first. The text and the vocabulary are references to them, or `Arc`s.
+/// With a warm-up of W, each stream except for the first starts W characters earlier with weights of 0, so that its
+/// predictions have context; all streams are as long as the first. The text and the vocabulary are references to them, or `Arc`s.
 pub struct ContiguousStreams<T, V> {
     text: T,
     vocabulary: V,
@@ -26,12 +26,12 @@ pub struct ContiguousStreams<T, V> {
 }
 
 impl<T: Deref<Target = Text>, V: Deref<Target = Vocabulary>> ContiguousStreams<T, V> {
-    /// `rows` streams (B) in windows of `window` characters (T; no more than a stream has), each after a warm-up of `warm_up`
-    /// characters (W).
+    /// `rows` streams (B) in windows of `window` characters (T; at most the length of a stream), each after a warm-up
+    /// of `warm_up` characters (W).
     ///
     /// # Errors
-    /// [`Error::Value`] for sizes of 0, a part that is not within the text or is too short for every stream to predict a
-    /// character, and a vocabulary of bytes for a text of characters or the other way round.
+    /// [`Error::Value`] for sizes of 0, a split that is not within the text or is too short for every stream to predict
+    /// a character, and a vocabulary of bytes for a text of characters or the reverse.
     pub fn new(text: T, vocabulary: V, part: Range<u64>, window: usize, rows: usize, warm_up: usize) -> Result<Self> {
         check(&text, &vocabulary, &part, window, rows)?;
         let (length, warm_up) = (part.end - part.start, warm_up as u64);
@@ -45,10 +45,10 @@ impl<T: Deref<Target = Text>, V: Deref<Target = Vocabulary>> ContiguousStreams<T
         Ok(streams)
     }
 
-    /// What a stream reads: the characters before those that it predicts, and its warm-up.
+    /// The range of a stream: the characters before those that it predicts, including its warm-up.
     ///
-    /// The first predicts its warm-up too. What is left is shared out, and each stream reads on for W beyond its share, which
-    /// is where the next one stops warming up.
+    /// The first stream predicts its warm-up too. The rest is divided equally, and each stream reads W characters
+    /// beyond its share, to the point where the next one ends its warm-up.
     fn stream(&self, stream: usize) -> Range<u64> {
         let shared = self.part.end - self.part.start - 1 - self.warm_up;
         let (share, longer) = (shared / self.rows as u64, shared % self.rows as u64);
@@ -56,7 +56,7 @@ impl<T: Deref<Target = Text>, V: Deref<Target = Vocabulary>> ContiguousStreams<T
         begin(stream as u64)..begin(stream as u64 + 1) + self.warm_up
     }
 
-    /// The characters that the first stream reads: others have as many, or one less.
+    /// The number of characters of the first stream: others have as many, or one less.
     fn longest(&self) -> u64 {
         let first = self.stream(0);
         first.end - first.start
@@ -86,7 +86,7 @@ where
     }
 
     fn largest(&self) -> Result<Batch> {
-        // All have one shape.
+        // All have the same shape.
         self.batch(0)
     }
 

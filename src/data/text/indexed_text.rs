@@ -1,4 +1,4 @@
-//! A text of any size: read once to check and index it, then only where needed.
+//! A text of any size: read once to be checked and indexed, then only where needed.
 
 use std::ops::Range;
 use std::path::Path;
@@ -9,36 +9,36 @@ use crate::data::input::source::Source;
 use crate::data::{CharacterCounts, TextUnit};
 use crate::error::{Error, Result};
 
-/// Characters between two entries of the index. Reading a character costs decoding half as many on average; the index
-/// of a gigabyte takes 8 MB.
+/// Characters per index entry. Reading a character costs decoding half as many on average; the index of a gigabyte
+/// takes 8 MB.
 const STRIDE: u64 = 1024;
 
-/// Bytes that are read at once, where many are.
+/// Bytes per read.
 const CHUNK: u64 = 1 << 18;
 
-/// A text in a file or in memory, of which any characters can be read. A file is never read whole into memory, and must stay as it
-/// is as long as it is read from.
+/// A text in a file or in memory with random access to its characters. A file is never read into memory as a whole, and
+/// must not change while it is in use.
 #[derive(Debug)]
 pub struct Text {
     source: Source,
     unit: TextUnit,
-    /// Where every [`STRIDE`]-th character begins, in bytes, and the end; nothing for bytes, whose place is known.
+    /// The byte offset of every [`STRIDE`]-th character, and the end; empty for bytes.
     index: Vec<u64>,
     /// Characters, or bytes.
     len: u64,
 }
 
 impl Text {
-    /// A file's text. `each` is given all bytes of the file in order, as they are read: for a checksum, or a bar.
+    /// Opens a text file. `each` receives all bytes of the file in order, for a checksum or a progress bar.
     ///
     /// # Errors
-    /// [`Error::Io`] where the file cannot be read; [`Error::Data`] where it is empty or, if read as characters, not
-    /// UTF-8, with the line and the byte offset.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Data`] if it is empty or, for characters, not UTF-8, with the
+    /// line and the byte offset.
     pub fn open(path: &Path, unit: TextUnit, each: &mut dyn FnMut(&[u8])) -> Result<Self> {
         Self::scan(Source::open(path)?, unit, each)
     }
 
-    /// A text in memory. `path` is what errors name.
+    /// A text in memory. `path` is for error messages.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -48,7 +48,7 @@ impl Text {
 
     fn scan(source: Source, unit: TextUnit, each: &mut dyn FnMut(&[u8])) -> Result<Self> {
         let mut index = Vec::new();
-        // In characters; those before the next entry of the index.
+        // In characters up to the next index entry.
         let (mut len, mut before) = (0, 0);
         let mut utf8 = Utf8::new(source.path());
         let (mut at, mut buffer) = (0, Vec::new());
@@ -86,41 +86,41 @@ impl Text {
         }
     }
 
-    /// What errors name.
+    /// The path for error messages.
     pub fn path(&self) -> &Path {
         self.source.path()
     }
 
-    /// What it is a sequence of.
+    /// Its unit: characters or bytes.
     pub fn unit(&self) -> TextUnit {
         self.unit
     }
 
-    /// How many characters it has, or bytes. A byte order mark is none.
+    /// The number of characters or bytes. A byte order mark does not count.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Never: an empty text is refused.
+    /// Always false: an empty text is refused.
     pub fn is_empty(&self) -> bool {
         false
     }
 
-    /// How often each character occurs in a range of them.
+    /// Counts the characters in a range.
     ///
     /// # Errors
-    /// As [`for_each`](Self::for_each).
+    /// See [`for_each`](Self::for_each).
     pub fn histogram(&self, characters: Range<u64>) -> Result<CharacterCounts> {
         let mut histogram = CharacterCounts::default();
         self.for_each(characters, |character| histogram.add(character))?;
         Ok(histogram)
     }
 
-    /// Gives `each` the characters of a range in their order; a byte comes as the character of its number.
+    /// Passes the characters of a range to `each` in order; a byte becomes the character with its number.
     ///
     /// # Errors
-    /// [`Error::Value`] where the range is not within the text; [`Error::Io`] or [`Error::Data`] where the file can no
-    /// longer be read or is no longer the same.
+    /// [`Error::Value`] if the range is not within the text; [`Error::Io`] or [`Error::Data`] if the file can no longer
+    /// be read or has changed.
     pub fn for_each(&self, characters: Range<u64>, mut each: impl FnMut(char)) -> Result<()> {
         let Range { start, end } = characters;
         if start > end || end > self.len {
@@ -153,7 +153,7 @@ impl Text {
         Ok(())
     }
 
-    /// The byte at which a block of [`STRIDE`] characters begins, or the text ends.
+    /// The byte offset of a block of [`STRIDE`] characters, or of the end.
     fn offset(&self, block: u64) -> u64 {
         match self.unit {
             TextUnit::Bytes => self.source.len().min(block * STRIDE),
@@ -162,11 +162,11 @@ impl Text {
     }
 }
 
-/// The first `most` characters of UTF-8, or all if there are fewer: how many they are, and their bytes.
+/// The first `most` characters of UTF-8, or all if there are fewer: their number and their bytes.
 fn advance(text: &[u8], most: usize) -> (usize, usize) {
     let (mut characters, mut end) = (0, 0);
     while characters < most && end < text.len() {
-        // No character takes less than a byte, so these are not too many.
+        // A character has at least one byte, so these are not too many.
         let next = text.len().min(end + most - characters);
         characters += text[end..next].iter().filter(|byte| !continues(**byte)).count();
         end = next;
@@ -175,7 +175,7 @@ fn advance(text: &[u8], most: usize) -> (usize, usize) {
     (characters, end)
 }
 
-/// Whether a byte of UTF-8 is a character's second, third or fourth.
+/// Whether a byte is a continuation byte of UTF-8.
 fn continues(byte: u8) -> bool {
     byte & 0xC0 == 0x80
 }
@@ -344,7 +344,7 @@ mod tests {
                 assert_eq!(read(&text, 4995..5000).unwrap(), "text\n");
                 change(on_disk.as_file());
                 let error = read(&text, 0..5).unwrap_err().to_string();
-                assert!(error.ends_with("got a file that was changed since"), "{error}");
+                assert!(error.ends_with("got one that has changed since"), "{error}");
             }
         }
     }

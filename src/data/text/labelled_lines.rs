@@ -1,4 +1,4 @@
-//! Lines of text in classes, one file per class.
+//! Lines of text with classes, one file per class.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,26 +9,26 @@ use crate::data::input::file::MemoryUse;
 use crate::data::{InputLimit, LabelledSequences, Labels, SequenceInputs, Vocabulary, read_input};
 use crate::error::{Error, Result};
 
-/// Lines of text with a class each.
+/// Lines of text with one class each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelledLines {
     classes: Vec<String>,
     of: Vec<u32>,
     lines: Vec<String>,
-    /// The number of each in its file.
+    /// The number of each line in its file.
     numbers: Vec<usize>,
-    /// The numbers of blank lines, of all files.
+    /// The numbers of blank lines in all files.
     blank: Vec<usize>,
 }
 
 impl LabelledLines {
-    /// Reads the files `*.txt` of a folder, UTF-8. A file is a class, named as the file is without `.txt`, in the order of
-    /// the names; a line is a sequence, without the white space around it. Blank lines are none, and counted. Of a file in
-    /// place of a folder the lines are without classes. `each` is handed the path and all bytes of every file that is read.
+    /// Reads the files `*.txt` of a folder in UTF-8. Each file is a class, named after the file without `.txt`, in the
+    /// order of the names; each line is a sequence, trimmed. Blank lines are skipped and counted. A file instead of a
+    /// folder has lines without classes. `each` receives the path and all bytes of every file.
     ///
     /// # Errors
-    /// [`Error::Io`] where the folder or a file cannot be read; [`Error::Data`] where there is no file, where one has no
-    /// lines, or is not UTF-8, with the line and the byte offset, and where all files together are larger than `limit`.
+    /// [`Error::Io`] if the folder or a file cannot be read; [`Error::Data`] if there is no file, if one has no lines
+    /// or is not UTF-8, with the line and the byte offset, and if all files together exceed `limit`.
     pub fn read(path: &Path, limit: InputLimit, each: &mut dyn FnMut(&Path, &[u8])) -> Result<Self> {
         // Of all files together.
         let mut left = limit;
@@ -39,7 +39,7 @@ impl LabelledLines {
         };
         let mut read = Self::default();
         let mut memory = MemoryUse::new(limit, path, "in memory for its lines");
-        // What is neither a folder nor a file is told so.
+        // Something that is neither a folder nor a file is refused here.
         if !path.is_dir() {
             let bytes = content(path)?;
             each(path, &bytes);
@@ -68,7 +68,7 @@ impl LabelledLines {
     }
 
     fn add(&mut self, bytes: &[u8], path: &Path, memory: &mut MemoryUse<'_>) -> Result<()> {
-        // Of a line its text and its number, and later a token for each of its characters.
+        // For each line its text and number, and later a token per character.
         const OF_LINE: usize = size_of::<String>() + size_of::<usize>() + size_of::<Vec<u32>>();
         let before = self.lines.len();
         for (line, number) in encoding::utf8(bytes, path)?.lines().map(str::trim).zip(1..) {
@@ -83,18 +83,18 @@ impl LabelledLines {
         if self.lines.len() == before { Err(Error::data(path, "", "expected lines of text, got none")) } else { Ok(()) }
     }
 
-    /// The lines, class by class.
+    /// The lines, by class.
     pub fn lines(&self) -> &[String] {
         &self.lines
     }
 
-    /// The numbers of blank lines, which are no sequences: counted from 1 in their files, one file after the other. Of a
-    /// folder, since the file of each is not known, only their number means something.
+    /// The numbers of blank lines, counted from 1 in each file, one file after the other. For a folder only their count
+    /// is meaningful, since the files are not recorded.
     pub fn blank(&self) -> &[usize] {
         &self.blank
     }
 
-    /// The class of each line, where they have classes.
+    /// The class of each line, if there are classes.
     pub fn labels(&self) -> Labels {
         if self.classes.is_empty() {
             Labels::None
@@ -103,14 +103,14 @@ impl LabelledLines {
         }
     }
 
-    /// How many lines repeat one before them in their class.
+    /// The number of lines that repeat an earlier one of their class.
     pub fn repeats(&self) -> usize {
         self.lines.len() - self.distinct().len()
     }
 
-    /// Training, validation and test, in this order: which lines are in each, drawn from `seed`. Equal lines of a class
-    /// stay together, so that none is tested that was trained on; otherwise as [`Labels::split`], with each of them
-    /// counted once.
+    /// Training, validation and test, in this order: the indices of the lines in each split, drawn from `seed`.
+    /// Duplicate lines of a class stay together, so that no training line is tested; otherwise like [`Labels::split`],
+    /// with each distinct line counted once.
     ///
     /// # Errors
     /// Those of [`Labels::split`].
@@ -130,7 +130,7 @@ impl LabelledLines {
         }))
     }
 
-    /// The numbers of equal lines of a class, in the order of the first of each.
+    /// The indices of equal lines of a class, in the order of the first of each.
     fn distinct(&self) -> Vec<Vec<usize>> {
         let mut distinct = Vec::<Vec<usize>>::new();
         let mut index = HashMap::<(Option<&u32>, &String), usize>::new();
@@ -146,7 +146,7 @@ impl LabelledLines {
         distinct
     }
 
-    /// The lines as sequences of ids.
+    /// The lines as sequences of token ids.
     pub fn labelled(&self, vocabulary: &Vocabulary) -> LabelledSequences {
         let tokens = self.lines.iter().map(|line| vocabulary.encode(line)).collect();
         LabelledSequences {

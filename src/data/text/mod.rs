@@ -1,4 +1,4 @@
-//! Text by characters or bytes, whole or as lines in classes.
+//! Text as characters or bytes, continuous or as lines with classes.
 
 mod character_counts;
 mod contiguous_streams;

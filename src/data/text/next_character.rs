@@ -1,4 +1,4 @@
-//! Rows of a text in which each character predicts the next.
+//! Rows of text in which each character predicts the next.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 const TARGETS: &str = "the targets of a batch";
 
-/// A batch in the making: tokens, the classes after them and their weights, \[T, B\] each; 0 where nothing is written.
+/// A batch under construction: tokens, the classes after them and their weights, \[T, B\] each; 0 by default.
 pub(super) struct NextCharacter<'a> {
     text: &'a Text,
     vocabulary: &'a Vocabulary,
@@ -28,9 +28,8 @@ impl<'a> NextCharacter<'a> {
         Ok(Self { text, vocabulary, tokens, classes, weights })
     }
 
-    /// Writes a row from its beginning: a step reads each of `characters`, at most T, and predicts the one after it.
-    /// Those for which `counts` is false, by their places in the text, weigh 0, and so do those that the vocabulary
-    /// does not know.
+    /// Writes a row from its first step: each step reads one of `characters`, at most T, and predicts the next.
+    /// Characters at positions for which `counts` is false, and unknown ones, have weight 0.
     pub(super) fn row(&mut self, row: usize, characters: Range<u64>, counts: impl Fn(u64) -> bool) -> Result<()> {
         if characters.is_empty() {
             return Ok(());
@@ -55,7 +54,7 @@ impl<'a> NextCharacter<'a> {
     }
 }
 
-/// Refuses sizes of 0, a part that is not within the text, and a vocabulary of something else than the text.
+/// Refuses sizes of 0, a split that is not within the text, and a vocabulary of another unit.
 pub(super) fn check(text: &Text, vocabulary: &Vocabulary, part: &Range<u64>, window: usize, rows: usize) -> Result<()> {
     if let Some((name, _)) = [("window", window), ("batch", rows)].iter().find(|(_, size)| *size == 0) {
         return Err(Error::value(*name, "at least 1", 0));

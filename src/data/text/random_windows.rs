@@ -1,4 +1,4 @@
-//! Windows of a text from anywhere.
+//! Random windows of a text.
 
 use std::ops::{Deref, Range};
 
@@ -11,9 +11,9 @@ use crate::data::{Batches, Text, Vocabulary};
 use crate::error::{Error, Result};
 use crate::model::uniform;
 
-/// Batches whose every row is a window of a text, drawn uniformly from a part of it: tokens \[T, B\] and as classes the
-/// characters after them. One that the vocabulary does not know weighs 0 as a target. An epoch has as many steps as the
-/// part has targets, rounded up to whole batches. The text and the vocabulary are references to them, or `Arc`s.
+/// Batches of windows drawn uniformly from a split of a text: tokens \[T, B\], with the next characters as classes.
+/// Unknown characters have weight 0 as targets. An epoch has as many steps as the split has targets, rounded up to
+/// whole batches. The text and the vocabulary are references to them, or `Arc`s.
 pub struct RandomWindows<T, V> {
     text: T,
     vocabulary: V,
@@ -24,11 +24,11 @@ pub struct RandomWindows<T, V> {
 }
 
 impl<T: Deref<Target = Text>, V: Deref<Target = Vocabulary>> RandomWindows<T, V> {
-    /// `rows` windows (B) of `window` characters (T) a batch.
+    /// `rows` windows (B) of `window` characters (T) per batch.
     ///
     /// # Errors
-    /// [`Error::Value`] for sizes of 0, a part that is not within the text or is shorter than a window and the
-    /// character after it, and a vocabulary of bytes for a text of characters or the other way round.
+    /// [`Error::Value`] for sizes of 0, a split that is not within the text or is shorter than a window and the next
+    /// character, and a vocabulary of bytes for a text of characters or the reverse.
     pub fn new(text: T, vocabulary: V, part: Range<u64>, window: usize, rows: usize, seed: u64) -> Result<Self> {
         check(&text, &vocabulary, &part, window, rows)?;
         let length = part.end - part.start;
@@ -70,7 +70,7 @@ where
     }
 
     fn largest(&self) -> Result<Batch> {
-        // All have one shape.
+        // All have the same shape.
         self.batch(0)
     }
 }

@@ -1,31 +1,31 @@
-//! Where a text is split for training, validation and test.
+//! Splits a text for training, validation and test.
 
 use std::ops::Range;
 
 use crate::data::SeriesSplit;
 use crate::error::{Error, Result};
 
-/// Consecutive parts of a text, in characters.
+/// Consecutive ranges of a text, in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextSplit {
-    /// The part to train on.
+    /// The training split.
     pub train: Range<u64>,
-    /// The part to stop and choose by; may be empty.
+    /// The validation split, for early stopping and model selection; may be empty.
     pub validation: Range<u64>,
-    /// The part to measure on at the end; may be empty.
+    /// The test split, for the final measurement; may be empty.
     pub test: Range<u64>,
 }
 
 impl TextSplit {
-    /// Shares of all `characters` for training, validation and test, which add up to 1. A part whose share is not 0 has
-    /// at least a window of `window` characters and the one after it.
+    /// Shares of all `characters` for training, validation and test, which add up to 1. A split with a share above 0
+    /// needs at least a window of `window` characters and the next one.
     ///
     /// # Errors
-    /// [`Error::Value`] where they do not add up to 1, or where a part is shorter.
+    /// [`Error::Value`] if they do not add up to 1, or if a split is shorter.
     pub fn shares(characters: u64, window: usize, shares: [f64; 3]) -> Result<Self> {
         SeriesSplit::check_shares(shares)?;
         let end = |part: usize| {
-            // The last part ends with the text, however the shares before it round.
+            // The last split ends with the text, however the other shares are rounded.
             if shares[part + 1..].iter().all(|share| *share == 0.0) {
                 characters
             } else {
@@ -41,7 +41,7 @@ impl TextSplit {
             if share > 0.0 && length < least {
                 let expected = format!("at least {least} characters, a window of {window} and the one after it");
                 let got = format!("{length}, a share of {share} of {characters}");
-                return Err(Error::value(format!("the {name} part of the text"), expected, got));
+                return Err(Error::value(format!("the {name} split of the text"), expected, got));
             }
         }
         Ok(parts)
@@ -66,12 +66,12 @@ mod tests {
     fn a_split_shorter_than_a_window_and_its_target_is_named() {
         let refusal =
             |characters, window, shares| TextSplit::shares(characters, window, shares).unwrap_err().to_string();
-        let expected = "the validation part of the text: expected at least 11 characters, a window of 10 and the one \
+        let expected = "the validation split of the text: expected at least 11 characters, a window of 10 and the one \
                         after it, got 10, a share of 0.1 of 100";
         assert_eq!(refusal(100, 10, [0.9, 0.1, 0.0]), expected);
         assert!(TextSplit::shares(100, 9, [0.9, 0.1, 0.0]).is_ok());
-        assert!(refusal(10, 10, [1.0, 0.0, 0.0]).starts_with("the training part"));
-        assert!(refusal(100, usize::MAX, [1.0, 0.0, 0.0]).starts_with("the training part"));
+        assert!(refusal(10, 10, [1.0, 0.0, 0.0]).starts_with("the training split"));
+        assert!(refusal(100, usize::MAX, [1.0, 0.0, 0.0]).starts_with("the training split"));
         assert!(refusal(100, 1, [0.5, 0.4, 0.2]).starts_with("the split"));
         assert!(refusal(100, 1, [f64::NAN, 0.5, 0.5]).starts_with("the split"));
     }

@@ -5,22 +5,23 @@ use serde::{Deserialize, Serialize};
 use crate::data::CharacterCounts;
 use crate::error::{Error, Result};
 
-/// What a text is a sequence of.
+/// The unit of a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TextUnit {
-    /// Unicode's characters (scalar values), from UTF-8.
+    /// Unicode characters (scalar values), from UTF-8.
     #[default]
     Characters,
-    /// Bytes, of whatever file.
+    /// Bytes of any file.
     Bytes,
 }
 
-/// The token ids of characters, 0 to [`len`](Self::len) − 1. It travels with the weights, which mean nothing without.
+/// The token ids of characters, 0 to [`len`](Self::len) − 1. It is stored with the weights, which are useless without
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "StoredVocabulary", into = "StoredVocabulary")]
 pub struct Vocabulary {
-    /// By id; none for bytes, which are their own.
+    /// By id; empty for bytes, which are their own ids.
     characters: Vec<char>,
     /// By code point, up to the highest known.
     ids: Vec<u32>,
@@ -40,11 +41,11 @@ impl Vocabulary {
         Self { characters: Vec::new(), ids: (0..256).collect() }
     }
 
-    /// The characters that occur at least `least` times, in the order of their code points, and after them one id for
-    /// all others, the unknown. It is made from the training part alone, so that nothing of the other parts leaks in.
+    /// The characters that occur at least `least` times, in the order of their code points, followed by one id for all
+    /// others, the unknown. Made from the training split only, so that nothing of the other splits leaks in.
     ///
     /// # Errors
-    /// [`Error::Value`] where these are fewer than two: there would be nothing to learn.
+    /// [`Error::Value`] if there are fewer than two characters, since nothing could be learned.
     pub fn characters(histogram: &CharacterCounts, least: u64) -> Result<Self> {
         Self::known(histogram.iter().filter(|(_, count)| *count >= least).map(|(character, _)| character).collect())
     }
@@ -66,12 +67,12 @@ impl Vocabulary {
         Ok(Self { characters, ids })
     }
 
-    /// What it numbers.
+    /// The unit.
     pub fn unit(&self) -> TextUnit {
         if self.characters.is_empty() { TextUnit::Bytes } else { TextUnit::Characters }
     }
 
-    /// How many ids there are, the unknown's included: the inputs and outputs of a network.
+    /// The number of ids, including the unknown: the inputs and outputs of a network.
     pub fn len(&self) -> usize {
         match self.unit() {
             TextUnit::Characters => self.characters.len() + 1,
@@ -79,17 +80,17 @@ impl Vocabulary {
         }
     }
 
-    /// Never: the least is two characters and the unknown.
+    /// Always false: there are at least two characters and the unknown.
     pub fn is_empty(&self) -> bool {
         false
     }
 
-    /// The id of all characters that have none of their own; `None` for bytes.
+    /// The id of unknown characters; `None` for bytes.
     pub fn unknown(&self) -> Option<u32> {
         (self.unit() == TextUnit::Characters).then_some(self.characters.len() as u32)
     }
 
-    /// The id of a character; of a byte, that of the character of its number.
+    /// The id of a character, or of the byte with its number.
     pub fn id(&self, character: char) -> u32 {
         self.ids.get(character as usize).copied().unwrap_or(self.characters.len() as u32)
     }
@@ -102,7 +103,7 @@ impl Vocabulary {
         }
     }
 
-    /// The text of ids: UTF-8, with U+FFFD for the unknown; bytes as they are.
+    /// The text of ids: UTF-8, with U+FFFD for the unknown; bytes unchanged.
     ///
     /// # Errors
     /// [`Error::Value`] names an id that is not below [`len`](Self::len).
@@ -124,7 +125,7 @@ impl Vocabulary {
         Ok(text)
     }
 
-    /// How many of the characters counted have no id of their own.
+    /// The number of counted characters without an id of their own.
     pub fn unknown_in(&self, histogram: &CharacterCounts) -> u64 {
         let strangers = histogram.iter().filter(|(character, _)| Some(self.id(*character)) == self.unknown());
         strangers.map(|(_, count)| count).sum()

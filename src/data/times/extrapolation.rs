@@ -12,18 +12,18 @@ use super::label::formatter::TimeFormatter;
 use super::label::numbers::{NumberInWords, decimals, fixed_point, pointed, season, write_fixed, zeros_before};
 use super::label::time::LabelPart;
 
-/// Dates in steps that are the same.
+/// Dates with a constant step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DateSteps {
-    /// In months from one beginning, or the same day, to the next.
+    /// Months, from one first day, or same day, to the next.
     Months,
-    /// From one end of a month to the next; `business`: the last weekday of each.
+    /// Months, from one end to the next; `business`: the last weekday of each.
     MonthEnds { business: bool },
-    /// By the clock, or by numbers.
+    /// Clock time, or numbers.
     Even,
 }
 
-/// The step from each to the next, where it is the same and upwards.
+/// The constant step between neighbours, if it is positive.
 fn constant_step(numbers: &[i128]) -> Option<i128> {
     let step = match numbers {
         [first, second, ..] if second > first => second - first,
@@ -32,13 +32,13 @@ fn constant_step(numbers: &[i128]) -> Option<i128> {
     numbers.windows(2).all(|pair| pair[1] - pair[0] == step).then_some(step)
 }
 
-/// `count` more labels; otherwise why there are none.
+/// `count` more labels; otherwise the reason why there are none.
 pub(crate) fn beyond(times: &TimeColumn, labels: &[String], count: usize) -> Result<Vec<String>, String> {
     if count == 0 {
         return Ok(Vec::new());
     }
     if labels.len() < 2 {
-        return Err("one row alone has no step to the next".into());
+        return Err("a single row has no step to the next".into());
     }
     match times.reading() {
         Reading::Numbers { comma, .. } => numbers(labels, comma, count),
@@ -48,7 +48,7 @@ pub(crate) fn beyond(times: &TimeColumn, labels: &[String], count: usize) -> Res
     }
 }
 
-/// That steps differ, by the first two that do.
+/// The message that steps differ, with the first two that do.
 fn differ(what: &str, labels: &[String], keys: &[i128], words: impl Fn(i128) -> String) -> String {
     let of = |index: usize| keys.get(index + 1).zip(keys.get(index)).map_or(0, |(next, key)| next - key);
     let other = (1..keys.len().max(2) - 1).find(|index| of(*index) != of(0)).unwrap_or(0);
@@ -59,7 +59,7 @@ fn differ(what: &str, labels: &[String], keys: &[i128], words: impl Fn(i128) -> 
     format!("steps between {what} differ ({}, {})", step(0), step(other))
 }
 
-/// `3 days`, in the largest unit that has no remainder.
+/// `3 days`, in the largest unit without a remainder.
 pub(super) fn span(nanoseconds: i128) -> String {
     let units = [(DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second")];
     match units.into_iter().find(|(unit, _)| nanoseconds % unit == 0) {
@@ -72,14 +72,14 @@ pub(super) fn counted(count: i128, name: &str) -> String {
     format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Numbers that are written without an exponent.
+/// Numbers without an exponent.
 fn numbers(labels: &[String], comma: bool, count: usize) -> Result<Vec<String>, String> {
     let places = labels.iter().map(|label| decimals(&pointed(label, comma))).max().unwrap_or(0);
     // In units of the last decimal, so that nothing is rounded.
     let numbers: Option<Vec<i128>> = labels.iter().map(|label| fixed_point(&pointed(label, comma), places)).collect();
     let write =
         |number: i128| if comma { write_fixed(number, places).replace('.', ",") } else { write_fixed(number, places) };
-    let numbers = numbers.ok_or("numbers with an exponent or zeros before them are not carried on")?;
+    let numbers = numbers.ok_or("numbers with an exponent or leading zeros are not continued")?;
     let next = |step: i128| {
         let last = *numbers.last()?;
         (1..=count).map(|n| Some(write(last.checked_add(step.checked_mul(n as i128)?)?))).collect()
@@ -100,15 +100,15 @@ fn behind(times: &TimeColumn, labels: &[String], places: usize, count: usize) ->
         words.any(|word| named(word, &MONTHS).is_some())
     };
     if words(last.before) || words(last.after) {
-        return Err("days of a month without its year are not carried on".into());
+        return Err("days of a month without its year are not continued".into());
     }
     if numbers.iter().any(|number| *number < 0) {
-        return Err("they count back, and not beyond their end".into());
+        return Err("they count down to their end".into());
     }
     let Some(step) = constant_step(numbers) else {
         return Err(differ("numbers", labels, numbers, |step| write_fixed(step, places)));
     };
-    // As wide as they are where there are zeros before them.
+    // With leading zeros, the width is kept.
     let padded = |behind: NumberInWords<'_>| behind.digits.len() > 1 && behind.digits.starts_with('0');
     let padded = labels.iter().filter_map(|label| NumberInWords::split(label)).any(padded);
     let width = if padded { first.digits.len() } else { 0 };
@@ -120,11 +120,11 @@ fn behind(times: &TimeColumn, labels: &[String], places: usize, count: usize) ->
     Ok((1..=count).map(next).collect())
 }
 
-/// That one of the next months does not have the day that the others have.
+/// The message that a following month does not have the day.
 fn lacks_day(last: i128, step: i128, count: usize) -> Option<String> {
     let (date, _) = day_of(last)?;
     let next = |n: usize| month(months(date) + i64::try_from(step * n as i128).ok()?);
-    // What is beyond all years is not for want of a day.
+    // Beyond the last year, the day is not the reason.
     let mut nexts = (1..=count).map_while(next);
     let short = nexts.find(|next| next.days_in_month() < date.day())?;
     let name = MONTHS[usize::try_from(short.month() - 1).ok()?];
@@ -146,7 +146,7 @@ fn seasons(times: &TimeColumn, labels: &[String], count: usize) -> Result<Vec<St
     (1..=count).map(next).collect::<Option<_>>().ok_or("years end with 9999".into())
 }
 
-/// By what dates are counted, and their counts.
+/// The unit of dates and their counts in it.
 pub(super) fn counts(unit: TimeUnit, walls: &[i128]) -> Option<(DateSteps, Cow<'_, [i128]>)> {
     let days = || walls.iter().filter_map(|wall| day_of(*wall));
     if days().count() < walls.len() {
@@ -182,17 +182,17 @@ pub(super) fn counts(unit: TimeUnit, walls: &[i128]) -> Option<(DateSteps, Cow<'
     })
 }
 
-/// Whether rows are on the days from Monday to Friday alone, and leave out at least one weekend.
+/// Whether rows are only on days from Monday to Friday and skip at least one weekend.
 pub(super) fn on_weekdays(walls: &[i128]) -> bool {
     let weekend = |wall: &i128| {
         day_of(*wall).is_none_or(|(date, _)| matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday))
     };
-    // Days since 1970, which began on a Thursday, counted in weeks.
+    // Days since 1970, which started on a Thursday, counted in weeks.
     let week = |wall: i128| (wall.div_euclid(DAY) + 3).div_euclid(7);
     !walls.iter().any(weekend) && walls.windows(2).any(|pair| week(pair[1]) > week(pair[0]))
 }
 
-/// The labels by their own clocks.
+/// The labels by their local clocks.
 pub(super) fn walls(times: &TimeColumn, labels: &[String]) -> Option<Vec<i128>> {
     let Reading::Dates { order, unit, .. } = times.reading() else { return None };
     let mut parts = Vec::new();
@@ -238,7 +238,7 @@ fn dates(times: &TimeColumn, labels: &[String], count: usize) -> Result<Vec<Stri
             write(day_and_time.and_then(|(date, time)| {
                 let at = |n: i128| {
                     let first = month(months(date) + i64::try_from(n * step).ok()?)?;
-                    // The same day of each month: a number of days would not stay constant.
+                    // The same day of each month; a number of days would vary.
                     let day = first.with().day(date.day()).build().ok()?;
                     Some(nanoseconds(day) + time)
                 };
@@ -257,7 +257,7 @@ fn dates(times: &TimeColumn, labels: &[String], count: usize) -> Result<Vec<Stri
         })),
         (DateSteps::Even, _) => {
             let even = constant_step(&times.keys).map(|step| (times.keys.last().copied().unwrap_or(0) + offset, step));
-            // At the same hour of each day, whatever clocks do.
+            // At the same hour of each day, across clock changes.
             let even = even.or_else(|| constant_step(&walls).filter(|_| zoned).map(|step| (last, step)));
             if let Some((from, step)) = even {
                 return write(Some(n.map(|n| from + n * step).collect()));

@@ -1,4 +1,4 @@
-//! Rows that are missing in time.
+//! Rows missing in time.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,16 +9,16 @@ use super::label::Reading;
 use super::label::calendar::DAY;
 use super::label::numbers::write_fixed;
 
-/// Rows that are not there between others, by the step that most rows are apart.
+/// Rows missing between others, judged by the most common step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimeGaps {
-    /// How many rows are missing.
+    /// The number of missing rows.
     pub missing: usize,
-    /// In how many places.
+    /// The number of gaps.
     pub places: usize,
-    /// The labels of the rows around the first place.
+    /// The labels around the first gap.
     pub first: [String; 2],
-    /// The step that most rows are apart, in words.
+    /// The most common step, in words.
     pub step: String,
 }
 
@@ -35,10 +35,10 @@ impl fmt::Display for TimeGaps {
     }
 }
 
-/// What a step is in words.
+/// A step in words.
 type Words = Box<dyn Fn(i128) -> String>;
 
-/// `None` where nothing is missing, or no step is that of most rows.
+/// `None` if nothing is missing, or no step is the most common one.
 pub(crate) fn find(times: &TimeColumn, labels: &[String]) -> Option<TimeGaps> {
     let walls = match times.reading() {
         Reading::Dates { .. } => Some(walls(times, labels)?),
@@ -60,12 +60,12 @@ pub(crate) fn find(times: &TimeColumn, labels: &[String]) -> Option<TimeGaps> {
     if !dates && carries(&keys, usual) {
         return None;
     }
-    // Which weekday it is tells the clock of the label, not UTC.
+    // The weekday follows from the label's local clock, not UTC.
     let weekdays = walls.as_ref().filter(|walls| usual == DAY && on_weekdays(walls));
     let missing = |row: usize, step: i128| match (step % usual, weekdays) {
         (0, Some(walls)) => {
             let day = walls[row].div_euclid(DAY);
-            // 1970 began on a Thursday.
+            // 1970 started on a Thursday.
             (day + 1..day + step / DAY).filter(|day| (day + 3).rem_euclid(7) < 5).count()
         }
         (0, None) => usize::try_from(step / usual - 1).unwrap_or(usize::MAX),
@@ -77,7 +77,7 @@ pub(crate) fn find(times: &TimeColumn, labels: &[String]) -> Option<TimeGaps> {
         if missing > 0 {
             first = first.or(Some(row));
             places += 1;
-            // Numbers may be as far apart as no count of rows is.
+            // Numbers may be farther apart than any count of rows.
             all = all.saturating_add(missing);
         }
     }
@@ -90,7 +90,7 @@ pub(crate) fn find(times: &TimeColumn, labels: &[String]) -> Option<TimeGaps> {
     })
 }
 
-/// The step that more than half of them are apart: of all others together there are fewer.
+/// The step of more than half of the rows: all others together are fewer.
 fn usual_step(keys: &[i128]) -> Option<i128> {
     let steps = || keys.windows(2).map(|pair| pair[1] - pair[0]);
     let (mut usual, mut lead) = (0, 0_usize);
@@ -105,15 +105,15 @@ fn usual_step(keys: &[i128]) -> Option<i128> {
     (2 * count > steps().len()).then_some(usual)
 }
 
-/// Whether numbers are larger steps apart only where they count in two places, as in `202052`, `202101` for weeks or
-/// `19904`, `19911` for quarters of years: nothing is missing there.
+/// Whether steps between numbers are larger only where two-part counts roll over, as in `202052`, `202101` for weeks or
+/// `19904`, `19911` for quarters: nothing is missing there.
 fn carries(keys: &[i128], usual: i128) -> bool {
     let larger: Vec<usize> = (1..keys.len()).filter(|row| keys[*row] - keys[row - 1] > usual).collect();
     let step = |row: &usize| keys[*row] - keys[row - 1];
     let [first, .., last] = larger[..] else {
         return larger.iter().all(|row| of_years(keys, *row));
     };
-    // The same step at distances that are the same, but for years with a week or a day more.
+    // Equal steps at equal distances, except for years with an extra week or day.
     let apart = |pair: &[usize]| pair[1] - pair[0];
     let distances = || larger.windows(2).map(apart);
     let even = distances().max().unwrap_or(0) - distances().min().unwrap_or(0) <= 1;
@@ -122,7 +122,8 @@ fn carries(keys: &[i128], usual: i128) -> bool {
         || larger.iter().all(|row| of_years(keys, *row))
 }
 
-/// Whether the number before `row` is the last quarter, month, week or day of a year, and the one there the first of the next.
+/// Whether the number before `row` is the last quarter, month, week or day of a year, and that at `row` the first of
+/// the next.
 fn of_years(keys: &[i128], row: usize) -> bool {
     [(10, &[2, 3, 4, 6][..]), (100, &[12, 13, 52, 53]), (1000, &[365, 366])].iter().any(|(base, ends)| {
         let (before, after) = (keys[row - 1], keys[row]);

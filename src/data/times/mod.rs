@@ -1,4 +1,4 @@
-//! A column of labels as times: numbers, or dates and times of day in the ways that people write them.
+//! Columns of labels as times: numbers, or dates and times of day in common notations.
 
 pub(super) mod column;
 mod extrapolation;

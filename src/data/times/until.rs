@@ -1,4 +1,4 @@
-//! The rows up to and with a time: a year includes all of its months, a day all of its hours.
+//! The rows up to and including a time: a year includes all of its months, a day all of its hours.
 
 use super::column::TimeColumn;
 use super::extrapolation::walls;
@@ -7,19 +7,19 @@ use super::label::numbers::{NumberInWords, float, pointed, season};
 use super::label::time::LabelPart;
 use super::label::{self, DateOrder, Reading};
 
-/// Rows up to and with a time, or why there are none.
+/// The rows up to and including a time, or why there are none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RowsUntil {
     Rows(usize),
-    /// It is no such time.
+    /// It is not such a time.
     Other(&'static str),
-    /// It begins after the last row, or ends before the first.
+    /// It starts after the last row, or ends before the first.
     Outside,
-    /// Orders of day and month that make a difference.
+    /// Possible date orders that give different rows.
     Ask(Vec<DateOrder>),
 }
 
-/// A stretch of time: the first nanosecond, and the first after it.
+/// A period: its first nanosecond, and the first after it.
 struct Period {
     begin: i128,
     end: i128,
@@ -64,7 +64,7 @@ impl Period {
     }
 }
 
-/// The rows that begin by the end of `until`.
+/// The rows that start by the end of `until`.
 pub(crate) fn rows(times: &TimeColumn, labels: &[String], until: &str) -> RowsUntil {
     let of = |keys: &[i128], begin: i128, end: i128| match (keys.first(), keys.last()) {
         (Some(first), Some(last)) if *first < end && begin <= *last => {
@@ -88,7 +88,7 @@ pub(crate) fn rows(times: &TimeColumn, labels: &[String], until: &str) -> RowsUn
             let Some(number) = float(digits) else { return RowsUntil::Other("a number") };
             let sign = if times.keys.iter().any(|key| *key < 0) { -1.0 } else { 1.0 };
             let key = sign * number * 10_f64.powi(i32::try_from(decimals).unwrap_or(0));
-            // Between two rows it is neither; the product may be rounded.
+            // Between two rows it matches neither; the product may be rounded.
             let [begin, last] = [(key - 1e-6).ceil(), (key + 1e-6).floor()].map(|key| key as i128);
             of(&times.keys, begin, last.saturating_add(1))
         }
@@ -111,14 +111,14 @@ pub(crate) fn rows(times: &TimeColumn, labels: &[String], until: &str) -> RowsUn
                         let offset = i128::from(offset) * SECOND;
                         of(&times.keys, period.begin - offset, period.end - offset)
                     }
-                    // By the clocks of the labels.
+                    // By the local clocks of the labels.
                     None => of(&walls(times, labels).unwrap_or_default(), period.begin, period.end),
                 };
                 if !found.iter().any(|(_, other)| *other == rows) {
                     found.push((order, rows));
                 }
             }
-            // A reading within the data stands before one outside.
+            // A reading within the data is preferred to one outside.
             if found.len() > 1 {
                 found.retain(|(_, rows)| *rows != RowsUntil::Outside);
             }

@@ -1,9 +1,9 @@
-//! Names of columns in a message.
+//! Column names in messages.
 
 use std::borrow::Cow;
 
-/// The names between commas, as a flag of the program takes them: in quotes as in a CSV file where one has a comma, a quote
-/// or a space at an end, or is empty. Of many the first 40 stand there, and of a long one its first 40 characters.
+/// The names, separated by commas, as a flag takes them: quoted as in CSV if one has a comma, a quote or a space at an
+/// end, or is empty. At most 40 names are shown, and 40 characters of each.
 pub fn list_names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 40;
     let mut names = names.into_iter();
@@ -14,7 +14,7 @@ pub fn list_names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// As much of a name as a message shows.
+/// A name, shortened for a message.
 pub(in crate::data) fn shortened(name: &str) -> Cow<'_, str> {
     const SHOWN: usize = 40;
     match name.char_indices().nth(SHOWN) {

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::input::encoding::quoted;
 
-/// What stands before the decimals of a number.
+/// The decimal mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DecimalMark {
-    /// `1.5`; a comma can stand between thousands.
+    /// `1.5`; a comma may separate thousands.
     #[serde(rename = ".")]
     Point,
-    /// `1,5`; a point can stand between thousands.
+    /// `1,5`; a point may separate thousands.
     #[serde(rename = ",")]
     Comma,
 }
@@ -27,30 +27,29 @@ impl Display for DecimalMark {
     }
 }
 
-/// What can stand between thousands beside the mark that is not the decimals': spaces, narrow ones, apostrophes.
+/// Other separators of thousands: spaces, narrow spaces, apostrophes.
 const BETWEEN: [char; 6] = [' ', '\u{a0}', '\u{202f}', '\u{2009}', '\'', '\u{2019}'];
 
-/// What stands before or behind a number and is no part of it.
+/// Characters around a number that are not part of it, such as units.
 const UNITS: [char; 9] = ['€', '$', '£', '¥', '₹', '%', '‰', '°', '₽'];
 
-/// A number as Rust writes it.
+/// A number in Rust's notation.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::data) struct PlainNumber<'c> {
     pub(in crate::data) text: Cow<'c, str>,
-    /// Whether its thousands stood in groups.
+    /// Whether its thousands were grouped.
     pub(in crate::data) grouped: bool,
 }
 
 impl PlainNumber<'_> {
-    /// NaN where it is beyond f64.
+    /// NaN if it is beyond f64.
     pub(in crate::data) fn value(&self) -> f64 {
         self.text.parse().unwrap_or(f64::NAN)
     }
 }
 
 impl DecimalMark {
-    /// A number as Rust writes it, or nothing: groups of thousands have three digits each and one and the same character
-    /// between.
+    /// A number in Rust's notation, or `None`: groups of thousands need three digits each and the same separator.
     pub(in crate::data) fn plain(self, cell: &str) -> Option<PlainNumber<'_>> {
         let (mark, other) = match self {
             Self::Point => ('.', ','),
@@ -89,7 +88,7 @@ impl DecimalMark {
         number(text.clone()).then_some(PlainNumber { text, grouped: between.is_some() })
     }
 
-    /// The other one.
+    /// The other mark.
     fn other(self) -> Self {
         match self {
             Self::Point => Self::Comma,
@@ -105,7 +104,7 @@ impl DecimalMark {
         }
     }
 
-    /// What was expected of a cell that is no number, and what it is.
+    /// What was expected of a cell that is not a number, and what it is.
     pub(in crate::data) fn refusal(self, cell: &str) -> (String, String) {
         let got = quoted(cell);
         let bare = without_unit(cell);
@@ -130,7 +129,7 @@ impl DecimalMark {
         }
     }
 
-    /// Why a label that is no number may have been meant as one: what a column of numbers would be refused for.
+    /// Why a label that is not a number may have been meant as one, and would be refused in a column of numbers.
     pub(in crate::data) fn meant(cell: &str) -> Option<(f64, (String, String))> {
         let value = |text: &str| [Self::Point, Self::Comma].iter().find_map(|mark| Some(mark.plain(text)?.value()));
         let value = value(without_unit(cell)).or_else(|| value(&negative(cell)?))?;
@@ -142,7 +141,7 @@ fn without_unit(cell: &str) -> &str {
     cell.trim_matches(|c: char| UNITS.contains(&c) || c.is_whitespace())
 }
 
-/// A number below 0 as it is read, where it has a minus that is none or brackets, as bookkeepers write.
+/// A negative number with another minus sign or in brackets, in Rust's notation.
 fn negative(cell: &str) -> Option<String> {
     let in_brackets = || cell.strip_prefix('(')?.strip_suffix(')');
     let number = cell.strip_prefix(['\u{2212}', '\u{2013}', '\u{ff0d}']).or_else(in_brackets)?;

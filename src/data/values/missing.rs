@@ -1,25 +1,25 @@
-//! What to do with missing values.
+//! Handling of missing values.
 
 use serde::{Deserialize, Serialize};
 
-/// What becomes of missing values.
+/// How missing values are handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissingPolicy {
-    /// They are refused.
+    /// Refuse them.
     #[default]
     Refuse,
-    /// The last value before takes their place as an input. No forecast is held against it: as a target it is missing, as
-    /// under [`Mask`](Self::Mask).
+    /// Use the last value before as input. As a target it stays missing, as under [`Mask`](Self::Mask), and no forecast
+    /// is compared with it.
     Forward,
-    /// Each is 0 in the network's units, and a dimension of its own marks it, unlike a 0 that was measured: see
-    /// [`LabelledSequences::mask`](crate::data::LabelledSequences::mask) and [`SeriesCodec`](crate::data::SeriesCodec). As a target it is not learned from:
-    /// examples that predict one are left out, and where forecasts are measured it does not count.
+    /// Use 0 in scaled units, with an additional dimension that marks it, unlike a measured 0: see
+    /// [`LabelledSequences::mask`](crate::data::LabelledSequences::mask) and [`SeriesCodec`](crate::data::SeriesCodec).
+    /// Training leaves out examples with a missing target, and measurements ignore it.
     Mask,
 }
 
 impl MissingPolicy {
-    /// What stands in the place of a missing number after `last`, NaN for a mask; otherwise what was expected.
+    /// The replacement of a missing number after `last`, NaN for a mask; otherwise what was expected.
     pub(in crate::data) fn stand_in(self, last: Option<f64>) -> Result<f64, &'static str> {
         match (self, last) {
             (Self::Refuse, _) => Err("a finite number"),

@@ -1,4 +1,4 @@
-//! Numbers and names as text files write them.
+//! Numbers and names in the notation of text files.
 
 pub(super) mod column_names;
 pub(super) mod decimal;

@@ -1,4 +1,4 @@
-//! The numbers of one dimension of a sequence, written as text.
+//! Parses the numbers of one dimension of a sequence.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use crate::data::MissingPolicy;
 use crate::data::input::encoding::quoted;
 use crate::error::{Error, Result};
 
-/// Where numbers are written, and what becomes of those that are missing.
+/// The position of numbers, and how missing ones are handled.
 pub(in crate::data) struct CellReader<'a> {
     pub(in crate::data) path: &'a Path,
     /// Counted from 1.
@@ -17,7 +17,7 @@ pub(in crate::data) struct CellReader<'a> {
 }
 
 impl CellReader<'_> {
-    /// The numbers of `cells`, a step each.
+    /// The numbers of `cells`, one per step.
     pub(in crate::data) fn read<'t>(&self, cells: impl Iterator<Item = &'t str>) -> Result<Vec<f64>> {
         let mut numbers: Vec<f64> = Vec::new();
         for cell in cells.map(str::trim) {
@@ -38,14 +38,14 @@ impl CellReader<'_> {
     }
 }
 
-/// What stands for a number that is not there, in any case of letters: what pandas takes for one, and what the archives of
-/// sequences, SAS and statistical offices write. A hyphen is none, for a zero is written so too.
+/// Words for a missing number, in any case of letters: those of pandas, and those written by archives of sequences, SAS
+/// and statistical offices. A hyphen is not one, since it may also mean zero.
 const MISSING: [&str; 16] = [
     "", "?", ".", "nan", "-nan", "na", "n/a", "<na>", "null", "none", "#n/a", "#na", "#n/a n/a", "-1.#ind", "1.#ind",
     "1.#qnan",
 ];
 
-/// Whether a cell, without the blanks around it, stands for a number that is not there.
+/// Whether a cell, trimmed, is a missing number.
 pub(in crate::data) fn is_missing(cell: &str) -> bool {
     cell.len() <= 8 && MISSING.iter().any(|word| cell.eq_ignore_ascii_case(word))
 }
@@ -54,18 +54,18 @@ pub(in crate::data) fn is_missing(cell: &str) -> bool {
 pub(in crate::data) fn number(cell: &str) -> Result<f64, &'static str> {
     let number = cell.parse().ok().filter(|number: &f64| number.is_finite()).ok_or("a finite number")?;
     let digits = cell.strip_prefix(['-', '+']).unwrap_or(cell);
-    // With all of its digits, or with those that tell it from its neighbours and zeros behind them, as programs write it.
+    // With all of its digits, or with enough to identify it followed by zeros, as programs write it.
     let exact =
         || [format!("{:.0}", number.abs()), number.abs().to_string()].contains(&digits.trim_start_matches('0').into());
     let is_long = digits.len() > 15 && digits.bytes().all(|byte| byte.is_ascii_digit());
     if is_long && number != 0.0 && !exact() { Err(INEXACT) } else { Ok(number) }
 }
 
-/// What is expected of a whole number whose last digits would be lost without a word.
+/// The error for a whole number whose last digits would be lost silently.
 const INEXACT: &str =
-    "a whole number that f64 holds, as all to 2^53 = 9007199254740992 are (with an exponent it may be rounded)";
+    "a whole number that f64 holds, as it holds all up to 2^53 = 9007199254740992 (with an exponent it may be rounded)";
 
-/// Whether f64 holds a whole number.
+/// Whether f64 holds a whole number exactly.
 pub(in crate::data) fn is_exact(whole: i128) -> bool {
     (whole as f64) as i128 == whole
 }

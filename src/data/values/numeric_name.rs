@@ -1,14 +1,15 @@
-//! Names that are numbers: `1`, `1.0` and `+1` are one, whichever file they stand in.
+//! Numeric names: `1`, `1.0` and `+1` are equal, whichever file they are in.
 
 use std::borrow::Cow;
 
-/// A name as one with the same meaning is written: a number without what does not change it. `01` is no number but a code,
-/// as a zip code is, and stays as it is; so does what is no number.
+/// The canonical form of a name: a number without redundant characters. `01` is not a number but a code, like a zip
+/// code, and is unchanged; so is any other text.
 pub(in crate::data) fn canonical(name: &str) -> Cow<'_, str> {
     if is_code(name) { Cow::Borrowed(name) } else { number(name) }
 }
 
-/// As [`canonical`], with the zeros before a code left out: two names that have this in common and not the other are
+/// Like [`canonical`], without the leading zeros of a code: two names that are equal in this but not in the other are
+/// one number written as two codes.
 /// one number and two codes.
 pub(in crate::data) fn value(name: &str) -> Cow<'_, str> {
     if !is_code(name) {
@@ -20,7 +21,7 @@ pub(in crate::data) fn value(name: &str) -> Cow<'_, str> {
     Cow::Owned(number(&format!("{sign}{whole}{digits}")).into_owned())
 }
 
-/// Whether zeros stand before a number's first digit, which numbers do not have.
+/// Whether there are leading zeros, which numbers do not have.
 pub(in crate::data) fn is_code(name: &str) -> bool {
     let (_, digits) = signed(name);
     digits.strip_prefix('0').is_some_and(|rest| rest.starts_with(|next: char| next.is_ascii_digit()))
@@ -41,7 +42,7 @@ fn number(name: &str) -> Cow<'_, str> {
         return Cow::Borrowed(name);
     };
     if digits.contains(['e', 'E']) {
-        // Beyond, f64 rounds whole numbers, and two would be one.
+        // Beyond this, f64 rounds whole numbers, and two could be equal.
         return if value.abs() < 9_007_199_254_740_992.0 {
             Cow::Owned((value + 0.0).to_string())
         } else {

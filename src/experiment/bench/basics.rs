@@ -1,4 +1,4 @@
-//! What a device can do before any network: the figures that the choice of kernels and tiles rests on.
+//! Times matrix products and dispatches on a device: the figures behind the choice of kernels and tiles.
 
 use std::time::Instant;
 
@@ -8,10 +8,10 @@ use crate::cpu::kernels::PackedWeight;
 use crate::experiment::device::open::{AnyBackend, OpenDevice};
 use crate::gpu::kernels::DeviceProduct;
 
-/// m, n, k: square, and as a few rows meet wide weights.
+/// m, n, k: a square product, and one with few rows and wide weights.
 const PRODUCTS: [[usize; 3]; 2] = [[2048; 3], [128, 4096, 1024]];
 
-/// Dispatches of a submission, of which each waits for the one before.
+/// Dispatches per submission, each depending on the previous one.
 const DISPATCHES: usize = 1000;
 
 /// A timed product A · Bᵀ.
@@ -20,19 +20,19 @@ pub struct ProductTime {
     pub sizes: [usize; 3],
     /// Milliseconds of one product.
     pub ms: f64,
-    /// Billions of operations a second.
+    /// Billions of operations per second.
     pub gflops: f64,
 }
 
-/// What a device can do.
+/// Measured times of matrix products and dispatches.
 pub struct Basics {
     /// Products on the kernel of the passes; on the CPU backend on one thread.
     pub products: Vec<ProductTime>,
-    /// Microseconds of a dispatch that depends on the one before; `None` on the CPU backend.
+    /// Microseconds of a dispatch that depends on the previous one; `None` on the CPU backend.
     pub dispatch_us: Option<f64>,
 }
 
-/// Measures a device, for about so many seconds.
+/// Measures a device for about `seconds` seconds.
 ///
 /// # Errors
 /// Those of the device.
@@ -68,7 +68,7 @@ pub fn measure_basics(device: &OpenDevice, seconds: f64) -> Result<Basics> {
     Ok(Basics { products, dispatch_us })
 }
 
-/// Milliseconds of one of many, in samples long enough that handing them over does not count.
+/// Milliseconds per run, in samples long enough that submission time does not matter.
 fn of_one(seconds: f64, mut run: impl FnMut(usize) -> Result<()>) -> Result<f64> {
     run(1)?;
     let once = Instant::now();

@@ -1,4 +1,4 @@
-//! Earlier measurements beside a new one.
+//! Compares a measurement with earlier ones.
 
 use std::path::Path;
 
@@ -9,17 +9,17 @@ use super::workload::WorkloadSize;
 use crate::data::{read_settings, utf8};
 use crate::{Error, Result};
 
-/// A measurement, as `bptt bench` prints one in a line.
+/// A measurement: one line of `bptt bench`.
 pub type Measurement = Map<String, Value>;
 
-/// The measurements of a file.
+/// The measurements in a file.
 pub struct EarlierMeasurements(Vec<Measurement>);
 
 impl EarlierMeasurements {
-    /// Reads the lines of a file that begin with a brace.
+    /// Reads the lines of a file that start with a brace.
     ///
     /// # Errors
-    /// Where the file cannot be read, or such a line is no JSON.
+    /// If the file cannot be read, or such a line is not valid JSON.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_settings(path)?;
         let text = utf8(&text, path)?;
@@ -33,13 +33,13 @@ impl EarlierMeasurements {
         parsed.collect::<Result<_>>().map(Self)
     }
 
-    /// The lines of the same network on whichever device and over whatever batch.
+    /// The lines of the same network, on any device and for any batch.
     pub fn of_network<'e>(&'e self, line: &'e Measurement) -> impl Iterator<Item = &'e Measurement> {
         self.0.iter().filter(|other| network(other) == network(line) && other.contains_key("ms_median"))
     }
 
-    /// How a measurement differs from those of the same work on the same device and threads, in words; `None` where there are
-    /// none.
+    /// Describes the difference from earlier measurements of the same workload on the same device and threads; `None`
+    /// if there are none.
     pub fn compare(&self, line: &Measurement) -> Option<String> {
         let key = |line: &Measurement| ["device", "threads", "sync_every", "kernel"].map(|key| line.get(key).cloned());
         let same: Vec<&Measurement> =
@@ -66,21 +66,21 @@ impl EarlierMeasurements {
     }
 }
 
-/// How a measurement lies beyond another.
+/// The verdict on a measurement compared with another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     Up,
     Down,
 }
 
-/// What measurements spread over: from the least to nine tenths of them.
+/// The spread of a measurement: from its minimum to its 90th percentile.
 pub(crate) fn spread<'l>(lines: impl IntoIterator<Item = &'l Measurement>) -> [f64; 2] {
     lines.into_iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[least, most], line| {
         [least.min(number(line, "ms_min")), most.max(number(line, "ms_p90"))]
     })
 }
 
-/// Whether `after` is beyond `before`: nothing where the two overlap.
+/// Compares two spreads. Overlapping ones are equal.
 pub(crate) fn beyond(before: [f64; 2], after: [f64; 2]) -> Option<Direction> {
     match (after[0] > before[1], after[1] < before[0]) {
         (true, _) => Some(Direction::Up),
@@ -89,7 +89,7 @@ pub(crate) fn beyond(before: [f64; 2], after: [f64; 2]) -> Option<Direction> {
     }
 }
 
-/// A number of a measurement; NaN where there is none.
+/// A number of a measurement; NaN if it is missing.
 pub fn number(line: &Measurement, key: &str) -> f64 {
     line.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN)
 }
@@ -99,7 +99,7 @@ pub(crate) fn batch(line: &Measurement) -> Option<u64> {
     size_of(line, "batch", 0)
 }
 
-/// What makes two networks the same: the cell, T, I, H, O, and whether the input is tokens.
+/// What makes two networks equal: the cell, T, I, H, O, and whether the input is tokens.
 fn network(line: &Measurement) -> (Option<&str>, Option<bool>, [Option<u64>; 4]) {
     let keys =
         [("steps", 1), ("input", 2), ("hidden", 3), ("outputs", 4)].map(|(key, place)| size_of(line, key, place));

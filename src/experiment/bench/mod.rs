@@ -1,4 +1,4 @@
-//! Benchmarks: the training step of a fixed network, what a device can do, and earlier measurements beside a new one.
+//! Benchmarks: the training step of a fixed network, the basics of a device, and comparisons with earlier measurements.
 
 pub mod basics;
 pub mod compare;

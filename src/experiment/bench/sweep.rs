@@ -1,4 +1,4 @@
-//! One network over batches of many sizes.
+//! One network at several batch sizes.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use super::compare::{Direction, EarlierMeasurements, Measurement, batch, beyond,
 use super::workload::MOST;
 use crate::plot;
 
-/// Batches from one size on, each twice the one before.
+/// Batch sizes, each twice the previous one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Doublings {
     from: usize,
@@ -14,7 +14,7 @@ pub struct Doublings {
 }
 
 impl Doublings {
-    /// Parses a range as in `16..8192`.
+    /// Parses a range such as `16..8192`.
     ///
     /// # Errors
     /// What was expected, in words.
@@ -40,8 +40,8 @@ impl fmt::Display for Doublings {
     }
 }
 
-/// Batches that reach fewer sequences a second than a smaller one, beyond the spread of both: the best of the smaller ones
-/// and the batch, so that a slow slope shows.
+/// Batch sizes with a lower throughput than a smaller one, beyond the spread of both. Each is returned with the fastest
+/// smaller batch, so that a slow decline shows too.
 pub fn falls(measurements: &[Measurement]) -> Vec<(&Measurement, &Measurement)> {
     let per_row = |of: &Measurement| spread([of]).map(|ms| ms / number(of, "batch"));
     let best = |of: &'_ [Measurement]| (0..of.len()).max_by(|a, b| rate(&of[*a]).total_cmp(&rate(&of[*b])));
@@ -50,12 +50,12 @@ pub fn falls(measurements: &[Measurement]) -> Vec<(&Measurement, &Measurement)> 
     pairs.filter(|(best, of)| beyond(per_row(best), per_row(of)) == Some(Direction::Up)).collect()
 }
 
-/// Sequences a second of a measurement.
+/// Sequences per second of a measurement.
 pub fn rate(of: &Measurement) -> f64 {
     number(of, "sequences_per_s")
 }
 
-/// The picture of a sweep, beside earlier measurements of the same network.
+/// The picture of a sweep, with earlier measurements of the same network.
 pub fn picture(doublings: Doublings, lines: &[Measurement], earlier: Option<&EarlierMeasurements>) -> plot::Drawing {
     let before = lines.first().into_iter().flat_map(|first| earlier.into_iter().flat_map(|of| of.of_network(first)));
     let text =

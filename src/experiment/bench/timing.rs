@@ -1,4 +1,4 @@
-//! The time of a training step.
+//! Times a training step.
 
 use std::time::Instant;
 
@@ -15,25 +15,25 @@ use crate::{Batch, EngineOptions, Optimizer, Profile, Result, TrainerOptions};
 /// How a training step is timed.
 #[derive(Clone, Copy, Debug)]
 pub struct TimingOptions {
-    /// The most bytes that training uses: a larger batch is computed in parts.
+    /// Memory limit for training, in bytes; a larger batch is computed in micro-batches.
     pub memory: Option<u64>,
     /// The learning rate of plain gradient descent.
     pub learning_rate: f64,
-    /// Steps whose losses are reported; they are not timed.
+    /// Number of untimed steps whose losses are reported.
     pub check_steps: usize,
-    /// Steps before the timing begins.
+    /// Warm-up steps.
     pub warmup: usize,
-    /// Seconds before the timing begins.
+    /// Warm-up seconds.
     pub warmup_seconds: f64,
-    /// Seconds to time, once there are `min_samples`.
+    /// Seconds to time, beyond `min_samples`.
     pub seconds: f64,
-    /// The fewest samples.
+    /// Minimum number of samples.
     pub min_samples: usize,
-    /// The most samples, unless `min_samples` asks for more.
+    /// Maximum number of samples, unless `min_samples` is larger.
     pub max_samples: usize,
-    /// Steps a sample, after which the device is waited for.
+    /// Steps per sample, before a wait for the device.
     pub sync_every: usize,
-    /// Whether further steps are profiled.
+    /// Whether additional steps are profiled.
     pub profile: bool,
 }
 
@@ -41,9 +41,9 @@ pub struct TimingOptions {
 pub struct Timing {
     /// Rows on the device at once.
     pub rows: usize,
-    /// Milliseconds a step of each sample, sorted.
+    /// Milliseconds per step of each sample, sorted.
     pub samples: Vec<f64>,
-    /// Milliseconds that all threads ran for one step.
+    /// CPU milliseconds of all threads per step.
     pub cpu_ms: f64,
     /// The losses of the first steps.
     pub losses: Vec<f64>,
@@ -51,39 +51,39 @@ pub struct Timing {
     pub check_seconds: f64,
     /// Steps before the timing began.
     pub warmup: usize,
-    /// Billions of nominal operations a second.
+    /// Billions of nominal operations per second.
     pub gflops: f64,
-    /// Bytes that the process had at its peak.
+    /// Peak memory of the process in bytes.
     pub peak_bytes: u64,
     /// Bytes that the network holds on its device.
     pub device_bytes: u64,
-    /// Running processes, as [`load`] has them, after the timing.
+    /// The load average after the timing; see [`load`].
     pub load_after: f64,
-    /// Where the time goes, if it was asked for.
+    /// The profile, if requested.
     pub profile: Option<StepProfile>,
 }
 
 impl Timing {
-    /// Milliseconds of a step.
+    /// Milliseconds per step.
     pub fn median(&self) -> f64 {
         median(&self.samples)
     }
 }
 
-/// Where the time of a step goes.
+/// The profile of a training step.
 pub struct StepProfile {
-    /// Steps that were profiled.
+    /// Number of profiled steps.
     pub steps: usize,
-    /// Milliseconds that the host needs to hand a step over to the device.
+    /// Milliseconds that the host needs to submit a step.
     pub host_ms: f64,
-    /// The time of all these steps by kernel or phase.
+    /// The time of all these steps, by kernel or phase.
     pub profile: Profile,
 }
 
-/// Times the training step of a network of these sizes on a device.
+/// Times the training step of a network of this size on a device.
 ///
 /// # Errors
-/// Where the sizes are too large, or do not fit into the memory that was set; and those of the device.
+/// If the sizes are too large or do not fit into the memory limit, and errors of the device.
 pub async fn time_training(
     device: &OpenDevice,
     cell: CellName,
@@ -91,7 +91,7 @@ pub async fn time_training(
     options: &TimingOptions,
 ) -> Result<Timing> {
     sizes.check()?;
-    // The peak is of this batch, not of one before.
+    // The peak must not include earlier batches.
     reset_peak();
     let work = Workload::new(cell, sizes);
     let optimizer = Optimizer::sgd(options.learning_rate);
@@ -139,7 +139,7 @@ pub async fn time_training(
     })
 }
 
-/// Milliseconds a step of each sample, sorted, and what all threads ran for one.
+/// Milliseconds per step of each sample, sorted, and the CPU milliseconds of all threads per step.
 async fn samples(network: &mut Network, batch: &Batch, options: &TimingOptions) -> Result<(Vec<f64>, f64)> {
     let TimingOptions { seconds, min_samples, max_samples, sync_every, .. } = *options;
     let mut samples = Vec::new();
@@ -157,7 +157,7 @@ async fn samples(network: &mut Network, batch: &Batch, options: &TimingOptions) 
     Ok((samples, cpu_ms))
 }
 
-/// Takes further steps: some to see how long the host is at one before the device has it all, and as many with a profile.
+/// Runs additional steps: some to time submission on the host, and as many with a profile.
 async fn profile(network: &mut Network, batch: &Batch, steps: usize) -> Result<StepProfile> {
     let mut host = Vec::new();
     for _ in 0..steps {

@@ -20,10 +20,10 @@ pub enum WorkloadSize {
     C,
 }
 
-/// The most numbers of a tensor: 4 GiB of them.
+/// Maximum number of elements of a tensor: 4 GiB of f32.
 const NUMBERS: usize = 1 << 30;
 
-/// The largest of each size.
+/// The largest value of each size.
 pub const MOST: usize = 1 << 20;
 
 /// The sizes of batch and network.
@@ -33,7 +33,7 @@ pub struct Sizes {
     pub rows: usize,
     /// T.
     pub steps: usize,
-    /// I: numbers a step, or different tokens.
+    /// I: numbers per step, or number of distinct tokens.
     pub inputs: usize,
     /// H.
     pub hidden: usize,
@@ -56,7 +56,7 @@ pub struct Workload {
 }
 
 impl WorkloadSize {
-    /// All of them.
+    /// All named sizes.
     pub const ALL: [Self; 4] = [Self::S, Self::M, Self::L, Self::C];
 
     /// Its letter.
@@ -87,7 +87,7 @@ impl WorkloadSize {
 }
 
 impl Sizes {
-    /// Refuses what no machine has room for, before it is allocated.
+    /// Refuses sizes beyond any machine before anything is allocated.
     ///
     /// # Errors
     /// [`Error::Unsupported`] names the flags.

@@ -1,14 +1,14 @@
-//! Settings beside what a model has already, and how an error names one.
+//! Compares settings with those of a model, and formats errors that name a setting.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{Error, Result};
 
-/// What is given for `flag`, or else what the model has, or else the default; it becomes what is given.
+/// Resolves a setting: the given value, or that of the model, or the default. The result is stored in `given`.
 ///
 /// # Errors
-/// Where there is a model and it has something else.
+/// If the model has another value.
 pub(crate) fn as_the_model<T: Clone + PartialEq + Serialize>(
     flag: &str,
     given: &mut Option<T>,
@@ -25,7 +25,7 @@ pub(crate) fn as_the_model<T: Clone + PartialEq + Serialize>(
     }
 }
 
-/// A setting as a flag has it.
+/// A setting in the notation of its flag.
 pub fn words(setting: &impl Serialize) -> String {
     match serde_json::to_value(setting).unwrap_or_default() {
         Value::String(text) => text,
@@ -35,13 +35,13 @@ pub fn words(setting: &impl Serialize) -> String {
     }
 }
 
-/// The shares of a file beside another that tests: of it `validation` validates, and the rest trains.
+/// The split of a file beside a test file: a share of `validation` validates, the rest trains.
 pub(crate) fn shares_beside_test(validation: Option<f64>) -> [f64; 3] {
     let validation = validation.unwrap_or(0.2);
     [1.0 - validation, validation, 0.0]
 }
 
-/// The shares of training, validation and test, by `--split` or by default.
+/// The shares of training, validation and test, from `--split` or the default.
 pub(crate) fn shares(split: &mut Option<Vec<f64>>, default: [f64; 3]) -> Result<[f64; 3]> {
     let shares = split.get_or_insert_with(|| default.to_vec());
     let three = <[f64; 3]>::try_from(shares.as_slice()).map_err(|_| Error::Value {

@@ -1,15 +1,15 @@
-//! What settings have a choice of, by their names in a configuration file.
+//! Settings with a choice of names, as written in a configuration file.
 
 use serde::{Deserialize, Serialize};
 
 use crate::data::{MissingPolicy, ScalingKind};
 use crate::{Activation, Cell};
 
-/// The cell by its name.
+/// The cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CellName {
-    /// The simple RNN, whose activation is a setting of its own.
+    /// The simple RNN; its activation is a separate setting.
     Rnn,
     /// Long short-term memory.
     Lstm,
@@ -36,7 +36,7 @@ impl CellName {
         }
     }
 
-    /// The cell of this name; a simple RNN with this activation, by default tanh.
+    /// The cell of this name. A simple RNN gets this activation, by default tanh.
     pub fn with_activation(self, activation: Option<Activation>) -> Cell {
         match self {
             Self::Rnn => Cell::Rnn(activation.unwrap_or_default()),
@@ -46,7 +46,7 @@ impl CellName {
     }
 }
 
-/// The optimizer by its name.
+/// The optimizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerName {
@@ -54,7 +54,7 @@ pub enum OptimizerName {
     Sgd,
     /// Gradient descent with a momentum of 0.9.
     Momentum,
-    /// The same with Nesterov's momentum.
+    /// Gradient descent with Nesterov's momentum of 0.9.
     Nesterov,
     /// RMSprop.
     Rmsprop,
@@ -64,7 +64,7 @@ pub enum OptimizerName {
     Adamw,
 }
 
-/// The synthetic task by its name.
+/// The synthetic task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskName {
@@ -74,20 +74,21 @@ pub enum TaskName {
     Copy,
 }
 
-/// What becomes of a run whose loss or gradient norm is not finite.
+/// What to do when the loss or the gradient norm is not finite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnNan {
-    /// It ends, with the weights before that step.
+    /// End the run with the weights before that step.
     #[default]
     Stop,
-    /// The step changes nothing, and it goes on; at 10 such steps in a row it ends.
+    /// Skip the step; end the run after 10 in a row.
     Skip,
-    /// It goes on from the weights of the last validation, at half the rate, with the batches behind the bad one; 5 times.
+    /// Return to the weights of the last validation, at half the rate, and continue after the bad batch; at most 5
+    /// times.
     Back,
 }
 
-/// How numbers come to the network's units, by what the training part has of them.
+/// Scaling of numbers, fitted to the training split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScaleName {
@@ -95,7 +96,7 @@ pub enum ScaleName {
     Standard,
     /// From 0 to 1
     MinMax,
-    /// As they are
+    /// Unchanged
     None,
 }
 
@@ -109,15 +110,15 @@ impl From<ScaleName> for ScalingKind {
     }
 }
 
-/// What stands for missing values.
+/// How missing values are handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MissingName {
-    /// Nothing: the first is named, and the run does not begin
+    /// Refuse the file and name the first one
     Error,
-    /// The value before them
+    /// Repeat the previous value
     Ffill,
-    /// 0 in the network's units, and a column more that tells where
+    /// 0 after scaling, with one more input that marks them
     Mask,
 }
 
@@ -131,22 +132,22 @@ impl From<MissingName> for MissingPolicy {
     }
 }
 
-/// How an image is read.
+/// How an image becomes a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReadName {
-    /// A row of pixels a step
+    /// Each step is a row of pixels
     Rows,
-    /// A pixel a step
+    /// Each step is a pixel
     Pixels,
 }
 
-/// What labels are.
+/// How labels are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LabelsAsName {
-    /// Each is the name of a class
+    /// As names of classes
     Classes,
-    /// Each is a number
+    /// As numbers
     Values,
 }

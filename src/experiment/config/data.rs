@@ -1,4 +1,4 @@
-//! The settings of each kind of data: a section of a configuration file, named after the kind.
+//! The settings of each kind of data: one section of a configuration file per kind.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::data::{DateOrder, DecimalMark, InputLimit};
 use crate::error::{Error, Result};
 use crate::format::path_text;
 
-/// The data of a run, and what is learned of them.
+/// The data of a run, with their settings.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     /// A series from a table.
@@ -21,7 +21,7 @@ pub enum Data {
     Text(TextConfig),
     /// Labelled sequences of numbers.
     Sequences(SequencesConfig),
-    /// A folder of texts, one for each class.
+    /// A folder of texts, one per class.
     Classes(ClassesConfig),
     /// Piano rolls.
     Rolls(RollsConfig),
@@ -38,7 +38,7 @@ pub enum DataKind {
     Text,
     /// Labelled sequences of numbers.
     Sequences,
-    /// A folder of texts, one for each class.
+    /// A folder of texts, one per class.
     Classes,
     /// Piano rolls.
     Rolls,
@@ -80,35 +80,35 @@ impl fmt::Display for DataKind {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct SeriesConfig {
-    /// The table, as comma-separated text whose first column is the time.
+    /// The table: comma-separated text with the time in its first column.
     pub file: Option<PathBuf>,
     /// Columns to forecast; by default the second of two.
     pub target: Option<Names>,
-    /// Columns that help, known up to the present; `all`: every other.
+    /// Input columns known up to the present; `all`: every other column.
     pub features: Option<Names>,
     /// Columns whose future values are known too.
     pub known: Option<Names>,
-    /// Rows to forecast at once; 1 by default.
+    /// Number of rows to forecast at once; 1 by default.
     pub horizon: Option<usize>,
-    /// Rows that the network reads before it forecasts; 22 by default.
+    /// Number of rows in an input window; 22 by default.
     pub window: Option<usize>,
-    /// Rows of a season, for the seasonal naive forecast.
+    /// Season length of the seasonal naive forecast, in rows.
     pub season: Option<usize>,
     /// The label of the last training row.
     pub train_until: Option<String>,
     /// Shares of training, validation and test; 0.7, 0.15, 0.15 by default.
     pub split: Option<Vec<f64>>,
-    /// With `train_until`: the share of the other rows that validates; 0.4 by default.
+    /// The validation share of the rows after `train_until`; 0.4 by default.
     pub validation: Option<f64>,
-    /// Normalization of inputs and targets; standard by default.
+    /// Scaling of inputs and targets; standard by default.
     pub scale: Option<ScaleName>,
-    /// What stands for missing values; they are an error by default.
+    /// How missing values are handled; an error by default.
     pub missing: Option<MissingName>,
-    /// The decimal mark; by default what the numbers show.
+    /// The decimal mark; detected by default.
     pub decimal: Option<DecimalMark>,
-    /// The order of day, month and year; by default what the dates show.
+    /// The order of day, month and year; detected by default.
     pub dates: Option<DateOrder>,
-    /// The largest input, compressed and as it is held; 1 GiB by default.
+    /// The largest input, compressed and in memory; 1 GiB by default.
     pub input_limit: Option<Bytes>,
     /// The loss; squared by default.
     pub loss: Option<LossConfig>,
@@ -116,7 +116,7 @@ pub struct SeriesConfig {
     pub quantiles: Option<Vec<f64>>,
     /// Which outputs make the prediction: last or mean.
     pub predict: Option<Readout>,
-    /// The digest of the file: settings that have it are for these data alone.
+    /// The SHA-256 of the file. Settings with a digest are for this file only.
     pub sha256: Option<String>,
 }
 
@@ -128,41 +128,41 @@ pub struct TextConfig {
     pub file: Option<PathBuf>,
     /// Whether tokens are bytes rather than characters.
     pub bytes: Option<bool>,
-    /// Characters that occur less often are read as unknown; 1 by default.
+    /// Minimum count of a known character; 1 by default. Rarer ones are read as unknown.
     pub min_count: Option<u64>,
-    /// Steps of a window; 64 by default.
+    /// Number of steps in a window; 64 by default.
     pub window: Option<usize>,
     /// Whether the text is read from beginning to end with the state carried on (truncated BPTT).
     pub carry_state: Option<bool>,
     /// Shares of training, validation and test; 0.9, 0.1, 0 by default.
     pub split: Option<Vec<f64>>,
-    /// The size of a trained vector for each token; by default tokens are read one-hot.
+    /// The embedding size per token; one-hot by default.
     pub embedding: Option<usize>,
-    /// Whether the embedding is the head's weights too (Press & Wolf 2017).
+    /// Whether the embedding is tied to the head's weights (Press & Wolf 2017).
     pub tied: Option<bool>,
-    /// The share of each target that is spread over all tokens; 0 by default.
+    /// Label smoothing: the share of each target spread over all tokens; 0 by default.
     pub label_smoothing: Option<f64>,
-    /// The digest of the file: settings that have it are for these data alone.
+    /// The SHA-256 of the file. Settings with a digest are for this file only.
     pub sha256: Option<String>,
 }
 
-/// Labelled sequences: a class or a value for each.
+/// Labelled sequences: predict a class or a value for each.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct SequencesConfig {
     /// The sequences: .ts, .tsv, .csv in long form, .npy, .npz or idx.
     pub file: Option<PathBuf>,
-    /// A file of labels, where they are not in the file of the sequences.
+    /// The file of the labels, if they are not in `file`.
     pub labels: Option<PathBuf>,
-    /// A file of the same kind to test on.
+    /// Test sequences, in the same format.
     pub test_file: Option<PathBuf>,
     /// The labels of `test_file`.
     pub test_labels: Option<PathBuf>,
-    /// Whether labels that are numbers name classes or are values.
+    /// Whether numeric labels are classes or values.
     pub labels_as: Option<LabelsAsName>,
     /// Whether a step is a row of an image or a pixel; rows by default.
     pub read: Option<ReadName>,
-    /// Long form: the column that tells sequences apart; `id` by default.
+    /// Long form: the column of the sequence's name; `id` by default.
     pub id: Option<String>,
     /// Long form: the column that orders the steps; `time` by default.
     pub time: Option<String>,
@@ -170,65 +170,65 @@ pub struct SequencesConfig {
     pub label: Option<String>,
     /// Shares of training, validation and test; 0.7, 0.15, 0.15 by default.
     pub split: Option<Vec<f64>>,
-    /// With `test_file`: the share of the other file that validates; 0.2 by default.
+    /// The validation share of `file` beside `test_file`; 0.2 by default.
     pub validation: Option<f64>,
-    /// Normalization of each dimension; none by default.
+    /// Scaling of each dimension; none by default.
     pub scale: Option<ScaleName>,
-    /// What stands for missing values; they are an error by default.
+    /// How missing values are handled; an error by default.
     pub missing: Option<MissingName>,
-    /// The decimal mark; by default what the numbers show.
+    /// The decimal mark; detected by default.
     pub decimal: Option<DecimalMark>,
-    /// The order of day, month and year; by default what the dates show.
+    /// The order of day, month and year; detected by default.
     pub dates: Option<DateOrder>,
-    /// The largest input, compressed and as it is held; 1 GiB by default.
+    /// The largest input, compressed and in memory; 1 GiB by default.
     pub input_limit: Option<Bytes>,
-    /// The share of each target that is spread over all classes; 0 by default.
+    /// Label smoothing: the share of each target spread over all classes; 0 by default.
     pub label_smoothing: Option<f64>,
     /// The weight of each class in the loss: `balanced`, or `CLASS=WEIGHT`.
     pub class_weights: Option<Names>,
-    /// Groups of sequences of similar length, so that little is padded; 4 by default.
+    /// Number of groups of sequences of similar length; 4 by default.
     pub buckets: Option<usize>,
     /// Which outputs make the prediction: last or mean.
     pub predict: Option<Readout>,
-    /// The seed that the split was drawn from.
+    /// The seed of the split.
     pub split_seed: Option<u64>,
-    /// The digest of the files: settings that have it are for these data alone.
+    /// The SHA-256 of the files. Settings with a digest are for these files only.
     pub sha256: Option<String>,
 }
 
-/// Texts in a folder, one file for each class: each line is a sequence of characters.
+/// A folder of texts, one file per class: each line is a sequence of characters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct ClassesConfig {
-    /// The folder; a trained model also predicts a file of lines.
+    /// The folder; a trained model can also read a single file of lines.
     pub file: Option<PathBuf>,
-    /// Characters that occur less often are read as unknown; 1 by default.
+    /// Minimum count of a known character; 1 by default. Rarer ones are read as unknown.
     pub min_count: Option<u64>,
     /// Shares of training, validation and test; 0.8, 0.1, 0.1 by default.
     pub split: Option<Vec<f64>>,
     /// The largest input; 1 GiB by default.
     pub input_limit: Option<Bytes>,
-    /// The size of a trained vector for each character; by default characters are read one-hot.
+    /// The embedding size per character; one-hot by default.
     pub embedding: Option<usize>,
-    /// The share of each target that is spread over all classes; 0 by default.
+    /// Label smoothing: the share of each target spread over all classes; 0 by default.
     pub label_smoothing: Option<f64>,
     /// The weight of each class in the loss: `balanced`, or `CLASS=WEIGHT`.
     pub class_weights: Option<Names>,
-    /// Groups of lines of similar length, so that little is padded; 4 by default.
+    /// Number of groups of lines of similar length; 4 by default.
     pub buckets: Option<usize>,
     /// Which outputs make the prediction: last or mean.
     pub predict: Option<Readout>,
-    /// The seed that the split was drawn from.
+    /// The seed of the split.
     pub split_seed: Option<u64>,
-    /// The digest of the files: settings that have it are for these data alone.
+    /// The SHA-256 of the files. Settings with a digest are for these files only.
     pub sha256: Option<String>,
 }
 
-/// Piano rolls, or other sets of active keys: the set of the next step.
+/// Piano rolls, or other sets of active keys: predict the next set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct RollsConfig {
-    /// The rolls: .json, or .csv of 0 and 1.
+    /// The piano rolls: .json, or .csv of 0 and 1.
     pub file: Option<PathBuf>,
     /// The lowest and the highest key; by default those that occur.
     pub keys: Option<String>,
@@ -236,21 +236,21 @@ pub struct RollsConfig {
     pub split: Option<Vec<f64>>,
     /// The largest input; 1 GiB by default.
     pub input_limit: Option<Bytes>,
-    /// Groups of pieces of similar length, so that little is padded; 4 by default.
+    /// Number of groups of pieces of similar length; 4 by default.
     pub buckets: Option<usize>,
-    /// The digest of the file: settings that have it are for these data alone.
+    /// The SHA-256 of the file. Settings with a digest are for this file only.
     pub sha256: Option<String>,
 }
 
-/// A synthetic task, whose examples are drawn.
+/// A synthetic task, whose examples are generated.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct TaskConfig {
     /// Which task; the adding problem by default.
     pub name: Option<TaskName>,
-    /// Steps of the adding problem, 50 by default; the delay of the copying problem, 10 by default.
+    /// Steps of the adding problem, 50 by default; delay of the copying problem, 10 by default.
     pub length: Option<usize>,
-    /// Copying: the size of a trained vector for each symbol; by default symbols are read one-hot.
+    /// The embedding size per symbol of the copying problem; one-hot by default.
     pub embedding: Option<usize>,
     /// Which outputs make the prediction.
     pub predict: Option<Readout>,
@@ -262,7 +262,7 @@ impl Data {
         Self::Series(SeriesConfig { file: Some(BUNDLED.into()), ..SeriesConfig::default() })
     }
 
-    /// Data of a kind, with nothing set.
+    /// Data of a kind with no settings.
     pub fn of(kind: DataKind) -> Self {
         match kind {
             DataKind::Series => Self::Series(SeriesConfig::default()),
@@ -274,10 +274,10 @@ impl Data {
         }
     }
 
-    /// Data of a kind by the keys of its section.
+    /// Data of a kind from the keys of its section.
     ///
     /// # Errors
-    /// Names a key that the section does not have.
+    /// Names a key that is not in the section.
     pub fn with_keys(kind: DataKind, keys: Map<String, Value>) -> Result<Self> {
         let of = |keys: Map<String, Value>| {
             let value = Value::Object(keys);
@@ -300,7 +300,7 @@ impl Data {
         })
     }
 
-    /// Whether they say which data they are.
+    /// Whether they name their data.
     pub fn is_named(&self) -> bool {
         match self {
             Self::Task(TaskConfig { name, .. }) => name.is_some(),
@@ -315,7 +315,7 @@ impl Data {
     /// Sets the file or the folder.
     ///
     /// # Errors
-    /// Where the data are none of a file.
+    /// If data of this kind are not read from a file.
     pub fn set_file(&mut self, file: Option<PathBuf>) -> Result<()> {
         let kind = self.kind();
         match (self.files().into_iter().next(), file) {
@@ -328,7 +328,7 @@ impl Data {
         Ok(())
     }
 
-    /// What kind of data they are.
+    /// The kind of data.
     pub fn kind(&self) -> DataKind {
         match self {
             Self::Series(_) => DataKind::Series,
@@ -354,7 +354,7 @@ impl Data {
         }
     }
 
-    /// The size of the embedding, and whether it is the head's weights too.
+    /// The embedding size, and whether it is tied to the head's weights.
     pub(crate) fn embedding(&self) -> (Option<usize>, bool) {
         match self {
             Self::Text(TextConfig { embedding, tied, .. }) => (*embedding, *tied == Some(true)),
@@ -365,7 +365,7 @@ impl Data {
         }
     }
 
-    /// Which outputs make the prediction, where that is set.
+    /// Which outputs make the prediction, if set.
     pub(crate) fn predict(&self) -> Option<Readout> {
         match self {
             Self::Series(SeriesConfig { predict, .. })
@@ -376,7 +376,7 @@ impl Data {
         }
     }
 
-    /// Groups of similar length; 1 where all sequences have one length.
+    /// Number of groups of similar length; 1 if all sequences have one length.
     pub(crate) fn buckets(&mut self) -> usize {
         match self {
             Self::Sequences(SequencesConfig { buckets, .. })
@@ -387,7 +387,7 @@ impl Data {
     }
 }
 
-/// The limit that is set, or the default.
+/// The input limit, or the default.
 pub(crate) fn limit(set: Option<Bytes>) -> InputLimit {
     set.map_or(InputLimit::default(), |Bytes(most)| InputLimit(most))
 }

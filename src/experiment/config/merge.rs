@@ -1,4 +1,4 @@
-//! Flags over a configuration file.
+//! Merges flags into a configuration file.
 
 use serde_json::{Map, Value};
 
@@ -6,14 +6,14 @@ use super::agree::unsupported;
 use super::{Config, DataKind};
 use crate::Result;
 
-/// What a key of a section excludes among the keys of the same section, where it is set anew.
+/// The keys that a newly set key excludes in its section.
 const EXCLUDED: [(&[&str], &[&str]); 13] = [
     (&["epochs", "steps"], &["epochs", "steps"]),
-    // Which weights are kept depends on whether a run ends early.
+    // Which weights are kept depends on early stopping.
     (&["patience"], &["keep"]),
-    // What fits is found anew.
+    // The batch that fits is searched again.
     (&["batch", "memory", "recompute"], &["micro-batch"]),
-    // Each of them says which loss.
+    // Each of these sets the loss.
     (&["loss"], &["quantiles"]),
     (&["quantiles"], &["loss"]),
     (&["split"], &["train-until", "validation"]),
@@ -22,7 +22,7 @@ const EXCLUDED: [(&[&str], &[&str]); 13] = [
     // Other files have another digest.
     (&["test-file", "labels", "test-labels"], &["sha256"]),
     (&["bytes"], &["min-count"]),
-    // Another rule has a weight decay of its own.
+    // Another optimizer has its own default weight decay.
     (&["optimizer"], &["weight-decay"]),
     (&["cell"], &["activation", "forget-bias"]),
     (
@@ -42,31 +42,31 @@ const EXCLUDED: [(&[&str], &[&str]); 13] = [
     ),
 ];
 
-/// Keys of a kind of data that say what is learned, and hold for other files too.
+/// Keys of a kind of data that define what is learned. They also hold for other files.
 const LEARNED: [&str; 8] =
     ["loss", "quantiles", "predict", "embedding", "tied", "label-smoothing", "class-weights", "buckets"];
 
-/// The settings of a file with flags over them. What a flag excludes goes, where the file says otherwise than the flag.
+/// The settings of a file, overridden by flags. Keys that a flag excludes are removed if the flag changes the value.
 ///
 /// # Errors
-/// Where a path is not UTF-8.
+/// If a path is not UTF-8.
 pub fn merge_flags(file: Config, flags: &Config) -> Result<Config> {
     let kind = flags.data.as_ref().or(file.data.as_ref()).map(super::Data::kind);
     let (mut merged, flags) = (file.to_map()?, flags.to_map()?);
     if let Some(kind) = kind {
         let section = kind.section();
-        // Of data of another kind nothing in the file tells.
+        // Settings of another kind of data do not apply.
         DataKind::ALL.iter().filter(|other| **other != kind).for_each(|other| drop(merged.remove(other.section())));
         let given = flags.get(section).and_then(Value::as_object);
         let of_file = merged.entry(section).or_insert_with(|| Map::new().into());
         if let (Some(given), Some(of_file)) = (given, of_file.as_object_mut()) {
-            // Other data are read by their own settings.
+            // Other data have their own settings.
             if given.contains_key("file") || given.contains_key("name") {
                 of_file
                     .retain(|key, _| LEARNED.contains(&key.as_str()) && (kind != DataKind::Task || key != "predict"));
             }
         }
-        // The network that the weights begin with brings these with it.
+        // These come with the network of the initial weights.
         let starts = flags.get("model").is_some_and(|model| model.get("init-from").is_some());
         if let (true, Some(of_file)) = (starts, merged.get_mut(section).and_then(Value::as_object_mut)) {
             ["embedding", "tied", "predict"].iter().for_each(|key| drop(of_file.remove(*key)));

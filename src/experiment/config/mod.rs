@@ -1,6 +1,6 @@
 //! The settings of an experiment: the sections of a configuration file.
 //!
-//! Each is optional: what is not set is filled in by the data, the model, or a default.
+//! All settings are optional. Unset ones are filled in from the data, the model, or a default.
 
 pub mod agree;
 mod choices;
@@ -26,22 +26,22 @@ use crate::format::path_text;
 use crate::train::KeepWeights;
 use crate::{Activation, RecurrentInit, RecurrentKernel};
 
-/// What stands for the bundled series in place of a path.
+/// Stands for the bundled series in place of a path.
 pub const BUNDLED: &str = "bundled:sunspots";
 
 /// Every setting of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Sections", into = "Sections")]
 pub struct Config {
-    /// The data and what is learned of them; by default the bundled sunspot numbers.
+    /// The data and how they are read; by default the bundled sunspot numbers.
     pub data: Option<Data>,
-    /// Whether a trained model is only measured on the data, or predicts.
+    /// Whether a trained model is only evaluated on the data.
     pub applies: bool,
     /// Device, threads and seed.
     pub run: RunConfig,
     /// The network.
     pub model: ModelConfig,
-    /// How it is trained.
+    /// The training.
     pub training: TrainingConfig,
 }
 
@@ -104,20 +104,21 @@ impl From<Config> for Sections {
     }
 }
 
-/// Where a command computes, and from what it draws.
+/// The device, threads and seed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct RunConfig {
-    /// Where it runs: auto, gpu, cpu, or a GPU by its index, its line or a part of its name in `bptt devices` [default: auto]
+    /// The device: auto, gpu, cpu, or a GPU by its index, its line or a part of its name in `bptt devices` [default:
+    /// auto]
     pub device: Option<String>,
-    /// Threads of the CPU backend; they do not change the result [default: all cores]
+    /// Number of CPU threads; they do not change the results [default: all cores]
     pub threads: Option<usize>,
-    /// How a GPU takes the recurrent steps: a dispatch a sequence, a dispatch a step, or whichever its sizes are faster with;
-    /// it does not change the result [default: auto]
+    /// GPU kernel of the recurrent steps: one dispatch per sequence, one per step, or whichever is faster at these
+    /// sizes; it does not change the results [default: auto]
     pub kernel: Option<RecurrentKernel>,
-    /// Whether the time of each kernel or phase is printed at the end.
+    /// Whether to print the time of each kernel or phase at the end.
     pub profile: Option<bool>,
-    /// From which initial weights, the order of examples and synthetic data are drawn [default: 1]
+    /// Random seed of the initial weights, the order of the examples, dropout and synthetic data [default: 1]
     pub seed: Option<u64>,
 }
 
@@ -127,82 +128,82 @@ pub struct RunConfig {
 pub struct ModelConfig {
     /// The recurrent cell [default: lstm]
     pub cell: Option<CellName>,
-    /// The vanilla RNN's activation [default: tanh]
+    /// Activation of the rnn cell [default: tanh]
     pub activation: Option<Activation>,
-    /// Hidden units a layer and direction [default: 16; text, classes, rolls: 128; sequences, tasks: 64]
+    /// Number of hidden units per layer and direction [default: 16; text, classes, rolls: 128; sequences, tasks: 64]
     pub hidden: Option<usize>,
-    /// Layers above each other [default: 1]
+    /// Number of stacked layers [default: 1]
     pub layers: Option<usize>,
-    /// The share of a layer's outputs that are dropped on the way to the layer above, in training alone [default: 0]
+    /// Dropout rate between layers [default: 0]
     pub dropout: Option<f64>,
-    /// The share of a layer's units that are dropped on the way to the next step, in training alone; the same ones at all
-    /// steps of a sequence (Gal & Ghahramani 2016) [default: 0]
+    /// Dropout rate between time steps; the same units are dropped at all steps of a sequence (Gal & Ghahramani 2016)
+    /// [default: 0]
     pub recurrent_dropout: Option<f64>,
-    /// Read each sequence from both ends
+    /// Whether to read each sequence in both directions
     pub bidirectional: Option<bool>,
-    /// How the recurrent weights begin [default: uniform]
+    /// Initialization of the recurrent weights [default: uniform]
     pub init: Option<RecurrentInit>,
-    /// The initial bias of the LSTM's forget gate [default: as the other biases]
+    /// Initial forget gate bias of the lstm cell [default: like the other biases]
     pub forget_bias: Option<f64>,
-    /// Start from the weights of this run or model file, with its network and what it knows of its data
+    /// Start from the weights, network, vocabulary and scalings of this run or model file
     pub init_from: Option<PathBuf>,
-    /// The digest of that model file's bytes: a configuration that has it is for these weights alone.
+    /// The SHA-256 of that model file. A configuration with a digest is for these weights only.
     pub init_sha256: Option<String>,
 }
 
-/// How the network learns.
+/// The training.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct TrainingConfig {
-    /// Sequences a batch; auto: as many as fit into --memory, or else into what the device has room for [default: 32]
+    /// Sequences per batch; auto: the largest batch that fits into --memory or the device's memory [default: 32]
     pub batch: Option<BatchSize>,
-    /// The most sequences on the device at once; a larger batch is done in parts, with the same result [default: all, or as
-    /// many as fit into --memory]
+    /// Maximum number of sequences on the device at once; a larger batch is computed in micro-batches, with the same
+    /// result [default: all, or as many as fit into --memory]
     pub micro_batch: Option<usize>,
-    /// The most memory that training takes, as in 2GiB, 512MiB or 1.5GB; see bptt plan [default: no bound]
+    /// Memory limit for training, as in 2GiB, 512MiB or 1.5GB; see bptt plan [default: none]
     pub memory: Option<Bytes>,
-    /// Keep only the states between chunks of time, and go forward through each again before going backward: long sequences
-    /// take little memory, for one more forward pass; in one direction only
+    /// Recompute activations to save memory: keep only the states between chunks of time, and repeat the forward pass
+    /// of each chunk before its backward pass; in one direction only
     pub recompute: Option<bool>,
-    /// Batches a step, whose gradients are summed [default: 1]
+    /// Number of batches per optimizer step, whose gradients are summed [default: 1]
     pub accumulate: Option<u64>,
-    /// Each training example so many times [default: 50; text: 10; classes: 15; sequences: 100]
+    /// Number of epochs [default: 50; text: 10; classes: 15; sequences: 100]
     pub epochs: Option<u64>,
-    /// So many steps [default for tasks: 2000]
+    /// Number of optimizer steps [default for tasks: 2000]
     pub steps: Option<u64>,
-    /// Steps between validations [default: an epoch; text: 250 at most; tasks: 100]
+    /// Steps between validations [default: an epoch; text: at most 250; tasks: 100]
     pub val_every: Option<u64>,
-    /// Write the norms of ∂L/∂h_t for every t, layer and direction of each Nth step, and draw them [default: never]
+    /// Steps between records of ‖∂L/∂h_t‖ for every t, layer and direction [default: never]
     pub flow_every: Option<u64>,
-    /// Stop early, after so many validations in a row that were no better than the best [default: never]
+    /// Validations without improvement before stopping [default: never]
     pub patience: Option<u64>,
-    /// Whose weights are stored: the last step's, or those of the lowest validation loss [default: last; with
-    /// --patience: best]
+    /// Weights to store: those of the last step, or of the lowest validation loss [default: last; with --patience:
+    /// best]
     pub keep: Option<KeepWeights>,
-    /// Steps between checkpoints, from which --resume goes on [default: by the clock, about one a minute]
+    /// Steps between checkpoints, from which --resume continues [default: about a minute]
     pub checkpoint_every: Option<u64>,
-    /// Checkpoints that are kept, the last ones [default: 2]
+    /// Number of checkpoints kept [default: 2]
     pub checkpoints: Option<usize>,
-    /// What becomes of it where the loss or the gradient norm is not finite [default: stop]
+    /// What to do when the loss or the gradient norm is not finite [default: stop]
     pub on_nan: Option<OnNan>,
-    /// Write the steps' numbers for TensorBoard too, into the run's folder tensorboard
+    /// Whether to write event files for TensorBoard into the run's folder
     pub tensorboard: Option<bool>,
-    /// The rule of the update; momentum and nesterov take a momentum of 0.9 [default: adam]
+    /// The optimizer; momentum and nesterov use a momentum of 0.9 [default: adam]
     pub optimizer: Option<OptimizerName>,
     /// The learning rate [default: 0.005; text, classes: 0.002; sequences, rolls: 0.001]
     pub lr: Option<f64>,
-    /// The largest norm of the gradient, beyond which it is scaled down; 0: none [default: 1]
+    /// Maximum gradient norm; 0: none [default: 1]
     pub clip: Option<f64>,
     /// Weight decay [default: 0; adamw: 0.01]
     pub weight_decay: Option<f64>,
-    /// Steps over which the rate rises from 0 in a straight line [default: 0]
+    /// Steps of linear warmup [default: 0]
     pub warmup: Option<u64>,
-    /// How the rate falls after that [default: constant]
+    /// Learning-rate schedule after the warmup [default: constant]
     pub schedule: Option<ScheduleConfig>,
 }
 
 impl Config {
-    /// For a trained model that is only measured or predicts.
+    /// Settings for a trained model that is only evaluated.
     pub fn applied(self) -> Self {
         Self { applies: true, ..self }
     }
@@ -228,8 +229,8 @@ impl Config {
     }
 }
 
-/// Refuses a configuration whose files are no longer where they were, by the flag that tells where they are now; `flags`
-/// are those that stand over it.
+/// Refuses a configuration whose files have moved, naming the flag that sets the new location. `flags` are those that
+/// override it.
 ///
 /// # Errors
 /// [`Error::Data`] names the file and its key.
@@ -242,8 +243,7 @@ pub fn check_files(path: &Path, given: &Config, flags: &Config) -> Result<()> {
         let Some(file) = file else { continue };
         if let Err(error) = file.metadata() {
             let name = if key == "file" { format!("`{kind} FILE`") } else { format!("--{key}") };
-            let message =
-                format!("expected a file that is there, got {}: {error}; name it with {name}", path_text(&file));
+            let message = format!("expected an existing file, got {}: {error}; name it with {name}", path_text(&file));
             return Err(Error::Data { path: path.into(), place: format!(", {key}"), message });
         }
     }

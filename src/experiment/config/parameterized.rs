@@ -1,4 +1,4 @@
-//! Choices with parameters of their own, written as in `step:every=100,factor=0.5`.
+//! Choices with parameters, as in `step:every=100,factor=0.5`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use super::values::{ABOVE_0, COUNT, is_above_0};
 
-/// How the learning rate falls.
+/// The learning-rate schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum ScheduleConfig {
-    /// It does not.
+    /// Constant.
     Constant,
-    /// By a factor after each so many steps.
+    /// Multiplied by a factor at intervals.
     Step {
-        /// Those steps; `None`: an epoch.
+        /// The interval in steps; `None`: an epoch.
         every: Option<u64>,
         /// The factor, from 0 to 1; 0.5 by default.
         factor: f64,
     },
-    /// The same, a little with each step.
+    /// Multiplied by a small factor at each step.
     Exponential {
-        /// Steps that it takes to fall by `factor`; `None`: an epoch.
+        /// Number of steps over which it falls by `factor`; `None`: an epoch.
         every: Option<u64>,
         /// The factor, from 0 to 1; 0.5 by default.
         factor: f64,
@@ -32,9 +32,9 @@ pub enum ScheduleConfig {
         /// The share of the rate at the end; 0 by default.
         floor: f64,
     },
-    /// By a factor where validations no longer improve.
+    /// Multiplied by a factor when the validation loss stops improving.
     Plateau {
-        /// Validations without improvement before it falls; 5 by default.
+        /// Validations without improvement before the reduction; 5 by default.
         patience: u64,
         /// The factor, from 0 to 1; 0.5 by default.
         factor: f64,
@@ -49,12 +49,12 @@ pub enum LossConfig {
     Squared,
     /// The absolute error: forecasts tend to the median.
     Absolute,
-    /// Huber's: squared up to a bound, absolute beyond it.
+    /// Huber's loss: squared up to `delta`, linear beyond it.
     Huber {
-        /// The bound, in units of the scaled target; `None`: that of the model, or 1.
+        /// `delta`, in units of the scaled target; `None`: that of the model, or 1.
         delta: Option<f64>,
     },
-    /// The pinball loss of some quantiles.
+    /// The pinball loss of the quantiles.
     Quantile,
 }
 
@@ -147,12 +147,12 @@ impl From<LossConfig> for String {
     }
 }
 
-/// A choice as it is written.
+/// A choice as written, being parsed.
 struct Given<'a> {
     name: &'a str,
-    /// The parameters that were not taken so far.
+    /// The parameters not yet read.
     parameters: Vec<(&'a str, &'a str)>,
-    /// The keys that the choice has.
+    /// The parameters of the choice.
     keys: Vec<&'static str>,
 }
 
@@ -182,7 +182,7 @@ impl<'a> Given<'a> {
         Ok(self.take("factor", share)?.unwrap_or(0.5))
     }
 
-    /// The choice, unless there is a parameter that it does not have.
+    /// The choice, unless an unknown parameter is left.
     fn end<T>(self, choice: T) -> Result<T, String> {
         let Some((key, _)) = self.parameters.first() else { return Ok(choice) };
         let name = self.name;

@@ -13,15 +13,15 @@ impl Config {
     /// Reads a configuration file. The values are checked once they become [`Settings`](crate::experiment::settings::Settings).
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) where it cannot be read, [`Error::Unsupported`](crate::Error::Unsupported) names the line
-    /// and the key that is wrong.
+    /// [`Error::Io`](crate::Error::Io) if it cannot be read; [`Error::Unsupported`](crate::Error::Unsupported) names
+    /// the line and the key that is wrong.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = read_settings(path)?;
         let text = utf8(&bytes, path).map_err(|error| unsupported(error.to_string()))?;
         Self::parse(text, path)
     }
 
-    /// Parses the text of a configuration file; `path` is what errors name.
+    /// Parses the text of a configuration file; errors name `path`.
     ///
     /// # Errors
     /// As of [`read`](Self::read).

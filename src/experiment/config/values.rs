@@ -1,4 +1,4 @@
-//! What settings hold: sizes within their bounds, names, bytes.
+//! Value types of settings: bounded sizes, names, bytes.
 
 use std::fmt;
 
@@ -6,38 +6,38 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Model, Recurrent};
 
-/// The most of a size: it is what a model's check has for each of its own.
+/// The largest size, as in the model's own check.
 pub const SIZE: usize = Model::SIZE;
-/// The most of what is only counted.
+/// The largest count.
 pub const COUNT: usize = 0xffff_ffff;
-/// The most layers, as a model's check has it.
+/// The largest number of layers, as in the model's own check.
 pub const LAYERS: usize = Recurrent::LAYERS;
-/// The most threads: more than the cores of any one machine, fewer than any system starts.
+/// The largest number of threads: more than any machine has cores, fewer than any system refuses.
 pub const THREADS: usize = 1024;
 
-/// What a distance or a weight is to be.
+/// What a positive number is expected to be.
 pub const ABOVE_0: &str = "a finite number above 0";
 
-/// Whether f32, which the GPU computes in, has it as a finite number above 0.
+/// Whether it is finite and above 0 in f32, the type of the GPU.
 pub fn is_above_0(value: f64) -> bool {
     value as f32 > 0.0 && (value as f32).is_finite()
 }
 
-/// Names between commas. Under a name of its own clap takes the flag as one value, which `names` of the command line
-/// takes apart.
+/// Names separated by commas. As a named type, clap takes the flag as one value, which `names` of the command line
+/// splits.
 pub type Names = Vec<String>;
 
-/// How many sequences a batch has.
+/// The batch size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum BatchSize {
-    /// This number of sequences.
+    /// A number of sequences.
     Rows(usize),
-    /// As many as fit into memory.
+    /// The largest batch that fits into memory.
     Fitting(Auto),
 }
 
-/// The word for what is to be found out.
+/// Marks a value that is to be determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Auto {
@@ -46,7 +46,7 @@ pub enum Auto {
 }
 
 impl BatchSize {
-    /// The number, where it is set.
+    /// The number, if set.
     pub fn rows(self) -> Option<usize> {
         match self {
             Self::Rows(rows) => Some(rows),
@@ -55,7 +55,7 @@ impl BatchSize {
     }
 }
 
-/// The units of bytes, the longer names first, since they end in the shorter ones.
+/// The units of bytes, longest first, since some end in others.
 const UNITS: [(&str, u64); 9] = [
     ("tib", 1 << 40),
     ("gib", 1 << 30),
@@ -68,7 +68,7 @@ const UNITS: [(&str, u64); 9] = [
     ("b", 1),
 ];
 
-/// Bytes as a flag has them, and a configuration file as text or as a number.
+/// Bytes, written as text or as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bytes(pub u64);
 
@@ -84,7 +84,7 @@ impl Bytes {
             None => (lower.as_str(), 1),
         };
         let refused = || "expected bytes, as in 2GiB, 512MiB, 1.5GB or 1000000".to_owned();
-        // Digits alone, so that neither an exponent nor a name of infinity passes.
+        // Only digits, so that neither an exponent nor `inf` is accepted.
         let plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         let count = number.parse::<f64>().ok().filter(|_| plain).map(|number| (number * unit as f64).floor());
         // TOML's integers are signed.

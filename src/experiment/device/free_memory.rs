@@ -1,4 +1,4 @@
-//! How much memory this program may still take: the least of what the machine has free and what its control group allows.
+//! The memory that this program may still use: the smaller of the machine's free memory and the control group's limit.
 
 use std::fs::read_to_string;
 use std::path::Path;
@@ -16,9 +16,9 @@ pub struct FreeMemory {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Limit {
     Machine,
-    /// A container, a systemd unit or a scheduler's job, which is killed beyond this.
+    /// The limit of a container, a systemd unit or a scheduler's job, which is killed beyond it.
     ControlGroup,
-    /// What `ulimit -v` leaves of the address space, as of many a scheduler's job.
+    /// The limit of the address space (`ulimit -v`), common in schedulers' jobs.
     AddressSpace,
 }
 
@@ -36,10 +36,10 @@ impl FreeMemory {
         machine.into_iter().chain(group).chain(addresses).min_by_key(|free| free.bytes)
     }
 
-    /// In words, as in `the 3.5 GiB that are free`.
+    /// In words, as in `the 3.5 GiB of free memory`.
     pub fn words(self) -> String {
         match self.limit {
-            Limit::Machine => format!("the {} that are free", bytes(self.bytes)),
+            Limit::Machine => format!("the {} of free memory", bytes(self.bytes)),
             Limit::AddressSpace => format!("the {} that `ulimit -v` leaves this program", bytes(self.bytes)),
             Limit::ControlGroup => {
                 format!("the {} that this program's control group (its container) has left", bytes(self.bytes))
@@ -48,7 +48,7 @@ impl FreeMemory {
     }
 }
 
-/// What is left of this program's address space, where that is limited.
+/// The remaining address space, if it is limited.
 fn address_space(root: &Path) -> Option<u64> {
     let limits = read_to_string(root.join("proc/self/limits")).ok()?;
     let limit = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
@@ -61,26 +61,26 @@ pub fn resident() -> u64 {
     kilobytes(Path::new("/proc/self/status"), "VmRSS:").unwrap_or_default()
 }
 
-/// The most that it has used at any time so far.
+/// The peak of that so far.
 pub fn most_resident() -> u64 {
     kilobytes(Path::new("/proc/self/status"), "VmHWM:").unwrap_or_default()
 }
 
-/// The bytes on a line of such a file, which has them in kB.
+/// The bytes on a line of such a file, which counts in kB.
 fn kilobytes(path: &Path, name: &str) -> Option<u64> {
     let text = read_to_string(path).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse::<u64>().ok().map(|count| 1024 * count)
 }
 
-/// Where one version of control groups keeps its files, and what they are called.
+/// Where each version of control groups keeps its files, and their names.
 struct Version {
     /// Of the line of `/proc/self/cgroup` that names the group: `HIERARCHY:CONTROLLERS:PATH`.
     controllers: &'static str,
     mount: &'static str,
     limit: &'static str,
     usage: &'static str,
-    /// Of `memory.stat`: files in the page cache, which make room when it is asked for.
+    /// The key in `memory.stat` for page cache that the kernel can reclaim.
     cache: &'static str,
 }
 
@@ -101,7 +101,7 @@ const VERSIONS: [Version; 2] = [
     },
 ];
 
-/// What the groups that this program is in still allow: a group's own limit, and those of every group around it.
+/// The remaining limit of this program's control group and of every group around it.
 fn control_group(root: &Path) -> Option<u64> {
     let groups = read_to_string(root.join("proc/self/cgroup")).ok()?;
     let left = |version: &Version| {
@@ -111,14 +111,14 @@ fn control_group(root: &Path) -> Option<u64> {
             fields.next().filter(|_| listed)
         })?;
         let mount = root.join(version.mount);
-        // A container may see a path that only the machine outside has: what is there counts, up to the mount itself.
+        // A container may see a path that exists only on the host: existing files count, up to the mount point.
         let inner = Path::new(path.trim_start_matches('/'));
         inner.ancestors().filter_map(|group| left_in(&mount.join(group), version)).min()
     };
     VERSIONS.iter().filter_map(left).min()
 }
 
-/// `None` where the group has no limit.
+/// `None` if the group has no limit.
 fn left_in(group: &Path, version: &Version) -> Option<u64> {
     let number = |name: &str| read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
     let limit = number(version.limit)?;

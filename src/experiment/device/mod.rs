@@ -1,4 +1,4 @@
-//! Devices by name, networks on them, and the memory that this program may still use.
+//! Devices by name, networks on them, and the free memory.
 
 pub mod free_memory;
 pub mod network;

@@ -1,4 +1,4 @@
-//! A network with its trainer, on whichever device was chosen.
+//! A network with its trainer, on the selected device.
 
 use std::io::Write;
 
@@ -12,8 +12,8 @@ use crate::train::{Checkpoint, Observer, Outcome, RunOptions, evaluate, predict,
 use crate::{Batch, Error, HiddenGradientNorms, Inspection, Model, Parameters, Profile, Result, Sequence, StepReport};
 use crate::{StateDict, Trainer};
 
-/// A network with its trainer, whose device was chosen at run time. What it refuses is [`Error::Failed`]: settings are
-/// checked before there is a network, so that the cause is in the data or the numbers.
+/// A network with its trainer, on a device selected at run time. Its refusals become [`Error::Failed`]: settings are
+/// checked before, so the cause is in the data or the numbers.
 pub struct Network(AnyTrainer);
 
 enum AnyTrainer {
@@ -118,10 +118,10 @@ impl Network {
         session.map_err(Error::failed)
     }
 
-    /// ‖∂L/∂h_t‖ of a batch, as in a training step, and the report of that step's update.
+    /// ‖∂L/∂h_t‖ of a batch as in a training step, and the report of that step's update.
     ///
     /// # Errors
-    /// Where the batch does not fit the model or has no weight, and those of the device.
+    /// If the batch does not fit the model or has weight 0, and errors of the device.
     pub async fn hidden_gradient_norms(&mut self, batch: &Batch) -> Result<(HiddenGradientNorms, StepReport)> {
         let measured = with_trainer!(self, trainer => {
             trainer.set_hidden_gradient_norms(true);
@@ -146,7 +146,7 @@ impl Network {
         with_trainer!(self, trainer => trainer.step(batch).await).map_err(Error::failed).map(|_| ())
     }
 
-    /// Waits for every enqueued step; the loss of the last one.
+    /// Waits for all enqueued steps and returns the loss of the last one.
     ///
     /// # Errors
     /// [`Error::NonFinite`] of a step, and those of the device.
@@ -178,7 +178,7 @@ impl Network {
         with_trainer!(self, trainer => trainer.load_state_dict(weights))
     }
 
-    /// Whether the steps from now on are timed, kernel by kernel.
+    /// Sets whether later steps are timed, kernel by kernel.
     ///
     /// # Errors
     /// Those of the device.
@@ -194,7 +194,7 @@ impl Network {
         with_trainer!(self, trainer => trainer.engine().profile().await)
     }
 
-    /// Bytes that it holds on its device.
+    /// Bytes held on its device.
     pub fn bytes(&mut self) -> u64 {
         with_trainer!(self, trainer => trainer.engine().bytes())
     }

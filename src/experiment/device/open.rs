@@ -1,4 +1,4 @@
-//! A device that is open, and the networks on it.
+//! An open device and the networks on it.
 
 use std::error::Error as _;
 
@@ -15,7 +15,7 @@ use crate::{
     TrainerOptions,
 };
 
-/// Which device to open, and how it computes.
+/// Options of the device to open.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceOptions {
     /// `auto`, `gpu`, `cpu`, or a GPU by its index, its identity or a part of its name.
@@ -29,7 +29,7 @@ pub struct DeviceOptions {
 }
 
 impl Default for DeviceOptions {
-    /// The first GPU with a driver of its own, or else the CPU backend with all cores.
+    /// The first hardware GPU, or else the CPU backend with all cores.
     fn default() -> Self {
         Self { name: "auto".into(), threads: None, kernel: RecurrentKernel::default(), profile: false }
     }
@@ -40,11 +40,11 @@ pub struct OpenDevice {
     backend: AnyBackend,
     /// How a GPU runs the recurrent steps.
     kernel: RecurrentKernel,
-    /// The name that `--device` selects this very device by: `cpu`, or a GPU's identity.
+    /// The name by which `--device` selects this device: `cpu`, or a GPU's identity.
     pub name: String,
-    /// Why it was selected, where that may surprise.
+    /// A note on the selection, if it may surprise.
     pub note: Option<String>,
-    /// Bytes of the machine's memory that a GPU's driver took when the device was opened.
+    /// Bytes of the machine's memory that the GPU's driver took when the device was opened.
     pub driver_bytes: u64,
 }
 
@@ -68,7 +68,7 @@ impl OpenDevice {
     /// Opens the device that the options name.
     ///
     /// # Errors
-    /// [`Error::NoDevice`] where no device matches the name, or GPUs of several names do; it lists those that there are.
+    /// [`Error::NoDevice`] if no device matches the name or several different ones do; it lists all devices.
     pub async fn open(options: &DeviceOptions) -> Result<Self> {
         let DeviceOptions { name, threads, kernel, profile } = options;
         let (kernel, before) = (*kernel, resident());
@@ -103,12 +103,12 @@ impl OpenDevice {
         with_backend!(self, backend => Arithmetic::of(backend))
     }
 
-    /// How its networks run the recurrent steps, as it was asked for.
+    /// The requested kernel of the recurrent steps.
     pub(crate) fn kernel_option(&self) -> RecurrentKernel {
         self.kernel
     }
 
-    /// How a network on it runs the recurrent steps of `rows` rows; `None` on the CPU backend.
+    /// The kernel of the recurrent steps of `rows` rows; `None` on the CPU backend.
     pub fn kernel(&self, model: &Model, rows: usize) -> Option<RecurrentKernel> {
         let options = EngineOptions { kernel: self.kernel, ..EngineOptions::default() };
         with_backend!(self, backend => backend.planned_kernel(model, &options, rows))
@@ -117,18 +117,18 @@ impl OpenDevice {
     /// The same in words.
     pub fn describe_kernel(&self, model: &Model, rows: usize) -> Option<String> {
         let chosen = match self.kernel(model, rows)? {
-            RecurrentKernel::Sequence => "a dispatch a sequence",
-            _ => "a dispatch a step",
+            RecurrentKernel::Sequence => "one dispatch per sequence",
+            _ => "one dispatch per step",
         };
         Some(format!("{chosen} (run.kernel {})", words(&self.kernel)))
     }
 
-    /// Whether it is the CPU backend.
+    /// Whether this is the CPU backend.
     pub fn is_cpu(&self) -> bool {
         matches!(self.backend, AnyBackend::Cpu(_))
     }
 
-    /// Whether its memory is the machine's.
+    /// Whether it uses the machine's memory.
     pub(crate) fn shares_memory(&self) -> bool {
         match &self.backend {
             AnyBackend::Cpu(_) => true,
@@ -189,8 +189,8 @@ fn cpu(threads: Option<usize>) -> Result<Cpu> {
     if let Some(threads) = threads {
         return Cpu::with_threads(threads);
     }
-    // This thread takes its share: to hand each step over and be woken at its end takes longer than a small one. Where the
-    // pool is there already, it stays as it is.
+    // This thread takes part in the work: handing over a small step and being woken takes longer than computing it. An
+    // existing pool is kept.
     let pool = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
     if let Err(error) = pool
         && error.source().is_some()
@@ -201,7 +201,7 @@ fn cpu(threads: Option<usize>) -> Result<Cpu> {
     Ok(Cpu::new())
 }
 
-/// What networks of one model would use on a device. It allocates nothing.
+/// Plans the memory of networks of one model on a device. Allocates nothing.
 pub struct NetworkPlanner<'a> {
     pub(crate) device: &'a OpenDevice,
     pub(crate) model: &'a Model,
@@ -210,7 +210,7 @@ pub struct NetworkPlanner<'a> {
 }
 
 impl NetworkPlanner<'_> {
-    /// What a network uses after a training step with a batch of this shape.
+    /// The memory of a network after a training step with a batch of this shape.
     ///
     /// # Errors
     /// [`Error::Limit`] where the device cannot hold it.
@@ -219,7 +219,7 @@ impl NetworkPlanner<'_> {
         with_backend!(device, backend => backend.plan(model, options, batch_shape, *gradient_norms))
     }
 
-    /// The most rows, up to `most`, with which that and `beside` bytes a row stay within `budget` bytes.
+    /// The largest number of rows, at most `most`, with which that and `beside` bytes per row fit into `budget` bytes.
     ///
     /// # Errors
     /// [`Error::Limit`] where not even one row fits.

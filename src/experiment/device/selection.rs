@@ -1,4 +1,4 @@
-//! Which device a name selects.
+//! Selects a device by name.
 
 use wgpu::{AdapterInfo, DeviceType};
 
@@ -8,7 +8,7 @@ use crate::{Error, Result};
 pub const INSTALL_DRIVER: &str =
     "for a GPU install its vendor's Vulkan driver, for a software one: apt-get install mesa-vulkan-drivers";
 
-/// The device that a name selects, with a note where the choice may surprise.
+/// The selected device, with a note if the choice may surprise.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Selection {
     /// The GPU of this index in the order of [`Gpu::adapters`](crate::Gpu::adapters).
@@ -17,8 +17,8 @@ pub(crate) enum Selection {
     Cpu(Option<String>),
 }
 
-/// A unique name for each adapter, as in `NVIDIA GeForce RTX 3080, vulkan, 0000:01:00.0`: the card, the API that reaches it,
-/// and its address on the bus where the driver reports one. Identical names are numbered.
+/// A unique name for each adapter, as in `NVIDIA GeForce RTX 3080, vulkan, 0000:01:00.0`: the card, its API, and its
+/// bus address if the driver reports one. Identical names are numbered.
 pub fn identities(adapters: &[AdapterInfo]) -> Vec<String> {
     let plain = |info: &AdapterInfo| {
         let address = &info.device_pci_bus_id;
@@ -33,16 +33,16 @@ pub fn identities(adapters: &[AdapterInfo]) -> Vec<String> {
     all.iter().enumerate().map(numbered).collect()
 }
 
-/// The part of an identity that stays when a card moves to another slot.
+/// The part of an identity that does not depend on the PCI slot.
 fn without_address(info: &AdapterInfo) -> String {
     format!("{}, {}", info.name, info.backend)
 }
 
-/// The device that `--device asked` selects among the adapters in the order of [`Gpu::adapters`](crate::Gpu::adapters), which
-/// lists real GPUs before software drivers.
+/// The device that `--device asked` selects among the adapters in the order of [`Gpu::adapters`](crate::Gpu::adapters),
+/// which lists hardware GPUs before software drivers.
 ///
 /// # Errors
-/// [`Error::NoDevice`] lists the GPUs where no name matches, or several do.
+/// [`Error::NoDevice`] lists the GPUs if no name matches or several do.
 pub(crate) fn select(asked: &str, adapters: &[AdapterInfo]) -> Result<Selection> {
     let lower = asked.to_lowercase();
     match lower.as_str() {
@@ -52,14 +52,14 @@ pub(crate) fn select(asked: &str, adapters: &[AdapterInfo]) -> Result<Selection>
             Some(info) => {
                 let name = &info.name;
                 Selection::Cpu(Some(format!(
-                    "no GPU but a software driver, {name}, which is slower than this path\n\
+                    "no GPU but a software driver, {name}, which is slower than the CPU backend\n\
                      for a GPU install its vendor's Vulkan driver; --device gpu takes the software one"
                 )))
             }
-            None => Selection::Cpu(Some(format!("no GPU driver answers\n{INSTALL_DRIVER}"))),
+            None => Selection::Cpu(Some(format!("no GPU driver found\n{INSTALL_DRIVER}"))),
         }),
         "gpu" if adapters.is_empty() => {
-            Err(Error::NoDevice(format!("--device gpu: no GPU driver answers; {INSTALL_DRIVER}")))
+            Err(Error::NoDevice(format!("--device gpu: no GPU driver found; {INSTALL_DRIVER}")))
         }
         "gpu" => Ok(Selection::Gpu(0, None)),
         "" => Err(unknown(asked, adapters)),
@@ -71,7 +71,7 @@ pub(crate) fn select(asked: &str, adapters: &[AdapterInfo]) -> Result<Selection>
     }
 }
 
-/// The adapter with this identity, or else with this name, or else the one whose name contains the text.
+/// The adapter with this identity, or with this name, or whose name contains the text.
 fn by_name(asked: &str, adapters: &[AdapterInfo]) -> Result<Selection> {
     let lower = asked.to_lowercase();
     let identities = identities(adapters);
@@ -81,13 +81,14 @@ fn by_name(asked: &str, adapters: &[AdapterInfo]) -> Result<Selection> {
     if let Some(index) =
         adapters.iter().position(|info| lower.starts_with(&(without_address(info) + ", ").to_lowercase()))
     {
-        let note = format!("{asked} is not there; {} takes its place", identities[index]);
+        let note = format!("{asked} was not found; using {}", identities[index]);
         return Ok(Selection::Gpu(index, Some(note)));
     }
     let such = |matches: &dyn Fn(&str) -> bool| -> Vec<usize> {
         (0..adapters.len()).filter(|index| matches(&adapters[*index].name.to_lowercase())).collect()
     };
-    // A number is a whole one of the name, so that an index that is not listed is no digit of some card.
+    // A number must match a whole number in the name, so that an unlisted index does not match a digit of a card's
+    // name.
     let is_number = lower.bytes().all(|byte| byte.is_ascii_digit());
     let contains = |name: &str| {
         if is_number {
@@ -102,11 +103,11 @@ fn by_name(asked: &str, adapters: &[AdapterInfo]) -> Result<Selection> {
         [] => Err(unknown(asked, adapters)),
         [index] => Ok(Selection::Gpu(index, None)),
         [first, ..] if found.iter().all(|index| adapters[*index].name == adapters[first].name) => {
-            let note = format!("{} GPUs are called so; this is {}", found.len(), identities[first]);
+            let note = format!("{} GPUs have this name; using {}", found.len(), identities[first]);
             Ok(Selection::Gpu(first, Some(note)))
         }
         _ => Err(Error::NoDevice(format!(
-            "--device {asked}: expected one GPU, got several; name one by its index or by more of its name{}",
+            "--device {asked}: expected one GPU, got several; type the index or more of the name{}",
             listed(&identities, &found)
         ))),
     }
@@ -118,7 +119,7 @@ fn unknown(asked: &str, adapters: &[AdapterInfo]) -> Error {
     Error::NoDevice(format!("--device {asked}: expected auto, gpu, cpu, an index or a part of a name; found{found}"))
 }
 
-/// A line each.
+/// One line per GPU.
 fn listed(identities: &[String], indices: &[usize]) -> String {
     indices.iter().map(|index| format!("\n  {index}  {}", identities[*index])).collect()
 }
@@ -210,14 +211,14 @@ mod tests {
         for (index, identity) in identities(&cards).iter().enumerate() {
             assert_eq!(select(identity, &cards).unwrap(), Selection::Gpu(index, None), "{identity}");
         }
-        let first = "3 GPUs are called so; this is RTX 3080, vulkan, 0000:02:00.0";
+        let first = "3 GPUs have this name; using RTX 3080, vulkan, 0000:02:00.0";
         assert_eq!(select("RTX 3080", &cards).unwrap(), Selection::Gpu(1, Some(first.into())));
     }
 
     #[test]
     fn a_card_in_another_pci_slot_is_taken_with_a_note_and_another_card_never() {
         let cards = [at("RTX 3080 Ti", "0000:01:00.0"), at("RTX 3080", "0000:02:00.0")];
-        let note = "RTX 3080, vulkan, 0000:09:00.0 is not there; RTX 3080, vulkan, 0000:02:00.0 takes its place";
+        let note = "RTX 3080, vulkan, 0000:09:00.0 was not found; using RTX 3080, vulkan, 0000:02:00.0";
         let moved = select("RTX 3080, vulkan, 0000:09:00.0", &cards).unwrap();
         assert_eq!(moved, Selection::Gpu(1, Some(note.into())));
         for other in ["RTX 3080, dx12, 0000:02:00.0", "RTX 3090, vulkan, 0000:02:00.0"] {

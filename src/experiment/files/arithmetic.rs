@@ -1,4 +1,5 @@
-//! What the bits of a run's steps depend on, as its checkpoints have it: a run that is resumed elsewhere says what is another.
+//! What the bits of a run's steps depend on, as stored in checkpoints. A run that is resumed elsewhere reports what
+//! differs.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Backend;
 
-/// What such a note ends with.
-const CONSEQUENCE: &str = "from here on the last bits may come out otherwise";
+/// The consequence at the end of each note.
+const CONSEQUENCE: &str = "from here on the last bits may differ";
 
-/// Names and values, of [`Backend::arithmetic`].
+/// Names and values of [`Backend::arithmetic`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Arithmetic(BTreeMap<String, String>);
@@ -20,14 +21,14 @@ impl Arithmetic {
         Self(backend.arithmetic().into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
-    /// What is another `now`, and what follows from it; `None` where the bits are the same.
+    /// Describes what differs `now`; `None` if the bits are the same.
     pub(crate) fn differs(&self, now: &Self) -> Option<String> {
         let value = |of: &Self, name: &str| of.0.get(name).cloned().unwrap_or_else(|| "not known".into());
         let words = |name: &str| {
             let (before, now) = (value(self, name), value(now, name));
             (before != now).then(|| format!("{name}: {before} before, {now} now"))
         };
-        // Another device says all there is to say.
+        // For another device, the other differences do not matter.
         let names: Vec<&String> =
             self.0.keys().chain(now.0.keys().filter(|name| !self.0.contains_key(*name))).collect();
         let differing = words("device")
@@ -36,10 +37,10 @@ impl Arithmetic {
     }
 }
 
-/// The note where a checkpoint does not say what its bits depended on, but at most what computed.
+/// The note for a checkpoint that does not record its arithmetic.
 pub(crate) fn unknown(program: Option<&str>) -> String {
     let by = program.map(|program| format!(", by {program},")).unwrap_or_default();
-    format!("the checkpoint{by} does not say what its bits depended on, as newer ones do: {CONSEQUENCE}")
+    format!("the checkpoint{by} does not record what its bits depend on, as newer ones do: {CONSEQUENCE}")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A run's checkpoints: when one is due, where it lies, and how a run is gone on with.
+//! A run's checkpoints: when one is due, where it is written, and what a resumed run needs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,22 +17,22 @@ use crate::data::{InputLimit, open_input, read_input, read_settings};
 use crate::train::{Checkpoint, SavedWeights};
 use crate::{Error, Model, Result};
 
-/// The folder of a run's checkpoints within its own.
+/// The folder of checkpoints in a run's folder.
 pub(crate) const FOLDER: &str = "checkpoints";
 
-/// What describes the model there, so that its weights can be used before the run is over.
+/// The model's description in that folder, so that the weights can be used before the run has finished.
 pub(crate) const DESCRIPTION: &str = "checkpoints/model.json";
 
-/// What stands there once the run is over and all its files are written.
+/// Marks a finished run whose files are all written.
 pub(crate) const FINISHED: &str = "checkpoints/finished";
 
-/// Between two checkpoints, where nothing else is set.
+/// Seconds between two checkpoints by default.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// The share of the time that they may take: a large one comes less often.
+/// The share of time that checkpoints may take: large ones are written less often.
 const SHARE: u32 = 20;
 
-/// Where a run's files stood, and what it had done.
+/// The positions of a run's files and its totals at a checkpoint.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
@@ -40,47 +40,47 @@ pub struct Position {
     pub metrics: u64,
     /// Bytes of `timings.jsonl`.
     pub timings: u64,
-    /// Bytes of `flow.jsonl`, where there is one.
+    /// Bytes of `flow.jsonl`, if it exists.
     #[serde(default)]
     pub flow: Option<u64>,
     /// Seconds of training.
     pub seconds: f64,
-    /// Sequences read.
+    /// Number of sequences read.
     pub sequences: u64,
-    /// Time steps read.
+    /// Number of time steps read.
     pub time_steps: u64,
 }
 
-/// What a checkpoint's file says of the run.
+/// The metadata of a checkpoint.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Note {
-    /// The digest of its configuration.
+    /// The SHA-256 of the run's configuration.
     pub(crate) config: String,
-    /// What the bits of its steps depended on; files of before do not say so.
+    /// What the bits of its steps depend on; missing in older files.
     #[serde(default)]
     pub(crate) arithmetic: Option<Arithmetic>,
-    /// What computed, in words, as files of before have it.
+    /// The device in words, in older files.
     #[serde(default, skip_serializing)]
     pub(crate) program: Option<String>,
     pub(crate) position: Position,
 }
 
-/// Stores the checkpoints of a run.
+/// Writes the checkpoints of a run.
 pub struct Checkpoints<'a> {
     folder: &'a Folder,
     config: String,
     arithmetic: Arithmetic,
-    /// Steps between two; `None`: by the clock.
+    /// Steps between two checkpoints; `None`: by time.
     every: Option<u64>,
     kept: usize,
     due: Instant,
     writing: Option<Writing>,
-    /// Which of the files there are the run's own.
+    /// Which existing files belong to the run.
     own: BTreeMap<PathBuf, bool>,
 }
 
-/// A checkpoint that is being written, of which step, and since when.
+/// The checkpoint being written: its step and start time.
 struct Writing {
     file: PartialFile,
     step: u64,
@@ -144,7 +144,7 @@ impl<'a> Checkpoints<'a> {
     }
 }
 
-/// The file of the checkpoint after so many steps.
+/// The file of the checkpoint after `step` steps.
 pub(crate) fn file_path(step: u64) -> String {
     format!("{FOLDER}/{}", file_name(step))
 }
@@ -155,13 +155,13 @@ impl Note {
     }
 }
 
-/// Takes away all of a run's own checkpoints but the latest `kept`. What else has such a name stays: what another run
-/// wrote, and what cannot be read. `known` tells what was found of a file before.
+/// Deletes the run's own checkpoints except for the latest `kept`. Other files with such names stay: those of other
+/// runs, and unreadable ones. `known` returns what was found in a file before.
 fn clear(run: &Path, config: &str, kept: usize, known: &mut BTreeMap<PathBuf, bool>) -> Result<()> {
     let is_own = |path: &Path| Saved::open(path.into()).is_ok_and(|(_, note)| note.config == config);
     let mut files = files(run)?;
     files.retain(|path| *known.entry(path.clone()).or_insert_with(|| is_own(path)));
-    // One that somebody holds open goes the next time: it is no reason to end a run.
+    // A file that another process holds open is deleted next time.
     for path in files.iter().skip(kept).filter(|path| fs::remove_file(path).is_ok()) {
         known.remove(path);
     }
@@ -174,28 +174,28 @@ fn clear(run: &Path, config: &str, kept: usize, known: &mut BTreeMap<PathBuf, bo
 /// [`Error::Io`] where the folder cannot be written to, its configuration cannot be read, or an older checkpoint cannot
 /// be removed.
 pub fn finish(folder: &Folder) -> Result<()> {
-    // Before the run is said to be over: what cannot be read then is no end.
+    // This must precede the mark of a finished run: an unreadable file is not a valid end.
     let config = digest(&read_settings(&folder.path().join(CONFIG))?);
     folder.write(FINISHED, b"")?;
     clear(folder.path(), &config, 1, &mut BTreeMap::new())
 }
 
-/// A run that is not over.
+/// An unfinished run.
 pub(crate) struct Unfinished {
     pub(crate) path: PathBuf,
-    /// Its latest checkpoint that can be read, and the description of its model.
+    /// Its latest readable checkpoint, and the description of its model.
     pub(crate) saved: Option<(Saved, String)>,
 }
 
-/// A checkpoint's file that was found to be whole. What is in it is read when it is needed, and held no longer.
+/// A checkpoint file that was verified. Its contents are read when needed and not kept.
 pub struct Saved {
     pub(crate) path: PathBuf,
-    /// The steps behind it.
+    /// The number of steps.
     pub step: u64,
 }
 
 impl Saved {
-    /// The file, with what it says of the run.
+    /// The file and its metadata.
     pub(crate) fn open(path: PathBuf) -> Result<(Self, Note)> {
         check_own(&path)?;
         let (file, length) = open_input(&path)?;
@@ -216,14 +216,14 @@ impl Saved {
         Ok(Checkpoint::read_from(file, length).map_err(in_file(&self.path))?.0)
     }
 
-    /// The weights that the run would end with if it ended there.
+    /// The weights that the run would have if it ended here.
     pub(crate) fn weights(&self, model: &Model) -> Result<SavedWeights> {
         let (file, length) = open_input(&self.path)?;
         Checkpoint::<f32>::read_weights(file, length, model).map_err(in_file(&self.path))
     }
 }
 
-/// The run in a folder, where it is not over; `None` for one that is, and for what is no run.
+/// The unfinished run in a folder; `None` if it has finished or there is no run.
 ///
 /// # Errors
 /// Those of reading the folder.
@@ -232,7 +232,7 @@ pub(crate) fn unfinished(run: &Path) -> Result<Option<Unfinished>> {
     if !run.join(CONFIG).is_file() || run.join(FINISHED).exists() || !begun {
         return Ok(None);
     }
-    // What is missing or damaged is passed over: somebody else may be at the run.
+    // Missing or corrupted files are skipped: another process may be writing the run.
     let model = run.join(DESCRIPTION);
     let read = check_own(&model).and_then(|_| read_input(&model, InputLimit::default()));
     let description = read.ok().and_then(|bytes| String::from_utf8(bytes).ok());
@@ -251,7 +251,7 @@ pub fn latest(folder: &Folder) -> Option<PathBuf> {
     files(folder.path()).ok()?.into_iter().next()
 }
 
-/// The checkpoints of the run in `folder`, the latest first.
+/// The checkpoints of the run in `folder`, latest first.
 pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let path = folder.join(FOLDER);
     let entries = match fs::read_dir(&path) {
@@ -268,22 +268,21 @@ pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files.into_iter().map(|(_, path)| path).collect())
 }
 
-/// The name of a checkpoint's file, with digits enough that names are in the order of steps.
+/// The name of a checkpoint file, with enough digits that names sort by step.
 fn file_name(step: u64) -> String {
     format!("step-{step:012}.ckpt")
 }
 
-/// The step of a checkpoint by its file's name; `None` for every other name.
+/// The step in a checkpoint's file name; `None` for any other name.
 pub(crate) fn step_of(name: &str) -> Option<u64> {
     let step = name.strip_prefix("step-")?.strip_suffix(".ckpt")?.parse().ok()?;
     (file_name(step) == name).then_some(step)
 }
 
-/// Whether a path within a run's folder is one that the run writes, or may write, before its configuration: see
-/// `Interrupted::begin_longer`.
+/// Whether a path in a run's folder may be written before its configuration: see `Interrupted::begin_longer`.
 pub fn is_beginning(path: &Path) -> bool {
     let Some(name) = path.to_str() else { return false };
-    // On Windows a path has another separator.
+    // Windows has another path separator.
     let name = name.replace(std::path::MAIN_SEPARATOR, "/");
     let whole = name.strip_suffix(PART);
     let files = [names::METRICS, names::TIMINGS, names::FLOW, FOLDER, DESCRIPTION];

@@ -1,15 +1,15 @@
-//! The digest of files: what a configuration knows its data and its first weights by.
+//! Digests of files, by which a configuration recognises its data and its initial weights.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use crate::{Error, Result};
 
-/// What the digest of several files begins with. Before they had one, their bytes were joined, and what moved from the end of
-/// one to the beginning of the next passed unnoticed.
+/// Prefix of the digest of several files. Older versions joined their bytes without it, so that moving bytes from one
+/// file to the next went unnoticed.
 const SEVERAL: &str = "files:";
 
-/// SHA-256 of bytes as they come.
+/// The SHA-256 of a stream of bytes.
 #[derive(Clone, Default)]
 pub(crate) struct Digest(hmac_sha256::Hash);
 
@@ -24,7 +24,7 @@ impl Write for Digest {
     }
 }
 
-/// What is read, and the digest of it.
+/// A reader that computes the digest of everything read.
 pub(crate) struct Digested<R> {
     from: R,
     digest: Digest,
@@ -35,7 +35,7 @@ impl<R: Read> Digested<R> {
         Self { from, digest: Digest::new() }
     }
 
-    /// Of everything, also of what was not yet read.
+    /// The digest of the whole file, including what was not yet read.
     pub(crate) fn digest(mut self) -> io::Result<Digest> {
         io::copy(&mut self.from, &mut self.digest)?;
         Ok(self.digest)
@@ -59,42 +59,42 @@ impl Digest {
         self.0.update(bytes);
     }
 
-    /// In hexadecimal digits.
+    /// As hexadecimal digits.
     pub(crate) fn text(self) -> String {
         self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Puts the digest into the settings and returns it; `flag` is how a command names another file than theirs.
+    /// Stores the digest in the settings and returns it. `flag` is the flag that names another file.
     ///
     /// # Errors
-    /// [`Error::Data`] where they have another: the file is not the one that they were made for.
+    /// [`Error::Data`] if the settings have another digest: the file is not the one that they were made for.
     pub(crate) fn check(self, path: &Path, flag: &str, settings: &mut Option<String>) -> Result<String> {
         check(self.text(), path, flag, settings)
     }
 }
 
-/// The digest of all files that data are read from. Of a single one it is its SHA-256, as `sha256sum` has it, under whatever
-/// name. Of several it is that of a list in which each has the flag that it was read for, its name without its folder, its
-/// length and its own SHA-256: a file may lie elsewhere, and nothing may move from one to another.
+/// The digest of all data files. For a single file it is its SHA-256, as `sha256sum` prints it, whatever its name. For
+/// several it is that of a list with the flag, the name without its folder, the length and the SHA-256 of each: files
+/// may move to another folder, but nothing may move from one file to another.
 pub(crate) struct Files {
     list: Digest,
-    /// That of the only file so far, unless it is one of a folder.
+    /// The digest of the only file so far, unless it is in a folder of classes.
     only: Option<String>,
     in_folder: bool,
 }
 
 impl Files {
-    /// Of files that are named one by one.
+    /// For files named one by one.
     pub(crate) fn new() -> Self {
         Self { list: Digest::new(), only: None, in_folder: false }
     }
 
-    /// Of a folder's, whose names count even where there is but one.
+    /// For the files of a folder, whose names count even if there is only one.
     pub(crate) fn in_folder() -> Self {
         Self { in_folder: true, ..Self::new() }
     }
 
-    /// Adds a file that is read for `flag`, always in the same order, and returns its own digest.
+    /// Adds a file read for `flag`, always in the same order, and returns its own digest.
     pub(crate) fn add(&mut self, flag: &str, path: &Path, bytes: &[u8]) -> String {
         let mut digest = Digest::new();
         digest.update(bytes);
@@ -105,13 +105,13 @@ impl Files {
             self.list.update(&(field.len() as u64).to_le_bytes());
             self.list.update(field);
         }
-        // The first of several is none of its own.
+        // With several files, the first one's own digest does not count.
         self.only = (self.only.is_none() && !self.in_folder).then(|| text.clone());
         self.in_folder = true;
         text
     }
 
-    /// As of [`Digest::check`], for all of them.
+    /// See [`Digest::check`]; for all files.
     pub(crate) fn check(self, path: &Path, flag: &str, settings: &mut Option<String>) -> Result<String> {
         check(self.text(), path, flag, settings)
     }
@@ -125,10 +125,8 @@ fn check(digest: String, path: &Path, flag: &str, settings: &mut Option<String>)
     let Some(expected) = settings.replace(digest.clone()).filter(|expected| *expected != digest) else {
         return Ok(digest);
     };
-    let (found, way) = (
-        digest.strip_prefix(SEVERAL),
-        format!("another run, or a command that names it with `{flag}`, takes it as it is now"),
-    );
+    let (found, way) =
+        (digest.strip_prefix(SEVERAL), format!("to use it as it is now, name it with `{flag}` or start another run"));
     let message = match (found, expected.strip_prefix(SEVERAL)) {
         (Some(_), None) => format!(
             "the data are several files, and the SHA-256 of the configuration, {expected}, is of one, or of several without \
@@ -140,7 +138,7 @@ fn check(digest: String, path: &Path, flag: &str, settings: &mut Option<String>)
             "expected the files as the run had them, by names, lengths and bytes, SHA-256 {expected} of them all, got one of \
              {found}; {way}"
         ),
-        (None, _) => format!("expected the file as the run had it, SHA-256 {expected}, got one of {digest}; {way}"),
+        (None, _) => format!("expected the file of the run, SHA-256 {expected}, got SHA-256 {digest}; {way}"),
     };
     Err(Error::Data { path: path.into(), place: String::new(), message })
 }

@@ -10,7 +10,7 @@ use crate::format::grouped;
 use crate::plot::{Drawing, GradientLine, GradientPanel, gradient_flow};
 use crate::{HiddenGradientNorms, Recurrent, Result};
 
-/// Steps that the picture shows.
+/// Number of steps shown in the picture.
 const LINES: usize = 4;
 
 /// Writes `flow.jsonl`, and keeps what a picture needs.
@@ -19,7 +19,7 @@ pub struct FlowLog {
     stacks: Vec<String>,
     directions: usize,
     file: Log,
-    /// Those whose number among all is a power of two, and the last.
+    /// Those whose index is a power of two, and the last one.
     kept: Vec<(u64, HiddenGradientNorms)>,
     taken: u64,
 }
@@ -36,7 +36,7 @@ impl FlowLog {
         let directions = recurrent.directions();
         let (mut kept, mut taken) = (Vec::new(), 0);
         let line = |line: &[u8]| {
-            let flow = read(&stacks, line).ok_or("these are no norms of this network")?;
+            let flow = read(&stacks, line).ok_or("the norms are not of this network")?;
             keep(&mut kept, &mut taken, flow);
             Ok(())
         };
@@ -55,7 +55,7 @@ impl FlowLog {
         self.file.sync()
     }
 
-    /// The first step too: there the network is as it began.
+    /// The first step is included: it shows the network at initialisation.
     pub fn wants(&self, step: u64) -> bool {
         step == 1 || step.is_multiple_of(self.every)
     }
@@ -99,10 +99,10 @@ impl FlowLog {
     }
 }
 
-/// A line as it was written.
+/// A line as written.
 fn read(stacks: &[String], line: &[u8]) -> Option<(u64, HiddenGradientNorms)> {
     let line: Value = serde_json::from_slice(line).ok()?;
-    // JSON has null for what is not finite.
+    // JSON has null for numbers that are not finite.
     let row = |stack: &String| {
         let norms = line["norms"][stack].as_array()?;
         Some(norms.iter().map(|norm| norm.as_f64().unwrap_or(f64::NAN)).collect::<Vec<_>>())
@@ -121,7 +121,7 @@ fn keep(kept: &mut Vec<(u64, HiddenGradientNorms)>, taken: &mut u64, flow: (u64,
     kept.push(flow);
 }
 
-/// As PyTorch's names end: `l0`, `l0_reverse`.
+/// The suffix of PyTorch's names: `l0`, `l0_reverse`.
 pub fn stack_name(recurrent: &Recurrent, stack: usize) -> String {
     let (layer, direction) = (stack / recurrent.directions(), stack % recurrent.directions());
     format!("l{layer}{}", ["", "_reverse"][direction])

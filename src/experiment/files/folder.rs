@@ -1,4 +1,4 @@
-//! A run's folder: new for each run, and its files whole or absent, but for those that grow.
+//! A run's folder. It is new for each run, and its files are complete or absent, except for logs.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -13,28 +13,28 @@ use crate::{Error, Result};
 /// The file that is locked while a run writes into its folder.
 const LOCK: &str = ".lock";
 
-/// What that file has until the run has its configuration: by it a folder is known that a run began and did not come to.
+/// The content of that file until the run has its configuration. It marks a folder that a run left early.
 const BEGUN: &[u8] = b"bptt: a run that does not have its configuration yet\n";
 
-/// What is written beside a file until it is whole.
+/// Suffix of a file that is not yet complete.
 pub(crate) const PART: &str = ".part";
 
-/// A folder that this run writes into, and no other.
+/// A folder that only this run writes into.
 pub struct Folder {
     path: PathBuf,
-    /// Let go of with the file, however the process ends.
+    /// Released with the file, however the process ends.
     lock: File,
     /// Some file systems have no locks.
     locked: bool,
 }
 
 impl Folder {
-    /// Makes `out`, or without it the first free one of `runs/NAME-1`, `runs/NAME-2`, … An empty `out`, and one that a
-    /// run left before it had its configuration, is taken over: `is_beginning` knows the paths within that such a run may
-    /// have written.
+    /// Creates `out`, or without it the first unused one of `runs/NAME-1`, `runs/NAME-2`, … An empty `out`, or one that
+    /// a run left before it had its configuration, is taken over: `is_beginning` recognises the paths that such a run
+    /// may have written.
     ///
     /// # Errors
-    /// Where `out` has anything else.
+    /// If `out` contains anything else.
     pub fn create(out: Option<&Path>, name: &str, is_beginning: fn(&Path) -> bool) -> Result<Self> {
         if let Some(path) = out {
             return match make(path) {
@@ -65,7 +65,7 @@ impl Folder {
         }
     }
 
-    /// One that is there, which nobody else may take over meanwhile.
+    /// An existing folder, locked against others.
     fn take_over(path: &Path, is_beginning: fn(&Path) -> bool) -> Result<Self> {
         Self::check_free(Some(path), is_beginning)?;
         let folder = Self::open(path)?;
@@ -78,7 +78,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// One that was just made.
+    /// A new folder.
     fn begun(path: &Path) -> Result<Self> {
         let folder = Self::open(path)?;
         folder.mark(BEGUN)?;
@@ -106,16 +106,16 @@ impl Folder {
         &self.path
     }
 
-    /// Takes over a folder that is there.
+    /// Takes over an existing folder.
     ///
     /// # Errors
-    /// [`Error::Data`] where another process writes into it, and where its lock is a link.
+    /// [`Error::Data`] if another process writes into it or its lock is a link.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let lock = open_own(&path.join(LOCK), File::options().read(true).write(true).create(true).truncate(false))?;
         let locked = match lock.try_lock() {
             Ok(()) => true,
             Err(TryLockError::WouldBlock) => {
-                let message = "expected a run that no process is at, but one writes into it".into();
+                let message = "expected a run that no other process uses, but one writes into it".into();
                 return Err(Error::Data { path: path.into(), place: String::new(), message });
             }
             Err(TryLockError::Error(_)) => false,
@@ -123,14 +123,14 @@ impl Folder {
         Ok(Self { path: path.into(), lock, locked })
     }
 
-    /// What there is to say of it.
+    /// The note about missing locks.
     pub fn note(&self) -> Option<&'static str> {
-        let reason = "this file system has no locks: nothing but care keeps a second process out of the run";
+        let reason = "this file system has no locks: make sure that no second process uses the run";
         (!self.locked).then_some(reason)
     }
 
-    /// Takes away what was being written in a folder within when a process ended: the parts of files whose names are the
-    /// run's own. Parts of files that every run writes are replaced when these are written.
+    /// Deletes incomplete files in a subfolder that an interrupted process left under the run's own names. Incomplete
+    /// files that every run writes are replaced when these are written.
     pub(crate) fn clear_parts(&self, folder: &str, is_own: fn(&str) -> bool) -> Result<()> {
         let folder = self.path.join(folder);
         if !folder.is_dir() {
@@ -176,7 +176,7 @@ impl Folder {
     pub fn begin(&self, name: &str) -> Result<PartialFile> {
         let (path, temporary) = (self.path.join(name), self.path.join(format!("{name}{PART}")));
         check_own(&path)?;
-        // What a process before was at, of the same file.
+        // Left by an interrupted process.
         if check_own(&temporary)? {
             fs::remove_file(&temporary).map_err(io_error(&temporary))?;
         }
@@ -189,25 +189,25 @@ impl Folder {
     /// # Errors
     /// Those of [`write`](Self::write).
     pub fn log(&self, name: &str) -> Result<Log> {
-        // Another file takes the place of one before, which may have a second name elsewhere.
+        // A new file replaces the old one, which may have another hard link.
         self.write(name, b"")?;
         let path = self.path.join(name);
-        // Read too, once it is written.
+        // Readable, since it is read once written.
         let file = open_own(&path, File::options().read(true).write(true))?;
         Ok(Log { file: BufWriter::new(file), path, bytes: 0, flushed: Instant::now() })
     }
 
-    /// Goes on with such a file behind its first `bytes`, whose lines `each` is told one after the other.
+    /// Continues a log after its first `bytes`, and passes each of their lines to `each`.
     ///
     /// # Errors
-    /// [`Error::Data`] where it is shorter, and for the line that `each` refuses.
+    /// [`Error::Data`] if it is shorter, or for a line that `each` refuses.
     pub fn log_from(&self, name: &str, bytes: u64, each: impl FnMut(&[u8]) -> Result<(), String>) -> Result<Log> {
         let path = self.path.join(name);
         let open = || open_own(&path, File::options().read(true).write(true));
         let mut file = open()?;
         check_length(&path, &file, bytes)?;
         if has_other_names(&file) {
-            // As a backup of hard links has it, which is to stay as it is.
+            // A hard link, such as a backup, keeps the old content.
             self.copy(name, &path, bytes)?;
             file = open()?;
         }
@@ -219,7 +219,7 @@ impl Folder {
     /// Copies the first `bytes` of a file.
     ///
     /// # Errors
-    /// [`Error::Data`] where it is shorter.
+    /// [`Error::Data`] if it is shorter.
     pub(crate) fn copy(&self, name: &str, from: &Path, bytes: u64) -> Result<()> {
         let (file, _) = open_input(from)?;
         check_length(from, &file, bytes)?;
@@ -229,7 +229,7 @@ impl Folder {
     }
 }
 
-/// The lines of the first `bytes` of a file, one after the other.
+/// Passes on the lines of the first `bytes` of a file.
 fn each_line(path: &Path, file: &File, bytes: u64, mut each: impl FnMut(&[u8]) -> Result<(), String>) -> Result<()> {
     let (mut lines, mut line, mut number) = (BufReader::new(file.take(bytes)), Vec::new(), 0_u64);
     while lines.read_until(b'\n', &mut line).map_err(io_error(path))? > 0 {
@@ -244,7 +244,7 @@ fn each_line(path: &Path, file: &File, bytes: u64, mut each: impl FnMut(&[u8]) -
     Ok(())
 }
 
-/// Refuses a file with fewer bytes than a run had written into it.
+/// Refuses a file with fewer bytes than the run had written.
 fn check_length(path: &Path, file: &File, bytes: u64) -> Result<()> {
     let got = file.metadata().map_err(io_error(path))?.len();
     if got < bytes {
@@ -254,12 +254,12 @@ fn check_length(path: &Path, file: &File, bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// A file that is being written, under another name. One that is let go of before its end is gone: half a file helps
-/// nobody, least of all on a full disk.
+/// A file being written under a temporary name. If dropped early, it is deleted: half a file is useless, especially on
+/// a full disk.
 pub struct PartialFile {
     file: File,
     path: PathBuf,
-    /// The other name; `None` once it has its own.
+    /// The temporary name; `None` once it is renamed.
     temporary: Option<PathBuf>,
 }
 
@@ -305,10 +305,10 @@ impl Seek for PartialFile {
     }
 }
 
-/// How old the end of a log may be for who reads it meanwhile.
+/// How stale a log may be for other readers.
 const FLUSHED_EVERY: Duration = Duration::from_secs(1);
 
-/// A file that grows line by line.
+/// A log: a file that grows line by line.
 pub struct Log {
     file: BufWriter<File>,
     path: PathBuf,
@@ -317,7 +317,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// The room for what is not yet on the disk.
+    /// The buffer of what is not yet on disk.
     #[cfg(test)]
     pub(crate) fn buffered(&self) -> usize {
         self.file.capacity()
@@ -337,10 +337,10 @@ impl Log {
         Ok(())
     }
 
-    /// The lines so far, one after the other.
+    /// Passes on the lines so far.
     ///
     /// # Errors
-    /// [`Error::Data`] for the line that `each` refuses.
+    /// [`Error::Data`] for a line that `each` refuses.
     pub(crate) fn lines(&mut self, each: impl FnMut(&[u8]) -> Result<(), String>) -> Result<()> {
         self.file.seek(SeekFrom::Start(0)).map_err(io_error(&self.path))?;
         each_line(&self.path, self.file.get_ref(), self.bytes, each)?;
@@ -378,12 +378,12 @@ fn left_behind(path: &Path, lock: &[u8], is_beginning: fn(&Path) -> bool) -> Opt
             }
         }
     }
-    // Without the mark there is at most the lock, before anything was written to it.
+    // Without the mark there can only be the lock, before anything was written to it.
     let alone = lock.is_empty() && files.iter().all(|file| file.ends_with(LOCK));
     (lock == BEGUN || alone).then_some(files)
 }
 
-/// What stands in a lock, as far as it matters.
+/// The content of a lock, up to the length of the mark.
 fn read_lock(mut file: &File) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     file.rewind()?;
@@ -393,7 +393,7 @@ fn read_lock(mut file: &File) -> io::Result<Vec<u8>> {
 
 fn make(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    // A file in its place is no run that is there already.
+    // A file of this name is not an existing run.
     parent.map_or(Ok(()), fs::create_dir_all).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
         _ => error,
@@ -402,7 +402,7 @@ fn make(path: &Path) -> io::Result<()> {
     synced(parent.unwrap_or(Path::new(".")))
 }
 
-/// Waits until the names of a folder are on the disk: a file's name is an entry of its folder, and not of the file.
+/// Syncs a folder: a file's name is an entry of its folder.
 fn sync_names(folder: &Path) -> Result<()> {
     synced(folder).map_err(io_error(folder))
 }
@@ -426,7 +426,7 @@ fn exists(path: &Path) -> Error {
     ))
 }
 
-/// The error of results as comma-separated text that could not be written.
+/// The error of results that could not be written as comma-separated text.
 pub fn unwritten(error: impl Into<io::Error>) -> Error {
     io_error(Path::new("the comma-separated text"))(error.into())
 }
@@ -441,13 +441,13 @@ pub fn json_line(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Names the file in an error of reading or writing it.
+/// Adds the file name to an I/O error.
 pub fn io_error(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     |source| Error::Io { path, source }
 }
 
-/// An error in what a file holds as one of that file, and one of reading it with the file's name.
+/// Adds the file name to an error in its content or in reading it.
 pub fn in_file(path: &Path) -> impl FnOnce(Error) -> Error {
     let path = path.to_owned();
     |error| match error {

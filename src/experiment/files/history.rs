@@ -1,4 +1,4 @@
-//! The steps of a run as its log has them: read again where they are needed, and never held.
+//! The steps of a run, read from its log when needed and never kept in memory.
 
 use std::cell::RefCell;
 
@@ -8,24 +8,24 @@ use crate::plot::Steps;
 use crate::train::Metrics;
 use crate::{Error, Result};
 
-/// `metrics.jsonl`, and what is known of it without reading.
+/// `metrics.jsonl` and its totals.
 pub struct History {
     log: RefCell<Log>,
     known: Known,
 }
 
-/// What a run's steps come to.
+/// The totals of a run's steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Known {
     /// The number of steps.
     pub steps: u64,
-    /// Those that changed nothing.
+    /// The number of skipped steps.
     pub skipped: u64,
-    /// Steps with a validation.
+    /// The number of validations.
     pub validations: u64,
     /// The last validation loss.
     pub val_loss: Option<f64>,
-    /// The last step that changed something.
+    /// The last step that was not skipped.
     pub last: Option<Metrics>,
 }
 
@@ -56,7 +56,7 @@ impl History {
         Ok(Self { log: RefCell::new(log), known })
     }
 
-    /// The totals over all steps so far.
+    /// The totals of all steps so far.
     pub fn known(&self) -> &Known {
         &self.known
     }
@@ -92,7 +92,7 @@ impl Steps for History {
         let mut log = self.log.try_borrow_mut().map_err(|error| Error::Failed(error.to_string()))?;
         log.lines(|line| {
             let metrics = read(line)?;
-            // What changed nothing tells nothing of learning.
+            // Skipped steps are left out.
             if !metrics.skipped {
                 take(&metrics);
             }

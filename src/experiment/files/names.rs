@@ -6,11 +6,11 @@ pub const CONFIG: &str = "config.toml";
 /// The trained model.
 pub const MODEL: &str = "model.safetensors";
 
-/// The metrics of each step, a line each.
+/// The metrics, one line per step.
 pub(crate) const METRICS: &str = "metrics.jsonl";
 
-/// The time that each step took, a line each.
+/// The timings, one line per validation.
 pub const TIMINGS: &str = "timings.jsonl";
 
-/// The norms of ∂L/∂h_t, a line for each step that was measured.
+/// The norms of ∂L/∂h_t, one line per recorded step.
 pub(crate) const FLOW: &str = "flow.jsonl";

@@ -1,4 +1,4 @@
-//! A file for results that must not exist yet.
+//! Output files that must not exist yet.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -8,8 +8,7 @@ use super::folder::{io_error, synced};
 use crate::format::path_text;
 use crate::{Error, Result};
 
-/// Refuses a path at which there is something, or whose folder does not exist, before any work is done for it. `flag` is what
-/// the error names.
+/// Refuses an existing path, or one in a missing folder, before any work is done. The error names `flag`.
 ///
 /// # Errors
 /// [`Error::Unsupported`] with the path.
@@ -21,7 +20,7 @@ pub fn check(flag: &str, path: Option<&Path>) -> Result<()> {
         Some(parent) => {
             let got = if parent.exists() { "a file" } else { "none" };
             let message = format!(
-                "{flag} {}: expected a folder {} that is there, got {got}; nothing was written",
+                "{flag} {}: expected an existing folder {}, got {got}; nothing was written",
                 path_text(path),
                 path_text(parent)
             );
@@ -31,7 +30,7 @@ pub fn check(flag: &str, path: Option<&Path>) -> Result<()> {
     }
 }
 
-/// Refuses a path at which there is something.
+/// Refuses an existing path.
 ///
 /// # Errors
 /// [`Error::Unsupported`] with the path.
@@ -46,7 +45,7 @@ pub fn check_free(flag: &str, path: &Path) -> Result<()> {
     }
 }
 
-/// Endings of files that are no comma-separated text.
+/// Extensions that are not for comma-separated text.
 const NO_TEXT: [&str; 22] = [
     "arrow",
     "feather",
@@ -72,25 +71,25 @@ const NO_TEXT: [&str; 22] = [
     "zip",
 ];
 
-/// As [`check`], and refuses a name that does not end in `.svg`.
+/// Like [`check`], and also refuses a name that does not end in `.svg`.
 ///
 /// # Errors
-/// As of [`check`].
+/// See [`check`].
 pub fn check_picture(flag: &str, path: Option<&Path>) -> Result<()> {
     check_ending(flag, path, "svg", "a picture", |ending| ending != "svg")?;
     check(flag, path)
 }
 
-/// As [`check`], and refuses a name whose ending is that of another kind of file than comma-separated text.
+/// Like [`check`], and also refuses an extension of another format than comma-separated text.
 ///
 /// # Errors
-/// As of [`check`].
+/// See [`check`].
 pub fn check_table(flag: &str, path: Option<&Path>) -> Result<()> {
     check_ending(flag, path, "csv", "comma-separated text", |ending| NO_TEXT.contains(&ending))?;
     check(flag, path)
 }
 
-/// What is written is of one kind, whatever its name says.
+/// The format is fixed, whatever the extension.
 fn check_ending(flag: &str, path: Option<&Path>, own: &str, what: &str, is_other: fn(&str) -> bool) -> Result<()> {
     let ending = path.and_then(Path::extension).map(|ending| ending.to_string_lossy().to_lowercase());
     match path.zip(ending).filter(|(_, ending)| is_other(ending)) {
@@ -107,25 +106,25 @@ fn check_ending(flag: &str, path: Option<&Path>, own: &str, what: &str, is_other
     }
 }
 
-/// Writes a file that does not exist yet, whole or not at all.
+/// Writes a new file, completely or not at all.
 ///
 /// # Errors
-/// Where there is something by now, or no room for it: then nothing is left of it.
+/// If the file exists by now or there is no space; nothing is left then.
 pub fn write(path: &Path, contents: &[u8]) -> Result<()> {
     write_with(path, |file| file.write_all(contents).map_err(io_error(path)))
 }
 
-/// As [`write()`], with what `fill` puts into the file.
+/// Like [`write()`], with the content written by `fill`.
 ///
 /// # Errors
-/// As of [`write()`], and those of `fill`.
+/// Those of [`write()`] and of `fill`.
 pub fn write_with(path: &Path, fill: impl FnOnce(&mut NewFile) -> Result<()>) -> Result<()> {
     let mut file = NewFile::create(path)?;
     let written = fill(&mut file);
     file.finish(written)
 }
 
-/// A file that has its name only once it is whole. Dropped before, nothing is left of it.
+/// A file that gets its name once it is complete. If dropped before, it is deleted.
 pub struct NewFile {
     file: Option<File>,
     temporary: PathBuf,
@@ -133,16 +132,16 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Begins a file in the folder of `path`, under a name of its own.
+    /// Creates a file in the folder of `path`, under a temporary name.
     ///
     /// # Errors
-    /// Where the folder cannot be written to.
+    /// If the folder is not writable.
     pub fn create(path: &Path) -> Result<Self> {
         let (file, temporary) = temporary(folder_of(path)).map_err(io_error(path))?;
         Ok(Self { file: Some(file), temporary, path: path.into() })
     }
 
-    /// Gives the file its name, if it was written.
+    /// Renames the file, if it was written.
     ///
     /// # Errors
     /// That of writing, as one of this file: what filled it knew it as something to write to. [`Error::Io`] where there is
@@ -175,7 +174,7 @@ impl Write for NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         drop(self.file.take());
-        // It has its name by now, or is half a file, which helps nobody.
+        // It has its name by now, or is incomplete and useless.
         let _ = fs::remove_file(&self.temporary);
     }
 }
@@ -184,26 +183,26 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A file under a name of its own in a folder, short enough for every file system.
+/// A file under a temporary name, short enough for every file system.
 fn temporary(folder: &Path) -> io::Result<(File, PathBuf)> {
     let process = std::process::id();
     let mut number = 0;
     loop {
         let path = folder.join(format!(".bptt-{process}-{number}.part"));
         match File::create_new(&path) {
-            // Of a process that was killed and had the same number.
+            // Left by a killed process with the same id.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1000 => number += 1,
             made => return made.map(|file| (file, path)),
         }
     }
 }
 
-/// Gives a file its name, which nothing may have.
+/// Gives a file its name, which must be unused.
 fn give_name(temporary: &Path, path: &Path) -> io::Result<()> {
     match fs::hard_link(temporary, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
         Ok(()) => Ok(()),
-        // A file system without second names: an empty file keeps the place until the whole one takes it.
+        // Without hard links, an empty file reserves the name until the complete one replaces it.
         Err(_) => {
             File::create_new(path)?;
             fs::rename(temporary, path).inspect_err(|_| drop(fs::remove_file(path)))

@@ -1,12 +1,12 @@
-//! Comma-separated text that no spreadsheet takes for formulas.
+//! Comma-separated text that a spreadsheet does not read as formulas.
 
 use std::io::{self, BufWriter, Write};
 
-/// What a formula begins with, and the white space that a spreadsheet takes away before it looks.
+/// The first characters of a formula, and the white space that a spreadsheet strips before.
 const BEGINNINGS: &[u8] = b"=+-@\t\r";
 
-/// Passes comma-separated text on with an apostrophe before each field that a spreadsheet would take for a formula, as OWASP
-/// advises. Numbers stay numbers.
+/// Writes comma-separated text with an apostrophe before each field that a spreadsheet would read as a formula, as
+/// OWASP recommends. Numbers are unchanged.
 pub struct PlainFields<W: Write> {
     to: BufWriter<W>,
     field: Vec<u8>,
@@ -19,7 +19,7 @@ impl<W: Write> PlainFields<W> {
         Self { to: BufWriter::new(to), field: Vec::new(), in_quotes: false }
     }
 
-    /// Writes the last field, behind which there may be no line end.
+    /// Writes the last field, which may have no line end.
     ///
     /// # Errors
     /// Those of writing.
@@ -56,7 +56,7 @@ impl<W: Write> Write for PlainFields<W> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        // A field that has not ended is not known yet.
+        // An unfinished field is not yet known.
         self.to.flush()
     }
 }

@@ -1,4 +1,4 @@
-//! The numbers of a run as TensorBoard reads them.
+//! The metrics of a run as TensorBoard event files.
 
 use std::fs;
 use std::path::Path;
@@ -9,10 +9,10 @@ use crate::Result;
 use crate::interchange::tensorboard::{file_version, scalars, session_start};
 use crate::train::Metrics;
 
-/// The folder of event files within a run's own.
+/// The folder of event files in a run's folder.
 const FOLDER: &str = "tensorboard";
 
-/// What a file's name begins and ends with, around the second in which it was begun.
+/// Prefix and suffix of a file name, around the time in seconds.
 const NAME: (&str, &str) = ("events.out.tfevents.", ".bptt");
 
 /// An event file that grows step by step.
@@ -26,7 +26,7 @@ impl Tensorboard {
     pub fn new(folder: &Folder, after: Option<u64>) -> Result<Self> {
         let path = folder.path().join(FOLDER);
         folder.make(FOLDER)?;
-        // Files are read in the order of their names, also where the clock was set back between two of them.
+        // Files are read in the order of their names, even if the clock was set back.
         let number = latest(&path)?.map_or(0, |latest| latest + 1).max(seconds() as u64);
         let (begins, ends) = NAME;
         let mut log = folder.log(&format!("{FOLDER}/{begins}{number:010}{ends}"))?;
@@ -55,14 +55,14 @@ impl Tensorboard {
     }
 }
 
-/// The latest file's number.
+/// The number of the latest file.
 fn latest(folder: &Path) -> Result<Option<u64>> {
     let number = |name: &str| name.strip_prefix(NAME.0)?.strip_suffix(NAME.1)?.parse().ok();
     let entries = fs::read_dir(folder).map_err(io_error(folder))?;
     Ok(entries.flatten().filter_map(|entry| number(&entry.file_name().to_string_lossy())).max())
 }
 
-/// Since 1970, by the machine's clock: a label, on which nothing depends.
+/// Seconds since 1970 by the machine's clock; a label only.
 fn seconds() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }

@@ -1,4 +1,4 @@
-//! All gradients of a batch, on any path; and in f64 by central differences of the loss.
+//! All gradients of a batch on a backend, and in f64 by central differences of the loss.
 
 use ndarray::{Array2, ArrayD, IxDyn};
 
@@ -10,16 +10,16 @@ use crate::{
 /// The gradients of Σ w·loss.
 pub(crate) struct Gradients {
     pub(crate) loss: f64,
-    /// Those of every parameter by name, then dx where x is given, dh_0 and the LSTM's dc_0.
+    /// Gradients of all parameters by name, then dx if x is dense, dh_0 and the LSTM's dc_0.
     pub(crate) arrays: Vec<(String, ArrayD<f64>)>,
     /// ‖∂L/∂h_t‖, \[L·D, T\].
     pub(crate) hidden_norms: Array2<f64>,
 }
 
-/// What the gradients are computed of.
+/// The model, parameters and batch of the gradients.
 pub(crate) struct Subject<'a> {
     pub(crate) model: &'a Model,
-    /// In the layout's order.
+    /// In the order of the layout.
     pub(crate) parameters: &'a [f32],
     pub(crate) batch: &'a Batch,
     pub(crate) masks: DropoutKey,
@@ -38,7 +38,7 @@ impl Subject<'_> {
         self.parameters.iter().copied().map(f64::from).collect()
     }
 
-    /// The gradients as a path computes them; the kernel is the GPU backend's.
+    /// The gradients as a backend computes them; `kernel` is for the GPU.
     pub(crate) async fn analytic<B: Backend>(&self, backend: &B, kernel: RecurrentKernel) -> Result<Gradients> {
         let mut engine = self.engine(backend, kernel)?;
         engine.set_hidden_gradient_norms(true);
@@ -59,9 +59,9 @@ impl Subject<'_> {
         Ok(Gradients { loss: loss(&mut engine).await?, arrays, hidden_norms })
     }
 
-    /// The gradients by central differences in f64, (L(w + s) − L(w − s)) / 2s, of at most `most` elements of each array,
-    /// evenly spread; the others are NaN. What they leave out is of the order of s² = 6e-11, their rounding of the order of
-    /// 1e-16·L / s = 1e-11·L. ‖∂L/∂h_t‖ is not among them.
+    /// The gradients by central differences in f64, (L(w + s) − L(w − s)) / 2s, of at most `most` elements per array,
+    /// evenly spread; the others are NaN. The truncation error is of the order of s² = 6e-11, the rounding error of the
+    /// order of 1e-16·L / s = 1e-11·L. ‖∂L/∂h_t‖ is not included.
     pub(crate) async fn differences(&self, most: usize, names: &[(String, ArrayD<f64>)]) -> Result<Vec<ArrayD<f64>>> {
         let mut engine = self.engine(&Cpu::<f64>::with_threads(1)?, RecurrentKernel::Auto)?;
         let mut block = self.wide_parameters();
@@ -95,7 +95,7 @@ impl Subject<'_> {
         Ok(differences)
     }
 
-    /// Σ w·loss through the masks: an evaluation drops nothing.
+    /// Σ w·loss through the masks; an evaluation would drop nothing.
     async fn loss<E: Engine>(&self, engine: &mut E, batch: &Batch) -> Result<f64> {
         engine.set_dropout(Some(self.masks));
         engine.accumulate(batch, None).await?;
@@ -103,10 +103,10 @@ impl Subject<'_> {
     }
 }
 
-/// Exact beside numbers in ±1 that are multiples of it, in f32 too.
+/// Sums with multiples of it in ±1 are exact, in f32 too.
 pub(crate) const STEP: f64 = 1.0 / 131_072.0;
 
-/// The accumulated loss, by an update that changes nothing.
+/// The accumulated loss, from an update that changes nothing.
 async fn loss<E: Engine>(engine: &mut E) -> Result<f64> {
     engine.update(&OptimizerStep { optimizer: Optimizer::sgd(0.0), step: 1, divisor: 1.0 }).await?;
     let report = engine.report().await?;

@@ -1,5 +1,5 @@
-//! Checks every gradient of a network on a device: against the CPU backend in f64, and that against central differences of the
-//! loss.
+//! Checks every gradient of a network: a device against the CPU backend in f64, and that against central differences of
+//! the loss.
 
 mod gradients;
 
@@ -22,7 +22,7 @@ pub struct GradientCheck<'a> {
     pub steps: usize,
     /// B.
     pub rows: usize,
-    /// Elements of each tensor that are compared with central differences, evenly spread.
+    /// Elements per tensor that are compared with central differences, evenly spread.
     pub elements: usize,
     /// The seed of the data and of dropout.
     pub seed: u64,
@@ -33,17 +33,17 @@ pub struct GradientCheck<'a> {
 pub struct Deviation {
     /// |computed − expected|, relative to the largest element of the tensor, or of a step.
     pub error: f64,
-    /// Where it is; empty for a number alone.
+    /// Its index; empty for a single number.
     pub index: Vec<usize>,
-    /// The value that was computed there.
+    /// The computed value.
     pub got: f64,
-    /// The value that was expected.
+    /// The expected value.
     pub want: f64,
 }
 
-/// A gradient that was checked.
+/// A checked gradient.
 pub struct CheckedGradient {
-    /// The tensor, or a step of one.
+    /// The tensor, or one step of it.
     pub name: String,
     /// Its shape; empty for a norm.
     pub shape: Vec<usize>,
@@ -62,21 +62,21 @@ pub struct Tolerances {
     pub differences: f64,
 }
 
-/// The outcome of a check.
+/// The result of a check.
 pub struct CheckedGradients {
     /// Σ w·loss in f64.
     pub loss: f64,
-    /// Tensor by tensor, then dx and ‖∂L/∂h_t‖ step by step.
+    /// By tensor, then dx and ‖∂L/∂h_t‖ by step.
     pub gradients: Vec<CheckedGradient>,
     /// The largest relative errors that pass.
     pub tolerances: Tolerances,
 }
 
 impl GradientCheck<'_> {
-    /// Computes all gradients three ways, and compares them.
+    /// Computes all gradients in three ways and compares them.
     ///
     /// # Errors
-    /// Where the model has no head, or does not fit the device.
+    /// If the model has no head or does not fit the device.
     pub async fn run(&self, device: &OpenDevice) -> Result<CheckedGradients> {
         device.check_kernel(self.model)?;
         let batch = self.batch()?;
@@ -93,22 +93,22 @@ impl GradientCheck<'_> {
         Ok(CheckedGradients { loss: want.loss, gradients, tolerances: self.tolerances() })
     }
 
-    /// The device computes in f32, whose relative rounding is at most 2⁻²⁴. A gradient is a sum of some n = T · (B + G·H + I)
-    /// products, over the steps, the rows and a product's inner sizes; the error of such a sum grows like √n where roundings
-    /// are independent (Higham, Accuracy and Stability of Numerical Algorithms, 2.8), and each term went through some tens of
-    /// roundings of f, gates and their derivatives, a driver's exp and tanh among them: 32 · 2⁻²³ · √n. A sign or a factor
-    /// that is wrong is off by the order of 1. Differences are in f64: see [`Subject::differences`].
+    /// The device computes in f32, whose relative rounding error is at most 2⁻²⁴. A gradient is a sum of about n = T ·
+    /// (B + G·H + I) products over steps, rows and inner sizes. The error of such a sum grows like √n if roundings are
+    /// independent (Higham, Accuracy and Stability of Numerical Algorithms, 2.8), and each term has gone through some
+    /// tens of roundings of f, gates and their derivatives, including a driver's exp and tanh: 32 · 2⁻²³ · √n. A wrong
+    /// sign or factor gives an error of the order of 1. Differences are in f64: see [`Subject::differences`].
     fn tolerances(&self) -> Tolerances {
         let recurrent = &self.model.recurrent;
         let terms = self.rows + recurrent.cell.gates() * recurrent.hidden_size + recurrent.input_size;
         Tolerances { device: 32.0 * f64::from(f32::EPSILON) * ((self.steps * terms) as f64).sqrt(), differences: 1e-6 }
     }
 
-    /// Random rows that begin with states other than zero and end at different steps.
+    /// Random rows with non-zero initial states and different lengths.
     fn batch(&self) -> Result<Batch> {
         let (model, steps, rows) = (self.model, self.steps, self.rows);
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        // The first streams are those of initialisation and shuffling.
+        // The first streams belong to initialisation and shuffling.
         rng.set_stream(1 << 32);
         let head =
             model.head.as_ref().ok_or_else(|| Error::Unsupported("a model without a head has no loss".into()))?;
@@ -125,7 +125,7 @@ impl GradientCheck<'_> {
         let targets = if head.loss.takes_classes() {
             Targets::Classes(Array2::from_shape_simple_fn((predictions, rows), || below(head.outputs)))
         } else {
-            // From 0 to 1, as the targets of a binary cross-entropy.
+            // From 0 to 1, as binary cross-entropy needs.
             Targets::Values(fill((predictions, rows, head.target_size()), &mut below).mapv_into(|y| 0.5 + 0.5 * y))
         };
         let mut states = States::zeros(recurrent, rows);
@@ -136,15 +136,15 @@ impl GradientCheck<'_> {
     }
 }
 
-/// Multiples of the differences' step in ±1.
+/// Multiples of the difference step in ±1.
 fn fill<D: Dimension>(shape: impl ShapeBuilder<Dim = D>, below: &mut impl FnMut(usize) -> u32) -> Array<f32, D> {
     Array::from_shape_simple_fn(shape, || ((f64::from(below(1 << 18)) - 131_072.0) * STEP) as f32)
 }
 
-/// Tensor by tensor, then dx and ‖∂L/∂h_t‖ step by step.
+/// By tensor, then dx and ‖∂L/∂h_t‖ by step.
 fn compare(model: &Model, got: &Gradients, want: &Gradients, differences: &[ArrayD<f64>]) -> Vec<CheckedGradient> {
     let size = |array: &ArrayD<f64>| array.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
-    // What is nothing beside all other gradients is rounding, and has no relative error.
+    // A gradient that is negligible beside the others is rounding noise, without a relative error.
     let least = want.arrays.iter().map(|(_, array)| size(array)).fold(0.0, f64::max) / 1024.0;
     let mut checked = Vec::new();
     let mut steps = Vec::new();
@@ -187,7 +187,7 @@ fn refuse_nan(error: f64) -> f64 {
 }
 
 impl Deviation {
-    /// The largest of all elements but those that are NaN in `want`, which were not computed.
+    /// The largest difference of all elements, except for those that are NaN in `want`, which were not computed.
     fn of(got: &ArrayD<f64>, want: &ArrayD<f64>, scale: f64) -> Self {
         let mut worst = Self::default();
         for ((index, got), want) in got.indexed_iter().zip(want).filter(|(_, want)| !want.is_nan()) {
@@ -201,7 +201,7 @@ impl Deviation {
 }
 
 impl CheckedGradients {
-    /// The gradient that is off the most, in words; `None` where all of them pass.
+    /// Describes the gradient with the largest excess; `None` if all pass.
     pub fn failure(&self) -> Option<String> {
         let tolerances = self.tolerances;
         let sides = |of: &CheckedGradient| {
@@ -214,7 +214,7 @@ impl CheckedGradients {
         let greater = |a: &Deviation, b: &Deviation| a.error.total_cmp(&b.error);
         let (of, (worst, tolerance, got, want)) = beyond.iter().max_by(|a, b| greater(&a.1.0, &b.1.0))?;
         let at = if worst.index.is_empty() { String::new() } else { format!(" at {:?}", worst.index) };
-        // A step's own are in the table.
+        // Single steps are in the table.
         let mut names: Vec<&str> =
             beyond.iter().map(|(of, _)| of.name.as_str()).filter(|name| !name.contains(" at step ")).collect();
         names.dedup();

@@ -1,4 +1,4 @@
-//! Whether a network does better than what needs none, in words and for other programs.
+//! Compares a network with baselines, in words and as JSON.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::format::{grouped, share, short};
 /// More targets than this are counted instead of listed.
 const LISTED: usize = 4;
 
-/// What needs no network, by its names.
+/// The names of a baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BaselineName {
     /// Its key in the summary: `last_value`.
@@ -18,26 +18,26 @@ pub(crate) struct BaselineName {
     pub(crate) words: &'static str,
 }
 
-/// What is compared, by its name.
+/// The compared metric, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Metric {
-    /// Less is better.
+    /// Lower is better.
     Error(&'static str),
-    /// From 0 to 1; more is better.
+    /// From 0 to 1; higher is better.
     Share(&'static str),
 }
 
-/// The network beside a baseline, on a part that it did not learn from.
+/// The network compared with a baseline, on a split that it did not learn from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
-    /// The part's key in the summary.
+    /// The split's key in the summary.
     pub(crate) part: &'static str,
-    /// Which of several targets; `None` where there is one alone.
+    /// The target; `None` if there is only one.
     pub(crate) target: Option<String>,
     pub(crate) measure: Metric,
     pub(crate) baseline: BaselineName,
     pub(crate) network: f64,
-    /// What the baseline comes to.
+    /// The value of the baseline.
     pub(crate) other: f64,
 }
 
@@ -46,12 +46,12 @@ impl Comparison {
         Self { part, target: None, measure, baseline, network, other }
     }
 
-    /// Whether there is something to be compared with; of an empty part or without a baseline there is not.
+    /// Whether both can be compared: not for an empty split or without a baseline.
     pub(crate) fn is_known(&self) -> bool {
         !self.other.is_nan()
     }
 
-    /// A network whose result is no number beats nothing, and neither does an equal one.
+    /// Whether the network is better. NaN beats nothing, and an equal result does not count.
     pub(crate) fn is_beaten(&self) -> bool {
         match self.measure {
             Metric::Error(_) => self.network < self.other,
@@ -76,7 +76,7 @@ impl Comparison {
         format!("{} against {}{difference}", text(self.network), text(self.other))
     }
 
-    /// How much better or worse; `None` where that is no number.
+    /// By how much it is better or worse; `None` if that is not a number.
     pub(crate) fn difference(&self) -> Option<String> {
         let Self { network, other, .. } = *self;
         if network == other {
@@ -115,7 +115,7 @@ impl Comparison {
     }
 }
 
-/// By part, then by baseline, and where there are several targets by these.
+/// By split, then by baseline, and by target if there are several.
 pub(crate) fn summary(comparisons: &[Comparison]) -> Map<String, Value> {
     let mut parts = Map::new();
     for comparison in comparisons.iter().filter(|comparison| comparison.is_known()) {
@@ -128,12 +128,12 @@ pub(crate) fn summary(comparisons: &[Comparison]) -> Map<String, Value> {
     parts
 }
 
-/// A sentence a baseline, of the part that counts most: the test's, or else the last that there is.
+/// One sentence per baseline, for the most important split: test, or else the last one.
 pub fn sentences(comparisons: &[Comparison]) -> Vec<String> {
     let known = || comparisons.iter().filter(|comparison| comparison.is_known());
     let of = |wanted: &str| known().any(|comparison| comparison.part == wanted).then(|| wanted.to_owned());
     let Some(part) = of("test").or_else(|| of("validation")) else { return Vec::new() };
-    // In the order in which they came.
+    // In their original order.
     let mut groups: Vec<Vec<&Comparison>> = Vec::new();
     let mut index = BTreeMap::new();
     for comparison in known().filter(|comparison| comparison.part == part) {
@@ -146,19 +146,19 @@ pub fn sentences(comparisons: &[Comparison]) -> Vec<String> {
     groups.iter().map(|group| sentence(group, &part)).collect()
 }
 
-/// Of one baseline and one measure.
+/// For one baseline and one metric.
 fn sentence(group: &[&Comparison], part: &str) -> String {
     let first = group[0];
     let (who, measure, all) = (first.baseline.words, first.name(), group.len());
     let beaten = group.iter().filter(|comparison| comparison.is_beaten()).count();
     if let [alone] = group {
         let verb = if beaten == 1 { "beats" } else { "does not beat" };
-        return format!("the network {verb} {who} on the {part} part: {measure} {}", alone.numbers());
+        return format!("the network {verb} {who} on the {part} split: {measure} {}", alone.numbers());
     }
     let begin = match beaten {
-        0 => format!("the network beats {who} on the {part} part for none of {all} targets"),
-        _ if beaten == all => format!("the network beats {who} on the {part} part for all {all} targets"),
-        _ => format!("the network beats {who} on the {part} part for {beaten} of {all} targets"),
+        0 => format!("the network beats {who} on the {part} split for none of {all} targets"),
+        _ if beaten == all => format!("the network beats {who} on the {part} split for all {all} targets"),
+        _ => format!("the network beats {who} on the {part} split for {beaten} of {all} targets"),
     };
     if all > LISTED {
         return format!("{begin}, by their {measure}");
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn a_win_or_loss_is_reported_with_its_margin() {
         let told = |comparison: Comparison| sentences(&[comparison]).remove(0);
-        let on = "the last value on the test part: RMSE";
+        let on = "the last value on the test split: RMSE";
         assert_eq!(
             told(rmse("test", 74.4, 55.8)),
             format!("the network does not beat {on} 74.40 against 55.80 (33 % worse)")
@@ -223,8 +223,8 @@ mod tests {
     #[test]
     fn the_test_split_is_compared_or_validation_if_there_is_none() {
         let both = [rmse("validation", 1.0, 2.0), rmse("test", 3.0, 2.0)];
-        assert!(sentences(&both)[0].starts_with("the network does not beat the last value on the test part"));
-        assert!(sentences(&both[..1])[0].starts_with("the network beats the last value on the validation part"));
+        assert!(sentences(&both)[0].starts_with("the network does not beat the last value on the test split"));
+        assert!(sentences(&both[..1])[0].starts_with("the network beats the last value on the validation split"));
         let json = Value::Object(summary(&both));
         assert_eq!(json["validation"]["last_value"]["beaten"], true);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The loss of who knows how often each class occurs in training, and nothing of what it belongs to.
+//! The cross-entropy of predicting the class frequencies of training.
 
 /// Nats a prediction, where `known` are the counts of training and `part` those of what is measured, of the same classes;
 /// each known count is taken as one more so that none is 0. With `weights` and `smoothing` it is the least that anyone can

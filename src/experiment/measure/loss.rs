@@ -1,9 +1,9 @@
-//! The loss by which a network is measured, and in words.
+//! The loss for measurement, and losses in words.
 
 use super::quantiles::{Quantiles, pinball};
 use crate::{Head, Loss, Model};
 
-/// A head as it is measured, without the smoothing of its training.
+/// A head for measurement, without label smoothing.
 pub(crate) fn plain(head: &Head) -> Head {
     match head.loss {
         Loss::SmoothedCrossEntropy { .. } => Head { loss: Loss::CrossEntropy, ..head.clone() },
@@ -11,12 +11,13 @@ pub(crate) fn plain(head: &Head) -> Head {
     }
 }
 
-/// A model as it is measured.
+/// A model for measurement.
 pub fn measured(model: &Model) -> Model {
     Model { head: model.head.as_ref().map(plain), ..model.clone() }
 }
 
-/// The loss of a forecast of one value, in place of every quantile where there are several, that is `error` below the truth.
+/// The loss of a forecast that is `error` below the truth. With several quantiles, the forecast stands for each of
+/// them.
 pub(crate) fn of_error(loss: &Loss, error: f64) -> f64 {
     match loss {
         Loss::AbsoluteError => error.abs(),
@@ -27,18 +28,18 @@ pub(crate) fn of_error(loss: &Loss, error: f64) -> f64 {
     }
 }
 
-/// The loss in words, where it was chosen.
+/// The loss in words, if it was chosen.
 pub fn describe(loss: &Loss) -> Option<String> {
     match loss {
         Loss::AbsoluteError => Some("the absolute error".into()),
-        Loss::Huber { delta } => Some(format!("Huber's loss, a line beyond {delta} of the scaled target")),
+        Loss::Huber { delta } => Some(format!("Huber's loss, linear beyond {delta} of the scaled target")),
         Loss::Quantile { .. } => Some(format!("the quantile loss of {}", Quantiles::of(loss).words())),
         Loss::SmoothedCrossEntropy { smoothing } => Some(format!("cross-entropy with label smoothing {smoothing}")),
         Loss::SquaredError | Loss::BinaryCrossEntropy | Loss::CrossEntropy => None,
     }
 }
 
-/// A loss by name.
+/// The name of a loss.
 pub(crate) fn name(loss: &Loss) -> &'static str {
     match loss {
         Loss::SquaredError => "squared error",

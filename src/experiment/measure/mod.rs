@@ -1,4 +1,4 @@
-//! How good a network is, and against what.
+//! Measures a network and compares it with baselines.
 
 pub mod comparison;
 pub mod frequencies;

@@ -1,15 +1,15 @@
-//! Naive forecasts as ranges: by how much they were off before.
+//! Naive forecasts as ranges, from their past errors.
 
 use ndarray::Array3;
 
 use super::quantiles::Quantiles;
 
-/// By how much the (seasonal) naive forecast was off within `values`, what came less what was forecast `step` + 1 rows
-/// ahead: ascending. Missing values are left out.
+/// The errors of the (seasonal) naive forecast within `values`, `step` + 1 rows ahead, ascending. Missing values are
+/// left out.
 fn differences(values: &[f64], step: usize, period: usize) -> Vec<f64> {
     let of = |row: usize| {
         let latest = (row + step % period).checked_sub(step + period)?;
-        // As `Windows::naive` has it, of what was known before the first row that is forecast.
+        // Like `Windows::naive`, using only what was known before the first forecast row.
         let earlier = (0..=latest).rev().step_by(period).map(|row| values[row]).find(|value| !value.is_nan());
         Some(values[row] - earlier?)
     };
@@ -18,8 +18,8 @@ fn differences(values: &[f64], step: usize, period: usize) -> Vec<f64> {
     differences
 }
 
-/// The quantile of ascending numbers, linear between two of them (Hyndman and Fan 1996, definition 7); `None` where they
-/// are too few to say, which is where fewer than one of them lies beyond it.
+/// The quantile of ascending numbers, linear between two of them (Hyndman and Fan 1996, definition 7); `None` if there
+/// are too few: fewer than one number beyond it.
 fn quantile(sorted: &[f64], quantile: f64) -> Option<f64> {
     let count = sorted.len() as f64;
     if (count + 1.0) * quantile.min(1.0 - quantile) < 1.0 - 1e-9 {
@@ -30,8 +30,8 @@ fn quantile(sorted: &[f64], quantile: f64) -> Option<f64> {
     Some(below + place.fract() * (above - below))
 }
 
-/// `naive`, the forecasts of a period, \[N, K, Q\], at each of the quantiles: shifted by those of its errors in the rows
-/// `known` of each target. `None` where these are too few at any step.
+/// The `naive` forecasts of a period, \[N, K, Q\], at each quantile: shifted by the quantiles of their errors in the
+/// rows `known` of each target. `None` if there are too few errors at any step.
 pub(crate) fn ranges(
     naive: &Array3<f64>,
     known: &[&[f64]],

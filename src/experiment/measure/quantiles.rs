@@ -1,10 +1,10 @@
-//! The quantiles of each target that a network with the quantile loss tells.
+//! Quantile forecasts.
 
 use ndarray::{Array2, ArrayView2};
 
 use crate::Loss;
 
-/// Quantiles, ascending; none where a network tells one value of each target.
+/// Quantiles, ascending; empty if the network forecasts one value per target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantiles(Vec<f64>);
 
@@ -21,18 +21,18 @@ impl Quantiles {
         &self.0
     }
 
-    /// How many values are predicted for each target.
+    /// The number of outputs per target.
     pub(crate) fn count(&self) -> usize {
         self.0.len().max(1)
     }
 
-    /// Which of them stands for the target where one has to: the quantile nearest to the median, the lower of two.
+    /// The index of the quantile that stands for the target: the nearest to the median, the lower of two.
     pub(crate) fn middle(&self) -> usize {
         let distance = |index: &usize| (self.0[*index] - 0.5).abs();
         (0..self.0.len()).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or_default()
     }
 
-    /// The outermost two; `None` where there are not two.
+    /// The lowest and the highest quantile; `None` if there are fewer than two.
     pub fn interval(&self) -> Option<[f64; 2]> {
         match self.0[..] {
             [lowest, .., highest] => Some([lowest, highest]),
@@ -40,7 +40,7 @@ impl Quantiles {
         }
     }
 
-    /// What the columns are called.
+    /// The column names.
     pub fn columns(&self) -> Vec<String> {
         if self.0.is_empty() {
             vec!["forecast".into()]
@@ -54,14 +54,14 @@ impl Quantiles {
         self.0.iter().map(f64::to_string).collect::<Vec<_>>().join(", ")
     }
 
-    /// The mean over all quantiles of what `of` tells of each and its index.
+    /// The mean of `of` over all quantiles and their indices.
     pub(crate) fn mean(&self, of: impl Fn(usize, f64) -> f64) -> f64 {
         self.0.iter().enumerate().map(|(index, quantile)| of(index, *quantile)).sum::<f64>() / self.0.len() as f64
     }
 
-    /// The outputs of one prediction by quantile, each as a network with one value a target has them. Nothing keeps a
-    /// network's quantiles from crossing: those of a target are put in order, which brings them no farther from the true
-    /// ones (Chernozhukov, Fernández-Val and Galichon 2010).
+    /// The outputs of one prediction by quantile, each like those of a network with one value per target. Crossing
+    /// quantiles of a target are sorted, which never increases their error (Chernozhukov, Fernández-Val and Galichon
+    /// 2010).
     pub(crate) fn split(&self, outputs: &[f32]) -> Vec<Vec<f32>> {
         let mut split = vec![Vec::with_capacity(outputs.len() / self.count()); self.count()];
         for target in outputs.chunks(self.count()) {
@@ -72,7 +72,7 @@ impl Quantiles {
         split
     }
 
-    /// The same of many predictions, \[1, O\] each.
+    /// The same for many predictions, \[1, O\] each.
     pub(crate) fn split_all(&self, predictions: &[Array2<f32>]) -> Vec<Vec<Array2<f32>>> {
         let mut split = vec![Vec::with_capacity(predictions.len()); self.count()];
         for prediction in predictions {
@@ -85,25 +85,25 @@ impl Quantiles {
     }
 }
 
-/// The loss of a quantile that is `error` below the truth (Koenker and Bassett 1978).
+/// The pinball loss of a quantile forecast that is `error` below the truth (Koenker and Bassett 1978).
 pub(crate) fn pinball(quantile: f64, error: f64) -> f64 {
     if error > 0.0 { quantile * error } else { (quantile - 1.0) * error }
 }
 
-/// The mean pinball loss of `forecast` as this quantile of a target, \[N, K\] as `truth`. Missing values do not count, and of
-/// none it is NaN.
+/// The mean pinball loss of `forecast` as this quantile, \[N, K\] like `truth`. Missing values are ignored; without
+/// values it is NaN.
 pub(crate) fn mean_pinball(quantile: f64, truth: ArrayView2<'_, f64>, forecast: ArrayView2<'_, f64>) -> f64 {
     let losses = truth.iter().zip(forecast).map(|(truth, forecast)| pinball(quantile, truth - forecast));
     mean(losses.filter(|loss| !loss.is_nan()))
 }
 
-/// The share of `truth`, \[N, K\], that lies from `low` to `high`; likewise.
+/// The share of `truth`, \[N, K\], from `low` to `high`, likewise.
 pub(crate) fn coverage(truth: ArrayView2<'_, f64>, low: ArrayView2<'_, f64>, high: ArrayView2<'_, f64>) -> f64 {
     let ranges = truth.iter().zip(low.iter().zip(high)).filter(|(truth, _)| !truth.is_nan());
     mean(ranges.map(|(truth, (low, high))| if (low..=high).contains(&truth) { 1.0 } else { 0.0 }))
 }
 
-/// NaN of none.
+/// NaN if empty.
 pub(crate) fn mean(numbers: impl Iterator<Item = f64>) -> f64 {
     let (sum, count) = numbers.fold((0.0, 0.0), |(sum, count), number| (sum + number, count + 1.0));
     sum / count

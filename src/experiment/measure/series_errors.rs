@@ -1,4 +1,4 @@
-//! How far the forecasts of a series are from what came, beside those that need no network.
+//! The forecast errors of a series, compared with naive forecasts.
 
 use serde_json::{Map, Value, json};
 
@@ -7,56 +7,56 @@ use super::quantiles::Quantiles;
 use crate::data::{ForecastErrors, TargetErrors};
 use crate::format::share;
 
-/// The errors of every forecaster, on every part that was not trained on.
+/// The errors of every forecaster on every split after training.
 pub(crate) struct SeriesErrors {
     pub(crate) targets: Vec<TargetName>,
     /// K.
     pub(crate) horizon: usize,
-    /// Who forecasts, the network first.
+    /// The forecasters, the network first.
     pub(crate) forecasters: Vec<Forecaster>,
-    /// What the network tells of each target.
+    /// The quantiles of the network.
     pub(crate) quantiles: Quantiles,
-    /// Where the ranges of those without a network come from, in words.
+    /// How the ranges of the naive forecasts are estimated, in words.
     pub(crate) ranges: String,
     pub(crate) parts: Vec<PartErrors>,
-    /// Whether the targets' units are the standard deviations of training.
+    /// Whether the units of the targets are their standard deviations in training.
     pub(crate) standard: bool,
 }
 
 pub(crate) struct TargetName {
     pub(crate) name: String,
-    /// What is 1 to the network.
+    /// The unit of each scaled target.
     pub(crate) unit: f64,
 }
 
 #[derive(Clone, Copy)]
 pub(crate) struct Forecaster {
     pub(crate) name: &'static str,
-    /// What its keys in a summary begin with.
+    /// The prefix of its keys in the summary.
     pub(crate) prefix: &'static str,
-    /// What the network is compared with; `None` for itself.
+    /// The baseline's names; `None` for the network.
     pub(crate) baseline: Option<BaselineName>,
 }
 
-/// A stretch of rows.
+/// A split of the rows.
 pub struct PartErrors {
     pub(crate) name: &'static str,
-    /// The labels of its first row and its last.
+    /// The labels of its first and last row.
     pub(crate) ends: [String; 2],
-    /// Forecasts that lie in it.
+    /// The number of forecasts within it.
     pub(crate) count: usize,
     /// By forecaster, then by target.
     pub(crate) accuracies: Vec<Vec<TargetErrors>>,
-    /// By target; none where the network tells no quantiles.
+    /// By target; empty without quantiles.
     pub(crate) spreads: Vec<Spread>,
 }
 
-/// What forecasts of a target are worth as quantiles, over all steps of the horizon.
+/// The quantile errors of a target, over all steps of the horizon.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Spread {
-    /// The mean of the pinball losses of all quantiles, by forecaster; NaN for one without a range.
+    /// The mean pinball loss over all quantiles, by forecaster; NaN for one without a range.
     pub(crate) pinball: Vec<f64>,
-    /// The share of what came between the outermost quantiles, likewise; none for one quantile.
+    /// The coverage of the outermost quantiles, likewise; empty for one quantile.
     pub(crate) coverage: Vec<f64>,
 }
 
@@ -72,20 +72,20 @@ pub(super) fn range([low, high]: [f64; 2]) -> String {
     format!("{low}–{high}")
 }
 
-/// An error of an [`ForecastErrors`], by its name.
+/// A named error of [`ForecastErrors`].
 pub(super) type ErrorMeasure = (&'static str, fn(&ForecastErrors) -> f64);
 
 pub(super) const RMSE: ErrorMeasure = ("RMSE", |accuracy| accuracy.rmse);
 pub(super) const MAE: ErrorMeasure = ("MAE", |accuracy| accuracy.mae);
 
 impl SeriesErrors {
-    /// The part that counts most: the test's, or else validation's.
+    /// The most important split: test, or else validation.
     pub(crate) fn main(&self) -> Option<&PartErrors> {
         self.parts.iter().find(|part| part.name == "test").or(self.parts.first())
     }
 
-    /// By what the forecasts of a target are compared, and what each forecaster comes to: as ranges where the network tells
-    /// one.
+    /// The metric by which forecasts of a target are compared, and its value for each forecaster: that of ranges if the
+    /// network forecasts quantiles.
     fn compared(&self, part: &PartErrors, target: usize) -> (&'static str, Vec<f64>) {
         match part.spreads.get(target) {
             Some(spread) => ("pinball loss", spread.pinball.clone()),
@@ -93,14 +93,14 @@ impl SeriesErrors {
         }
     }
 
-    /// The forecaster without a network that comes closest, of a lone target; `None` where none can be compared.
+    /// The best naive forecaster of a single target; `None` if none can be compared.
     pub(crate) fn best_baseline(&self) -> Option<usize> {
         let (_, errors) = self.compared(self.main()?, 0);
         let known = (1..errors.len()).filter(|forecaster| !errors[*forecaster].is_nan());
         known.min_by(|a, b| errors[*a].total_cmp(&errors[*b]))
     }
 
-    /// `test RMSE 18.67, last value 30.44`: the best of those without a network beside the network, for a lone target.
+    /// `test RMSE 18.67, last value 30.44`: the network and the best naive forecast, for a single target.
     pub(crate) fn headline(&self) -> Option<String> {
         let part = self.main()?;
         let (measure, errors) = self.compared(part, 0);
@@ -108,7 +108,7 @@ impl SeriesErrors {
         Some(format!("{} {measure} {}{}", part.name, four(errors[0]), beside.unwrap_or_default()))
     }
 
-    /// The network beside each of the others, on each part.
+    /// The network compared with each naive forecast, on each split.
     pub(crate) fn comparisons(&self) -> Vec<Comparison> {
         let mut comparisons = Vec::new();
         for part in &self.parts {
@@ -127,7 +127,7 @@ impl SeriesErrors {
         comparisons
     }
 
-    /// The results in a few names and numbers.
+    /// The main results as names and numbers.
     pub(crate) fn key_figures(&self) -> Vec<(String, String)> {
         let Some(part) = self.main() else { return Vec::new() };
         let mut figures = self.errors_of(part);
@@ -147,7 +147,7 @@ impl SeriesErrors {
                 .enumerate()
                 .map(|(index, forecaster)| (format!("{} RMSE, {}", part.name, forecaster.name), figure(0, index)))
                 .collect(),
-            // More than a row holds are in the table.
+            // The table has what does not fit into a row.
             targets => targets
                 .iter()
                 .enumerate()
@@ -160,7 +160,7 @@ impl SeriesErrors {
         }
     }
 
-    /// By part: one target's numbers stand beside the part's rows, those of several under their names.
+    /// By split: the numbers of a single target are at the top level, those of several under their names.
     pub(crate) fn summary(&self) -> Map<String, Value> {
         let part = |part: &PartErrors| {
             let mut value = Map::new();
@@ -214,7 +214,7 @@ impl SeriesErrors {
         errors
     }
 
-    /// MSE and MAE in units of the network, over all targets.
+    /// MSE and MAE over all targets in scaled units.
     pub(super) fn scaled(&self, part: &PartErrors, forecaster: usize) -> (f64, f64) {
         let (mut squares, mut sum, mut count) = (0.0, 0.0, 0.0);
         for (accuracy, target) in part.accuracies[forecaster].iter().zip(&self.targets) {
@@ -229,7 +229,7 @@ impl SeriesErrors {
     }
 }
 
-/// Four digits that matter, or as many as stand before the point.
+/// Four significant digits, or all digits before the point.
 pub(crate) fn four(value: f64) -> String {
     let before = if value > 0.0 { value.log10().floor() as i32 } else { 0 };
     match before {

@@ -1,11 +1,11 @@
-//! The errors of a series' forecasts in tables.
+//! Forecast errors in tables.
 
 use super::series_errors::{ErrorMeasure, Forecaster, MAE, PartErrors, RMSE, SeriesErrors, TargetName, four, range};
 use crate::format::{cell, left, right, share, widest};
 use crate::report::Table;
 
 impl SeriesErrors {
-    /// In words, a line each.
+    /// The table as text lines.
     pub(crate) fn lines(&self, notes: &str) -> Vec<String> {
         let mut lines = self.table(RMSE);
         let quantiles = !self.quantiles.values().is_empty();
@@ -41,7 +41,7 @@ impl SeriesErrors {
         lines
     }
 
-    /// What quantiles and their errors are.
+    /// Explains the quantiles and their errors.
     fn quantile_notes(&self) -> Vec<String> {
         let Some(middle) = self.quantiles.values().get(self.quantiles.middle()) else { return Vec::new() };
         let within = self.quantiles.interval().map(|ends| format!("; coverage: the share within {}", range(ends)));
@@ -59,7 +59,7 @@ impl SeriesErrors {
         self.forecasters.iter().map(|forecaster| forecaster.name).collect()
     }
 
-    /// A row a part and target, a column a forecaster.
+    /// One row per split and target, one column per forecaster.
     pub(super) fn table(&self, measure: ErrorMeasure) -> Vec<String> {
         let cells = |part: &PartErrors, index: usize| {
             part.accuracies.iter().map(|of| four(measure.1(&of[index].overall))).collect::<Vec<_>>()
@@ -67,7 +67,7 @@ impl SeriesErrors {
         self.table_of(measure.0, &self.names(), cells)
     }
 
-    /// How often the truth lies between the outermost quantiles, and how often it is to.
+    /// The measured coverage of the outermost quantiles, and the expected one.
     fn table_of_coverage(&self) -> Vec<String> {
         let Some(ends) = self.quantiles.interval() else { return Vec::new() };
         let expected = share(ends[1] - ends[0]);
@@ -79,7 +79,7 @@ impl SeriesErrors {
         lines
     }
 
-    /// A row a part and target, with these columns.
+    /// One row per split and target, with these columns.
     fn table_of(&self, name: &str, columns: &[&str], of: impl Fn(&PartErrors, usize) -> Vec<String>) -> Vec<String> {
         let span_width = widest(self.parts.iter().map(|part| cell(&part.span())));
         let target_width = self.target_width();
@@ -100,7 +100,7 @@ impl SeriesErrors {
         lines
     }
 
-    /// A row a target and forecaster, a column a step.
+    /// One row per target and forecaster, one column per step.
     pub(super) fn table_by_step(&self, part: &PartErrors) -> Vec<String> {
         let steps = some_steps(self.horizon, 5);
         let title = format!("RMSE by step ahead, {}", part.name);
@@ -122,12 +122,12 @@ impl SeriesErrors {
         std::iter::once(left(&title, width) + &header).chain(rows).collect()
     }
 
-    /// Of the column of targets; none where there is one alone.
+    /// The target column; empty if there is only one target.
     fn target_width(&self) -> usize {
         if self.targets.len() > 1 { 2 + widest(self.targets.iter().map(|target| cell(&target.name))) } else { 0 }
     }
 
-    /// For the report.
+    /// The tables of the report.
     pub(crate) fn tables(&self) -> Vec<Table> {
         let who = |measure: ErrorMeasure| {
             self.forecasters.iter().map(move |forecaster| format!("{}, {}", measure.0, forecaster.name))
@@ -171,7 +171,7 @@ impl SeriesErrors {
                 vec![forecaster.name.to_owned(), four(mse), four(mae)]
             };
             tables.push(Table {
-                caption: format!("Errors in standard deviations of the training part, {}", part.name),
+                caption: format!("Errors in standard deviations of the training split, {}", part.name),
                 columns: ["forecast", "MSE", "MAE"].map(str::to_owned).to_vec(),
                 rows: self.forecasters.iter().enumerate().map(row).collect(),
             });
@@ -179,7 +179,7 @@ impl SeriesErrors {
         tables
     }
 
-    /// For the report; `None` where the network tells no quantiles.
+    /// The quantile table of the report; `None` without quantiles.
     fn quantile_table(&self) -> Option<Table> {
         self.quantiles.values().first()?;
         let notes = self.quantile_notes().join("; ");
@@ -202,7 +202,7 @@ impl SeriesErrors {
     }
 }
 
-/// Steps from 1 to the last, at most `most` of them.
+/// Steps from 1 to the last one, at most `most` of them.
 pub(super) fn some_steps(horizon: usize, most: usize) -> Vec<usize> {
     if horizon <= most {
         return (1..=horizon).collect();
@@ -210,7 +210,7 @@ pub(super) fn some_steps(horizon: usize, most: usize) -> Vec<usize> {
     (0..most).map(|n| (n * horizon + (most - 1) / 2) / (most - 1)).map(|step| step.max(1)).collect()
 }
 
-/// Four digits that matter, or a dash for what there is not.
+/// Four significant digits, or a dash if there is no value.
 fn dash(value: f64) -> String {
     if value.is_nan() { "–".into() } else { four(value) }
 }

@@ -1,4 +1,4 @@
-//! How many bytes training may use, and the rows of a batch that fit.
+//! The memory budget of training, and the rows of a batch that fit.
 
 use super::host::{batch_bytes, program};
 use crate::experiment::config::agree::unsupported;
@@ -8,27 +8,27 @@ use crate::experiment::settings::Settings;
 use crate::format::{bytes, path_text};
 use crate::{Batch, Error, Result};
 
-/// What is assumed where the system reports nothing.
+/// The budget if the system reports nothing.
 const ASSUMED: u64 = 2 << 30;
 
-/// Batches of more rows than these have a multiple of them, which blocks of rows and tiles of kernels are whole in.
+/// Larger batches have a multiple of this number of rows, which fills blocks and tiles.
 pub(super) const EVEN: usize = 8;
 
-/// One part in so many of a budget is left to what no plan holds.
+/// The divisor of the share of a budget that is left for unplanned memory.
 const MARGIN: u64 = 16;
 
-/// The most bytes that training may use.
+/// The memory budget of training.
 #[derive(Clone, Debug)]
 pub struct Budget {
     /// The number of bytes.
     pub bytes: u64,
-    /// The number in words, and where it comes from.
+    /// The number in words, with its source.
     pub words: String,
 }
 
 impl Budget {
-    /// The limit that was set, or else what the device has room for. wgpu does not report a GPU's memory; a device that
-    /// shares the machine's memory may use half of what this program may still use there, as the CPU may.
+    /// The configured limit, or what the device has. wgpu does not report a GPU's memory. A device that shares the
+    /// machine's memory may use half of what is free, as the CPU may.
     pub(super) fn new(limit: Option<u64>, device: &OpenDevice) -> Self {
         if let Some(limit) = limit {
             return Self { bytes: limit, words: format!("{} (--memory)", bytes(limit)) };
@@ -46,17 +46,17 @@ impl Budget {
         }
     }
 
-    /// What is left beside so many bytes. What threads and products allocate for a moment is in no plan: on the CPU backend a
-    /// [`MARGIN`]th is left for it.
+    /// What is left beside `beside` bytes. Short-lived allocations of threads and products are not planned: on the CPU
+    /// backend a [`MARGIN`]th is left for them.
     pub(super) fn left(&self, device: &OpenDevice, beside: u64) -> u64 {
         let margin = if device.is_cpu() { self.bytes / MARGIN } else { 0 };
         self.bytes.saturating_sub(margin + beside)
     }
 
-    /// That not even one row fits, where the program uses so many bytes beside the network.
+    /// The error that not even one row fits, if the program uses `beside` bytes besides the network.
     pub(super) fn too_small(&self, error: Error, device: &OpenDevice, beside: u64) -> Error {
         match error {
-            // No network is small enough then.
+            // No network is small enough.
             Error::Limit { .. } if beside >= self.bytes => unsupported(format!(
                 "the program itself with its data, a batch and copies of the weights takes {}, and there is {}: allow more, or \
                  take fewer hidden units or a smaller --batch",
@@ -76,15 +76,15 @@ impl Budget {
     }
 }
 
-/// The least budget that leaves so many bytes beside others, in whole MiB so that it can be typed.
+/// The smallest budget that leaves enough bytes, in whole MiB so that it can be typed.
 fn enough(needed: u64, device: &OpenDevice, beside: u64) -> String {
     let all = needed.saturating_add(beside);
     let all = if device.is_cpu() { all.saturating_add(all / (MARGIN - 1)) } else { all };
-    // What the program itself uses differs by some pages from one time to the next.
+    // The program's own memory varies by some pages.
     format!("{}MiB", all.saturating_add(1 << 20).div_ceil(1 << 20))
 }
 
-/// Refuses a budget below the size of the largest file, before it is read: on the CPU backend it is held as a whole.
+/// Refuses a budget smaller than the largest file, before it is read: on the CPU backend it is held in memory.
 ///
 /// # Errors
 /// [`Error::Unsupported`] names the file.
@@ -103,7 +103,7 @@ pub fn check_files(settings: &mut Settings) -> Result<()> {
     }
 }
 
-/// Refuses a budget below what reading the data took.
+/// Refuses a budget smaller than the memory used for reading the data.
 pub(super) fn check_program(settings: &Settings, device: &OpenDevice) -> Result<()> {
     match (settings.memory, most_resident().saturating_sub(device.driver_bytes)) {
         (Some(limit), most) if most > limit => Err(unsupported(format!(
@@ -116,15 +116,15 @@ pub(super) fn check_program(settings: &Settings, device: &OpenDevice) -> Result<
     }
 }
 
-/// The most rows at once of a batch that exists already, with which training stays within `limit` bytes.
+/// The maximum number of rows at once of an existing batch, within `limit` bytes.
 ///
 /// # Errors
-/// [`Error::Unsupported`] where not even one row fits.
+/// [`Error::Unsupported`] if not even one row fits.
 pub fn rows_at_once(planner: &NetworkPlanner<'_>, batch: &Batch, limit: u64) -> Result<usize> {
     let device = planner.device;
     let budget = Budget::new(Some(limit), device);
     let (rows, bytes) = (batch.sequence.shape().1, batch_bytes(batch));
-    // A whole batch goes as it is; of one that is computed in parts each part is there beside it.
+    // A whole batch is used directly; each micro-batch is a copy beside it.
     let shared = device.shares_memory();
     let (beside, row_bytes) = if shared { (program(device), bytes.div_ceil(rows as u64)) } else { (0, 0) };
     let (left, batch_shape) = (budget.left(device, beside), batch.sequence.batch_shape());
@@ -136,8 +136,8 @@ pub fn rows_at_once(planner: &NetworkPlanner<'_>, batch: &Batch, limit: u64) -> 
     found.map(|most| evenly(rows, most)).map_err(|error| budget.too_small(error, device, beside))
 }
 
-/// The rows of each part where a batch is cut into as few as `most` rows at once allow: as alike as they can be, since each
-/// size is planned for itself.
+/// The rows of each micro-batch if a batch is cut into as few as `most` rows at once allow. They are as equal as
+/// possible, since each size has its own plan.
 pub(super) fn evenly(batch: usize, most: usize) -> usize {
     batch.div_ceil(batch.div_ceil(most)).next_multiple_of(EVEN).min(most)
 }

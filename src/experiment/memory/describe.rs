@@ -8,13 +8,14 @@ use crate::format::{bytes, grouped};
 use crate::{Error, MemoryPart, Result};
 
 impl MemoryPlan {
-    /// Why the machine has not enough memory for the rest of the plan, in words; `None` where it has, or does not report it.
+    /// Why the machine does not have enough memory for the rest of the plan; `None` if it has, or does not report it.
     pub fn shortage(&self) -> Option<String> {
         let (needed, free) = (self.total() - self.host.program, self.free?);
-        (needed > free.bytes).then(|| format!("takes {} more than now, and there is {}", bytes(needed), free.words()))
+        (needed > free.bytes)
+            .then(|| format!("needs {} more memory than now, and there is {}", bytes(needed), free.words()))
     }
 
-    /// Refuses a plan that the machine has not enough memory for.
+    /// Refuses a plan that does not fit into the machine's memory.
     ///
     /// # Errors
     /// [`Error::Failed`] with both sizes.
@@ -28,7 +29,7 @@ impl MemoryPlan {
         Ok(())
     }
 
-    /// The parts that are not empty, with their bytes.
+    /// The categories in use, with their bytes.
     pub fn parts(&self) -> Vec<(&'static str, u64)> {
         let parts = self.memory.parts().map(|(part, bytes)| (part.name(), bytes));
         parts.chain(self.host.parts()).filter(|(_, bytes)| *bytes > 0).collect()
@@ -39,7 +40,7 @@ impl MemoryPlan {
         format!("{} × {} steps", grouped(self.rows as u64), grouped(self.steps as u64))
     }
 
-    /// A line of what does not depend on the batch, one of what does, and how the batch is cut.
+    /// One line for what does not depend on the batch, one for what does, and how the batch is split.
     pub fn describe(&self) -> Vec<String> {
         let of = |of_batch: bool| {
             let parts = self.memory.parts().filter(|(part, bytes)| part.depends_on_batch() == of_batch && *bytes > 0);
@@ -55,34 +56,38 @@ impl MemoryPlan {
         lines
     }
 
-    /// What the GPU's driver uses of the same memory, which no plan holds.
+    /// The memory of the GPU's driver, which is not planned.
     pub fn describe_driver(&self) -> Option<String> {
         let driver = bytes(self.driver_bytes?);
         Some(format!("plus the GPU's driver, which uses the same memory: {driver} before the first step"))
     }
 
-    /// The peak of the process and how far it was above the plan, where a driver uses the same memory.
+    /// The peak of the process and its excess over the plan, if a driver shares the memory.
     pub fn describe_peak(&self) -> Option<String> {
         let most = Some(most_resident()).filter(|most| self.driver_bytes.is_some() && *most > 0)?;
         let beyond = bytes(most.saturating_sub(self.total()));
-        Some(format!("{} at its peak, of which the GPU's driver and what it compiled are some {beyond}", bytes(most)))
+        Some(format!("{} at its peak; about {beyond} of it are the GPU's driver and its compiled kernels", bytes(most)))
     }
 
-    /// How a batch is cut, and why.
+    /// How a batch is split, and why.
     pub fn describe_cuts(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if self.rows < self.batch {
             let parts = grouped(self.batch.div_ceil(self.rows) as u64);
             lines.push(format!(
-                "a batch of {} in {parts} parts of {} rows, with the same result",
+                "a batch of {} in {parts} micro-batches of {} rows, with the same result",
                 self.batch, self.rows
             ));
         }
         if self.recompute {
-            lines.push("recompute: each step goes forward twice, and keeps the states between chunks".into());
+            lines.push("recompute: each forward step runs twice; only the states between chunks are kept".into());
         }
         if let (Some(budget), Some(largest)) = (&self.budget, self.largest) {
-            lines.push(format!("the largest batch at once is {}, in {}", grouped(largest as u64), budget.words));
+            lines.push(format!(
+                "the largest batch that fits at once is {}, in {}",
+                grouped(largest as u64),
+                budget.words
+            ));
         }
         lines
     }

@@ -1,4 +1,4 @@
-//! The memory that training uses, planned before any of it is allocated, and the batch that fits.
+//! Plans the memory of training before it is allocated, and finds the batch that fits.
 
 mod budget;
 mod describe;

@@ -1,4 +1,4 @@
-//! What training will use, by its use.
+//! The memory plan of training, by category.
 
 use super::budget::{Budget, EVEN, check_program, evenly};
 use super::host::{BYTES_OF_STEP, DESCRIPTIONS, HostMemory, LATER, STEPS, batch_bytes, copies, program};
@@ -13,20 +13,19 @@ use crate::experiment::tasks::task::{Order, Task};
 use crate::format::bytes;
 use crate::{Batch, BatchShape, Memory, Result};
 
-/// The shapes of batches to learn from, to validate and to test with, and of the smaller ones at the end of each.
+/// The shapes of training, validation and test batches, and of the smaller ones at the end of each.
 const SHAPES: usize = 6;
 
-/// What training will use, in bytes by their use.
+/// The planned memory of training in bytes, by category.
 #[derive(Clone, Debug)]
 pub struct MemoryPlan {
-    /// The network's.
+    /// Of the network.
     pub memory: Memory,
-    /// The program's beside it, where both use the machine's memory.
+    /// Of the program besides, if both use the machine's memory.
     pub(super) host: HostMemory,
-    /// What the driver of a GPU used of the machine's memory when it was opened, where the GPU has none of its own. It is in
-    /// no plan.
+    /// Memory of a GPU driver at opening, if the GPU has no memory of its own. It is not planned.
     pub(super) driver_bytes: Option<u64>,
-    /// What is left of the memory that the device uses, where that is known.
+    /// The free memory of the device, if known.
     pub(super) free: Option<FreeMemory>,
     /// T of the longest batch.
     pub(super) steps: usize,
@@ -35,32 +34,32 @@ pub struct MemoryPlan {
     /// Rows on the device at once.
     pub rows: usize,
     pub(super) recompute: bool,
-    /// The bytes that training may use, where these bound the batch.
+    /// The memory budget, if it limits the batch.
     pub budget: Option<Budget>,
-    /// The most rows at once that fit into the budget.
+    /// The maximum number of rows at once within the budget.
     pub largest: Option<usize>,
 }
 
 impl MemoryPlan {
-    /// All bytes of the plan.
+    /// All planned bytes.
     pub fn total(&self) -> u64 {
         self.memory.total() + self.host.total()
     }
 }
 
-/// What is known before the batch is.
+/// What is known before the batch is chosen.
 struct Planning<'a> {
     planner: &'a NetworkPlanner<'a>,
     device: &'a OpenDevice,
-    /// The largest example, as a batch of one row.
+    /// The longest example, as a batch of one row.
     row: Batch,
-    /// Examples of the training part.
+    /// The number of training examples.
     examples: usize,
     /// T of the longest batch.
     steps: usize,
     carries_state: bool,
     host: HostMemory,
-    /// Bytes of a row on the host, where the device shares its memory.
+    /// Bytes per row on the host, if the device shares its memory.
     row_bytes: u64,
 }
 
@@ -84,7 +83,7 @@ impl<'a> Planning<'a> {
             planner,
             device,
             examples: training.per_epoch().min(1 << 24) as usize,
-            // A network that is measured on longer sequences uses as much for them.
+            // Measuring on longer sequences needs as much memory for them.
             steps: row.sequence.shape().0.max(task.longest_measured()),
             carries_state: task.carries_state(),
             row,
@@ -103,7 +102,7 @@ impl<'a> Planning<'a> {
         }
     }
 
-    /// The most rows at once. A batch exists once; of one that is computed in parts each part too.
+    /// The maximum number of rows at once. A batch exists once, and each micro-batch as a copy.
     fn fitting(&self, budget: &Budget, batch: Option<usize>) -> Result<usize> {
         let beside = self.host.total() + batch.map_or(0, |batch| batch as u64 * self.row_bytes);
         let left = budget.left(self.device, beside);
@@ -114,10 +113,10 @@ impl<'a> Planning<'a> {
 }
 
 /// Plans training, and fills in the batch and the rows at once that `--batch auto` and `--memory` leave open. With
-/// `find_largest` the largest batch is found even without a budget. Nothing is allocated.
+/// `find_largest` the largest batch is found even without a budget. Allocates nothing.
 ///
 /// # Errors
-/// [`Error::Unsupported`](crate::Error::Unsupported) where not even one row fits, or not as many at once as were asked for.
+/// [`Error::Unsupported`](crate::Error::Unsupported) if not even one row fits, or not the configured number of rows.
 pub fn plan_memory(
     settings: &mut Settings,
     planner: &NetworkPlanner<'_>,
@@ -132,7 +131,7 @@ pub fn plan_memory(
         ));
     }
     let training = task.training(Order { rows: 1, buckets: settings.buckets, seed: settings.seed })?;
-    let training = training.ok_or_else(|| unsupported("the split leaves nothing to train on"))?;
+    let training = training.ok_or_else(|| unsupported("the split leaves no training data"))?;
     let mut planning = Planning::new(settings, planner, task, training.as_ref())?;
     let (device, examples) = (planner.device, planning.examples);
     let budget = (find_largest || auto || settings.memory.is_some()).then(|| Budget::new(settings.memory, device));
@@ -169,10 +168,10 @@ pub fn plan_memory(
         largest: at_once.and_then(Result::ok),
         budget,
     };
-    // What the program uses beside differs by little from run to run, which must not refuse one that is repeated.
+    // Memory besides the plan varies a little between runs, which must not refuse a repeated one.
     match (settings.memory, plan.total() - plan.host.program) {
         (Some(most), total) if total > most => Err(unsupported(format!(
-            "training.micro-batch {rows} takes {}, over --memory {}: take fewer rows, or leave it to --memory",
+            "training.micro-batch {rows} needs {}, more than --memory {}: set fewer rows, or remove it",
             bytes(total),
             Bytes(most)
         ))),

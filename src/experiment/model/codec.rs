@@ -1,4 +1,4 @@
-//! What was fitted to the training data and has to travel with the weights.
+//! What was fitted to the training data and is stored with the weights.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,39 +9,39 @@ use crate::Result;
 use crate::data::{PianoKeys, SeriesCodec, Vocabulary};
 use crate::format::ahead;
 
-/// What was fitted to the training data and has to travel with the weights.
+/// What was fitted to the training data and is stored with the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Codec {
     /// A text, token by token.
     Text {
-        /// The tokens by their numbers.
+        /// The vocabulary.
         vocabulary: Vocabulary,
     },
     /// A series from a table.
     Series {
-        /// How the columns were scaled.
+        /// The columns, their scalings, and the frame.
         scale: ScaleName,
         /// The columns with their scalings, the window and the horizon.
         series: SeriesCodec,
     },
     /// Piano rolls.
     Rolls {
-        /// The keys that the network reads and predicts.
+        /// The keys of inputs and outputs.
         keys: PianoKeys,
     },
     /// Labelled sequences of numbers.
     Sequences(SequencesCodec),
-    /// Lines of text, each of a class.
+    /// Lines of text with classes.
     Classes {
-        /// The characters by their numbers.
+        /// The vocabulary.
         vocabulary: Vocabulary,
-        /// The names of the classes, in the order of the outputs.
+        /// The class names, in the order of the outputs.
         classes: Vec<String>,
     },
     /// A synthetic task.
     Task {
-        /// Which one.
+        /// The task.
         task: TaskName,
     },
 }
@@ -67,10 +67,10 @@ impl Codec {
         }
     }
 
-    /// The inputs of a network and its outputs, or of quantiles their targets, where the data tell them.
+    /// The numbers of inputs and outputs (targets, for quantiles), if the data determine them.
     ///
     /// # Errors
-    /// Where they tell what cannot be.
+    /// If they are inconsistent.
     pub(crate) fn sizes(&self) -> Result<Option<[usize; 2]>> {
         Ok(Some(match self {
             Self::Text { vocabulary } => [vocabulary.len(); 2],
@@ -87,7 +87,7 @@ impl Codec {
         }))
     }
 
-    /// Whether a step of the data is one of some tokens, and not numbers.
+    /// Whether a step is a token rather than numbers.
     pub fn has_tokens(&self) -> bool {
         match self {
             Self::Text { .. } | Self::Classes { .. } | Self::Task { task: TaskName::Copy } => true,

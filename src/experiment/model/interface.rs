@@ -1,4 +1,4 @@
-//! What each input and output of a model is, in the terms of its data, for programs that run it without this one.
+//! Describes each input and output of a model in the terms of its data, for programs that run it without this one.
 
 use serde_json::{Value, json};
 
@@ -10,8 +10,8 @@ use super::sequences_codec::SequencesCodec;
 use crate::data::{ColumnCodec, Scaling, SeriesCodec, TextUnit, Vocabulary};
 use crate::{Loss, Model};
 
-/// `input`: what stands at each place of a step, in order, or what each token is. `outputs`: what each number of a prediction
-/// is, in order. A scaling is x ↦ (x − offset) / unit on the way in and its inverse on the way out.
+/// `input`: the meaning of each number of a step, in order, or of each token. `outputs`: the meaning of each number of
+/// a prediction, in order. A scaling is x ↦ (x − offset) / unit on inputs, and its inverse on outputs.
 pub fn interface(codec: &Codec, model: &Model) -> Value {
     let loss = model.head.as_ref().map_or(Loss::SquaredError, |head| head.loss.clone());
     let (input, outputs) = match codec {
@@ -78,13 +78,13 @@ fn labels(labels: &LabelCodec) -> Value {
 
 fn of_classes(classes: &[String]) -> Value {
     match classes {
-        // One logit tells two apart.
+        // A single logit separates two classes.
         [other, one] => json!({"is": "the probability of the class", "each": [one], "otherwise": other}),
         _ => json!({"is": "the probability of this class", "each": classes}),
     }
 }
 
-/// Targets, features and their masks; then the known columns and theirs, which stand as many rows ahead as are forecast.
+/// Targets, features and their masks; then the known columns and theirs, shifted ahead by the horizon.
 fn columns(codec: &SeriesCodec) -> Value {
     let mut columns = Vec::new();
     let mut put = |group: &[&ColumnCodec], ahead: usize| {
@@ -101,7 +101,7 @@ fn columns(codec: &SeriesCodec) -> Value {
     json!({"columns": columns, "window": codec.frame.window})
 }
 
-/// Steps, within them targets, within them quantiles.
+/// By step, then target, then quantile.
 fn forecasts(codec: &SeriesCodec, quantiles: &Quantiles) -> Value {
     let mut each = Vec::new();
     for step in 1..=codec.frame.horizon {
@@ -122,8 +122,7 @@ fn forecasts(codec: &SeriesCodec, quantiles: &Quantiles) -> Value {
     }
     let mut forecasts = json!({"is": "scaled forecasts, step rows after the last that was read", "each": each});
     if quantiles.values().len() > 1 {
-        forecasts["sort"] =
-            json!("quantiles of one column and step may come out crossed: put the values in ascending order");
+        forecasts["sort"] = json!("quantiles of one column and step may cross: sort the values in ascending order");
     }
     forecasts
 }

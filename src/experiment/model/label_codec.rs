@@ -1,4 +1,4 @@
-//! What a model knows of its labels.
+//! Labels as a model encodes them.
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Labels, Scaling, ScalingKind};
 use crate::{Error, Head, Result};
 
-/// What is predicted for a sequence, fitted to the training part.
+/// The labels of a sequence, fitted to the training split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LabelCodec {
-    /// The names of the classes.
+    /// The class names.
     Classes(Vec<String>),
-    /// How each value comes to mean 0 and standard deviation 1, which a network of any data's units learns well in.
+    /// The scaling of each value to mean 0 and standard deviation 1, which suits data in any unit.
     Values(Vec<Scaling>),
 }
 
 impl LabelCodec {
-    /// Of the labels of the sequences that train.
+    /// Fits to the labels of the training sequences.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where there are no labels.
+    /// [`Error::Unsupported`] if there are no labels.
     pub(crate) fn fit(labels: &Labels, training: &[usize]) -> Result<Self> {
         match labels {
             Labels::None => Err(no_labels()),
@@ -33,10 +33,10 @@ impl LabelCodec {
         }
     }
 
-    /// Brings labels to the model's numbers; sequences without labels stay so.
+    /// Encodes labels; sequences without labels stay so.
     ///
     /// # Errors
-    /// Names the label that the model does not know, or which of classes and values was expected.
+    /// Names an unknown label, or reports whether classes or values were expected.
     pub(crate) fn encode(&self, labels: &mut Labels) -> Result<()> {
         match (self, labels) {
             (_, Labels::None) => Ok(()),
@@ -65,10 +65,10 @@ impl LabelCodec {
         }
     }
 
-    /// The head that learns them.
+    /// The head for these labels.
     ///
     /// # Errors
-    /// [`Error::Value`] where there is nothing to tell apart.
+    /// [`Error::Value`] if there are fewer than two classes.
     pub(crate) fn head(&self) -> Result<Head> {
         match self {
             Self::Classes(names) => Labels::Classes { names: names.clone(), of: Vec::new() }.head(),
@@ -90,6 +90,6 @@ fn values_of(outputs: usize) -> String {
 }
 
 pub(crate) fn no_labels() -> Error {
-    let reason = "without labels there is nothing to learn from or to measure by; `bptt predict` needs none";
+    let reason = "labels are missing: training and measuring need them, `bptt predict` does not";
     Error::Unsupported(reason.into())
 }

@@ -1,4 +1,4 @@
-//! What a trained model is beyond its weights, and the file that has both.
+//! A trained model beyond its weights, and its file.
 
 pub mod codec;
 pub mod interface;

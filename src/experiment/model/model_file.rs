@@ -1,4 +1,4 @@
-//! A model as a file: the weights, and in the file's metadata all that is needed to use them.
+//! The file of a model: the weights, and in the file's metadata everything needed to use them.
 
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
@@ -22,13 +22,13 @@ use crate::{
     SafetensorsFile, StateDict,
 };
 
-/// The version of the description. A file of another is refused.
+/// The version of the description. Other versions are refused.
 const FORMAT: u32 = 1;
 
 /// The name of the description in the file's metadata.
 pub const KEY: &str = "bptt";
 
-/// A model with the description that its file holds.
+/// A model with the description in its file.
 pub struct ModelFile {
     /// The form of the network.
     pub model: Model,
@@ -36,17 +36,17 @@ pub struct ModelFile {
     pub codec: Codec,
     /// The weights by name.
     pub weights: StateDict,
-    /// What it was trained on; `None` where a file is older than what says so.
+    /// What it was trained on; `None` for older files.
     pub origin: Option<Origin>,
-    /// The description as the file has it.
+    /// The description as it is in the file.
     pub description: String,
-    /// Where it was found.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Which weights these are, where the run is not finished.
+    /// Which weights these are, if the run has not finished.
     pub note: Option<String>,
 }
 
-/// The description as JSON.
+/// The description, for JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Description {
@@ -68,10 +68,10 @@ struct Description {
     at: Readout,
     reduction: Reduction,
     data: Codec,
-    /// What was trained on.
+    /// What the model was trained on.
     #[serde(default)]
     origin: Option<Origin>,
-    /// The step that the run had come to. Its weights may be of an earlier one: those of the lowest validation loss.
+    /// The step that the run had reached. The weights may be from an earlier one, with the lowest validation loss.
     #[serde(default)]
     step: Option<u64>,
 }
@@ -82,7 +82,7 @@ struct Description {
 /// [`Error::Unsupported`] for a model without a head.
 pub fn description(model: &Model, codec: &Codec, origin: &Origin) -> Result<String> {
     let (recurrent, head) = (&model.recurrent, model.head.as_ref());
-    let head = head.ok_or_else(|| Error::Unsupported("a model's file is of a model with a head".into()))?;
+    let head = head.ok_or_else(|| Error::Unsupported("a model file needs a model with a head".into()))?;
     let (cell, activation) = CellName::of(recurrent.cell);
     let description = Description {
         format: FORMAT,
@@ -108,15 +108,15 @@ pub fn description(model: &Model, codec: &Codec, origin: &Origin) -> Result<Stri
     Ok(text)
 }
 
-/// The most bytes of a description: what the format allows of a header, without as much as the names of the tensors take.
+/// The largest description: the format's limit of a header, minus what the names of tensors need.
 const MOST: u64 = 99_000_000;
 
-/// The bytes that a description takes in the header of a file, where quotation marks are escaped.
+/// The size of a description in the header of a file, where quotation marks are escaped.
 fn in_header(text: &[u8]) -> u64 {
     text.iter().map(|byte| if matches!(byte, b'"' | b'\\') { 2 } else { 1 }).sum()
 }
 
-/// Refuses, before a network is trained, what could not be written in the end.
+/// Refuses, before training, a description that could not be written at the end.
 fn check_length(bytes: u64) -> Result<()> {
     if bytes > MOST {
         Err(Error::Failed(format!(
@@ -128,9 +128,9 @@ fn check_length(bytes: u64) -> Result<()> {
     }
 }
 
-/// The bytes of a description, which are for the most part those of what was fitted to the data.
+/// The size of a description, most of which was fitted to the data.
 pub fn description_bytes(codec: &Codec) -> u64 {
-    /// How many bytes were written, and how many of them are escaped.
+    /// The number of bytes written, and how many of them need escaping.
     struct Counted(u64);
     impl Write for Counted {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -142,7 +142,7 @@ pub fn description_bytes(codec: &Codec) -> u64 {
         }
     }
     let mut counted = Counted(0);
-    // What cannot be written is an error where it is written.
+    // A serialisation error is reported when the file is written.
     let _ = serde_json::to_writer(&mut counted, codec);
     counted.0
 }
@@ -159,7 +159,7 @@ pub fn with_step(description: &str, step: u64) -> Result<String> {
 }
 
 impl Description {
-    /// The network that is described, within the bounds that a network has, with as many inputs and outputs as its data.
+    /// The described network, within the limits of any network, with as many inputs and outputs as its data have.
     ///
     /// # Errors
     /// [`Error::Unsupported`] names what is wrong.
@@ -175,7 +175,7 @@ impl Description {
         let model = Model { embedding: self.embedding.clone(), ..Model::new(recurrent, head) };
         let wrong = |message: String| Error::Unsupported(format!("the model's description: {message}"));
         model.validate().map_err(|error| wrong(error.to_string()))?;
-        // What is made for the data is as large as the network, and nothing else bounds it.
+        // Buffers for the data are as large as the network, and nothing else limits that.
         let sizes = self.data.sizes().map_err(|error| wrong(error.to_string()))?;
         match sizes.filter(|sizes| *sizes != [model.vocabulary(), targets]) {
             Some([inputs, outputs]) => Err(wrong(format!(
@@ -192,7 +192,7 @@ pub fn parameters(model: &Model) -> u64 {
     Layout::new(model).len() as u64
 }
 
-/// A model in words.
+/// Describes a model in one line.
 pub fn describe(model: &Model) -> String {
     let recurrent = &model.recurrent;
     let activation = match recurrent.cell {
@@ -220,17 +220,17 @@ pub fn describe(model: &Model) -> String {
     format!("{cell}{activation} {inputs} → {hidden}{outputs}{layers}{directions}{dropout}, {parameters} parameters")
 }
 
-/// A model's file as it was found.
+/// A model file that was found.
 pub struct Found {
     /// The path of the file.
     pub path: PathBuf,
-    /// The weights that a checkpoint stands for; `None`: they are in the file.
+    /// The checkpoint with the weights; `None`: they are in the file.
     weights: Option<Weights>,
-    /// What there is to say of it before it is used.
+    /// A note to print before use.
     note: Option<String>,
 }
 
-/// What a model's file made of a checkpoint would hold.
+/// The file that would be made from a checkpoint.
 struct Weights {
     description: String,
     weights: StateDict,
@@ -253,11 +253,11 @@ impl Found {
     }
 }
 
-/// The file that `run` names, itself or the one in a run's folder. Of a run that is not finished it is made of the latest
-/// checkpoint, where that is further.
+/// The file that `run` names: itself, or the one in a run's folder. For an unfinished run it is made from the latest
+/// checkpoint, if that is later.
 ///
 /// # Errors
-/// [`Error::Data`] where a folder has neither, [`Error::Io`] where it cannot be read.
+/// [`Error::Data`] if a folder has neither, [`Error::Io`] if it cannot be read.
 pub fn read(run: &Path) -> Result<Found> {
     let path = if run.is_dir() { run.join(MODEL) } else { run.into() };
     let (is_there, saved) = (path.exists(), checkpoints::unfinished(run)?);
@@ -285,7 +285,7 @@ pub fn read(run: &Path) -> Result<Found> {
         (None, Some(saved)) => of_checkpoint(saved)?,
         (Some(found), _) => {
             let of = stored.flatten().map_or(String::new(), |step| format!(" after step {}", grouped(step)));
-            (found, format!("the weights that it stored{of}"))
+            (found, format!("the stored weights{of}"))
         }
         (None, None) => {
             let message = format!(
@@ -298,7 +298,7 @@ pub fn read(run: &Path) -> Result<Found> {
     Ok(Found { note: Some(format!("note: {run}: {which}; the run is not finished")), ..found })
 }
 
-/// The model's file that a run would have if it had ended with its checkpoint, and which weights these are.
+/// The model file that a run would have if it had ended at its checkpoint, and a description of its weights.
 fn of_checkpoint((saved, description): (Saved, String)) -> Result<(Found, String)> {
     let it: Description = serde_json::from_str(&description).map_err(|error| {
         let message = error.to_string();
@@ -313,18 +313,18 @@ fn of_checkpoint((saved, description): (Saved, String)) -> Result<(Found, String
     } else {
         format!("the weights of the checkpoint after step {after}")
     };
-    // As far as the run has come, so that the next checkpoint goes before a file with these.
+    // With the step that the run has reached, so that a later checkpoint is preferred to a file with these weights.
     let weights = Some(Weights { description: with_step(&description, step)?, weights });
     Ok((Found { path: saved.path, weights, note: None }, which))
 }
 
-/// The error in a file that `read` read: what should have been named, where it is no safetensors file.
+/// The error for a file that is not a safetensors file: names what was expected.
 pub fn no_model(path: &Path, error: Error) -> Error {
     if let Error::Io { source, .. } = error {
         return io_error(path)(source);
     }
     let reason = error.to_string();
-    // What it is instead needs no second "not a safetensors file".
+    // The reason replaces the prefix "not a safetensors file".
     let reason = reason.strip_prefix("not a safetensors file: ").unwrap_or(&reason);
     let message = format!("expected a run's folder or a safetensors file; {reason}");
     Error::Data { path: path.into(), place: String::new(), message }
@@ -334,22 +334,22 @@ impl ModelFile {
     /// Reads a run's folder, or a model's file alone.
     ///
     /// # Errors
-    /// [`Error::Data`] where it is of another version, was not written by this program, or holds other tensors than those
-    /// of the model that it describes.
+    /// [`Error::Data`] if it is of another version, was not written by this program, or has other tensors than the
+    /// described model.
     pub fn open(run: &Path) -> Result<Self> {
         Self::open_checked(run, &mut None)
     }
 
-    /// The same, and puts the digest of the file into the settings.
+    /// Like [`Self::open`], and stores the file's digest in the settings.
     ///
     /// # Errors
-    /// As of [`Self::open`], and where the settings have another digest.
+    /// See [`Self::open`]; also if the settings have another digest.
     pub(crate) fn open_checked(run: &Path, sha256: &mut Option<String>) -> Result<Self> {
         let found = read(run)?;
         let path = found.path.clone();
         let mut check = |digest: Digest| digest.check(&path, "--init-from", sha256);
         match &found.weights {
-            // What the file would hold.
+            // What the file would contain.
             Some(Weights { description, weights }) => {
                 let mut digest = Digest::new();
                 weights.write_safetensors(&mut digest, Some((KEY, description)))?;
@@ -366,13 +366,13 @@ impl ModelFile {
         }
     }
 
-    /// The same without its weights, for a plan: nothing of them is kept, of a file whose digest is taken all the same.
+    /// The same without weights, for a plan. Nothing of them is kept, but the file's digest is computed all the same.
     ///
     /// # Errors
-    /// As of [`Self::open_checked`], but for what is wrong with the tensors alone.
+    /// See [`Self::open_checked`], without errors in the tensors alone.
     pub(crate) fn open_form(run: &Path, sha256: &mut Option<String>) -> Result<Self> {
         let path = if run.is_dir() { run.join(MODEL) } else { run.into() };
-        // A checkpoint's description is that of the model's file, but for the step.
+        // A checkpoint has the description of the model file, except for the step.
         if let Some((saved, description)) = checkpoints::unfinished(run)?.and_then(|unfinished| unfinished.saved) {
             return Self::form(description, &saved.path);
         }
@@ -387,7 +387,7 @@ impl ModelFile {
         Self::form(text, &path)
     }
 
-    /// Of a file as it was found, with what there is to say of it.
+    /// Opens a file that was found, with its note.
     ///
     /// # Errors
     /// As of [`Self::open`].
@@ -407,7 +407,7 @@ impl ModelFile {
         Self::described(Self::text(&file, path)?, path, || file.state_dict())
     }
 
-    /// The description that a file holds.
+    /// The description in a file.
     fn text<R: Read>(file: &SafetensorsFile<R>, path: &Path) -> Result<String> {
         let text = file.note(KEY).map(str::to_owned);
         text.ok_or_else(|| Error::Data {
@@ -417,18 +417,18 @@ impl ModelFile {
         })
     }
 
-    /// Of its description, whose weights are read once it is known to be right.
+    /// Checks the description before the weights are read.
     fn described(text: String, path: &Path, weights: impl FnOnce() -> Result<StateDict>) -> Result<Self> {
         let form = Self::form(text, path)?;
         let weights = weights().map_err(in_file(path))?;
-        // Told with the file's name, and by every command, before anything else is.
+        // All commands report this with the file's name, before anything else.
         let message =
             |error: Error| Error::Data { path: path.into(), place: String::new(), message: error.to_string() };
         Layout::new(&form.model).check(&weights).map_err(message)?;
         Ok(Self { weights, ..form })
     }
 
-    /// Of its description, without weights.
+    /// From the description, without weights.
     fn form(text: String, path: &Path) -> Result<Self> {
         let refused = |message: String| Error::Data { path: path.into(), place: String::new(), message };
         #[derive(Deserialize)]
@@ -447,10 +447,10 @@ impl ModelFile {
         Ok(Self { model, codec: it.data, weights, origin: it.origin, description: text, path: path.into(), note: None })
     }
 
-    /// Of its description and a checkpoint; `path` is what it is known by.
+    /// From the description and a checkpoint; `path` is for messages.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// The reason, in words.
     pub(crate) fn of_checkpoint(description: String, saved: &Saved, path: &Path) -> Result<Self, String> {
         let it: Description = serde_json::from_str(&description).map_err(|error| error.to_string())?;
         let model = it.model().map_err(|error| error.to_string())?;
@@ -458,7 +458,7 @@ impl ModelFile {
         Ok(Self { model, codec: it.data, weights, origin: it.origin, description, path: path.into(), note: None })
     }
 
-    /// The model and what it knows of its data: names and texts.
+    /// The model and its description, as names and texts.
     pub fn describe(&self) -> Vec<(&'static str, String)> {
         let loss = self.model.head.as_ref().and_then(|head| loss::describe(&head.loss));
         let mut lines = vec![("model", describe(&self.model)), ("data", self.codec.describe())];

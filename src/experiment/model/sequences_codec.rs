@@ -1,4 +1,4 @@
-//! What a model of labelled sequences knows of its data.
+//! What was fitted to labelled sequences.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::allocate;
 use crate::data::{DateOrder, DecimalMark, LabelledSequences, Scaling, ScalingKind};
 use crate::format::{grouped, path_text, short};
 
-/// What a model of labelled sequences knows of its data.
+/// What was fitted to labelled sequences.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct SequencesCodec {
@@ -19,21 +19,21 @@ pub struct SequencesCodec {
     pub(crate) read: ReadName,
     pub(crate) missing: MissingName,
     pub(crate) scale: ScaleName,
-    /// What each dimension is called; empty where they have no names.
+    /// The names of the dimensions; empty if they have none.
     pub(crate) dimensions: Vec<String>,
-    /// How each dimension comes to the network's units.
+    /// The scaling of each dimension.
     pub(crate) scaling: Vec<Scaling>,
     pub(crate) labels: LabelCodec,
-    /// What comes first in the dates that order steps, where that was set or they showed it.
+    /// The order of dates of the steps, if it was set or detected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) dates: Option<DateOrder>,
-    /// How numbers were written, where that was set or one of them showed it.
+    /// The decimal mark, if it was set or detected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) decimal: Option<DecimalMark>,
 }
 
 impl SequencesCodec {
-    /// Fits to the sequences of `labelled` that train.
+    /// Fits to the training sequences of `labelled`.
     pub(crate) fn fit(labelled: &LabelledSequences, training: &[usize], data: &SequencesConfig) -> Result<Self> {
         let scale = data.scale.unwrap_or(ScaleName::None);
         let fit = |dimension| {
@@ -79,7 +79,7 @@ impl SequencesCodec {
         format!("{name} ({}), {count} sequences of {}", path_text(path), self.describe_dimensions())
     }
 
-    /// What becomes of numbers before the network reads them.
+    /// How numbers are prepared for the network.
     pub(crate) fn describe_units(&self) -> Vec<String> {
         let scale = match self.scale {
             ScaleName::None => None,
@@ -88,13 +88,13 @@ impl SequencesCodec {
         };
         let missing = match self.missing {
             MissingName::Error => None,
-            MissingName::Ffill => Some("missing values: the last one before"),
+            MissingName::Ffill => Some("missing values: filled with the previous value"),
             MissingName::Mask => Some("missing values: 0, and a mask dimension for each dimension"),
         };
         [scale, missing].into_iter().flatten().map(str::to_owned).collect()
     }
 
-    /// What to change where the numbers are left as they are and f32 rounds what distinguishes them, or they are too large
+    /// A recommendation if numbers are not scaled and f32 would round their differences away, or if they are too large
     /// for a network.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl SequencesCodec {
             largest = largest.max(size);
             let [step, varies] = [size * f64::from(f32::EPSILON), Scaling::fit(ScalingKind::Standard, &values).unit];
             let constant = values.iter().all(|value| *value == values[0]);
-            // What a file of f32 lost before is not here to be scaled.
+            // What a file of f32 has already lost cannot be scaled.
             if !constant && varies < 100.0 * step && labelled.input.precision() < f32::EPSILON.into() {
                 let name = self
                     .dimensions
@@ -125,10 +125,10 @@ impl SequencesCodec {
             }
         }
         lines.truncate(3);
-        // Beyond, gates are open or closed whatever else a step tells.
+        // Beyond this, gates saturate.
         if largest > 10.0 {
             let largest = short(largest);
-            lines.push(format!("numbers as they are, up to {largest}: --scale standard suits a network better"));
+            lines.push(format!("unscaled values up to {largest}: --scale standard is recommended"));
         }
         Ok(lines)
     }

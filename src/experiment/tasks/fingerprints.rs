@@ -1,20 +1,20 @@
-//! What rows, sequences, pieces, lines and texts are known by, and which of them are in which part, in few characters.
+//! Fingerprints of rows, sequences, pieces, lines and texts, and a compact form of their splits.
 
 use super::super::files::digest::Digest;
 use crate::Result;
 use crate::data::Series;
 
-/// Hexadecimal digits by which one is known: so many sequences and as many others are alike by chance in one of a hundred
-/// models.
+/// Hexadecimal digits per fingerprint: enough that with as many training sequences as new ones, one model in a hundred
+/// has a chance match.
 const DIGITS: usize = 10;
 
-/// Up to `count` places from 1 to `end`, as far from each other as they can be; the last is `end`.
+/// Up to `count` evenly spaced places from 1 to `end`; the last is `end`.
 pub(crate) fn places(end: u64, count: usize) -> Vec<u64> {
     let count = (count as u64).min(end);
     (1..=count).map(|number| (u128::from(end) * u128::from(number)).div_ceil(u128::from(count.max(1))) as u64).collect()
 }
 
-/// A sequence of numbers, in whatever order its dimensions are.
+/// A sequence of numbers, for any order of its dimensions.
 pub(crate) fn hash_of_sequence(input: &crate::data::SequenceInputs, sequence: usize) -> String {
     let of_dimension = |dimension| {
         let mut digest = Digest::new();
@@ -28,7 +28,7 @@ pub(crate) fn hash_of_sequence(input: &crate::data::SequenceInputs, sequence: us
     short(digest)
 }
 
-/// A piece, by the keys of each frame.
+/// A piece: the keys of each frame.
 pub(crate) fn hash_of_piece(piece: &[Vec<u32>]) -> String {
     let mut digest = Digest::new();
     for frame in piece {
@@ -38,7 +38,7 @@ pub(crate) fn hash_of_piece(piece: &[Vec<u32>]) -> String {
     short(digest)
 }
 
-/// The digits of a hash that are compared: files of before have more.
+/// The digits of a hash that are compared; older files have more.
 pub(crate) fn known(hash: &str) -> &str {
     hash.get(..DIGITS).unwrap_or(hash)
 }
@@ -50,12 +50,12 @@ pub(crate) fn hash_of_line(line: &str) -> String {
     short(digest)
 }
 
-/// A number's bits, of which those that are none are alike, and so is 0.
+/// A number's bits; all NaN are equal, and so are both zeros.
 fn bits(value: f64) -> u64 {
     if value.is_nan() { u64::MAX } else { (value + 0.0).to_bits() }
 }
 
-/// A row by its label and the values of its targets.
+/// A row: its label and the values of its targets.
 pub(crate) fn hash_of_row(series: &Series, row: usize) -> String {
     let mut digest = Digest::new();
     digest.update(series.labels()[row].as_bytes());
@@ -65,7 +65,7 @@ pub(crate) fn hash_of_row(series: &Series, row: usize) -> String {
     short(digest)
 }
 
-/// The digests of a text's beginnings that end at `places`, ascending.
+/// Digests of the first characters of a text, up to each of `places`, ascending.
 pub(crate) fn beginnings(text: &crate::data::Text, places: &[u64]) -> Result<Vec<String>> {
     let mut digest = Digest::new();
     let mut begin = 0;
@@ -93,7 +93,7 @@ fn short(digest: Digest) -> String {
     text
 }
 
-/// Two sequences a hexadecimal digit, the first in its lower half, each by the number of its part.
+/// Two sequences per hexadecimal digit, the first in its lower half: the index of the split.
 pub(crate) fn packed(parts: &[Vec<usize>; 3]) -> String {
     let count = parts.iter().flatten().max().map_or(0, |last| last + 1);
     let mut of = vec![0u32; count];
@@ -101,7 +101,7 @@ pub(crate) fn packed(parts: &[Vec<usize>; 3]) -> String {
     of.chunks(2).filter_map(|two| char::from_digit(two[0] + 4 * two.get(1).unwrap_or(&0), 16)).collect()
 }
 
-/// The parts of `count` sequences; `None` where these are not as many.
+/// The splits of `count` sequences; `None` if the number differs.
 pub(crate) fn unpacked(digits: &str, count: usize) -> Option<[Vec<usize>; 3]> {
     let mut parts = [const { Vec::new() }; 3];
     let digits: Vec<u32> = digits.chars().map(|digit| digit.to_digit(16)).collect::<Option<_>>()?;

@@ -1,4 +1,4 @@
-//! Text that a network goes on with, token by token.
+//! Generates text token by token.
 
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
@@ -8,7 +8,7 @@ use crate::data::Vocabulary;
 use crate::train::Sampling;
 use crate::{Error, Result, Sequence};
 
-/// How the sample in a report is drawn: a little bolder than the network is sure of makes for readable text.
+/// The sampling of the report's text: a temperature above the most probable one reads better.
 pub(crate) const SAMPLED: Sampling = Sampling { temperature: 0.8, top_k: None, top_p: None };
 
 /// Draws `count` tokens after `prime`, one by one, and hands each to `each` until that has enough.

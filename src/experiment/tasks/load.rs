@@ -1,4 +1,4 @@
-//! The task of any kind of data.
+//! Loads the task for any kind of data.
 
 use super::super::config::agree::unsupported;
 use super::super::config::{Data, DataKind};
@@ -14,22 +14,21 @@ use super::task::Task;
 use super::text::TextTask;
 use crate::{Error, Result};
 
-/// Refuses a folder where a file is read, and where a folder is learned from a file. What is not there is an error where
-/// it is read.
+/// Refuses a folder in place of a file, and the reverse. A missing path is reported when it is opened.
 fn check_files(settings: &mut Settings, has_model: bool) -> Result<()> {
     let kind = settings.kind;
     for (key, path) in settings.files() {
         let reason = match key {
-            // Checked where it is opened: a run, or a file.
+            // Checked when it is opened: a run, or a file.
             "init-from" => None,
-            // To measure and to predict a file of lines will do.
+            // Evaluation and prediction also accept a file of lines.
             "file" if kind == DataKind::Classes && (has_model || !path.is_file()) => None,
             "file" if kind == DataKind::Classes => {
                 Some("expected a folder with a text file for each class, got a file")
             }
             _ if !path.is_dir() => None,
             _ if path.join(CONFIG).is_file() => {
-                Some("expected a file, got the folder of a run: --config and --resume of `bptt train` take one")
+                Some("expected a file, got the folder of a run: `bptt train` takes one with --config or --resume")
             }
             "file" if kind == DataKind::Text => {
                 Some("expected a file, got a folder; `bptt train classes` reads a folder of texts")
@@ -92,7 +91,7 @@ pub fn check_fits(file: &ModelFile, task: &dyn Task) -> Result<()> {
         Ok(())
     } else {
         Err(refused(format!(
-            "the model reads {inputs} numbers a step and predicts {}; the data have {} and need {}",
+            "the model reads {inputs} numbers per step and predicts {}; the data have {} and need {}",
             head.map_or(0, |head| head.outputs),
             task.input_size(),
             task.head().outputs

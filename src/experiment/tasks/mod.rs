@@ -1,4 +1,4 @@
-//! What a network is trained for, by the kind of its data.
+//! Tasks: what a network is trained for, by kind of data.
 
 pub mod fingerprints;
 pub mod generate;

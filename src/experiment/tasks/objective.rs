@@ -1,4 +1,4 @@
-//! What a network is asked for: at which steps it predicts, and by what loss it learns.
+//! The objective of a network: the steps that predict, and the loss.
 
 use super::super::config::agree::{as_the_model, unsupported, words};
 use super::super::config::{LossConfig, SeriesConfig};
@@ -6,14 +6,14 @@ use super::super::measure::quantiles::Quantiles;
 use super::super::model::model_file::ModelFile;
 use crate::{Error, Head, Loss, Readout, Result};
 
-/// The quantiles that are forecast where none are named.
+/// The default quantiles.
 const QUANTILES: [f64; 3] = [0.1, 0.5, 0.9];
 
-/// `natural`, the head of data as they are, which predicts where the settings or the model say. A prediction at
-/// every step leaves no choice.
+/// The default head of the data, `natural`, with the readout of the settings or the model. If every step has a target,
+/// there is no choice.
 ///
 /// # Errors
-/// Where that is no choice, or the model has another.
+/// If there is no choice, or the model has another readout.
 pub(crate) fn head(natural: Head, predict: &mut Option<Readout>, model: Option<&ModelFile>) -> Result<Head> {
     if let Some(at) = predict.filter(|at| (*at == Readout::PerStep) != (natural.readout == Readout::PerStep)) {
         let expected = if natural.readout == Readout::PerStep {
@@ -25,18 +25,18 @@ pub(crate) fn head(natural: Head, predict: &mut Option<Readout>, model: Option<&
         return Err(Error::Value { what: "predict".into(), expected: expected.into(), got });
     }
     let at = match head_of(model) {
-        // The settings of a network that is there are in its file alone.
+        // The settings of an existing network are in its file only.
         Some(head) => as_the_model("predict", &mut predict.take(), Some(head.readout), natural.readout)?,
         None => *predict.get_or_insert(natural.readout),
     };
     Ok(Head { readout: at, ..natural })
 }
 
-/// The head of classes, two of which have one output, whose targets are smoothed instead of the loss. Smoothing is of
-/// training alone: a model may be trained further with another.
+/// The head for classes. Two classes have one output, whose targets are smoothed instead of the loss. Smoothing affects
+/// training only, so a model may be trained further with another value.
 ///
 /// # Errors
-/// As of [`head`].
+/// See [`head`].
 pub(crate) fn of_classes(
     natural: Head,
     predict: &mut Option<Readout>,
@@ -51,10 +51,10 @@ pub(crate) fn of_classes(
     head(Head { loss, ..natural }, predict, model)
 }
 
-/// The head of a series of `targets` numbers a forecast.
+/// The head for a series with `targets` numbers per forecast.
 ///
 /// # Errors
-/// As of [`head`], and where the settings contradict each other or the model.
+/// See [`head`]; also if the settings contradict each other or the model.
 pub(crate) fn of_series(targets: usize, series: &mut SeriesConfig, model: Option<&ModelFile>) -> Result<Head> {
     let loss = series_loss(series, head_of(model).map(|head| &head.loss))?;
     head(Head::new(targets * Quantiles::of(&loss).count(), loss, Readout::Final), &mut series.predict, model)

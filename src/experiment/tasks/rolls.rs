@@ -1,4 +1,4 @@
-//! The next frame of a piece, of which any of many keys may sound.
+//! Predicts the next frame of a piece, in which any keys may sound.
 
 use std::io::Write;
 use std::ops::{Range, RangeInclusive};
@@ -25,11 +25,11 @@ use crate::format::{grouped, path_text, short};
 use crate::plot::{Baseline, Lengths, PianoRoll};
 use crate::{Error, Head, Loss, Readout, Reduction, Result};
 
-/// What needs no network.
+/// The baselines.
 const FREQUENCIES: BaselineName = BaselineName { key: "frequencies", words: "the frequencies of the keys" };
-const REPEATED: BaselineName = BaselineName { key: "repeated", words: "the frame before" };
+const REPEATED: BaselineName = BaselineName { key: "repeated", words: "the previous frame" };
 
-/// What tells the keys.
+/// The flag for the range of keys.
 const KEYS: &str = "--keys";
 
 pub(crate) struct RollsTask {
@@ -39,7 +39,7 @@ pub(crate) struct RollsTask {
     /// The pieces of training, validation and test.
     parts: [Range<usize>; 3],
     head: Head,
-    /// How often each key sounds in the training part; without one, in no part.
+    /// How often each key sounds in the training split, or in all pieces without one.
     frequencies: Option<Vec<f64>>,
     origin: Origin,
     relation: Option<String>,
@@ -87,7 +87,7 @@ impl RollsTask {
         of_training.check_shares(data.split.as_ref())?;
         let parts = rolls.parts().cloned().unwrap_or_default();
         let hash = |piece: usize| fingerprints::hash_of_piece(&rolls.pieces()[piece]);
-        // The parts of a single piece are frames of it, which are known by the whole file alone.
+        // The splits of a single piece are frames of it; the file is only recognised as a whole.
         let (parts, relation) = if rolls.is_cut() {
             (parts, of_training.describe(Some(OTHER_FILE)))
         } else {
@@ -95,7 +95,7 @@ impl RollsTask {
         };
         let of_model = model.and_then(|model| model.origin.as_ref()?.frequencies.clone());
         let of_model = of_model.filter(|frequencies| frequencies.len() == rolls.keys().len());
-        // What is here of the training may be a part of it.
+        // The training data may be here only in part.
         let frequencies = of_model.filter(|_| applies).or_else(|| frequencies(&rolls, parts[0].clone()));
         let hash = (!rolls.is_cut()).then_some(hash);
         let trained =
@@ -111,10 +111,10 @@ impl RollsTask {
         NextStep::new(&self.rolls, self.parts[part].clone())
     }
 
-    /// Nats a frame of who knows how often each key sounds.
+    /// Nats per frame of always predicting the key frequencies.
     fn by_frequencies(&self, part: usize) -> Option<f64> {
         let frequencies = self.frequencies.as_ref()?;
-        // All keys silent, and what each that sounds changes.
+        // With all keys silent, and the change for each that sounds.
         let silent: f64 = frequencies.iter().map(|p| -(1.0 - p).ln()).sum();
         let frames = self.frames(part).collect::<Vec<_>>();
         let sounding = |key: &u32| (1.0 - frequencies[*key as usize]).ln() - frequencies[*key as usize].ln();
@@ -122,13 +122,13 @@ impl RollsTask {
         (!frames.is_empty()).then(|| sum / frames.len() as f64)
     }
 
-    /// Every frame that is predicted, after the one before it.
+    /// Every predicted frame, after its predecessor.
     fn frames(&self, part: usize) -> impl Iterator<Item = (&Vec<u32>, &Vec<u32>)> {
         self.rolls.pieces()[self.parts[part].clone()].iter().flat_map(|piece| piece.iter().zip(&piece[1..]))
     }
 }
 
-/// `21-108`.
+/// As in `21-108`.
 fn range(text: &str) -> Result<RangeInclusive<u32>> {
     let ends = text.split_once('-').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
     ends.filter(|(low, high)| low <= high).map(|(low, high)| low..=high).ok_or_else(|| Error::Value {
@@ -148,8 +148,7 @@ fn words(keys: &PianoKeys) -> String {
     }
 }
 
-/// How often each key sounds in the frames that are predicted, each count taken as one more of two more, so that none is 0
-/// or 1.
+/// How often each key sounds in the predicted frames, with add-one smoothing, so that none is 0 or 1.
 fn frequencies(rolls: &PianoRolls, pieces: Range<usize>) -> Option<Vec<f64>> {
     let (mut counts, mut frames) = (vec![1.0; rolls.keys().len()], 2.0);
     for frame in rolls.pieces()[pieces.clone()].iter().flat_map(|piece| &piece[1..]) {
@@ -160,7 +159,8 @@ fn frequencies(rolls: &PianoRolls, pieces: Range<usize>) -> Option<Vec<f64>> {
     (!pieces.is_empty()).then_some(counts)
 }
 
-/// True positives by all that sounds or was expected to (Bay, Ehmann & Downie 2009), a key being expected from ½ on.
+/// True positives divided by all keys that sound or are predicted (Bay, Ehmann & Downie 2009). A key is predicted from
+/// ½ on.
 struct FrameAccuracy {
     hits: u64,
     all: u64,
@@ -256,7 +256,7 @@ impl Task for RollsTask {
     }
 
     fn results_bytes(&self) -> u64 {
-        // A share for each key of every frame of one part at a time.
+        // One probability per key for every frame of a split.
         let frames = |part: &Range<usize>| self.rolls.pieces()[part.clone()].iter().map(Vec::len).sum::<usize>();
         let most = self.parts[1..].iter().map(frames).max().unwrap_or_default();
         4 * (most * self.rolls.keys().len()) as u64
@@ -288,13 +288,14 @@ impl Task for RollsTask {
                 let frequencies = self.by_frequencies(part).unwrap_or(f64::NAN);
                 let percent = |share: f64| format!("{:.1} %", 100.0 * share);
                 let row = [short(loss), short(frequencies), percent(accuracy.value()), percent(repeated.value())];
-                results.key_figures.push((format!("nats a frame, {name}"), short(loss)));
+                results.key_figures.push((format!("nats per frame, {name}"), short(loss)));
                 let value = json!({
                     "loss": loss, "baseline_loss": self.by_frequencies(part),
                     "accuracy": accuracy.value(), "baseline_accuracy": repeated.value(),
                 });
                 results.summary.insert(name.into(), value);
-                let (nats, share) = (comparison::Metric::Error("nats a frame"), comparison::Metric::Share("accuracy"));
+                let (nats, share) =
+                    (comparison::Metric::Error("nats per frame"), comparison::Metric::Share("accuracy"));
                 results.comparisons.extend([
                     Comparison::new(name, nats, loss, FREQUENCIES, frequencies),
                     Comparison::new(name, share, accuracy.value(), REPEATED, repeated.value()),
@@ -305,15 +306,17 @@ impl Task for RollsTask {
                 results.figures.push(("roll.svg", self.picture(name, first, &predictions[0])));
             }
             if table.is_empty() {
-                results.lines.push("every piece was trained on: nothing is left to test".into());
+                results.lines.push("every piece was used in training: nothing is left to test".into());
                 return Ok(results);
             }
-            let caption = "Per frame: the loss summed over keys, and hits by all that sounds or was predicted";
+            let caption =
+                "Per frame: the loss summed over keys; accuracy: hits divided by all keys that sound or were predicted";
             results.put_table(caption, &["part", "nats", "frequencies", "accuracy", "repeated"], table);
             results.lines.push(
-                "per frame; frequencies: nats of always predicting how often each key sounds; accuracy: hits by all that".into(),
+                "per frame; frequencies: nats of always predicting the key frequencies; accuracy: hits by all that"
+                    .into(),
             );
-            results.lines.push("sounds or was predicted; repeated: that of repeating the frame before".into());
+            results.lines.push("sounds or was predicted; repeated: accuracy of repeating the previous frame".into());
             Ok(results)
         })
     }
@@ -350,7 +353,7 @@ impl RollsTask {
             PianoKeys::Names(_) => 0,
         };
         let predicted: Vec<f32> = predicted.iter().copied().collect();
-        let title = format!("{}, the first piece of the {part} part", self.name);
+        let title = format!("{}, the first piece of the {part} split", self.name);
         PianoRoll { title, first_key, keys, truth: &truth, predicted: &predicted }.draw()
     }
 }

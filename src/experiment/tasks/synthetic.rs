@@ -1,4 +1,4 @@
-//! A synthetic task, whose baseline is known exactly.
+//! Synthetic tasks with exactly known baselines.
 
 use std::io::Write;
 
@@ -19,7 +19,7 @@ use crate::format::{grouped, short};
 use crate::plot::Baseline;
 use crate::{Error, Head, Readout, Result};
 
-/// Examples of each part. Those of training are drawn when they are asked for, so that their number costs nothing.
+/// The number of examples per split. Training examples are generated on demand.
 const TRAINING: usize = 100_000;
 const OTHERS: usize = 1000;
 
@@ -31,13 +31,13 @@ pub(crate) struct SyntheticTask<T> {
     training: SyntheticExamples<T>,
     validation: SyntheticExamples<T>,
     test: SyntheticExamples<T>,
-    /// Who the baseline is, and its loss.
+    /// The baseline and its loss.
     baseline: (&'static str, f64),
-    /// No file is trained on.
+    /// There is no training file.
     origin: Origin,
 }
 
-/// The task that the settings name.
+/// The task of the settings.
 pub(crate) fn load(data: &mut TaskConfig, seed: u64, model: Option<&ModelFile>) -> Result<Box<dyn Task>> {
     let refused = |error| in_flag("--length", error);
     Ok(match data.name {
@@ -53,7 +53,7 @@ pub(crate) fn load(data: &mut TaskConfig, seed: u64, model: Option<&ModelFile>) 
 }
 
 impl<T> SyntheticTask<T> {
-    /// With a head that predicts where the settings or the model say.
+    /// With the readout of the settings or the model.
     fn predicting(self, predict: &mut Option<Readout>, model: Option<&ModelFile>) -> Result<Self> {
         Ok(Self { head: objective::head(self.head, predict, model)?, ..self })
     }
@@ -93,7 +93,7 @@ fn copying(delay: usize, seed: u64) -> Result<SyntheticTask<CopyTask>> {
     })
 }
 
-/// Training, validation and test: examples that follow each other, so that none is in two of them.
+/// Training, validation and test use consecutive example numbers, so that no example is in two splits.
 fn parts<T>(examples: impl Fn(u64, usize) -> Result<SyntheticExamples<T>>) -> Result<[SyntheticExamples<T>; 3]> {
     let validation = TRAINING as u64;
     Ok([examples(0, TRAINING)?, examples(validation, OTHERS)?, examples(validation + OTHERS as u64, OTHERS)?])

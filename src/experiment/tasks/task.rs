@@ -1,4 +1,4 @@
-//! What a run is about, whatever its data.
+//! The interface of every kind of data.
 
 use std::io::Write;
 use std::pin::Pin;
@@ -16,12 +16,12 @@ use crate::plot::{Baseline, Drawing};
 use crate::report::Table;
 use crate::{Error, Head, Result};
 
-/// What a task returns that waits for the device.
+/// A future of a task that waits for the device.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
-/// What a network is trained for: where its batches come from, and how well it does.
+/// What a network is trained for: its batches and its measurement.
 pub trait Task {
-    /// What the run's folder is called after.
+    /// The name for the run's folder.
     fn name(&self) -> String;
     /// The data in words, a line each.
     fn describe(&self) -> Vec<String>;
@@ -29,7 +29,7 @@ pub trait Task {
     fn input_size(&self) -> usize;
     /// The head that the task needs.
     fn head(&self) -> Head;
-    /// What has to travel with the weights, so that they can be used on other data.
+    /// What is stored with the weights, so that they can be used on other data.
     fn codec(&self) -> Codec;
     /// The batches to learn from; `None` where the data are only to be measured.
     ///
@@ -41,46 +41,46 @@ pub trait Task {
     /// # Errors
     /// [`Error::Value`] for no rows.
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>>;
-    /// Whether each batch goes on with the states of the one before.
+    /// Whether each batch continues with the final states of the previous one.
     fn carries_state(&self) -> bool {
         false
     }
-    /// Why the network can read in one direction alone; `None`: it can read in two.
+    /// Why the network must be unidirectional; `None`: it may be bidirectional.
     fn one_direction(&self) -> Option<&'static str> {
         None
     }
-    /// What the pace is counted in.
+    /// The unit of the pace.
     fn unit(&self) -> Unit {
         Unit::Sequences
     }
-    /// What it is trained on, for whoever measures the model later.
+    /// What the model was trained on, for later evaluations.
     fn origin(&self) -> &Origin;
-    /// How the data stand to those that a model was trained on, in words; `None` where there is nothing to say.
+    /// How the data relate to the training data of a model, in words, if there is something to report.
     fn relation(&self) -> Option<&str> {
         None
     }
-    /// What needs no network, on the validation part.
+    /// The baseline on the validation split.
     fn baseline(&self) -> Option<Baseline>;
-    /// T of the longest sequence that it is measured on; 0: none is longer than those to learn from.
+    /// T of the longest measured sequence; 0: not longer than in training.
     fn longest_measured(&self) -> usize {
         0
     }
-    /// About the bytes that [`results`](Self::results) holds at once of what the network says; 0: few.
+    /// The approximate bytes of predictions that [`results`](Self::results) holds at once; 0: few.
     fn results_bytes(&self) -> u64 {
         0
     }
-    /// Measures the network on what it did not learn from. The program asks [`results`].
+    /// Measures the network on validation and test data. The program calls [`results`].
     fn results<'a>(&'a self, network: &'a mut Network, measure: MeasureOptions) -> Pending<'a, Results>;
-    /// Writes what the network says of every example as comma-separated text.
+    /// Writes the predictions of every example as comma-separated text.
     fn predictions<'a>(&'a self, network: &'a mut Network, rows: usize, out: &'a mut dyn Write) -> Pending<'a, ()>;
 }
 
 /// How examples become batches.
 #[derive(Clone, Copy, Debug)]
 pub struct Order {
-    /// Sequences a batch.
+    /// Sequences per batch.
     pub rows: usize,
-    /// Groups of sequences of similar length.
+    /// Number of groups of sequences of similar length.
     pub buckets: usize,
     /// The seed of the order.
     pub seed: u64,
@@ -91,15 +91,15 @@ pub struct Order {
 pub struct MeasureOptions {
     /// Sequences at a time.
     pub rows: usize,
-    /// What is drawn is drawn from this.
+    /// The random seed.
     pub seed: u64,
-    /// Whether all of a part is measured, however long that takes, or of a huge one only its beginning.
+    /// Whether to measure a whole split, however long it takes, or only the start of a huge one.
     pub whole: bool,
-    /// Whether the summary is asked for.
+    /// Whether to build the JSON summary.
     pub json: bool,
 }
 
-/// What the pace is counted in.
+/// The unit of the pace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Whole sequences.
@@ -108,24 +108,24 @@ pub enum Unit {
     Characters,
 }
 
-/// What came of a task.
+/// The results of a task.
 #[derive(Default)]
 pub struct Results {
-    /// In words, a line each.
+    /// In words, one line each.
     pub lines: Vec<String>,
     /// For the summary in JSON.
     pub summary: Map<String, Value>,
-    /// The results in a few names and numbers, for the report.
+    /// The main results as names and numbers, for the report.
     pub key_figures: Vec<(String, String)>,
-    /// Pictures by their files' names: each is a file, and a part of the report.
+    /// Pictures by file name: each is a file and is in the report.
     pub figures: Vec<(&'static str, Drawing)>,
-    /// For the report.
+    /// Tables for the report.
     pub tables: Vec<Table>,
     /// Other files for the run's folder.
     pub files: Vec<(&'static str, String)>,
-    /// The network beside what needs none.
+    /// The comparisons with the baselines.
     pub comparisons: Vec<Comparison>,
-    /// What there was to be besides, and why it is not.
+    /// What is missing, and why.
     pub missing: Vec<(&'static str, Error)>,
 }
 
@@ -145,26 +145,26 @@ pub async fn results(task: &dyn Task, network: &mut Network, measure: MeasureOpt
 }
 
 impl Results {
-    /// What was made of a part that the others do not need; otherwise it is missing.
+    /// The result of an independent part; `None` if it failed, which is recorded.
     pub(crate) fn attempt<T>(&mut self, what: &'static str, made: Result<T>) -> Option<T> {
         made.map_err(|error| self.missing.push((what, error))).ok()
     }
 
-    /// A table for the terminal and the report; the first column of both is words, the others numbers.
+    /// A table for the terminal and the report; its first column is text, the others are numbers.
     pub(crate) fn put_table(&mut self, caption: &str, columns: &[&str], rows: Vec<Vec<String>>) {
-        // In the terminal it shows in its first word what a row is.
+        // In the terminal the name is in the heading of the first column.
         self.put_lines(&[&[""], columns.get(1..).unwrap_or_default()].concat(), &rows);
         let columns = columns.iter().map(|name| (*name).to_owned()).collect();
         self.tables.push(Table { caption: caption.into(), columns, rows });
     }
 
-    /// Aligned lines for the terminal alone.
+    /// Aligned lines for the terminal only.
     pub(crate) fn put_lines(&mut self, head: &[&str], rows: &[Vec<String>]) {
         let cells = |row: &[&str]| row.iter().map(|text| cell(text)).collect::<Vec<_>>();
         let rows: Vec<Vec<String>> =
             rows.iter().map(|row| cells(&row.iter().map(String::as_str).collect::<Vec<_>>())).collect();
         let head = cells(head);
-        // Names and numbers have room in most tables, so that these stand below each other alike.
+        // This width aligns most tables with each other.
         let first = widest(rows.iter().filter_map(|row| row.first())).max(10);
         let widths: Vec<usize> = head
             .iter()

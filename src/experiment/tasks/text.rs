@@ -1,4 +1,4 @@
-//! The next character of a text.
+//! Predicts the next character of a text.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -26,13 +26,13 @@ use crate::format::{grouped, path_text, short};
 use crate::plot::{Baseline, TextSample};
 use crate::{Error, Head, Loss, Readout, Result};
 
-/// Characters of a part that are measured during a run, at most; `eval` takes all of them.
+/// Maximum number of characters of a split that are measured during a run; `eval` measures all.
 const MEASURED: u64 = 1 << 18;
 
-/// What needs no network.
+/// The baseline.
 const FREQUENCIES: BaselineName = BaselineName { key: "frequencies", words: "the frequencies of the characters" };
 
-/// How many windows a lane of an evaluation reads before its first character is predicted.
+/// Windows that each stream of an evaluation reads before its first prediction.
 const WARM_UP: usize = 4;
 
 pub(crate) struct TextTask {
@@ -43,15 +43,16 @@ pub(crate) struct TextTask {
     window: usize,
     carry_state: bool,
     head: Head,
-    /// What the frequencies of the training part's characters make of validation and test, in nats a character.
+    /// The cross-entropy of validation and test under the character frequencies of the training split, in nats per
+    /// character.
     frequencies: [Option<f64>; 2],
-    /// The same of as much of each as is measured during a run.
+    /// The same for the characters that are measured during a run.
     begun: [Option<f64>; 2],
-    /// The same of validation, with the smoothing that it has during a run.
+    /// The same for validation, with label smoothing.
     baseline: Option<f64>,
-    /// Characters of validation and test that the vocabulary does not know.
+    /// Unknown characters of validation and test.
     unknown: [u64; 2],
-    /// Different characters of the file.
+    /// Distinct characters of the file.
     different: usize,
     origin: Origin,
     relation: Option<String>,
@@ -67,7 +68,7 @@ impl TextTask {
         let of_model = known.map(|vocabulary| vocabulary.unit() == TextUnit::Bytes);
         let bytes = as_the_model("bytes", &mut data.bytes, of_model, false)?;
         if known.is_some() {
-            // It made the model's vocabulary, and makes none here.
+            // It was used for the model's vocabulary, and is not used here.
             data.min_count = None;
         } else if bytes && data.min_count.is_some() {
             return Err(unsupported("text.min-count is for characters; --bytes takes all 256 bytes"));
@@ -136,18 +137,18 @@ impl TextTask {
         })
     }
 
-    /// A part in lanes that warm up, so that what is measured is close to one pass with the state carried on; with one
-    /// row, or a part too short for more, it is that.
+    /// A split in streams with a warm-up, so that the measurement is close to one pass with the state carried on. With
+    /// one row, or for a short split, it is exactly that.
     fn lanes(&self, part: Range<u64>, rows: usize) -> Result<ContiguousStreams<&Text, &Vocabulary>> {
         let length = part.end - part.start;
         let warm_up = (WARM_UP * self.window) as u64;
-        // A lane is to be long beside its warm-up.
+        // A stream should be long compared with its warm-up.
         let rows = (length / (4 * warm_up)).clamp(1, rows as u64) as usize;
         let warm_up = if rows == 1 { 0 } else { warm_up as usize };
         ContiguousStreams::new(&self.text, &self.vocabulary, part, self.window, rows, warm_up)
     }
 
-    /// Whether there is anything to predict in a part: a character behind its first that the vocabulary knows.
+    /// Whether a split has anything to predict: a known character after its first.
     fn is_predictable(&self, part: &Range<u64>) -> Result<bool> {
         if part.end - part.start < 2 || self.vocabulary.unknown().is_none() {
             return Ok(part.end - part.start > 1);
@@ -156,7 +157,7 @@ impl TextTask {
         Ok(self.vocabulary.unknown_in(&self.text.histogram(predicted.clone())?) < predicted.end - predicted.start)
     }
 
-    /// The words that the network goes on with in the report: the beginning of what it did not learn from.
+    /// The prompt of the sample in the report: the start of text that was not trained on.
     fn prime(&self) -> Result<Vec<u32>> {
         let held_back = self.parts.train.end..self.text.len();
         let part = if held_back.is_empty() { self.parts.train.clone() } else { held_back };
@@ -167,20 +168,20 @@ impl TextTask {
     }
 }
 
-/// As much of a part as is measured during a run.
+/// The characters of a split that are measured during a run.
 fn beginning(part: &Range<u64>) -> Range<u64> {
     part.start..part.end.min(part.start + MEASURED)
 }
 
-/// How often each character of the vocabulary occurs.
+/// The count of each character of the vocabulary.
 fn counts(vocabulary: &Vocabulary, histogram: &CharacterCounts) -> Vec<f64> {
     let mut counts = vec![0.0; vocabulary.len()];
     histogram.iter().for_each(|(character, count)| counts[vocabulary.id(character) as usize] += count as f64);
     counts
 }
 
-/// Nats a character that these counts of the training part need for `part`, without what is unknown there; `None` where
-/// either is empty.
+/// The cross-entropy in nats per character of `part` under these training counts, without its unknown characters;
+/// `None` if either is empty.
 fn cross_entropy(vocabulary: &Vocabulary, known: &[f64], part: &CharacterCounts, smoothing: f64) -> Option<f64> {
     let mut part = counts(vocabulary, part);
     if let Some(unknown) = vocabulary.unknown() {
@@ -191,7 +192,7 @@ fn cross_entropy(vocabulary: &Vocabulary, known: &[f64], part: &CharacterCounts,
 }
 
 impl TextTask {
-    /// What the network writes, which shows more than a loss.
+    /// The generated sample, which shows more than a loss.
     async fn put_sample(&self, network: &mut Network, seed: u64, results: &mut Results) -> Result<()> {
         let prime = self.prime()?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -226,21 +227,21 @@ impl Task for TextTask {
         let unit = if bytes { "bytes" } else { "characters" };
         let different = self.different;
         let kinds = match self.vocabulary.unknown().map(|known| known as usize) {
-            // What the vocabulary has beyond the file's own comes from another text.
+            // Characters only in the vocabulary come from another text.
             Some(known) if known == different && self.unknown == [0; 2] => {
-                format!("{known} different ones and the unknown")
+                format!("{known} distinct, plus unknown")
             }
-            Some(known) => format!("{different} different ones; the vocabulary has {known} and the unknown"),
-            None => format!("{different} of 256 different ones"),
+            Some(known) => format!("{different} distinct; the vocabulary has {known}, plus unknown"),
+            None => format!("{different} distinct of 256"),
         };
         let all = grouped(self.text.len());
         let mut lines = vec![format!("{} ({}), {all} {unit}, {kinds}", self.name, path_text(self.text.path()))];
         lines.extend(self.relation.clone());
         if !self.parts.train.is_empty() {
             lines.push(if self.carry_state {
-                format!("windows of {} in lanes, the state carried on (truncated BPTT)", self.window)
+                format!("windows of {} in contiguous streams, with the state carried on (truncated BPTT)", self.window)
             } else {
-                format!("random windows of {}, each from a state of zero", self.window)
+                format!("random windows of {}, each from a zero state", self.window)
             });
         }
         let parts =
@@ -254,7 +255,7 @@ impl Task for TextTask {
         let longest = self.parts.validation.end - self.parts.validation.start;
         let longest = longest.max(self.parts.test.end - self.parts.test.start);
         if longest > MEASURED && !self.parts.train.is_empty() {
-            lines.push(format!("a run measures the first {} of a part, `bptt eval` all of it", grouped(MEASURED)));
+            lines.push(format!("a run measures the first {} of a split, `bptt eval` all of it", grouped(MEASURED)));
         }
         for (name, unknown) in [("validation", self.unknown[0]), ("test", self.unknown[1])] {
             if unknown > 0 {
@@ -327,11 +328,11 @@ impl Task for TextTask {
         Box::pin(async move {
             let mut results = Results::default();
             let held_back = [("validation", &self.parts.validation), ("test", &self.parts.test)];
-            // Of the same characters as the network's.
+            // With the same characters as the network.
             let frequencies = if whole { self.frequencies } else { self.begun };
             let mut parts: Vec<_> = held_back.into_iter().zip(frequencies).collect();
             if whole && self.parts.validation.is_empty() && self.parts.test.is_empty() {
-                // All that there is to measure, and no test.
+                // All of the text, with no test split.
                 parts = vec![(("training", &self.parts.train), None)];
             }
             let mut losses = Vec::new();
@@ -343,13 +344,13 @@ impl Task for TextTask {
                 if !self.is_predictable(&part)? {
                     results
                         .lines
-                        .push(format!("{name}: the vocabulary knows none of its characters; nothing is measured"));
+                        .push(format!("{name}: none of its characters is in the vocabulary; nothing is measured"));
                     continue;
                 }
                 let loss = network.evaluate(&self.lanes(part.clone(), rows)?).await?;
                 let bits = loss / std::f64::consts::LN_2;
                 let numbers = [loss, bits, loss.exp(), frequencies.unwrap_or(f64::NAN)].map(short);
-                results.key_figures.push((format!("bits a character, {name}"), short(bits)));
+                results.key_figures.push((format!("bits per character, {name}"), short(bits)));
                 losses.push([name.to_owned()].into_iter().chain(numbers).collect());
                 let value = json!({
                     "loss": loss, "bits_per_character": bits, "perplexity": loss.exp(), "baseline_loss": frequencies,
@@ -357,20 +358,20 @@ impl Task for TextTask {
                 });
                 results.summary.insert(name.into(), value);
                 if let Some(frequencies) = frequencies {
-                    let measure = comparison::Metric::Error("nats a character");
+                    let measure = comparison::Metric::Error("nats per character");
                     results.comparisons.push(Comparison::new(name, measure, loss, FREQUENCIES, frequencies));
                 }
             }
             if !losses.is_empty() {
                 let columns = ["part", "nats", "bits", "perplexity", "frequencies"];
-                results.put_table("Loss a character, with the state carried on", &columns, losses);
+                results.put_table("Loss per character, with the state carried on", &columns, losses);
                 let warm_up = WARM_UP * self.window;
                 results.lines.push(format!(
-                    "a character, the state carried on, in lanes that warm up on {warm_up} characters; frequencies: nats of who \
-                     knows these alone"
+                    "per character, with the state carried on, in streams that warm up on {warm_up} characters; frequencies: \
+                     nats of predicting the character frequencies"
                 ));
                 if loss::plain(&self.head) != self.head {
-                    results.lines.push("nats, bits and perplexity: without the label smoothing of training".into());
+                    results.lines.push("nats, bits and perplexity: without label smoothing".into());
                 }
             }
             let sample = self.put_sample(network, seed, &mut results).await;

@@ -1,4 +1,4 @@
-//! A training run in words.
+//! Describes a training run in words.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::format::{grouped, path_text};
 use crate::train::Decay;
 
 impl TrainingRun<'_> {
-    /// What is known before the first step, as names and texts; a name is empty where the text continues the line before.
+    /// What is known before the first step, as names and texts; an empty name continues the previous line.
     pub fn facts(&self) -> Vec<(String, String)> {
         let mut facts = vec![("device".to_owned(), self.device.describe())];
         let mut more = |name: &str, lines: Vec<String>| {
@@ -46,7 +46,7 @@ impl TrainingRun<'_> {
         let length = match self.experiment.settings.epochs {
             Some(1) => format!("1 epoch of {per_epoch} steps"),
             Some(epochs) => format!("{epochs} epochs of {per_epoch} steps"),
-            None => format!("{} steps, {per_epoch} an epoch", grouped(run.steps(self.batches_per_epoch()))),
+            None => format!("{} steps, {per_epoch} per epoch", grouped(run.steps(self.batches_per_epoch()))),
         };
         let accumulate = if run.accumulate > 1 { format!(" × {}", run.accumulate) } else { String::new() };
         let clip = optimizer.clip_norm.map(|norm| format!(", clip {norm}")).unwrap_or_default();

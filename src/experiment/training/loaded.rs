@@ -1,4 +1,4 @@
-//! What is trained: settings, data and the form of the network.
+//! An experiment: settings, data and the form of the network.
 
 use super::pace::TrainingLength;
 use crate::data::Batches;
@@ -14,32 +14,31 @@ use crate::experiment::tasks::task::{Order, Task};
 use crate::train::{Decay, KeepWeights};
 use crate::{Error, Model, Result};
 
-/// Settings with the data that they name and the form of the network.
+/// Settings with their data and the form of the network.
 pub struct Experiment {
-    /// The settings, with what the data left open filled in.
+    /// The settings, with defaults from the data filled in.
     pub settings: Settings,
     /// The data as the network reads them.
     pub task: Box<dyn Task>,
     /// The form of the network.
     pub model: Model,
-    /// The model whose weights training starts from.
+    /// The model of the initial weights.
     pub start: Option<ModelFile>,
 }
 
 impl Experiment {
-    /// Reads the data, and the model that training starts from, if the settings name one.
+    /// Reads the data, and the model of the initial weights if there is one.
     ///
     /// # Errors
-    /// Where a file cannot be read, or the settings do not fit the data.
+    /// If a file cannot be read, or the settings do not fit the data.
     pub fn load(settings: Settings) -> Result<Self> {
         Self::load_resumed(settings, None)
     }
 
-    /// The same for a run that is resumed. Its checkpoint replaces the weights that it started from, whose file may be gone by
-    /// then.
+    /// The same for a resumed run. Its checkpoint replaces the initial weights, whose file may no longer exist.
     ///
     /// # Errors
-    /// As of [`load`](Self::load).
+    /// See [`load`](Self::load).
     pub fn load_resumed(mut settings: Settings, resumed: Option<&ResumableRun>) -> Result<Self> {
         let gone = settings.init_from.clone().filter(|path| path.metadata().is_err());
         let start = match gone.zip(resumed) {
@@ -58,7 +57,7 @@ impl Experiment {
     /// The same without weights, for a plan.
     ///
     /// # Errors
-    /// As of [`load`](Self::load).
+    /// See [`load`](Self::load).
     pub fn load_form(mut settings: Settings) -> Result<Self> {
         let start = settings.open_form()?;
         Self::with_start(settings, start)
@@ -90,11 +89,11 @@ impl Experiment {
     /// The training batches.
     ///
     /// # Errors
-    /// Where the split leaves nothing to train on.
+    /// If the split leaves no training data.
     pub fn batches(&self) -> Result<Box<dyn Batches + '_>> {
         let Settings { batch, buckets, seed, .. } = self.settings;
         let batches = self.task.training(Order { rows: batch, buckets, seed })?;
-        batches.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))
+        batches.ok_or_else(|| Error::Unsupported("the split leaves no training data".into()))
     }
 
     /// The batches to validate with, of so many rows; `None` where the split leaves nothing to validate.
@@ -129,7 +128,7 @@ impl Experiment {
         }
     }
 
-    /// What the trained weights come from: the task's data, after those of the weights that training starts from.
+    /// The origin of the trained weights: the task's data, after those of the initial weights.
     pub(super) fn origin(&self) -> Origin {
         let mut origin = self.task.origin().clone();
         let before = self.start.as_ref().and_then(|start| start.origin.as_ref());

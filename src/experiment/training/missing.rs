@@ -1,5 +1,4 @@
-//! What a run is finished without. Once its weights are stored nothing that fails may cost the run its end: it is noted, and
-//! the run goes on without it.
+//! Failures after training. Once the weights are stored, a failure does not fail the run: it is recorded as missing.
 
 use std::fs;
 
@@ -8,14 +7,13 @@ use crate::experiment::files::own_file::check_own;
 use crate::format::shell_quoted;
 use crate::{Error, Result};
 
-/// The file that is there while the network is measured. In it is how often that was begun.
+/// This file exists while the network is measured. It contains the number of attempts.
 const MEASURING: &str = "checkpoints/measuring";
 
-/// So often it is begun, where each time the process ended before the measurement did: killed for its memory, it would be
-/// killed again.
+/// Maximum number of attempts if the process ends during each one: killed for its memory, it would be killed again.
 const TRIES: u32 = 2;
 
-/// What a run is finished without, each with its reason.
+/// What a finished run is missing, with reasons.
 pub struct Missing {
     words: Vec<String>,
     notify: fn(&str),
@@ -28,12 +26,12 @@ impl Default for Missing {
 }
 
 impl Missing {
-    /// Calls `notify` with each part that is missing, as it fails.
+    /// Calls `notify` with each failure as it occurs.
     pub fn notifying(notify: fn(&str)) -> Self {
         Self { words: Vec::new(), notify }
     }
 
-    /// The value of a part; `None` where it failed, which is noted.
+    /// The value of a result; `None` if it failed, which is recorded.
     pub fn keep<T>(&mut self, what: &str, made: Result<T>) -> Option<T> {
         match made {
             Ok(made) => Some(made),
@@ -49,28 +47,28 @@ impl Missing {
         self.words.push(words);
     }
 
-    /// For the report: names and texts; a name is empty where the text belongs to the line before.
+    /// For the report: names and texts; an empty name continues the previous line.
     pub(super) fn facts(&self) -> Vec<(String, String)> {
         let name = |index| if index == 0 { "missing".to_owned() } else { String::new() };
         self.words.iter().enumerate().map(|(index, words)| (name(index), words.clone())).collect()
     }
 
-    /// Each missing part with its reason.
+    /// Each missing result with its reason.
     pub fn words(&self) -> &[String] {
         &self.words
     }
 }
 
-/// Why a part is missing.
+/// Why a result is missing.
 fn reason(error: &Error) -> String {
     match error {
-        // Its path is that of what is missing.
+        // The path is that of the missing file.
         Error::Io { source, .. } => source.to_string(),
         error => error.to_string(),
     }
 }
 
-/// Measures the network of the run in `folder`, unless that ended the process again and again.
+/// Measures the network of the run in `folder`, unless that ended the process repeatedly.
 pub(super) async fn measure<T>(
     folder: &Folder,
     missing: &mut Missing,
@@ -82,10 +80,10 @@ pub(super) async fn measure<T>(
     let begun = text.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
     let again = format!("`bptt eval {}` measures the network", shell_quoted(folder.path()));
     let measured = if begun >= TRIES {
-        missing.without(format!("results: they were begun {begun} times, and each time the process ended; {again}"));
+        missing.without(format!("results: they were computed {begun} times, and each time the process ended; {again}"));
         None
     } else {
-        // Where the disk has no room for it, results may still be printed.
+        // If the disk is full, results may still be printed.
         let _ = folder.write(MEASURING, format!("{}\n", begun + 1).as_bytes());
         let measured = measure.await;
         if let Err(error) = &measured {
@@ -127,7 +125,7 @@ mod tests {
         }
         fs::write(&path, "2\n").unwrap();
         assert_eq!(block_on(measure::<()>(&folder, &mut missing, async { panic!("begun again") })), None);
-        assert!(missing.words()[1].starts_with("results: they were begun 2 times") && !path.exists());
+        assert!(missing.words()[1].starts_with("results: they were computed 2 times") && !path.exists());
         let facts = missing.facts();
         assert_eq!((facts[0].0.as_str(), facts[1].0.as_str(), facts.len()), ("missing", "", 2));
     }

@@ -1,4 +1,4 @@
-//! Training as a whole: from settings to a run's folder with its weights, logs, pictures and report.
+//! Training: from settings to a run's folder with its weights, logs, pictures and report.
 
 mod described;
 mod loaded;

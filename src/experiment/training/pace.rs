@@ -1,4 +1,4 @@
-//! How long training takes, and how fast it is.
+//! The duration and speed of training.
 
 use std::fmt;
 use std::time::Instant;
@@ -7,20 +7,20 @@ use crate::experiment::tasks::task::Unit;
 use crate::format::grouped;
 use crate::train::StepCounts;
 
-/// How long a run is to be.
+/// The length of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct TrainingLength {
     /// The number of steps.
     pub steps: u64,
-    /// The number of epochs, where the length was set in epochs.
+    /// Number of epochs, if the length was set in epochs.
     pub epochs: Option<u64>,
-    /// Steps between two validations, and two lines of `timings.jsonl`.
+    /// Steps between two validations and two lines of `timings.jsonl`.
     pub timed_every: u64,
-    /// What the pace is counted in.
+    /// The unit of the pace.
     pub unit: Unit,
 }
 
-/// What a resumed run had done before.
+/// The totals of a resumed run before.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResumedProgress {
     /// Steps.
@@ -35,7 +35,7 @@ pub struct ResumedProgress {
     pub validations: u64,
 }
 
-/// The time and the work of a run so far.
+/// The time and work of a run so far.
 #[derive(Clone, Copy, Debug)]
 pub struct TrainingClock {
     started: Instant,
@@ -45,14 +45,14 @@ pub struct TrainingClock {
 }
 
 impl TrainingClock {
-    /// Starts now, behind what was done before.
+    /// Starts now, with the totals before.
     pub fn start(before: &ResumedProgress, unit: Unit) -> Self {
         Self { started: Instant::now(), seconds_before: before.seconds, work: before.work, unit }
     }
 
     /// Adds the work of a step.
     pub fn add(&mut self, work: StepCounts) {
-        // What a checkpoint says of the steps before may be any number.
+        // A corrupted checkpoint may contain any number.
         self.work.sequences = self.work.sequences.saturating_add(work.sequences);
         self.work.time_steps = self.work.time_steps.saturating_add(work.time_steps);
     }
@@ -62,12 +62,12 @@ impl TrainingClock {
         self.work
     }
 
-    /// Seconds since it was started.
+    /// Seconds since the start.
     pub fn elapsed(&self) -> f64 {
         self.started.elapsed().as_secs_f64()
     }
 
-    /// How fast the run has been so far.
+    /// The pace so far.
     pub fn pace(&self) -> Pace {
         let seconds = self.seconds_before + self.elapsed();
         let rate = |count: u64| count as f64 / seconds.max(1e-9);
@@ -76,14 +76,14 @@ impl TrainingClock {
     }
 }
 
-/// How fast a run was.
+/// The pace of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// Seconds of training.
     pub seconds: f64,
-    /// Sequences a second.
+    /// Sequences per second.
     pub sequences: f64,
-    /// Time steps of all sequences a second.
+    /// Time steps of all sequences per second.
     pub time_steps: f64,
     unit: Unit,
 }
@@ -97,7 +97,7 @@ impl Pace {
         }
     }
 
-    /// In few characters: `107k chr/s`.
+    /// Short form: `107k chr/s`.
     pub fn brief(&self) -> String {
         let (rate, unit) = match self.unit {
             Unit::Sequences => (self.sequences, "seq/s"),

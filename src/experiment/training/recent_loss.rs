@@ -1,9 +1,9 @@
-//! The training loss as a run reports it in the end.
+//! The training loss that a run reports at its end.
 
 use crate::Result;
 use crate::plot::Steps;
 
-/// The mean training loss of the last steps: that of one batch says little.
+/// The mean training loss of the last steps; that of a single batch is noisy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RecentLoss {
     /// The mean.
@@ -13,7 +13,7 @@ pub struct RecentLoss {
 }
 
 impl RecentLoss {
-    /// Over those since the validation before the last one, `every` steps ago.
+    /// Over the steps since the second last validation, `every` steps apart.
     pub(super) fn of(history: &dyn Steps, every: u64) -> Result<Self> {
         let (steps, before) = (history.count().min(every), history.count().saturating_sub(every));
         let (mut seen, mut sum) = (0, 0.0);

@@ -1,4 +1,4 @@
-//! What a run writes while it trains.
+//! Writes the logs of a run during training.
 
 use super::pace::{Pace, ResumedProgress, TrainingClock, TrainingLength};
 use crate::experiment::files::checkpoints::{Checkpoints, Position};
@@ -10,7 +10,7 @@ use crate::experiment::files::tensorboard::Tensorboard;
 use crate::train::{Metrics, Observer, StepCounts, WriteSeek};
 use crate::{HiddenGradientNorms, Result};
 
-/// Writes `metrics.jsonl`, `timings.jsonl` and event files, stores checkpoints, and passes every step on to a display.
+/// Writes `metrics.jsonl`, `timings.jsonl` and event files, stores checkpoints, and passes every step to a display.
 pub(super) struct RunRecorder<'a, D> {
     display: D,
     length: TrainingLength,
@@ -23,7 +23,7 @@ pub(super) struct RunRecorder<'a, D> {
 }
 
 impl<'a, D: Observer> RunRecorder<'a, D> {
-    /// Of a run that begins, or that is resumed at a position.
+    /// For a new run, or one resumed at a position.
     pub(super) fn new(
         folder: &Folder,
         length: TrainingLength,
@@ -49,12 +49,12 @@ impl<'a, D: Observer> RunRecorder<'a, D> {
         Ok(Self { display, length, clock, timings, history, flow, checkpoints, tensorboard })
     }
 
-    /// How fast the run has been so far.
+    /// The pace so far.
     pub(super) fn pace(&self) -> Pace {
         self.clock.pace()
     }
 
-    /// Ends the display, and leaves the files on the disk.
+    /// Ends the display and syncs the files.
     pub(super) fn finish(mut self) -> Result<(History, Option<FlowLog>)> {
         self.history.sync()?;
         self.timings.sync()?;

@@ -1,4 +1,4 @@
-//! What a run writes once its weights are stored: pictures, the report, and a summary.
+//! What a run writes after its weights: pictures, the report and a summary.
 
 use serde_json::{Map, Value, json};
 
@@ -17,11 +17,11 @@ use crate::report::Report;
 use crate::train::{BestValidation, Outcome};
 use crate::{Result, plot};
 
-/// The file of the report.
+/// The report's file.
 const REPORT: &str = "report.html";
 
 impl TrainingRun<'_> {
-    /// The pictures that every run has, by their files' names.
+    /// The pictures of every run, by file name.
     pub(super) fn figures(
         &self,
         history: &dyn Steps,
@@ -42,7 +42,7 @@ impl TrainingRun<'_> {
         Ok(vec![("loss.svg", loss), ("gradient_norm.svg", norm)])
     }
 
-    /// How much the last step of an epoch weighs beside the first, for a picture: an epoch's last batch may be smaller.
+    /// The weight of an epoch's last step compared with its first, for a picture: the last batch may be smaller.
     pub(super) fn weight_of_last_step(&self) -> f64 {
         let Settings { run, .. } = &self.experiment.settings;
         let steps = run.steps_per_epoch(self.batches_per_epoch());
@@ -51,7 +51,7 @@ impl TrainingRun<'_> {
             let batches = first..self.batches_per_epoch().min(first + run.accumulate);
             batches.map(|number| Some(self.training.batch(number).ok()?.total_weight())).sum()
         };
-        // Where a file can no longer be read all weigh alike.
+        // If a file cannot be read any more, all steps have equal weight.
         let weights = weight(0).zip(weight(steps.saturating_sub(1)));
         let share = weights.map(|(first, last)| last / first).filter(|share| *share > 0.0 && *share < 1.0);
         share.unwrap_or(1.0)
@@ -63,8 +63,8 @@ impl TrainingRun<'_> {
         }
     }
 
-    /// Writes the pictures, the files and the report of the results. `facts`: names and texts for the report, beside those
-    /// of the run.
+    /// Writes the pictures, the files and the report of the results. `facts`: names and texts for the report, beside
+    /// those of the run.
     pub fn write_results(
         &self,
         steps: &mut TrainedSteps,
@@ -92,7 +92,7 @@ impl TrainingRun<'_> {
         missing.keep(REPORT, self.folder.write(REPORT, report.html().as_bytes()));
     }
 
-    /// What repeats the run.
+    /// The command that repeats the run.
     fn command(&self) -> String {
         let config = self.folder.path().join(names::CONFIG);
         let text = std::fs::read_to_string(&config).unwrap_or_default();
@@ -103,7 +103,7 @@ impl TrainingRun<'_> {
     /// The run as JSON, for other programs. The settings are those of `config.toml`.
     ///
     /// # Errors
-    /// Where a setting is a path that is not UTF-8.
+    /// If a setting is a path that is not UTF-8.
     pub fn summary(&self, steps: &TrainedSteps, missing: &Missing) -> Result<Map<String, Value>> {
         let TrainedSteps { outcome, loss, pace, skipped, .. } = steps;
         let value = json!({
@@ -134,7 +134,7 @@ impl TrainingRun<'_> {
     }
 }
 
-/// The report's first row: what every run has, and the task's own before it.
+/// The report's first row: the task's entries, then those of every run.
 fn key_figures(outcome: &Outcome, pace: &Pace, mut of_task: Vec<(String, String)>) -> Vec<(String, String)> {
     let best = outcome.best.map(|best| ("lowest validation loss".to_owned(), short(best.val_loss)));
     of_task.extend(best);
@@ -143,7 +143,7 @@ fn key_figures(outcome: &Outcome, pace: &Pace, mut of_task: Vec<(String, String)
     of_task
 }
 
-/// Facts whose text has several lines, out of lines whose name may be empty.
+/// Joins lines whose name is empty with the previous one.
 fn joined(lines: Vec<(String, String)>) -> Vec<(String, String)> {
     let mut facts: Vec<(String, String)> = Vec::new();
     for (name, text) in lines {

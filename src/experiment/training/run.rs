@@ -34,40 +34,40 @@ use crate::{Error, Result, StateDict};
 /// A run that is ready to train.
 pub struct TrainingRun<'a> {
     pub(super) experiment: &'a Experiment,
-    /// Where it computes.
+    /// The device.
     pub device: OpenDevice,
-    /// The memory that it uses.
+    /// Its memory plan.
     pub memory: MemoryPlan,
     /// Its folder.
     pub folder: Folder,
-    /// Where it was interrupted, or the end of the run that it continues.
+    /// The checkpoint that it resumes from, or the end of the run that it extends.
     pub(super) resumed: Option<ResumableRun>,
     pub(super) training: Box<dyn Batches + 'a>,
     validation: Option<Box<dyn Batches + 'a>>,
-    /// What describes the model in its file.
+    /// The model's description for its file.
     description: String,
 }
 
-/// The steps of a run.
+/// The finished steps of a run.
 pub struct TrainedSteps {
     /// How training ended.
     pub outcome: Outcome,
     /// The training loss of the last steps.
     pub loss: RecentLoss,
-    /// How fast it was.
+    /// The pace.
     pub pace: Pace,
     /// Steps whose updates were skipped.
     pub skipped: u64,
-    /// The pictures of the steps, by their files' names.
+    /// The pictures of the steps, by file name.
     pub figures: Vec<(&'static str, Drawing)>,
 }
 
 impl<'a> TrainingRun<'a> {
-    /// Opens the device, plans the memory, and makes the network and the run's folder, `out` or the next free
-    /// `runs/NAME-N`. The settings receive what was left open.
+    /// Opens the device, plans the memory, and creates the network and the run's folder: `out`, or the next unused
+    /// `runs/NAME-N`. Open settings are filled in.
     ///
     /// # Errors
-    /// Where the device has no room, the split leaves nothing to train on, or the folder exists.
+    /// If the device has not enough memory, the split leaves no training data, or the folder exists.
     pub async fn open(
         experiment: &'a mut Experiment,
         resumed: Option<ResumableRun>,
@@ -105,16 +105,16 @@ impl<'a> TrainingRun<'a> {
         self.training.per_epoch()
     }
 
-    /// How long the run is to be.
+    /// The length of the run.
     pub fn length(&self) -> TrainingLength {
         self.experiment.length(self.batches_per_epoch())
     }
 
-    /// Trains, and stores the weights, logs, checkpoints and pictures of the steps. `display` makes who receives every step
-    /// and may stop the run, from its length and what it had done before; `|_, _| Ok(())` shows nothing.
+    /// Trains, and stores the weights, logs, checkpoints and pictures of the steps. `display` makes the observer that
+    /// receives every step and may stop the run, from its length and earlier totals; `|_, _| Ok(())` shows nothing.
     ///
     /// # Errors
-    /// [`Error::Failed`] where a step is not finite; otherwise those of the data, the device, the folder and the display.
+    /// [`Error::Failed`] if a step is not finite; otherwise errors of the data, the device, the folder and the display.
     pub async fn train<D: Observer>(
         &self,
         network: &mut Network,
@@ -140,14 +140,14 @@ impl<'a> TrainingRun<'a> {
         let Known { skipped, last, .. } = *history.known();
         let best = outcome.as_ref().ok().and_then(|outcome| outcome.best);
         let mut figures = Vec::new();
-        // After an error of a step too: the network then holds the last good weights.
+        // After an error of a step too: the network then has the last good weights.
         let kept = self.keep(network, last.map_or(0, |last| last.step)).await;
         let drawn = self.figures(&history, best, self.weight_of_last_step());
         figures.extend(missing.keep("the pictures of the steps", drawn).unwrap_or_default());
         let flow = flow.and_then(|flow| missing.keep("flow.svg", flow.finish(&self.name())).flatten());
         figures.extend(flow.map(|flow| ("flow.svg", flow)));
         self.write_figures(&figures, missing);
-        // What ended the steps may well keep the weights from being stored, and says more.
+        // The error of the steps may also be why the weights cannot be stored, and is more specific.
         let outcome = outcome.map_err(|error| self.stopped(error, history.known(), kept.is_ok()))?;
         kept?;
         let loss = missing.keep("the mean of the last losses", RecentLoss::of(&history, length.timed_every));
@@ -155,8 +155,8 @@ impl<'a> TrainingRun<'a> {
         Ok(TrainedSteps { outcome, loss, pace, skipped, figures })
     }
 
-    /// Measures the trained network on what it did not learn from; `None` where that failed. `json`: whether the summary is
-    /// asked for.
+    /// Measures the trained network on validation and test data; `None` if that failed. `json`: whether to build the
+    /// summary.
     pub async fn measure(&self, network: Network, json: bool, missing: &mut Missing) -> Option<Results> {
         let measure =
             MeasureOptions { rows: self.memory.rows, seed: self.experiment.settings.seed, whole: false, json };
@@ -175,7 +175,7 @@ impl<'a> TrainingRun<'a> {
         task::results(task.as_ref(), &mut network, measure).await
     }
 
-    /// Stores the weights as they are after `step` steps.
+    /// Stores the weights after `step` steps.
     async fn keep(&self, network: &mut Network, step: u64) -> Result<()> {
         let description = model_file::with_step(&self.description, step)?;
         let mut file = self.folder.begin(names::MODEL)?;
@@ -183,7 +183,7 @@ impl<'a> TrainingRun<'a> {
         file.end(written)
     }
 
-    /// What ended the steps, with what is left of the run; `kept`: the weights are stored.
+    /// The error that ended the steps, with what is left of the run; `kept`: whether the weights are stored.
     fn stopped(&self, error: Error, history: &Known, kept: bool) -> Error {
         let folder = self.folder.path();
         match error {
@@ -209,9 +209,9 @@ impl<'a> TrainingRun<'a> {
                 let before = match on_nan {
                     OnNan::Stop => String::new(),
                     OnNan::Skip => {
-                        format!(", nor was it in the {} steps before", self.experiment.settings.max_skipped_updates())
+                        format!(", as in the {} steps before", self.experiment.settings.max_skipped_updates())
                     }
-                    OnNan::Back => format!(", after the run went back {} times", run.max_rollbacks),
+                    OnNan::Back => format!(", after the run rolled back {} times", run.max_rollbacks),
                 };
                 let seen =
                     history.last.map(|last| format!(" (loss before it: {})", short(last.loss))).unwrap_or_default();
@@ -223,17 +223,17 @@ impl<'a> TrainingRun<'a> {
         }
     }
 
-    /// The beginning of titles.
+    /// The prefix of titles.
     pub(super) fn name(&self) -> String {
         format!("{}, {}", self.experiment.task.name(), self.experiment.settings.cell.name())
     }
 
-    /// Whether the steps are profiled.
+    /// Whether to profile the steps.
     pub fn profiles(&self) -> bool {
         self.experiment.settings.profile
     }
 
-    /// Which weights are stored.
+    /// Which weights are stored, in words.
     pub fn keep_weights(&self) -> KeepWeights {
         self.experiment.settings.run.keep
     }
@@ -241,7 +241,7 @@ impl<'a> TrainingRun<'a> {
     /// The names of the run's files.
     ///
     /// # Errors
-    /// Where the folder cannot be read.
+    /// If the folder cannot be read.
     pub fn file_names(&self) -> Result<Vec<String>> {
         let path = self.folder.path();
         let entries = std::fs::read_dir(path).map_err(io_error(path))?;
@@ -252,10 +252,10 @@ impl<'a> TrainingRun<'a> {
         Ok(names)
     }
 
-    /// Marks the run as finished: of its checkpoints the last one stays.
+    /// Marks the run as finished; its last checkpoint stays.
     ///
     /// # Errors
-    /// Where the folder cannot be written to.
+    /// If the folder is not writable.
     pub fn finish(&self) -> Result<()> {
         checkpoints::finish(&self.folder)
     }
@@ -283,12 +283,12 @@ fn folder(
     let folder = create()?;
     let text = settings.config().to_toml()?;
     let config = match resumed.beginning() {
-        // Its own first line is that of a run that begins with these settings.
+        // A run that starts from these settings has its own first line.
         Some(beginning) => beginning + text.split_once('\n').map_or("", |(_, rest)| rest),
         None => text,
     };
     resumed.begin_longer(&folder, &config, description)?;
-    // The last of all: with it the folder is a run, which has its beginning then.
+    // Written last: it makes the folder a run, which has its start by then.
     folder.write_config(names::CONFIG, config.as_bytes())?;
     Ok((folder, Some(resumed)))
 }

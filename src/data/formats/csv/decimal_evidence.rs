@@ -1,4 +1,4 @@
-//! Which decimal mark the numbers of a file have, by what they show.
+//! Detects the decimal mark of a file from its numbers.
 
 use std::fmt::{Display, Formatter};
 use std::path::Path;
@@ -7,7 +7,7 @@ use crate::data::DecimalMark;
 use crate::data::input::encoding::quoted;
 use crate::error::{Error, Result};
 
-/// A cell and the line it stands in.
+/// A cell and its line.
 #[derive(Clone, Debug)]
 struct CellExample {
     cell: String,
@@ -20,23 +20,23 @@ impl Display for CellExample {
     }
 }
 
-/// What the numbers of a file show of its decimal mark: the first number of each kind.
+/// Evidence for the decimal mark: the first number of each kind.
 #[derive(Default)]
 pub(super) struct DecimalEvidence {
-    /// Numbers with a decimal point alone.
+    /// Numbers that can only have a decimal point.
     point: Option<CellExample>,
-    /// Numbers with a decimal comma alone.
+    /// Numbers that can only have a decimal comma.
     comma: Option<CellExample>,
-    /// Numbers with either, of two values, whose only mark is a point: `1.234`.
+    /// Ambiguous numbers whose only mark is a point: `1.234`.
     either_point: Option<CellExample>,
-    /// Likewise a comma: `1,234`.
+    /// Ambiguous numbers whose only mark is a comma: `1,234`.
     either_comma: Option<CellExample>,
-    /// Numbers whose thousands stand in groups, with a decimal point, and with a decimal comma.
+    /// Numbers with grouped thousands, with a decimal point, and with a decimal comma.
     groups: [Option<CellExample>; 2],
 }
 
 impl DecimalEvidence {
-    /// Takes a cell that is not missing.
+    /// Adds a cell that is not missing.
     pub(super) fn take(&mut self, cell: &str, line: usize) {
         if cell.bytes().all(|byte| byte.is_ascii_digit()) {
             return;
@@ -60,10 +60,10 @@ impl DecimalEvidence {
         }
     }
 
-    /// The mark, and a note on it. `told` decides; otherwise the numbers do, if they are unambiguous.
+    /// The mark, with a note on it. `told` decides if it is given; otherwise the numbers, if they are unambiguous.
     ///
     /// # Errors
-    /// [`Error::Data`] where numbers have either mark, and where all that have a mark could be read both ways.
+    /// [`Error::Data`] if both marks occur, or if every number with a mark is ambiguous.
     pub(super) fn decide(
         &self,
         told: Option<DecimalMark>,
@@ -97,7 +97,7 @@ impl DecimalEvidence {
         Ok((mark, self.note(mark, separator)))
     }
 
-    /// Whether a number showed the mark.
+    /// Whether a number proved the mark.
     pub(super) fn shows(&self) -> bool {
         self.point.is_some() || self.comma.is_some()
     }
@@ -108,7 +108,7 @@ impl DecimalEvidence {
         };
         let decimals = match mark {
             DecimalMark::Comma => self.comma.as_ref().or(self.either_comma.as_ref()),
-            // Elsewhere nobody writes thousands so.
+            // Elsewhere thousands are not written like this.
             DecimalMark::Point if separator != b',' && self.point.is_none() => self.either_point.as_ref(),
             DecimalMark::Point => None,
         };
@@ -117,7 +117,7 @@ impl DecimalEvidence {
             DecimalMark::Comma => &self.groups[1],
         };
         let groups = groups.as_ref().map(|example| format!("thousands in groups: {}", is(example)));
-        // An example of both is one of the decimals too.
+        // A number with both marks is evidence for the decimals too.
         let alike = |a: &CellExample, b: &Option<CellExample>| b.as_ref().is_some_and(|b| a.cell == b.cell);
         let decimals = decimals.map(|example| {
             if alike(example, &self.groups[1]) && groups.is_some() {

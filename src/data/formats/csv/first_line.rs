@@ -1,4 +1,4 @@
-//! What the first line of a text is: the names of its columns, or a row.
+//! Decides whether the first line is a header or a row.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,18 +8,18 @@ use crate::data::input::encoding::quoted;
 use crate::data::values::number::is_missing;
 use crate::error::{Error, Result};
 
-/// The most bytes of a column's name, which goes into titles, messages, tables and files, a copy each.
+/// Maximum length of a column name in bytes: it is copied into titles, messages, tables and files.
 pub(super) const NAME: usize = 1 << 20;
 
-/// The names of the columns, which the first record of a file holds.
+/// The column names, from the first record of a file.
 ///
 /// # Errors
-/// [`Error::Data`] where there are none, one is no name but a text of megabytes, or two are alike: it would not be clear which of
+/// [`Error::Data`] if there are none, one is longer than the limit, or two are equal.
 /// them is meant.
 pub(super) fn header(record: &csv::StringRecord, path: &Path) -> Result<Vec<String>> {
     let names: Vec<String> = record.iter().map(|name| name.trim().to_owned()).collect();
     if names.iter().all(String::is_empty) {
-        return Err(Error::data(path, "", "expected a line of column names and rows below it, got an empty file"));
+        return Err(Error::data(path, "", "expected a header line and rows below it, got an empty file"));
     }
     if let Some((name, field)) = names.iter().zip(1..).find(|(name, _)| name.len() > NAME) {
         let message =
@@ -27,7 +27,7 @@ pub(super) fn header(record: &csv::StringRecord, path: &Path) -> Result<Vec<Stri
         return Err(Error::data(path, "", message));
     }
     let mut seen = HashMap::new();
-    // Fields without a name, as behind a last comma, are not alike: they are no columns that anything could ask for.
+    // Empty names, as after a trailing comma, are not duplicates: these columns cannot be requested.
     for (name, field) in names.iter().zip(1..).filter(|(name, _)| !name.is_empty()) {
         if let Some(first) = seen.insert(name, field) {
             let message = format!("expected one column {}, got two, the fields {first} and {field}", quoted(name));
@@ -37,7 +37,7 @@ pub(super) fn header(record: &csv::StringRecord, path: &Path) -> Result<Vec<Stri
     Ok(names)
 }
 
-/// What the first line is.
+/// The meaning of the first line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FirstLine {
     Names,
@@ -48,9 +48,9 @@ pub(super) enum FirstLine {
     Either,
 }
 
-/// Names are words. Where all fields behind the first are values, the first line is a row, unless they could be names too:
-/// whole numbers or times behind a word or behind nothing, such as years over the columns of a table. `below`: the first
-/// field of the line below, which shows that `t0` is a time.
+/// Names are words. If all fields after the first are values, the first line is a row, unless they could also be names:
+/// whole numbers or times after a word or an empty field, such as years over the columns of a table. `below`: the first
+/// field of the next line, which shows that `t0` is a time.
 pub(super) fn first_line(fields: &[&str], below: Option<&str>) -> FirstLine {
     let [first, rest @ ..] = fields else { return FirstLine::Names };
     let rest: Vec<&str> = rest.iter().copied().filter(|field| !field.is_empty()).collect();
@@ -75,7 +75,7 @@ pub(super) fn first_line(fields: &[&str], below: Option<&str>) -> FirstLine {
     if numbers.map_or(times, ascend) { FirstLine::Either } else { FirstLine::Values }
 }
 
-/// The same of columns of keys, which are 0 or 1 in every row.
+/// The same for columns of keys, which are 0 or 1 in every row.
 pub(super) fn first_of_keys(fields: &[&str]) -> FirstLine {
     match fields {
         [] => FirstLine::Names,

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// The most bytes of a line: room for a name or a number of some hundred thousand columns.
+/// Maximum length of a line in bytes: enough for some hundred thousand columns.
 const LINE: usize = 1 << 24;
 
-/// Refuses a line that no row has. Its fields would be looked at in several ways, each of which takes as much again.
+/// Refuses a line that is too long for a row, before its fields are examined in several ways.
 pub(super) fn check_lines(text: &str, path: &Path) -> Result<()> {
     if text.len() <= LINE {
         return Ok(());
@@ -24,13 +24,13 @@ pub(super) fn check_lines(text: &str, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The ends of lines, of any system: `\r\n`, `\n` and `\r`.
+/// Line ends of all systems: `\r\n`, `\n` and `\r`.
 pub(super) fn line_breaks(text: &[u8]) -> usize {
     let ends = |(at, byte): (usize, &u8)| *byte == b'\n' || (*byte == b'\r' && text.get(at + 1) != Some(&b'\n'));
     text.iter().enumerate().filter(|line| ends(*line)).count()
 }
 
-/// The end of the last line that holds something beside separators and blanks.
+/// The end of the last line with more than separators and blanks.
 pub(super) fn end_of_rows(text: &str, separator: u8) -> usize {
     let holds = |byte: &u8| *byte != separator && !matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
     match text.as_bytes().iter().rposition(holds) {

@@ -1,7 +1,7 @@
-//! Labelled sequences from comma-separated text in long form: a row for each step of each sequence.
+//! Labelled sequences from comma-separated text in long form: one row per step of each sequence.
 //!
-//! The text is gone through twice. Once to see which sequence each row is of and where its time stands among the others,
-//! and once more for its numbers, which are put where they belong: between the two a row takes a few bytes.
+//! The text is read twice: once for the sequence and the time of each row, and once for its numbers, which go to their
+//! final places. In between a row needs only a few bytes.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -24,45 +24,45 @@ use crate::data::{
 };
 use crate::error::{Error, Result};
 
-/// What the columns of a file in long form are; all others are dimensions.
+/// The columns of a long-form file; all others are dimensions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LongColumns {
-    /// Which sequence a row belongs to.
+    /// The column of the sequence's id.
     pub id: String,
-    /// What its rows are ordered by.
+    /// The column that orders the steps.
     pub time: String,
-    /// Its label, the same in all of its rows; `None`: the column `label` where there is one, otherwise sequences without
-    /// labels.
+    /// The label column, constant within a sequence; `None`: the column `label` if it exists, otherwise sequences
+    /// without labels.
     pub label: Option<String>,
-    /// How its numbers are written; `None`: as they show, see [`SeriesTable::from_csv`](crate::data::SeriesTable::from_csv).
+    /// The decimal mark; `None`: detected, see [`SeriesTable::from_csv`](crate::data::SeriesTable::from_csv).
     pub decimal: Option<DecimalMark>,
-    /// What comes first in times such as `5/3/2021`; `None`: decided by the times.
+    /// The order of dates such as `5/3/2021`; `None`: detected from the times.
     pub dates: Option<DateOrder>,
 }
 
 impl Default for LongColumns {
-    /// `id`, `time`, and `label` where there is one.
+    /// `id`, `time`, and `label` if it exists.
     fn default() -> Self {
         Self { id: "id".into(), time: "time".into(), label: None, decimal: None, dates: None }
     }
 }
 
 impl LabelledSequences {
-    /// Reads comma-separated text whose first line names the columns. Sequences are in the order in which their ids
-    /// come first; their rows are ordered by time: numbers, also with the same words around them all (`t1`, `t10`), or dates
-    /// and times of day as [`Series::new`](crate::data::Series::new) reads them. Where none of the file's times is such, rows are
-    /// in the order of the file. `path` is what errors name.
+    /// Reads comma-separated text with a header. Sequences are in the order of their first rows; the rows of each are
+    /// ordered by time: numbers, also between constant words (`t1`, `t10`), or dates and times of day as
+    /// [`Series::new`](crate::data::Series::new) reads them. If no time in the file is one of these, rows keep their
+    /// order. `path` is for error messages.
     ///
     /// # Errors
-    /// [`Error::Data`] names the row, counted from 1 below the names, the line and the column: a column that is missing
-    /// or there twice, a row of more or fewer fields, a cell that is no finite number, a time that is not as the others are
-    /// or that can be read in two ways, two rows of one id with the same time or with different labels. A field that is
-    /// empty, `?`, `.`, `NaN`, `NA`, `N/A`, `null`, `none` or the like, in any case of letters, is a missing value.
+    /// [`Error::Data`] names the row, counted from 1 below the header, the line and the column: a missing or duplicate
+    /// column, a row with another number of fields, a cell that is not a finite number, a time unlike the others or
+    /// ambiguous, two rows of one id with the same time or different labels. An empty field, `?`, `.`, `NaN`, `NA`,
+    /// `N/A`, `null`, `none` and the like, in any case of letters, is a missing value.
     pub fn from_long(bytes: &[u8], path: &Path, columns: &LongColumns, missing: MissingPolicy) -> Result<Self> {
         Self::long_within(bytes, path, columns, missing, InputLimit::default())
     }
 
-    /// As [`from_long`](Self::from_long), with at most `limit` in memory.
+    /// Like [`from_long`](Self::from_long), with a memory limit.
     pub(in crate::data) fn long_within(
         bytes: &[u8],
         path: &Path,
@@ -72,7 +72,7 @@ impl LabelledSequences {
     ) -> Result<Self> {
         let mut records = Records::open(bytes, path)?;
         let mut layout = ColumnLayout::new(&records, columns, path, missing)?;
-        // Labels that are numbers are written as the others are.
+        // Numeric labels have the decimal mark of the other numbers.
         let numbers: Vec<usize> = layout.dimensions.iter().copied().chain(layout.label).collect();
         records.decide(&numbers, columns.decimal)?;
         layout.mark = records.mark();
@@ -93,7 +93,7 @@ impl LabelledSequences {
     }
 }
 
-/// What the columns are, and how their cells are read.
+/// The columns, and how their cells are read.
 struct ColumnLayout<'a> {
     path: &'a Path,
     missing: MissingPolicy,
@@ -134,7 +134,7 @@ impl<'a> ColumnLayout<'a> {
         Error::data(self.path, place, message)
     }
 
-    /// That a cell of the current record is not as `expected`.
+    /// The error that a cell of the current record is not as `expected`.
     fn refuse(&self, records: &Records<'_>, column: usize, expected: &str) -> Error {
         let cell = records.field(column);
         let got = if cell.is_empty() { "a missing value".into() } else { quoted(cell) };
@@ -148,8 +148,7 @@ impl<'a> ColumnLayout<'a> {
         }
     }
 
-    /// The number in a cell of the current record; NaN where it is missing: what stands in its place is known once the rows
-    /// are in order.
+    /// The number in a cell of the current record; NaN if missing: it is filled once the rows are in order.
     fn number(&self, records: &Records<'_>, column: usize) -> Result<f64> {
         let cell = records.field(column);
         match self.mark.plain(cell) {
@@ -164,7 +163,7 @@ impl<'a> ColumnLayout<'a> {
     }
 }
 
-/// `row 2 (line 3)`, of a row counted from 0.
+/// `row 2 (line 3)`, for a row counted from 0.
 fn place(records: &mut Records<'_>, row: usize) -> Result<String> {
     records.rewind()?;
     for _ in 0..=row {
@@ -174,27 +173,27 @@ fn place(records: &mut Records<'_>, row: usize) -> Result<String> {
     Ok(format!("row {row} (line {line})"))
 }
 
-/// What was seen of the rows.
+/// What was read of the rows.
 struct RowIndex<'a> {
     memory: MemoryUse<'a>,
     /// The time of each.
     times: PackedTexts,
     /// The sequence of each.
     of: Vec<u32>,
-    /// Of each sequence: its id, its first row, how many it has, and its class.
+    /// By sequence: its id, its first row, its number of rows, and its class.
     ids: PackedTexts,
     firsts: Vec<u32>,
     lengths: Vec<u32>,
     classes: DistinctNames,
-    /// The sequences by the hash of their ids' values: `3.0` is `3`.
+    /// The sequences by a hash of the value of their ids: `3.0` equals `3`.
     index: HashMap<u64, u32>,
     hasher: RandomState,
 }
 
-/// The most rows: they are counted in four bytes.
+/// Maximum number of rows: counters have four bytes.
 const ROWS: usize = u32::MAX as usize;
 
-/// What a sequence takes beside its numbers and its id: where it ends, its class, and the name.
+/// The memory of a sequence besides its numbers and its id: its end, its class, and the name.
 const OF_SEQUENCE: usize = size_of::<usize>() + size_of::<u32>() + size_of::<String>();
 
 impl<'a> RowIndex<'a> {
@@ -203,7 +202,7 @@ impl<'a> RowIndex<'a> {
         Self { memory, times, of, ids, firsts, lengths, classes, index, hasher: RandomState::new() }
     }
 
-    /// Takes the current record.
+    /// Adds the current record.
     fn take(&mut self, layout: &ColumnLayout<'_>, records: &Records<'_>) -> Result<()> {
         let id = layout.word(records, layout.id, "the id of a sequence")?;
         let time = layout.word(records, layout.time, "a time")?;
@@ -251,7 +250,7 @@ impl<'a> RowIndex<'a> {
         Ok(())
     }
 
-    /// The sequence of an id, and the hash by which it is to be found. Of two ids with one hash the later has the next.
+    /// The sequence of an id, and its hash. If two ids have the same hash, the later one gets the next.
     fn find(&self, id: &str) -> (Option<u32>, u64) {
         let id = value(id);
         let mut hash = self.hasher.hash_one(&*id);
@@ -281,7 +280,7 @@ impl<'a> RowIndex<'a> {
             let first = place(records, first)?;
             let column = format!(", {}, column {}", place(records, second)?, quoted(name));
             let got = format!("{} as in {first} of the same id", quoted(times.text(second)));
-            Err(Error::data(layout.path, column, format!("expected a time of its own, got {got}")))
+            Err(Error::data(layout.path, column, format!("expected a different time for each step, got {got}")))
         };
         let groups = RowGroups { sequence_of: Some(&of) };
         let (reader, notes, dates) = match time_column::find(&times, dates, groups) {
@@ -376,7 +375,7 @@ fn sorted(
 
 /// The rows in order.
 struct OrderedRows {
-    /// The step that each is, counted through all sequences.
+    /// The step of each, counted through all sequences.
     places: Vec<u32>,
     lengths: Vec<u32>,
     ids: PackedTexts,

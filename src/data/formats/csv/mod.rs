@@ -1,4 +1,4 @@
-//! Separated text: what separates its fields, its records, and what is read from them.
+//! Separated text: detects its separator, splits it into records, and reads the contents.
 
 mod decimal_evidence;
 mod first_line;

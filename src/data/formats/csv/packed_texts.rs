@@ -1,16 +1,16 @@
-//! The times of a long form's rows, packed.
+//! Packed storage for the times of a long-form file.
 
 use crate::allocate;
 use crate::data::times::label::Texts;
 use crate::error::Result;
 
-/// Labels one behind the other, of which each takes four bytes beside what it is.
+/// Concatenated labels, each with four bytes of overhead.
 #[derive(Default)]
 pub(super) struct PackedTexts {
     all: String,
-    /// Where each ends, without what does not fit.
+    /// The end of each, modulo 2³².
     ends: Vec<u32>,
-    /// The rows from which on the ends have lost 2³² more.
+    /// The rows from which on the ends have wrapped once more.
     turns: Vec<usize>,
 }
 

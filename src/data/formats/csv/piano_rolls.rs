@@ -12,27 +12,28 @@ use crate::data::{InputLimit, PianoKeys, PianoRolls, Piece};
 use crate::error::{Error, Result};
 
 impl PianoRolls {
-    /// Reads separated text, as [`SeriesTable::from_csv`](crate::data::SeriesTable::from_csv) does, whose first line names the keys; a row
-    /// is a step, each field 1 where the key is active and 0 where it is not. Where the first column is named `piece`, the
-    /// rows of a piece have the same text there; otherwise all are one piece, which [`split`](Self::split) cuts in time.
-    /// A first line of 0 and 1 alone is a step, and the keys are `1`, `2` and so on. `path` is what errors name.
+    /// Reads separated text, as [`SeriesTable::from_csv`](crate::data::SeriesTable::from_csv) does, with the names of
+    /// the keys in its header. A row is a step, and each field is 1 if the key is active and 0 if not. If the first
+    /// column is named `piece`, its text separates pieces; otherwise all rows are one piece, which
+    /// [`split`](Self::split) cuts in time. If the first line has only 0 and 1, it is a step, and the keys are named
+    /// `1`, `2` and so on. `path` is for error messages.
     ///
     /// # Errors
-    /// [`Error::Data`] names the row, counted from 1 below the names, the line and the column.
+    /// [`Error::Data`] names the row, counted from 1 below the header, the line and the column.
     pub fn from_csv(text: &[u8], path: &Path) -> Result<Self> {
         Self::csv_within(text, path, InputLimit::default())
     }
 
-    /// As [`from_csv`](Self::from_csv), with at most `limit` in memory.
+    /// Like [`from_csv`](Self::from_csv), with a memory limit.
     pub(crate) fn csv_within(text: &[u8], path: &Path, limit: InputLimit) -> Result<Self> {
         let mut records = Records::open_keys(text, path)?;
         let mut names = records.names().to_vec();
         if names.is_empty() {
-            return Err(Error::data(path, "", "expected a line of column names and rows below it, got an empty file"));
+            return Err(Error::data(path, "", "expected a header line and rows below it, got an empty file"));
         }
         let first = usize::from(names[0] == "piece");
         let mut pieces: Vec<Piece> = Vec::new();
-        // Where each piece began.
+        // The first row of each piece.
         let mut begun = BTreeMap::<String, usize>::new();
         let mut current = None;
         let mut memory = MemoryUse::new(limit, path, IN_MEMORY);
@@ -147,7 +148,7 @@ mod tests {
         let notes = |text: &str| csv(text).unwrap().notes().to_vec();
         assert_eq!(notes("a,b\n0,1\n1,0\n"), [] as [&str; 0]);
         assert_eq!(notes("a;b\n0;1\n1;0\n"), ["fields separated by semicolons"]);
-        let step = "no names: the first line, \"0\" \"1\" \"1\", is a row, and the columns are named 1 to 3";
+        let step = "no header: the first line, \"0\" \"1\" \"1\", is a row, and the columns are named 1 to 3";
         assert_eq!(notes("0,1,1\n1,0,0\n"), [step]);
         let cut = csv("a;b\n0;1\n1;0\n1;1\n").unwrap().split([0.5, 0.5, 0.0]).unwrap();
         assert_eq!(cut.notes(), ["fields separated by semicolons"]);
@@ -161,7 +162,7 @@ mod tests {
         assert_eq!(error("a,b\n0,1\n\n0,\n"), format!("{place}\"\""));
         let long = format!("a,b\n0,1\n\n0,{}\n", "1".repeat(10_000_000));
         assert!(error(&long).starts_with(place) && error(&long).len() < 200);
-        let why = "the separator is the comma, with which 1 of 2 lines have 2 fields as the first";
+        let why = "the separator is the comma, with which 1 of 2 lines have 2 fields, like the first";
         assert_eq!(error("a,b\n0,1\n1,0,1\n"), format!("a.csv, row 2 (line 3): expected 2 fields, got 3; {why}"));
         assert_eq!(error("a,b\n0,1\n1"), format!("a.csv, row 2 (line 3): expected 2 fields, got 1; {why}"));
         let twice = "a.csv: expected one column \"a\", got two, the fields 2 and 4";

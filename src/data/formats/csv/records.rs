@@ -13,45 +13,45 @@ use crate::data::values::column_names::{list_names, shortened};
 use crate::data::values::number::{is_missing, number};
 use crate::error::{Error, Result};
 
-/// As much of a list of fields as a message shows.
+/// Maximum length of a list of fields in a message.
 const SHOWN: usize = 40;
 
 /// The records of a text, one after the other.
 pub(in crate::data) struct Records<'a> {
     path: &'a Path,
-    /// From the first record to the last that holds something.
+    /// From the first record to the last one that is not empty.
     text: &'a [u8],
     separator: Separator,
     mark: DecimalMark,
-    /// Whether the mark was given or shown by a number; otherwise it is the default.
+    /// Whether the decimal mark was set or proved by a number; otherwise it is the default.
     known_mark: bool,
     names: Vec<String>,
-    /// Whether the first line holds values.
+    /// Whether the first line is a row.
     nameless: bool,
-    /// Whether the fields below the names are 0 and 1, but for the first.
+    /// Whether the fields below the header are 0 and 1, except for the first.
     keys: bool,
     csv: csv::Reader<&'a [u8]>,
     record: csv::StringRecord,
-    /// The number of the record below the names, counted from 1.
+    /// The number of the record below the header, counted from 1.
     row: usize,
-    /// The line that the record begins in, counted from 1, and its first byte.
+    /// The line where the record starts, counted from 1, and its first byte.
     line: usize,
     begin: usize,
-    /// How the text is read where it could be read otherwise.
+    /// Notes on how the text was read.
     notes: Vec<String>,
 }
 
 impl<'a> Records<'a> {
-    /// Reads the names of the columns. Where the first line holds values, these are `1`, `2` and so on.
+    /// Reads the column names. If the first line is a row, they are `1`, `2` and so on.
     ///
     /// # Errors
-    /// [`Error::Data`] where the text is empty or not UTF-8, where two columns have one name, where two separators fit
-    /// it, and where the first line is as good as names as it is as values.
+    /// [`Error::Data`] if the text is empty or not UTF-8, two columns have one name, two separators fit it, or the
+    /// first line could be a header or a row.
     pub(super) fn open(text: &'a [u8], path: &'a Path) -> Result<Self> {
         Self::new(text, path, false)
     }
 
-    /// The same of a text whose columns are keys: numbers other than 0 and 1 are names.
+    /// The same for a text whose columns are keys: numbers other than 0 and 1 are names.
     ///
     /// # Errors
     /// Those of [`open`](Self::open).
@@ -70,11 +70,8 @@ impl<'a> Records<'a> {
         if empty > 0 {
             let (last, byte) = (1 + line_breaks(&text.as_bytes()[..end]), char::from(separator.byte));
             notes.push(match empty {
-                1 => format!("the last line holds nothing but {byte:?} and is no row"),
-                _ => format!(
-                    "the last {empty} lines, from line {} on, hold nothing but {byte:?} and are no rows",
-                    last + 1
-                ),
+                1 => format!("the last line has only {byte:?} and is ignored"),
+                _ => format!("the last {empty} lines, from line {} on, have only {byte:?} and are ignored", last + 1),
             });
         }
         let text = &text.as_bytes()[separator.start..end];
@@ -107,12 +104,14 @@ impl<'a> Records<'a> {
             FirstLine::Names => self.names = header(&self.record, self.path)?,
             FirstLine::Numbers => {
                 self.names = header(&self.record, self.path)?;
-                self.notes
-                    .push(format!("columns named by numbers: the first line, {}, is taken as names", shown(&fields)));
+                self.notes.push(format!(
+                    "column names are numbers: the first line, {}, is read as the header",
+                    shown(&fields)
+                ));
             }
             FirstLine::Values => {
                 self.notes.push(format!(
-                    "no names: the first line, {}, is a row, and the columns are named 1 to {}",
+                    "no header: the first line, {}, is a row, and the columns are named 1 to {}",
                     shown(&fields),
                     fields.len()
                 ));
@@ -122,7 +121,7 @@ impl<'a> Records<'a> {
             }
             FirstLine::Either => {
                 let message = format!(
-                    "expected a line of names, got {}, which may be names or values: add a line of names above it",
+                    "expected a header, got {}, which may be names or values: add a header line above it",
                     shown(&fields)
                 );
                 return Err(Error::data(self.path, format!(", line {}", self.line), message));
@@ -138,11 +137,11 @@ impl<'a> Records<'a> {
         (0..2).all(|_| csv.read_record(&mut record).unwrap_or(false)).then(|| record[0].trim().to_owned())
     }
 
-    /// What to do where the first line looks like none of names.
+    /// Advice if the first line does not look like a header.
     pub(super) fn advice(&self) -> &'static str {
         let first = self.text.trim_ascii_start();
         if first.starts_with(b"#") || first.starts_with(b"\"#") {
-            "; the names are expected in the first line: remove the lines above them"
+            "; the header must be the first line: remove the lines above it"
         } else {
             ""
         }
@@ -159,7 +158,7 @@ impl<'a> Records<'a> {
         self.csv = reader(self.text, self.separator.byte);
     }
 
-    /// Back to the first record below the names, which is then the next to be read.
+    /// Back to the first record below the header, which is the next one to be read.
     pub(super) fn rewind(&mut self) -> Result<()> {
         self.restart();
         if !self.nameless {
@@ -183,19 +182,19 @@ impl<'a> Records<'a> {
         Ok(again)
     }
 
-    /// What the columns are called; one without a name is the empty text.
+    /// The column names; empty for an unnamed column.
     pub(in crate::data) fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The columns behind the first that have no name: nothing can ask for them.
+    /// The unnamed columns after the first: they cannot be requested.
     pub(super) fn unnamed(&self) -> Vec<usize> {
         (1..self.names.len()).filter(|index| self.names[*index].is_empty()).collect()
     }
 
-    /// The places of columns among the fields.
+    /// The field indices of columns.
     pub(super) fn indices(&self, names: &[&str]) -> Result<Vec<usize>> {
-        // The first of each name: those without one may be several.
+        // The first of each name; only unnamed columns can repeat.
         let all: HashMap<&str, usize> =
             self.names.iter().enumerate().rev().map(|(index, name)| (name.as_str(), index)).collect();
         let index = |name: &&str| {
@@ -207,17 +206,17 @@ impl<'a> Records<'a> {
         names.iter().map(index).collect()
     }
 
-    /// The names, as far as a message can hold them.
+    /// The names, shortened for a message.
     pub(super) fn listed(&self) -> String {
         let shown = list_names(self.names.iter().map(String::as_str).filter(|name| !name.is_empty()));
-        let nameless = if self.nameless { ", for the first line holds values and no names" } else { "" };
+        let nameless = if self.nameless { ", since the first line has values and no names" } else { "" };
         format!("{shown}{nameless}")
     }
 
-    /// Decides the decimal mark of `columns` by `told` or by all their numbers, and looks for what will not be read.
+    /// Decides the decimal mark of `columns` from `told` or all their numbers, and notes what will not be read.
     ///
     /// # Errors
-    /// [`Error::Data`] where that is not beyond doubt.
+    /// [`Error::Data`] if it is ambiguous.
     pub(super) fn decide(&mut self, columns: &[usize], told: Option<DecimalMark>) -> Result<()> {
         let unnamed = self.unnamed();
         let (mut evidence, mut unread) = (DecimalEvidence::default(), vec![false; unnamed.len()]);
@@ -233,7 +232,7 @@ impl<'a> Records<'a> {
             match csv.read_record(&mut record) {
                 Ok(true) => {}
                 Ok(false) => break,
-                // It is refused once it is read.
+                // It is refused when it is read.
                 Err(_) => continue,
             }
             if std::mem::take(&mut first) {
@@ -264,7 +263,7 @@ impl<'a> Records<'a> {
         Ok(())
     }
 
-    /// Whether there is another record; it is then the current one.
+    /// Advances to the next record; `false` after the last one.
     pub(in crate::data) fn read(&mut self) -> Result<bool> {
         let start = self.csv.position().byte() as usize;
         let begin = begin_of_record(self.text, start);
@@ -273,7 +272,7 @@ impl<'a> Records<'a> {
         self.row += 1;
         let read = self.csv.read_record(&mut self.record);
         let end = self.csv.position().byte() as usize;
-        // Only the last record can be open; where it is, the count of its fields says nothing.
+        // Only the last record can have an open quotation mark; its number of fields means nothing then.
         if end >= self.text.len() && ends_in_quotes(&self.text[start.min(end)..], self.separator.byte) {
             let message = "expected a closing quotation mark, got the end of the file";
             return Err(Error::data(self.path, self.place(), message));
@@ -283,12 +282,12 @@ impl<'a> Records<'a> {
                 csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
                     let comma = match (len > expected_len && self.separator.byte == b',', self.separator.fits) {
                         _ if self.keys => "",
-                        (true, true) => "; a number with a decimal comma stands in quotation marks",
-                        (true, false) if *expected_len > 1 => "; a field that has a comma stands in quotation marks",
+                        (true, true) => "; quote numbers with a decimal comma",
+                        (true, false) if *expected_len > 1 => "; quote fields that contain a comma",
                         _ => "",
                     };
                     let title = if self.row <= 1 && *expected_len == 1 && self.advice().is_empty() {
-                        "; remove any lines above the names"
+                        "; remove any lines above the header"
                     } else {
                         self.advice()
                     };
@@ -301,12 +300,12 @@ impl<'a> Records<'a> {
         })
     }
 
-    /// A field of the current record without the blanks around it.
+    /// A field of the current record, trimmed.
     pub(in crate::data) fn field(&self, index: usize) -> &str {
         self.record[index].trim()
     }
 
-    /// The number in a field of the current record; NaN where it is missing.
+    /// The number in a field of the current record; NaN if missing.
     ///
     /// # Errors
     /// [`Error::Data`] names row, line and column.
@@ -320,9 +319,9 @@ impl<'a> Records<'a> {
             Error::data(self.path, place, message)
         };
         let plain = self.mark.plain(field).filter(|plain| plain.value().is_finite());
-        // Where the first row has a word, the names may stand in it.
+        // If the first row has a word, it may be the header.
         let title = if self.row == 1 && !self.nameless && !field.contains(|c: char| c.is_ascii_digit()) {
-            "; if the names are in this line, remove the lines above them"
+            "; if this line is the header, remove the lines above it"
         } else {
             ""
         };
@@ -338,12 +337,12 @@ impl<'a> Records<'a> {
         self.mark
     }
 
-    /// The decimal mark, if it was given or a number showed it: other files are written in the same way.
+    /// The decimal mark, if it was set or proved by a number; other files use it too.
     pub(super) fn known_mark(&self) -> Option<DecimalMark> {
         self.known_mark.then_some(self.mark)
     }
 
-    /// The number of the current record, counted from 1 below the names, and the line that it begins in.
+    /// The number of the current record, counted from 1 below the header, and its line.
     pub(in crate::data) fn position(&self) -> (usize, usize) {
         (self.row, self.line)
     }
@@ -357,7 +356,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// How the text was read where it could be read otherwise.
+    /// Notes on how the text was read.
     pub(in crate::data) fn into_notes(self) -> Vec<String> {
         self.notes
     }
@@ -367,12 +366,12 @@ fn reader(text: &[u8], separator: u8) -> csv::Reader<&[u8]> {
     csv::ReaderBuilder::new().has_headers(false).delimiter(separator).from_reader(text)
 }
 
-/// What is left of the line before, and lines with nothing on them, do not belong to a record.
+/// The rest of the previous line and empty lines do not belong to a record.
 fn begin_of_record(text: &[u8], start: usize) -> usize {
     start + text[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
 }
 
-/// Whether a quotation mark that opened is still open at the end of `text`, which begins with a record.
+/// Whether a quotation mark is still open at the end of `text`, which starts with a record.
 fn ends_in_quotes(text: &[u8], separator: u8) -> bool {
     text.iter().fold(QuoteState::FieldStart, |place, byte| place.after(*byte, separator)) == QuoteState::Quoted
 }

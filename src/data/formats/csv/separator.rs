@@ -1,4 +1,4 @@
-//! The separator between the fields of a text.
+//! Detects the separator of fields.
 
 use std::path::Path;
 
@@ -8,13 +8,13 @@ use crate::data::values::decimal::DecimalMark;
 use crate::data::values::number::is_missing;
 use crate::error::{Error, Result};
 
-/// What may stand between the fields of a text: a comma, a semicolon, a tab or a vertical bar.
+/// Possible separators: a comma, a semicolon, a tab or a vertical bar.
 pub const SEPARATORS: [char; 4] = {
     let [a, b, c, d] = NAMED;
     [a.0 as char, b.0 as char, c.0 as char, d.0 as char]
 };
 
-/// The character, its name, and the name of several.
+/// The character, its name, and its plural.
 const NAMED: [(u8, &str, &str); 4] = [
     (b',', "comma", "commas"),
     (b';', "semicolon", "semicolons"),
@@ -22,7 +22,7 @@ const NAMED: [(u8, &str, &str); 4] = [
     (b'|', "vertical bar", "vertical bars"),
 ];
 
-/// The records that are looked at.
+/// Maximum number of records that are examined.
 const SAMPLE: usize = 1000;
 
 /// The separator, and why it was chosen.
@@ -31,27 +31,27 @@ pub(super) struct Separator {
     pub(super) byte: u8,
     /// `which 98 of 100 lines fit`.
     why: String,
-    /// Whether a line below the first has as many fields with it.
+    /// Whether a line below the first has the same number of fields.
     pub(super) fits: bool,
     /// Others that would fit too, for the note.
     rivals: Vec<u8>,
-    /// Where the first record begins: after a line that sets the separator.
+    /// The start of the first record: after a line that sets the separator.
     pub(super) start: usize,
 }
 
 impl Separator {
-    /// Looks at the first line and many after it: the separator is the one with which most lines have as many fields as
-    /// the first. Of two with as many, it is the one whose fields are numbers, dates or text without the other one.
-    /// A first line `sep=;` sets it.
+    /// Examines the first line and many lines after it. The separator is the one with which most lines have the number
+    /// of fields of the first. Of two with as many, it is the one whose fields are numbers, dates or text without the
+    /// other one. A first line `sep=;` sets it.
     ///
     /// # Errors
-    /// [`Error::Data`] where two remain.
+    /// [`Error::Data`] if two remain.
     pub(super) fn find(text: &str, path: &Path) -> Result<Self> {
         if let Some(told) = told(text) {
             return Ok(told);
         }
         let mut fits: Vec<Fit> = NAMED.iter().map(|(byte, ..)| Fit::of(text, *byte)).collect();
-        // Where there is one field alone, nothing separates.
+        // With a single field, there is no separator.
         let with = |byte: u8, rivals: Vec<u8>, why: String, fits| Ok(Self { byte, why, fits, rivals, start: 0 });
         if fits.iter().all(|fit| fit.fields < 2) {
             let split = fits.iter().filter(|fit| fit.split > 0).max_by_key(|fit| fit.split);
@@ -59,11 +59,11 @@ impl Separator {
             return with(
                 byte,
                 Vec::new(),
-                format!("which the first line does not have: expected names with {} between", plural(byte)),
+                format!("which the first line does not have: expected names separated by {}", plural(byte)),
                 false,
             );
         }
-        // Names may be separated otherwise than rows, which then have as many fields by their decimal commas.
+        // A header may have another separator than the rows, whose decimal commas then give as many fields.
         let one: Vec<u8> = fits.iter().filter(|fit| fit.fields < 2 && fit.split > 0).map(|fit| fit.byte).collect();
         fits.retain(|fit| fit.fields >= 2);
         let most = fits.iter().map(Fit::share).fold(0.0, f64::max);
@@ -79,7 +79,7 @@ impl Separator {
                 let most = (0..count).max_by_key(|index| fits[*index].fields);
                 match plain[..] {
                     [only] => Some(only),
-                    // Names alone say little, and without rows nothing is read.
+                    // A header alone is little evidence, and nothing is read without rows.
                     _ if fits[0].all == 0 => most,
                     _ => (0..count).find(clear),
                 }
@@ -90,12 +90,12 @@ impl Separator {
                 let Fit { byte, alike, all, fields, .. } = fits[index];
                 let why = match all {
                     0 => "which the first line has".into(),
-                    _ => format!("with which {alike} of {all} lines have {fields} fields as the first"),
+                    _ => format!("with which {alike} of {all} lines have {fields} fields, like the first"),
                 };
                 if let Some(other) = one.into_iter().find(|other| fits[index].first_holds(text, *other)) {
                     let message = format!(
                         "expected names and rows with one separator, got names with {} and {} in the first field of \
-                         every row; set it with a line {} or {} above the names, and separate all lines by it",
+                         every row; set it with a line {} or {} above the header, and separate all lines by it",
                         plural(byte),
                         plural(other),
                         line_of(byte),
@@ -107,11 +107,11 @@ impl Separator {
             }
             None => {
                 let ways: Vec<String> =
-                    fits.iter().map(|fit| format!("{} fields with {} between", fit.fields, plural(fit.byte))).collect();
+                    fits.iter().map(|fit| format!("{} fields separated by {}", fit.fields, plural(fit.byte))).collect();
                 let lines: Vec<String> = fits.iter().map(|fit| line_of(fit.byte)).collect();
                 let message = format!(
                     "expected lines with one way to separate fields, got {} of {} lines that have {}; set it with a \
-                     line {} above the names",
+                     line {} above the header",
                     fits[0].alike,
                     fits[0].all,
                     ways.join(", and "),
@@ -127,21 +127,21 @@ impl Separator {
         plural(self.byte)
     }
 
-    /// The note to show with the data; none for a comma that alone fits.
+    /// The note for the data; none if only a comma fits.
     pub(super) fn note(&self) -> Option<String> {
         let rivals: Vec<String> = self.rivals.iter().map(|byte| plural(*byte)).collect();
         match (rivals.is_empty(), self.byte) {
             (true, b',') => None,
             (true, _) => Some(format!("fields separated by {}", self.plural())),
             _ => Some(format!(
-                "fields separated by {}, not by {}, which as many lines fit",
+                "fields separated by {}, not by {}, which fit as many lines",
                 self.plural(),
                 rivals.join(" or ")
             )),
         }
     }
 
-    /// Why a line of other fields is refused.
+    /// Why a line with another number of fields is refused.
     pub(super) fn reason(&self) -> String {
         let name = NAMED.iter().find(|(byte, ..)| *byte == self.byte).map(|(_, name, _)| (*name).to_owned());
         let name = name.unwrap_or_else(|| format!("{:?}", char::from(self.byte)));
@@ -176,9 +176,9 @@ fn told(text: &str) -> Option<Separator> {
 /// How a separator fits.
 struct Fit {
     byte: u8,
-    /// Those of the first line.
+    /// The number of fields of the first line.
     fields: usize,
-    /// How many of the lines below have as many.
+    /// How many of the following lines have as many.
     alike: usize,
     /// How many have more than one.
     split: usize,
@@ -200,13 +200,13 @@ impl Fit {
         Self { byte, fields, alike, split, all }
     }
 
-    /// The share of the lines that fit.
+    /// The share of lines that fit.
     fn share(&self) -> f64 {
         if self.all == 0 { 1.0 } else { self.alike as f64 / self.all as f64 }
     }
 
-    /// Whether no field of the rows has a rival or a quotation mark within it, but for those that are quoted, and numbers.
-    /// Where there are no rows, the names decide.
+    /// Whether no field of the rows contains a rival or a quotation mark, except for quoted fields and numbers. Without
+    /// rows, the header decides.
     fn is_plain(&self, text: &str, rivals: &[u8]) -> bool {
         let mut plain = true;
         sample(text, self.byte, |record, cells| {
@@ -218,7 +218,7 @@ impl Fit {
         plain
     }
 
-    /// Whether the first field of every row, which is then no time or number, has another separator within it.
+    /// Whether the first field of every row contains another separator, and so is not a time or a number.
     fn first_holds(&self, text: &str, other: u8) -> bool {
         let mut holds = self.all > 0;
         sample(text, self.byte, |record, cells| {
@@ -229,7 +229,7 @@ impl Fit {
         holds
     }
 
-    /// The share of the rows' fields that are values.
+    /// The share of fields that are values.
     fn typed(&self, text: &str) -> f64 {
         let (mut typed, mut all) = (0.0, 0.0);
         sample(text, self.byte, |record, cells| {
@@ -246,17 +246,17 @@ fn unquoted(cell: &str) -> &str {
     cell.trim().trim_matches('"').trim()
 }
 
-/// Whether a field is a number, a date, a time of day or missing: what a row holds rather than a name.
+/// Whether a field is a number, a date, a time of day or missing: a value rather than a name.
 pub(super) fn is_value(cell: &str) -> bool {
     let number = || [DecimalMark::Point, DecimalMark::Comma].iter().any(|mark| mark.plain(cell).is_some());
     is_missing(cell) || number() || is_time(cell)
 }
 
-/// Whether a field is a date or a time of day, in any order of day and month, or looks like one: it begins with a digit and
-/// has nothing else but what stands between digits.
+/// Whether a field is or looks like a date or a time of day in any order of day and month: it starts with a digit and
+/// has only digits and separators of dates.
 pub(super) fn is_time(cell: &str) -> bool {
     let digits = cell.bytes().filter(u8::is_ascii_digit).count();
-    // No time has fewer, and names are seldom read further.
+    // No time is shorter, and names rarely get past this.
     if digits == 0 {
         return false;
     }
@@ -271,13 +271,13 @@ pub(super) fn is_time(cell: &str) -> bool {
     }
 }
 
-/// Whether a field is one of a column of times: alone, or by the row below it, such as `t1` above `t2`.
+/// Whether a field is a time, alone or together with the next row, such as `t1` above `t2`.
 pub(super) fn is_time_above(cell: &str, below: &str) -> bool {
     let read = times::read(&[cell, below][..], None, RowGroups::SERIES);
     is_time(cell) || matches!(read, Ok(times) if matches!(times.reading(), Reading::NumberInWords { .. }))
 }
 
-/// Calls `take` with the number and the fields, as they are written, of each of the first records.
+/// Passes on the number and the raw fields of each of the first records.
 fn sample<'t>(text: &'t str, separator: u8, mut take: impl FnMut(usize, &[&'t str])) {
     let (mut fields, mut place, mut start, mut record) = (Vec::new(), QuoteState::FieldStart, 0, 0);
     for (at, byte) in text.bytes().enumerate() {
@@ -306,13 +306,13 @@ fn sample<'t>(text: &'t str, separator: u8, mut take: impl FnMut(usize, &[&'t st
     }
 }
 
-/// Where a byte stands, as far as quotation marks go.
+/// The state of a byte with regard to quotation marks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum QuoteState {
     FieldStart,
     Field,
     Quoted,
-    /// After a quotation mark within quotes: the closing one, unless a second follows.
+    /// After a quotation mark inside quotes: the closing one, unless another follows.
     Closing,
 }
 

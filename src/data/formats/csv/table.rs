@@ -14,30 +14,30 @@ use crate::error::{Error, Result};
 /// The bundled series: the yearly mean sunspot number, 1700–2008, columns `YEAR` and `SUNACTIVITY`.
 pub const SUNSPOTS: &str = include_str!("../../../../data/sunspots.csv");
 
-/// The names in the first line of separated text, and `1`, `2` and so on where it holds values. `path` is what errors
-/// name.
+/// The names in the header of separated text, or `1`, `2` and so on if the first line is a row. `path` is for error
+/// messages.
 ///
 /// # Errors
-/// [`Error::Data`] where the text is empty or not UTF-8, has two columns of one name, or can be read in two ways.
+/// [`Error::Data`] if the text is empty or not UTF-8, has two columns with one name, or is ambiguous.
 pub fn csv_columns(text: &[u8], path: &Path) -> Result<Vec<String>> {
     Ok(Records::open(text, path)?.names().to_vec())
 }
 
 impl SeriesTable {
-    /// Reads the columns `names`, in this order, of comma-separated text (RFC 4180) whose first line names the columns;
-    /// the first column gives the labels, and may be asked for too. A semicolon, a tab or a vertical bar may stand in
-    /// place of the comma: the lines decide, or a first line `sep=;`. An empty field, `?`, and NaN, NA, N/A, null and their
-    /// like are missing values. Numbers have the decimal mark `decimal`; without it, that which they show. `path` is what
-    /// errors name, and [`notes`](Self::notes) list what could have been read differently.
+    /// Reads the columns `names`, in this order, of comma-separated text (RFC 4180) with a header. The first column
+    /// contains the labels, and can be requested too. The separator may also be a semicolon, a tab or a vertical bar:
+    /// it is detected, or set by a first line `sep=;`. An empty field, `?`, and NaN, NA, N/A, null and the like are
+    /// missing values. Numbers have the decimal mark `decimal`; by default it is detected. `path` is for error
+    /// messages; [`notes`](Self::notes) list what could have been read differently.
     ///
     /// # Errors
-    /// [`Error::Data`] names the row, counted from 1 below the names, the line and the column. What can be read in two
-    /// ways is refused, and so is what takes more memory than [`InputLimit::default`].
+    /// [`Error::Data`] names the row, counted from 1 below the header, the line and the column. Ambiguous text is
+    /// refused, and so is a table that needs more memory than [`InputLimit::default`].
     pub fn from_csv(text: &[u8], path: &Path, names: &[&str], decimal: Option<DecimalMark>) -> Result<Self> {
         Self::csv_within(text, path, names, decimal, InputLimit::default())
     }
 
-    /// As [`from_csv`](Self::from_csv), with at most `limit` in memory.
+    /// Like [`from_csv`](Self::from_csv), with a memory limit.
     pub(crate) fn csv_within(
         text: &[u8],
         path: &Path,
@@ -54,13 +54,13 @@ impl SeriesTable {
             columns: names.iter().map(column).collect(),
             ..Self::default()
         };
-        // A first column without a name is a counter, as pandas writes one: times may stand in another.
+        // An unnamed first column is an index, as pandas writes it: times may be in another column.
         let counter = records.names()[0].is_empty();
         let used: HashSet<&usize> = indices.iter().collect();
         let is_unused = |index: &usize| *index > 0 && !used.contains(index) && !records.names()[*index].is_empty();
         let mut times: Vec<usize> = (0..records.names().len()).filter(|_| counter).filter(is_unused).collect();
         let mut memory = MemoryUse::new(limit, path, "in memory for its rows");
-        // What a row takes: its label, of which there is a time too, its line and its numbers.
+        // The memory of a row: its label, as text and as a time, its line and its numbers.
         let of_row = size_of::<String>() + size_of::<i128>() + size_of::<usize>() + indices.len() * size_of::<f64>();
         while records.read()? {
             memory.add(of_row + records.field(0).len())?;
@@ -72,7 +72,7 @@ impl SeriesTable {
             allocate::push(&mut table.lines, records.position().1, "the lines of a table")?;
         }
         if counter {
-            let what = "the first column has no name and gives the times, as a counter does";
+            let what = "the first column has no name and is read as the time";
             let time = times
                 .first()
                 .map(|index| format!("; put {} first to check its order", quoted(&records.names()[*index])));

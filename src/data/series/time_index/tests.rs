@@ -74,9 +74,9 @@ fn labels_without_a_constant_step_are_numbered_with_the_reason() {
     is_counted(&["1", "2", "4"], "steps between numbers differ (1 before \"2\", 2 before \"4\")");
     is_counted(&["0.5", "1", "2"], "steps between numbers differ (0.5 before \"1\", 1.0 before \"2\")");
     is_counted(&["a", "b"], "labels are neither numbers nor dates");
-    is_counted(&["7"], "one row alone has no step to the next");
-    is_counted(&["1e3", "2e3"], "numbers with an exponent or zeros before them are not carried on");
-    is_counted(&["007", "008"], "numbers with an exponent or zeros before them are not carried on");
+    is_counted(&["7"], "a single row has no step to the next");
+    is_counted(&["1e3", "2e3"], "numbers with an exponent or leading zeros are not continued");
+    is_counted(&["007", "008"], "numbers with an exponent or leading zeros are not continued");
     is_counted(&["9999-11", "9999-12"], "the next cannot be written in their form");
     let why = "steps between dates differ (1 day before \"2021-01-06\", 2 days before \"2021-01-08\")";
     is_counted(&["2021-01-05", "2021-01-06", "2021-01-08"], why);
@@ -212,10 +212,10 @@ fn the_first_label_that_is_not_a_time_is_named() {
 
 #[test]
 fn day_and_month_follow_from_a_number_above_12_or_the_row_order_or_the_flag() {
-    noted(&["12/3/2021", "13/3/2021"], "are read day first, which \"13/3/2021\" in row 2 can only be");
-    noted(&["3.12.2021", "3.13.2021"], "are read month first, which \"3.13.2021\" in row 2 can only be");
-    noted(&["1/3/2021", "2/3/2021", "1/4/2021"], "are read day first, the only way in which the rows ascend");
-    noted(&["1/3/2021", "1/4/2021", "2/1/2021"], "are read month first, the only way in which the rows ascend");
+    noted(&["12/3/2021", "13/3/2021"], "are read day first, the only way to read \"13/3/2021\" in row 2");
+    noted(&["3.12.2021", "3.13.2021"], "are read month first, the only way to read \"3.13.2021\" in row 2");
+    noted(&["1/3/2021", "2/3/2021", "1/4/2021"], "are read day first, the only order in which the rows ascend");
+    noted(&["1/3/2021", "1/4/2021", "2/1/2021"], "are read month first, the only order in which the rows ascend");
     noted(&["21-01-30", "21-01-31", "21-02-01"], "are read year first");
     refused(&["21-01-30", "21-01-31"], "day-first or year-first, got \"21-01-30\", which is 21 January 2030 day first");
     noted(
@@ -266,7 +266,7 @@ fn numbers_with_a_decimal_comma_continue_with_it() {
 #[test]
 fn a_letter_and_a_hyphen_count_towards_the_present_and_other_words_do_not() {
     noted(&["t-3", "t-2", "t-1"], "as in \"t-3\", from \"t-3\" to \"t-1\"");
-    is_counted(&["t-3", "t-2", "t-1"], "they count back, and not beyond their end");
+    is_counted(&["t-3", "t-2", "t-1"], "they count down to their end");
     noted(&["lag-2", "lag-1", "lag-0"], "from \"lag-2\" to \"lag-0\"");
     for newest_first in [&["2024-52", "2024-51", "2024-50"][..], &["Week-3", "Week-2", "Week-1"], &["t-9", "t-8"]] {
         refused(newest_first, "the newest rows come first: reverse their order");
@@ -285,7 +285,7 @@ fn a_year_colon_month_is_a_month_unless_other_labels_are_clock_times() {
 #[test]
 fn digit_only_dates_follow_the_date_order_and_six_digits_have_none() {
     continues(&["30012024", "31012024"], &["01022024", "02022024"]);
-    noted(&["01312024", "02012024"], "read month first, which \"01312024\" in row 1 can only be");
+    noted(&["01312024", "02012024"], "read month first, the only way to read \"01312024\" in row 1");
     refused(&["01012024", "02022024"], "day-first or month-first");
     refused(&["02022024", "31012024"], "read day first");
     refused(&["300124", "310124", "010224"], "a year of four digits");
@@ -296,7 +296,7 @@ fn digit_only_dates_follow_the_date_order_and_six_digits_have_none() {
 
 #[test]
 fn labels_without_a_successor_are_numbered_with_the_reason() {
-    let why = "days of a month without its year are not carried on";
+    let why = "days of a month without its year are not continued";
     is_counted(&["30-Jan", "31-Jan"], why);
     is_counted(&["Jan-5", "Jan-6"], why);
     is_counted(&["Jan-9", "Jan-10", "Jan-11", "Jan-12"], why);
@@ -340,7 +340,7 @@ fn a_date_covers_all_its_hours_and_one_out_of_range_is_refused() {
     for (labels, of) in [(&years[..], "1998"), (years, "2002"), (hours, "2019"), (hours, "2020-01-04")] {
         let (first, last) = (&labels[0], &labels[labels.len() - 1]);
         let expected = format!("expected a label from {first:?} to {last:?}, got {of:?}");
-        assert_eq!(until(labels, of), Err(format!("the last label of the training part: {expected}")));
+        assert_eq!(until(labels, of), Err(format!("the last label of the training split: {expected}")));
     }
     assert!(until(years, "soon").unwrap_err().contains("a number, as all of column \"t\""));
     assert!(until(years, " ").unwrap_err().contains("a label from \"1999\" to \"2001\", got none"));

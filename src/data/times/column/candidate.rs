@@ -1,4 +1,4 @@
-//! One way to read a column, and how many of its labels it fits.
+//! A way to read a column, and how many labels it fits.
 
 use crate::data::times::label::{DateOrder, LabelReader, Reading};
 
@@ -11,7 +11,7 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// One that nothing else is known of.
+    /// A candidate without further properties.
     pub(super) fn of(reader: LabelReader, fits: usize) -> Self {
         Self { reader, fits, by_order: false, short_year: None }
     }

@@ -4,7 +4,7 @@ use super::candidate::Candidate;
 use crate::data::times::label::calendar::TimeUnit;
 use crate::data::times::label::{self, DateOrder, LabelReader, Reading, Texts};
 
-/// What is known of labels of one kind.
+/// Properties of labels of one kind.
 struct DateKind {
     unit: TimeUnit,
     zoned: bool,
@@ -13,7 +13,7 @@ struct DateKind {
     short_year: Option<usize>,
 }
 
-/// The kinds of the labels that are dates, in the order in which they come first.
+/// The kinds of the labels that are dates, in the order of their first label.
 fn date_kinds<L: Texts + ?Sized>(labels: &L, order: DateOrder, months: bool) -> Vec<DateKind> {
     let (mut date_kinds, mut parts) = (Vec::<DateKind>::new(), Vec::new());
     for (row, label) in labels.iter().enumerate() {
@@ -32,22 +32,22 @@ fn date_kinds<L: Texts + ?Sized>(labels: &L, order: DateOrder, months: bool) -> 
     date_kinds
 }
 
-/// Every way to read the labels as dates that makes a difference, by the kind of most labels.
+/// Every distinct way to read the labels as dates, for the most common kind.
 pub(super) fn dates<L: Texts + ?Sized>(labels: &L, told: Option<DateOrder>) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> = Vec::new();
     for order in DateOrder::ALL.into_iter().filter(|order| told.is_none_or(|told| told == *order)) {
         let mut months = true;
         let mut date_kinds = self::date_kinds(labels, order, months);
-        // `1990:13` is no month, and then `1990:12` is none.
+        // `1990:13` is not a month, so `1990:12` is not one either.
         if date_kinds.iter().any(|kind| kind.unit == TimeUnit::Clock) {
             months = false;
             date_kinds = self::date_kinds(labels, order, months);
         }
         let all_read = date_kinds.iter().map(|kind| kind.count).sum::<usize>() == labels.len();
-        // Of equals the first.
+        // The first of equal ones.
         let Some(kind) = date_kinds.iter().rev().max_by_key(|kind| kind.count) else { continue };
         let DateKind { unit, zoned, count: fits, by_order, short_year } = *kind;
-        // Where nothing goes by the order, all orders are the same.
+        // If no label depends on the order, all orders are the same.
         if candidates.is_empty() || by_order {
             let reader = LabelReader { months, ..LabelReader::new(Reading::Dates { unit, zoned, order }) };
             candidates.push(Candidate { reader, fits, by_order, short_year });
@@ -59,7 +59,7 @@ pub(super) fn dates<L: Texts + ?Sized>(labels: &L, told: Option<DateOrder>) -> V
     candidates
 }
 
-/// Whether two orders make another date of a label.
+/// Whether two orders give a label different dates.
 pub(super) fn differs(label: &str) -> bool {
     let mut parts = Vec::new();
     let mut read = |order| label::read(label, order, &mut parts).map(|time| time.wall);
@@ -73,7 +73,7 @@ pub(super) fn only<L: Texts + ?Sized>(labels: &L, dates: &[Candidate], chosen: &
     let others: Vec<&Candidate> = dates.iter().filter(|other| !std::ptr::eq(*other, chosen)).collect();
     let missing = |other: &&Candidate, label| other.reader.key(label).is_none();
     if others.is_empty() {
-        // No label at all could be read in them.
+        // No label could be read.
         return (labels.len() > 0).then_some(0);
     }
     let in_all = labels.iter().position(|label| others.iter().all(|other| missing(other, label)));

@@ -6,20 +6,20 @@ use crate::data::times::label::{self, DateOrder, Texts, formatter};
 /// Why a column could not be read.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::data) enum TimeError {
-    /// This label does not fit, where others do as this one does.
+    /// This label does not fit, while others with its form do.
     Odd { row: usize, like: usize, date: bool },
     /// This label cannot be read in the given order, but in this other one.
     Told { row: usize, told: DateOrder, other: DateOrder },
     /// Days of six digits, as in `310124`, from this label on.
     SixDigits { row: usize },
-    /// Orders of day and month that all stand.
+    /// Orders of day and month that all remain possible.
     Ask { row: usize, orders: Vec<DateOrder> },
-    /// None of the labels is a time, or few are.
+    /// None or too few of the labels are times.
     Unknown,
 }
 
 impl TimeError {
-    /// The row, what was expected of its label, and what it is; `None` where no label is a time.
+    /// The row, what was expected of its label, and what it is; `None` if no label is a time.
     pub(in crate::data) fn words<L: Texts + ?Sized>(
         &self,
         labels: &L,
@@ -51,7 +51,7 @@ impl TimeError {
     }
 }
 
-/// What is expected of days such as `310124`.
+/// The message for days such as `310124`.
 const FOUR_DIGITS: &str =
     "dates with a year of four digits, such as 2024-01-31, since those of six digits are in no order as numbers";
 

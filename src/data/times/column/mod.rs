@@ -1,4 +1,4 @@
-//! A column of labels: the one way in which all of them are times.
+//! Reads a column of labels as times, in the one way that fits all.
 
 mod candidate;
 mod date_candidates;

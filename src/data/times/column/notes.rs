@@ -8,7 +8,7 @@ use crate::data::times::label::numbers::NumberInWords;
 use crate::data::times::label::{self, Reading, Texts, formatter};
 
 impl ColumnReading {
-    /// How labels were read that could be read otherwise, a sentence each.
+    /// Notes on ambiguous labels, one sentence each.
     pub(in crate::data) fn notes<L: Texts + ?Sized>(&self, labels: &L, name: &str) -> Vec<String> {
         let mut notes = Vec::new();
         let label = |row: usize| labels.text(row);
@@ -20,9 +20,9 @@ impl ColumnReading {
         if let (Some(reason), Some(order)) = (self.order, self.date_order()) {
             let why = match reason {
                 OrderReason::Told => "as given".to_owned(),
-                OrderReason::Only(row) => format!("which {:?} in row {} can only be", label(row), row + 1),
-                OrderReason::Ascends => "the only way in which the rows ascend".to_owned(),
-                OrderReason::Alike => "and in any other order they would come in the same".to_owned(),
+                OrderReason::Only(row) => format!("the only way to read {:?} in row {}", label(row), row + 1),
+                OrderReason::Ascends => "the only order in which the rows ascend".to_owned(),
+                OrderReason::Alike => "and any other order would sort the rows the same".to_owned(),
             };
             notes.push(format!("dates of column {name:?} are read {}, {why}", order.words()));
         }
@@ -40,9 +40,9 @@ impl ColumnReading {
                 ));
             }
             Reading::NumberInWords { .. } => {
-                // NumberInWords a hyphen it may count back.
+                // After a hyphen it may count back.
                 let hyphen = NumberInWords::split(label(0)).is_some_and(|behind| behind.before.ends_with(['-', '−']));
-                // Of equals the first.
+                // The first of equal ones.
                 let keys = || self.reader.keys(labels).flatten().zip(0usize..);
                 let first = keys().min_by_key(|(key, _)| *key).map_or(0, |(_, row)| row);
                 let last = keys().max_by_key(|(key, row)| (*key, Reverse(*row))).map_or(0, |(_, row)| row);

@@ -1,4 +1,4 @@
-//! Columns of numbers, alone or among the same words, and of pairs of years.
+//! Columns of numbers, alone or within constant words, and of pairs of years.
 
 use jiff::civil::Date;
 
@@ -7,7 +7,7 @@ use super::row_groups::RowGroups;
 use crate::data::times::label::numbers::{NumberInWords, at_comma, decimals, float, pointed, season};
 use crate::data::times::label::{LabelReader, Reading, Texts};
 
-/// The labels as numbers; `None` where there is no label.
+/// The labels as numbers; `None` if there is no label.
 pub(super) fn all<L: Texts + ?Sized>(labels: &L) -> Option<Candidate> {
     if labels.len() == 0 {
         return None;
@@ -22,14 +22,14 @@ pub(super) fn all<L: Texts + ?Sized>(labels: &L) -> Option<Candidate> {
     Some(Candidate::of(reader, reader.keys(labels).flatten().count()))
 }
 
-/// The labels as pairs of years, where all are.
+/// The labels as pairs of years, if all are.
 pub(super) fn seasons<L: Texts + ?Sized>(labels: &L) -> Option<Candidate> {
     let fits = labels.len();
     let all = fits > 0 && labels.iter().all(|label| season(label).is_some());
     all.then(|| Candidate::of(LabelReader::new(Reading::Seasons), fits))
 }
 
-/// The labels where all have the same around their numbers.
+/// The labels, if all have the same text around their numbers.
 pub(super) fn embedded<L: Texts + ?Sized>(labels: &L, groups: RowGroups<'_>) -> Option<Candidate> {
     let first = NumberInWords::split(labels.iter().next()?)?;
     let of_all = || labels.iter().map(NumberInWords::split);
@@ -40,7 +40,7 @@ pub(super) fn embedded<L: Texts + ?Sized>(labels: &L, groups: RowGroups<'_>) -> 
         return None;
     }
     let reader = LabelReader::new(Reading::NumberInWords { decimals });
-    // `t-3`, `t-2`, `t-1` count upwards; `Week-3`, `Week-2`, `Week-1` are the newest first.
+    // `t-3`, `t-2`, `t-1` count upwards; `Week-3`, `Week-2`, `Week-1` start with the newest.
     let letter = first.before.strip_suffix(['-', '−']).is_some_and(|word| {
         let mut letters = word.chars();
         word.eq_ignore_ascii_case("lag")
@@ -55,8 +55,8 @@ pub(super) fn embedded<L: Texts + ?Sized>(labels: &L, groups: RowGroups<'_>) -> 
     Some(Candidate::of(if counts_back { back } else { reader }, labels.len()))
 }
 
-/// Whether the numbers have decimal commas: some have one, and none a point. Where each comma could stand between thousands
-/// and some labels have none, as in `999`, `1,000`, they do not count as decimal commas.
+/// Whether the numbers have decimal commas: some have one, and none a point. If each comma could separate thousands and
+/// some labels have none, as in `999`, `1,000`, they are not decimal commas.
 fn have_commas<L: Texts + ?Sized>(labels: &L) -> bool {
     let thousands =
         |(whole, fraction): (&str, &str)| fraction.len() == 3 && whole.len() <= 3 && !whole.starts_with('0');
@@ -66,8 +66,7 @@ fn have_commas<L: Texts + ?Sized>(labels: &L) -> bool {
         && (!found.all(thousands) || labels.iter().all(|label| at_comma(label).is_some()))
 }
 
-/// Whether labels of six digits are days such as `310124`, written day first or month first: as numbers they are in no
-/// order of time.
+/// Whether six-digit labels are days such as `310124`, day first or month first: as numbers they are not in time order.
 pub(super) fn short_days<L: Texts + ?Sized>(labels: &L, numbers: LabelReader, groups: RowGroups<'_>) -> bool {
     let six = |label: &str| label.trim().len() == 6;
     if !labels.iter().all(six) || groups.ascends(numbers.keys(labels).flatten()) {
@@ -80,7 +79,7 @@ pub(super) fn short_days<L: Texts + ?Sized>(labels: &L, numbers: LabelReader, gr
         let year = 2000 + i16::from(number(4)?);
         Date::new(year, month, day).ok().map(|_| (i128::from(year) * 12 + i128::from(month)) * 31 + i128::from(day))
     };
-    // A number would not have a zero before it.
+    // A number would not have a leading zero.
     let zero = labels.iter().any(|label| label.trim().starts_with('0'));
     [false, true].into_iter().any(|month_first| {
         let keys = || labels.iter().map(|label| key(label, month_first));

@@ -7,11 +7,11 @@ use super::number_candidates::{self as numbers, embedded};
 use super::row_groups::RowGroups;
 use crate::data::times::label::{DateOrder, LabelReader, Reading, Texts};
 
-/// A column that was read.
+/// A parsed column.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::data) struct TimeColumn {
     pub(in crate::data) found: ColumnReading,
-    /// One for each label: later is higher.
+    /// One per label: later is higher.
     pub(in crate::data) keys: Vec<i128>,
 }
 
@@ -19,23 +19,23 @@ pub(in crate::data) struct TimeColumn {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::data) struct ColumnReading {
     pub(in crate::data) reader: LabelReader,
-    /// What the order of day and month was decided by, where it could be another.
+    /// The evidence for the order of day and month, if it could be another.
     pub(in crate::data) order: Option<OrderReason>,
     /// The first label whose year has two digits.
     pub(in crate::data) short_year: Option<usize>,
-    /// Whether all labels are numbers as well.
+    /// Whether all labels are also numbers.
     pub(super) numbers_too: bool,
 }
 
-/// Why a date was read in an order.
+/// Why a date order was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::data) enum OrderReason {
     Told,
-    /// Not all labels could be read in another; this one could not.
+    /// Another order cannot read all labels, for example this one.
     Only(usize),
-    /// In another the rows do not ascend.
+    /// In another order the rows do not ascend.
     Ascends,
-    /// In another the order of the rows is the same.
+    /// In another order the rows sort the same.
     Alike,
 }
 
@@ -50,8 +50,8 @@ pub(in crate::data) fn read<L: Texts + ?Sized>(
     Ok(TimeColumn { found, keys })
 }
 
-/// The way of [`read`], which fits all labels. No more is kept of a label than a few numbers of all, for there may be as
-/// many as bytes of a file; they are gone through again for each question.
+/// The way of [`read`], which fits all labels. Only a few numbers are kept, not one per label, since a file may have as
+/// many labels as bytes; the labels are scanned again for each question.
 pub(in crate::data) fn find<L: Texts + ?Sized>(
     labels: &L,
     told: Option<DateOrder>,
@@ -75,7 +75,7 @@ pub(in crate::data) fn find<L: Texts + ?Sized>(
     };
     let ascends = |of: &Candidate| groups.ascends(of.reader.keys(labels).flatten());
     let whole: Vec<&Candidate> = dates.iter().filter(|candidate| is_whole(candidate)).collect();
-    // Of `2008/09` and `2009/10` it is hardly chance that the years follow each other.
+    // Consecutive years in `2008/09` and `2009/10` are hardly a coincidence.
     if let Some(seasons) = numbers::seasons(labels).filter(|of| whole.is_empty() || ascends(of)) {
         return found(&seasons, None);
     }
@@ -94,12 +94,12 @@ pub(in crate::data) fn find<L: Texts + ?Sized>(
         }
         return found(&numbers, None);
     }
-    // The most labels, of equals dates.
+    // The candidate with the most labels; among equal ones, dates.
     let best = std::iter::once(&numbers).chain(dates.iter().rev()).max_by_key(|candidate| candidate.fits);
     if let Some(best) = best.filter(|best| best.fits > 0 && best.fits >= groups.fewest_times(labels.len())) {
         let first = |fits: bool| best.reader.keys(labels).position(|key| key.is_some() == fits).unwrap_or(0);
         let date = matches!(best.reader.reading, Reading::Dates { .. });
-        // `Jan-1` among `Jan-10` and `Jan-31` is no year, and then those are none.
+        // `Jan-1` among `Jan-10` and `Jan-31` is not a year, so the others are not either.
         if let Some(behind) = embedded(labels, groups).filter(|_| date && best.short_year.is_some()) {
             return found(&behind, None);
         }
@@ -108,8 +108,8 @@ pub(in crate::data) fn find<L: Texts + ?Sized>(
     embedded(labels, groups).ok_or(TimeError::Unknown).and_then(|behind| found(&behind, None))
 }
 
-/// Of the ways in which all labels are dates, the one in which their rows are in the order of time; and whether there are
-/// others that give the same order. `None` where there are none at all.
+/// Among the ways in which all labels are dates, the one in which their rows ascend; and whether others give the same
+/// order. `None` if there are none.
 fn choose<'c, L: Texts + ?Sized>(
     labels: &L,
     whole: &[&'c Candidate],
@@ -128,7 +128,7 @@ fn choose<'c, L: Texts + ?Sized>(
         return Ok(Some((several[0], true)));
     }
     if groups.is_series() && ascending.is_empty() {
-        // None is in order: the one that is for longest tells best what is wrong.
+        // None ascends: the one that ascends longest explains best what is wrong.
         let rows = |of: &Candidate| {
             let mut last = None;
             let in_order = |key: &i128| last.replace(*key).is_none_or(|before| before < *key);
@@ -170,12 +170,12 @@ impl TimeColumn {
         self.found.date_order()
     }
 
-    /// Whether rows are the other way round, the newest first.
+    /// Whether the rows are reversed, newest first.
     pub(in crate::data) fn descends(&self) -> bool {
         self.keys.len() > 1 && self.keys.is_sorted_by(|a, b| a > b)
     }
 
-    /// The first row whose time is not above the one before.
+    /// The first row whose time is not later than the previous one.
     pub(in crate::data) fn out_of_order(&self) -> Option<usize> {
         self.keys.windows(2).position(|pair| pair[1] <= pair[0]).map(|row| row + 1)
     }

@@ -3,17 +3,17 @@
 use jiff::SignedDuration;
 use jiff::civil::Date;
 
-/// What a label is the time of.
+/// The precision of a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimeUnit {
-    /// A day, or a moment of it.
+    /// A day, or a moment in it.
     Moment,
     Month,
     Quarter,
     Half,
     Year,
     Week,
-    /// Of no day: hours, minutes and seconds, which may also be a duration.
+    /// Without a day: hours, minutes and seconds, which may also be a duration.
     Clock,
 }
 
@@ -24,12 +24,12 @@ pub(in crate::data) const DAY: i128 = 24 * HOUR;
 
 const EPOCH: Date = Date::constant(1970, 1, 1);
 
-/// Nanoseconds from 1970 to the beginning of a day.
+/// Nanoseconds from 1970 to the start of a day.
 pub(in crate::data) fn nanoseconds(date: Date) -> i128 {
     date.duration_since(EPOCH).as_nanos()
 }
 
-/// The day of a moment, and the nanoseconds since it began; `None` beyond the year 9999.
+/// The day of a moment, and the nanoseconds since its start; `None` after the year 9999.
 pub(in crate::data) fn day_of(wall: i128) -> Option<(Date, i128)> {
     let days = i64::try_from(wall.div_euclid(DAY)).ok().filter(|days| days.abs() < 10_000_000)?;
     let date = EPOCH.checked_add(SignedDuration::from_hours(24 * days)).ok()?;
@@ -64,7 +64,7 @@ pub(in crate::data) const MONTHS: [&str; 12] = [
 pub(in crate::data) const WEEKDAYS: [&str; 7] =
     ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// Which of `names` a word is, whole or by its first three letters, counted from 1.
+/// Which of `names` a word is, complete or by its first three letters, counted from 1.
 pub(in crate::data) fn named(word: &str, names: &[&str]) -> Option<i8> {
     let is = |name: &&str| word.eq_ignore_ascii_case(name) || word.eq_ignore_ascii_case(&name[..3]);
     let found =

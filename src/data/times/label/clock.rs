@@ -1,9 +1,9 @@
-//! The time of day within a label.
+//! Parses the time of day in a label.
 
 use super::calendar::{HOUR, MINUTE, SECOND};
 use super::time::{LabelPart, width};
 
-/// What stands before an offset from UTC behind a time of day, the offset as it is written, and in seconds.
+/// The text before a UTC offset at the end of a time of day, the offset as written, and in seconds.
 pub(super) fn split_offset(label: &str) -> (&str, Option<(&str, i64)>) {
     let digit_before = |text: &str| text.trim_end().ends_with(|c: char| c.is_ascii_digit());
     for name in ["Z", "z", "UTC", "GMT"] {
@@ -13,7 +13,7 @@ pub(super) fn split_offset(label: &str) -> (&str, Option<(&str, i64)>) {
         }
     }
     let none = (label, None);
-    // A sign before a colon is of a date.
+    // A sign before a colon belongs to a date.
     let Some(at) = label.rfind(['+', '-', '−']).filter(|at| label[..*at].contains(':') || has_hour(&label[..*at]))
     else {
         return none;
@@ -42,7 +42,7 @@ fn has_hour(text: &str) -> bool {
     text.as_bytes().windows(3).any(|w| w[0].is_ascii_digit() && w[1] == b'T' && w[2].is_ascii_digit())
 }
 
-/// What stands before a time of day, with what is between them, and the time.
+/// The text before a time of day, what separates them, and the time.
 pub(super) fn split_clock(text: &str) -> Option<(&str, &str)> {
     let digits_before = |end: usize| end - text[..end].bytes().rev().take_while(u8::is_ascii_digit).count();
     if let Some(colon) = text.find(':') {
@@ -64,7 +64,7 @@ pub(super) fn split_clock(text: &str) -> Option<(&str, &str)> {
     (day_before && matches!(text.len() - begin, 2 | 4 | 6)).then(|| text.split_at(begin))
 }
 
-/// What stands before AM or PM, and whether it is PM.
+/// The text before AM or PM, and whether it is PM.
 fn split_meridiem(text: &str) -> Option<(&str, bool)> {
     let ends = |name: &str| {
         let at = text.len().checked_sub(name.len())?;
@@ -75,7 +75,7 @@ fn split_meridiem(text: &str) -> Option<(&str, bool)> {
     of(["am", "a.m."], false).or_else(|| of(["pm", "p.m."], true))
 }
 
-/// A time of day in nanoseconds; `long`: also more than a day.
+/// A time of day in nanoseconds; `long`: more than a day is allowed.
 pub(super) fn clock<'a>(text: &'a str, long: bool, parts: &mut Vec<LabelPart<'a>>) -> Option<i128> {
     let (digits, meridiem) = match split_meridiem(text) {
         Some((rest, pm)) => (rest.trim_end(), Some((&text[rest.trim_end().len()..], pm))),
@@ -95,7 +95,7 @@ pub(super) fn clock<'a>(text: &'a str, long: bool, parts: &mut Vec<LabelPart<'a>
         *fields.get_mut(count)? = field;
         (count, rest) = (count + 1, after);
     }
-    // A colon at the end has nothing behind it.
+    // Nothing follows a colon at the end.
     if count == 0 || digits.ends_with(':') || (colons && count < 2) {
         return None;
     }
@@ -134,7 +134,7 @@ pub(super) fn clock<'a>(text: &'a str, long: bool, parts: &mut Vec<LabelPart<'a>
     }
     let mut time = hour * HOUR + rest;
     if let Some(fraction) = fraction {
-        // Of seconds alone.
+        // Only of seconds.
         let places = u32::try_from(fraction.len()).ok().filter(|places| count == 3 && (1..=9).contains(places))?;
         time += number(fraction, 9)? * SECOND / 10_i128.pow(places);
         let at = digits.len();

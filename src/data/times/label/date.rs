@@ -1,4 +1,4 @@
-//! The date within a label.
+//! Parses the date in a label.
 
 use jiff::civil::{Date, ISOWeekDate, Weekday};
 
@@ -6,11 +6,11 @@ use super::calendar::{HOUR, MINUTE, MONTHS, SECOND, TimeUnit, WEEKDAYS, named, n
 use super::date_order::DateOrder;
 use super::time::{LabelPart, LabelTime, PADDED, width};
 
-/// A day, or what else has a first one.
+/// A day, or another period with a first day.
 pub(super) struct LabelDate {
     pub(super) unit: TimeUnit,
     pub(super) date: Date,
-    /// Where it goes on into a time of day, without a sign between.
+    /// Where a time of day may follow without a separator.
     time: i128,
     pub(super) by_order: bool,
     pub(super) short_year: bool,
@@ -30,10 +30,10 @@ enum Run<'a> {
     W(&'a str),
 }
 
-/// The most runs of digits and letters that a date has: one more than a weekday, a day, a month and a year.
+/// Maximum number of runs of digits and letters in a date: one more than a weekday, a day, a month and a year.
 const MAX_RUNS: usize = 5;
 
-/// The runs of digits and letters, and what is before each; `None` where they are too many or something follows them.
+/// The runs of digits and letters, and the text before each; `None` if there are too many or something follows them.
 fn runs(text: &str) -> Option<([Run<'_>; MAX_RUNS], [&str; MAX_RUNS], usize)> {
     let (mut runs, mut gaps, mut count, mut at) = ([Run::D(""); MAX_RUNS], [""; MAX_RUNS], 0, 0);
     while at < text.len() {
@@ -64,7 +64,7 @@ fn year(digits: &str) -> Option<i16> {
     }
 }
 
-/// The unit that a letter between a year and a number stands for.
+/// The unit of a letter between a year and a number.
 fn counted(word: &str) -> Option<TimeUnit> {
     match word.to_ascii_lowercase().as_str() {
         "q" | "qtr" | "quarter" => Some(TimeUnit::Quarter),
@@ -75,7 +75,7 @@ fn counted(word: &str) -> Option<TimeUnit> {
     }
 }
 
-/// The beginning of the `number`th such of a year.
+/// The start of the `number`th such unit of a year.
 fn of_year(unit: TimeUnit, year: i16, number: &str) -> Option<Date> {
     let number: i8 = number.parse().ok()?;
     match unit {
@@ -115,15 +115,15 @@ pub(super) fn day<'a>(text: &'a str, order: DateOrder, parts: &mut Vec<LabelPart
     if weekday.is_some_and(is_other) { None } else { Some(date) }
 }
 
-/// What a date is written as, without its weekday.
+/// The form of a date, without its weekday.
 struct DateText<'r, 'a> {
     runs: &'r [Run<'a>],
-    /// What stands before each run.
+    /// The text before each run.
     gaps: &'r [&'a str],
     order: DateOrder,
 }
 
-/// Stands for a word of the label, as it is written there.
+/// Stands for a word of the label, as written.
 const WORD: LabelPart<'static> = LabelPart::Text("");
 
 fn is_small(digits: &str) -> bool {
@@ -168,17 +168,17 @@ impl<'a> DateText<'_, 'a> {
         }
     }
 
-    /// Whether a sign that stands between numbers stands before the run at `index`.
+    /// Whether a sign between numbers precedes the run at `index`.
     fn has_sign(&self, index: usize) -> bool {
         matches!(self.gaps[index], "-" | "/" | "." | " " | ". ")
     }
 
-    /// Whether the same sign stands before the runs at `index` and behind it.
+    /// Whether the same sign precedes the runs at `index` and after it.
     fn has_signs(&self, index: usize) -> bool {
         self.has_sign(index) && self.gaps[index] == self.gaps[index + 1]
     }
 
-    /// Whether only what stands between words and numbers is between the runs.
+    /// Whether the text between the runs is only what separates words and numbers.
     fn is_loose(&self) -> bool {
         let is_loose = |gap: &&str| {
             matches!(*gap, "" | "-" | "/" | " " | "." | ", " | ". " | "," | "_" | " '" | "'" | " - " | " / ")
@@ -186,7 +186,7 @@ impl<'a> DateText<'_, 'a> {
         self.gaps[1..].iter().all(is_loose)
     }
 
-    /// Adds the parts that the runs are, with what is between them.
+    /// Adds the runs as parts, with the text between them.
     fn write(&self, parts: &mut Vec<LabelPart<'a>>, of: &[LabelPart<'a>]) {
         for (index, part) in of.iter().enumerate() {
             let part = match self.runs.get(index) {
@@ -198,7 +198,7 @@ impl<'a> DateText<'_, 'a> {
         }
     }
 
-    /// Numbers alone: `2021-03-05`, `5.3.2021`, `2021-064`, `3/2021`.
+    /// Only numbers: `2021-03-05`, `5.3.2021`, `2021-064`, `3/2021`.
     fn numbers(&self, parts: &mut Vec<LabelPart<'a>>) -> Option<LabelDate> {
         use LabelPart::{Day, DayOfYear, Month, Year};
         use Run::D;
@@ -315,11 +315,11 @@ impl<'a> DateText<'_, 'a> {
         })
     }
 
-    /// Digits alone: `05032021`, `20210305`, `202103`, `20210305T1430` without its letter.
+    /// Only digits: `05032021`, `20210305`, `202103`, `20210305T1430` without its letter.
     fn digits(&self, digits: &'a str, parts: &mut Vec<LabelPart<'a>>) -> Option<LabelDate> {
         use LabelPart::{Day, Hour, Minute, Month, Second, Year};
-        // No year of data has the digits of a day and a month before it: the two ways to read eight digits exclude each
-        // other.
+        // No plausible year starts with the digits of a day and a month, so the two ways to read eight digits exclude
+        // each other.
         if digits.len() == 8 && !is_iso(digits) {
             let (first, second) = (Day(PADDED), Month(PADDED));
             let (month, day) = match self.order {
@@ -355,7 +355,7 @@ fn is_iso(digits: &str) -> bool {
     date().and_then(|date| plausible(false, date)).is_some()
 }
 
-/// What could be a number too is a date of the years that data are of.
+/// If it could also be a number, it is a date only for plausible years.
 fn plausible(certain: bool, date: Date) -> Option<Date> {
     (certain || (1700..2300).contains(&date.year())).then_some(date)
 }

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What comes first in a date of digits alone whose year comes last, as in `5/3/2021`, or has two digits, as in
-/// `05.03.21`.
+/// The order of a date in digits whose year comes last, as in `5/3/2021`, or has two digits, as in `05.03.21`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DateOrder {
@@ -11,15 +10,15 @@ pub enum DateOrder {
     DayFirst,
     /// 3 May 2021.
     MonthFirst,
-    /// Of years with two digits alone: 21 March 2005.
+    /// Only for two-digit years: 21 March 2005.
     YearFirst,
 }
 
 impl DateOrder {
-    /// All of them.
+    /// All orders.
     pub(in crate::data) const ALL: [Self; 3] = [Self::DayFirst, Self::MonthFirst, Self::YearFirst];
 
-    /// As it is asked for.
+    /// The value of the flag.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::DayFirst => "day-first",

@@ -1,4 +1,4 @@
-//! How a column writes its times, to write more of them.
+//! Formats further times in the notation of a column.
 
 use std::fmt::Write;
 
@@ -6,22 +6,22 @@ use super::calendar::{DAY, HOUR, MINUTE, MONTHS, SECOND, TimeUnit, WEEKDAYS, day
 use super::numbers::zeros_before;
 use super::time::{LabelPart, LabelTime, PADDED};
 
-/// The form of the label with the most parts, with what the other labels add to it.
+/// The form of the label with the most parts, extended by the other labels.
 pub(in crate::data) struct TimeFormatter<'a> {
     unit: TimeUnit,
     parts: Vec<LabelPart<'a>>,
-    /// Of the last label: whether the clocks will change again is not known.
+    /// That of the last label; later clock changes are unknown.
     offset: Option<&'a str>,
-    /// Which numbers were seen with one digit, and which with a zero before it.
+    /// Which numbers occurred with one digit, and which with a leading zero.
     narrow: [bool; 5],
     padded: [bool; 5],
     long_months: bool,
     long_weekdays: bool,
-    /// Digits behind the point of the seconds.
+    /// Decimals of the seconds.
     places: usize,
 }
 
-/// The place of a part in `narrow`, and its digits.
+/// The index of a part in `narrow`, and its digits.
 fn digits(part: &LabelPart<'_>) -> Option<(usize, usize)> {
     match *part {
         LabelPart::Month(digits) => Some((0, digits)),
@@ -47,11 +47,11 @@ impl<'a> TimeFormatter<'a> {
         }
     }
 
-    /// Takes the parts of the next label.
+    /// Adds the parts of the next label.
     pub(in crate::data) fn see(&mut self, parts: &[LabelPart<'a>]) {
         for part in parts {
             match *part {
-                // May is as long as it is short.
+                // The short and long names of May are equal.
                 LabelPart::MonthName(name) => self.long_months |= name.len() > 3 && !name.eq_ignore_ascii_case("sept"),
                 LabelPart::WeekdayName(name) => self.long_weekdays |= name.len() > 3,
                 LabelPart::Fraction(places) => self.places = self.places.max(places),
@@ -68,18 +68,18 @@ impl<'a> TimeFormatter<'a> {
         }
     }
 
-    /// Whether a number of one digit stands alone. Days and months are written alike.
+    /// Whether a one-digit number has no leading zero. Days and months use the same notation.
     fn is_narrow(&self, index: usize) -> bool {
         match index {
             _ if self.narrow[index] || self.padded[index] => self.narrow[index],
             0 | 1 => self.narrow[1 - index],
-            // As clocks with twelve hours are mostly written.
+            // The usual notation of 12-hour clocks.
             4 => true,
             _ => false,
         }
     }
 
-    /// `None` beyond what the form has a place for.
+    /// `None` if the form cannot express it.
     pub(in crate::data) fn write(&self, wall: i128) -> Option<String> {
         let ends = self.parts.contains(&LabelPart::Hour24) && wall.rem_euclid(DAY) == 0;
         let (date, mut time) = day_of(if ends { wall - DAY } else { wall })?;
@@ -90,7 +90,7 @@ impl<'a> TimeFormatter<'a> {
         if self.unit == TimeUnit::Week || self.parts.contains(&LabelPart::WeekdayNumber) {
             year = i32::from(week.year());
         }
-        // Of no day, hours go on.
+        // Without a day, hours continue.
         if self.unit == TimeUnit::Clock {
             time = wall;
         }
@@ -130,7 +130,7 @@ impl<'a> TimeFormatter<'a> {
                 LabelPart::Fraction(_) => {
                     let power = 10_i128.pow(u32::try_from(9 - self.places.min(9)).ok()?);
                     let fraction = time % SECOND;
-                    // Finer than it is written.
+                    // Finer than the notation.
                     if fraction % power != 0 {
                         return None;
                     }
@@ -145,7 +145,7 @@ impl<'a> TimeFormatter<'a> {
     }
 }
 
-/// A name in the case of the sample: whole if `long`, otherwise its first three letters.
+/// A name in the case of the sample: complete if `long`, otherwise its first three letters.
 fn written_like(sample: &str, name: &str, long: bool) -> String {
     let name = if long { name } else { &name[..3] };
     if sample.chars().all(char::is_uppercase) {
@@ -157,7 +157,7 @@ fn written_like(sample: &str, name: &str, long: bool) -> String {
     }
 }
 
-/// AM or PM, as the hour has it, in the letters of the sample.
+/// AM or PM for the hour, in the case of the sample.
 fn meridiem_like(sample: &str, hour: i128) -> String {
     let half = if hour % 24 < 12 { 'a' } else { 'p' };
     let swapped = |c: char| match c {

@@ -1,4 +1,4 @@
-//! One label: how it is read as a time, and how another is written like it.
+//! A single label: parsing it as a time, and formatting others like it.
 
 pub(super) mod calendar;
 mod clock;

@@ -1,8 +1,8 @@
-//! Labels that are numbers, alone or among words, and pairs of years.
+//! Labels that are numbers, alone or within words, and pairs of years.
 
 use std::borrow::Cow;
 
-/// The digits before and behind the comma of a number that has one.
+/// The digits before and after the decimal comma of a number.
 pub(in crate::data) fn at_comma(label: &str) -> Option<(&str, &str)> {
     let label = label.trim();
     let (whole, fraction) = label.strip_prefix(['-', '+']).unwrap_or(label).split_once(',')?;
@@ -10,7 +10,7 @@ pub(in crate::data) fn at_comma(label: &str) -> Option<(&str, &str)> {
     (digits(whole) && digits(fraction)).then_some((whole, fraction))
 }
 
-/// A number with a point in place of its comma, where `comma` says that numbers have commas; other text as it is.
+/// A number with its decimal comma replaced by a point, if `comma` is set; other text unchanged.
 pub(in crate::data) fn pointed(label: &str, comma: bool) -> Cow<'_, str> {
     if comma && at_comma(label).is_some() { label.trim().replace(',', ".").into() } else { label.trim().into() }
 }
@@ -20,19 +20,19 @@ pub(in crate::data) fn float(label: &str) -> Option<f64> {
     label.trim().parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-/// Of the same order as the numbers.
+/// An integer that sorts like the number.
 pub(super) fn exact(number: f64) -> i128 {
     let bits = (number + 0.0).to_bits();
     let magnitude = i128::from(bits & !(1 << 63));
     if bits >> 63 == 1 { -magnitude } else { magnitude }
 }
 
-/// Digits with zeros before them, up to a width that may come from a file: a format's would panic beyond 65,535.
+/// Digits with leading zeros, up to a width that may come from a file: the width of a format would panic beyond 65,535.
 pub(in crate::data) fn zeros_before(digits: &str, width: usize) -> String {
     "0".repeat(width.saturating_sub(digits.len())) + digits
 }
 
-/// Digits behind the point.
+/// The number of decimals.
 pub(in crate::data) fn decimals(label: &str) -> usize {
     label.split_once('.').map_or(0, |(_, digits)| digits.len())
 }
@@ -49,7 +49,7 @@ pub(in crate::data) fn fixed_point(label: &str, decimals: usize) -> Option<i128>
     Some(sign * times_power(whole, fraction, decimals)?)
 }
 
-/// The number of digits before a point and behind it, times 10^decimals, or what more there are behind it.
+/// The number of digits before and after a point, and the value times 10^decimals, or the excess digits.
 fn times_power(whole: &str, fraction: &str, decimals: usize) -> Option<i128> {
     let digit = |number: i128, byte: u8| {
         let digit = byte.is_ascii_digit().then(|| i128::from(byte - b'0'))?;
@@ -60,7 +60,7 @@ fn times_power(whole: &str, fraction: &str, decimals: usize) -> Option<i128> {
     number.checked_mul(10_i128.checked_pow(zeros)?)
 }
 
-/// As [`fixed_point`] has it, as text.
+/// Like [`fixed_point`], as text.
 pub(in crate::data) fn write_fixed(number: i128, decimals: usize) -> String {
     let digits = zeros_before(&number.unsigned_abs().to_string(), decimals + 1);
     let (whole, fraction) = digits.split_at(digits.len() - decimals);
@@ -68,7 +68,7 @@ pub(in crate::data) fn write_fixed(number: i128, decimals: usize) -> String {
     format!("{sign}{whole}{point}{fraction}")
 }
 
-/// The first of two years that follow each other: `2019/20`, `2019-2020`.
+/// The first of two consecutive years: `2019/20`, `2019-2020`.
 pub(in crate::data) fn season(label: &str) -> Option<i32> {
     let (first, second) = label.trim().split_once(['/', '-', '–'])?;
     let year = |text: &str| -> Option<i32> {
@@ -83,7 +83,7 @@ pub(in crate::data) fn season(label: &str) -> Option<i32> {
     (first.len() == 4 && follows).then_some(start)
 }
 
-/// A number, and what stands around it.
+/// A number, and the text around it.
 pub(in crate::data) struct NumberInWords<'a> {
     pub(in crate::data) before: &'a str,
     pub(in crate::data) digits: &'a str,
@@ -91,8 +91,8 @@ pub(in crate::data) struct NumberInWords<'a> {
 }
 
 impl<'a> NumberInWords<'a> {
-    /// The last number of a label that has more than it; not what is behind another number and a sign that may be of one
-    /// number with it, as in `0,05`, `1 000` or `2.10.1`.
+    /// The last number in a label with other text; not one after another number and a sign that may belong to the same
+    /// number, as in `0,05`, `1 000` or `2.10.1`.
     pub(in crate::data) fn split(label: &'a str) -> Option<Self> {
         let label = label.trim();
         let end = label.rfind(|c: char| c.is_ascii_digit())? + 1;
@@ -109,14 +109,14 @@ impl<'a> NumberInWords<'a> {
         (!behind.before.is_empty() || !behind.after.is_empty()).then_some(behind)
     }
 
-    /// TimeColumn 10^decimals.
+    /// Times 10^decimals.
     pub(in crate::data) fn number(&self, decimals: usize) -> Option<i128> {
         let (whole, fraction) = self.digits.split_once('.').unwrap_or((self.digits, ""));
         (whole.len() + decimals <= 30).then(|| times_power(whole, fraction, decimals)).flatten()
     }
 }
 
-/// The number that a label is, `comma`: with a comma in place of the point.
+/// The number that a label is; `comma`: with a decimal comma.
 pub(in crate::data) fn number(label: &str, comma: bool) -> Option<f64> {
     pointed(label, comma).parse().ok()
 }

@@ -1,4 +1,4 @@
-//! Reads one label as a time.
+//! Parses a single label as a time.
 
 use super::calendar::{TimeUnit, nanoseconds};
 use super::clock::{clock, split_clock, split_offset};
@@ -6,7 +6,7 @@ use super::date::{LabelDate, day};
 use super::date_order::DateOrder;
 use super::time::{LabelPart, LabelTime};
 
-/// Reads a label, and puts what it is written in into `parts`. A year alone is none: it is a number.
+/// Parses a label, and stores its notation in `parts`. A year alone is not a time but a number.
 pub(in crate::data) fn read<'a>(label: &'a str, order: DateOrder, parts: &mut Vec<LabelPart<'a>>) -> Option<LabelTime> {
     read_of(label, order, true, parts)
 }
@@ -20,7 +20,7 @@ pub(in crate::data) fn read_of<'a>(
 ) -> Option<LabelTime> {
     parts.clear();
     let label = label.trim();
-    // Of all forms, none begins otherwise or is longer.
+    // No form starts differently or is longer.
     if label.len() > 64 || !label.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return None;
     }
@@ -42,7 +42,7 @@ pub(in crate::data) fn read_of<'a>(
         (TimeUnit::Moment, nanoseconds(day.date), day.by_order, day.short_year)
     };
     let time = clock(clock_text, unit == TimeUnit::Clock, parts)?;
-    // A clock of no day has no place on earth.
+    // A time of day without a date has no time zone.
     if offset.is_some() && unit == TimeUnit::Clock {
         return None;
     }

@@ -7,17 +7,17 @@ use super::parse::read_of;
 use super::texts::Texts;
 use super::time::LabelPart;
 
-/// As what the labels of a column are read.
+/// The type of the labels of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::data) enum Reading {
-    /// `decimals`: as decimal fractions of so many places, exactly; otherwise as floating point. `comma`: with a comma in
-    /// place of the point.
+    /// `decimals`: as exact decimal fractions with this many decimals; otherwise as floating point. `comma`: with a
+    /// decimal comma.
     Numbers { decimals: Option<usize>, comma: bool },
-    /// Of one kind, in one order of day and month; `zoned`: with an offset from UTC.
+    /// Dates of one kind, in one order of day and month; `zoned`: with UTC offsets.
     Dates { unit: TimeUnit, zoned: bool, order: DateOrder },
-    /// Two years that follow each other, as in `2019/20`.
+    /// Two consecutive years, as in `2019/20`.
     Seasons,
-    /// Numbers with the same words around them, as in `t10`.
+    /// Numbers within constant words, as in `t10`.
     NumberInWords { decimals: usize },
 }
 
@@ -27,7 +27,7 @@ pub(in crate::data) struct LabelReader {
     pub(in crate::data) reading: Reading,
     /// Whether `1990:01` is a month.
     pub(in crate::data) months: bool,
-    /// Whether numbers behind words count back.
+    /// Whether numbers after words count back.
     pub(in crate::data) back: bool,
 }
 
@@ -36,12 +36,12 @@ impl LabelReader {
         Self { reading, months: true, back: false }
     }
 
-    /// Of a label: later is higher. `None` for what is not to be read in this way.
+    /// The time of a label: later is higher. `None` if it does not have this type.
     pub(in crate::data) fn key(self, label: &str) -> Option<i128> {
         self.key_by(label, &mut Vec::new())
     }
 
-    /// The same, with parts that are to be used again.
+    /// The same, reusing a buffer for parts.
     fn key_by<'a>(self, label: &'a str, parts: &mut Vec<LabelPart<'a>>) -> Option<i128> {
         match self.reading {
             Reading::Numbers { decimals: Some(decimals), comma } => fixed_point(&pointed(label, comma), decimals),
@@ -58,7 +58,7 @@ impl LabelReader {
         }
     }
 
-    /// Those of all labels.
+    /// The times of all labels.
     pub(in crate::data) fn keys<L: Texts + ?Sized>(self, labels: &L) -> impl Iterator<Item = Option<i128>> {
         let mut parts = Vec::new();
         labels.iter().map(move |label| self.key_by(label, &mut parts))

@@ -1,10 +1,10 @@
-//! The labels of a column, however they are stored.
+//! The labels of a column, in any storage.
 
-/// Labels, a row each.
+/// One label per row.
 pub(in crate::data) trait Texts {
     fn len(&self) -> usize;
 
-    /// That of a row; empty for one that there is not.
+    /// The label of a row; empty if there is no such row.
     fn text(&self, row: usize) -> &str;
 
     fn iter(&self) -> impl Iterator<Item = &str> {

@@ -1,29 +1,29 @@
-//! One label as a time: when it is, and the parts that it is written in.
+//! A parsed label: its time and its notation.
 
 use super::calendar::{SECOND, TimeUnit};
 
-/// A label that was read.
+/// A parsed label.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::data) struct LabelTime {
     pub(in crate::data) unit: TimeUnit,
-    /// Its beginning by its own clock, in nanoseconds since 1970, or since midnight where there is no day.
+    /// Its start by its local clock, in nanoseconds since 1970, or since midnight without a date.
     pub(in crate::data) wall: i128,
-    /// How far its clock is ahead of UTC, in seconds.
+    /// Its UTC offset, in seconds.
     pub(in crate::data) offset: Option<i64>,
-    /// Whether it could be read in another order of day, month and year.
+    /// Whether another date order would read it differently.
     pub(in crate::data) by_order: bool,
     /// Whether its year has two digits.
     pub(in crate::data) short_year: bool,
 }
 
 impl LabelTime {
-    /// In nanoseconds; by UTC where there is an offset.
+    /// In nanoseconds; in UTC if there is an offset.
     pub(super) fn instant(&self) -> i128 {
         self.wall - i128::from(self.offset.unwrap_or(0)) * SECOND
     }
 }
 
-/// A part of a label as it is written, with its digits.
+/// A part of a label as written, with its digits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::data) enum LabelPart<'a> {
     Text(&'a str),
@@ -38,9 +38,9 @@ pub(in crate::data) enum LabelPart<'a> {
     WeekdayNumber,
     WeekdayName(&'a str),
     Hour(usize),
-    /// Of a clock with twelve.
+    /// Of a 12-hour clock.
     Hour12(usize),
-    /// The end of a day, as the hour 24.
+    /// The end of a day, written as hour 24.
     Hour24,
     Minute,
     Second,
@@ -50,7 +50,7 @@ pub(in crate::data) enum LabelPart<'a> {
     Offset(&'a str),
 }
 
-/// The width of a number with a zero before it: the number alone does not show whether it would have one.
+/// The width of a number with a leading zero: the number alone does not show whether it would have one.
 pub(super) const PADDED: usize = 0;
 
 /// The digits of a number.

@@ -1,4 +1,4 @@
-//! How much each class counts in training.
+//! Class weights of the loss.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -9,15 +9,15 @@ use crate::{Error, Result};
 
 const FLAG: &str = "--class-weights";
 
-/// Classes that a message names.
+/// Maximum number of classes in a message.
 const NAMED: usize = 20;
 
-/// The weights of `classes`, of which `counts` train. `balanced` is n / (k n_class), for n sequences of the k classes that
-/// train: each class then counts as much as any other (scikit-learn's `class_weight`). A class that is
-/// not named among others has 1; so has the weight of a class that has nothing to train on, where the others are balanced.
+/// The weights of `classes`, of which `counts` are in the training split. `balanced` is n / (k n_class), for n
+/// sequences in k classes with training examples: each class then counts equally (scikit-learn's `class_weight`). A
+/// class that is not listed has weight 1, and so has a class without training examples under `balanced`.
 ///
 /// # Errors
-/// [`Error::Value`] for a class that there is not or that is named twice, and for what is no weight.
+/// [`Error::Value`] for an unknown or repeated class, and for an invalid weight.
 pub(crate) fn class_weights(entries: &[String], classes: &[String], counts: &[usize]) -> Result<Vec<f64>> {
     let refused = |expected: String, got: &str| Error::Value { what: FLAG.into(), expected, got: format!("{got:?}") };
     if let [one] = entries

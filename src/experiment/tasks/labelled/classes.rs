@@ -1,4 +1,4 @@
-//! Lines of text in classes, from a folder with a file a class.
+//! Lines of text with classes, from a folder with a file per class.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::experiment::model::label_codec::{LabelCodec, no_labels};
 use crate::experiment::model::model_file::ModelFile;
 use crate::format::{grouped, path_text};
 
-/// Reads the folder that the settings name, or with a model a file of lines without classes too.
+/// Reads the folder, or with a model also a file of lines without classes.
 pub(crate) fn load(
     data: &mut ClassesConfig,
     applies: bool,
@@ -26,7 +26,7 @@ pub(crate) fn load(
 ) -> Result<LabelledTask> {
     let codec = model.map(|model| &model.codec);
     let path = data.file.clone().unwrap_or_default();
-    // A file in place of a folder has no classes.
+    // A file instead of a folder has no classes.
     let mut files = if path.is_file() { Files::new() } else { Files::in_folder() };
     let lines = LabelledLines::read(&path, limit(data.input_limit), &mut |file, bytes| {
         drop(files.add("classes", file, bytes))
@@ -59,20 +59,20 @@ pub(crate) fn load(
     let known = vocabulary.len() - usize::from(vocabulary.unknown().is_some());
     let different = lines.lines().iter().flat_map(|line| line.chars()).collect::<BTreeSet<char>>().len();
     let kinds = if known == different && vocabulary.unknown_in(&held_back) == 0 {
-        format!("{known} different characters and the unknown")
+        format!("{known} distinct characters, plus unknown")
     } else {
-        format!("{different} different characters; the vocabulary has {known} and the unknown")
+        format!("{different} distinct characters; the vocabulary has {known}, plus unknown")
     };
     let (count, place) = (grouped(n as u64), path_text(&path));
     let mut words = vec![format!("{name} ({place}), {count} lines, {kinds}")];
     if lines.repeats() > 0 {
         let repeats = grouped(lines.repeats() as u64);
-        words.push(format!("{repeats} lines repeat another of their class; those that are equal share a part"));
+        words.push(format!("{repeats} lines are duplicates within their class; duplicates share a split"));
     }
     let blank = if labels == Labels::None { lines.blank().to_vec() } else { Vec::new() };
     if !lines.blank().is_empty() {
         let count = grouped(lines.blank().len() as u64);
-        words.push(format!("blank lines, which are none of these: {count}"));
+        words.push(format!("blank lines, skipped: {count}"));
     }
     let unknown = vocabulary.unknown_in(&held_back);
     if unknown > 0 {

@@ -1,4 +1,4 @@
-//! Predictions of whole sequences, whatever they come from: one of several classes, or values.
+//! Predicts a class or values for whole sequences.
 
 use std::io::Write;
 
@@ -18,32 +18,31 @@ use crate::format::grouped;
 use crate::plot::{Baseline, Lengths};
 use crate::{Head, Result};
 
-/// The names of the parts.
+/// The names of the splits.
 pub(super) const PARTS: [&str; 3] = ["training", "validation", "test"];
 
 pub(crate) struct LabelledTask {
     pub(crate) name: String,
-    /// What was read, in words.
+    /// A description of the data.
     pub(crate) words: Vec<String>,
     pub(crate) input_size: usize,
     pub(crate) head: Head,
     pub(crate) labels: LabelCodec,
     pub(crate) codec: Codec,
-    /// What a sequence's name is.
+    /// What identifies a sequence.
     pub(crate) id_name: &'static str,
-    /// Training, validation and test; empty where there is nothing.
+    /// Training, validation and test; empty if there is no such split.
     pub(crate) parts: [LabelledPart; 3],
     pub(crate) weighting: LossWeighting,
-    /// Lines of the file that hold no sequence, which predictions list as empty.
+    /// Lines of the file without a sequence; predictions list them as empty.
     pub(crate) blank: Vec<usize>,
-    /// The counts of classes in it are those of the training part, be it here or the model's.
+    /// The class counts are those of the training split, in these data or those of the model.
     pub(crate) origin: Origin,
-    /// How the sequences stand to those that a model was trained on, in words.
+    /// How the sequences relate to the training data of a model, in words.
     pub(crate) relation: Option<String>,
 }
 
-/// What a model of these parts is trained on, by the counts of its classes. A model that is there and only applied has its
-/// own.
+/// The class counts of the training data, if a model is trained on these splits. An applied model has its own.
 pub(crate) fn origin(
     trained: Option<TrainedOn>,
     labels: &LabelCodec,
@@ -65,8 +64,7 @@ impl LabelledTask {
         self.parts.get(part).filter(|part| !part.examples.is_empty())
     }
 
-    /// The loss on a part of a prediction that is the same for every sequence: the frequencies of its classes,
-    /// or its mean.
+    /// The loss on a split of one prediction for all sequences: the class frequencies, or the mean.
     pub(super) fn baseline_loss(&self, part: &LabelledPart, weighting: &LossWeighting) -> Option<f64> {
         let part = &part.examples;
         match &part.labelled().labels {
@@ -85,7 +83,7 @@ impl LabelledTask {
         }
     }
 
-    /// The probability of each class, or the values in the data's units.
+    /// The probability of each class, or the values in the units of the data.
     fn decode(&self, prediction: ArrayView2<'_, f32>) -> Vec<f64> {
         let outputs = prediction.iter().map(|output| f64::from(*output));
         match &self.labels {
@@ -99,8 +97,8 @@ impl LabelledTask {
         }
     }
 
-    /// The prediction of each sequence of a part, as much of it as `take` keeps: the probabilities of many sequences in
-    /// many classes have room nowhere.
+    /// The prediction of each sequence of a split, reduced by `take`: the probabilities of many sequences in many
+    /// classes would not fit into memory.
     pub(super) async fn predict<T: Clone + Default>(
         &self,
         network: &mut Network,
@@ -117,24 +115,24 @@ impl LabelledTask {
         Ok(all)
     }
 
-    /// How many sequences of each class the model is trained on, where that is known.
+    /// The number of training sequences per class, if known.
     pub(super) fn class_counts(&self) -> Option<Vec<usize>> {
         let LabelCodec::Classes(names) = &self.labels else { return None };
         let counts = self.origin.frequencies.as_ref().filter(|counts| counts.len() == names.len())?;
         Some(counts.iter().map(|count| *count as usize).collect())
     }
 
-    /// How many sequences of each class train, or are measured where nothing does: the largest first, as many as fit.
+    /// The number of sequences per class in training, or in the measured data: largest first, as many as fit.
     fn describe_labels(&self) -> Option<String> {
         let part = self.not_empty(0).or(self.not_empty(2))?;
         let LabelCodec::Classes(names) = &self.labels else {
-            return Some(format!("{} a sequence, learned at mean 0 and standard deviation 1", self.labels.describe()));
+            return Some(format!("{} per sequence, scaled to mean 0 and standard deviation 1", self.labels.describe()));
         };
         let of_part = part.examples.class_counts();
         if of_part.is_empty() {
             return Some(format!("without labels; the model predicts {}", self.labels.describe()));
         }
-        // What is here of a model's training may be a part of it.
+        // The training data of a model may be here only in part.
         let of_training = self.not_empty(0).and_then(|_| self.class_counts());
         let mut counts: Vec<(usize, &String)> = of_training.unwrap_or(of_part).into_iter().zip(names).collect();
         counts.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
@@ -227,12 +225,12 @@ impl Task for LabelledTask {
     }
 
     fn results_bytes(&self) -> u64 {
-        // Of a class which one, and of each pair a count; of values each, in f64, beside its truth.
+        // For classes the predicted index, and a count per pair; for values each one in f64, with its truth.
         let of_one = match &self.labels {
             LabelCodec::Classes(_) => 64,
             LabelCodec::Values(scalings) => 64 + 16 * scalings.len(),
         };
-        // A row of a table for each class.
+        // One table row per class.
         let classes = if let LabelCodec::Classes(classes) = &self.labels { 512 * classes.len() } else { 0 };
         self.parts[1..].iter().map(|part| (part.examples.len() * of_one + classes) as u64).sum()
     }
@@ -266,7 +264,7 @@ impl Task for LabelledTask {
                 }
             }
             if measured.is_empty() {
-                results.lines.push("every sequence was trained on: nothing is left to test".into());
+                results.lines.push("every sequence was used in training: nothing is left to test".into());
             } else {
                 match &self.labels {
                     LabelCodec::Classes(classes) => self.class_results(&measured, classes, json, &mut results),
@@ -287,7 +285,7 @@ impl Task for LabelledTask {
     }
 }
 
-/// The index of the greatest, the first of several.
+/// The index of the largest value; the first of equal ones.
 pub(super) fn most_probable(predicted: &[f64]) -> usize {
     (0..predicted.len()).fold(0, |best, class| if predicted[class] > predicted[best] { class } else { best })
 }

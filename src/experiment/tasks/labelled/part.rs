@@ -1,4 +1,4 @@
-//! Parts of labelled sequences, and what is predicted of them.
+//! Splits of labelled sequences and their predictions.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use crate::data::{LabelledSequences, Labels, Subset};
 use crate::experiment::model::label_codec::{LabelCodec, no_labels};
 use crate::train::ConfusionMatrix;
 
-/// Sequences that train, validate or test.
+/// The sequences of a split.
 pub(crate) struct LabelledPart {
-    /// In the model's numbers.
+    /// As the model encodes them.
     pub(super) examples: Subset,
-    /// The labels as they were read, of all sequences of the file.
+    /// The original labels of all sequences in the file.
     pub(super) labels: Arc<Labels>,
 }
 
-/// A file's sequences in the model's numbers.
+/// The sequences of a file as the model encodes them.
 #[derive(Clone)]
 pub(crate) struct EncodedLabels {
     labelled: Arc<LabelledSequences>,
@@ -23,17 +23,17 @@ pub(crate) struct EncodedLabels {
 }
 
 impl EncodedLabels {
-    /// Brings labels to the model's numbers; the sequences are.
+    /// Encodes labels; the sequences are encoded already.
     ///
     /// # Errors
-    /// Names the label that the model does not know.
+    /// Names a label that is unknown to the model.
     pub(crate) fn new(mut labelled: LabelledSequences, codec: &LabelCodec) -> Result<Self> {
         let labels = Arc::new(labelled.labels.clone());
         codec.encode(&mut labelled.labels)?;
         Ok(Self { labelled: Arc::new(labelled), labels })
     }
 
-    /// What a sequence's name is: `named`, or a number where they have none.
+    /// The name of a sequence: `named`, or its number.
     pub(crate) fn id_name(&self, named: &'static str) -> &'static str {
         if self.labelled.ids.is_empty() { "number" } else { named }
     }
@@ -46,16 +46,16 @@ impl EncodedLabels {
         Ok(LabelledPart { examples: Subset::new(self.labelled.clone(), sequences)?, labels: self.labels.clone() })
     }
 
-    /// All of them.
+    /// All sequences.
     ///
     /// # Errors
-    /// As of [`Subset::new`].
+    /// See [`Subset::new`].
     pub(crate) fn whole(&self) -> Result<LabelledPart> {
         self.part((0..self.labelled.input.len()).collect())
     }
 }
 
-/// A measured part.
+/// A measured split.
 pub(super) struct MeasuredPart<'a> {
     pub(super) name: &'static str,
     pub(super) part: &'a LabelledPart,
@@ -64,14 +64,14 @@ pub(super) struct MeasuredPart<'a> {
     pub(super) loss: f64,
 }
 
-/// The predictions of a part.
+/// The predictions of a split.
 pub(super) enum PartPredictions {
     Classes(ConfusionMatrix),
-    /// ŷ of each sequence, in the data's units.
+    /// ŷ of each sequence, in the units of the data.
     Values(Vec<Vec<f64>>),
 }
 
-/// By the index of the class that is predicted for each sequence.
+/// The index of the predicted class of each sequence.
 pub(super) fn confusion(part: &LabelledPart, predicted: &[usize], classes: usize) -> Result<ConfusionMatrix> {
     let Labels::Classes { of, .. } = &part.examples.labelled().labels else { return Err(no_labels()) };
     let truths = part.examples.sequences().iter().map(|sequence| of[*sequence] as usize);

@@ -11,19 +11,19 @@ use crate::experiment::files::folder::unwritten;
 use crate::experiment::model::label_codec::LabelCodec;
 use crate::{Batch, Result};
 
-/// Probabilities that are held at once while they are written.
+/// Maximum number of probabilities in memory while writing.
 const AT_ONCE: usize = 1 << 23;
 
-/// Where a sequence stands in the file and in its part.
+/// The position of a sequence in the file and in its split.
 struct SequencePlace {
-    /// Whether it is in a file of its own for the test.
+    /// Whether it is in the test file.
     second: bool,
     sequence: usize,
     part: usize,
     example: usize,
 }
 
-/// Examples of a part.
+/// Indices of a split.
 struct Few<'a> {
     of: &'a Subset,
     examples: Vec<usize>,
@@ -45,7 +45,7 @@ impl Examples for Few<'_> {
 }
 
 impl LabelledPart {
-    /// The label of a sequence of the file, as it was read; empty where it is not known.
+    /// The original label of a sequence; empty if unknown.
     fn truth(&self, sequence: usize, outputs: usize) -> Vec<String> {
         match &*self.labels {
             Labels::None => vec![String::new(); outputs],
@@ -56,8 +56,7 @@ impl LabelledPart {
 }
 
 impl LabelledTask {
-    /// Writes a line for each sequence, in the order of the file, whatever part each is in; those of a second file come
-    /// after it.
+    /// Writes one line per sequence in the order of the file, whatever its split; those of a test file come after it.
     ///
     /// # Errors
     /// Those of the network, and of writing.
@@ -114,7 +113,7 @@ impl LabelledTask {
                 match &self.labels {
                     LabelCodec::Classes(classes) => {
                         record.extend(classes.get(most_probable(&predicted)).cloned());
-                        // As exact as the network computes.
+                        // With the precision of the network.
                         record.extend(predicted.iter().map(|share| (*share as f32).to_string()));
                     }
                     LabelCodec::Values(scalings) => {
@@ -133,7 +132,7 @@ impl LabelledTask {
         csv.flush().map_err(unwritten)
     }
 
-    /// The sequences of all parts, in the order of the file; those of a second file come after it.
+    /// The sequences of all splits in the order of the file; those of a test file come after it.
     fn places(&self) -> Vec<SequencePlace> {
         let mut all = Vec::new();
         for (index, part) in self.parts.iter().enumerate() {
@@ -150,7 +149,7 @@ impl LabelledTask {
         all
     }
 
-    /// The predictions of sequences of several parts, in their order.
+    /// The predictions of sequences of several splits, in their order.
     async fn predict_places(
         &self,
         network: &mut Network,
@@ -159,7 +158,7 @@ impl LabelledTask {
     ) -> Result<Vec<Vec<f64>>> {
         let mut predicted = vec![Vec::new(); places.len()];
         for (index, part) in self.parts.iter().enumerate() {
-            // In the order of the part, as those of all of it are predicted.
+            // In the order of the split, as for the whole split.
             let of_part = places.iter().enumerate().filter(|(_, place)| place.part == index);
             let mut of_part: Vec<(usize, usize)> = of_part.map(|(at, place)| (place.example, at)).collect();
             of_part.sort_unstable();
@@ -175,13 +174,13 @@ impl LabelledTask {
     }
 }
 
-/// A label as its file has it: what f32 holds exactly has few digits there, though f64 would show many.
+/// A label as in its file: exact f32 values have few digits there, though f64 would show many.
 fn as_written(value: f64) -> String {
     let single = value as f32;
     if f64::from(single) == value && value.fract() != 0.0 { single.to_string() } else { value.to_string() }
 }
 
-/// A value that was computed as f32 in these units, with the digits that f32 has of it there.
+/// A value computed in f32 in these units, with the digits that f32 has.
 fn computed(value: f64, unit: f64) -> String {
     let last = (unit * f64::from(f32::EPSILON)).log10();
     let digits = if last.is_finite() { (1.0 - last.floor()).clamp(0.0, 340.0) as usize } else { 17 };

@@ -1,4 +1,4 @@
-//! How well labelled sequences are predicted, in tables, figures and JSON.
+//! The results for labelled sequences in tables, figures and JSON.
 
 use serde_json::json;
 
@@ -14,32 +14,32 @@ use crate::plot::Confusion;
 use crate::report::Table;
 use crate::train::ConfusionMatrix;
 
-/// Classes that the terminal has a line each for.
+/// Maximum number of classes with a line each in the terminal.
 const FEW: usize = 12;
 
-/// Classes that the report has a row each for.
+/// Maximum number of classes with a row each in the report.
 const ROWS: usize = 1000;
 
-/// Classes of which the summary has every pair, those that did not occur too.
+/// Maximum number of classes for which the summary has every pair, including zero counts.
 const DENSE: usize = 100;
 
-/// What columns of the results are.
+/// Explanations of the columns.
 const BALANCED: &str = "balanced: the mean recall of the classes";
 
-const MAJORITY: &str = "majority: always predicting the largest class of training";
+const MAJORITY: &str = "majority: always predicting the largest training class";
 
-const FREQUENCIES: &str = "frequencies: the cross-entropy of always predicting the class frequencies of training";
+const FREQUENCIES: &str = "frequencies: the cross-entropy of always predicting the training class frequencies";
 
-const PLAIN: &str = "cross-entropy: of all sequences alike, without the weights and the smoothing of training";
+const PLAIN: &str = "cross-entropy: without class weights and label smoothing";
 
-const MEAN: &str = "in the labels' units; mean: always predicting the mean of the training part";
+const MEAN: &str = "in the labels' units; mean: always predicting the mean of the training split";
 
-/// What needs no network.
-const LARGEST_CLASS: BaselineName = BaselineName { key: "majority", words: "the largest class of training" };
+/// The baselines.
+const LARGEST_CLASS: BaselineName = BaselineName { key: "majority", words: "the largest training class" };
 
 const CLASS_FREQUENCIES: BaselineName = BaselineName { key: "frequencies", words: "the frequencies of the classes" };
 
-const TRAINING_MEAN: BaselineName = BaselineName { key: "mean", words: "the mean of the training part" };
+const TRAINING_MEAN: BaselineName = BaselineName { key: "mean", words: "the mean of the training split" };
 
 impl LabelledTask {
     pub(super) fn class_results(
@@ -50,7 +50,7 @@ impl LabelledTask {
         results: &mut Results,
     ) {
         let training = self.class_counts();
-        // Where they are not known there is nothing to compare with.
+        // Without known frequencies there is no baseline.
         let known = |what| training.as_ref().map(|_| what);
         let mut names = vec!["accuracy"];
         names.extend(known("majority"));
@@ -85,7 +85,7 @@ impl LabelledTask {
         let mut notes = vec![BALANCED];
         notes.extend([known(MAJORITY), known(FREQUENCIES)].into_iter().flatten());
         notes.extend((!self.weighting.is_none()).then_some(PLAIN));
-        let caption = format!("Accuracy and cross-entropy in nats a sequence; {}", notes.join("; "));
+        let caption = format!("Accuracy and cross-entropy in nats per sequence; {}", notes.join("; "));
         results.put_table(&caption, &[&["part"], names.as_slice()].concat(), rows);
         results.lines.extend(notes.into_iter().map(str::to_owned));
         if json {
@@ -137,7 +137,7 @@ impl LabelledTask {
     }
 }
 
-/// Precision and recall of each class: in the terminal where they are few.
+/// Precision and recall of each class; in the terminal if there are few.
 fn put_classes(results: &mut Results, part: &str, classes: &[String], matrix: &ConfusionMatrix) {
     let row = |(class, name): (usize, &String)| {
         let [precision, recall] = [matrix.precision(class), matrix.recall(class)].map(share);
@@ -157,8 +157,8 @@ fn put_classes(results: &mut Results, part: &str, classes: &[String], matrix: &C
     results.tables.push(Table { caption: format!("Classes, {part}"), columns, rows });
 }
 
-/// Of few classes a row of counts for each; of many `[truth, predicted, count]` of the pairs that occurred, of which there are
-/// at most as many as sequences.
+/// With few classes one row of counts for each; with many `[truth, predicted, count]` of the pairs that occurred, at
+/// most as many as there are sequences.
 fn confusion_json(matrix: &ConfusionMatrix) -> (&'static str, serde_json::Value) {
     let classes = matrix.classes();
     if classes <= DENSE {

@@ -21,7 +21,7 @@ use crate::experiment::model::sequences_codec::{SequencesCodec, dimensions};
 use crate::format::path_text;
 use crate::{Error, Result};
 
-/// Reads the files that the settings name.
+/// Reads the files of the settings.
 pub(crate) fn load(
     data: &mut SequencesConfig,
     applies: bool,
@@ -94,22 +94,22 @@ pub(crate) fn load(
 /// The files of labelled sequences.
 struct ReadFiles {
     first: LabelledSequences,
-    /// The file that tests, and its path.
+    /// The test file and its path.
     test: Option<(PathBuf, LabelledSequences)>,
-    /// The digest of the first one's sequences.
+    /// The digest of the first file without its labels.
     sha256: String,
 }
 
-/// Reads the file at `path`, that of its labels and that of the test, with the decimal mark of a model if it has one.
+/// Reads the file at `path`, its labels and the test file, with the decimal mark of a model if there is one.
 fn read_files(data: &mut SequencesConfig, path: &Path, of_decimal: Option<DecimalMark>) -> Result<ReadFiles> {
     let mut options = options(data);
     let mut files = Files::new();
-    // Labels and a second file may be others with the same sequences: these alone are what is known again.
+    // Labels and the test file may differ for the same sequences: the sequences alone are recognised.
     let (first, sha256) =
         read(path, data.labels.as_deref(), &options, of_decimal, (&mut files, ["sequences", "labels"]))?;
-    // A later file for the model is read as the first one is, and so is the test file.
+    // A later file for the model, and the test file, are read like the first one.
     let of_decimal = of_decimal.or(first.decimal);
-    // Few labels of another file may look like something else.
+    // A few labels of another file may look like another kind.
     data.labels_as = data.labels_as.or(match first.labels {
         Labels::None => None,
         Labels::Classes { .. } => Some(LabelsAsName::Classes),
@@ -134,26 +134,24 @@ fn read_files(data: &mut SequencesConfig, path: &Path, of_decimal: Option<Decima
     Ok(ReadFiles { first, test, sha256 })
 }
 
-/// The shares of the first file that train, validate and test.
+/// The shares of the first file for training, validation and test.
 fn shares_of_first(data: &mut SequencesConfig, default: [f64; 3]) -> Result<[f64; 3]> {
     match (data.test_file.is_some(), data.validation) {
-        (true, _) if data.split.is_some() => {
-            Err(unsupported("--split excludes --test-file, which is the test part: --validation sets its own share"))
-        }
+        (true, _) if data.split.is_some() => Err(unsupported(
+            "--split excludes --test-file, which is the test split: set the validation share with --validation",
+        )),
         (true, share) => {
             let shares = shares_beside_test(share);
             data.validation = Some(shares[1]);
             Ok(shares)
         }
-        (false, Some(_)) => Err(unsupported("--validation goes with --test-file; --split sets its own")),
-        (false, None) if data.test_labels.is_some() => {
-            Err(unsupported("--test-labels are those of --test-file, which is not there"))
-        }
+        (false, Some(_)) => Err(unsupported("--validation needs --test-file; --split sets its own share")),
+        (false, None) if data.test_labels.is_some() => Err(unsupported("--test-labels needs --test-file")),
         (false, None) => shares(&mut data.split, default),
     }
 }
 
-/// What the settings tell of files, with every default filled in.
+/// The file settings, with every default filled in.
 fn options(data: &mut SequencesConfig) -> ReadOptions {
     let column = |column: &mut Option<String>, default: &str| column.get_or_insert(default.into()).clone();
     ReadOptions {
@@ -181,7 +179,7 @@ fn labels_as(name: LabelsAsName) -> LabelKind {
     }
 }
 
-/// What a model's labels are.
+/// The kind of a model's labels.
 fn name_of(labels: &LabelCodec) -> LabelsAsName {
     match labels {
         LabelCodec::Classes(_) => LabelsAsName::Classes,
@@ -189,8 +187,8 @@ fn name_of(labels: &LabelCodec) -> LabelsAsName {
     }
 }
 
-/// The sequences, and the digest of their file without that of labels. `known`: how numbers are written in the files that
-/// are known already. `flags` name the two files in the digest of all.
+/// The sequences, and the digest of their file without labels. `known`: the decimal mark of earlier files. `flags` name
+/// the two files in the digest of all.
 fn read(
     path: &Path,
     labels: Option<&Path>,
@@ -216,7 +214,7 @@ fn read(
     Ok((written_alike(options.columns.decimal, known, |file: &LabelledSequences| file.decimal, read)?, sha256))
 }
 
-/// `JapaneseVowels` of `JapaneseVowels_TRAIN.ts.gz`.
+/// The name `JapaneseVowels` for `JapaneseVowels_TRAIN.ts.gz`.
 fn name(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
@@ -232,12 +230,12 @@ fn no_labels(path: &Path, flag: &str) -> Error {
     Error::Data { path: path.into(), place: String::new(), message }
 }
 
-/// Brings a file's sequences and labels to the model's numbers.
+/// Encodes the sequences and labels of a file for the model.
 fn encode(codec: &SequencesCodec, mut labelled: LabelledSequences, path: &Path) -> Result<EncodedLabels> {
     labelled.arrange(&codec.dimensions).map_err(|error| error.in_file(path))?;
     let (expected, got) = (codec.scaling.len(), labelled.input.dimensions().unwrap_or_default());
     if expected != got {
-        let message = format!("expected {} a step, as the model reads, got {got}", dimensions(expected));
+        let message = format!("expected {} per step, as the model reads, got {got}", dimensions(expected));
         return Err(Error::Data { path: path.into(), place: String::new(), message });
     }
     let mut labelled = labelled.scaled(&codec.scaling).map_err(|error| error.in_file(path))?;

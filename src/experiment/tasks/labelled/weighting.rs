@@ -1,4 +1,4 @@
-//! What training does to the labels of classes.
+//! Label smoothing and class weights in training.
 
 use super::class_weights::class_weights;
 use super::part::LabelledPart;
@@ -9,23 +9,23 @@ use crate::experiment::config::agree::unsupported;
 use crate::experiment::model::label_codec::LabelCodec;
 use crate::format::short;
 
-/// The columns of a line of the terminal that describes data.
+/// The width of a line that describes data in the terminal.
 pub(super) const WIDTH: usize = 78;
 
-/// What training does to the labels of classes. Validation, which it goes by, does the same; results do not.
+/// Label smoothing and class weights. They apply to training and validation, but not to results.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LossWeighting {
-    /// How much of each label is spread over all classes.
+    /// Label smoothing.
     pub(super) smoothing: f64,
-    /// The weight of each class.
+    /// The class weights.
     pub(super) weights: Option<Vec<f64>>,
 }
 
 impl LossWeighting {
-    /// As the settings have it, for the labels of `training`.
+    /// From the settings, for the labels of `training`.
     ///
     /// # Errors
-    /// Where the labels are not classes, and as of [`class_weights`].
+    /// If the labels are not classes; see also [`class_weights`].
     pub(crate) fn new(
         (smoothing, class_weights_set): (Option<f64>, Option<&Names>),
         labels: &LabelCodec,
@@ -36,13 +36,13 @@ impl LossWeighting {
             let flags = [("--class-weights", class_weights_set.is_some()), ("label-smoothing", smoothing > 0.0)];
             return match flags.iter().find(|(_, given)| *given) {
                 Some((flag, _)) => {
-                    let way = "--labels-as classes takes numbers for names";
+                    let way = "--labels-as classes reads numbers as class names";
                     Err(unsupported(format!("{flag} is for classes; these labels are values ({way})")))
                 }
                 None => Ok(Self { smoothing, weights: None }),
             };
         };
-        // Without a training part nothing is learned.
+        // Without a training split there is no training.
         let entries = class_weights_set.filter(|_| !training.examples.is_empty());
         let weights =
             entries.map(|entries| class_weights(entries, names, &training.examples.class_counts())).transpose()?;
@@ -68,14 +68,14 @@ impl LossWeighting {
             let texts = names.iter().zip(weights).map(|(name, weight)| format!("{name} {}", short(*weight)));
             as_many_as_fit("weights in training: ", texts)
         });
-        // Of more than two it is the loss that tells it.
+        // For more than two classes, the loss reports it.
         let smoothing = (self.smoothing > 0.0 && names.len() == 2)
             .then(|| format!("labels smoothed in training by {}", self.smoothing));
         weights.into_iter().chain(smoothing).collect()
     }
 }
 
-/// `begin` and texts with commas between them, of which those have an ellipsis that the line has no room for.
+/// `begin` and texts separated by commas; those that do not fit into the line become an ellipsis.
 pub(super) fn as_many_as_fit(begin: &str, texts: impl Iterator<Item = String>) -> String {
     let mut line = begin.to_owned();
     for (index, text) in texts.enumerate() {

@@ -1,5 +1,4 @@
-//! What a model was trained on, which travels with its weights: enough to know its training rows again in whatever file
-//! they are read from, and to compare with what is predicted without a network.
+//! Relates data to what a model was trained on: recognises its training rows in any file, and provides the baselines.
 
 mod rows;
 mod sequences;
@@ -18,42 +17,42 @@ use crate::experiment::model::origin::{Parts, TrainedOn};
 use crate::format::grouped;
 use crate::{Error, Result};
 
-/// What is said of a file that is none of the training's, where nothing but whole files can be compared.
-pub(crate) const OTHER_FILE: &str = "another file than the model was trained on";
+/// The message for an unknown file, if only whole files can be compared.
+pub(crate) const OTHER_FILE: &str = "not the file that the model was trained on";
 
-/// What is said where a model's file is older than this description.
-const UNKNOWN: &str = "the model's file does not say what it was trained on: rows of it may be among these";
+/// The message for a model file older than this description.
+const UNKNOWN: &str = "the model file does not record its training data: these rows may include some of it";
 
-/// What is said of the run's own file.
-const OWN: &str = "the file that the model was trained on; its parts are those of the run";
+/// The message for the run's own file.
+const OWN: &str = "the file that the model was trained on; its splits are those of the run";
 
-/// What is said of it with other parts.
-const OWN_APART: &str = "the file that the model was trained on; what it was trained on is not measured";
+/// The message for that file with other splits.
+const OWN_APART: &str = "the file that the model was trained on; its training data are not measured";
 
-/// How data that are read stand to those that a model was trained on.
+/// How data relate to the training data of a model.
 pub(crate) struct Relation<'a> {
-    /// The same file among those that were trained on, the last of them first.
+    /// The same file among the training files, the last one first.
     own: Vec<&'a TrainedOn>,
-    /// All that was trained on.
+    /// All training files.
     all: &'a [TrainedOn],
-    /// Whether the model's file says so at all; `None`: there is no model.
+    /// Whether the model file records them; `None`: there is no model.
     known: Option<bool>,
-    /// Whether the model is only measured or predicts.
+    /// Whether the model is only evaluated.
     applies: bool,
-    /// Whether the settings say how the file is split.
+    /// Whether the settings split the file.
     is_set: bool,
-    /// Whether the file is split as the run did.
+    /// Whether the file is split as in the run.
     as_run: bool,
 }
 
 impl<'a> Relation<'a> {
-    /// Of the file with this digest. The same file is split as it was, unless `data` say otherwise, and other data of a
-    /// model that is only applied are not split.
+    /// For the file with this digest. The same file is split as before unless `data` set another split, and other data
+    /// are not split if the model is only applied.
     pub(crate) fn new(model: Option<&'a ModelFile>, sha256: &str, mut data: Splitting<'_>, applies: bool) -> Self {
         let origin = model.map(|model| model.origin.as_ref());
         let all = origin.flatten().map_or(&[][..], |origin| &origin.data);
         let own: Vec<&TrainedOn> = all.iter().rev().filter(|it| it.sha256 == sha256).collect();
-        // A share that validates belongs to an end of the training or a file that tests, though that were missing.
+        // A validation share belongs to an end of training or a test file, even if that is missing.
         let is_set =
             data.shares.is_some() || data.train_until().is_some() || data.has_test_file || data.validation().is_some();
         if let Some(own) = own.first() {
@@ -71,18 +70,17 @@ impl<'a> Relation<'a> {
         Self { own, all, known, applies, is_set, as_run }
     }
 
-    /// The shares where neither the settings nor the run say any.
+    /// The shares if neither the settings nor the run set them.
     pub(crate) fn default_shares(&self, of_run: [f64; 3]) -> [f64; 3] {
         if self.applies { [0.0, 0.0, 1.0] } else { of_run }
     }
 
-    /// Whether the data are split at all where the settings say nothing: those that are only measured are not, but for the
-    /// file that was trained on.
+    /// Whether data without split settings are split: evaluated data are not, except for the training file.
     pub(crate) fn splits(&self) -> bool {
         !self.applies || !self.own.is_empty()
     }
 
-    /// What there is to say of data that are compared as whole files, or that were found to be `other`.
+    /// The message for data that are compared as whole files, or that are `other`.
     pub(crate) fn describe(&self, other: Option<&str>) -> Option<String> {
         match (self.known?, self.own.is_empty()) {
             (false, _) => Some(UNKNOWN.into()),
@@ -91,7 +89,7 @@ impl<'a> Relation<'a> {
         }
     }
 
-    /// How much of a text's beginning was trained on.
+    /// How many of a text's first characters were trained on.
     ///
     /// # Errors
     /// Those of reading the text.
@@ -108,17 +106,17 @@ impl<'a> Relation<'a> {
             let found =
                 beginnings(text, &within)?.into_iter().zip(samples).take_while(|(own, its)| own == *its).count();
             if found > 0 {
-                // Up to the next place, which has something else, it may be the same.
+                // It may be equal up to the next place, which differs.
                 seen = seen.max(places.get(found).copied().unwrap_or(ends[0]).min(text.len()));
             }
         }
         Ok(seen)
     }
 
-    /// The parts of a text, in characters, apart from the `seen` first that were trained on, and what there is to say.
+    /// The splits of a text in characters, without the first `seen`, which were trained on, and a message.
     ///
     /// # Errors
-    /// Where training goes on, and `parts` would validate or test with such characters.
+    /// If training continues and `parts` would validate or test on such characters.
     pub(crate) fn text(
         &self,
         parts: crate::data::TextSplit,
@@ -128,7 +126,7 @@ impl<'a> Relation<'a> {
     ) -> Result<(crate::data::TextSplit, Option<String>)> {
         let apart = seen <= parts.train.end && (self.is_set || !self.own.is_empty() || !self.applies);
         if seen == 0 || apart {
-            let other = "no beginning of it is that of the text that the model was trained on";
+            let other = "it does not start like the text that the model was trained on";
             return Ok((parts, self.describe(Some(other).filter(|_| seen == 0))));
         }
         let count = grouped(seen);
@@ -140,7 +138,7 @@ impl<'a> Relation<'a> {
         }
         let from = |range: Range<u64>| range.start.max(seen)..range.end.max(seen);
         let (validation, test) = (from(parts.validation), from(parts.test));
-        // What is too short to be measured is none.
+        // A split that is too short to be measured is dropped.
         let kept =
             |range: Range<u64>| if range.end - range.start > window as u64 { range } else { range.end..range.end };
         let parts = crate::data::TextSplit { train: 0..seen, validation: kept(validation), test: kept(test) };
@@ -151,7 +149,7 @@ impl<'a> Relation<'a> {
         ))
     }
 
-    /// Refuses other shares than the run's, for data whose parts cannot be told apart after another cut.
+    /// Refuses other shares than the run's, for data whose splits cannot be recognised after another cut.
     ///
     /// # Errors
     /// [`Error::Unsupported`] names both.
@@ -163,7 +161,7 @@ impl<'a> Relation<'a> {
             Err(Error::Unsupported(format!(
                 "--split: the model was trained on this file with {}, and another split would measure what it \
                  was trained on",
-                own.split.as_ref().map_or("the file's own parts".into(), words)
+                own.split.as_ref().map_or("the file's own splits".into(), words)
             )))
         }
     }
@@ -189,7 +187,7 @@ mod tests {
         assert!(words.is_some_and(|words| words.contains("trained on 1 of these") && words.contains("may be among")));
         let (parts, words) = relation.known_again([vec![], vec![], vec![10_000_000]], hash);
         assert_eq!(parts[2], [10_000_000]);
-        assert!(words.is_some_and(|words| words.contains("1 sequences were looked for")));
+        assert!(words.is_some_and(|words| words.contains("only 1 of its training sequences are on record")));
     }
 
     #[test]

@@ -11,11 +11,10 @@ use crate::format::{grouped, shell_quoted};
 use crate::{Error, Result};
 
 impl Relation<'_> {
-    /// The parts of a series apart from the rows that were trained on, and what there is to say of them. `split` is by the
-    /// settings, or by default.
+    /// The splits of a series without its training rows, and a message. `split` is that of the settings or the default.
     ///
     /// # Errors
-    /// Where training goes on, and `split` would validate or test with such rows.
+    /// If training continues and `split` would validate or test on such rows.
     pub(crate) fn series(
         &self,
         series: &Series,
@@ -24,16 +23,16 @@ impl Relation<'_> {
     ) -> Result<(SeriesSplit, Option<String>)> {
         let Some(seen) = self.seen_rows(series) else {
             let words = match self.rows_looked_for() {
-                None => "no row of it is known from the training of the model".into(),
+                None => "none of its rows is a known training row of the model".into(),
                 Some(count) => {
-                    format!("none of the {} rows of the model's training that were looked for is here", grouped(count))
+                    format!("none of the {} training rows on record is here", grouped(count))
                 }
             };
             return Ok((split, self.describe(Some(&words))));
         };
         let rows = series.len();
         let (own, seen_end) = (!self.own.is_empty(), seen.end.max(frame.window).min(rows));
-        // Fewer rows than are forecast at once are none that can be measured.
+        // Fewer rows than a horizon cannot be measured.
         let seen_end = if rows - seen_end < frame.horizon { rows } else { seen_end };
         if seen_end <= split.train.end && (self.is_set || own || !self.applies) {
             return Ok((split, self.describe(Some(&seen.words(series)))));
@@ -49,7 +48,7 @@ impl Relation<'_> {
         let (validation_end, whole) = if self.is_set {
             (split.validation.end.max(seen_end), split.test.is_empty())
         } else {
-            // The rows that the run chose its weights by follow those of the training.
+            // The validation rows of the run follow its training rows.
             (seen.validation_end.clamp(seen_end, rows), false)
         };
         let short = |rows: &Range<usize>| (1..frame.horizon).contains(&rows.len());
@@ -60,14 +59,14 @@ impl Relation<'_> {
         }
         let train_start = if seen_end - frame.window.min(seen_end) < frame.horizon { seen_end } else { frame.window };
         let words = if self.is_set {
-            format!("{}: no part that is measured has them", seen.words(series))
+            format!("{}: no measured split has them", seen.words(series))
         } else {
             seen.words(series)
         };
         Ok((SeriesSplit { train: train_start..seen_end, validation, test }, Some(words)))
     }
 
-    /// How many rows are looked for, where these are not all that trained.
+    /// The number of recorded rows, if these are not all training rows.
     fn rows_looked_for(&self) -> Option<u64> {
         let of_runs = self.all.iter().filter_map(|it| match &it.parts {
             Parts::InOrder { ends, samples } => Some((samples.len() as u64, ends[0])),
@@ -77,7 +76,7 @@ impl Relation<'_> {
         (looked_for < all).then_some(looked_for)
     }
 
-    /// The rows of the series that were trained on.
+    /// The training rows within the series.
     pub(super) fn seen_rows(&self, series: &Series) -> Option<Seen> {
         let files = if self.own.is_empty() { self.all.iter().collect() } else { self.own.clone() };
         let mut hashes: Option<HashMap<String, usize>> = None;
@@ -94,13 +93,13 @@ impl Relation<'_> {
                 samples.iter().enumerate().filter_map(|(at, hash)| Some((at, *hashes.get(known(hash))?))).collect();
             let (first, last) = (*found.first()?, *found.last()?);
             let between = train.div_ceil(samples.len());
-            // One row of many may be equal by chance; a few rows have no room for another sample.
+            // One row of many may match by chance; a few rows may not contain another sample.
             let alone = found.len() == 1 && samples.len() > 1 && series.len() >= 2 * between;
             if 2 * found.len() <= last.0 - first.0 || alone {
                 return None;
             }
             let is_whole = last.0 + 1 == samples.len();
-            // Up to the next sample, which is not there, the rows are taken for ones of the training.
+            // Up to the next sample, which is missing, rows are assumed to be training rows.
             let behind = if is_whole { 0 } else { between };
             let end = (last.1 + 1 + behind).min(series.len());
             let at = |row: usize| if is_whole { (row + end).saturating_sub(train) } else { end };
@@ -111,13 +110,13 @@ impl Relation<'_> {
     }
 }
 
-/// Rows that were trained on.
+/// Training rows.
 pub(super) struct Seen {
     begin: usize,
     end: usize,
-    /// Behind the rows that validated.
+    /// After the validation rows.
     validation_end: usize,
-    /// Rows behind all that the run had.
+    /// Rows after all rows of the run.
     new: usize,
 }
 
@@ -131,7 +130,9 @@ impl Seen {
             new => {
                 let before = &labels[series.len() - 1 - new];
                 let (new, until) = (grouped(new as u64), shell_quoted(before.as_ref()));
-                format!("; {new} rows after {before} are new (alone: --train-until {until} --validation 0)")
+                format!(
+                    "; {new} rows after {before} are new (to measure only these: --train-until {until} --validation 0)"
+                )
             }
         };
         format!("the model was trained on {count} of these rows, {first}–{last}{new}")

@@ -10,11 +10,10 @@ use crate::format::grouped;
 use crate::{Error, Result};
 
 impl Relation<'_> {
-    /// The parts of labelled sequences, of which `drawn` are by the settings, apart from those that were trained on, and
-    /// what there is to say.
+    /// The splits of labelled sequences, `drawn` by the settings, without those that were trained on, and a message.
     ///
     /// # Errors
-    /// Where training goes on, and `drawn` would validate or test with such sequences.
+    /// If training continues and `drawn` would validate or test on such sequences.
     pub(crate) fn sequences(
         &self,
         count: usize,
@@ -25,7 +24,7 @@ impl Relation<'_> {
             Parts::Drawn { parts, .. } => unpacked(parts, count),
             Parts::InOrder { .. } => None,
         };
-        // Which they are need not be drawn again, whatever the labels are that are read now.
+        // The recorded split is reused, whatever the labels are now.
         if let Some(parts) = self.own.first().filter(|_| self.applies && !self.is_set).and_then(|it| of_run(it)) {
             return Ok((parts, Some(OWN.into())));
         }
@@ -48,12 +47,13 @@ impl Relation<'_> {
             )));
         }
         take_apart(&mut parts, |sequence| seen[sequence]);
-        let words =
-            format!("the model was trained on {overlap} of the sequences that --split would measure: they are not");
+        let words = format!(
+            "the model was trained on {overlap} of the sequences that --split would measure: these are left out"
+        );
         Ok((parts, Some(words)))
     }
 
-    /// The parts of another file, apart from what of it is known to have been trained on, and what there is to say.
+    /// The splits of another file, without its known training sequences, and a message.
     pub(super) fn known_again(
         &self,
         mut parts: [Vec<usize>; 3],
@@ -67,7 +67,7 @@ impl Relation<'_> {
         let mut all = true;
         for (samples, digits) in of_runs {
             let trains = digits.chars().filter_map(|digit| digit.to_digit(16));
-            // What pads an odd number counts as one more that trains.
+            // The padding of an odd number counts as one more training sequence.
             let trains: usize = trains.map(|two| usize::from(two & 3 == 0) + usize::from(two >> 2 == 0)).sum();
             all &= samples.len() + 1 >= trains;
             looked_for.extend(samples.iter().map(|hash| known(hash)));
@@ -81,10 +81,10 @@ impl Relation<'_> {
         let (count, of) = (grouped(seen.len() as u64), grouped(looked_for.len() as u64));
         if seen.is_empty() {
             let words = if all {
-                "another file than the model was trained on, without sequences of that".into()
+                "not the file that the model was trained on, and without its training sequences".into()
             } else {
                 format!(
-                    "another file than the model was trained on; of its training {of} sequences were looked for, and none is \
+                    "not the file that the model was trained on; only {of} of its training sequences are on record, and none is \
                      measured here"
                 )
             };
@@ -95,19 +95,16 @@ impl Relation<'_> {
             let more = if all {
                 String::new()
             } else {
-                format!("; {of} of the training were looked for, and others of it may be among the rest")
+                format!("; only {of} training sequences are on record, and others may be among the rest")
             };
             format!("the model was trained on {count} of these sequences: they are not measured{more}")
         } else {
-            format!(
-                "{count} of the sequences that validate and test are ones that the weights of --init-from were trained on"
-            )
+            format!("{count} validation and test sequences were used to train the weights of --init-from")
         };
         (parts, Some(words))
     }
 
-    /// The parts of pieces in the order of a file, apart from those that are known to have been trained on, and what there
-    /// is to say of them.
+    /// The splits of pieces in file order, without known training pieces, and a message.
     pub(crate) fn pieces(
         &self,
         parts: [Range<usize>; 3],
@@ -125,16 +122,11 @@ impl Relation<'_> {
         let held_back = training.end..test.end;
         let seen: Vec<usize> = held_back.filter(|piece| looked_for.contains(known(&hash(*piece)))).collect();
         let Some(last) = seen.last() else {
-            return (
-                parts,
-                self.describe(Some("no piece of it that is measured is known from the training of the model")),
-            );
+            return (parts, self.describe(Some("none of the measured pieces is a known training piece of the model")));
         };
         let count = grouped(seen.len() as u64);
         if !self.applies {
-            let words = format!(
-                "{count} of the pieces that validate and test are ones that the weights of --init-from were trained on"
-            );
+            let words = format!("{count} validation and test pieces were used to train the weights of --init-from");
             return (parts, Some(words));
         }
         let behind = |part: &Range<usize>| part.start.max(last + 1)..part.end.max(last + 1);
@@ -144,7 +136,7 @@ impl Relation<'_> {
     }
 }
 
-/// Puts sequences of validation and test that were trained on into the training part.
+/// Moves validation and test sequences that were trained on into the training split.
 fn take_apart(parts: &mut [Vec<usize>; 3], trained: impl Fn(usize) -> bool) {
     for part in 1..3 {
         let (seen, apart) = std::mem::take(&mut parts[part]).into_iter().partition(|sequence| trained(*sequence));

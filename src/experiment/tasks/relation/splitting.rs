@@ -1,24 +1,24 @@
-//! How the settings split the data.
+//! The split settings.
 
 use crate::experiment::config::{ClassesConfig, RollsConfig, SequencesConfig, SeriesConfig, TextConfig};
 use crate::experiment::model::origin::TrainedOn;
 
-/// How the settings split the data.
+/// The split settings.
 pub(crate) struct Splitting<'a> {
     /// The shares of training, validation and test.
     pub(crate) shares: &'a mut Option<Vec<f64>>,
-    /// The last training row of a series, and the share of the others that validates.
+    /// The last training row of a series, and the validation share of the rows after it.
     pub(crate) until: Option<(&'a mut Option<String>, &'a mut Option<f64>)>,
-    /// Beside a file that tests: the share of the other that validates.
+    /// The validation share of the first file beside a test file.
     pub(crate) beside_test: Option<&'a mut Option<f64>>,
-    /// Whether there is a file that tests.
+    /// Whether there is a test file.
     pub(crate) has_test_file: bool,
-    /// What the split is drawn from, where it is.
+    /// The seed of a random split.
     pub(crate) seed: Option<&'a mut Option<u64>>,
 }
 
 impl<'a> Splitting<'a> {
-    /// By shares alone.
+    /// With shares only.
     pub(super) fn by(shares: &'a mut Option<Vec<f64>>) -> Self {
         Self { shares, until: None, beside_test: None, has_test_file: false, seed: None }
     }
@@ -32,7 +32,7 @@ impl<'a> Splitting<'a> {
         of_series.or(self.beside_test.as_ref().and_then(|share| **share))
     }
 
-    /// Splits the same data as the run did, unless the settings split them otherwise (`is_set`).
+    /// Reuses the split of the run for the same data, unless the settings set another (`is_set`).
     pub(super) fn put(&mut self, of: &TrainedOn, is_set: bool) {
         if !is_set {
             self.shares.clone_from(&of.split);

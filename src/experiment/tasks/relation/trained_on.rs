@@ -1,4 +1,4 @@
-//! The training part of data as a model's file keeps it.
+//! Training data as recorded in a model file.
 
 use std::ops::Range;
 
@@ -8,16 +8,16 @@ use crate::Result;
 use crate::data::{Series, SeriesSplit};
 use crate::experiment::model::origin::{Parts, TrainedOn};
 
-/// Rows of a series' training part by which it is known again, at most.
+/// Maximum number of recorded training rows of a series.
 const ROWS: usize = 4096;
 
-/// Beginnings of a text's training part, likewise.
+/// Maximum number of recorded beginnings of a training text.
 const BEGINNINGS: usize = 64;
 
-/// Training sequences and pieces, likewise.
+/// Maximum number of recorded training sequences and pieces.
 const SEQUENCES: usize = 100_000;
 
-/// A series' training part and how it was split.
+/// The training rows of a series and its split.
 pub(crate) fn of_series(sha256: String, data: &Splitting<'_>, series: &Series, split: &SeriesSplit) -> TrainedOn {
     let end = split.train.end;
     let samples = places(end as u64, ROWS)
@@ -28,7 +28,7 @@ pub(crate) fn of_series(sha256: String, data: &Splitting<'_>, series: &Series, s
     as_split(sha256, data, Parts::InOrder { ends, samples })
 }
 
-/// A text's training part and how it was split.
+/// The training characters of a text and its split.
 ///
 /// # Errors
 /// Those of reading the text.
@@ -43,7 +43,7 @@ pub(crate) fn of_text(
     Ok(as_split(sha256, data, Parts::InOrder { ends, samples }))
 }
 
-/// Sequences of which some train, and how they were split: `shares` are those of the file, whatever a second one does.
+/// Training sequences and their split: `shares` are those of the first file, whatever the test file has.
 pub(crate) fn of_sequences(
     sha256: String,
     data: &Splitting<'_>,
@@ -57,7 +57,7 @@ pub(crate) fn of_sequences(
     TrainedOn { split: Some(shares.to_vec()), validation: None, ..it }
 }
 
-/// Pieces in the order of a file; of frames of a single one there is no hash.
+/// Pieces in file order; the frames of a single piece have no hash.
 pub(crate) fn of_pieces(
     sha256: String,
     data: &Splitting<'_>,

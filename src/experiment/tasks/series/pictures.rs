@@ -10,7 +10,7 @@ use crate::format::grouped;
 use crate::plot::{Drawing, ForecastChart, RolloutChart, RolloutTarget, RowAxis};
 use crate::{Result, plot};
 
-/// How many rows a forecast of the picture goes on for at most, unless a horizon is longer.
+/// Maximum number of rows of a rollout in the picture, unless a horizon is longer.
 const ROLLED: usize = 48;
 
 impl SeriesTask {
@@ -19,7 +19,7 @@ impl SeriesTask {
         RowAxis { name: self.series().label_name(), positions, labels: self.series().labels() }
     }
 
-    /// Forecasts of all windows after training as columns, by target, with nothing where one was left out.
+    /// The forecasts of all windows after training as columns, by target; NaN for windows that were left out.
     fn columns(&self, forecast: &Array3<f64>) -> Vec<Vec<f64>> {
         let (horizon, targets) = (self.frame().horizon, self.series().targets().len());
         let start = self.split.train.end;
@@ -63,8 +63,8 @@ impl SeriesTask {
         .draw()
     }
 
-    /// Forecasts from three rows of the last part on, each as far as `ROLLED` and what is known of the future allow; `None`
-    /// where one row is as far as they go.
+    /// Forecasts from three rows of the last split, as far as `ROLLED` and the known columns allow; `None` if that is
+    /// one row.
     pub(super) async fn rolled(&self, network: &mut Network) -> Result<Option<Drawing>> {
         let Frame { window, horizon } = self.frame();
         let part = if self.split.test.is_empty() { &self.split.validation } else { &self.split.test };
@@ -74,7 +74,7 @@ impl SeriesTask {
         if steps < 2 {
             return Ok(None);
         }
-        // Near the end, so that each can be seen.
+        // Near the end, so that each is visible.
         let from = part.start.max(part.end.saturating_sub(4 * steps));
         let last = part.end - steps;
         let mut firsts = vec![from, (from + last) / 2, last];

@@ -1,4 +1,4 @@
-//! Forecasts beyond the horizon, each step on the ones before.
+//! Forecasts beyond the horizon, each step from the previous ones.
 
 use ndarray::{ArrayView3, Axis, concatenate};
 
@@ -8,16 +8,16 @@ use crate::experiment::measure::quantiles::Quantiles;
 use crate::plot::RolledOut;
 use crate::{Error, Loss, Model, Result, Sequence};
 
-/// A forecast that goes on from itself.
+/// A forecast that feeds on itself.
 pub struct RolledForecast {
     /// The quantiles of each target.
     pub quantiles: Quantiles,
-    /// By quantile; one where the network tells no quantiles.
+    /// By quantile; one without quantiles.
     pub forecasts: Vec<Forecast>,
 }
 
 impl RolledForecast {
-    /// The one that it goes on from.
+    /// The rollout that is fed back.
     pub fn middle(&self) -> &Forecast {
         &self.forecasts[self.quantiles.middle()]
     }
@@ -33,22 +33,22 @@ impl RolledForecast {
     }
 }
 
-/// Forecasts several horizons, each on the ones before. The rollouts go on for the same number of rows.
+/// Forecasts several horizons, each from the previous ones. All rollouts have the same number of rows.
 ///
 /// # Errors
-/// As of [`Network::session`], and those of the device and of [`Rollout::push`].
+/// Those of [`Network::session`], of the device and of [`Rollout::push`].
 pub async fn roll(network: &mut Network, rollouts: Vec<Rollout>) -> Result<Vec<RolledForecast>> {
     let mut rolling = Rolling::new(network.model(), rollouts);
     let mut session = network.session(rolling.rollouts.len())?;
     while let Some(windows) = rolling.next_input()? {
-        // Every horizon reads its window from the beginning.
+        // Every horizon reads its window from a zero state.
         session.reset();
         rolling.push(session.step(&windows).await?)?;
     }
     Ok(rolling.finish())
 }
 
-/// Forecasts one horizon, by a network of one direction or two.
+/// Forecasts one horizon; the network may be bidirectional.
 ///
 /// # Errors
 /// Those of the device and of [`Rollout::push`].
@@ -60,10 +60,10 @@ pub async fn roll_once(network: &mut Network, rollouts: Vec<Rollout>) -> Result<
     Ok(rolling.finish())
 }
 
-/// Forecasts under way.
+/// Forecasts in progress.
 struct Rolling {
     quantiles: Quantiles,
-    /// A rollout for each quantile of each forecast. The network reads the middle one in the place of the data.
+    /// A rollout for each quantile of each forecast. The middle one is fed back.
     rollouts: Vec<Vec<Rollout>>,
 }
 
@@ -87,7 +87,7 @@ impl Rolling {
         Ok(Some(Sequence::dense(x)))
     }
 
-    /// Takes the network's outputs. Those of every loss of a series are its logits.
+    /// Takes the network's outputs; for every loss of a series they are the logits.
     fn push(&mut self, logits: ArrayView3<'_, f32>) -> Result<()> {
         for (rollouts, outputs) in self.rollouts.iter_mut().zip(logits.index_axis(Axis(0), 0).outer_iter()) {
             for (rollout, outputs) in rollouts.iter_mut().zip(self.quantiles.split(&outputs.to_vec())) {

@@ -1,4 +1,4 @@
-//! A series from its file, in the roles that a model reads its columns in.
+//! A series from a file, with the roles of its columns.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -17,21 +17,21 @@ use crate::{Error, Result};
 
 /// A series before it is split and scaled.
 pub struct SeriesData {
-    /// The file's name without its ending.
+    /// The file name without its extension.
     pub name: String,
-    /// Where it came from, in words.
+    /// The source, in words.
     pub(crate) file: String,
-    /// What errors name.
+    /// The name in error messages.
     pub path: PathBuf,
-    /// The series, by its roles.
+    /// The series with its roles.
     pub series: Series,
     pub(crate) frame: Frame,
     pub(crate) scale: ScaleName,
-    /// Columns with missing values, and how many each has.
+    /// Columns with missing values and their number.
     pub(crate) gaps: Vec<(String, usize)>,
-    /// How the file was read where it could be read otherwise.
+    /// Notes on how the file was read.
     notes: Vec<String>,
-    /// The file's digest.
+    /// The file's SHA-256.
     pub(crate) sha256: String,
 }
 
@@ -86,10 +86,10 @@ impl SeriesData {
         })
     }
 
-    /// How the file was read where it could be read otherwise, and the rows that it does not have.
+    /// Notes on how the file was read, and on rows missing in time.
     pub fn remarks(&self) -> Vec<String> {
         let gaps = self.series.time_gaps();
-        let gaps = gaps.map(|gaps| format!("{gaps}; windows run across, as if no time had passed"));
+        let gaps = gaps.map(|gaps| format!("{gaps}; windows cross these gaps"));
         self.notes.iter().chain(self.series.notes()).cloned().chain(gaps).collect()
     }
 
@@ -105,7 +105,7 @@ impl SeriesData {
         if !lone {
             let targets = if series.targets().len() == 1 { "target" } else { "targets" };
             let roles =
-                [(targets, series.targets()), ("features", series.features()), ("known beforehand", series.known())];
+                [(targets, series.targets()), ("features", series.features()), ("known in advance", series.known())];
             let roles = roles.iter().filter(|(_, columns)| !columns.is_empty());
             let roles: Vec<String> = roles.map(|(role, columns)| format!("{role} {}", names(columns))).collect();
             lines.push(roles.join("; "));
@@ -117,7 +117,7 @@ impl SeriesData {
                 self.gaps.iter().map(|(name, count)| format!("{} of {name}", grouped(*count as u64))).collect();
             let what = match series.missing() {
                 MissingPolicy::Mask => "0, and a mask column that marks them",
-                _ => "the value before is read for each, and no forecast is held against it",
+                _ => "filled with the previous value; filled values are not measured",
             };
             lines.push(format!("missing: {}; {what}", gaps.join(", ")));
         }
@@ -125,10 +125,10 @@ impl SeriesData {
     }
 }
 
-/// What becomes of missing values. A model that was trained without any reads what fills them as it reads anything.
+/// The policy for missing values. A model trained without any can read filled ones.
 ///
 /// # Errors
-/// Where there is a model and its inputs have another form.
+/// If the model has other inputs.
 pub(crate) fn missing_as_the_model(
     given: &mut Option<MissingName>,
     of_model: Option<MissingName>,
@@ -138,19 +138,19 @@ pub(crate) fn missing_as_the_model(
     as_the_model("missing", given, of_model, MissingName::Error)
 }
 
-/// What comes first in dates.
+/// The order of dates.
 ///
 /// # Errors
-/// Where there is a model whose dates were read otherwise.
+/// If the model's dates have another order.
 pub(crate) fn dates_as_the_model(given: &mut Option<DateOrder>, of_model: Option<DateOrder>) -> Result<()> {
-    // Dates that are written year first need no order.
+    // Year-first dates need no order.
     if of_model.is_some() {
         as_the_model("dates", given, of_model, DateOrder::DayFirst)?;
     }
     Ok(())
 }
 
-/// Reads a file by the decimal mark that is given, or that its numbers show, or else as the file that is known already.
+/// Reads a file with the given decimal mark, or the detected one, or that of the model's own file.
 pub(crate) fn written_alike<T>(
     given: Option<DecimalMark>,
     known: Option<DecimalMark>,
@@ -160,7 +160,7 @@ pub(crate) fn written_alike<T>(
     let Some(known) = known.filter(|_| given.is_none()) else { return read(given) };
     match read(None) {
         Ok(file) if shown(&file).is_some() => Ok(file),
-        // What it asks about is known, and what nothing in it tells is no more left to what is usual.
+        // The model answers what would be ambiguous, and what the file leaves open.
         _ => read(Some(known)),
     }
 }
@@ -173,8 +173,7 @@ fn name_of(missing: MissingPolicy) -> MissingName {
     }
 }
 
-/// The series with its missing values seen to, and how many there were by column. `trained`: a model reads it that there
-/// is already.
+/// The series with its missing values handled, and their number by column. `trained`: for an existing model.
 fn with_gaps(
     table: SeriesTable,
     roles: &ColumnRoles,
@@ -186,13 +185,13 @@ fn with_gaps(
     let count = |values: &[f64]| values.iter().filter(|value| value.is_nan()).count();
     let gaps = masked.columns().map(|column| (column.name.clone(), count(&column.values)));
     let gaps = gaps.filter(|(_, count)| *count > 0).collect();
-    // What a mask allows and these do not is a gap.
+    // What a mask would allow is a gap without one.
     let mut advice = match missing {
         MissingName::Mask => return Ok((masked, gaps)),
         MissingName::Ffill => Vec::new(),
-        MissingName::Error => vec!["--missing ffill takes the value before"],
+        MissingName::Error => vec!["--missing ffill repeats the previous value"],
     };
-    // A mask is an input more, which a trained model does not have.
+    // A mask is an additional input, which a trained model does not have.
     if !trained {
         advice.push("--missing mask marks them for the network");
     }
@@ -200,14 +199,14 @@ fn with_gaps(
     Ok((series.map_err(|error| with_advice(error.in_file(path), &advice))?, gaps))
 }
 
-/// Which column is what, by the flags, the model, or for want of a choice.
+/// The roles of the columns, from the flags, the model, or if there is no choice.
 fn roles(data: &mut SeriesConfig, model: Option<&SeriesCodec>, columns: &[String], path: &Path) -> Result<ColumnRoles> {
     for names in [&mut data.target, &mut data.features, &mut data.known].into_iter().flatten() {
         names.iter_mut().for_each(|name| *name = name.trim().to_owned());
     }
     let of_model = model.map(SeriesCodec::roles);
     let of_role = |names: fn(&ColumnRoles) -> &Vec<String>| of_model.as_ref().map(|roles| names(roles).clone());
-    // What has no name, as behind a last separator, is no column.
+    // An unnamed column, as after a trailing separator, is ignored.
     let named = || columns.iter().filter(|name| !name.is_empty());
     let others = || columns.iter().skip(1).filter(|name| !name.is_empty());
     if data.target.is_none() && model.is_none() {
@@ -221,7 +220,7 @@ fn roles(data: &mut SeriesConfig, model: Option<&SeriesCodec>, columns: &[String
                     list_names(names.iter().copied()),
                     // A comment, or a title.
                     if names.first().is_some_and(|name| name.starts_with('#')) {
-                        "; the names are expected in the first line: remove the lines above them"
+                        "; the header must be the first line: remove the lines above it"
                     } else {
                         ""
                     }
@@ -257,7 +256,7 @@ fn with_advice(error: Error, advice: &[&str]) -> Error {
     }
 }
 
-/// The parts of a series, by the settings or by default.
+/// The splits of a series, from the settings or by default.
 pub(super) fn split(
     series: &Series,
     frame: Frame,

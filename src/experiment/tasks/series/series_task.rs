@@ -1,4 +1,4 @@
-//! The next values of a series, from a window of those before them.
+//! Forecasts a series from a window of its last rows.
 
 use std::io::Write;
 use std::ops::Range;
@@ -44,7 +44,7 @@ const SEASONAL: Forecaster = Forecaster {
 
 pub(crate) struct SeriesTask {
     pub(super) name: String,
-    /// What the data are, in words.
+    /// A description of the data.
     pub(super) facts: Vec<String>,
     pub(super) scale: ScaleName,
     /// The period of the seasonal naive forecast.
@@ -54,38 +54,38 @@ pub(crate) struct SeriesTask {
     pub(super) split: SeriesSplit,
     pub(super) training: Option<Windows>,
     pub(super) validation: Option<Windows>,
-    /// Validation and test: all that is forecast in the end.
+    /// Validation and test: all forecasts that are measured.
     pub(super) after: Windows,
     pub(super) origin: Origin,
     pub(super) relation: Option<String>,
 }
 
-/// Forecasts of every window after training, \[N, K, Q\], in the data's units.
+/// The forecasts of every window after training, \[N, K, Q\], in the units of the data.
 struct Forecasts {
     truth: Array3<f64>,
     /// By forecaster, the network first.
     all: Vec<(Forecaster, Array3<f64>)>,
-    /// By forecaster, the network first, and by quantile: the network has one where it tells no quantiles, and the others
-    /// none where their range is not known.
+    /// By forecaster, the network first, and by quantile: the network has one entry without quantiles, and the naive
+    /// forecasts none if their range is unknown.
     ranges: Vec<Vec<Array3<f64>>>,
 }
 
 impl Forecasts {
-    /// The network's by quantile.
+    /// Those of the network, by quantile.
     fn quantiles(&self) -> &[Array3<f64>] {
         &self.ranges[0]
     }
 }
 
 impl SeriesTask {
-    /// Reads the file of `data`, and puts into them what they left open.
+    /// Reads the file of `data` and fills in its defaults.
     pub(crate) fn load(data: &mut SeriesConfig, applies: bool, model: Option<&ModelFile>) -> Result<Self> {
         let codec = model.map(|model| &model.codec);
         let read = SeriesData::read(data, codec)?;
         let of_training = Relation::new(model, &read.sha256, data.splitting(), applies);
         let split = split(&read.series, read.frame, data, &of_training, &read.path)?;
         let (split, relation) = of_training.series(&read.series, read.frame, split)?;
-        // A model that is only applied keeps what it has.
+        // An applied model keeps its settings.
         let trains = !split.train.is_empty() && !applies;
         let trained = trains.then(|| relation::of_series(read.sha256.clone(), &data.splitting(), &read.series, &split));
         let mut facts = read.describe(&span(&read.series, &(0..read.series.len())));
@@ -95,7 +95,7 @@ impl SeriesTask {
         let codec = match codec {
             Some(Codec::Series { series, .. }) => series.clone(),
             _ if split.train.is_empty() => {
-                return Err(Error::Unsupported("--split leaves nothing to train on".into()));
+                return Err(Error::Unsupported("--split leaves no training data".into()));
             }
             _ => SeriesCodec::fit(&series, frame, split.train.end, |_| scale.into()).map_err(in_file)?,
         };
@@ -105,19 +105,19 @@ impl SeriesTask {
         let windows = |targets: Range<usize>| encoded.windows(targets).map_err(in_file);
         let part =
             |targets: &Range<usize>| if targets.is_empty() { Ok(None) } else { windows(targets.clone()).map(Some) };
-        // Where nothing is trained, it matters to nobody that no window of a part would do.
+        // Without training, a split shorter than a window does no harm.
         let training = part(&split.train).or_else(|error| if applies { Ok(None) } else { Err(error) })?;
         let validation = part(&split.validation)?;
         let after = encoded.measured_windows(split.train.end..rows).map_err(in_file)?;
         if let Some(season) = data.season.filter(|_| !after.is_empty()) {
             after.naive(season).map_err(|error| in_flag("--season", error))?;
         }
-        // Other data are compared as the run's own were, where they reach back as far.
+        // Other data use the season of the run if they reach back far enough.
         let of_model_said = model.and_then(|model| model.origin.as_ref()?.season).filter(|_| applies);
         let of_model = of_model_said.filter(|season| !after.is_empty() && after.naive(*season).is_ok());
         let season = data.season.or(of_model);
         if let (Some(left_out), None, false) = (of_model_said, season, after.is_empty()) {
-            facts.push(format!("no seasonal naive forecast: the season of {left_out} rows reaches back before these"));
+            facts.push(format!("no seasonal naive forecast: a season of {left_out} rows starts before these"));
         }
         let origin = Origin { data: trained.into_iter().collect(), frequencies: None, season };
         Ok(Self { name, facts, scale, season, encoded, head, split, training, validation, after, origin, relation })
@@ -131,14 +131,14 @@ impl SeriesTask {
         self.encoded.codec().frame
     }
 
-    /// Parts with rows, and the rows of each.
+    /// The splits with rows, and their rows.
     pub(super) fn parts(&self) -> impl Iterator<Item = (&'static str, &Range<usize>)> {
         let SeriesSplit { train, validation, test } = &self.split;
         let parts = [("training", train), ("validation", validation), ("test", test)];
         parts.into_iter().filter(|(_, rows)| !rows.is_empty())
     }
 
-    /// Those of the windows after training whose targets all lie in `rows`.
+    /// The windows after training whose targets all lie in `rows`.
     fn within(&self, rows: &Range<usize>) -> Vec<usize> {
         let firsts = self.after.first_rows().iter().enumerate();
         let inside = |first: usize| rows.contains(&first) && first + self.frame().horizon <= rows.end;
@@ -149,7 +149,7 @@ impl SeriesTask {
         Quantiles::of(&self.head.loss)
     }
 
-    /// What the network forecasts of every window, in the data's units by quantile: \[N, K, Q\] each.
+    /// The network's forecasts of every window, in the units of the data, by quantile: \[N, K, Q\] each.
     async fn by_quantile(&self, network: &mut Network, windows: &Windows, rows: usize) -> Result<Vec<Array3<f64>>> {
         let split = self.quantiles().split_all(&network.predict(windows, rows).await?);
         split.iter().map(|predictions| self.encoded.codec().decode(predictions)).collect()
@@ -168,15 +168,15 @@ impl SeriesTask {
         Ok(Forecasts { truth: self.after.truth(), all, ranges })
     }
 
-    /// A naive forecast as a range, by quantile: shifted by the quantiles of its errors in the rows up to the end of
-    /// training. None where the network tells no quantiles, or where these rows are too few.
+    /// A naive forecast as a range, by quantile: shifted by the quantiles of its errors up to the end of training.
+    /// Empty without quantiles, or if there are too few rows.
     fn naive_range(&self, naive: &Array3<f64>, period: usize) -> Vec<Array3<f64>> {
         let known: Vec<&[f64]> =
             self.series().truths().iter().map(|column| &column.values[..self.split.train.end]).collect();
         naive_range::ranges(naive, &known, period, &self.quantiles()).unwrap_or_default()
     }
 
-    /// What the forecasts of each target are worth as quantiles.
+    /// The quantile errors of each target.
     fn spreads(&self, forecasts: &Forecasts, examples: &[usize]) -> Vec<Spread> {
         let quantiles = self.quantiles();
         if quantiles.values().is_empty() {
@@ -241,16 +241,15 @@ impl SeriesTask {
         })
     }
 
-    /// The part that a forecast from row `first` on lies in as a whole; empty where it reaches from one into the next, and
-    /// is of neither.
+    /// The split that contains a whole forecast starting at row `first`; empty if it crosses into the next one.
     fn part_of(&self, first: usize) -> &'static str {
         let rows = first..first + self.frame().horizon;
         let mut parts = self.parts().filter(|(_, part)| part.start <= rows.start && rows.end <= part.end);
         parts.next().map_or("", |(part, _)| part)
     }
 
-    /// Writes a line for each row of the forecasts with the numbers `examples`: the row that it is of, the forecast's part,
-    /// the last row that it knew and how many steps that is before, and `columns`, \[N, K, Q\], of each target.
+    /// Writes one line per forecast row of the `examples`: its label, the split of the forecast, the last known row,
+    /// the steps from there, and `columns`, \[N, K, Q\], of each target.
     fn write(
         &self,
         windows: &Windows,
@@ -283,14 +282,14 @@ impl SeriesTask {
         csv.flush().map_err(unwritten)
     }
 
-    /// What the last line says of who else forecasts.
+    /// The explanation of the baselines.
     fn notes(&self) -> String {
         let season =
             self.season.map(|season| format!("; seasonal naive: the value {} rows before", grouped(season as u64)));
-        format!("last value: the naive forecast that nothing changes{}", season.unwrap_or_default())
+        format!("last value: the naive forecast of no change{}", season.unwrap_or_default())
     }
 
-    /// Where the ranges of the others come from.
+    /// How the ranges of the baselines are estimated.
     fn range_notes(&self, forecasts: &Forecasts) -> String {
         let rows = grouped(self.split.train.end as u64);
         let last = &self.series().labels()[self.split.train.end - 1];
@@ -327,7 +326,7 @@ impl Task for SeriesTask {
             .map(|(part, rows)| format!("{part} {} ({})", span(self.series(), rows), count(rows)))
             .collect();
         let mut lines = self.facts.clone();
-        // Years go on one line, dates with their hours do not.
+        // Years fit on one line, dates with hours do not.
         if parts.iter().map(|part| part.chars().count()).sum::<usize>() > 90 {
             lines.extend(parts)
         } else {
@@ -338,7 +337,7 @@ impl Task for SeriesTask {
         if training + after > 0 {
             let (training, after) = (grouped(training), grouped(after));
             lines.push(format!(
-                "left out: {training} windows of training with a missing target, {after} after it without a target"
+                "windows left out: {training} in training with a missing target, {after} later without a target"
             ));
         }
         lines
@@ -390,7 +389,7 @@ impl Task for SeriesTask {
         let loss = if quantiles.values().is_empty() {
             mean_of(&naive, &|error| loss::of_error(&self.head.loss, error))
         } else {
-            // A range is compared with a range.
+            // Ranges are compared with ranges.
             match &self.naive_range(&naive, 1)[..] {
                 [] => return None,
                 range => quantiles.mean(|index, quantile| mean_of(&range[index], &|error| pinball(quantile, error))),
@@ -413,7 +412,7 @@ impl Task for SeriesTask {
         Box::pin(async move {
             let mut results = Results::default();
             if self.after.is_empty() {
-                results.lines.push("every row was trained on: nothing is left to test".into());
+                results.lines.push("every row was used in training: nothing is left to test".into());
                 return Ok(results);
             }
             let forecasts = self.forecasts(network, rows).await?;
@@ -426,7 +425,7 @@ impl Task for SeriesTask {
             results.key_figures = errors.key_figures();
             results.tables = errors.tables();
             let names: Vec<&str> = errors.targets.iter().map(|target| target.name.as_str()).collect();
-            // The dashed line of the picture is the best of those without a network that its title names.
+            // The dashed line of the picture is the best baseline, which its title names.
             let mut period = 1;
             let title = match (&names[..], errors.headline()) {
                 ([unit], Some(headline)) => {
@@ -450,7 +449,7 @@ impl Task for SeriesTask {
                 columns.push((key.to_owned(), naive));
                 columns.extend(names.iter().map(|name| format!("{key}_{name}")).zip(range));
             }
-            // Those that the errors are of.
+            // The rows that the errors cover.
             let whole = |first: &usize| !self.part_of(*first).is_empty();
             let examples = self.after.first_rows().iter().enumerate().filter(|(_, first)| whole(first));
             let examples: Vec<usize> = examples.map(|(example, _)| example).collect();
@@ -475,7 +474,7 @@ impl Task for SeriesTask {
     }
 }
 
-/// `1921–1955`.
+/// As in `1921–1955`.
 fn span(series: &Series, rows: &Range<usize>) -> String {
     format!("{}–{}", series.labels()[rows.start], series.labels()[rows.end - 1])
 }

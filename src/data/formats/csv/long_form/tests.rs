@@ -86,7 +86,11 @@ fn times_are_numbers_dates_or_file_order_but_never_text() {
     noted(&["t-3", "t-2", "t-1"], &[1.0, 2.0, 3.0], "from \"t-3\" to \"t-1\"");
     noted(&["2/1/2021", "1/14/2021"], &[2.0, 1.0], "month first");
     // The order of the file is that of time in one reading alone.
-    noted(&["1/3/2021", "2/3/2021", "1/4/2021"], &[1.0, 2.0, 3.0], "day first, the only way in which the rows ascend");
+    noted(
+        &["1/3/2021", "2/3/2021", "1/4/2021"],
+        &[1.0, 2.0, 3.0],
+        "day first, the only order in which the rows ascend",
+    );
     noted(&["start", "middle", "end"], &[1.0, 2.0, 3.0], "in the order of the file: times of column \"time\"");
     let refused = |times: &[&str], part: &str| {
         let error = sorted(times).unwrap_err();
@@ -94,13 +98,13 @@ fn times_are_numbers_dates_or_file_order_but_never_text() {
     };
     refused(&["1", "2", "NaN", "4", "x"], "row 3 (line 4), column \"time\": expected a number like \"1\", got \"NaN\"");
     refused(&["2024-02-01", "2024-01-31", "Total"], "row 3 (line 4), column \"time\": expected a date like");
-    noted(&["1/1/2021", "2/2/2021"], &[1.0, 2.0], "day first, and in any other order they would come in the same");
+    noted(&["1/1/2021", "2/2/2021"], &[1.0, 2.0], "day first, and any other order would sort the rows the same");
     refused(
         &["2/1/2021", "1/2/2021", "1/1/2021"],
         "day-first or month-first, got \"2/1/2021\", which is 2 January 2021 day first",
     );
-    refused(&["start", "middle", "start"], "row 3 (line 4), column \"time\": expected a time of its own");
-    refused(&["t1", "t01"], "a time of its own, got \"t01\" as in row 1 (line 2)");
+    refused(&["start", "middle", "start"], "row 3 (line 4), column \"time\": expected a different time for each step");
+    refused(&["t1", "t01"], "a different time for each step, got \"t01\" as in row 1 (line 2)");
 }
 
 #[test]
@@ -236,7 +240,7 @@ fn contradicting_rows_are_both_named() {
     let label =
         "a.csv, row 3 (line 4), column \"label\": expected \"k\", as in row 1 (line 2) of the same id, got \"j\"";
     assert_eq!(error("a,1,j,2\n"), label);
-    let time = "a.csv, row 3 (line 4), column \"time\": expected a time of its own";
+    let time = "a.csv, row 3 (line 4), column \"time\": expected a different time for each step";
     let time = format!("{time}, got \"0.0\" as in row 1 (line 2) of the same id");
     assert_eq!(error("a,0.0,k,2\n"), time);
 }

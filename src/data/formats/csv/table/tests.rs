@@ -72,21 +72,21 @@ fn each_row_records_the_line_where_it_starts() {
 
 #[test]
 fn a_row_of_another_length_is_refused_with_the_separator_and_the_evidence_for_it() {
-    let why = "the separator is the comma, with which 2 of 3 lines have 2 fields as the first";
+    let why = "the separator is the comma, with which 2 of 3 lines have 2 fields, like the first";
     refused("t,v\n1,2\n2\n3,4\n", &format!(", row 2 (line 3): expected 2 fields, got 1; {why}"));
-    let comma = "a number with a decimal comma stands in quotation marks";
+    let comma = "quote numbers with a decimal comma";
     refused("t,v\n1,2\n2,3,4\n5,6\n", &format!(", row 2 (line 3): expected 2 fields, got 3; {why}; {comma}"));
-    let why = "the separator is the semicolon, with which 1 of 2 lines have 2 fields as the first";
+    let why = "the separator is the semicolon, with which 1 of 2 lines have 2 fields, like the first";
     refused("t;v\n1;2,5\n2;3;4\n", &format!(", row 2 (line 3): expected 2 fields, got 3; {why}"));
     let why = "the separator is the semicolon, as the line \"sep=;\" sets it";
     refused("sep=;\nt;v\n1;2\n2\n", &format!(", row 2 (line 4): expected 2 fields, got 1; {why}"));
     let why =
-        "the separator is the semicolon, which the first line does not have: expected names with semicolons between";
+        "the separator is the semicolon, which the first line does not have: expected names separated by semicolons";
     let error = read("readings\n1;2\n", &["readings"]).unwrap_err().to_string();
-    let title = "remove any lines above the names";
+    let title = "remove any lines above the header";
     assert_eq!(error, format!("a.csv, row 1 (line 2): expected 1 field, got 2; {why}; {title}"));
     let error = read("t,v\nSat, 30 Mar 2024,5\nSun, 31 Mar 2024,6\n", &["v"]).unwrap_err().to_string();
-    assert!(error.ends_with("; a field that has a comma stands in quotation marks"), "{error}");
+    assert!(error.ends_with("; quote fields that contain a comma"), "{error}");
 }
 
 fn values(text: &str) -> Result<Vec<f64>, String> {
@@ -113,14 +113,14 @@ fn the_separator_is_the_one_that_fits_most_lines() {
     ] {
         assert_eq!(values(text), Ok(vec![20.0, 21.5]), "{text}");
     }
-    let said = "fields separated by semicolons, not by commas, which as many lines fit";
+    let said = "fields separated by semicolons, not by commas, which fit as many lines";
     let decimals = "numbers have a decimal comma: \"20,00\" is 20";
     assert_eq!(notes("Datum;Preis, EUR\n2020-01-01;20,00\n", &["Preis, EUR"]), [said, decimals]);
     assert_eq!(notes("t;v\n1;2\n", &["v"]), ["fields separated by semicolons"]);
     assert!(notes("t,v\n1,2.5\n", &["v"]).is_empty());
     let message = values("a;b, c\nx;y, z\n").unwrap_err();
-    assert!(message.contains("2 fields with commas between, and 2 fields with semicolons between"), "{message}");
-    assert!(message.ends_with("set it with a line sep=, or sep=; above the names"), "{message}");
+    assert!(message.contains("2 fields separated by commas, and 2 fields separated by semicolons"), "{message}");
+    assert!(message.ends_with("set it with a line sep=, or sep=; above the header"), "{message}");
     assert!(values("sep=;\na;b, c\nx;5, 5\n").unwrap_err().contains("column \"b, c\": expected a finite number"));
 }
 
@@ -153,8 +153,8 @@ fn every_common_word_for_a_missing_value_is_accepted() {
 #[test]
 fn lines_of_separators_are_gaps_inside_and_ignored_at_the_end() {
     for (text, note) in [
-        ("t;v\n1;2\n;\n3;4\n;\n;\n", "the last 2 lines, from line 5 on, hold nothing but ';' and are no rows"),
-        ("t,v\r\n1,2\r\n , \r\n3,4\r\n,\r\n\r\n", "the last line holds nothing but ',' and is no row"),
+        ("t;v\n1;2\n;\n3;4\n;\n;\n", "the last 2 lines, from line 5 on, have only ';' and are ignored"),
+        ("t,v\r\n1,2\r\n , \r\n3,4\r\n,\r\n\r\n", "the last line has only ',' and is ignored"),
     ] {
         let table = read(text, &["v"]).unwrap();
         assert_eq!((&table.labels[..], &table.lines[..]), (&["1", "", "3"].map(String::from)[..], &[2, 3, 4][..]));
@@ -170,12 +170,12 @@ fn a_first_line_of_values_is_a_row() {
     let table = read("2020-01-01,5.5\n2020-01-02,6.5\n", &["2"]).unwrap();
     assert_eq!((table.label_name.as_str(), &table.lines[..]), ("1", &[1, 2][..]));
     assert_eq!(table.columns[0].values, [5.5, 6.5]);
-    let said = "no names: the first line, \"2020-01-01\" \"5.5\", is a row, and the columns are named 1 to 2";
+    let said = "no header: the first line, \"2020-01-01\" \"5.5\", is a row, and the columns are named 1 to 2";
     assert_eq!(table.notes, [said]);
     let place = ", row 2 (line 3), column \"2\": expected a finite number, got \"x\"";
     let error = read("2020-01-01,5.5\n\n2020-01-02,x\n", &["2"]).unwrap_err().to_string();
     assert_eq!(error, format!("a.csv{place}"));
-    let years = "columns named by numbers: the first line, \"shop\" \"1990\" \"1991\", is taken as names";
+    let years = "column names are numbers: the first line, \"shop\" \"1990\" \"1991\", is taken as names";
     assert_eq!(notes("shop,1990,1991\na,1,2\n", &["1990"]), [years]);
     refused(
         "0,1\n1,2\n",
@@ -184,7 +184,7 @@ fn a_first_line_of_values_is_a_row() {
     );
     refused(
         "1,5.5\n2,6.5\n",
-        ": expected a column \"v\", got the columns 1, 2, for the first line holds values and no names",
+        ": expected a column \"v\", got the columns 1, 2, since the first line has values and no names",
     );
 }
 
@@ -198,14 +198,14 @@ fn a_column_without_a_name_is_ignored_with_a_note() {
 #[test]
 fn lines_above_the_header_are_refused_with_advice_to_remove_them() {
     let error = |text: &str, name: &str| read(text, &[name]).unwrap_err().to_string();
-    let take = "remove the lines above them";
+    let take = "remove the lines above it";
     for text in ["# source: X\nt,v\n1,2\n", "# source: X, Y\nt,v\n1,2\n"] {
         let error = error(text, "v");
         assert!(error.contains("expected a column \"v\"") && error.ends_with(take), "{error}");
     }
     let error = error("Sales,2024\nt,v\n1,2\n", "2024");
     let place = "a.csv, row 1 (line 2), column \"2024\": expected a finite number, got \"v\"";
-    assert_eq!(error, format!("{place}; if the names are in this line, {take}"));
+    assert_eq!(error, format!("{place}; if this line is the header, {take}"));
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn a_first_line_with_a_time_in_any_form_is_a_row() {
 
 #[test]
 fn an_unnamed_first_column_is_the_time_and_is_reported() {
-    let what = "the first column has no name and gives the times, as a counter does";
+    let what = "the first column has no name and is read as the time";
     let dated = ",date,w,v\n0,2024-01-02,x,1\n1,2024-01-01,y,2\n";
     assert_eq!(notes(dated, &["v"]), [format!("{what}; put \"date\" first to check its order")]);
     assert_eq!(notes(",v\n0,1\n1,2\n", &["v"]), [what]);
@@ -273,7 +273,7 @@ fn another_encoding_is_refused_at_its_first_wrong_byte() {
 
 #[test]
 fn a_file_without_columns_or_rows_is_refused() {
-    let empty = ": expected a line of column names and rows below it, got an empty file";
+    let empty = ": expected a header line and rows below it, got an empty file";
     for text in ["", "\n\n", " \n1,2\n", "\u{feff}", ",,\n1,2,3\n"] {
         refused(text, empty);
     }
