@@ -1,4 +1,4 @@
-//! The command line: read, and where it cannot be, answered with what was probably meant.
+//! Parses the command line. Errors suggest what was probably meant.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -16,7 +16,7 @@ use super::nearest::nearest;
 use super::terminal::help;
 use super::terminal::printed::{columns, eprint_lines, print_data};
 
-/// What other programs call a flag of this one, or what is said for it.
+/// Flags of other programs, with the equivalent or a hint.
 const SYNONYMS: [(&str, &str); 26] = [
     ("learning-rate", "lr"),
     ("rate", "lr"),
@@ -46,7 +46,7 @@ const SYNONYMS: [(&str, &str); 26] = [
     ("start", "prime"),
 ];
 
-/// Reads the command line. Help, a version or a mistake is printed, and its exit code returned.
+/// Parses the command line. Prints help, the version or an error, and returns the exit code.
 pub(crate) fn parse<P: CommandFactory + FromArgMatches>(arguments: &[OsString]) -> Result<P, ExitCode> {
     let mut command = prepared(P::command());
     let read = command.try_get_matches_from_mut(arguments).and_then(|matches| P::from_arg_matches(&matches));
@@ -65,12 +65,12 @@ pub(crate) fn parse<P: CommandFactory + FromArgMatches>(arguments: &[OsString]) 
     })
 }
 
-/// The program as its command line is read.
+/// The parser of the program.
 pub(crate) fn prepared(program: Command) -> Command {
-    // A negative number after a flag is its value: the flag's own parser says what it takes.
+    // A negative number after a flag is its value, which the flag's own parser checks.
     let negative = |arg: Arg| if arg.get_action().takes_values() { arg.allow_negative_numbers(true) } else { arg };
-    // Flags that all kinds of data share can be given before the kind or after it. `--set` can be given in both places, but
-    // clap keeps the values of a global flag from one place alone: so every kind has a `--set` of its own.
+    // Shared flags may come before or after the kind of data. clap keeps the values of a global flag from only one
+    // place, but `--set` may be used in both: so every kind has its own `--set`.
     let has_kinds = program.find_subcommand("series").is_some();
     let everywhere = |arg: Arg| {
         let is_common = has_kinds && !arg.is_positional();
@@ -86,7 +86,7 @@ pub(crate) fn prepared(program: Command) -> Command {
     program.mut_args(|arg| everywhere(negative(arg))).mut_subcommands(prepared)
 }
 
-/// The same mistake with tips of this program's own in the place of those by likeness of letters alone.
+/// The same error with this program's suggestions instead of those by spelling alone.
 fn with_tips(mut error: clap::Error, program: &Command, arguments: &[OsString]) -> clap::Error {
     let given = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
@@ -108,7 +108,7 @@ fn with_tips(mut error: clap::Error, program: &Command, arguments: &[OsString]) 
                 if command.get_name() == "bptt" { "bptt train" } else { &format!("bptt {}", command.get_name()) };
             let of_data = || Some(format!("name the kind of data: {before} {}", train_with(&word)?));
             let similar = || Some(format!("a similar command is '{}'", full_name(command, nearest(&word, names)?)));
-            // It may be the value of a flag that takes one with an equals sign alone.
+            // It may be the value of a flag that needs an equals sign.
             tip(&word, command, program, arguments).or_else(of_data).or_else(similar)
         }
         _ => return error,
@@ -125,7 +125,7 @@ fn with_tips(mut error: clap::Error, program: &Command, arguments: &[OsString]) 
     error
 }
 
-/// What an argument that a command does not know was probably meant as.
+/// A suggestion for an unknown argument.
 fn tip(argument: &str, command: &Command, program: &Command, arguments: &[OsString]) -> Option<String> {
     let Some(flag) = argument.strip_prefix("--") else {
         // clap reports `-inf` as `-i`.
@@ -175,7 +175,7 @@ fn tip(argument: &str, command: &Command, program: &Command, arguments: &[OsStri
             own.into_iter().chain(kinds).collect::<Vec<_>>()
         })
         .collect();
-    // Of the kinds of the command itself, where one has it.
+    // Of the command's own kinds, if it has any.
     let own = format!("{} ", top_name(program, arguments));
     let is_own = |other: &String| other.starts_with(&own);
     let has_own = others.iter().any(is_own);
@@ -191,7 +191,7 @@ fn tip(argument: &str, command: &Command, program: &Command, arguments: &[OsStri
     }
 }
 
-/// How a setting that is no flag is set, for a command that has settings.
+/// How to set a setting without a flag, for a command with settings.
 fn setting_tip(name: &str, command: &Command, arguments: &[OsString]) -> Option<String> {
     long(command, "set")?;
     let of = |section: &'static str| {
@@ -230,7 +230,7 @@ fn takes(flag: &Arg) -> bool {
     flag.get_action().takes_values()
 }
 
-/// The flag that stands before an argument, without a value of its own.
+/// The flag before an argument, if it has no value of its own.
 fn flag_before<'a>(before: &str, command: &'a Command) -> Option<&'a Arg> {
     let name = before.strip_prefix("--")?;
     command.get_arguments().find(|flag| flag.get_long() == Some(name))
@@ -240,17 +240,17 @@ fn long<'a>(command: &'a Command, name: &str) -> Option<&'a str> {
     command.get_arguments().filter_map(Arg::get_long).find(|flag| *flag == name)
 }
 
-/// A command below another: `train series`.
+/// A subcommand: `train series`.
 fn full_name(command: &Command, name: &str) -> String {
     if command.get_name() == "bptt" { format!("bptt {name}") } else { format!("{} {name}", command.get_name()) }
 }
 
-/// The first command of a command line.
+/// The first command on a command line.
 fn top_name<'a>(program: &'a Command, arguments: &[OsString]) -> &'a str {
     arguments.iter().skip(1).find_map(|name| program.find_subcommand(name)).map_or("", Command::get_name)
 }
 
-/// A kind of data as a command names it, by what a flag of older versions was called.
+/// The kind of data for a flag of older versions.
 fn named_kind(flag: &str) -> Option<&'static str> {
     Some(match flag {
         "csv" | "series" => "series FILE",
@@ -263,7 +263,7 @@ fn named_kind(flag: &str) -> Option<&'static str> {
     })
 }
 
-/// How `bptt train` takes such a file or folder: by its ending, and where that leaves it open by how it begins.
+/// The kind of a file or folder for `bptt train`, from its extension or else its contents.
 fn train_with(word: &str) -> Option<String> {
     let path = Path::new(word);
     let lower = word.to_lowercase();
@@ -286,7 +286,7 @@ fn train_with(word: &str) -> Option<String> {
     Some(format!("{before} {word}"))
 }
 
-/// What comma-separated text holds: sequences in long form have their columns, and rolls nothing but 0 and 1.
+/// The kind of comma-separated text: long-form sequences have certain columns, and piano rolls have only 0 and 1.
 fn csv(path: &Path) -> &'static str {
     let mut bytes = Vec::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(4096).read_to_end(&mut bytes));

@@ -1,4 +1,4 @@
-//! A configuration file, whose values are held to what its settings take.
+//! Parses a configuration file, and checks its values like flags.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -20,8 +20,8 @@ use super::args::{DataCommand, Setting, SettingsArgs, element_text, unknown};
 /// Reads a configuration file.
 ///
 /// # Errors
-/// [`Error::Unsupported`] names the line and the key that is unknown or has a value which its flag refuses: the same mistake
-/// as in a flag, with the same exit code.
+/// [`Error::Unsupported`] names the line and the key that is unknown or has a value that its flag would refuse: the
+/// same error and exit code as for a flag.
 pub(crate) fn read(path: &Path) -> Result<Config> {
     if path.is_dir() {
         let own = path.join(CONFIG);
@@ -32,7 +32,7 @@ pub(crate) fn read(path: &Path) -> Result<Config> {
     parse(&read_settings(path)?, path)
 }
 
-/// As [`read`], of the file's bytes; the path is what errors name.
+/// Like [`read`], from the bytes of the file; errors name `path`.
 pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Config> {
     let text = utf8(bytes, path).map_err(|error| unsupported(error.to_string()))?;
     let refused = |error: toml::de::Error| {
@@ -42,7 +42,7 @@ pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Config> {
     Config::parse(text, path)
 }
 
-/// Hands each value to its setting's own parser, so that no bound is written twice.
+/// Passes each value to the parser of its setting, so that no limit is written twice.
 fn check_values(sections: &DeTable<'_>, text: &str, path: &Path) -> Result<()> {
     for (section, values) in sections {
         let place = |key: &Spanned<Cow<'_, str>>, name: &str| {
@@ -75,7 +75,7 @@ fn check_values(sections: &DeTable<'_>, text: &str, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where a value, or an element of its list, is refused, and what was expected. What has the wrong type, serde tells better.
+/// The invalid value, or element of a list, and what was expected. serde reports wrong types better.
 fn refused(setting: &Setting, value: &Spanned<DeValue<'_>>) -> Option<(Range<usize>, String)> {
     let elements: Vec<&Spanned<DeValue<'_>>> = match value.get_ref() {
         DeValue::Array(elements) => elements.iter().collect(),
@@ -86,7 +86,7 @@ fn refused(setting: &Setting, value: &Spanned<DeValue<'_>>) -> Option<(Range<usi
         let words: Vec<String> = elements.iter().map(|element| element_text(element.get_ref(), names)).collect();
         setting.parse(&words.join(",")).err()
     };
-    // A list may have a million elements: all at once, and where one is refused, ever smaller parts with it.
+    // A list may have a million elements: it is parsed as a whole, and bisected if that fails.
     let mut part = &elements[..];
     while part.len() > 1 && reason(part).is_some() {
         let (first, second) = part.split_at(part.len() / 2);
@@ -102,10 +102,10 @@ fn unsupported(message: String) -> Error {
     Error::Unsupported(message)
 }
 
-/// What a run writes for itself to be repeated, and nobody sets.
+/// Keys that a run writes for its own repetition, and that are not settings.
 const OWN: [&str; 3] = ["split-seed", "sha256", "init-sha256"];
 
-/// The settings of a configuration file, or defaults, with the flags over them.
+/// The settings of a configuration file, or defaults, overridden by flags.
 pub(crate) fn resolve(file: Option<&Path>, args: &SettingsArgs, data: Option<&DataCommand>) -> Result<Settings> {
     let flags = args.config(data)?;
     let given = file.map(read).transpose()?.unwrap_or_default();
@@ -124,7 +124,7 @@ pub(crate) fn resolve(file: Option<&Path>, args: &SettingsArgs, data: Option<&Da
         Some(_) => merge_flags(given, &flags)?,
         None => flags.clone(),
     };
-    // Where no data are named, they are the sunspots.
+    // Without data, the sunspots are used.
     if let (None, false, Some(data)) = (data, names_data, &mut config.data)
         && !data.is_named()
     {

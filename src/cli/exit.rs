@@ -1,9 +1,9 @@
-//! What the program ends with: the one place that knows which error has which exit code.
+//! Exit codes: the one place that maps errors to them.
 
 use bptt::Error;
 use bptt::format::{indented, one_line, path_text};
 
-/// The codes, as the long help and the manual page show them.
+/// The exit codes, as the long help and the manual page show them.
 pub(crate) const TABLE: &str = "\
 Exit codes:
   0    finished; a picture, report or measurement that failed after training is \
@@ -18,11 +18,11 @@ pub(crate) const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 const LOST: u8 = 3;
 
-/// Why a command did not do what it was asked for.
+/// Why a command failed.
 pub(crate) enum Failure {
     /// An error, reported on standard error.
     Error(Error),
-    /// A signal asked for the end. What was done until then is kept, and was reported.
+    /// Stopped by a signal. The work so far is kept and reported.
     Stopped(i32),
 }
 
@@ -30,12 +30,12 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Error(error) => code(error),
-            // As a shell counts them.
+            // As in a shell.
             Self::Stopped(signal) => u8::try_from(128 + signal).unwrap_or(FAILED),
         }
     }
 
-    /// What there is to say of it on standard error.
+    /// The message for standard error.
     pub(crate) fn message(&self) -> Option<String> {
         use std::io::ErrorKind::{IsADirectory, NotADirectory};
         match self {
@@ -57,21 +57,21 @@ impl From<Error> for Failure {
     }
 }
 
-/// An error in words. Its own further lines are indented, so that no other begins with what a file has.
+/// An error as text. Continuation lines are indented, so that file contents never start an unindented line.
 fn shown(error: &Error) -> String {
     match error {
         Error::Data { path, place, message } => {
             format!("{}{}: {}", path_text(path), one_line(place), indented(message))
         }
         Error::Io { path, source } => format!("{}: {source}", path_text(path)),
-        // Lines of a driver.
+        // Lines from a driver.
         Error::Device(_) | Error::NoDevice(_) | Error::DeviceLost(_) => error.to_string(),
         _ => indented(&error.to_string()),
     }
 }
 
-/// An error's exit code. What a command is asked for is refused as a value or a combination; whatever a file, a device or
-/// a network's numbers are the cause of comes as another error, and `Network` sees to it for what a network computes.
+/// The exit code of an error. Usage errors are values or combinations; errors from a file, a device or the numbers of a
+/// network have other types, which `Network` ensures for computations.
 fn code(error: &Error) -> u8 {
     match error {
         Error::Unsupported(_) | Error::Value { .. } => USAGE,

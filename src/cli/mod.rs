@@ -1,4 +1,4 @@
-//! The `bptt` program: one file a subcommand, and the only place that prints.
+//! The `bptt` program: one file per subcommand, and the only place that prints.
 
 mod args;
 mod bench;
@@ -89,7 +89,7 @@ impl Command {
     }
 }
 
-/// Runs what the command line asks for. Its exit codes are in `exit.rs`.
+/// Runs a command. Its exit codes are in `exit.rs`.
 pub(crate) fn main() -> ExitCode {
     terminal::interrupt::end_without_memory();
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -116,7 +116,7 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// Runs a command, which waits for its device in one place: `main`.
+/// Runs a command; `main` is the only place that blocks on the device.
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Train(args) => train::command::train(&args).await,

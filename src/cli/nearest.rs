@@ -1,12 +1,12 @@
-//! What a word that is none was probably meant as.
+//! Suggestions for misspelled words.
 
-/// The most bytes of a word or a name.
+/// Maximum length of a word or a name in bytes.
 const LONGEST: usize = 100;
 
-/// The one of some names that a word was most probably meant as: what it begins, what begins it, or the one that differs
-/// in fewest letters, unless that is another word.
+/// The name that was most probably meant: one that the word starts, one that starts the word, or the one with the
+/// fewest different letters, if it is close enough.
 pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Nobody mistypes a longer one, and looking for its letters in another takes the product of their lengths.
+    // Longer words are not typing mistakes, and the comparison takes the product of the lengths.
     let may_be = |text: &str| text.len() <= LONGEST;
     let names: Vec<&str> = names.filter(|name| may_be(name)).collect();
     if !may_be(word) {
@@ -22,7 +22,7 @@ pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> O
     (differ <= (word.chars().count().min(name.len()) / 3).max(1) && word.len().min(name.len()) > 2).then_some(name)
 }
 
-/// How many letters are to be put in, taken out, changed or swapped with the next.
+/// The number of inserted, deleted, changed or swapped letters.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];

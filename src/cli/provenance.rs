@@ -1,4 +1,4 @@
-//! When, where and by what a result was computed: the same in a report and in a line of JSON.
+//! When, where and how a result was computed, for the report and for JSON.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,12 +8,12 @@ use bptt::format::shell_quoted;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-/// What is known when a command ends, by name.
+/// What is known at the end of a command, by name.
 pub(crate) fn provenance() -> [(&'static str, String); 4] {
     [("date", date()), ("host", host()), ("version", VERSION.into()), ("command", command())]
 }
 
-/// The same for a summary in JSON.
+/// The same for the JSON summary.
 pub(crate) fn to_json() -> Map<String, Value> {
     provenance().into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect()
 }
@@ -23,7 +23,7 @@ fn date() -> String {
     Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// What the machine is called.
+/// The host name.
 fn host() -> String {
     let text = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let asked = || Some(String::from_utf8_lossy(&Command::new("hostname").output().ok()?.stdout).into_owned());
@@ -31,7 +31,7 @@ fn host() -> String {
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into())
 }
 
-/// As it was typed, with the quotes that a shell needs.
+/// As typed, with the quotes that a shell needs.
 fn command() -> String {
     let words = std::env::args_os().skip(1).map(|word| shell_quoted(Path::new(&word)));
     std::iter::once("bptt".to_owned()).chain(words).collect::<Vec<_>>().join(" ")

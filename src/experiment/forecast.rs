@@ -102,7 +102,7 @@ impl SeriesForecast {
                 append(&mut lines, std::iter::once(name).chain(values).collect());
             }
         }
-        if let Some(why) = self.why_counted() {
+        if let Some(why) = self.numbering_reason() {
             lines.push(String::new());
             lines.push(format!("{why}: rows are numbered"));
         }
@@ -125,9 +125,9 @@ impl SeriesForecast {
     }
 
     /// Why rows are numbered instead of labelled.
-    fn why_counted(&self) -> Option<String> {
+    fn numbering_reason(&self) -> Option<String> {
         let series = self.encoded.series();
-        series.why_counted(series.len(), self.rolled.middle().labels.len())
+        series.numbering_reason(series.len(), self.rolled.middle().labels.len())
     }
 
     /// The forecast as JSON.
@@ -146,7 +146,7 @@ impl SeriesForecast {
             "labels": rolled.middle().labels,
             "targets": by_target(rolled.middle()),
         });
-        if let Some(why) = self.why_counted() {
+        if let Some(why) = self.numbering_reason() {
             json["counted"] = why.into();
         }
         if !rolled.quantiles.values().is_empty() {

@@ -123,7 +123,7 @@ fn training_rows_are_recognised_in_a_grown_cut_or_revised_file() {
     let early = measured(rows(1..60, None));
     assert!(early["test"].is_null() && early["validation"].is_null(), "{early}");
     let said = succeeds(path, "eval r other.csv --device cpu");
-    assert!(said.contains("every row was trained on"), "{said}");
+    assert!(said.contains("every row was used in training"), "{said}");
     // Other values at the same hours are other data, and so are later hours.
     for other in [rows(1..121, None).replace(".", ".9"), rows(1..121, None).replace("\n", "\n9")] {
         let other = measured(other.trim_end_matches('9').to_owned());

@@ -1,4 +1,4 @@
-//! The data of a command: their kind, and how they are read.
+//! The data arguments of a command: their kind and how they are read.
 
 use std::path::PathBuf;
 
@@ -12,14 +12,14 @@ use super::sections::section;
 use super::setting::{Setting, typed};
 use super::{SetArgs, flags};
 
-/// The data by their kind, a subcommand each.
+/// One subcommand per kind of data.
 pub(crate) struct DataCommand {
     pub(crate) data: Data,
-    /// What is set behind the kind.
+    /// The settings after the kind.
     pub(crate) set: SetArgs,
 }
 
-/// What the help calls data of a kind, and what is learned of them.
+/// The name of a kind in the help, and what is predicted.
 fn described(kind: DataKind) -> (&'static str, &'static str) {
     match kind {
         DataKind::Series => ("Series", "Time series: forecast columns of a table"),
@@ -104,7 +104,7 @@ const READ: [(&str, &str, &str, &str); 17] = [
     ("task", "length", "Task: steps of adding, delay of copy", ""),
 ];
 
-/// How other data are read and split than those that a model was trained on.
+/// Settings for reading and splitting data that the model was not trained on.
 #[derive(Clone, Default)]
 pub(crate) struct ReadArgs {
     pub(crate) file: Option<PathBuf>,
@@ -150,15 +150,15 @@ impl FromArgMatches for ReadArgs {
 }
 
 impl ReadArgs {
-    /// Another file, and nothing else.
+    /// Only another file.
     pub(crate) fn of_file(file: Option<PathBuf>) -> Self {
         Self { file, keys: Map::new() }
     }
 
-    /// The settings of data of a model's kind; `None` where nothing is set.
+    /// The settings for data of the model's kind; `None` if nothing is set.
     ///
     /// # Errors
-    /// Names a flag that has no meaning for that kind.
+    /// Names a flag that does not apply to that kind.
     pub(crate) fn data(&self, kind: DataKind) -> Result<Option<Data>, Error> {
         if self.keys.is_empty() && self.file.is_none() {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! The settings of a run as flags, over a configuration file, which has them as keys.
+//! The settings of a run as flags, which override the keys of a configuration file.
 
 mod data;
 mod sections;
@@ -23,7 +23,7 @@ pub(crate) use setting::Setting;
 pub(crate) use toml_value::{element_text, unknown};
 pub(crate) use values::*;
 
-/// A command with settings as its flags, under a heading.
+/// A command with settings as flags, under a heading.
 fn flags(command: Command, heading: &'static str, settings: &[Setting]) -> Command {
     settings.iter().filter_map(Setting::arg).fold(command, |command, arg| {
         let heading = (!arg.is_positional()).then_some(heading);
@@ -34,7 +34,7 @@ fn flags(command: Command, heading: &'static str, settings: &[Setting]) -> Comma
 /// A section of a configuration file.
 pub(crate) trait Section: DeserializeOwned {
     const NAME: &'static str;
-    /// What its flags stand under.
+    /// The heading of its flags.
     const HEADING: &'static str;
 }
 
@@ -80,7 +80,7 @@ impl<T: Section> FromArgMatches for Flags<T> {
     }
 }
 
-// No doc comment: clap would take it for that of the command.
+// No doc comment: clap would use it as that of the command.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Run")]
 pub(crate) struct SetArgs {
@@ -91,7 +91,7 @@ pub(crate) struct SetArgs {
     pub(crate) set: Vec<String>,
 }
 
-/// How the steps of training are shown: no settings of the run, which is the same however it is watched.
+/// How training progress is shown. These are not settings of the run, which does not depend on them.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct ShowArgs {
     /// Steps between lines of progress [default: by time]
@@ -107,7 +107,7 @@ pub(crate) struct ShowArgs {
     pub(crate) quiet: bool,
 }
 
-/// What is set of a run beside its data.
+/// The settings of a run other than its data.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct SettingsArgs {
     #[command(flatten)]
@@ -121,10 +121,10 @@ pub(crate) struct SettingsArgs {
 }
 
 impl SettingsArgs {
-    /// The settings that the flags make, with those of the data.
+    /// The settings from the flags, with those of the data.
     ///
     /// # Errors
-    /// As of [`with_sets`].
+    /// See [`with_sets`].
     pub(crate) fn config(&self, data: Option<&DataCommand>) -> Result<Config> {
         let Self { model, training, run, set } = self.clone();
         let flags = Config {

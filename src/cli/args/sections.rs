@@ -1,4 +1,4 @@
-//! Every setting of a run, by the sections of a configuration file.
+//! Every setting of a run, by section of a configuration file.
 
 use bptt::experiment::config::{Bytes, COUNT, LAYERS, LossConfig, SIZE, ScheduleConfig, THREADS};
 use bptt::train::RunLength;

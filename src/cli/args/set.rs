@@ -7,10 +7,11 @@ use serde_json::{Map, Value};
 use super::sections::{SECTIONS, section};
 use super::toml_value::{toml_text, unknown};
 
-/// The settings of flags with those of `--set` beside them. `kind`: that of the data, where the command line names it.
+/// The settings from flags and `--set`. `kind`: the kind of data, if the command line names it.
 ///
 /// # Errors
-/// [`Error::Unsupported`] names a key that is unknown, set twice or of other data, and a value that the key does not take.
+/// [`Error::Unsupported`] names a key that is unknown, set twice or of another kind of data, and a value that is
+/// invalid for its key.
 pub(crate) fn with_sets(flags: Config, sets: &[String], allowed: &[&str], kind: Option<DataKind>) -> Result<Config> {
     if sets.is_empty() {
         return Ok(flags);
@@ -40,7 +41,7 @@ pub(crate) fn with_sets(flags: Config, sets: &[String], allowed: &[&str], kind: 
             return refused(name, format!("this command takes the settings of {}", names.join(" and ")));
         }
         let parsed = match setting.parse(&toml_text(value)) {
-            // A quoted name may have commas.
+            // A quoted name may contain commas.
             Ok(Value::Array(_)) if value.starts_with('"') => setting.parse(value),
             parsed => parsed,
         };

@@ -1,4 +1,4 @@
-//! A setting of a run: a key of a configuration file and, where it is often typed, a flag.
+//! A setting of a run: a key of a configuration file and, if it is used often, a flag.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::values::Choices;
 
-/// Reads a value as it is typed.
+/// Parses a value.
 type Parse = Arc<dyn Fn(&str) -> Result<Value, String> + Send + Sync>;
 
 /// The line of help and the default of a setting for one kind of data.
@@ -19,14 +19,14 @@ type HelpOfKind = fn(DataKind) -> (&'static str, String);
 /// What a setting may be.
 #[derive(Clone)]
 pub(crate) struct Form {
-    /// What stands for the value in a usage line.
+    /// The name of the value in a usage line.
     name: &'static str,
-    /// A value, for a configuration file to begin with.
+    /// An example value for a configuration file.
     example: &'static str,
     parse: Parse,
-    /// The names that it has a choice of, each with its meaning.
+    /// The choices, each with its meaning.
     choices: Choices,
-    /// Whether each is a whole value, without parameters of its own.
+    /// Whether the choices take no parameters.
     closed: bool,
     hint: ValueHint,
 }
@@ -43,7 +43,7 @@ impl Form {
         Self { name, example, parse: Arc::new(parse), choices: &[], closed: false, hint: ValueHint::Unknown }
     }
 
-    /// With names to choose from, which may have parameters.
+    /// Named choices, which may have parameters.
     pub(crate) fn meanings(self, choices: Choices) -> Self {
         Self { choices, ..self }
     }
@@ -98,27 +98,27 @@ pub(crate) struct Setting {
     excludes: Option<&'static str>,
 }
 
-/// How a command line names a setting.
+/// How a setting is set on a command line.
 #[derive(Clone, Copy, PartialEq)]
 enum Typed {
     Flag,
     Positional,
-    /// By `--set` alone.
+    /// Only with `--set`.
     Key,
 }
 
 impl Setting {
-    /// One that is a flag of its name.
+    /// A setting with a flag of its name.
     pub(crate) fn flag(key: &'static str, form: Form, help: &'static str) -> Self {
         Self { key, help, default: "", by_kind: None, more: "", form, typed: Typed::Flag, excludes: None }
     }
 
-    /// One that stands in a configuration file or behind `--set`.
+    /// A setting that is only in configuration files and `--set`.
     pub(crate) fn key(key: &'static str, form: Form, help: &'static str) -> Self {
         Self { typed: Typed::Key, ..Self::flag(key, form, help) }
     }
 
-    /// One whose value stands behind the command.
+    /// A setting given as a positional argument.
     pub(crate) fn positional(key: &'static str, form: Form, help: &'static str) -> Self {
         Self { typed: Typed::Positional, ..Self::flag(key, form, help) }
     }
@@ -141,12 +141,12 @@ impl Setting {
         Self { typed: Typed::Flag, more: "", help, default, ..self }
     }
 
-    /// The flag that it does not go with.
+    /// The flag that excludes it.
     pub(crate) fn excludes(self, key: &'static str) -> Self {
         Self { excludes: Some(key), ..self }
     }
 
-    /// Whether `--set` alone sets it on a command line.
+    /// Whether it is set only with `--set`.
     pub(crate) fn is_key(&self) -> bool {
         self.typed == Typed::Key
     }
@@ -155,7 +155,7 @@ impl Setting {
         self.form.name == "BOOL"
     }
 
-    /// What it is typed as among the flags of a command, if at all.
+    /// Its flag or positional name, if it has one.
     pub(crate) fn arg(&self) -> Option<Arg> {
         let Form { name, choices, closed, hint, .. } = self.form;
         let arg = Arg::new(self.key).help(self.help()).long_help(self.long_help()).value_name(name).value_hint(hint);
@@ -171,7 +171,7 @@ impl Setting {
             let names = PossibleValuesParser::new(choices.iter().map(|(name, _)| *name));
             arg.value_parser(names.map(Value::String)).hide_possible_values(true)
         } else if hint != ValueHint::Unknown {
-            // A configuration file is UTF-8, and so are the paths that it can name.
+            // A configuration file is UTF-8, so its paths must be too.
             arg.value_parser(OsStringValueParser::new().try_map(|path| match path.into_string() {
                 Ok(path) if path.is_empty() => Err("expected a path, got nothing"),
                 Ok(path) => Ok(Value::String(path)),
@@ -203,7 +203,7 @@ impl Setting {
         format!("{}{gap}{lines}", with_default(&format!("{}{more}", self.help), self.default))
     }
 
-    /// The value of a text.
+    /// Parses a value.
     ///
     /// # Errors
     /// What was expected.
@@ -211,7 +211,7 @@ impl Setting {
         (self.form.parse)(text)
     }
 
-    /// A value for a configuration file, in TOML: the default, or an example.
+    /// The default in TOML, or an example, for a configuration file.
     pub(crate) fn example(&self) -> String {
         let word = self.default.split([';', ' ']).next().unwrap_or_default().trim_end_matches(',');
         let is_value = word == self.default || word.starts_with(|c: char| c.is_ascii_digit());
@@ -219,7 +219,7 @@ impl Setting {
         value.or_else(|| self.parse(self.form.example).ok()).unwrap_or_default().to_string()
     }
 
-    /// The names that it has a choice of.
+    /// The choices.
     pub(crate) fn choices(&self) -> impl Iterator<Item = &'static str> {
         self.form.choices.iter().map(|(name, _)| *name)
     }

@@ -1,4 +1,4 @@
-//! Keys and values of TOML as flags write them.
+//! Converts flags to keys and values of TOML.
 
 use bptt::Error;
 use toml::de::{DeTable, DeValue};
@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 use super::super::nearest::nearest;
 use super::sections::{SECTIONS, section};
 
-/// The refusal of a key, with the one that was probably meant.
+/// The error for an unknown key, with the one that was probably meant.
 pub(crate) fn unknown(place: &str, within: Option<&str>, key: &str) -> Error {
     let settings = |name: &'static str| section(name).unwrap_or_default().into_iter();
     let keys = SECTIONS.into_iter().flat_map(|name| settings(name).map(move |setting| (name, setting.key)));
@@ -28,7 +28,7 @@ pub(crate) fn unknown(place: &str, within: Option<&str>, key: &str) -> Error {
     Error::Unsupported(format!("{place}: unknown key;{tip}"))
 }
 
-/// A value of TOML, or a bare word, as it stands behind a flag.
+/// A TOML value, or a bare word, as typed after a flag.
 pub(crate) fn toml_text(text: &str) -> String {
     let source = format!("value = {text}");
     let Ok(table) = DeTable::parse(&source) else { return text.into() };
@@ -41,7 +41,7 @@ pub(crate) fn toml_text(text: &str) -> String {
     }
 }
 
-/// A value as it stands behind a flag; one of several names, in quotes.
+/// A value as typed after a flag; list elements are quoted.
 pub(crate) fn element_text(value: &DeValue<'_>, names: bool) -> String {
     match value {
         DeValue::String(text) if names => format!("\"{}\"", text.replace('"', "\"\"")),
@@ -52,7 +52,7 @@ pub(crate) fn element_text(value: &DeValue<'_>, names: bool) -> String {
         },
         DeValue::Float(number) => number.as_str().into(),
         DeValue::Boolean(truth) => truth.to_string(),
-        // No flag takes one, and serde refuses it.
+        // No flag takes one, and serde reports an error.
         DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => String::new(),
     }
 }

@@ -1,10 +1,10 @@
-//! The values of flags: a configuration file's values are read by the same parsers.
+//! Parsers of flag values, which are also used for configuration files.
 
 use bptt::experiment::config::{Auto, BatchSize, COUNT, Names, SIZE};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 
-/// Names between commas, of which one in quotes may have commas: `"a, b",c`. A quote within is doubled.
+/// Names separated by commas. A quoted name may contain commas: `"a, b",c`. A quote inside is doubled.
 pub(crate) fn names(text: &str) -> Result<Names, String> {
     let (mut all, mut name) = (Vec::new(), String::new());
     let (mut quoted, mut was_quoted) = (false, false);
@@ -40,7 +40,7 @@ pub(crate) fn batch(text: &str) -> Result<BatchSize, String> {
     }
 }
 
-/// A whole number within bounds; another is refused where the flag is read.
+/// A whole number within bounds.
 pub(crate) fn whole<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if (LEAST..=MOST).contains(&number) => Ok(number),
@@ -66,19 +66,19 @@ pub(crate) fn below_1(text: &str) -> Result<f64, String> {
     }
 }
 
-/// What a configuration file can hold: TOML's integers are signed.
+/// The largest integer in a configuration file: those of TOML are signed.
 pub(crate) fn signed(text: &str) -> Result<u64, String> {
     let number = text.parse().ok().filter(|number| i64::try_from(*number).is_ok());
     number.ok_or_else(|| format!("expected a whole number from 0 to {}", i64::MAX))
 }
 
-/// What a parameter can be: beyond f32 a number that is finite here is not.
+/// A parameter of the network, which must be finite in f32.
 pub(crate) fn single(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|value| (*value as f32).is_finite());
     number.ok_or_else(|| format!("expected a number from {:e} to {:e}", f32::MIN, f32::MAX))
 }
 
-/// What a gradient's norm can be held to: a smaller number is 0 as f32, and would leave nothing of the gradient.
+/// A gradient norm limit: a smaller number would be 0 in f32 and erase the gradient.
 pub(crate) fn norm(text: &str) -> Result<f64, String> {
     let (least, most) = (f32::MIN_POSITIVE, f32::MAX);
     let bounds = f64::from(least)..=f64::from(most);
@@ -93,7 +93,7 @@ pub(crate) fn at_least_0(text: &str) -> Result<f64, String> {
     }
 }
 
-/// The shares of three parts; what they add up to is checked with the data.
+/// The shares of three splits; their sum is checked with the data.
 pub(crate) fn shares(text: &str) -> Result<Vec<f64>, String> {
     let numbers = text.split(',').map(|number| number.trim().parse::<f64>().ok().filter(|share| share.is_finite()));
     numbers.collect::<Option<_>>().ok_or_else(|| "expected numbers between commas, as in 0.7,0.15,0.15".into())
@@ -105,7 +105,7 @@ pub(crate) fn quantiles(text: &str) -> Result<Vec<f64>, String> {
     numbers.map(inside).collect::<Option<_>>().ok_or_else(|| "expected numbers above 0 and below 1".into())
 }
 
-/// Names to choose from, each with its meaning where the name does not say it.
+/// Choices, each with its meaning if the name does not explain it.
 pub(crate) type Choices = &'static [(&'static str, &'static str)];
 
 pub(crate) const CELLS: Choices = &[("rnn", ""), ("lstm", ""), ("gru", "")];
@@ -181,7 +181,7 @@ pub(crate) const DECIMAL: Choices = &[(".", ""), (",", "")];
 
 pub(crate) const DATES: Choices = &[("day-first", ""), ("month-first", ""), ("year-first", "")];
 
-/// One of the names that `T` has in a configuration file.
+/// A choice as `T` names it in a configuration file.
 pub(crate) fn one_of<T>(choices: Choices) -> impl TypedValueParser<Value = T>
 where
     T: DeserializeOwned + Clone + Send + Sync + 'static,

@@ -25,7 +25,7 @@ use crate::cli::args::{CELLS, KERNELS, at_least_0, one_of, whole};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{eprint_line, print_json};
 
-/// The most steps or samples of a kind: hours of the smallest network.
+/// Maximum number of steps or samples: hours with the smallest network.
 const REPEATS: usize = 1 << 20;
 
 #[derive(Args)]
@@ -118,7 +118,7 @@ pub(crate) struct BenchArgs {
     check_steps: usize,
 }
 
-/// The sizes by name.
+/// The help on the named sizes.
 fn size() -> impl TypedValueParser<Value = WorkloadSize> {
     let values = WorkloadSize::ALL.map(|size| {
         let Sizes { rows, steps, inputs, hidden, outputs, tokens } = size.sizes();
@@ -128,10 +128,10 @@ fn size() -> impl TypedValueParser<Value = WorkloadSize> {
     PossibleValuesParser::new(values).try_map(|name| WorkloadSize::by_name(&name).ok_or("expected a size"))
 }
 
-/// The fields of a line of JSON. Their order is that of the programs that this is compared with, whence a list.
+/// The fields of a line of JSON, as a list: their order is that of the programs that this is compared with.
 type Fields = Vec<(&'static str, Value)>;
 
-/// What the machine was doing before there was anything of the work.
+/// The state of the machine before the work.
 #[derive(Clone, Copy)]
 struct Machine {
     load: f64,
@@ -164,7 +164,7 @@ pub(crate) async fn bench(args: &BenchArgs) -> Result<(), Failure> {
         let line: Measurement = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         match earlier.as_ref().map(|earlier| earlier.compare(&line)) {
             Some(Some(words)) => eprint_line(words),
-            // A sweep may be drawn beside other devices, with which there is nothing to compare.
+            // A sweep may be plotted beside other devices, without a comparison.
             Some(None) if args.sweep.is_none() => eprint_line("--compare has no line of this workload on this device"),
             _ => {}
         }
@@ -182,7 +182,7 @@ pub(crate) async fn bench(args: &BenchArgs) -> Result<(), Failure> {
 }
 
 impl BenchArgs {
-    /// The named sizes with those that flags set.
+    /// The named size, with the sizes that flags override.
     fn sizes(&self, named: Sizes) -> Sizes {
         Sizes {
             rows: self.batch.unwrap_or(named.rows),
@@ -267,7 +267,7 @@ impl BenchArgs {
     }
 }
 
-/// Prints what a device can do to people, and returns it for programs.
+/// Prints the basics of a device as text, and returns them for JSON.
 fn basics(device: &OpenDevice, basics: Basics) -> Fields {
     let mut products = Vec::new();
     for ProductTime { sizes: [m, n, k], ms, gflops } in basics.products {

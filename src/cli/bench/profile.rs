@@ -1,4 +1,4 @@
-//! Where the time of a training step goes, in lines and as JSON.
+//! The profile of a training step as a table and as JSON.
 
 use bptt::experiment::bench::statistics::round;
 use bptt::experiment::bench::timing::StepProfile;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::terminal::profile_table::{Row, rows, table, whole};
 
-/// A table, and how its sum compares with the milliseconds of a step.
+/// The table, and its sum compared with the time of a step.
 pub(crate) fn profile_lines(of: &StepProfile, step_ms: f64, is_cpu: bool) -> Vec<String> {
     let StepProfile { steps, host_ms, profile } = of;
     let mut lines = table(&rows(profile, *steps as f64), is_cpu);
@@ -24,7 +24,7 @@ pub(crate) fn profile_lines(of: &StepProfile, step_ms: f64, is_cpu: bool) -> Vec
     lines
 }
 
-/// The same for programs.
+/// The profile as JSON.
 pub(crate) fn profile_json(of: &StepProfile, is_cpu: bool) -> Value {
     let StepProfile { steps, host_ms, profile } = of;
     let rows = rows(profile, *steps as f64);

@@ -1,10 +1,10 @@
-//! `bptt bench --sweep`: one network over batches of many sizes.
+//! `bptt bench --sweep`: one network at several batch sizes.
 
 use bptt::experiment::bench::compare::{Measurement, number};
 use bptt::experiment::bench::sweep::{falls, rate};
 use bptt::format::grouped;
 
-/// The batches and what each comes to, and where more rows were slower.
+/// The table of batch sizes, with a note where the throughput falls.
 pub(crate) fn table(measurements: &[Measurement]) -> Vec<String> {
     let mut lines = vec![format!("{:>8}{:>10}{:>14}{:>13}", "batch", "at once", "ms/step", "sequences/s")];
     let count = |of: &Measurement, key: &str| grouped(number(of, key) as u64);

@@ -1,4 +1,4 @@
-//! A trained model over data: the flags that `eval`, `predict` and `flow` have in common.
+//! Applies a trained model to data: the common flags of `eval`, `predict` and `flow`.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ pub(crate) struct ApplyArgs {
 }
 
 impl ApplyArgs {
-    /// The model on its device, and the data that the flags name or those of its run.
+    /// The model on its device, with the data of the flags or of its run.
     pub(crate) async fn open(&self) -> Result<AppliedModel, Failure> {
         let model = open_model(&self.run)?;
         let mut config = model.config(&self.on.0, self.data.data(model.file.codec.kind())?)?;
@@ -35,7 +35,7 @@ impl ApplyArgs {
     }
 }
 
-/// The model of a run's folder or of a file; of a run that is not finished, which weights these are is printed.
+/// The model in a run's folder or a file. For an unfinished run, a note names the weights that are used.
 pub(crate) fn open_model(run: &Path) -> bptt::Result<LoadedModel> {
     let model = LoadedModel::open_with(run, config_file::read)?;
     model.file.note.iter().for_each(eprint_line);

@@ -40,7 +40,7 @@ pub(crate) async fn eval(args: &EvalArgs) -> Result<(), Failure> {
     complete(results.missing)
 }
 
-/// An error where something of the results is missing.
+/// The error if a result is missing.
 fn complete(missing: Vec<(&'static str, Error)>) -> Result<(), Failure> {
     match missing.into_iter().next() {
         Some((what, error)) => Err(Error::Failed(format!("missing {what}: {error}")).into()),

@@ -65,7 +65,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the file, of which nothing is held as a whole.
+/// Writes the file piece by piece.
 fn write(out: &Path, fill: impl FnOnce(&mut BufWriter<&mut NewFile>) -> Result<()>) -> Result<()> {
     new_file::write_with(out, |file| {
         let mut file = BufWriter::new(file);
@@ -74,7 +74,7 @@ fn write(out: &Path, fill: impl FnOnce(&mut BufWriter<&mut NewFile>) -> Result<(
     })
 }
 
-/// The attributes, each with its dot; an empty one is the module itself.
+/// The attribute names, each with a dot; an empty one is the module itself.
 fn names(attributes: &[String]) -> Result<StateDictPrefixes> {
     let dotted = |attribute: &String| if attribute.is_empty() { String::new() } else { format!("{attribute}.") };
     match attributes {
@@ -90,21 +90,21 @@ fn names(attributes: &[String]) -> Result<StateDictPrefixes> {
     }
 }
 
-/// Of the metadata of an ONNX file: see [`interface`].
+/// The metadata key of an ONNX file: see [`interface`].
 const INTERFACE: &str = "bptt_interface";
 
-/// The model as ONNX, with the description that its own file has, and what its inputs and outputs are.
+/// The model as ONNX, with its description and that of its inputs and outputs.
 fn onnx(file: &ModelFile, reads: ModelInput, to: &mut impl Write) -> Result<()> {
     let interface = interface(&file.codec, &file.model).to_string();
     write_model(&file.model, &file.weights, reads, &[(KEY, &file.description), (INTERFACE, &interface)], to)
 }
 
-/// What the data of a codec become.
+/// The tensors of a codec.
 fn reads(codec: &Codec) -> ModelInput {
     if codec.has_tokens() { ModelInput::Tokens } else { ModelInput::Dense }
 }
 
-/// What goes in and what comes out.
+/// The inputs and outputs.
 fn describe(model: &Model, reads: ModelInput) -> Vec<(&'static str, String)> {
     let recurrent = &model.recurrent;
     let input = match reads {

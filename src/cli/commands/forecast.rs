@@ -15,7 +15,7 @@ use crate::cli::args::{DATES, DECIMAL, Flags, one_of, whole};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{eprint_line, print_json, print_line};
 
-/// The most rows: each is a step of the network on its own outputs, which mean nothing long before.
+/// Maximum number of rows: each is a step of the network on its own outputs, which become meaningless much earlier.
 const ROWS: usize = 100_000;
 
 #[derive(Args)]

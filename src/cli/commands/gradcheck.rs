@@ -139,7 +139,7 @@ fn subject(args: &GradcheckArgs) -> Result<(Model, Vec<f32>, Settings), Failure>
     let (inputs, outputs) = (args.inputs.unwrap_or(3), args.outputs.unwrap_or(3));
     let at = args.predict.unwrap_or(Readout::PerStep);
     let head = if args.tied {
-        // The embedding is the head's weights too, so that there are as many outputs as tokens.
+        // The embedding is tied to the head, so there are as many outputs as tokens.
         Head::new(inputs, Loss::CrossEntropy, at)
     } else {
         Head::new(outputs, Loss::SquaredError, at)
@@ -150,8 +150,7 @@ fn subject(args: &GradcheckArgs) -> Result<(Model, Vec<f32>, Settings), Failure>
     Ok((model, parameters, settings))
 }
 
-/// Device, seed and model as every command reads them: as of a text, which has every flag of the model. No data of these
-/// settings are ever read.
+/// Device, seed and model as in every command: as for text, which has every model flag. No data are read.
 fn settings(args: &GradcheckArgs, given: Config) -> Result<Settings, Failure> {
     let text = TextConfig { embedding: args.embedding, tied: args.tied.then_some(true), ..TextConfig::default() };
     let data = Some(Data::Text(text));

@@ -1,4 +1,4 @@
-//! `bptt init`, and what else is made from the flags themselves: completions and the manual.
+//! `bptt init`, and what else is generated from the flags: completions and the manual.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub(crate) struct ManArgs {
     out: Option<PathBuf>,
 }
 
-/// Writes a configuration that has every key of `bptt train`, all of them commented out.
+/// Writes a configuration with every key of `bptt train`, commented out.
 pub(crate) fn init(args: &InitArgs) -> Result<()> {
     let path = &args.file;
     new_file::check("FILE", Some(path))?;
@@ -46,7 +46,7 @@ pub(crate) fn init(args: &InitArgs) -> Result<()> {
     Ok(())
 }
 
-/// Every setting of `bptt train`, by the sections of a configuration file.
+/// Every setting of `bptt train`, by section of a configuration file.
 fn template() -> String {
     let mut text = String::from(
         "# Settings of `bptt train`. What is left out has its default. On the command line a setting is the flag of its\n\
@@ -77,7 +77,7 @@ pub(crate) fn completions(args: &CompletionsArgs, program: &mut Command) {
 
 pub(crate) fn man(args: &ManArgs, program: &Command) -> Result<()> {
     let mut program = program.clone().disable_help_subcommand(true);
-    // Gives the subcommands their whole names, which are those of their pages.
+    // Gives the subcommands their full names, which are those of their pages.
     program.build();
     let Some(folder) = &args.out else {
         print_data(&format!("{}\n", String::from_utf8_lossy(&one_page(&program)?).trim_end()));
@@ -87,13 +87,13 @@ pub(crate) fn man(args: &ManArgs, program: &Command) -> Result<()> {
     let commands = std::iter::once(&program).chain(program.get_subcommands()).chain(kinds);
     let pages: Vec<Man> = commands.cloned().map(Man::new).collect();
     let paths: Vec<PathBuf> = pages.iter().map(|page| folder.join(page.get_filename())).collect();
-    // One that is there leaves the others unwritten too.
+    // If one exists, none is written.
     paths.iter().try_for_each(|path| new_file::check_free("--out", path))?;
     std::fs::create_dir_all(folder).map_err(io_error(folder))?;
     pages.iter().zip(&paths).try_for_each(|(man, path)| new_file::write(path, &page(man)?))
 }
 
-/// The whole manual, every command with its flags on the one page: it speaks of no other.
+/// The whole manual on one page, without references to other pages.
 fn one_page(program: &Command) -> Result<Vec<u8>> {
     let failed = || io_error(Path::new("the manual page"));
     let mut text = Vec::new();
@@ -117,14 +117,14 @@ fn one_page(program: &Command) -> Result<Vec<u8>> {
         }
         let name = format!(".SH \"{}\"\n", command.get_bin_name().unwrap_or(command.get_name()).to_uppercase());
         text.extend(name.bytes());
-        // What are sections of a page of its own are parts of a section here.
+        // Sections of a separate page become subsections here.
         text.extend(String::from_utf8_lossy(&part).replace(".SH ", ".SS ").bytes());
     }
     whole.render_version_section(&mut text).map_err(failed())?;
     Ok(text)
 }
 
-/// A kind of data with its own flags alone: those that all kinds have stand at the command.
+/// A kind of data with only its own flags: shared flags are listed at the command.
 fn without_common(kind: &Command) -> Command {
     kind.clone().mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg })
 }

@@ -22,12 +22,12 @@ pub(crate) struct InspectArgs {
     json: bool,
 }
 
-/// A tensor in figures.
+/// Statistics of a tensor.
 struct Summary {
     name: String,
     element_type: String,
     shape: Vec<usize>,
-    /// `None` where its elements are no real numbers, or there are none.
+    /// `None` if its elements are not real numbers, or there are none.
     figures: Option<Figures>,
 }
 
@@ -35,7 +35,7 @@ struct Figures {
     norm: f64,
     least: f64,
     most: f64,
-    /// Numbers that are NaN or infinite.
+    /// The number of NaN and infinities.
     non_finite: usize,
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
     });
     each.map_err(in_file(&path))?;
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
-    // A description that is there has to be right, or is refused.
+    // If there is a description, it must be valid.
     let model = description.as_ref().map(|_| ModelFile::from_found(found)).transpose()?;
     model.iter().filter_map(|model| model.note.as_ref()).for_each(eprint_line);
     let count: u64 = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum();

@@ -1,4 +1,4 @@
-//! The commands that are neither training nor measuring of time or gradients.
+//! Commands other than `train`, `flow`, `bench` and `devices`.
 
 pub(crate) mod apply;
 pub(crate) mod eval;

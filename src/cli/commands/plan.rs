@@ -34,7 +34,7 @@ pub(crate) struct PlanArgs {
     json: bool,
 }
 
-/// Estimates the memory of `bptt train` without allocating it: the data are read, and no network is made.
+/// Estimates the memory of `bptt train` without allocating it: reads the data, but makes no network.
 pub(crate) async fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let config = args.run.as_ref().map(|run| run.join(CONFIG)).or(args.config.clone());
     let settings = config_file::resolve(config.as_deref(), &args.settings, args.data.as_ref())?;

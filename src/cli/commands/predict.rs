@@ -29,7 +29,7 @@ pub(crate) struct PredictArgs {
     spreadsheet: bool,
 }
 
-/// Writes the predictions, as plain text for a spreadsheet where that is asked for.
+/// Writes the predictions, optionally with text that a spreadsheet does not read as formulas.
 async fn write(applied: &mut AppliedModel, spreadsheet: bool, to: &mut dyn Write) -> Result<(), Error> {
     if !spreadsheet {
         return applied.predict(to).await;
@@ -42,17 +42,17 @@ async fn write(applied: &mut AppliedModel, spreadsheet: bool, to: &mut dyn Write
 pub(crate) async fn predict(args: &PredictArgs) -> Result<(), Failure> {
     new_file::check_table("--out", args.out.as_deref())?;
     let mut applied = args.apply.open().await?;
-    // How those of the run were read is in its report.
+    // The report has the notes on the run's own data.
     if args.apply.data.file.is_some() {
         headings("data", &applied.task.describe()).iter().for_each(eprint_line);
     }
-    // A file is there whole or not at all, and may be larger than memory.
+    // The file is written completely or not at all, and may be larger than memory.
     if let Some(path) = &args.out {
         let mut file = NewFile::create(path)?;
         let written = write(&mut applied, args.spreadsheet, &mut file).await;
         return Ok(file.finish(written)?);
     }
-    // Line by line, since it may be larger than memory: who needs all of it or nothing takes --out.
+    // Line by line, since it may be larger than memory: use --out for all or nothing.
     match write(&mut applied, args.spreadsheet, &mut TextOut::new()).await {
         // Nothing else is written or read here.
         Err(Error::Io { source, .. }) => {

@@ -53,7 +53,7 @@ pub(crate) async fn sample(args: &SampleArgs) -> Result<(), Failure> {
     if !put(args.prime.as_deref().unwrap_or_default().as_bytes())? {
         return Ok(());
     }
-    // Small as its steps are, a software driver would only be slower: `auto` takes a GPU where there is one.
+    // A software driver would be slower for such small steps: `auto` takes a GPU if there is one.
     let name = args.on.0.device.clone().unwrap_or_else(|| "auto".into());
     let (threads, kernel) = (args.on.0.threads, args.on.0.kernel.unwrap_or_default());
     let device = DeviceOptions { name, threads, kernel, profile: false };
@@ -63,7 +63,7 @@ pub(crate) async fn sample(args: &SampleArgs) -> Result<(), Failure> {
         put(bytes)
     };
     model.sample(&device, &prompt, args.length, (sampling, args.on.0.seed.unwrap_or(1)), &mut each).await?;
-    // A prompt is not to stand in the middle of a line.
+    // A shell prompt should start on a new line.
     if !ends_line {
         put(b"\n")?;
     }

@@ -16,7 +16,7 @@ pub(crate) struct DevicesArgs {
     json: bool,
 }
 
-/// Lists the GPUs with what limits a network on them, and the CPU backend.
+/// Lists the GPUs with their limits, and the CPU.
 pub(crate) async fn devices(args: &DevicesArgs) -> Result<()> {
     let found = Gpu::adapters().await;
     let infos: Vec<AdapterInfo> = found.iter().map(|adapter| adapter.get_info()).collect();

@@ -1,4 +1,4 @@
-//! The devices there are, and what their drivers print.
+//! Lists devices and handles the messages of their drivers.
 
 pub(crate) mod devices;
 pub(crate) mod drivers;

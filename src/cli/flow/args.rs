@@ -43,7 +43,7 @@ pub(crate) struct FlowArgs {
     pub(crate) settings: SettingsArgs,
 }
 
-/// The first run on its device, with the data, batch and device that flags set.
+/// The first run on its device, with the data, batch and device of the flags.
 pub(crate) async fn open(args: &FlowArgs, given: &Config) -> Result<AppliedModel, Failure> {
     let data = ReadArgs::of_file(args.data_file.clone());
     let batch = given.training.batch.and_then(BatchSize::rows);

@@ -1,9 +1,9 @@
-//! Norms over steps as lines of text: for a terminal of any width, and legible without colour.
+//! Plots norms over steps as text, for any terminal width and legible without colour.
 
-/// Rows of the chart.
+/// Height of the chart in lines.
 const ROWS: usize = 16;
 
-/// What stands for each line, so that none is known by its colour alone.
+/// The marks of the lines, so that they do not depend on colour.
 const MARKS: [char; 8] = ['●', '▲', '■', '◆', '○', '△', '□', '◇'];
 
 /// The mark of a line.
@@ -11,13 +11,13 @@ pub(crate) fn mark(line: usize) -> char {
     MARKS[line % MARKS.len()]
 }
 
-/// The columns of a chart in a terminal of so many.
+/// The width of a chart for a terminal width.
 pub(crate) fn width(columns: usize) -> usize {
     columns.clamp(40, 160)
 }
 
-/// The norms of each line by t, their logarithms over the steps against time: the last step stands on the left. What is 0 or
-/// not finite has no place.
+/// The norms of each line by t on a logarithmic axis, against time: the last step is on the left. Values that are 0 or
+/// not finite are left out.
 pub(crate) fn chart(lines: &[&[f64]], columns: usize) -> Vec<String> {
     let logs = |line: &[f64]| line.iter().map(|norm| norm.log10()).collect::<Vec<_>>();
     let lines: Vec<Vec<f64>> = lines.iter().map(|line| logs(line)).collect();
@@ -32,7 +32,7 @@ pub(crate) fn chart(lines: &[&[f64]], columns: usize) -> Vec<String> {
     let label = |row: usize| most - span * row as f64 / (ROWS - 1) as f64;
     let width = columns - 10;
     let mut grid = vec![vec![' '; width]; ROWS];
-    // The first line on top.
+    // The first line is drawn on top.
     for (index, line) in lines.iter().enumerate().rev() {
         for (t, log) in line.iter().enumerate().filter(|(_, log)| log.is_finite()) {
             let row = ((most - log) / span * (ROWS - 1) as f64).round() as usize;
@@ -40,7 +40,7 @@ pub(crate) fn chart(lines: &[&[f64]], columns: usize) -> Vec<String> {
         }
     }
     let row = |(index, cells): (usize, &Vec<char>)| {
-        // A label at every third row, for whole powers need not fall on each.
+        // A label at every third row; whole powers of ten need not fall on each.
         let text = if index.is_multiple_of(3) { format!("{:.0e}", 10f64.powf(label(index))) } else { String::new() };
         let cells: String = cells.iter().collect();
         format!("{text:>8} │{}", cells.trim_end())
@@ -56,7 +56,7 @@ pub(crate) fn chart(lines: &[&[f64]], columns: usize) -> Vec<String> {
 /// The column of a step.
 fn column_of(t: usize, width: usize, steps: usize) -> usize {
     let last = steps - 1;
-    // To the nearest; a step alone stands on the left.
+    // To the nearest column; a single step is on the left.
     ((last - t) * (width - 1) + last / 2) / last.max(1)
 }
 

@@ -19,11 +19,11 @@ use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{heading, print_line};
 use crate::cli::train::display::TrainingDisplay;
 
-/// What the networks are called, and in what their settings differ.
+/// The names of the networks, and their different settings.
 ///
-/// The LSTM begins with a forget bias of 1 unless another is set (Gers et al. 2000; Jozefowicz et al. 2015), as it is taught
-/// and used: with the biases of all other weights its gates begin half closed. Even so σ(1) = 0.73 a step lets little through
-/// at first; that gates can be learned to stay open is what the picture shows.
+/// The LSTM starts with a forget bias of 1 unless another is set (Gers et al. 2000; Jozefowicz et al. 2015), as is
+/// usual: with the bias of all other weights its gates would start half closed. Even so, σ(1) = 0.73 per step lets
+/// little through at first; the picture shows that gates can learn to stay open.
 fn networks(model: &ModelConfig) -> [(&'static str, ModelConfig); 4] {
     let of = |cell, activation, init, forget_bias| ModelConfig {
         cell: Some(cell),
@@ -41,7 +41,7 @@ fn networks(model: &ModelConfig) -> [(&'static str, ModelConfig); 4] {
     ]
 }
 
-/// The four networks, as they begin and after training.
+/// The four networks at initialisation and after training.
 pub(crate) async fn trained(args: &FlowArgs) -> Result<(), Failure> {
     let given = args.settings.config(args.data.as_ref())?;
     let ModelConfig { cell, activation, init, init_from, .. } = &given.model;
@@ -83,9 +83,9 @@ pub(crate) async fn trained(args: &FlowArgs) -> Result<(), Failure> {
     report_trained(args, title, steps, &flows)
 }
 
-/// Reports networks whose training was to have so many steps.
+/// Reports networks whose training should have had `steps` steps.
 fn report_trained(args: &FlowArgs, title: String, steps: u64, flows: &[TrainedFlow]) -> Result<(), Failure> {
-    // Patience may end some of them early.
+    // Some may have stopped early.
     let done = || flows.iter().map(|flow| flow.steps);
     let (least, most) = (done().min().unwrap_or(steps), done().max().unwrap_or(steps));
     let after = if least == most {
@@ -141,7 +141,7 @@ pub(crate) async fn loaded(args: &FlowArgs, given: &Config) -> Result<(), Failur
     report(args, &facts, &[(String::new(), measured.iter().collect())], &picture, json)
 }
 
-/// Two digits that matter, where they are not far behind the point.
+/// Two significant digits, if they are not far behind the point.
 fn two_digits(value: f64) -> String {
     let digits = 1 - value.abs().log10().floor().clamp(-5.0, 1.0) as i32;
     format!("{value:.*}", digits as usize)

@@ -1,4 +1,4 @@
-//! The gradient flow of networks in charts of text, tables and JSON.
+//! Prints hidden gradient norms as charts, tables and JSON.
 
 use bptt::experiment::files::new_file;
 use bptt::experiment::gradient_flow::{GradientFlow, LayerFlow, short_factor};
@@ -17,7 +17,7 @@ pub(crate) const DESCRIPTION: &str = "\
     The gradient goes back through time as the arrow shows. A straight line that falls loses the same factor at every \
     step: what lies beyond it can hardly be learned. Where a line stays level, the network can learn from its first steps.";
 
-/// In words that need no logarithm.
+/// In words, without logarithms.
 fn describe(factor: GradientDecay) -> String {
     let steps = |share| factor.steps_until(share).map(short_steps);
     let words = match (steps(0.01), steps(10.0)) {
@@ -35,7 +35,7 @@ fn short_steps(steps: f64) -> String {
     }
 }
 
-/// A line a (layer, direction), each beginning with its mark from `first` on.
+/// One line per (layer, direction), each starting with its mark, from `first` on.
 fn table(flow: &GradientFlow, first: usize, alone: bool) -> Vec<String> {
     let layer = |(index, of): (usize, &LayerFlow)| {
         let name = match (alone, flow.layers.len()) {
@@ -88,7 +88,7 @@ pub(crate) fn to_json(flow: &GradientFlow) -> Value {
     })
 }
 
-/// Prints the flows and writes the picture. Each part has a name and a chart of its own.
+/// Prints the norms and writes the picture. Each entry has a name and its own chart.
 pub(crate) fn report(
     args: &FlowArgs,
     facts: &[(&str, String)],

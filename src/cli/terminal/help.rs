@@ -1,15 +1,15 @@
-//! Help that fits the terminal: lines are broken between words.
+//! Fits help to the terminal: breaks lines between words.
 
-/// The width of a line of help that is easy to read, in a terminal of so many columns.
+/// The width of help lines for a terminal width.
 pub(crate) fn width(columns: usize) -> usize {
     columns.clamp(50, 110)
 }
 
-/// Fewest columns for what stands to the right of a name: with less it goes below it.
+/// Minimum width of the text beside a name; otherwise it goes below the name.
 const RIGHT: usize = 24;
 
-/// The text with no line longer than `width`, words aside that are longer themselves. A line that goes on stands below the
-/// text that it goes on with, to the right of a flag; paragraphs at the margin are filled anew.
+/// Wraps text at `width`, except for longer words. Continuation lines are aligned with the text after a flag;
+/// paragraphs at the margin are refilled.
 pub(crate) fn wrapped(text: &str, width: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut fills = false;
@@ -54,7 +54,7 @@ fn wrap(line: &str, width: usize, out: &mut String) {
     out.push('\n');
 }
 
-/// Where the text to the right of a name begins: behind the first gap of several spaces.
+/// The column of the text after a name: after the first gap of several spaces.
 fn hang(line: &str, indent: usize) -> Option<usize> {
     let body = &line[indent..];
     let gap = body.find("  ")?;

@@ -1,5 +1,5 @@
-//! Ctrl-C, and being asked to end: the first is a request, the second is obeyed at once. A hangup is left as it is set: a run
-//! under `nohup` outlives its terminal.
+//! Ctrl-C and SIGTERM: the first signal is a request, the second ends the process at once. SIGHUP keeps its setting: a
+//! run under `nohup` outlives its terminal.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,7 +10,7 @@ use signal_hook::flag;
 
 use crate::cli::exit;
 
-/// Whether the end was asked for, and by which signal.
+/// Whether a signal was received, and which.
 #[derive(Default)]
 struct Asked {
     asked: Arc<AtomicBool>,
@@ -19,11 +19,11 @@ struct Asked {
 
 static ASKED: OnceLock<Asked> = OnceLock::new();
 
-/// From now on the first signal only sets a mark, which [`asked`] tells of.
+/// From now on the first signal only sets a flag, which [`asked`] returns.
 pub(crate) fn listen() -> Result<()> {
     let Asked { asked, by } = ASKED.get_or_init(Asked::default);
     for signal in [SIGINT, SIGTERM] {
-        // In this order the first signal does not yet find its own mark. The status is the one that a shell reports.
+        // In this order the first signal does not yet see its own flag. The status is the one that a shell reports.
         let armed = flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(asked));
         armed
             .and_then(|_| flag::register_usize(signal, Arc::clone(by), signal as usize))
@@ -33,20 +33,20 @@ pub(crate) fn listen() -> Result<()> {
     Ok(())
 }
 
-/// From now on what the system aborts for is an error's end. All that takes much is asked for before it is made; where
-/// there is no memory even for what is small, the standard library says so and aborts.
+/// From now on an abort ends the process like an error. Large allocations are checked in advance; if even small ones
+/// fail, the standard library prints a message and aborts.
 pub(crate) fn end_without_memory() {
     let always = Arc::new(AtomicBool::new(true));
-    // Where it cannot be, an abort stays one.
+    // If this fails, an abort stays an abort.
     let _ = flag::register_conditional_shutdown(SIGABRT, i32::from(exit::FAILED), always);
 }
 
-/// Whether the end was asked for.
+/// Whether a signal was received.
 pub(crate) fn asked() -> bool {
     ASKED.get().is_some_and(|it| it.asked.load(Ordering::Relaxed))
 }
 
-/// The signal that asked for it.
+/// The signal that was received.
 pub(crate) fn signal() -> i32 {
     let by = ASKED.get().map_or(0, |it| it.by.load(Ordering::Relaxed));
     i32::try_from(by).ok().filter(|signal| *signal > 0).unwrap_or(SIGINT)

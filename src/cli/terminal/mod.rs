@@ -1,4 +1,4 @@
-//! What a terminal shows, and what it sends.
+//! Terminal output and signals.
 
 pub(crate) mod help;
 pub(crate) mod interrupt;

@@ -1,9 +1,9 @@
-//! What goes to the terminal: the one place that writes to standard output and standard error.
+//! Terminal output: the one place that writes to standard output and standard error.
 //!
-//! Names, labels, paths and texts are whatever a file has them to be. In a message their control characters, and those
-//! that turn the order of writing around, are shown as Rust writes them (`\u{1b}`), on a terminal and elsewhere alike. Data
-//! that other programs read (comma-separated text, a sampled text, a configuration) are left as they are unless a terminal
-//! shows them, and JSON writes such characters as JSON does.
+//! Names, labels, paths and texts come from files and may contain anything. In messages, control characters and
+//! characters that reverse the writing direction are escaped as in Rust (`\u{1b}`), on a terminal and elsewhere. Data
+//! for other programs (comma-separated text, sampled text, a configuration) are escaped only on a terminal, and JSON
+//! escapes them as JSON does.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -11,13 +11,13 @@ use std::sync::OnceLock;
 
 use bptt::format::{is_hidden, one_line, visible};
 
-/// Characters of a line: of a longer one the middle is left out, which is some name that goes on and on.
+/// Maximum length of a line in characters: the middle of a longer one, such as an endless name, is left out.
 const LINE: usize = 4000;
 
-/// What standard output could not take, reported when the command is done: a full disk is no reason to end a run.
+/// The first write error of standard output, reported at the end of the command: a full disk does not end a run.
 static STDOUT_ERROR: OnceLock<io::Error> = OnceLock::new();
 
-/// The first error of [`print_line`] and the like, but for a reader that went away.
+/// The first error of [`print_line`] and the like, except for a closed pipe.
 pub(crate) fn stdout_error() -> Option<&'static io::Error> {
     STDOUT_ERROR.get()
 }
@@ -32,12 +32,12 @@ pub(crate) fn print_json(json: impl Display) {
     put(&(json_line(&json.to_string()) + "\n"));
 }
 
-/// Prints data, which end with a line of their own.
+/// Prints data, including their last line end.
 pub(crate) fn print_data(text: &str) {
     if io::stdout().is_terminal() { put(&visible(text)) } else { put(text) }
 }
 
-/// Prints what there is to say.
+/// Prints text.
 fn put(text: &str) {
     let mut out = io::stdout();
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -45,44 +45,44 @@ fn put(text: &str) {
     }
 }
 
-/// Keeps the first error of standard output for the end. A reader that went away, as in `bptt train | head`, had enough.
+/// Keeps the first error of standard output for the end. A closed pipe, as in `bptt train | head`, is not an error.
 pub(crate) fn keep_error(error: io::Error) {
     if error.kind() != io::ErrorKind::BrokenPipe {
         let _ = STDOUT_ERROR.set(error);
     }
 }
 
-/// Tells people in a line what is beside the results, which programs may read.
+/// Prints a line for people on standard error, beside the results.
 pub(crate) fn eprint_line(line: impl Display) {
     let _ = writeln!(io::stderr(), "{}", shortened(&one_line(&line.to_string())));
 }
 
-/// The same in as many lines as the text has, which ends without one. Lines within names and the like are not its own:
-/// who puts these in makes each [`one_line`].
+/// The same for a text of several lines, without a last line end. Line ends inside names must be escaped by the caller
+/// with [`one_line`].
 pub(crate) fn eprint_lines(text: &str) {
     let lines: Vec<String> = visible(text).split('\n').map(shortened).collect();
     let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
 }
 
-/// A name in a column of its own, and what it is.
+/// A name in its own column, and a text.
 pub(crate) fn heading(name: &str, text: &str) -> String {
     format!("{name:<10}{text}")
 }
 
-/// A name, and what it is in lines of which the first alone has the name before it.
+/// A name, and a text of several lines; only the first has the name.
 pub(crate) fn headings(name: &str, lines: &[String]) -> Vec<String> {
     lines.iter().enumerate().map(|(index, line)| heading(if index == 0 { name } else { "" }, line)).collect()
 }
 
-/// The columns of the terminal where the shell exports them, and otherwise 80, which every terminal has.
+/// The terminal width if the shell exports it, otherwise 80.
 pub(crate) fn columns() -> usize {
     std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok()).unwrap_or(80)
 }
 
-/// A text that is written piece by piece, of which a terminal shows what it would not draw.
+/// Text written in pieces, which is escaped on a terminal.
 pub(crate) struct TextOut {
     is_terminal: bool,
-    /// The beginning of a character whose other bytes have not come.
+    /// The start of a character whose other bytes have not arrived.
     begun: Vec<u8>,
 }
 
@@ -91,7 +91,7 @@ impl TextOut {
         Self { is_terminal: io::stdout().is_terminal(), begun: Vec::new() }
     }
 
-    /// Writes a piece, which may end within a character. `false` where the reader went away.
+    /// Writes a piece, which may end within a character. `false` if the reader closed the pipe.
     ///
     /// # Errors
     /// Those of writing.
@@ -105,7 +105,7 @@ impl TextOut {
         }
     }
 
-    /// What a terminal is shown of a piece.
+    /// A piece as shown on a terminal.
     fn seen(&mut self, bytes: &[u8]) -> String {
         self.begun.extend_from_slice(bytes);
         let mut text = String::new();
@@ -117,7 +117,7 @@ impl TextOut {
             text.push_str(&String::from_utf8_lossy(&self.begun[..valid]));
             self.begun.drain(..valid);
             match rest {
-                // What is no character, and what its other bytes may still come of.
+                // An invalid character, and what may be the start of a valid one.
                 Some(wrong) if wrong > 0 => {
                     text.push('\u{fffd}');
                     self.begun.drain(..wrong);
@@ -133,13 +133,13 @@ impl Write for TextOut {
         if self.put(bytes)? { Ok(bytes.len()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     }
 
-    /// Each piece is shown as it comes.
+    /// Each piece is shown immediately.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// A line of JSON, in which such characters stand in strings alone.
+/// A line of JSON, in which such characters occur only in strings.
 fn json_line(json: &str) -> String {
     let mut line = String::with_capacity(json.len());
     for character in json.chars() {
@@ -153,13 +153,13 @@ fn json_line(json: &str) -> String {
     line
 }
 
-/// A line without the middle of it, where it has too much of that.
+/// A line without its middle if it is too long.
 fn shortened(line: &str) -> String {
     let left_out = line.chars().count().saturating_sub(LINE);
     if left_out == 0 {
         return line.to_owned();
     }
-    // What is wrong stands at the end of most messages, and where at the beginning.
+    // Most messages end with what is wrong and start with where.
     let (first, last) = (LINE * 3 / 4, LINE - LINE * 3 / 4);
     let from = line.char_indices().rev().nth(last - 1).map_or(0, |(at, _)| at);
     let first: String = line.chars().take(first).collect();

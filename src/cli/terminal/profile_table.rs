@@ -1,8 +1,8 @@
-//! Where the time goes, as a table.
+//! The profile as a table.
 
 use bptt::{Profile, ProfilePart};
 
-/// A kernel or a phase in a step.
+/// A kernel or a phase of a step.
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) calls: f64,
@@ -12,12 +12,12 @@ pub(crate) struct Row {
     pub(crate) gb_s: Option<f64>,
 }
 
-/// The milliseconds of all parts; nothing where the device has no timestamps.
+/// The milliseconds of all entries; `None` if the device has no timestamps.
 pub(crate) fn whole(profile: &Profile) -> Option<f64> {
     profile.parts.iter().map(|part| part.seconds.map(|seconds| seconds * 1e3)).sum()
 }
 
-/// What each part comes to in one of so many steps, the longest first.
+/// The time of each entry per step, longest first.
 pub(crate) fn rows(profile: &Profile, steps: f64) -> Vec<Row> {
     let all = whole(profile).filter(|all| *all > 0.0);
     let row = |part: &ProfilePart| {
@@ -38,7 +38,7 @@ pub(crate) fn rows(profile: &Profile, steps: f64) -> Vec<Row> {
     rows
 }
 
-/// A line for each.
+/// One line per entry.
 pub(crate) fn table(rows: &[Row], is_cpu: bool) -> Vec<String> {
     let of = |value: Option<f64>, digits: usize| value.map_or("–".into(), |value| format!("{value:.digits$}"));
     let line = |name: &str, calls: &str, rest: [String; 4]| {

@@ -18,7 +18,7 @@ use crate::cli::terminal::printed::{eprint_line, heading, print_data, print_json
 use crate::cli::terminal::{interrupt, profile_table};
 use crate::cli::{config_file, provenance};
 
-/// Prints for people what `--json` and `--quiet` leave out.
+/// Prints text for people, unless `--json` or `--quiet` is set.
 #[derive(Clone, Copy)]
 struct Terminal {
     is_silent: bool,
@@ -115,7 +115,7 @@ fn print_finished(run: &Path, json: bool, terminal: Terminal) {
     }
 }
 
-/// How training ended, a line each.
+/// How training ended, in lines.
 fn describe_outcome(steps: &TrainedSteps, keep: KeepWeights) -> Vec<String> {
     let TrainedSteps { outcome, loss, pace, .. } = steps;
     let last = &outcome.last;

@@ -1,4 +1,4 @@
-//! What training shows of itself while it goes on: a bar where standard error is a terminal, and lines where it is a file.
+//! Training progress: a bar if standard error is a terminal, and lines if not.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -13,17 +13,17 @@ use crate::cli::args::ShowArgs;
 use crate::cli::terminal::interrupt;
 use crate::cli::terminal::printed::eprint_line;
 
-/// Lines of validation losses, at most about so many: all of them are in `metrics.jsonl`.
+/// Approximate maximum number of lines with validation losses: all of them are in `metrics.jsonl`.
 const LINES: u64 = 12;
 
-/// Between two lines, where nothing else is printed and no bar shows how far it is.
+/// Seconds between two lines, if nothing else is printed and there is no bar.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Shows the steps of one network's training.
+/// Shows the training of one network.
 pub(crate) struct TrainingDisplay {
-    /// What each line begins with, where several networks are trained one after the other.
+    /// The prefix of each line, if several networks are trained.
     name: &'static str,
-    /// `None`: standard error is no terminal.
+    /// `None`: standard error is not a terminal.
     bar: Option<ProgressBar>,
     args: ShowArgs,
     length: TrainingLength,
@@ -31,7 +31,7 @@ pub(crate) struct TrainingDisplay {
     clock: TrainingClock,
     val_loss: Option<f64>,
     validations: u64,
-    /// The losses since the last line: one batch says little.
+    /// The losses since the last line: that of a single batch is noisy.
     losses: (f64, u64),
     logged: Instant,
 }
@@ -46,7 +46,7 @@ impl TrainingDisplay {
         let bar = if args.quiet {
             ProgressBar::hidden()
         } else {
-            // indicatif itself draws nothing where stderr is no terminal.
+            // indicatif itself draws nothing if stderr is not a terminal.
             ProgressBar::with_draw_target(Some(length.steps), ProgressDrawTarget::stderr_with_hz(12))
         };
         let left = |state: &ProgressState, out: &mut dyn fmt::Write| {
@@ -98,7 +98,7 @@ impl TrainingDisplay {
                 Some(epochs) => format!("epoch {}/{epochs}", metrics.epoch),
                 None => format!("step {}/{}", grouped(metrics.step), grouped(self.length.steps)),
             };
-            // Short enough for a terminal of 80 columns.
+            // Short enough for a terminal with 80 columns.
             bar.set_message(format!(
                 "{place}  loss {}{validation}  {}",
                 short(metrics.loss),
@@ -117,7 +117,7 @@ impl TrainingDisplay {
         of_validation || self.bar.is_none() && self.logged.elapsed() >= EVERY
     }
 
-    /// Where the run stands, how well it does, and how long it still takes.
+    /// The position, loss and remaining time of a run.
     fn describe(&self, metrics: &Metrics) -> String {
         let (sum, count) = self.losses;
         let loss = if count == 0 { metrics.loss } else { sum / count as f64 };
@@ -150,7 +150,7 @@ impl TrainingDisplay {
     }
 }
 
-/// So that what follows stands below each other in most runs.
+/// This width aligns the lines of most runs.
 fn columns(place: &str) -> String {
     format!("{place:<28}  ")
 }

@@ -208,7 +208,7 @@ mod tests {
         let idx = [&[0, 0, 8, 2, 0, 0, 0, 100, 0, 0, 0, 10][..], &[7; 1000]].concat();
         assert_eq!(refused(&idx, "a.npy", 3999), refused(&x, "a.npy", 3999));
         assert_eq!(refused(&idx, "a.npy", 4000), None);
-        // Of text nobody knows beforehand.
+        // The size of text is not known in advance.
         for (line, header, path) in [("7:a\n", "@classLabel true a\n@data\n", "a.ts"), ("a\t7\n", "", "a.tsv")] {
             let text = format!("{header}{}", line.repeat(1000));
             let told = refused(text.as_bytes(), path, 11_000).unwrap();

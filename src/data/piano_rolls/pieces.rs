@@ -202,7 +202,7 @@ mod tests {
         let one = rolls(vec![piece.clone()]).split([0.7, 0.15, 0.15]).unwrap();
         assert_eq!((one.parts(), one.is_cut()), (Some(&[0..1, 1..2, 2..3]), true));
         assert_eq!([0, 1, 2].map(|part| one.origin(part)), [(0, 0), (0, 14), (0, 17)]);
-        // Every frame but the first is told, and once.
+        // Every frame except for the first is predicted exactly once.
         let told: Vec<&Vec<u32>> = one.pieces().iter().flat_map(|piece| &piece[1..]).collect();
         assert_eq!(told, piece[1..].iter().collect::<Vec<_>>());
         let whole = rolls(vec![piece.clone()]).split([0.0, 0.0, 1.0]).unwrap();

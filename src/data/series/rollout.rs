@@ -194,7 +194,7 @@ mod tests {
     use super::*;
     use crate::data::{Column, ColumnRoles, MissingPolicy, ScalingKind, Series, SeriesCodec, SeriesTable};
 
-    /// `v` counts rows from 0; `f` and `k` count from 100 and 200; `k` goes on for `future` rows.
+    /// `v` counts rows from 0; `f` and `k` count from 100 and 200; `k` continues for `future` rows.
     fn encoded(frame: Frame, roles: &ColumnRoles, future: usize) -> Result<Arc<EncodedSeries>> {
         let rows = 10;
         let column = |name: &str, from: f64, count: usize| Column {
@@ -224,7 +224,7 @@ mod tests {
         ColumnRoles { targets: vec!["v".into()], features: owned(features), known: owned(known) }
     }
 
-    /// Predicts that the count goes on, from the last value that it reads.
+    /// Predicts that the count continues from the last value that it reads.
     fn count_on(x: &Array3<f32>, horizon: usize) -> Vec<f32> {
         let last = x[[x.shape()[0] - 1, 0, 0]];
         (1..=horizon).map(|step| last + step as f32 / 9.0).collect()

@@ -134,7 +134,7 @@ impl TimeIndex {
     }
 
     /// Why the rows after the last are numbered; `None` if their labels are known.
-    pub(super) fn why_counted(&self, labels: &[String], before: usize, count: usize) -> Option<String> {
+    pub(super) fn numbering_reason(&self, labels: &[String], before: usize, count: usize) -> Option<String> {
         let given = labels.len().saturating_sub(before);
         self.beyond(labels, count.saturating_sub(given)).err()
     }

@@ -226,14 +226,14 @@ impl Series {
 
     /// The labels of `count` rows from row `first` on: existing ones, then their continuation if they are numbers or
     /// dates in equal steps of time, of months (same day or month ends), or of days from Monday to Friday; otherwise
-    /// `+1`, `+2` and so on, for the reason in [`why_counted`](Self::why_counted).
+    /// `+1`, `+2` and so on, for the reason in [`numbering_reason`](Self::numbering_reason).
     pub fn labels_from(&self, first: usize, count: usize) -> Vec<String> {
         self.order.following(&self.labels, first, count)
     }
 
     /// Why some of the labels of `count` rows from row `first` on are `+1`, `+2` and so on; `None` if none of them is.
-    pub fn why_counted(&self, first: usize, count: usize) -> Option<String> {
-        self.order.why_counted(&self.labels, first, count)
+    pub fn numbering_reason(&self, first: usize, count: usize) -> Option<String> {
+        self.order.numbering_reason(&self.labels, first, count)
     }
 
     /// `row 7 (line 8, "2024-01-07"), column "load"`, for messages.

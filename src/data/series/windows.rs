@@ -209,7 +209,7 @@ mod tests {
     use crate::batch::Input;
     use crate::data::{Column, ColumnRoles, MissingPolicy, ScalingKind, Series, SeriesCodec, SeriesSplit, SeriesTable};
 
-    /// Columns whose every value tells its row and its column: 1000·column + row. Targets `gaps` are missing.
+    /// Columns whose values encode their row and column: 1000·column + row. Targets `gaps` are missing.
     fn rows(rows: usize, frame: Frame, [targets, features, known]: [usize; 3], gaps: &[usize]) -> Arc<EncodedSeries> {
         let mut columns: Vec<Column> = (0..targets + features + known)
             .map(|column| Column {

@@ -107,7 +107,7 @@ mod tests {
     use crate::data::TextUnit;
     use crate::model::uniform;
 
-    /// A text whose characters tell their places, and the vocabulary by which the id of each is its place.
+    /// A text whose characters encode their positions, and a vocabulary in which the id of each is its position.
     fn places(count: u32) -> (Text, Vocabulary) {
         let characters: String = (0..count).filter_map(|place| char::from_u32(0x4E00 + place)).collect();
         let vocabulary = Vocabulary::characters(&characters.chars().collect(), 1).unwrap();
@@ -126,7 +126,7 @@ mod tests {
             let length = 1 + rows + warm_up + below(most);
             let part = start as u64..(start + length) as u64;
             let streams = ContiguousStreams::new(&text, &vocabulary, part, window, rows, warm_up).unwrap();
-            // For each place: how often it was told. For each row: the place read last, and how many were read.
+            // By position: how often it was predicted. By row: the last position, and how many were read.
             let mut told = vec![0; 3000];
             let mut before = vec![(None, 0); rows];
             let epoch = 2 * streams.per_epoch();

@@ -88,7 +88,7 @@ mod tests {
         Text::from_bytes(text.into(), Path::new("a.txt"), unit).unwrap()
     }
 
-    /// Characters that each tell their place.
+    /// Characters that encode their position.
     fn places(count: u32) -> String {
         (0..count).filter_map(|place| char::from_u32(0x4E00 + place)).collect()
     }

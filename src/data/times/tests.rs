@@ -101,13 +101,13 @@ fn a_parsed_time_is_written_as_it_was() {
     let mut rng = rng(1);
     for form in FORMS {
         for _ in 0..20 {
-            // Even steps, so that the rest goes on from the first three.
+            // Even steps, so that the rest continues the first three.
             let first = nanoseconds(days(&mut rng)[0]);
             let step = DAY * (1 + below(400, &mut rng) as i128);
             let label = |n: i128| form(day_of(first + n * step).unwrap().0);
             let labels: Vec<String> = (0..20).map(label).collect();
             let known = 12;
-            // Without a day of one digit nothing tells whether there is a zero before it.
+            // Without a one-digit day it is unknown whether days have leading zeros.
             if (0..known).all(|n| day_of(first + n * step).unwrap().0.day() > 9) {
                 continue;
             }

@@ -62,7 +62,7 @@ mod tests {
         assert!(gpu.differs(&cpu).unwrap().starts_with("device: H100 before, CPU now; from here on"));
         let updated = arithmetic(&[("device", "H100"), ("driver", "2"), ("order of sums", "1, for a GPU")]);
         assert!(gpu.differs(&updated).unwrap().starts_with("driver: 1 before, 2 now; from"));
-        // What only one of them has is told too.
+        // What only one of them has is reported too.
         let more = arithmetic(&[("device", "CPU"), ("a·b + c", "rounded once"), ("order of sums", "1"), ("x", "y")]);
         assert!(cpu.differs(&more).unwrap().starts_with("x: not known before, y now;"));
     }

@@ -15,14 +15,14 @@ fn order(labels: &[&str]) -> Result<TimeIndex, String> {
 fn continues(labels: &[&str], next: &[&str]) {
     let order = order(labels).unwrap();
     assert_eq!(order.following(&owned(labels), labels.len(), next.len()), next);
-    assert_eq!(order.why_counted(&owned(labels), labels.len(), next.len()), None);
+    assert_eq!(order.numbering_reason(&owned(labels), labels.len(), next.len()), None);
 }
 
 #[track_caller]
 fn is_counted(labels: &[&str], why: &str) {
     let order = order(labels).unwrap();
     assert_eq!(order.following(&owned(labels), labels.len(), 2), ["+1", "+2"]);
-    assert_eq!(order.why_counted(&owned(labels), labels.len(), 2).as_deref(), Some(why));
+    assert_eq!(order.numbering_reason(&owned(labels), labels.len(), 2).as_deref(), Some(why));
 }
 
 #[track_caller]
@@ -446,7 +446,7 @@ fn rows_missing_in_time_are_counted() {
     for labels in [&weeks[..], &weeks[..60], &quarters, &quarters[..6], &pointed] {
         assert_eq!(gaps(&labels.iter().map(String::as_str).collect::<Vec<_>>()), None, "{labels:?}");
     }
-    // Without a step of most rows nothing tells what is missing.
+    // Without a most common step, no row is known to be missing.
     assert_eq!(gaps(&["1", "2", "3", "6", "8"]), None);
     let giant = ["0", "1", "2", "3", "900000000000000000000000000000", "1800000000000000000000000000000"];
     assert!(gaps(&giant[..5]).unwrap().starts_with(&format!("{} rows are missing", usize::MAX)));

@@ -133,7 +133,7 @@ fn a_given_decimal_mark_decides_how_numbers_are_read() {
     assert_eq!(told(Some(DecimalMark::Point)).unwrap().columns[0].values, [1.234, 17.0]);
     assert_eq!(told(Some(DecimalMark::Comma)).unwrap().columns[0].values, [1234.0, 17.0]);
     assert!(told(None).unwrap_err().contains("1.234 with --decimal . and 1234 with --decimal ,"));
-    // Columns that nobody asks for say nothing.
+    // Columns that are not requested are no evidence.
     assert_eq!(notes("t,v,w\n1,2.5,\"3,5\"\n", &["v"]), [] as [&str; 0]);
 }
 
@@ -175,7 +175,7 @@ fn a_first_line_of_values_is_a_row() {
     let place = ", row 2 (line 3), column \"2\": expected a finite number, got \"x\"";
     let error = read("2020-01-01,5.5\n\n2020-01-02,x\n", &["2"]).unwrap_err().to_string();
     assert_eq!(error, format!("a.csv{place}"));
-    let years = "column names are numbers: the first line, \"shop\" \"1990\" \"1991\", is taken as names";
+    let years = "column names are numbers: the first line, \"shop\" \"1990\" \"1991\", is read as the header";
     assert_eq!(notes("shop,1990,1991\na,1,2\n", &["1990"]), [years]);
     refused(
         "0,1\n1,2\n",
