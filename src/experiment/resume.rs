@@ -207,7 +207,7 @@ impl ResumableRun {
         let length = before.steps.or(before.epochs.map(|epochs| epochs.saturating_mul(per_epoch))).unwrap_or(done);
         let message = if done < length {
             format!(
-                "--resume {path}: the run ended early, before its {} steps, since the validation loss no longer improved, \
+                "--resume {path}: the run stopped early, before its {} steps, since the validation loss no longer improved, \
                  and so would a longer one: `bptt train --config {config}` with another --patience begins anew",
                 grouped(length)
             )

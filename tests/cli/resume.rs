@@ -311,21 +311,26 @@ fn an_impossible_extension_is_refused_and_a_cosine_schedule_warned_about() {
     // Its end is that of the configuration that it had.
     let config = fs::read_to_string(folder.join("a/config.toml")).unwrap();
     fs::write(folder.join("a/config.toml"), format!("{config}# changed\n")).unwrap();
-    refused(folder, "train --resume a --epochs 4", 1, &["a/config.toml", "the run had", "got a changed one"]);
+    refused(
+        folder,
+        "train --resume a --epochs 4",
+        1,
+        &["a/config.toml", "the run's configuration", "got a changed one"],
+    );
     fs::write(folder.join("a/config.toml"), config).unwrap();
     let said = succeeds(folder, "train --resume a");
     assert!(said.contains("the run has finished") && said.contains("--epochs or --steps"), "{said}");
     refused(folder, "train --resume a --lr 0.1", 2, &["--resume", "no other flag"]);
     refused(folder, "train --resume a --out b", 2, &["--resume a", "--out", "--epochs"]);
     succeeds(folder, &format!("{bundled} --epochs 30 --patience 1 --lr 0 --out early"));
-    refused(folder, "train --resume early --epochs 60", 2, &["ended early", "--patience"]);
+    refused(folder, "train --resume early --epochs 60", 2, &["stopped early", "--patience"]);
     succeeds(folder, &run("cpu", 5, "cosine"));
     let said = succeeds(folder, "train --resume cosine --steps 9 --out longer");
     assert!(said.contains("extends cosine from step 5") && said.contains("the cosine is that"), "{said}");
     fs::remove_dir_all(folder.join("a/checkpoints")).unwrap();
     fs::create_dir(folder.join("a/checkpoints")).unwrap();
     fs::write(folder.join("a/checkpoints/finished"), "").unwrap();
-    refused(folder, "train --resume a --epochs 4", 1, &["a/checkpoints", "the checkpoint of the run's end"]);
+    refused(folder, "train --resume a --epochs 4", 1, &["a/checkpoints", "the final checkpoint of the run"]);
 }
 
 /// A run of 6 steps that was stopped after its last one, before anything was made of it.

@@ -78,6 +78,7 @@ fn steps_have_the_bits_of_the_whole_sequence<B: Backend>(backend: &B) {
                 Readout::Final => assert_eq!(outputs.last(), Some(&want), "{case}"),
                 // The mean is over the time steps of each call.
                 Readout::MeanPool => assert_eq!(outputs.last().map(|last| last.dim()), Some(want.dim()), "{case}"),
+                other => panic!("{case}: no expectation for {other:?}"),
             }
         }
     }
