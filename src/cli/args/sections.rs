@@ -59,12 +59,12 @@ fn series() -> Vec<Setting> {
         Setting::flag("window", size("T"), "Number of rows in an input window").default("22"),
         Setting::flag("season", size("ROWS"), "Season length of the seasonal naive baseline"),
         Setting::flag("train-until", Form::text("ROW"), "Last training row, by its value in the first column")
-            .more("Rows after it validate and test. The sunspots have 1920."),
+            .more("The rows after it are for validation and test. The sunspots use 1920."),
         split("Train, validation, test").default("0.7,0.15,0.15"),
         Setting::flag("validation", proportion(), "Validation share after --train-until").default("0.4"),
         Setting::flag("scale", scale(), "Scaling: standard, min-max, none")
             .default("standard")
-            .more("Inputs and targets are scaled by the training part. Metrics are in the file's own units."),
+            .more("Inputs and targets are scaled by the training split. Metrics are in the file's own units."),
         missing(),
         decimal("Decimal mark: . or ,").default("detected"),
         dates("Date order: day-first, month-first, year-first"),
@@ -76,7 +76,7 @@ fn series() -> Vec<Setting> {
         .more("Squared by default, and quantile with --quantiles. Parameters follow a colon, as in huber:delta=0.5."),
         Setting::flag("quantiles", Form::new("Q,Q", "0.5", quantiles), "Quantiles to forecast")
             .default("0.1,0.5,0.9")
-            .more("They ascend. Where the network's own cross, they are put in order."),
+            .more("In ascending order. Quantiles that the network crosses are sorted."),
         input_limit(),
         predict(),
     ]
@@ -107,7 +107,7 @@ fn sequences() -> Vec<Setting> {
         Setting::flag("test-file", Form::file("FILE"), "Test sequences, in the same format"),
         Setting::flag("test-labels", Form::file("FILE"), "Labels of --test-file"),
         Setting::flag("labels-as", Form::choice("WHAT", LABELS_AS), "Numeric labels are classes or values")
-            .more("By default the file decides, and where it leaves that open it is an error."),
+            .more("By default they are detected from the file, and an ambiguous file is an error."),
         Setting::flag("read", Form::choice("STEP", READ), "idx: a step is rows or pixels").default("rows"),
         Setting::flag("id", Form::text("COLUMN"), "CSV: column of the sequence's name").default("id"),
         Setting::flag("time", Form::text("COLUMN"), "CSV: column that orders the steps").default("time"),
@@ -116,7 +116,7 @@ fn sequences() -> Vec<Setting> {
         Setting::flag("validation", proportion(), "Validation share beside --test-file").default("0.2"),
         Setting::flag("scale", scale(), "Scaling: standard, min-max, none")
             .default("none")
-            .more("Each dimension is scaled by the training part."),
+            .more("Each dimension is scaled by the training split."),
         missing(),
         decimal("CSV: decimal mark, . or ,").default("detected"),
         dates("CSV: day-first, month-first or year-first dates"),
@@ -167,7 +167,7 @@ fn run() -> Vec<Setting> {
     vec![
         Setting::flag("device", Form::text("DEVICE"), "auto, gpu, cpu or part of a GPU's name")
             .default("auto")
-            .more("For example 4090. `bptt devices` lists the names and an index for each, which is taken too."),
+            .more("For example 4090. `bptt devices` lists names and indices; an index is accepted too."),
         Setting::flag("threads", Form::new("N", "1", whole::<1, THREADS>), "Number of CPU threads")
             .default("all cores")
             .more("They do not change the results."),
@@ -192,7 +192,7 @@ fn model() -> Vec<Setting> {
         Setting::flag("dropout", rate(), "Dropout rate between layers").default("0"),
         Setting::flag("bidirectional", Form::switch(), "Read each sequence in both directions"),
         Setting::flag("init-from", Form::path("RUN"), "Start from the weights of a run or model file")
-            .more("The network is that of the model, and so is what it knows of its data."),
+            .more("The network, vocabulary and scalings are those of the model."),
         Setting::key("activation", Form::choice("F", ACTIVATIONS), "Activation of the rnn cell").default("tanh"),
         Setting::key("recurrent-dropout", rate(), "Dropout rate between time steps")
             .default("0")
@@ -207,24 +207,24 @@ fn training() -> Vec<Setting> {
     vec![
         Setting::flag("batch", Form::new("B", "32", batch), "Sequences per batch, or auto")
             .default("32")
-            .more("`auto` takes as many as fit into --memory, or else into the device's memory."),
+            .more("`auto` takes the largest batch that fits into --memory, or else into the device's memory."),
         Setting::flag("memory", Form::new("BYTES", "2GiB", Bytes::parse), "Memory limit, as in 2GiB")
             .default("none")
-            .more("A larger batch is computed in parts, with the same result. `bptt plan` estimates the memory."),
+            .more("A larger batch is computed in micro-batches, with the same result. `bptt plan` estimates the memory."),
         Setting::flag("recompute", Form::switch(), "Recompute activations to save memory")
             .more("The backward pass repeats the forward pass in chunks of time. For networks of one direction."),
         Setting::flag("epochs", steps(), "Number of epochs")
             .default("10 to 100")
             .by_kind(|kind| match kind.default_length() {
                 RunLength::Epochs(epochs) => ("Number of epochs", epochs.to_string()),
-                _ => ("Number of epochs, in place of --steps", String::new()),
+                _ => ("Number of epochs, instead of --steps", String::new()),
             })
             .more("50 for series and rolls, 10 for text, 15 for classes, 100 for sequences.")
             .excludes("steps"),
-        Setting::flag("steps", steps(), "Number of optimizer steps, in place of --epochs")
+        Setting::flag("steps", steps(), "Number of optimizer steps, instead of --epochs")
             .by_kind(|kind| match kind.default_length() {
                 RunLength::Steps(steps) => ("Number of optimizer steps", steps.to_string()),
-                _ => ("Number of optimizer steps, in place of --epochs", String::new()),
+                _ => ("Number of optimizer steps, instead of --epochs", String::new()),
             })
             .more("2000 for tasks."),
         Setting::flag("patience", steps(), "Validations without improvement before stopping")
@@ -296,7 +296,7 @@ fn dates(help: &'static str) -> Setting {
 fn input_limit() -> Setting {
     Setting::key("input-limit", Form::new("BYTES", "1GiB", Bytes::parse), "Largest input, as in 4GiB")
         .default("1GiB")
-        .more("It bounds the file and what it unpacks to.")
+        .more("It limits the file and what it unpacks to.")
 }
 
 fn predict() -> Setting {
@@ -308,7 +308,7 @@ fn embedding(help: &'static str) -> Setting {
 }
 
 fn min_count() -> Setting {
-    Setting::key("min-count", steps(), "Fewest occurrences of a known character").default("1")
+    Setting::key("min-count", steps(), "Minimum count of a known character").default("1")
 }
 
 fn label_smoothing(help: &'static str) -> Setting {

@@ -25,7 +25,7 @@ fn inflate(bytes: &[u8], path: &Path, limit: InputLimit) -> Result<Vec<u8>> {
         (inflated, Ok(())) if inflated.len() as u64 > limit.0 => Err(limit.exceeded(path, "", "in the gzip data")),
         (inflated, Ok(())) => Ok(inflated),
         (inflated, Err(error)) => {
-            let message = format!("expected whole gzip data, got {error} after {} bytes came out", inflated.len());
+            let message = format!("expected complete gzip data, got {error} after {} bytes of output", inflated.len());
             Err(Error::data(path, "", message))
         }
     }

@@ -28,7 +28,7 @@ pub(super) fn check_no_link(path: &Path) -> Result<()> {
     match path.symlink_metadata() {
         Ok(found) if found.is_symlink() => Err(not_own(
             path,
-            "expected what the run wrote itself, got a link: put in its place what it leads to; nothing was written",
+            "expected the run's own file, got a link: replace the link with its target; nothing was written",
         )),
         _ => Ok(()),
     }
@@ -48,7 +48,7 @@ pub(super) fn open_own(path: &Path, options: &OpenOptions) -> Result<File> {
     if is_at(&file, path).map_err(io_error)? {
         Ok(file)
     } else {
-        Err(not_own(path, "expected a file that nobody else moves meanwhile"))
+        Err(not_own(path, "expected a file that stays in place, got one that was moved while it was opened"))
     }
 }
 

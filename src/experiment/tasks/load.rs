@@ -51,7 +51,7 @@ fn check_files(settings: &mut Settings, has_model: bool) -> Result<()> {
 }
 
 /// Reads the data that the settings name, and fills in what they left open. With `model` the data and their labels
-/// are encoded as it encodes them; otherwise what there is to know of them is fitted to the training part.
+/// are encoded as it encodes them; otherwise what there is to know of them is fitted to the training split.
 ///
 /// # Errors
 /// [`Error::Io`] where a file cannot be read; [`Error::Data`] for what a file holds, by file, line and column;

@@ -96,7 +96,7 @@ impl Experiment {
         batches.ok_or_else(|| Error::Unsupported("the split leaves no training data".into()))
     }
 
-    /// The batches to validate with, of so many rows; `None` where the split leaves nothing to validate.
+    /// The batches to validate with, of so many rows; `None` where the split leaves no validation data.
     ///
     /// # Errors
     /// [`Error::Unsupported`] where there are none and settings go by the validation loss, which it names.
@@ -110,8 +110,8 @@ impl Experiment {
         ];
         let by_it: Vec<&str> = by_it.iter().filter(|(_, given)| *given).map(|(flag, _)| *flag).collect();
         if validation.is_none() && !by_it.is_empty() {
-            let (flags, go) = (by_it.join(" and "), if by_it.len() == 1 { "goes" } else { "go" });
-            let reason = format!("{flags} {go} by the validation loss, and the split leaves nothing to validate");
+            let (flags, need) = (by_it.join(" and "), if by_it.len() == 1 { "needs" } else { "need" });
+            let reason = format!("{flags} {need} a validation loss, and the split leaves no validation data");
             return Err(Error::Unsupported(reason));
         }
         Ok(validation)
