@@ -1,6 +1,4 @@
-// Activations and their derivatives, shared by all kernels. Derivatives are computed from the output.
-
-override ACTIVATION: u32 = 0u; // the vanilla RNN's f: 0 tanh, 1 relu, 2 sigmoid, 3 identity
+// Activations and their derivatives, for all cells. Derivatives are computed from the output.
 
 // Some drivers return NaN for large arguments and WGSL leaves infinities undefined, so arguments are clamped where the
 // result no longer changes in f32. `select` propagates NaN, which `clamp` need not.
@@ -23,22 +21,4 @@ fn tanh_(z: vec4f) -> vec4f {
 
 fn d_tanh(y: vec4f) -> vec4f {
     return 1.0 - y * y;
-}
-
-fn activate(z: vec4f) -> vec4f {
-    switch ACTIVATION {
-        case 0u: { return tanh_(z); }
-        case 1u: { return select(z, vec4f(0.0), z <= vec4f(0.0)); }
-        case 2u: { return sigmoid(z); }
-        default: { return z; }
-    }
-}
-
-fn d_activate(h: vec4f) -> vec4f {
-    switch ACTIVATION {
-        case 0u: { return d_tanh(h); }
-        case 1u: { return select(vec4f(0.0), vec4f(1.0), h > vec4f(0.0)); }
-        case 2u: { return d_sigmoid(h); }
-        default: { return vec4f(1.0); }
-    }
 }

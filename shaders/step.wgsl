@@ -1,4 +1,5 @@
-// Shared by the step kernels of all cells: the bindings, the rows' flags, and the two recurrent products.
+// Shared by the step kernels of all cells: the bindings, the rows' flags, and the two recurrent products. The host expands
+// it as cell_step.wgsl says.
 //
 // A thread owns some batch rows × 4 hidden units with all their gates. Hidden sizes are padded to whole vec4, `h4`;
 // units beyond H have zero weights, biases and states.
@@ -19,7 +20,7 @@ struct Step {
     batch: u32,           // B
     hidden: u32,          // H
     h4: u32,              // vec4 per row of h
-    z4: u32,              // vec4 per row of z: what a step keeps of all gates
+    z4: u32,              // vec4 per row of z: what a step keeps
     y4: u32,              // vec4 per row of dy
     y_column: u32,        // the direction's first vec4 in a row
     keep: u32,            // the flag of this direction: the entering state is kept, not reset
@@ -27,6 +28,8 @@ struct Step {
     epilogue: u32,        // backward: 0 if the last step is only the product, which leaves the entering state's gradient in
                           // carry
     layer_direction: u32, // the (layer, direction), for its masks
+    parameter_first: u32, // the first vec4 of the cell's own parameters, in vectors forward and in w_hh backward
+    parameter_ld: u32,    // vec4 from one of them to the next
 }
 
 const ALIVE = 1u; // t is within the row's length
@@ -41,13 +44,13 @@ override GROUP_Y: u32 = 2u;
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> flags: array<u32>;           // [n, B]
-@group(0) @binding(2) var<storage, read> w_hh: array<vec4f>;          // [G·4·h4, h4], or [4·h4, G·h4]
-@group(0) @binding(3) var<storage, read> b_hh: array<vec4f>;          // [G·h4]
-@group(0) @binding(4) var<storage, read_write> z: array<vec4f>;       // [n, B, z4]: gates forward, dz backward
+// [G·4·h4, h4], or [4·h4, G·h4]; backward followed by the biases and the cell's own parameters.
+@group(0) @binding(2) var<storage, read> w_hh: array<vec4f>;
+@group(0) @binding(3) var<storage, read> vectors: array<vec4f>;       // b_hh, [G·h4], and the cell's own parameters
+@group(0) @binding(4) var<storage, read_write> z: array<vec4f>;       // [n, B, z4]: what is kept, and then its gradients
 @group(0) @binding(5) var<storage, read_write> h: array<vec4f>;       // [n + 1, B, h4]
 @group(0) @binding(6) var<storage, read_write> c: array<vec4f>;       // [n + 1, B, h4]
-@group(0) @binding(8) var<storage, read_write> carry_h: array<vec4f>; // [B, h4]
-@group(0) @binding(9) var<storage, read_write> carry_c: array<vec4f>; // [B, h4]
+@group(0) @binding(8) var<storage, read_write> carry: array<vec4f>;   // [B, h4]: dh; then [B, h4]: dc, if there is c
 // [2, B, h4]: masked h_{t-1} at index t mod 2. With recurrent dropout only.
 @group(0) @binding(10) var<storage, read_write> h_masked: array<vec4f>;
 
@@ -109,6 +112,11 @@ fn end() {
     }
 }
 
+// The index of a parameter of the cell's own.
+fn parameter_at(index: u32, unit: u32) -> u32 {
+    return step.parameter_first + index * step.parameter_ld + unit;
+}
+
 // The index in a half of workgroup memory of a row's vec4 `unit` in one of `gates` gates.
 fn shared_at(row: u32, gates: u32, gate: u32, unit: u32) -> u32 {
     return ((row - group_first) * gates + gate) * step.h4 + unit;
@@ -140,16 +148,16 @@ fn load_h(id: vec3u, group: vec3u) {
     }
 }
 
-// Loads the operand of the first backward step's product, the gates of dz from vec4 `column` of a row of z, if there is
-// one.
-fn load_dz(id: vec3u, group: vec3u, column: u32, gates: u32) {
+// Loads the operand of the first backward step's product, the gates of dz, if there is one.
+fn load_dz(id: vec3u, group: vec3u) {
     if STAGED {
         group_first = group.y * GROUP_Y * ROWS;
         if within(id) && step.product != 0u {
             for (var row = first_row(id); row < first_row(id) + ROWS; row++) {
-                let first = ((step.t - step.t_step) * step.batch + min(row, step.batch - 1u)) * step.z4 + column + id.x;
-                for (var gate = 0u; gate < gates; gate++) {
-                    shared_tile[shared_at(row, gates, gate, id.x)] = z[first + gate * step.h4];
+                let row_at = (step.t - step.t_step) * step.batch + min(row, step.batch - 1u);
+                let first = row_at * step.z4 + FIRST * step.h4 + id.x;
+                for (var gate = 0u; gate < GATES; gate++) {
+                    shared_tile[shared_at(row, GATES, gate, id.x)] = z[first + gate * step.h4];
                 }
             }
         }
@@ -196,14 +204,14 @@ fn h_tile(rows: vec4u, k: u32) -> mat4x4f {
 
 fn store_h(row: u32, unit: u32, h_t: vec4f) {
     h[history_at(now.index_out, row, unit)] = h_t;
-    if DROPOUT {
+$has_w_hh{    if DROPOUT {
         let masked = h_t * factors(row);
         h_masked[((~now.t & 1u) * step.batch + row) * step.h4 + unit] = masked;
         store_shared(row, 1u, 0u, unit, masked);
     } else {
         store_shared(row, 1u, 0u, unit, h_t);
     }
-}
+}}
 
 // W_hhᵀ for the 4 units of `unit` in one of `gates` gates, at one vec4 of k.
 fn w_tile(gates: u32, gate: u32, unit: u32, k: u32) -> mat4x4f {
@@ -216,52 +224,52 @@ fn w_tile(gates: u32, gate: u32, unit: u32, k: u32) -> mat4x4f {
     return transpose(mat4x4f(w_hh[at], w_hh[at + step.h4], w_hh[at + 2u * step.h4], w_hh[at + 3u * step.h4]));
 }
 
-// Rows of dz_{t+1} at one vec4 of k, counted from vec4 `column` of a row, over `gates` gates.
-fn dz_tile(rows: vec4u, column: u32, gates: u32, k: u32) -> mat4x4f {
+// The part of rows of dz_{t+1} that W_hh fed, at one vec4 of k.
+fn dz_tile(rows: vec4u, k: u32) -> mat4x4f {
     if STAGED {
-        let at = now.shared_in + rows * (gates * step.h4) + k;
+        let at = now.shared_in + rows * (GATES * step.h4) + k;
         return mat4x4f(shared_tile[at.x], shared_tile[at.y], shared_tile[at.z], shared_tile[at.w]);
     }
-    let at = (now.from_t * step.batch + rows) * step.z4 + column + k;
+    let at = (now.from_t * step.batch + rows) * step.z4 + FIRST * step.h4 + k;
     return mat4x4f(z[at.x], z[at.y], z[at.z], z[at.w]);
 }
 
-// dz_{t+1} · W_hh for a thread's rows and units, summed over `gates` gates from vec4 `column` of a row of z.
+// dz_{t+1} · W_hh for a thread's rows and units; 0 in a cell without W_hh.
 struct DhTile {
     low: mat4x4f,
     high: mat4x4f,
 }
 
-fn dh_tile(first: u32, unit: u32, column: u32, gates: u32) -> DhTile {
+fn dh_tile(first: u32, unit: u32) -> DhTile {
     var low = mat4x4f();
     var high = mat4x4f();
-    if !now.product {
+$has_w_hh{    if !now.product {
         return DhTile(low, high);
     }
     let low_rows = tile_rows(first);
     let high_rows = tile_rows(first + 4u);
-    for (var k = 0u; k < gates * step.h4; k++) {
+    for (var k = 0u; k < GATES * step.h4; k++) {
         let at = 4u * k * step.h4 + unit;
         let w = mat4x4f(w_hh[at], w_hh[at + step.h4], w_hh[at + 2u * step.h4], w_hh[at + 3u * step.h4]);
-        low += w * dz_tile(low_rows, column, gates, k);
+        low += w * dz_tile(low_rows, k);
         if ROWS == 8u {
-            high += w * dz_tile(high_rows, column, gates, k);
+            high += w * dz_tile(high_rows, k);
         }
     }
-    return DhTile(low, high);
+}    return DhTile(low, high);
 }
 
 // The gradient of h_t from step t + 1: its carry, and the product unless the state was reset on entering step t + 1.
 fn dh_of(row: u32, unit: u32, product: vec4f) -> vec4f {
-    var dh = carry_h[row * step.h4 + unit];
-    if now.product && (flags_at(now.from_t, row) & step.keep) != 0u {
+    var dh = carry[row * step.h4 + unit];
+$has_w_hh{    if now.product && (flags_at(now.from_t, row) & step.keep) != 0u {
         if DROPOUT {
             dh += product * factors(row);
         } else {
             dh += product;
         }
     }
-    return dh;
+}    return dh;
 }
 
 fn z_at(row: u32, unit: u32) -> u32 {

@@ -68,8 +68,10 @@ impl<R: Real> States<R> {
         }
         match (&self.c, recurrent.cell.has_cell_state()) {
             (Some(c), true) if c.shape() != expected => Err(Error::shape(format!("c_{name}"), &expected, c.shape())),
-            (None, true) => Err(Error::Unsupported(format!("an LSTM needs c_{name} beside h_{name}"))),
-            (Some(_), false) => Err(Error::Unsupported(format!("only an LSTM has c_{name}"))),
+            (None, true) => {
+                Err(Error::Unsupported(format!("the cell {} needs c_{name} beside h_{name}", recurrent.cell.name())))
+            }
+            (Some(_), false) => Err(Error::Unsupported(format!("the cell {} has no c_{name}", recurrent.cell.name()))),
             _ => Ok(()),
         }
     }
@@ -254,7 +256,7 @@ impl<R: Real> OutputGradient<R> {
             }
         }
         if self.c_n.is_some() && !recurrent.cell.has_cell_state() {
-            return Err(Error::Unsupported("only an LSTM has a d_c_n".into()));
+            return Err(Error::Unsupported(format!("the cell {} has no d_c_n", recurrent.cell.name())));
         }
         Ok(())
     }

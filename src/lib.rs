@@ -5,7 +5,7 @@
 //! gradient sums stay on the device. The CPU backend, written in Rust, is both the reference for the GPU tests and the
 //! fallback without a GPU. Embed the crate at either of two levels: [`Trainer`] trains a whole model;
 //! [`Layers::forward`] and [`Layers::backward`] run the recurrent layers alone, for programs with their own head, loss
-//! and optimizer.
+//! and optimizer. A cell of your own is two functions of one hidden unit: see [`cells`].
 //!
 //! ```
 //! use bptt::ndarray::{Array2, Array3};
@@ -121,6 +121,7 @@ extern crate self as bptt;
 
 mod allocate;
 mod batch;
+pub mod cells;
 pub mod cpu;
 pub mod data;
 mod dropout;

@@ -32,6 +32,10 @@ pub trait Real: ndarray::NdFloat + AddAssign + Sum + Default + Debug + sealed::S
     #[doc(hidden)]
     fn vector_tanh(self) -> Self;
 
+    /// What there is for this type.
+    #[doc(hidden)]
+    fn choose<T: ForEachReal + ?Sized>(of: &T) -> &T::Of<Self>;
+
     /// A SIMD register of values.
     #[doc(hidden)]
     type Vector<S: Simd>: Copy;
@@ -50,6 +54,17 @@ pub trait Real: ndarray::NdFloat + AddAssign + Sum + Default + Debug + sealed::S
     /// The mutable [`vectors`](Self::vectors).
     #[doc(hidden)]
     fn vectors_mut<S: Simd>(values: &mut [Self]) -> &mut [Self::Vector<S>];
+}
+
+/// Something that there is once for each type of numbers.
+#[doc(hidden)]
+pub trait ForEachReal {
+    /// The one for a type.
+    type Of<R: Real>: ?Sized;
+    /// The one for f32.
+    fn single(&self) -> &Self::Of<f32>;
+    /// The one for f64.
+    fn double(&self) -> &Self::Of<f64>;
 }
 
 mod sealed {
@@ -84,6 +99,10 @@ impl Real for f32 {
     #[inline(always)]
     fn vector_tanh(self) -> Self {
         elementary::tanh(self)
+    }
+
+    fn choose<T: ForEachReal + ?Sized>(of: &T) -> &T::Of<Self> {
+        of.single()
     }
 
     type Vector<S: Simd> = S::f32s;
@@ -135,6 +154,10 @@ impl Real for f64 {
     #[inline(always)]
     fn vector_tanh(self) -> Self {
         self.tanh()
+    }
+
+    fn choose<T: ForEachReal + ?Sized>(of: &T) -> &T::Of<Self> {
+        of.double()
     }
 
     type Vector<S: Simd> = S::f64s;

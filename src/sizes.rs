@@ -90,7 +90,7 @@ impl BatchShape {
         let outputs = model.head.as_ref().map_or(0, |head| head.outputs);
         // An upper bound of what either backend keeps per step and row: gates, states, carries and outputs of every
         // (layer, direction), input and output, each with its gradient and padded to whole vec4.
-        let of_stack = (count(recurrent.hidden_size) + 3usize) * 24usize;
+        let of_stack = (count(recurrent.hidden_size) + 3usize) * (20 + recurrent.cell.definition().kept());
         let of_ends = count(recurrent.input_size) + outputs + recurrent.output_size() + 8usize;
         let width = layer_directions * of_stack + of_ends * 4usize;
         let pass = (count(steps) + 2usize) * (count(rows) + 32usize) * width * size_of::<f64>();

@@ -217,7 +217,7 @@ impl Settings {
         let recurrent = &model.recurrent;
         self.embedding = model.embedding.as_ref().map(|_| recurrent.input_size);
         self.tied = model.embedding.as_ref().is_some_and(|embedding| embedding.tied);
-        (self.cell, self.activation) = CellName::of(recurrent.cell);
+        (self.cell, self.activation) = CellName::of(recurrent.cell)?;
         (self.hidden, self.layers, self.bidirectional) =
             (recurrent.hidden_size, recurrent.layers, recurrent.bidirectional);
         let ModelConfig { dropout, recurrent_dropout, .. } = self.given.model;
@@ -306,7 +306,7 @@ impl Settings {
         let device = if self.recompute || self.memory.is_some() {
             0.0
         } else {
-            units * (r.cell.gates() + 1) as f64 + (outputs + 2 * vector) as f64
+            units * (r.cell.input_gates() + 1) as f64 + (outputs + 2 * vector) as f64
         };
         let numbers = steps as f64 * (self.batch as f64 * 2.0 + rows * device);
         if numbers > BATCH {

@@ -21,5 +21,5 @@ pub use engine::{DeviceArrays, GpuEngine};
 pub mod kernels {
     pub use super::commands::product::DeviceProduct;
     pub use super::commands::uniforms::UNIFORMS;
-    pub use super::device::kernel::{Access, SHADER_ENTRIES, ShaderEntry};
+    pub use super::device::kernel::{Access, ShaderEntry, shader_entries};
 }

@@ -69,6 +69,8 @@ fn placement(recurrent: &Recurrent, tensor: &Tensor) -> TensorPlacement {
         Role::BiasIh { layer_direction } => bias(layer_direction, false),
         Role::BiasHh { layer_direction } => bias(layer_direction, true),
         Role::Embedding => TensorPlacement::whole("embedding/embeddings".into(), tensor),
+        // No cell that these formats have has parameters of its own.
+        Role::CellParameter { .. } => TensorPlacement::whole(tensor.name.clone(), tensor),
         Role::HeadWeight => TensorPlacement::transposed("dense/kernel".into(), tensor),
         Role::HeadBias => TensorPlacement::whole("dense/bias".into(), tensor),
     }

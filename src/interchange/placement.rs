@@ -65,9 +65,9 @@ impl ExchangeFormat {
             let values = values.as_standard_layout();
             let values = values.as_slice().unwrap_or_default();
             match (has_gates(tensor.role), placement.transposed) {
-                (true, false) => add(to, self.order.apply(model.recurrent.cell, values)),
+                (true, false) => add(to, self.order.apply(model.recurrent.cell, values)?),
                 (true, true) => {
-                    let ordered: Vec<f32> = self.order.apply(model.recurrent.cell, values).collect();
+                    let ordered: Vec<f32> = self.order.apply(model.recurrent.cell, values)?.collect();
                     add(to, transposed(&ordered, &tensor.shape));
                 }
                 (false, true) => add(to, transposed(values, &tensor.shape)),
@@ -94,7 +94,7 @@ impl ExchangeFormat {
                 values = transposed(&values, &placement.shape);
             }
             if has_gates(tensor.role) {
-                values = self.order.undo(model.recurrent.cell, &values);
+                values = self.order.undo(model.recurrent.cell, &values)?;
             }
             block[tensor.range()].copy_from_slice(&values);
         }
@@ -108,7 +108,7 @@ fn add<'a>(to: impl Iterator<Item = &'a mut f32>, values: impl IntoIterator<Item
 }
 
 fn has_gates(role: Role) -> bool {
-    !matches!(role, Role::Embedding | Role::HeadWeight | Role::HeadBias)
+    !matches!(role, Role::CellParameter { .. } | Role::Embedding | Role::HeadWeight | Role::HeadBias)
 }
 
 /// Transposes a row-major matrix of `shape`.

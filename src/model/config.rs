@@ -3,79 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::head::Head;
+use crate::cells::Cell;
 use crate::error::{Error, Result};
-use crate::real::Real;
-
-/// The activation function f of the vanilla RNN, h_t = f(z_t).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Activation {
-    /// tanh(z), derivative 1 − h².
-    #[default]
-    Tanh,
-    /// max(z, 0), derivative \[h > 0\].
-    Relu,
-    /// 1 / (1 + e^−z), derivative h(1 − h).
-    Sigmoid,
-    /// z, derivative 1.
-    Identity,
-}
-
-impl Activation {
-    /// f′(z), computed from h = f(z).
-    #[inline(always)]
-    pub fn derivative<R: Real>(self, h: R) -> R {
-        match self {
-            Activation::Tanh => R::one() - h * h,
-            Activation::Relu => {
-                if h > R::zero() {
-                    R::one()
-                } else {
-                    R::zero()
-                }
-            }
-            Activation::Sigmoid => h * (R::one() - h),
-            Activation::Identity => R::one(),
-        }
-    }
-}
-
-/// The cell type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Cell {
-    /// Vanilla (Elman) RNN, h_t = f(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh).
-    Rnn(Activation),
-    /// Long short-term memory. Gate order i, f, g, o.
-    Lstm,
-    /// Gated recurrent unit. Gate order r, z, n; the reset gate is applied after the recurrent product.
-    Gru,
-}
-
-impl Cell {
-    /// G, the number of gates: `weight_hh` has G·H rows.
-    pub fn gates(self) -> usize {
-        match self {
-            Cell::Rnn(_) => 1,
-            Cell::Gru => 3,
-            Cell::Lstm => 4,
-        }
-    }
-
-    /// Whether the cell has a cell state c besides h.
-    pub fn has_cell_state(self) -> bool {
-        self == Cell::Lstm
-    }
-
-    /// PyTorch's name of the cell, in lower case.
-    pub fn name(self) -> &'static str {
-        match self {
-            Cell::Rnn(_) => "rnn",
-            Cell::Lstm => "lstm",
-            Cell::Gru => "gru",
-        }
-    }
-}
 
 /// A stack of recurrent layers, like `torch.nn.RNN`, `LSTM` and `GRU`.
 #[derive(Clone, Debug, PartialEq)]
@@ -293,6 +222,10 @@ impl Model {
             let reason = "dropout acts between layers, but there is only one; use more layers or recurrent_dropout";
             return Err(Error::Unsupported(reason.into()));
         }
+        if r.recurrent_dropout > 0.0 && r.cell.recurrent_gates() == 0 {
+            let reason = "recurrent dropout acts on h in the product with W_hh, which the cell";
+            return Err(Error::Unsupported(format!("{reason} {} does not have; use dropout", r.cell.name())));
+        }
         self.head.as_ref().map_or(Ok(()), Head::validate)?;
         if self.is_tied() {
             let (outputs, read) = (self.require_head()?.outputs, r.output_size());
@@ -307,7 +240,10 @@ impl Model {
         }
         // In floating point, which does not overflow.
         let (h, wide) = (r.hidden_size as f64, r.output_size() as f64);
-        let layer = |input: f64| r.directions() as f64 * r.cell.gates() as f64 * h * (input + h + 2.0);
+        let (input_gates, recurrent_gates) = (r.cell.input_gates() as f64, r.cell.recurrent_gates() as f64);
+        let own = r.cell.definition().parameters().len() as f64;
+        let layer =
+            |input: f64| r.directions() as f64 * h * (input_gates * (input + 1.0) + recurrent_gates * (h + 1.0) + own);
         let head = self.head.as_ref().map_or(0.0, |head| head.outputs as f64 * (wide + 1.0));
         let vectors =
             self.embedding.as_ref().map_or(0.0, |embedding| embedding.vocabulary as f64 * r.input_size as f64);

@@ -4,9 +4,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use super::config::{Cell, Model};
+use super::config::Model;
 use super::layout::{Layout, Role};
 use crate::allocate;
+use crate::cells::Initial;
 use crate::error::Result;
 
 /// The initialisation of W_hh. All other parameters are initialised as in PyTorch.
@@ -66,7 +67,7 @@ impl Initialisation {
 
     fn fill(&self, mut block: Vec<f32>, layout: &Layout, model: &Model, seed: u64) -> Vec<f32> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let h = model.recurrent.hidden_size;
+        let (h, cell) = (model.recurrent.hidden_size, model.recurrent.cell.definition());
         for tensor in layout.tensors() {
             let values = &mut block[tensor.range()];
             let fan = match tensor.role {
@@ -77,6 +78,12 @@ impl Initialisation {
                 Role::Embedding | Role::HeadWeight | Role::HeadBias => model.recurrent.output_size(),
                 _ => h,
             };
+            if let Role::CellParameter { index, .. } = tensor.role
+                && let Initial::Constant(value) = cell.parameters()[index].initial
+            {
+                values.fill(value);
+                continue;
+            }
             let bound = 1.0 / (fan as f64).sqrt();
             values.iter_mut().for_each(|value| *value = ((2.0 * uniform(&mut rng) - 1.0) * bound) as f32);
             match (tensor.role, self.recurrent) {
@@ -90,12 +97,14 @@ impl Initialisation {
                 }
                 _ => {}
             }
-            if let (Cell::Lstm, Some(bias)) = (model.recurrent.cell, self.forget_bias) {
-                match tensor.role {
-                    Role::BiasIh { .. } => values[h..2 * h].fill(bias as f32),
-                    Role::BiasHh { .. } => values[h..2 * h].fill(0.0),
-                    _ => {}
-                }
+            if let (Some(gate), Some(bias)) = (cell.forget_gate(), self.forget_bias) {
+                let gate = cell.sums()[gate];
+                let (block, bias) = match tensor.role {
+                    Role::BiasIh { .. } => (gate.input, bias as f32),
+                    Role::BiasHh { .. } => (gate.recurrent, 0.0),
+                    _ => (None, 0.0),
+                };
+                block.into_iter().for_each(|block| values[block * h..][..h].fill(bias));
             }
         }
         block

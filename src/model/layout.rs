@@ -33,6 +33,13 @@ pub enum Role {
         /// (layer, direction).
         layer_direction: usize,
     },
+    /// A parameter of the cell's own, \[H\], such as a peephole.
+    CellParameter {
+        /// (layer, direction).
+        layer_direction: usize,
+        /// The index among the cell's own parameters.
+        index: usize,
+    },
     /// W_hy, \[O, D·H\].
     HeadWeight,
     /// b_y, \[O\].
@@ -90,16 +97,24 @@ impl Layout {
             let shape = vec![embedding.vocabulary, r.input_size];
             layout.push(format!("{}weight", names.embedding), shape, Role::Embedding);
         }
-        let (h, gh) = (r.hidden_size, r.cell.gates() * r.hidden_size);
+        let h = r.hidden_size;
+        let (input, recurrent) = (r.cell.input_gates() * h, r.cell.recurrent_gates() * h);
         for layer_direction in 0..r.num_layer_directions() {
             let (layer, direction) = (layer_direction / r.directions(), layer_direction % r.directions());
             let suffix = format!("l{layer}{}", ["", "_reverse"][direction]);
             let mut push = |stem, shape, role| layout.push(format!("{}{stem}_{suffix}", names.recurrent), shape, role);
-            push("weight_ih", vec![gh, r.layer_input_size(layer)], Role::WeightIh { layer_direction });
-            push("weight_hh", vec![gh, h], Role::WeightHh { layer_direction });
+            push("weight_ih", vec![input, r.layer_input_size(layer)], Role::WeightIh { layer_direction });
+            if recurrent > 0 {
+                push("weight_hh", vec![recurrent, h], Role::WeightHh { layer_direction });
+            }
             if r.bias {
-                push("bias_ih", vec![gh], Role::BiasIh { layer_direction });
-                push("bias_hh", vec![gh], Role::BiasHh { layer_direction });
+                push("bias_ih", vec![input], Role::BiasIh { layer_direction });
+            }
+            if r.bias && recurrent > 0 {
+                push("bias_hh", vec![recurrent], Role::BiasHh { layer_direction });
+            }
+            for (index, parameter) in r.cell.definition().parameters().iter().enumerate() {
+                push(parameter.name, vec![h], Role::CellParameter { layer_direction, index });
             }
         }
         if let Some(head) = &model.head {

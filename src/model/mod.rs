@@ -10,7 +10,8 @@ mod renaming;
 pub(crate) mod safetensors;
 mod state_dict;
 
-pub use config::{Activation, Cell, Embedding, Model, Recurrent, RecurrentKernel};
+pub use crate::cells::{Activation, Cell, CustomCell};
+pub use config::{Embedding, Model, Recurrent, RecurrentKernel};
 pub use head::{Head, Loss, Readout, Reduction};
 pub(crate) use initialise::uniform;
 pub use initialise::{Initialisation, RecurrentInit};

@@ -5,7 +5,7 @@ use ndarray::{Array2, ArrayView2, ArrayView3, s};
 use crate::batch::{Batch, Sequence};
 use crate::error::{Error, Result};
 use crate::gradient_norms::HiddenGradientNorms;
-use crate::model::{Activation, Cell, Layout, Model, Readout, Role, StateDict};
+use crate::model::{Activation, Layout, Model, Readout, Role, StateDict};
 use crate::real::Real;
 
 /// The factor by which ‖∂L/∂h_t‖ changes per step backward through time.
@@ -127,11 +127,7 @@ pub fn spectral_radius(matrix: ArrayView2<'_, f64>) -> f64 {
 pub fn recurrent_radii(model: &Model, weights: &StateDict) -> Result<Vec<Vec<(&'static str, f64)>>> {
     let layout = Layout::new(model);
     let block: Vec<f64> = layout.to_block(weights)?.into_iter().map(f64::from).collect();
-    let gates: &[&str] = match model.recurrent.cell {
-        Cell::Rnn(_) => &[""],
-        Cell::Lstm => &["i", "f", "g", "o"],
-        Cell::Gru => &["r", "z", "n"],
-    };
+    let gates: Vec<&str> = model.recurrent.cell.definition().recurrent_names().collect();
     let hidden = model.recurrent.hidden_size;
     let of = |tensor: &crate::model::Tensor| {
         let (values, shape) = (&block[tensor.range()], (gates.len() * hidden, hidden));
@@ -164,7 +160,7 @@ pub fn mean_derivative<R: Real, S: Real>(
 mod tests {
     use super::*;
     use crate::batch::Targets;
-    use crate::model::{Head, Loss, Recurrent};
+    use crate::model::{Cell, Head, Loss, Recurrent};
     use ndarray::{Array3, arr2};
 
     fn close(got: f64, want: f64) {

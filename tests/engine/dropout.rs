@@ -77,6 +77,7 @@ fn kept_recurrent<B: Backend>(
         Cell::Rnn(_) => (0, &[]),
         Cell::Lstm => (2, &[(0, 100.0), (1, -100.0), (3, 100.0)]),
         Cell::Gru => (2, &[(1, -100.0)]),
+        other => unreachable!("{other:?}"),
     };
     engine
         .set_parameters(&block(&model, |name, values| {

@@ -87,7 +87,7 @@ fn by_differences(case: &Case) -> Named {
     named
 }
 
-fn check(case: &Case) {
+pub(crate) fn check(case: &Case) {
     let analytic = trained(&Cpu::<f64>::with_threads(1).unwrap(), case, None, Optimizer::sgd(0.1), 0);
     for (name, want) in by_differences(case) {
         let (_, got) = analytic.iter().find(|(other, _)| *other == name).unwrap();

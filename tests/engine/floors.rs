@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 13] = [
     &["error", "elementary", "version"],
     &["real", "memory", "gradient_norms", "profile", "format"],
-    &["optim"],
+    &["cells", "optim"],
     &["model", "sizes", "allocate"],
     &["batch", "dropout", "interchange"],
     &["data", "engine"],

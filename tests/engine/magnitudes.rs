@@ -43,6 +43,7 @@ fn one_step<B: Backend>(backend: &B, cell: Cell, x: &[f32]) -> Vec<(f64, f64)> {
         Cell::Lstm => vec![0.0, 0.0, 1.0, 0.0],
         Cell::Gru => vec![0.0, 0.0, 1.0],
         Cell::Rnn(_) => vec![1.0],
+        other => unreachable!("{other:?}"),
     };
     let mut engine = engine(backend, &case.headless(), None, &[("weight_ih_l0", weights)]);
     let real = |value: f32| <B::Engine as Parameters>::Real::from_f64(value.into());
@@ -71,6 +72,7 @@ fn small_inputs_keep_their_digits_through_every_activation<B: Backend>(backend: 
                 }
                 Cell::Gru => (tanh / 2.0, (1.0 - tanh * tanh) / 2.0),
                 Cell::Rnn(_) => (tanh, 1.0 - tanh * tanh),
+                other => unreachable!("{other:?}"),
             };
             // What saturates is a difference of numbers near 1; a tail below f32 is 0 or the least that is held.
             let right = (h - want).abs() <= 2e-6 * want.abs() + 1e-34 && (dx - slope).abs() <= 2e-6 * slope + 3e-7;

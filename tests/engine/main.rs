@@ -7,6 +7,8 @@ mod common;
 
 mod accumulate;
 mod call_order;
+#[cfg(feature = "experiment")]
+mod cells;
 mod cpu;
 mod documents;
 mod dropout;

@@ -10,7 +10,7 @@ use bptt::{
 use pollster::block_on;
 
 /// Everything that an engine computes: raw, for training, and aside.
-fn all<B: Backend>(backend: &B, case: &Case, recompute: bool, chunk: usize) -> Named {
+pub(crate) fn all<B: Backend>(backend: &B, case: &Case, recompute: bool, chunk: usize) -> Named {
     let mut named = Named::new();
     let options = EngineOptions::default().recompute(recompute).chunk(chunk).input_gradient(true);
     let model = case.headless();

@@ -76,8 +76,8 @@ fn sequences_are_refused<B: Backend>(backend: &B) {
     a_sequence_is_refused(backend, &dense, of([1, 3, 4], None), "h_0: expected shape [1, 3, 3], got [1, 3, 4]");
     a_sequence_is_refused(backend, &dense, of([2, 3, 3], None), "h_0: expected shape [1, 3, 3], got [2, 3, 3]");
     a_sequence_is_refused(backend, &dense, of([1, 2, 3], None), "h_0: expected shape [1, 3, 3], got [1, 2, 3]");
-    a_sequence_is_refused(backend, &dense, of([1, 3, 3], Some([1, 3, 3])), "only an LSTM has c_0");
-    a_sequence_is_refused(backend, &lstm, of([1, 3, 3], None), "an LSTM needs c_0 beside h_0");
+    a_sequence_is_refused(backend, &dense, of([1, 3, 3], Some([1, 3, 3])), "the cell gru has no c_0");
+    a_sequence_is_refused(backend, &lstm, of([1, 3, 3], None), "the cell lstm needs c_0 beside h_0");
     let narrow = of([1, 3, 3], Some([1, 3, 2]));
     a_sequence_is_refused(backend, &lstm, narrow, "c_0: expected shape [1, 3, 3], got [1, 3, 2]");
     let lengths = |lengths: &[usize]| {
@@ -105,7 +105,7 @@ fn gradients_and_states_are_refused<B: Backend>(backend: &B) {
     for (gradient, expected) in [
         (OutputGradient { output: zeros([4, 3, 4]), ..none() }, "d_output: expected shape [4, 3, 3], got [4, 3, 4]"),
         (OutputGradient { h_n: zeros([1, 4, 3]), ..none() }, "d_h_n: expected shape [1, 3, 3], got [1, 4, 3]"),
-        (OutputGradient { c_n: zeros([1, 3, 3]), ..none() }, "only an LSTM has a d_c_n"),
+        (OutputGradient { c_n: zeros([1, 3, 3]), ..none() }, "the cell gru has no d_c_n"),
     ] {
         assert_eq!(message(block_on(engine.backward(&gradient))), expected);
     }

@@ -3,8 +3,10 @@
 use ndarray::ArrayView1;
 use pulp::{Arch, Simd, WithSimd};
 
-use super::simd::LANES;
 use crate::real::Real;
+
+/// Numbers at once: two AVX registers of f32.
+const LANES: usize = 16;
 
 /// Σ (a − y)²; da = 2(a − y). Both are multiplied by `factor`.
 pub(crate) fn squared_error<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, factor: f64) -> f64 {

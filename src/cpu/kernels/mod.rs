@@ -1,17 +1,11 @@
-//! Kernels on slices: cells, losses, norms and updates. [`PackedWeight`] is a matrix product for benchmarks.
+//! Kernels on slices: losses, norms and updates. [`PackedWeight`] is a matrix product for benchmarks.
 
-pub(crate) mod activation;
 pub(crate) mod column_sum;
 pub(crate) mod dropout;
 pub(crate) mod embedding;
-pub(crate) mod gru_step;
 pub(crate) mod loss;
-pub(crate) mod lstm_step;
 pub(crate) mod mask;
 pub(crate) mod norm;
-pub(crate) mod rnn_step;
-pub(crate) mod simd;
-pub(crate) mod step;
 pub(crate) mod tokens;
 pub(crate) mod update;
 

@@ -76,7 +76,7 @@ impl BufferSizes {
             dc: back(rows * cell_state),
             bias_sum: back(model.kept()),
             masked: rows * model.masked(),
-            shares: rows * model.recurrent.cell.gates() * hidden,
+            shares: rows * model.cell.recurrent_gates() * hidden,
             output: held * width,
             x: match (dense, embedding) {
                 (true, _) => steps * rows * input,

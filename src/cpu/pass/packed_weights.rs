@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::mapped_model::{GateSpan, MappedModel, hidden_span, input_spans};
+use super::mapped_model::MappedModel;
 use crate::allocate;
+use crate::cells::SumSpan;
 use crate::cpu::gemm::packed::PackedB;
 use crate::cpu::parallel::threads::Threads;
 use crate::error::Result;
@@ -51,7 +52,7 @@ struct FormPlan {
 
 /// All packed weights of a network, and the length of each bias.
 fn plans(model: &MappedModel) -> (Vec<FormPlan>, Vec<usize>) {
-    let (cell, hidden) = (model.recurrent.cell, model.hidden());
+    let (cell, hidden) = (model.cell, model.hidden());
     let mut plans = Vec::new();
     let mut add = |weight: &Range<usize>, columns: usize, runs: &[[usize; 3]], bias: Option<usize>| {
         for backward in [false, true] {
@@ -61,12 +62,12 @@ fn plans(model: &MappedModel) -> (Vec<FormPlan>, Vec<usize>) {
             plans.push(FormPlan { k, n, weight, runs, bias, backward });
         }
     };
-    let run = |span: &GateSpan, first: usize| [span.weight * hidden, (span.kept - first) * hidden, span.gates * hidden];
+    let run = |span: &SumSpan, first: usize| [span.block * hidden, (span.sum - first) * hidden, span.count * hidden];
     for (index, layer_direction) in model.layer_directions.iter().enumerate() {
-        let input: Vec<_> = input_spans(cell).iter().map(|span| run(span, 0)).collect();
-        let recurrent = hidden_span(cell);
+        let input: Vec<_> = cell.input_spans().iter().map(|span| run(span, 0)).collect();
+        let recurrent = cell.recurrent_span();
         add(&layer_direction.weight_ih, layer_direction.input, &input, Some(index));
-        add(&layer_direction.weight_hh, hidden, &[run(&recurrent, recurrent.kept)], None);
+        add(&layer_direction.weight_hh, hidden, &[run(&recurrent, recurrent.sum)], None);
     }
     let mut biases = vec![model.kept(); model.layer_directions.len()];
     if let (Some(head), Some((weight, _))) = (&model.head, &model.head_weights) {
@@ -106,8 +107,8 @@ impl<R: Real> PackedWeights<R> {
     pub(crate) fn refresh(&mut self, threads: &Threads, model: &MappedModel, parameters: &[R], backward: bool) {
         if std::mem::take(&mut self.stale_biases) {
             for (bias, layer_direction) in self.biases.iter_mut().zip(&model.layer_directions) {
-                let Some((bias_ih, bias_hh)) = &layer_direction.bias else { continue };
-                sum_biases(model, bias, &parameters[bias_ih.clone()], &parameters[bias_hh.clone()]);
+                let values = |range: &Option<Range<usize>>| range.clone().map(|range| &parameters[range]);
+                sum_biases(model, bias, values(&layer_direction.bias_ih), values(&layer_direction.bias_hh));
             }
             if let (Some((_, place)), Some(bias)) = (&model.head_weights, self.biases.last_mut()) {
                 bias.copy_from_slice(&parameters[place.clone()]);
@@ -164,7 +165,7 @@ impl<R: Real> PackedWeights<R> {
 
 impl<R: Real> PackedForm<R> {
     fn is_due(&self, backward: bool) -> bool {
-        self.stale && (backward || !self.backward)
+        self.stale && !self.weight.is_empty() && (backward || !self.backward)
     }
 
     fn refresh(&mut self, threads: &Threads, parameters: &[R], biases: &[Vec<R>]) {
@@ -184,13 +185,14 @@ impl<R: Real> PackedForm<R> {
     }
 }
 
-fn sum_biases<R: Real>(model: &MappedModel, sum: &mut [R], bias_ih: &[R], bias_hh: &[R]) {
-    let (cell, hidden) = (model.recurrent.cell, model.hidden());
+fn sum_biases<R: Real>(model: &MappedModel, sum: &mut [R], bias_ih: Option<&[R]>, bias_hh: Option<&[R]>) {
+    let (cell, hidden) = (model.cell, model.hidden());
     sum.fill(R::zero());
-    let mut add = |span: &GateSpan, bias: &[R]| {
-        let to = &mut sum[span.kept * hidden..][..span.gates * hidden];
-        to.iter_mut().zip(&bias[span.weight * hidden..]).for_each(|(to, from)| *to += *from);
+    let mut add = |span: &SumSpan, bias: Option<&[R]>| {
+        let Some(bias) = bias else { return };
+        let to = &mut sum[span.sum * hidden..][..span.count * hidden];
+        to.iter_mut().zip(&bias[span.block * hidden..]).for_each(|(to, from)| *to += *from);
     };
-    input_spans(cell).iter().for_each(|span| add(span, bias_ih));
-    add(&hidden_span(cell), bias_hh);
+    cell.input_spans().iter().for_each(|span| add(span, bias_ih));
+    add(&cell.recurrent_span(), bias_hh);
 }

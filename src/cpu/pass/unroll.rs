@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use super::block::{LayerState, RowBlock, history_indices};
-use super::mapped_model::hidden_span;
 use super::pass_weights::PassWeights;
+use crate::cells::{BackwardRows, ForwardRows, StepRows};
 use crate::cpu::gemm::matmul::Product;
 use crate::cpu::gemm::tile::{MatrixMut, MatrixRef};
+use crate::cpu::kernels::column_sum;
 use crate::cpu::kernels::dropout;
 use crate::cpu::kernels::embedding;
 use crate::cpu::kernels::mask::StepMask;
-use crate::cpu::kernels::step::{BackwardStep, ForwardStep, StepRows};
 use crate::cpu::kernels::tokens;
 use crate::cpu::parallel::clock::{Phase, product};
 use crate::real::Real;
@@ -130,23 +130,32 @@ fn forward_step<R: Real>(
         c_before[row * cell_state..][..cell_state].fill(R::zero());
     }
     let gates = &mut state.gates[t * rows * kept..][..rows * kept];
-    let entering = if state.drops {
-        let products = h_before.iter().zip(&state.factors).map(|(h, factor)| *h * *factor);
-        state.masked.iter_mut().zip(products).for_each(|(to, product)| *to = product);
-        &state.masked
-    } else {
-        &*h_before
-    };
-    let first = hidden_span(model.recurrent.cell).kept * hidden;
-    let to = MatrixMut { data: &mut gates[first..], stride: kept };
-    let product =
-        Product::add(to, MatrixRef { data: entering, stride: hidden, count: rows }, weights.prepared.hidden(index));
-    weights.gemm.split_columns(product, &mut state.shares);
+    // A cell whose sums read x alone has no product.
+    if !layer_direction.weight_hh.is_empty() {
+        let entering = if state.drops {
+            let products = h_before.iter().zip(&state.factors).map(|(h, factor)| *h * *factor);
+            state.masked.iter_mut().zip(products).for_each(|(to, product)| *to = product);
+            &state.masked
+        } else {
+            &*h_before
+        };
+        let first = model.cell.first_recurrent() * hidden;
+        let to = MatrixMut { data: &mut gates[first..], stride: kept };
+        let product =
+            Product::add(to, MatrixRef { data: entering, stride: hidden, count: rows }, weights.prepared.hidden(index));
+        weights.gemm.split_columns(product, &mut state.shares);
+    }
     let width = rows * model.recurrent.output_size();
     let output = &mut output[t * width..][..width];
-    let step =
-        StepRows { cell: model.recurrent.cell, mask, t: at + t, hidden, column: layer_direction.direction * hidden };
-    ForwardStep { step, gates, h_before, c_before, h, c, output }.run();
+    let step = step_rows(weights, index, mask, at + t);
+    model.cell.rows().forward(ForwardRows { step, kept: gates, h_before, c_before, h, c, output });
+}
+
+/// Step `t` of the sequence as the cell sees it.
+fn step_rows<'a, R: Real>(weights: &PassWeights<'a, R>, index: usize, mask: &'a StepMask, t: usize) -> StepRows<'a, R> {
+    let (hidden, layer_direction) = (weights.model.hidden(), &weights.model.layer_directions[index]);
+    let parameters = &weights.parameters[layer_direction.parameters.clone()];
+    StepRows { lengths: &mask.lengths, t, hidden, column: layer_direction.direction * hidden, parameters }
 }
 
 /// The states entering and leaving step `t`, each of `size` numbers.
@@ -223,27 +232,22 @@ fn backward_step<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>,
     let dh = &mut state.dh[..rows * hidden];
     let dc = &mut state.dc[..rows * cell_state];
     let h_before = &mut state.h[before * rows * hidden..][..rows * hidden];
-    BackwardStep {
-        step: StepRows {
-            cell: model.recurrent.cell,
-            mask,
-            t: first + t,
-            hidden,
-            column: layer_direction.direction * hidden,
-        },
-        gates,
+    model.cell.rows().backward(BackwardRows {
+        step: step_rows(weights, index, mask, first + t),
+        kept: gates,
         h_before,
         c_before: &state.c[before * rows * cell_state..][..rows * cell_state],
         d_output: above.then(|| &block.d_output[t * width..][..width]),
         dh,
         dc,
-        bias_sum: &mut state.bias_sum,
         square: block.squares.get_mut(index * mask.steps + first + t),
-    }
-    .run();
-    let dz = MatrixRef { data: &gates[hidden_span(model.recurrent.cell).kept * hidden..], stride: kept, count: rows };
+    });
+    column_sum::add(&mut state.bias_sum, gates);
+    let dz = MatrixRef { data: &gates[model.cell.first_recurrent() * hidden..], stride: kept, count: rows };
     let weight_hh = weights.prepared.hidden_back(index);
-    if state.drops {
+    if layer_direction.weight_hh.is_empty() {
+        // All of dh_{t−1} is what the cell has left.
+    } else if state.drops {
         let product = Product::assign(MatrixMut { data: &mut state.masked, stride: hidden }, dz, weight_hh);
         weights.gemm.split_columns(product, &mut state.shares);
         let products = state.masked.iter().zip(&state.factors).map(|(product, factor)| *product * *factor);

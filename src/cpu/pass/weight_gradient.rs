@@ -8,7 +8,8 @@ use std::ops::Range;
 use super::block::RowBlock;
 use super::buffer_sizes::SPAN;
 use super::head;
-use super::mapped_model::{GateSpan, MappedModel, hidden_span, input_spans};
+use super::mapped_model::MappedModel;
+use crate::cells::SumSpan;
 use crate::cpu::gemm::tile::MatrixRef;
 use crate::cpu::gemm::transposed::{PackScratch, Transposed};
 use crate::cpu::kernels::embedding;
@@ -39,7 +40,11 @@ impl WeightTile {
     pub(crate) fn operations(&self, rows: usize) -> usize {
         match self.role {
             Role::WeightIh { .. } | Role::WeightHh { .. } | Role::HeadWeight => clock::product(rows, self.range.len()),
-            Role::Embedding | Role::BiasIh { .. } | Role::BiasHh { .. } | Role::HeadBias => 0,
+            Role::Embedding
+            | Role::BiasIh { .. }
+            | Role::BiasHh { .. }
+            | Role::CellParameter { .. }
+            | Role::HeadBias => 0,
         }
     }
 }
@@ -47,7 +52,7 @@ impl WeightTile {
 /// Splits all parameters into tiles for `threads` threads, in the order of the flat block. The split changes no bit:
 /// every element is summed in the same order.
 pub(crate) fn tiles(model: &MappedModel, layout: &Layout, threads: usize) -> Vec<WeightTile> {
-    let (cell, hidden) = (model.recurrent.cell, model.hidden());
+    let (cell, hidden) = (model.cell, model.hidden());
     let mut tiles = Vec::new();
     let share = layout.len().div_ceil(TILES * threads);
     for tensor in layout.tensors() {
@@ -63,13 +68,14 @@ pub(crate) fn tiles(model: &MappedModel, layout: &Layout, threads: usize) -> Vec
                 tiles.push(WeightTile { role: tensor.role, range, column: column + first - rows.start, rows: count });
             }
         };
-        let mut cut_gates = |span: GateSpan| {
-            let rows = span.weight * hidden..(span.weight + span.gates) * hidden;
-            cut(rows, span.kept * hidden);
+        let mut cut_span = |span: SumSpan| {
+            let rows = span.block * hidden..(span.block + span.count) * hidden;
+            cut(rows, span.sum * hidden);
         };
         match tensor.role {
-            Role::WeightIh { .. } | Role::BiasIh { .. } => input_spans(cell).iter().for_each(|span| cut_gates(*span)),
-            Role::WeightHh { .. } | Role::BiasHh { .. } => cut_gates(hidden_span(cell)),
+            Role::WeightIh { .. } | Role::BiasIh { .. } => cell.input_spans().into_iter().for_each(cut_span),
+            Role::WeightHh { .. } | Role::BiasHh { .. } => cut_span(cell.recurrent_span()),
+            Role::CellParameter { index, .. } => cut(0..hidden, (cell.sums().len() + index) * hidden),
             Role::Embedding | Role::HeadWeight | Role::HeadBias => cut(0..tensor.shape[0], 0),
         }
     }
@@ -114,7 +120,7 @@ pub(crate) fn accumulate<R: Real>(
     for tile in work.tiles {
         let gradients = rest.split_off_mut(..tile.range.len()).unwrap_or_default();
         match tile.role {
-            Role::BiasIh { .. } | Role::BiasHh { .. } | Role::HeadBias => {
+            Role::BiasIh { .. } | Role::BiasHh { .. } | Role::CellParameter { .. } | Role::HeadBias => {
                 let whole = blocks.iter().filter(|block| block.is_first());
                 whole.for_each(|block| add_bias(block, with_head, tile, gradients));
             }
@@ -203,7 +209,7 @@ fn add_span<R: Real>(
                 add_head(model, head, block, rows, sum);
             }
         }
-        Role::BiasIh { .. } | Role::BiasHh { .. } | Role::HeadBias => {}
+        Role::BiasIh { .. } | Role::BiasHh { .. } | Role::CellParameter { .. } | Role::HeadBias => {}
     }
 }
 
@@ -227,9 +233,9 @@ fn part<R>(data: &[R], size: usize, rows: Range<usize>) -> MatrixRef<'_, R> {
 /// Adds the bias gradients, summed over steps during the backward pass.
 fn add_bias<R: Real>(block: &RowBlock<R>, with_head: bool, tile: &WeightTile, gradients: &mut [R]) {
     let sums = match tile.role {
-        Role::BiasIh { layer_direction } | Role::BiasHh { layer_direction } => {
-            &block.layer_directions[layer_direction].bias_sum
-        }
+        Role::BiasIh { layer_direction }
+        | Role::BiasHh { layer_direction }
+        | Role::CellParameter { layer_direction, .. } => &block.layer_directions[layer_direction].bias_sum,
         _ if with_head => &block.head.bias_sum,
         _ => return,
     };

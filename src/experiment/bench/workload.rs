@@ -137,8 +137,8 @@ impl Workload {
         let mut classes = hash(8);
         let classes = Array2::from_shape_simple_fn((steps, rows), || classes.next().unwrap_or(0) % outputs as u32);
         let sequence = Sequence { input, lengths: None, resets: None, initial: None };
-        let gates = cell.gates() * hidden;
-        let products = (inputs + hidden) * gates + hidden * outputs;
+        let gates = inputs * cell.input_gates() + hidden * cell.recurrent_gates();
+        let products = gates * hidden + hidden * outputs;
         let operations = 6.0 * (steps * rows) as f64 * products as f64;
         Self { model, weights, batch: Batch::new(sequence, Targets::Classes(classes)), operations }
     }

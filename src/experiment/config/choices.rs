@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::{MissingPolicy, ScalingKind};
-use crate::{Activation, Cell};
+use crate::{Activation, Cell, Error, Result};
 
 /// The cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,11 +28,19 @@ impl CellName {
     }
 
     /// The name of a cell, and the activation of a simple RNN.
-    pub fn of(cell: Cell) -> (Self, Option<Activation>) {
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a cell that another crate defines.
+    pub fn of(cell: Cell) -> Result<(Self, Option<Activation>)> {
         match cell {
-            Cell::Rnn(activation) => (Self::Rnn, Some(activation)),
-            Cell::Lstm => (Self::Lstm, None),
-            Cell::Gru => (Self::Gru, None),
+            Cell::Rnn(activation) => Ok((Self::Rnn, Some(activation))),
+            Cell::Lstm => Ok((Self::Lstm, None)),
+            Cell::Gru => Ok((Self::Gru, None)),
+            Cell::Custom(_) => Err(Error::Unsupported(format!(
+                "configuration and model files name the cells rnn, lstm and gru, and the network's is {}, which another \
+                 crate defines; keep its weights as a state dict",
+                cell.name()
+            ))),
         }
     }
 

@@ -100,7 +100,8 @@ impl GradientCheck<'_> {
     /// sign or factor gives an error of the order of 1. Differences are in f64: see [`Subject::differences`].
     fn tolerances(&self) -> Tolerances {
         let recurrent = &self.model.recurrent;
-        let terms = self.rows + recurrent.cell.gates() * recurrent.hidden_size + recurrent.input_size;
+        let gates = recurrent.cell.recurrent_gates().max(recurrent.cell.input_gates());
+        let terms = self.rows + gates * recurrent.hidden_size + recurrent.input_size;
         Tolerances { device: 32.0 * f64::from(f32::EPSILON) * ((self.steps * terms) as f64).sqrt(), differences: 1e-6 }
     }
 

@@ -79,11 +79,11 @@ struct Description {
 /// What describes a model, as JSON, but for the step that the run has come to.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a model without a head.
+/// [`Error::Unsupported`] for a model without a head, or with a cell that another crate defines.
 pub fn description(model: &Model, codec: &Codec, origin: &Origin) -> Result<String> {
     let (recurrent, head) = (&model.recurrent, model.head.as_ref());
     let head = head.ok_or_else(|| Error::Unsupported("a model file needs a model with a head".into()))?;
-    let (cell, activation) = CellName::of(recurrent.cell);
+    let (cell, activation) = CellName::of(recurrent.cell)?;
     let description = Description {
         format: FORMAT,
         cell,

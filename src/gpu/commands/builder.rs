@@ -148,7 +148,7 @@ impl<'a> Builder<'a> {
         cost: Cost,
     ) {
         debug_assert_eq!(entry.uniform, U::NAME);
-        debug_assert_eq!(entry.bindings.len(), bindings.len());
+        debug_assert_eq!(entry.bindings().len(), bindings.len());
         let kernel = self.gpu.kernel(entry, constants);
         let offset = self.uniforms.offset_of(uniform);
         let bindings = bindings.iter().copied().cloned().collect();
@@ -366,11 +366,11 @@ pub(crate) fn bind(
         size: wgpu::BufferSize::new(ALIGNMENT),
     });
     let entries: Vec<_> = std::iter::once((0, uniform))
-        .chain(kernel.entry.bindings.iter().zip(bindings).map(|((number, _), binding)| (*number, binding.resource())))
+        .chain(kernel.bindings.iter().zip(bindings).map(|((number, _), binding)| (*number, binding.resource())))
         .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource })
         .collect();
     device.create_bind_group(&wgpu::BindGroupDescriptor {
-        label: Some(kernel.entry.name),
+        label: Some(&kernel.name),
         layout: &kernel.layout,
         entries: &entries,
     })

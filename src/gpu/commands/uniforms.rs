@@ -33,7 +33,8 @@ uniforms! {
     /// `step.wgsl`.
     Step {
         t: u32, t_step: u32, count: u32, index_in: u32, index_out: u32, batch: u32, hidden: u32, h4: u32, z4: u32, y4: u32,
-        y_column: u32, keep: u32, product: u32, epilogue: u32, layer_direction: u32,
+        y_column: u32, keep: u32, product: u32, epilogue: u32, layer_direction: u32, parameter_first: u32,
+        parameter_ld: u32,
     }
     /// `product.wgsl`.
     Matmul {

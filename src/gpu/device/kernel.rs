@@ -1,7 +1,10 @@
 //! Kernels: sources, bindings and pipelines.
 
+use std::any::TypeId;
 use std::borrow::Cow;
 
+use super::cell_kernel;
+use crate::model::Cell;
 use crate::model::plan::ProductTile;
 
 /// How a kernel binds a buffer.
@@ -18,23 +21,73 @@ pub enum Access {
 /// A shader entry point.
 #[derive(Clone, Copy, Debug)]
 pub struct ShaderEntry {
-    /// The entry point. Also the kernel's label, and its name in tests and benchmarks.
+    /// The entry point. But for the steps of a cell also the kernel's label, and its name in tests and benchmarks.
     pub name: &'static str,
     /// The source files as (name, text), joined in order.
     pub sources: &'static [(&'static str, &'static str)],
     /// The name of the uniform struct at binding 0.
     pub uniform: &'static str,
-    /// The storage bindings that this entry point uses, with their numbers.
-    pub bindings: &'static [(u32, Access)],
-    /// Whether indices come from data, so that the shader keeps its runtime checks.
+    /// The storage bindings, with their numbers; for the steps of a cell those of all cells.
+    pub(super) bindings: &'static [(u32, Access)],
+    /// Whether indices come from data, or text from another crate, so that the shader keeps its runtime checks.
     pub data_indices: bool,
+    /// The cell whose step it is.
+    pub(super) cell: Option<Cell>,
 }
 
 impl ShaderEntry {
     /// The complete WGSL source.
     pub fn source(&self) -> String {
-        self.sources.iter().map(|(_, text)| *text).collect::<Vec<_>>().join("\n")
+        let joined = self.sources.iter().map(|(_, text)| *text).collect::<Vec<_>>().join("\n");
+        match self.cell {
+            Some(cell) => cell_kernel::source(cell.definition(), &joined),
+            None => joined,
+        }
     }
+
+    /// The storage bindings that this entry point uses, with their numbers.
+    pub fn bindings(&self) -> Vec<(u32, Access)> {
+        let has_vectors = self.bindings.iter().any(|(binding, _)| *binding == cell_kernel::VECTORS);
+        let uses = |(binding, _): &(u32, Access)| match self.cell {
+            Some(cell) => cell_kernel::uses(cell.definition(), *binding, has_vectors),
+            None => true,
+        };
+        self.bindings.iter().copied().filter(uses).collect()
+    }
+
+    /// The kernel's label, and its name in profiles: `lstm_forward` for a step of the LSTM, otherwise the entry point.
+    pub fn label(&self) -> String {
+        match self.cell {
+            Some(cell) => self.name.replacen("step", cell.name(), 1),
+            None => self.name.into(),
+        }
+    }
+
+    /// The identity of the cell, if it is the step of one.
+    pub(super) fn cell_identity(&self) -> Option<TypeId> {
+        self.cell.map(|cell| cell.definition().identity())
+    }
+
+    /// The step of a cell.
+    fn of(self, cell: Cell) -> Self {
+        Self { cell: Some(cell), data_indices: self.data_indices || matches!(cell, Cell::Custom(_)), ..self }
+    }
+}
+
+/// A cell's forward step.
+pub(crate) fn forward_step(cell: Cell) -> ShaderEntry {
+    STEP_FORWARD.of(cell)
+}
+
+/// A cell's backward step; with `gradient_norms` the one that stores dh_t in place of dy_t.
+pub(crate) fn backward_step(cell: Cell, gradient_norms: bool) -> ShaderEntry {
+    if gradient_norms { STEP_BACKWARD_NORMS.of(cell) } else { STEP_BACKWARD.of(cell) }
+}
+
+/// All kernels of the crate, with the steps of these cells.
+pub fn shader_entries(cells: &[Cell]) -> Vec<ShaderEntry> {
+    let of_cells = cells.iter().flat_map(|cell| STEPS.iter().map(|step| step.of(*cell)));
+    of_cells.chain(ENTRIES.iter().copied()).collect()
 }
 
 macro_rules! file {
@@ -46,39 +99,30 @@ macro_rules! file {
 use Access::{Read, ReadWrite};
 
 macro_rules! entries {
-    ($($constant:ident = $name:literal [$($file:literal),*] $uniform:literal { $($number:literal $access:ident),* } $data:literal;)*) => {
+    ($list:ident: $($constant:ident = $name:literal [$($file:literal),*] $uniform:literal { $($number:literal $access:ident),* } $data:literal;)*) => {
         $(pub(crate) const $constant: ShaderEntry = ShaderEntry {
             name: $name,
             sources: &[$(file!($file)),*],
             uniform: $uniform,
             bindings: &[$(($number, $access)),*],
             data_indices: $data,
+            cell: None,
         };)*
 
-        /// All kernels of the crate.
-        pub const SHADER_ENTRIES: &[ShaderEntry] = &[$($constant),*];
+        const $list: &[ShaderEntry] = &[$($constant),*];
     };
 }
 
-entries! {
-    RNN_FORWARD = "rnn_forward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 10 ReadWrite, 11 Read } false;
-    RNN_BACKWARD = "rnn_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 Read, 8 ReadWrite, 11 Read } false;
-    RNN_BACKWARD_NORMS = "rnn_backward" ["activation.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false;
-    LSTM_FORWARD = "lstm_forward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
+entries! { STEPS:
+    STEP_FORWARD = "step_forward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "cell_step.wgsl"] "Step"
         { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 10 ReadWrite, 11 Read } false;
-    LSTM_BACKWARD = "lstm_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 4 ReadWrite, 6 ReadWrite, 7 Read, 8 ReadWrite, 9 ReadWrite, 11 Read } false;
-    LSTM_BACKWARD_NORMS = "lstm_backward" ["activation.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 4 ReadWrite, 6 ReadWrite, 7 ReadWrite, 8 ReadWrite, 9 ReadWrite, 11 Read } false;
-    GRU_FORWARD = "gru_forward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 10 ReadWrite, 11 Read } false;
-    GRU_BACKWARD = "gru_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 Read, 8 ReadWrite, 11 Read } false;
-    GRU_BACKWARD_NORMS = "gru_backward" ["activation.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false;
+    STEP_BACKWARD = "step_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "cell_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 7 Read, 8 ReadWrite, 11 Read } false;
+    STEP_BACKWARD_NORMS = "step_backward" ["activation.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "step.wgsl", "cell_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false;
+}
+
+entries! { ENTRIES:
     GRADIENT_NORMS = "gradient_norms" ["gradient_norms.wgsl"] "GradientNorms" { 1 Read, 2 ReadWrite } false;
     MATMUL = "matmul" ["product.wgsl", "matmul.wgsl"] "Matmul" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;
     MATMUL_TILED = "matmul_tiled" ["product.wgsl", "matmul_tiled.wgsl"] "Matmul"
@@ -109,9 +153,10 @@ entries! {
 /// A compiled kernel.
 #[derive(Debug)]
 pub(crate) struct Kernel {
-    /// The name in profiles: the entry point, with the transposed operands of a matrix product.
+    /// The name in profiles: the label, with the transposed operands of a matrix product.
     pub(crate) name: String,
-    pub(crate) entry: ShaderEntry,
+    /// The storage bindings, with their numbers.
+    pub(crate) bindings: Vec<(u32, Access)>,
     pub(crate) pipeline: wgpu::ComputePipeline,
     pub(crate) layout: wgpu::BindGroupLayout,
 }
@@ -141,10 +186,10 @@ pub(crate) fn flag(on: bool) -> f64 {
 
 impl Kernel {
     pub(crate) fn new(device: &wgpu::Device, entry: ShaderEntry, constants: Constants<'_>, trusted: bool) -> Self {
-        let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some(entry.name),
-            source: wgpu::ShaderSource::Wgsl(Cow::Owned(entry.source())),
-        };
+        let name = entry.label();
+        let label = Some(name.as_str());
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(Cow::Owned(entry.source())) };
         let module = if trusted && !entry.data_indices {
             #[allow(
                 unsafe_code,
@@ -172,18 +217,18 @@ impl Kernel {
             },
             count: None,
         };
+        let bindings = entry.bindings();
         let entries: Vec<_> = std::iter::once(layout_entry(0, Access::Uniform))
-            .chain(entry.bindings.iter().map(|(binding, access)| layout_entry(*binding, *access)))
+            .chain(bindings.iter().map(|(binding, access)| layout_entry(*binding, *access)))
             .collect();
-        let layout = device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(entry.name), entries: &entries });
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(entry.name),
+            label,
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(entry.name),
+            label,
             layout: Some(&pipeline_layout),
             module: &module,
             entry_point: Some(entry.name),
@@ -194,17 +239,17 @@ impl Kernel {
             },
             cache: None,
         });
-        Self { name: name(entry, constants), entry, pipeline, layout }
+        Self { name: with_sides(name, constants), bindings, pipeline, layout }
     }
 }
 
-/// `matmul nt` for A · Bᵀ and so on, as in BLAS; the entry point for other kernels.
-fn name(entry: ShaderEntry, constants: Constants<'_>) -> String {
+/// `matmul nt` for A · Bᵀ and so on, as in BLAS; the label itself for other kernels.
+fn with_sides(label: String, constants: Constants<'_>) -> String {
     let side = |name| {
         constants.iter().find(|(constant, _)| *constant == name).map(|(_, on)| if *on == 0.0 { 'n' } else { 't' })
     };
     match side("TRANSPOSE_A").zip(side("TRANSPOSE_B")) {
-        Some((a, b)) => format!("{} {a}{b}", entry.name),
-        None => entry.name.into(),
+        Some((a, b)) => format!("{label} {a}{b}"),
+        None => label,
     }
 }

@@ -1,5 +1,6 @@
 //! The GPU device: choosing an adapter, or using a device of the host program.
 
+mod cell_kernel;
 pub(crate) mod kernel;
 pub(crate) mod signal;
 
@@ -13,10 +14,10 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use self::kernel::{Constants, Kernel, ShaderEntry};
+use self::kernel::{Constants, Kernel, ShaderEntry, backward_step, forward_step};
 use self::signal::Signal;
 use crate::error::{Error, Result};
-use crate::model::DeviceLimits;
+use crate::model::{Cell, DeviceLimits};
 
 /// The choice of an adapter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -337,10 +338,29 @@ impl Gpu {
     pub(crate) fn kernel(&self, entry: ShaderEntry, constants: Constants<'_>) -> Arc<Kernel> {
         // Variants of an entry point are joined from different files.
         let files: Vec<&str> = entry.sources.iter().map(|(file, _)| *file).collect();
-        let key = format!("{} {files:?} {constants:?}", entry.name);
+        let key = format!("{} {files:?} {:?} {constants:?}", entry.name, entry.cell_identity());
         let mut kernels = lock(&self.0.kernels);
         let make = || Arc::new(Kernel::new(&self.0.device, entry, constants, self.0.trusted));
         kernels.entry(key).or_insert_with(make).clone()
+    }
+
+    /// Compiles the steps of a cell that another crate defines, so that an error of its WGSL comes back as such.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with the compiler's message.
+    pub(crate) fn check_cell(&self, cell: Cell) -> Result<()> {
+        // In a browser the answer arrives later and [`Gpu::check`] reports it; elsewhere it arrives at once.
+        #[cfg(not(target_arch = "wasm32"))]
+        if matches!(cell, Cell::Custom(_)) {
+            for entry in [forward_step(cell), backward_step(cell, false)] {
+                let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::Validation);
+                Kernel::new(&self.0.device, entry, cell.definition().constants(), false);
+                if let Poll::Ready(Some(error)) = pin!(scope.pop()).poll(&mut Context::from_waker(Waker::noop())) {
+                    return Err(Error::Unsupported(format!("the WGSL of the cell {}: {error}", cell.name())));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Waits until freed buffers are available again. Not possible in a browser.

@@ -29,7 +29,7 @@ pub struct DeviceArrays<'a> {
     pub sequence: Option<&'a wgpu::Buffer>,
     /// h of each (layer, direction), see the table.
     pub h: Option<&'a wgpu::Buffer>,
-    /// c of each (layer, direction), for the LSTM only.
+    /// c of each (layer, direction), for cells with c only.
     pub c: Option<&'a wgpu::Buffer>,
 }
 
@@ -52,7 +52,7 @@ impl DeviceArrays<'_> {
         }
         match self.c {
             Some(_) if !recurrent.cell.has_cell_state() => {
-                Err(Error::Unsupported(format!("only an LSTM has a {}", names[2])))
+                Err(Error::Unsupported(format!("the cell {} has no {}", recurrent.cell.name(), names[2])))
             }
             _ => Ok(()),
         }
@@ -146,7 +146,7 @@ impl GpuEngine {
         }
         let mut clear = Vec::new();
         let bytes = self.pass().state_bytes(&self.weights);
-        // Only an LSTM has states after those of h.
+        // Only a cell with c has states after those of h.
         let kinds = self.pass().ends.chunks(recurrent.num_layer_directions()).zip([(from.h, to.h), (from.c, to.c)]);
         for (ends, (from, to)) in kinds {
             for (layer_direction, (enters, leaves)) in ends.iter().enumerate() {
@@ -199,17 +199,17 @@ impl GpuEngine {
                 store.push(transfer(TransferDirection::Out, buffer, dx, 1, i));
             }
         }
-        for (carries, from, to) in [(&plan.carry_h, from.h, to.h), (&plan.carry_c, from.c, to.c)] {
-            for (layer_direction, carry) in carries.iter().enumerate() {
-                let transfer = |way, buffer| {
-                    Transfer::new(way, buffer, layer_direction * rows * h, self.position(*carry), [rows, 1, h])
-                };
-                match from {
-                    Some(buffer) => load.push(transfer(TransferDirection::In, buffer)),
-                    None => begin.push(self.clear_tensor(*carry)),
-                }
-                store.extend(to.map(|buffer| transfer(TransferDirection::Out, buffer)));
+        let of_h = plan.carries_of_h().enumerate().map(|carry| (carry, from.h, to.h));
+        let of_c = plan.carries_of_c().enumerate().map(|carry| (carry, from.c, to.c));
+        for ((layer_direction, carry), from, to) in of_h.chain(of_c) {
+            let (position, bytes) = self.span(carry);
+            let transfer =
+                |way, buffer| Transfer::new(way, buffer, layer_direction * rows * h, position.clone(), [rows, 1, h]);
+            match from {
+                Some(buffer) => load.push(transfer(TransferDirection::In, buffer)),
+                None => begin.push(GpuCommand::Clear { to: position.clone(), bytes }),
             }
+            store.extend(to.map(|buffer| transfer(TransferDirection::Out, buffer)));
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
         self.recorder

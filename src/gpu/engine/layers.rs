@@ -43,16 +43,16 @@ impl Layers for GpuEngine {
                 None => begin.push(GpuCommand::Clear { to: position, bytes }),
             }
         }
-        for (carries, array) in [(&pass.plan.carry_h, &gradient.h_n), (&pass.plan.carry_c, &gradient.c_n)] {
-            for (layer_direction, carry) in carries.iter().enumerate() {
-                let (position, bytes) = self.tensor(*carry);
-                match array {
-                    Some(array) => {
-                        staging::pack(array, layer_direction..layer_direction + 1, 1, |_, _| true, &mut numbers);
-                        self.recorder.write(&position, &numbers);
-                    }
-                    None => begin.push(GpuCommand::Clear { to: position, bytes }),
+        let of_h = pass.plan.carries_of_h().enumerate().map(|carry| (carry, &gradient.h_n));
+        let of_c = pass.plan.carries_of_c().enumerate().map(|carry| (carry, &gradient.c_n));
+        for ((layer_direction, carry), array) in of_h.chain(of_c) {
+            let (position, bytes) = self.span(carry);
+            match array {
+                Some(array) => {
+                    staging::pack(array, layer_direction..layer_direction + 1, 1, |_, _| true, &mut numbers);
+                    self.recorder.write(&position, &numbers);
                 }
+                None => begin.push(GpuCommand::Clear { to: position, bytes }),
             }
         }
         self.numbers = numbers;

@@ -81,6 +81,7 @@ impl GpuEngine {
         model.validate()?;
         options.validate(model)?;
         options.kernel.check(model.recurrent.hidden_size)?;
+        gpu.check_cell(model.recurrent.cell)?;
         let weights = DeviceWeights::new(gpu, model, options.optimizer)?;
         let updater =
             options.optimizer.map(|rule| Updater::new(gpu, &weights, rule, options.max_skipped_updates)).transpose()?;

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::gpu::commands::program::BufferOffset;
 use crate::gpu::pass::{Lists, PASSES, Pass};
 use crate::memory::{BatchShape, Memory, MemoryPart};
-use crate::model::plan::{Checkpointing, PassShape, SequencePlan, TensorId};
+use crate::model::plan::{Checkpointing, PassShape, SequencePlan, Span, TensorId};
 
 impl GpuEngine {
     /// Prepares the pass for a shape: from the cache, or a new one.
@@ -92,9 +92,15 @@ impl GpuEngine {
         shape(&self.options, batch_shape, dx, checkpointing)
     }
 
+    /// The position and bytes of a span of the current pass.
+    pub(crate) fn span(&self, span: Span) -> (BufferOffset, u64) {
+        let buffer = self.pass().buffers[span.tensor.0].clone();
+        (BufferOffset { buffer, offset: span.offset }, span.bytes)
+    }
+
+    /// The position and bytes of a whole tensor of the current pass.
     pub(crate) fn tensor(&self, id: TensorId) -> (BufferOffset, u64) {
-        let pass = self.pass();
-        (BufferOffset::of(&pass.buffers[id.0]), pass.plan.whole(id).bytes)
+        self.span(self.pass().plan.whole(id))
     }
 
     /// Before allocating, drops passes whose buffers are too small to share, and others until this one fits into the

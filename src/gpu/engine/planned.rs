@@ -32,9 +32,12 @@ pub(crate) fn shape(
 fn fixed(limits: &DeviceLimits, model: &Model, parameters: &ParameterPlan, options: &EngineOptions) -> Result<Memory> {
     limits.check(&block(parameters, "parameters"))?;
     let bytes = parameters.bytes();
-    let transposed = (0..model.recurrent.num_layer_directions())
-        .map(|layer_direction| parameters.get(Role::WeightHh { layer_direction }).bytes().1);
-    let packed = if limits.packs_weights() { transposed.sum::<u64>() + ALIGNMENT } else { 0 };
+    let packs_weights = limits.packs_weights() && model.recurrent.cell.recurrent_gates() > 0;
+    let transposed = || {
+        (0..model.recurrent.num_layer_directions())
+            .map(|layer_direction| parameters.get(Role::WeightHh { layer_direction }).bytes().1)
+    };
+    let packed = if packs_weights { transposed().sum::<u64>() + ALIGNMENT } else { 0 };
     let mut memory = Memory::default();
     memory.add(MemoryPart::Weights, bytes + packed);
     memory.add(MemoryPart::Gradients, bytes);

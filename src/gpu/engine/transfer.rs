@@ -184,7 +184,7 @@ impl GpuEngine {
         let asked = plan.chunks.iter().filter(|_| pass.shape.dx).filter_map(|chunk| chunk.dx);
         let mut ranges: Vec<_> = asked.map(|dx| self.tensor(dx)).collect();
         let x_bytes = ranges.iter().map(|(_, bytes)| *bytes as usize).sum::<usize>();
-        ranges.extend(plan.carry_h.iter().chain(&plan.carry_c).map(|carry| self.tensor(*carry)));
+        ranges.extend(plan.carries_of_h().chain(plan.carries_of_c()).map(|carry| self.span(carry)));
         let numbers = self.read(&ranges).await?;
         let (x, states) = numbers.split_at(x_bytes / 4);
         let shape = (plan.steps, plan.rows, input_size);

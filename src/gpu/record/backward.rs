@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::{Recording, dropout, embedding, keep};
 use crate::gpu::commands::builder::{Binding, MatrixProduct};
 use crate::gpu::commands::uniforms::{Copy, GradientNorms, Step, Tokens};
-use crate::gpu::device::kernel::{GRADIENT_NORMS, MASK, SCATTER};
+use crate::gpu::device::kernel::{GRADIENT_NORMS, MASK, SCATTER, backward_step};
 use crate::model::Role;
 use crate::model::plan::{Chunk, Cost};
 
@@ -68,22 +68,31 @@ fn backward_chunks(rec: &mut Recording<'_, '_>, layer: usize, chunk_index: usize
     }
 }
 
-fn backward_steps(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, chunk: &Chunk, step: Step) {
+fn backward_steps(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, chunk: &Chunk, mut step: Step) {
     let flags = rec.builder.span(chunk.flags);
-    let weight = rec.weights.parameter(Role::WeightHh { layer_direction }).binding;
-    let (z, dy) = (rec.builder.tensor(chunk.z[layer_direction]), rec.builder.tensor(chunk.y[layer]));
-    // The LSTM's derivatives use its gates and c, those of other cells use h.
-    let history = rec.builder.tensor(*chunk.c.get(layer_direction).unwrap_or(&chunk.h[layer_direction]));
-    let carry_h = rec.builder.tensor(rec.builder.plan.carry_h[layer_direction]);
-    let carry_c = rec.builder.plan.carry_c.get(layer_direction).map(|carry| rec.builder.tensor(*carry));
+    let weights = rec.weights.step_weights(layer_direction);
+    if let Some(weights) = &weights {
+        (step.parameter_first, step.parameter_ld) = (weights.first, weights.ld);
+    }
+    let (z, h, dy) = (
+        rec.builder.tensor(chunk.z[layer_direction]),
+        rec.builder.tensor(chunk.h[layer_direction]),
+        rec.builder.tensor(chunk.y[layer]),
+    );
+    let c = chunk.c.get(layer_direction).map(|c| rec.builder.tensor(*c));
+    let carry = rec.builder.tensor(rec.builder.plan.carries[layer_direction]);
     let dropout_params = Binding::whole(&rec.weights.dropout_params);
-    let bindings: Vec<&Binding> =
-        [&flags, &weight, &z, &history, &dy, &carry_h].into_iter().chain(&carry_c).chain([&dropout_params]).collect();
+    let mut bindings = vec![&flags];
+    bindings.extend(weights.iter().map(|weights| &weights.binding));
+    bindings.extend([&z, &h]);
+    bindings.extend(&c);
+    bindings.extend([&dy, &carry]);
+    bindings.extend([&dropout_params].into_iter().filter(|_| rec.weights.sizes.recurrent4 > 0));
     let (constants, plan) = (rec.step_constants(rec.builder.plan.step.shared_vec4s[1]), &rec.builder.plan.step);
-    let (gates4, has_c) = (rec.weights.gates4(), carry_c.is_some());
-    let cost = Cost::backward_steps(plan, rec.rows(), &rec.weights.sizes, gates4, has_c).times(step.count as usize);
+    let has_c = c.is_some();
+    let cost = Cost::backward_steps(plan, rec.rows(), &rec.weights.sizes, has_c).times(step.count as usize);
     rec.builder.dispatch(
-        rec.weights.backward_step(rec.gradient_norms.is_some()),
+        backward_step(rec.weights.model.recurrent.cell, rec.gradient_norms.is_some()),
         &constants,
         &bindings,
         &step,
@@ -120,18 +129,18 @@ fn weight_gradients(
 ) {
     let sizes = rec.weights.sizes;
     let k = chunk.steps.len() * rec.rows();
-    let (m, n4) = (4 * rec.weights.gates4(), rec.weights.gates4());
+    let n4 = sizes.input4;
     let dz_input = rec.builder.matrix(chunk.z[layer_direction], 0, sizes.z4);
-    let dz_recurrent = rec.builder.matrix(chunk.z[layer_direction], rec.weights.recurrent_column(), sizes.z4);
+    let dz_recurrent = rec.builder.matrix(chunk.z[layer_direction], sizes.recurrent_column, sizes.z4);
     let (enters, _) = Recording::history_indices(direction, 0);
     let h = rec.builder.matrix(chunk.h[layer_direction], enters * rec.rows() * sizes.h4, sizes.h4);
-    let (dw_ih, dw_hh) = (
-        rec.weights.gradient(Role::WeightIh { layer_direction }),
-        rec.weights.gradient(Role::WeightHh { layer_direction }),
-    );
-    rec.builder.weight_gradient(&dz_recurrent, &h, &dw_hh, m, sizes.h4, k);
+    let dw_ih = rec.weights.gradient(Role::WeightIh { layer_direction });
+    if sizes.recurrent4 > 0 {
+        let dw_hh = rec.weights.gradient(Role::WeightHh { layer_direction });
+        rec.builder.weight_gradient(&dz_recurrent, &h, &dw_hh, 4 * sizes.recurrent4, sizes.h4, k);
+    }
     match (rec.input(layer, chunk), chunk.tokens) {
-        (Some(x), _) => rec.builder.weight_gradient(&dz_input, &x, &dw_ih, m, x.ld, k),
+        (Some(x), _) => rec.builder.weight_gradient(&dz_input, &x, &dw_ih, 4 * n4, x.ld, k),
         (None, Some([_, starts, order])) => {
             let tokens = rec.weights.model.recurrent.input_size;
             let uniform = Tokens { rows: tokens as u32, n4: n4 as u32, ldz: sizes.z4 as u32, ldw: 4 * dw_ih.ld as u32 };
@@ -142,11 +151,19 @@ fn weight_gradients(
         (None, None) => unreachable!("a chunk has x or tokens"),
     }
     if rec.weights.model.recurrent.bias {
-        let (db_ih, db_hh) = (
-            rec.weights.gradient(Role::BiasIh { layer_direction }),
-            rec.weights.gradient(Role::BiasHh { layer_direction }),
-        );
-        rec.builder.bias_gradients(&dz_input, k, &[(0, &db_ih), (rec.weights.recurrent_column(), &db_hh)]);
+        let db_ih = rec.weights.gradient(Role::BiasIh { layer_direction });
+        let mut biases = vec![(0, &db_ih)];
+        let db_hh = (sizes.recurrent4 > 0).then(|| rec.weights.gradient(Role::BiasHh { layer_direction }));
+        biases.extend(db_hh.iter().map(|db_hh| (sizes.recurrent_column, db_hh)));
+        rec.builder.bias_gradients(&dz_input, k, &biases);
+    }
+    // The steps' parts lie behind the gradients of the sums.
+    let (own, sums) =
+        (rec.weights.model.recurrent.cell.definition().parameters(), dz_recurrent.first + sizes.recurrent4);
+    for index in 0..own.len() {
+        let parts = rec.builder.matrix(chunk.z[layer_direction], sums + index * sizes.h4, sizes.z4);
+        let gradient = rec.weights.gradient(Role::CellParameter { layer_direction, index });
+        rec.builder.bias_gradients(&parts, k, &[(0, &gradient)]);
     }
 }
 
@@ -195,7 +212,7 @@ fn input_gradient(rec: &mut Recording<'_, '_>, layer: usize, chunk: &Chunk) {
             c: &target,
             m: chunk.steps.len() * rec.rows(),
             n4: target.ld,
-            k: 4 * rec.weights.gates4(),
+            k: 4 * rec.weights.sizes.input4,
             accumulate: direction > 0,
         });
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::{ALIVE, Recording, dropout, embedding};
 use crate::gpu::commands::builder::{Binding, MatrixProduct};
 use crate::gpu::commands::uniforms::{Copy, Step, Tokens};
-use crate::gpu::device::kernel::GATHER;
+use crate::gpu::device::kernel::{GATHER, forward_step};
 use crate::model::Role;
 use crate::model::plan::{Chunk, Cost};
 
@@ -83,7 +83,7 @@ fn project(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, ch
     let weight = rec.weights.parameter(Role::WeightIh { layer_direction });
     let bias = rec.weights.parameter(Role::BiasIh { layer_direction });
     let z = rec.builder.matrix(chunk.z[layer_direction], 0, rec.weights.sizes.z4);
-    let n4 = rec.weights.gates4();
+    let n4 = rec.weights.sizes.input4;
     match (rec.input(layer, chunk), chunk.tokens) {
         (Some(x), _) => rec.builder.matmul(MatrixProduct {
             sides: (false, true),
@@ -133,12 +133,16 @@ fn enter_from_previous(rec: &mut Recording<'_, '_>, layer_direction: usize, dire
     }
 }
 
-fn forward_steps(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Chunk, step: Step) {
-    let weight = match &rec.weights.packed {
+fn forward_steps(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Chunk, mut step: Step) {
+    let has_w_hh = rec.weights.sizes.recurrent4 > 0;
+    let weight = has_w_hh.then(|| match &rec.weights.packed {
         Some(packed) => packed.weight(layer_direction),
         None => rec.weights.parameter(Role::WeightHh { layer_direction }).binding,
-    };
-    let bias = rec.weights.parameter(Role::BiasHh { layer_direction }).binding;
+    });
+    let vectors = rec.weights.step_vectors(layer_direction);
+    if let Some(vectors) = &vectors {
+        (step.parameter_first, step.parameter_ld) = (vectors.first, vectors.ld);
+    }
     let (flags, z, h) = (
         rec.builder.span(chunk.flags),
         rec.builder.tensor(chunk.z[layer_direction]),
@@ -149,14 +153,18 @@ fn forward_steps(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Ch
     // backward.
     let h_masked = rec
         .builder
-        .tensor(*rec.builder.plan.h_masked.get(layer_direction).unwrap_or(&rec.builder.plan.carry_h[layer_direction]));
+        .tensor(*rec.builder.plan.h_masked.get(layer_direction).unwrap_or(&rec.builder.plan.carries[layer_direction]));
     let dropout_params = Binding::whole(&rec.weights.dropout_params);
-    let bindings: Vec<&Binding> =
-        [&flags, &weight, &bias, &z, &h].into_iter().chain(&c).chain([&h_masked, &dropout_params]).collect();
+    let mut bindings = vec![&flags];
+    bindings.extend(&weight);
+    bindings.extend(vectors.iter().map(|vectors| &vectors.binding));
+    bindings.extend([&z, &h]);
+    bindings.extend(&c);
+    bindings.extend([&h_masked, &dropout_params].into_iter().filter(|_| has_w_hh));
     let (constants, plan) = (rec.step_constants(rec.builder.plan.step.shared_vec4s[0]), &rec.builder.plan.step);
-    let (gates4, has_c) = (rec.weights.gates4(), chunk.c.get(layer_direction).is_some());
-    let cost = Cost::forward_steps(plan, rec.rows(), &rec.weights.sizes, gates4, has_c).times(step.count as usize);
-    rec.builder.dispatch(rec.weights.forward_step(), &constants, &bindings, &step, plan.grid, cost);
+    let has_c = chunk.c.get(layer_direction).is_some();
+    let cost = Cost::forward_steps(plan, rec.rows(), &rec.weights.sizes, has_c).times(step.count as usize);
+    rec.builder.dispatch(forward_step(rec.weights.model.recurrent.cell), &constants, &bindings, &step, plan.grid, cost);
 }
 
 /// The direction's half of y: the states after each step, 0 at padding; masked if a layer follows.

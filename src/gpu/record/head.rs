@@ -107,8 +107,7 @@ fn state_columns(rec: &Recording<'_, '_>, direction: usize, first: usize, back: 
 
 /// Clears the carries.
 pub(crate) fn clear_carries(rec: &mut Recording<'_, '_>) {
-    let carries: Vec<TensorId> = rec.builder.plan.carry_h.iter().chain(&rec.builder.plan.carry_c).copied().collect();
-    carries.into_iter().for_each(|carry| rec.clear(carry));
+    rec.builder.plan.carries.iter().for_each(|carry| rec.clear(*carry));
 }
 
 /// dy of some chunks, in the last layer's y, for a head with one prediction per row. Zero for one at the last step,
@@ -153,7 +152,7 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usi
                 let layer_direction = (recurrent.layers - 1) * recurrent.directions() + direction;
                 let uniform = state_columns(rec, direction, 0, true);
                 let flags = rec.builder.span(rec.builder.plan.chunks[0].flags);
-                let carry = rec.builder.tensor(rec.builder.plan.carry_h[layer_direction]);
+                let carry = rec.builder.tensor(rec.builder.plan.carries[layer_direction]);
                 rec.copy(&flags, &d_features.binding, &carry, uniform);
             }
         }

@@ -135,10 +135,10 @@ impl<'a> Recording<'_, 'a> {
     }
 
     /// The constants of step kernels in both directions of time; `shared_vec4s` is for one of them.
-    pub(crate) fn step_constants(&self, shared_vec4s: usize) -> [(&'static str, f64); 8] {
+    pub(crate) fn step_constants(&self, shared_vec4s: usize) -> Vec<(&'static str, f64)> {
         let StepPlan { tile, group: (x, y), .. } = self.builder.plan.step;
-        [
-            ("ACTIVATION", self.weights.activation()),
+        let mut constants = self.weights.model.recurrent.cell.definition().constants().to_vec();
+        constants.extend([
             ("ROWS", tile as f64),
             ("DROPOUT", flag(self.drops_recurrent())),
             ("TRANSPOSED_W", flag(self.weights.packed.is_some())),
@@ -146,7 +146,8 @@ impl<'a> Recording<'_, 'a> {
             ("SHARED_VEC4S", shared_vec4s.max(1) as f64),
             ("GROUP_X", x as f64),
             ("GROUP_Y", y as f64),
-        ]
+        ]);
+        constants
     }
 
     /// The uniform of `count` forward steps from step `t` on. The backward pass changes some of its fields.
@@ -171,6 +172,8 @@ impl<'a> Recording<'_, 'a> {
             epilogue: 1,
             // Without recurrent masks all layers share their uniforms.
             layer_direction: if self.drops_recurrent() { layer_direction as u32 } else { 0 },
+            parameter_first: 0,
+            parameter_ld: 0,
         }
     }
 

@@ -37,7 +37,7 @@ fn run<U: Uniform>(
     buffers: &[&[f32]],
     grid: Grid,
 ) -> Vec<Vec<f32>> {
-    assert_eq!((entry.uniform, entry.bindings.len()), (U::NAME, buffers.len()), "{}", entry.name);
+    assert_eq!((entry.uniform, entry.bindings().len()), (U::NAME, buffers.len()), "{}", entry.name);
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
     let make = |size, usage| {
         gpu.device().create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
@@ -60,7 +60,8 @@ fn run<U: Uniform>(
     let recorder = Recorder::new(gpu);
     recorder.record([&GpuCommand::Dispatch { kernel, bindings: group, offset: 0, grid, cost: Cost::default() }]);
     recorder.submit();
-    let written = entry.bindings.iter().zip(&bindings).filter(|((_, access), _)| *access == Access::ReadWrite);
+    let accesses = entry.bindings();
+    let written = accesses.iter().zip(&bindings).filter(|((_, access), _)| *access == Access::ReadWrite);
     let numbers = written.map(|(_, binding)| {
         let size = binding.buffer.size();
         let staging = make(size, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);

@@ -6,13 +6,9 @@ use self::transposed::TransposedWeights;
 use crate::error::Result;
 use crate::gpu::commands::builder::{Binding, Matrix, allocate};
 use crate::gpu::device::Gpu;
-use crate::gpu::device::kernel::{
-    GRU_BACKWARD, GRU_BACKWARD_NORMS, GRU_FORWARD, LSTM_BACKWARD, LSTM_BACKWARD_NORMS, LSTM_FORWARD, RNN_BACKWARD,
-    RNN_BACKWARD_NORMS, RNN_FORWARD, ShaderEntry,
-};
 use crate::memory::{Memory, MemoryPart};
 use crate::model::plan::{ParameterPlan, TensorSpec, Vec4Sizes};
-use crate::model::{Activation, Cell, Loss, Model, Role};
+use crate::model::{Loss, Model, Role};
 use crate::optim::OptimizerKind;
 
 /// Bytes of Σ w·loss, and of the dropout parameters.
@@ -41,13 +37,21 @@ pub(crate) struct DeviceWeights {
     pub(crate) packed: Option<TransposedWeights>,
 }
 
+/// Parameters that a step kernel reads in one binding.
+pub(crate) struct StepParameters {
+    pub(crate) binding: Binding,
+    /// The first vec4 of the cell's own parameters, and vec4 from one of them to the next.
+    pub(crate) first: u32,
+    pub(crate) ld: u32,
+}
+
 impl DeviceWeights {
     pub(crate) fn new(gpu: &Gpu, model: &Model, rule: Option<OptimizerKind>) -> Result<Self> {
         let plan = ParameterPlan::new(model);
         let block = |name: String| allocate(gpu, &block(&plan, name));
         let optimizer_state = rule.map_or(0, |rule| rule.state_blocks());
         let parameters = block("parameters".into())?;
-        let packed = if gpu.limits().packs_weights() {
+        let packed = if gpu.limits().packs_weights() && model.recurrent.cell.recurrent_gates() > 0 {
             Some(TransposedWeights::new(gpu, model, &plan, &parameters)?)
         } else {
             None
@@ -95,35 +99,30 @@ impl DeviceWeights {
         Matrix { binding: Binding { buffer: block.clone(), offset, bytes }, first: 0, ld: tensor.ld() }
     }
 
-    /// The cell's forward step kernel.
-    pub(crate) fn forward_step(&self) -> ShaderEntry {
-        match self.model.recurrent.cell {
-            Cell::Rnn(_) => RNN_FORWARD,
-            Cell::Lstm => LSTM_FORWARD,
-            Cell::Gru => GRU_FORWARD,
-        }
+    /// The vectors of forward steps: b_hh, and the cell's own parameters.
+    pub(crate) fn step_vectors(&self, layer_direction: usize) -> Option<StepParameters> {
+        self.step_parameters(layer_direction, Role::BiasHh { layer_direction })
     }
 
-    /// The cell's backward step kernel; with `gradient_norms` the one that stores dh_t in place of dy_t.
-    pub(crate) fn backward_step(&self, gradient_norms: bool) -> ShaderEntry {
-        match (self.model.recurrent.cell, gradient_norms) {
-            (Cell::Rnn(_), false) => RNN_BACKWARD,
-            (Cell::Rnn(_), true) => RNN_BACKWARD_NORMS,
-            (Cell::Lstm, false) => LSTM_BACKWARD,
-            (Cell::Lstm, true) => LSTM_BACKWARD_NORMS,
-            (Cell::Gru, false) => GRU_BACKWARD,
-            (Cell::Gru, true) => GRU_BACKWARD_NORMS,
-        }
+    /// W_hh and the cell's own parameters behind it, as backward steps read them.
+    pub(crate) fn step_weights(&self, layer_direction: usize) -> Option<StepParameters> {
+        self.step_parameters(layer_direction, Role::WeightHh { layer_direction })
     }
 
-    /// The number of the vanilla RNN's activation in the shaders.
-    pub(crate) fn activation(&self) -> f64 {
-        match self.model.recurrent.cell {
-            Cell::Rnn(Activation::Relu) => 1.0,
-            Cell::Rnn(Activation::Sigmoid) => 2.0,
-            Cell::Rnn(Activation::Identity) => 3.0,
-            _ => 0.0,
-        }
+    /// From `first`, if the cell has W_hh, to the last of the cell's own parameters, if it has any.
+    fn step_parameters(&self, layer_direction: usize, first: Role) -> Option<StepParameters> {
+        let cell = self.model.recurrent.cell.definition();
+        let own = (0..cell.parameters().len()).map(|index| Role::CellParameter { layer_direction, index });
+        let recurrent = (cell.recurrent_gates() > 0).then_some(first);
+        let spans: Vec<(u64, u64)> = recurrent.into_iter().chain(own).map(|role| self.plan.get(role).bytes()).collect();
+        let (&(offset, _), &(last, bytes)) = spans.first().zip(spans.last())?;
+        let own = &spans[usize::from(recurrent.is_some())..];
+        let vec4s = |from: u64, to: u64| ((to - from) / 16) as u32;
+        Some(StepParameters {
+            binding: Binding { buffer: self.parameters.clone(), offset, bytes: last + bytes - offset },
+            first: own.first().map_or(0, |(at, _)| vec4s(offset, *at)),
+            ld: own.get(1).map_or(0, |(second, _)| vec4s(own[0].0, *second)),
+        })
     }
 
     /// The number of the loss in the shaders.
@@ -136,15 +135,5 @@ impl DeviceWeights {
             Some(Loss::Huber { .. }) => 4.0,
             Some(Loss::Quantile { .. }) => 5.0,
         }
-    }
-
-    /// The column in z at which the gradient of the recurrent product begins: the GRU has dn before it.
-    pub(crate) fn recurrent_column(&self) -> usize {
-        if self.model.recurrent.cell == Cell::Gru { self.sizes.h4 } else { 0 }
-    }
-
-    /// G·H in vec4.
-    pub(crate) fn gates4(&self) -> usize {
-        self.model.recurrent.cell.gates() * self.sizes.h4
     }
 }

@@ -7,6 +7,7 @@ use ndarray::ArrayD;
 use super::graph::{Attribute, AxisSize, ElementType, Graph};
 use super::weights::weights;
 use crate::error::{Error, Result};
+use crate::interchange::gates::GateOrder;
 use crate::interchange::protobuf::Message;
 use crate::model::{Activation, Cell, Head, Layout, Loss, Model, Readout, Recurrent, StateDict};
 
@@ -94,24 +95,24 @@ fn message(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &
     letters(recurrent).iter().for_each(|letter| graph.input(&format!("{letter}_0"), ElementType::Float, &sizes));
     match head {
         Some(Head { readout: Readout::PerStep, outputs, loss, .. }) => {
-            let features = recurrent_layers(&mut graph, model, reads, true);
+            let features = recurrent_layers(&mut graph, model, reads, true)?;
             predict(&mut graph, model, &features, loss, Some(reads));
             predictions(&mut graph, T, *outputs);
         }
         Some(Head { readout: Readout::Final, outputs, loss, .. }) => {
-            recurrent_layers(&mut graph, model, reads, false);
+            recurrent_layers(&mut graph, model, reads, false)?;
             let features = final_features(&mut graph, recurrent);
             predict(&mut graph, model, features, loss, None);
             predictions(&mut graph, AxisSize::Known(1), *outputs);
         }
         Some(Head { readout: Readout::MeanPool, outputs, loss, .. }) => {
-            let output = recurrent_layers(&mut graph, model, reads, true);
+            let output = recurrent_layers(&mut graph, model, reads, true)?;
             let features = mean_features(&mut graph, reads, &output);
             predict(&mut graph, model, features, loss, None);
             predictions(&mut graph, AxisSize::Known(1), *outputs);
         }
         None => {
-            let features = recurrent_layers(&mut graph, model, reads, true);
+            let features = recurrent_layers(&mut graph, model, reads, true)?;
             mask(&mut graph, reads, &features, "output");
             graph.output("output", ElementType::Float, &[T, B, AxisSize::Known(recurrent.output_size())]);
         }
@@ -151,7 +152,7 @@ fn state(recurrent: &Recurrent, letter: &str, end: &str, layer: usize) -> String
 }
 
 /// Adds all layers. Returns the name of the last layer's output, \[T, B, D·H\], which is created if needed.
-fn recurrent_layers(graph: &mut Graph, model: &Model, reads: ModelInput, output: bool) -> String {
+fn recurrent_layers(graph: &mut Graph, model: &Model, reads: ModelInput, output: bool) -> Result<String> {
     let recurrent = &model.recurrent;
     let layers = recurrent.layers;
     let states = |letter, end| (0..layers).map(|layer| state(recurrent, letter, end, layer)).collect::<Vec<_>>();
@@ -167,7 +168,7 @@ fn recurrent_layers(graph: &mut Graph, model: &Model, reads: ModelInput, output:
     }
     let mut below = read(graph, model, reads).to_owned();
     for index in 0..layers {
-        below = layer(graph, recurrent, index, below, output || index + 1 < layers);
+        below = layer(graph, recurrent, index, below, output || index + 1 < layers)?;
     }
     if layers > 1 {
         for letter in letters(recurrent) {
@@ -175,7 +176,7 @@ fn recurrent_layers(graph: &mut Graph, model: &Model, reads: ModelInput, output:
             graph.node("Concat", &states(letter, "n"), &[whole], &[("axis", Attribute::Int(0))]);
         }
     }
-    below
+    Ok(below)
 }
 
 /// Adds the input of the first layer's product. ONNX's recurrent operators take no indices, so tokens without an
@@ -201,7 +202,7 @@ fn read(graph: &mut Graph, model: &Model, reads: ModelInput) -> &'static str {
 
 /// Adds one layer, in one or two directions, above `below`. Returns the name of its output, \[T, B, D·H\], which is
 /// created if needed.
-fn layer(graph: &mut Graph, recurrent: &Recurrent, index: usize, below: String, output: bool) -> String {
+fn layer(graph: &mut Graph, recurrent: &Recurrent, index: usize, below: String, output: bool) -> Result<String> {
     let name = |stem: &str| format!("{stem}_l{index}");
     // The name of an omitted input or output.
     let none = String::new;
@@ -212,19 +213,19 @@ fn layer(graph: &mut Graph, recurrent: &Recurrent, index: usize, below: String, 
         inputs.push(state(recurrent, letter, "0", index));
         outputs.push(state(recurrent, letter, "n", index));
     }
-    let (operator, attributes) = operator(recurrent);
+    let (operator, attributes) = operator(recurrent)?;
     graph.node(operator, &inputs, &outputs, &attributes);
     if !output {
-        return none();
+        return Ok(none());
     }
     // [T, D, B, H] with the directions side by side.
     graph.node("Transpose", &[name("Y")], &[name("by_row")], &[("perm", Attribute::Ints(vec![0, 2, 1, 3]))]);
     graph.node("Reshape", &[name("by_row"), "side_by_side".into()], &[name("output")], &[]);
-    name("output")
+    Ok(name("output"))
 }
 
 /// The ONNX operator of the cell, with its attributes.
-fn operator(recurrent: &Recurrent) -> (&'static str, Vec<(&'static str, Attribute)>) {
+fn operator(recurrent: &Recurrent) -> Result<(&'static str, Vec<(&'static str, Attribute)>)> {
     let directions = recurrent.directions();
     let direction = if recurrent.bidirectional { "bidirectional" } else { "forward" };
     let mut attributes =
@@ -251,8 +252,9 @@ fn operator(recurrent: &Recurrent) -> (&'static str, Vec<(&'static str, Attribut
             }
             "RNN"
         }
+        Cell::Custom(_) => return Err(GateOrder::Onnx.lacks(recurrent.cell)),
     };
-    (operator, attributes)
+    Ok((operator, attributes))
 }
 
 /// Adds the last layer's final states with both directions concatenated: \[1, B, D·H\].

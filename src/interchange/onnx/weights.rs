@@ -40,6 +40,8 @@ fn placement(recurrent: &Recurrent, tensor: &Tensor) -> TensorPlacement {
         Role::BiasIh { layer_direction } => part("B", layer_direction, &[2 * tensor.len()], 0),
         Role::BiasHh { layer_direction } => part("B", layer_direction, &[2 * tensor.len()], tensor.len()),
         Role::Embedding => TensorPlacement::whole("vectors".into(), tensor),
+        // No cell that these formats have has parameters of its own.
+        Role::CellParameter { .. } => TensorPlacement::whole(tensor.name.clone(), tensor),
         Role::HeadWeight => TensorPlacement::transposed("W_head".into(), tensor),
         Role::HeadBias => TensorPlacement::whole("B_head".into(), tensor),
     }

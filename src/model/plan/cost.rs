@@ -34,19 +34,22 @@ impl Cost {
     }
 
     /// `count` recurrent steps forward: W_hh, entering states, gates in place, and leaving states.
-    pub(crate) fn forward_steps(plan: &StepPlan, rows: usize, sizes: &Vec4Sizes, gates4: usize, has_c: bool) -> Self {
+    pub(crate) fn forward_steps(plan: &StepPlan, rows: usize, sizes: &Vec4Sizes, has_c: bool) -> Self {
         let [columns, groups, _] = plan.grid.map(|groups| groups as usize);
-        let weights = 4 * groups * gates4 * sizes.h4;
+        let weights = 4 * groups * sizes.recurrent4 * sizes.h4;
         let states = columns * sizes.h4 + sizes.h4 * (1 + 2 * usize::from(has_c));
-        Self::new(32 * rows * gates4 * sizes.h4, weights + rows * (gates4 + sizes.z4 + states))
+        Self::new(32 * rows * sizes.recurrent4 * sizes.h4, weights + rows * (sizes.input4 + sizes.z4 + states))
     }
 
     /// `count` recurrent steps backward: W_hh, dz of the previous step, dy, gates in place, history and carries.
-    pub(crate) fn backward_steps(plan: &StepPlan, rows: usize, sizes: &Vec4Sizes, gates4: usize, has_c: bool) -> Self {
+    pub(crate) fn backward_steps(plan: &StepPlan, rows: usize, sizes: &Vec4Sizes, has_c: bool) -> Self {
         let [columns, groups, _] = plan.grid.map(|groups| groups as usize);
-        let weights = 4 * groups * gates4 * sizes.h4;
+        let weights = 4 * groups * sizes.recurrent4 * sizes.h4;
         let states = sizes.h4 * (4 + 2 * usize::from(has_c));
-        Self::new(32 * rows * gates4 * sizes.h4, weights + rows * (columns * gates4 + 2 * sizes.z4 + states))
+        Self::new(
+            32 * rows * sizes.recurrent4 * sizes.h4,
+            weights + rows * (columns * sizes.recurrent4 + 2 * sizes.z4 + states),
+        )
     }
 
     /// Multiplies both by `count`.

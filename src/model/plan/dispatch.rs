@@ -132,7 +132,7 @@ impl DeviceLimits {
             group,
             count,
             grid: [x as u32, y as u32, 1],
-            shared_vec4s: [shared_vec4s(1), shared_vec4s(gates)],
+            shared_vec4s: [shared_vec4s(gates.min(1)), shared_vec4s(gates)],
         }
     }
 

@@ -6,14 +6,14 @@
 mod cost;
 mod dispatch;
 mod parameters;
+mod row_sizes;
 mod sequence;
 
 pub(crate) use cost::Cost;
 pub(crate) use dispatch::{Grid, MatmulPlan, ProductTile, StepPlan};
 pub(crate) use parameters::{ParameterPlan, RowSpan};
-pub(crate) use sequence::{
-    Checkpointing, Chunk, PassShape, Predictions, SequencePlan, Span, TensorId, Vec4Sizes, carried_states,
-};
+pub(crate) use row_sizes::Vec4Sizes;
+pub(crate) use sequence::{Checkpointing, Chunk, PassShape, Predictions, SequencePlan, Span, TensorId, carried_states};
 
 use crate::error::{Error, Result};
 

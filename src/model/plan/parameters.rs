@@ -10,17 +10,18 @@ struct Blocks {
     count: usize,
     size: usize,
     padded: usize,
-    /// Whether the last block comes first: the GRU's W_ih and b_ih are stored in the order n, r, z.
-    last_first: bool,
+    /// The blocks of W_ih and b_ih are stored in the order of the cell's sums, so that the product with them makes
+    /// contiguous sums.
+    cell: Option<Cell>,
 }
 
 impl Blocks {
     fn new(count: usize, size: usize) -> Self {
-        Self { count, size, padded: 4 * vec4s(size), last_first: false }
+        Self { count, size, padded: 4 * vec4s(size), cell: None }
     }
 
     fn one() -> Self {
-        Self { count: 1, size: 1, padded: 1, last_first: false }
+        Self { count: 1, size: 1, padded: 1, cell: None }
     }
 
     fn padded_len(&self) -> usize {
@@ -29,8 +30,7 @@ impl Blocks {
 
     /// The index on the device at which a block begins.
     fn place(&self, block: usize) -> usize {
-        let block = if self.last_first { (block + 1) % self.count } else { block };
-        block * self.padded
+        self.cell.map_or(block, |cell| cell.definition().sum_of_input(block)) * self.padded
     }
 
     /// Pairs of (index in PyTorch's axis, index on the device).
@@ -93,8 +93,8 @@ impl ParameterPlan {
     /// Biases exist even if the model has none: they are zero, have no gradient and stay zero.
     pub(crate) fn new(model: &Model) -> Self {
         let r = &model.recurrent;
-        let gates = Blocks::new(r.cell.gates(), r.hidden_size);
-        let input_gates = Blocks { last_first: r.cell == Cell::Gru, ..gates };
+        let gates = Blocks::new(r.cell.recurrent_gates(), r.hidden_size);
+        let input_gates = Blocks { cell: Some(r.cell), ..Blocks::new(r.cell.input_gates(), r.hidden_size) };
         let mut plan = Self { tensors: Vec::new(), len: 0, tied: model.is_tied() };
         let output = Blocks::new(r.directions(), r.hidden_size);
         // A tied embedding is stored as the head reads it.
@@ -105,9 +105,18 @@ impl ParameterPlan {
         for layer_direction in 0..r.num_layer_directions() {
             let input = if layer_direction < r.directions() { input } else { output };
             plan.push(Role::WeightIh { layer_direction }, input_gates, input);
-            plan.push(Role::WeightHh { layer_direction }, gates, Blocks::new(1, r.hidden_size));
+            let units = Blocks::new(1, r.hidden_size);
+            if gates.count > 0 {
+                plan.push(Role::WeightHh { layer_direction }, gates, units);
+            }
             plan.push(Role::BiasIh { layer_direction }, Blocks::one(), input_gates);
-            plan.push(Role::BiasHh { layer_direction }, Blocks::one(), gates);
+            if gates.count > 0 {
+                plan.push(Role::BiasHh { layer_direction }, Blocks::one(), gates);
+            }
+            // Behind W_hh and b_hh, so that a step kernel binds them together.
+            for index in 0..r.cell.definition().parameters().len() {
+                plan.push(Role::CellParameter { layer_direction, index }, Blocks::one(), units);
+            }
         }
         if let Some(head) = &model.head {
             if !plan.tied {

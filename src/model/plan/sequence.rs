@@ -5,11 +5,12 @@ use std::ops::Range;
 
 use super::dispatch::NORM_RANGE;
 use super::{
-    ALIGNMENT, DeviceLimits, MAX_CHUNK, MAX_ITERATIONS, MIN_CHUNK, ParameterPlan, StepPlan, TensorSpec, vec4s,
+    ALIGNMENT, DeviceLimits, MAX_CHUNK, MAX_ITERATIONS, MIN_CHUNK, ParameterPlan, StepPlan, TensorSpec, Vec4Sizes,
+    vec4s,
 };
 use crate::error::{Error, Result};
 use crate::memory::{Memory, MemoryPart};
-use crate::model::{Cell, Head, Model, Readout, RecurrentKernel};
+use crate::model::{Head, Model, Readout, RecurrentKernel};
 
 /// The index of a buffer in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,7 +44,7 @@ pub(crate) struct Chunk {
     /// Per (layer, direction): \[n + 1, B, H\], the states before and after each step. The first one in the direction's
     /// order is copied in.
     pub(crate) h: Vec<TensorId>,
-    /// The same for c, for the LSTM only.
+    /// The same for c; empty if the cell has none.
     pub(crate) c: Vec<TensorId>,
     /// Per layer: \[n, B, D·H\], the output forward; backward, once read, its gradient.
     pub(crate) y: Vec<TensorId>,
@@ -82,9 +83,11 @@ pub(crate) struct SequencePlan {
     pub(crate) step: StepPlan,
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) predictions: Vec<Predictions>,
-    /// Per (layer, direction): \[B, H\], the gradient with respect to h (c) on its way back; finally dh_0 (dc_0).
-    pub(crate) carry_h: Vec<TensorId>,
-    pub(crate) carry_c: Vec<TensorId>,
+    /// Per (layer, direction): \[B, H\], the gradient with respect to h on its way back, finally dh_0; then, if the
+    /// cell has c, the same for c.
+    pub(crate) carries: Vec<TensorId>,
+    /// The bytes of either.
+    pub(crate) carry_bytes: u64,
     /// Per (layer, direction), with recurrent dropout only: \[2, B, H\], masked h as it enters this step and the next.
     pub(crate) h_masked: Vec<TensorId>,
     /// Partial results of products that are split along k.
@@ -145,7 +148,7 @@ impl SequencePlan {
         if rows > most {
             return Err(Error::value("B", format!("at most {most} rows at once on the GPU; use micro-batches"), rows));
         }
-        sizes.check_loops(model)?;
+        sizes.check_loops()?;
         let chunk = chunk
             .or_else(|| (checkpointing != Checkpointing::Everything).then(|| cheapest_chunk(model, &sizes, steps)));
         let n = chunk_steps(&sizes, limits, shape, chunk);
@@ -157,11 +160,11 @@ impl SequencePlan {
         let mut plan = Self {
             steps,
             rows,
-            step: limits.steps(rows, sizes.h4, r.cell.gates(), kernel),
+            step: limits.steps(rows, sizes.h4, r.cell.recurrent_gates(), kernel),
             chunks: Vec::new(),
             predictions: Vec::new(),
-            carry_h: Vec::new(),
-            carry_c: Vec::new(),
+            carries: Vec::new(),
+            carry_bytes: 16 * rows as u64 * sizes.h4 as u64,
             h_masked: Vec::new(),
             scratch: TensorId(0),
             tensors: Vec::new(),
@@ -170,7 +173,7 @@ impl SequencePlan {
         for first in (0..steps).step_by(n) {
             plan.add_chunk(model, &sizes, shape, first..steps.min(first + n));
         }
-        plan.add_carries(model, &sizes);
+        plan.add_carries(model);
         let scratch = plan.scratch_bytes(model, parameters, limits) / 4;
         plan.scratch = plan.tensor(MemoryPart::Workspace, "scratch".into(), scratch);
         plan.tensors.iter().try_for_each(|spec| limits.check(spec))?;
@@ -206,11 +209,10 @@ impl SequencePlan {
         let gates = numbers(n * rows, sizes.z4);
         let z = again(|chunk| &chunk.z).unwrap_or_else(|| of_layer_directions(MemoryPart::Gates, "z", gates));
         let h = again(|chunk| &chunk.h).unwrap_or_else(|| of_layer_directions(MemoryPart::States, "h", history));
-        let c = match r.cell {
-            Cell::Lstm => {
-                again(|chunk| &chunk.c).unwrap_or_else(|| of_layer_directions(MemoryPart::States, "c", history))
-            }
-            _ => Vec::new(),
+        let c = if r.cell.has_cell_state() {
+            again(|chunk| &chunk.c).unwrap_or_else(|| of_layer_directions(MemoryPart::States, "c", history))
+        } else {
+            Vec::new()
         };
         let y = (0..r.layers)
             .map(|l| match &shared {
@@ -271,19 +273,18 @@ impl SequencePlan {
     }
 
     /// Adds the buffers that pass data from chunk to chunk.
-    fn add_carries(&mut self, model: &Model, sizes: &Vec4Sizes) {
+    fn add_carries(&mut self, model: &Model) {
         let (r, layer_directions) = (&model.recurrent, layer_direction_names(model));
-        let states = 4 * self.rows as u64 * sizes.h4 as u64;
+        let states = self.carry_bytes / 4;
         let mut carries = |name: &str, numbers: u64| -> Vec<TensorId> {
             layer_directions
                 .iter()
                 .map(|s| self.tensor(MemoryPart::Workspace, format!("{name}_{s}"), numbers))
                 .collect()
         };
-        let carry_h = carries("carry_h", states);
-        let carry_c = if r.cell.has_cell_state() { carries("carry_c", states) } else { Vec::new() };
+        let of_rows = carries("carry", states * state_kinds(model));
         let h_masked = if r.recurrent_dropout > 0.0 { carries("entering_h", 2 * states) } else { Vec::new() };
-        (self.carry_h, self.carry_c, self.h_masked) = (carry_h, carry_c, h_masked);
+        (self.carries, self.h_masked) = (of_rows, h_masked);
     }
 
     fn tensor(&mut self, part: MemoryPart, name: String, numbers: u64) -> TensorId {
@@ -300,19 +301,32 @@ impl SequencePlan {
         let lengths: BTreeSet<usize> = self.chunks.iter().map(|chunk| chunk.steps.len() * self.rows).collect();
         let weights = (0..model.recurrent.num_layer_directions())
             .flat_map(|layer_direction| [WeightIh { layer_direction }, WeightHh { layer_direction }])
+            .filter(|role| sizes.recurrent4 > 0 || matches!(role, WeightIh { .. }))
             .flat_map(|role| lengths.iter().map(move |k| (role, *k)));
         let head = self.predictions.iter().map(|run| (HeadWeight, run.rows));
         let bytes = weights.chain(head).map(|(role, k)| {
             let weight = parameters.get(role);
             let columns = match role {
-                HeadWeight => sizes.o4,
-                // The gradients of both biases.
-                _ => sizes.z4,
+                HeadWeight => [sizes.o4, sizes.o4],
+                // The gradients of both biases, and of a parameter of the cell's own.
+                _ => [sizes.recurrent_column + sizes.recurrent4, sizes.h4],
             };
             let product = limits.weight_gradient(weight.rows(), 4 * weight.ld(), k).scratch;
-            product.max(limits.column_sum(k, columns).2)
+            let sums = columns.map(|columns| limits.column_sum(k, columns).2);
+            product.max(sums[0]).max(sums[1])
         });
         bytes.max().unwrap_or(0)
+    }
+
+    /// Per (layer, direction): the gradient with respect to h, in the carries.
+    pub(crate) fn carries_of_h(&self) -> impl Iterator<Item = Span> {
+        self.carries.iter().map(|tensor| Span { tensor: *tensor, offset: 0, bytes: self.carry_bytes })
+    }
+
+    /// The same with respect to c; empty if the cell has none.
+    pub(crate) fn carries_of_c(&self) -> impl Iterator<Item = Span> {
+        let with_c = self.carries.iter().filter(|tensor| self.tensors[tensor.0].bytes > self.carry_bytes);
+        with_c.map(|tensor| Span { tensor: *tensor, offset: self.carry_bytes, bytes: self.carry_bytes })
     }
 
     /// The span of a whole tensor.
@@ -354,13 +368,12 @@ impl SequencePlan {
 
     /// The number of parts of the norm of a step's dh_t, each over a range of rows and units.
     pub(crate) fn gradient_norm_parts(&self) -> usize {
-        let widest = self.carry_h.iter().map(|carry| self.tensors[carry.0].bytes as usize / 16).max();
-        widest.unwrap_or(0).div_ceil(NORM_RANGE).max(1)
+        (self.carry_bytes as usize / 16).div_ceil(NORM_RANGE).max(1)
     }
 
     /// The norms of dh_t of every (layer, direction) and step, two numbers per part. Allocated on request only.
     pub(crate) fn gradient_norms(&self) -> TensorSpec {
-        let bytes = 8 * (self.carry_h.len() * self.steps * self.gradient_norm_parts()) as u64;
+        let bytes = 8 * (self.carries.len() * self.steps * self.gradient_norm_parts()) as u64;
         TensorSpec { name: "flow".into(), bytes: bytes.next_multiple_of(16) }
     }
 }
@@ -380,71 +393,16 @@ pub(crate) fn carried_states(model: &Model, rows: usize) -> TensorSpec {
     TensorSpec { name: "carried states".into(), bytes: 4 * carried_numbers(model, rows) }
 }
 
+/// The number of states of a unit: h, and c if the cell has it.
+fn state_kinds(model: &Model) -> u64 {
+    1 + u64::from(model.recurrent.cell.has_cell_state())
+}
+
 fn carried_numbers(model: &Model, rows: usize) -> u64 {
-    let kinds = 1 + u64::from(model.recurrent.cell.has_cell_state());
-    4 * kinds * model.recurrent.num_layer_directions() as u64 * rows as u64 * vec4s(model.recurrent.hidden_size) as u64
-}
-
-/// Row sizes in vec4.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Vec4Sizes {
-    /// I.
-    pub(crate) x4: usize,
-    /// H.
-    pub(crate) h4: usize,
-    /// What a step keeps: G·H, or 4·H for the GRU.
-    pub(crate) z4: usize,
-    /// D·H.
-    pub(crate) y4: usize,
-    /// O.
-    pub(crate) o4: usize,
-    /// O, not padded.
-    pub(crate) outputs: usize,
-    /// Elements per target: 1 for a class.
-    pub(crate) target: usize,
-    /// Elements for the quantiles in the host inputs, q and 1 − q each; 0 for other losses.
-    quantiles: usize,
-    /// Whether the head reads the mean over all steps.
-    mean: bool,
-}
-
-impl Vec4Sizes {
-    pub(crate) fn new(model: &Model) -> Self {
-        let r = &model.recurrent;
-        let h4 = vec4s(r.hidden_size);
-        let kept = if r.cell == Cell::Gru { 4 } else { r.cell.gates() };
-        let outputs = model.head.as_ref().map_or(0, |head| head.outputs);
-        Self {
-            // A tied embedding is stored as the head reads it.
-            x4: if model.is_tied() { r.directions() * h4 } else { vec4s(r.input_size) },
-            h4,
-            z4: kept * h4,
-            y4: r.directions() * h4,
-            o4: vec4s(outputs),
-            outputs,
-            target: model
-                .head
-                .as_ref()
-                .map_or(0, |head| if head.loss.takes_classes() { 1 } else { head.target_size() }),
-            quantiles: model.head.as_ref().map_or(0, |head| 2 * head.loss.quantiles().len()),
-            mean: model.head.as_ref().is_some_and(|head| head.readout == Readout::MeanPool),
-        }
-    }
-}
-
-impl Vec4Sizes {
-    /// Fails for sizes that exceed the loop limit of an invocation.
-    fn check_loops(&self, model: &Model) -> Result<()> {
-        let gates4 = model.recurrent.cell.gates() * self.h4;
-        let loops = [("input_size", self.x4), ("hidden_size", gates4.max(self.y4)), ("outputs", self.o4)];
-        match loops.into_iter().find(|(_, vec4s)| *vec4s > MAX_ITERATIONS) {
-            Some((name, vec4s)) => {
-                let expected = format!("at most {} numbers in a product on the GPU", 4 * MAX_ITERATIONS);
-                Err(Error::value(name, expected, 4 * vec4s))
-            }
-            None => Ok(()),
-        }
-    }
+    4 * state_kinds(model)
+        * model.recurrent.num_layer_directions() as u64
+        * rows as u64
+        * vec4s(model.recurrent.hidden_size) as u64
 }
 
 /// The spans of the buffer of host inputs, each aligned.

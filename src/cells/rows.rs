@@ -1,0 +1,229 @@
+//! One time step of a block of rows on the CPU: the cell of each row, forward or backward, for the instruction set found
+//! at run time.
+
+use std::marker::PhantomData;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::functions::{BackwardInput, CellFunctions, ForwardInput};
+use super::lanes::Lanes;
+use crate::real::Real;
+
+/// Units at once: two AVX registers of f32.
+const LANES: usize = 16;
+
+/// The step and its rows.
+#[derive(Clone, Copy)]
+pub(crate) struct StepRows<'a, R> {
+    /// The length of each row. Step `t` of a row is padding if `t` is not below it.
+    pub(crate) lengths: &'a [usize],
+    pub(crate) t: usize,
+    /// H.
+    pub(crate) hidden: usize,
+    /// The first of the direction's columns in the layer's output, \[rows, D·H\].
+    pub(crate) column: usize,
+    /// \[P, H\]: the cell's own parameters.
+    pub(crate) parameters: &'a [R],
+}
+
+/// A forward step: the sums, and the states before and after. c is empty if the cell has none.
+pub(crate) struct ForwardRows<'a, R> {
+    pub(crate) step: StepRows<'a, R>,
+    /// \[rows, kept\]: the sums, converted to what the backward pass needs.
+    pub(crate) kept: &'a mut [R],
+    pub(crate) h_before: &'a [R],
+    pub(crate) c_before: &'a [R],
+    pub(crate) h: &'a mut [R],
+    pub(crate) c: &'a mut [R],
+    /// \[rows, D·H\].
+    pub(crate) output: &'a mut [R],
+}
+
+/// A backward step.
+pub(crate) struct BackwardRows<'a, R> {
+    pub(crate) step: StepRows<'a, R>,
+    /// \[rows, kept\]: overwritten by the gradients of the sums and of the cell's own parameters.
+    pub(crate) kept: &'a mut [R],
+    pub(crate) h_before: &'a [R],
+    pub(crate) c_before: &'a [R],
+    /// The gradient of h_t from above, \[rows, D·H\]. `None`: 0.
+    pub(crate) d_output: Option<&'a [R]>,
+    /// dh_t, converted to what bypasses the product to h_{t−1}.
+    pub(crate) dh: &'a mut [R],
+    /// dc_t, converted to dc_{t−1}.
+    pub(crate) dc: &'a mut [R],
+    /// Accumulates the square of the whole dh_t, if requested.
+    pub(crate) square: Option<&'a mut f64>,
+}
+
+/// The steps of a cell in numbers of one type. The cell is chosen once a step, and its functions are inlined in the loops
+/// over rows and units.
+pub(crate) trait CellRows<R> {
+    fn forward(&self, rows: ForwardRows<'_, R>);
+    fn backward(&self, rows: BackwardRows<'_, R>);
+}
+
+/// A forward step of the cell that `F` defines.
+pub(super) fn forward<F: CellFunctions<S, P>, R: Real, const S: usize, const P: usize>(rows: ForwardRows<'_, R>) {
+    Arch::new().dispatch(OfCell::<F, _, S, P>(rows, PhantomData));
+}
+
+/// A backward step of the cell that `F` defines.
+pub(super) fn backward<F: CellFunctions<S, P>, R: Real, const S: usize, const P: usize>(rows: BackwardRows<'_, R>) {
+    Arch::new().dispatch(OfCell::<F, _, S, P>(rows, PhantomData));
+}
+
+/// A step with its cell.
+struct OfCell<F, Rows, const S: usize, const P: usize>(Rows, PhantomData<F>);
+
+impl<F: CellFunctions<S, P>, R: Real, const S: usize, const P: usize> WithSimd for OfCell<F, ForwardRows<'_, R>, S, P> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<I: Simd>(self, _: I) {
+        let ForwardRows { step, kept, h_before, c_before, h, c, output } = self.0;
+        let StepRows { lengths, t, hidden, column, parameters } = step;
+        let (width, state) = (output.len() / lengths.len(), if F::CELL_STATE { hidden } else { 0 });
+        for (row, length) in lengths.iter().enumerate() {
+            let h_before = &h_before[row * hidden..][..hidden];
+            let c_before = &c_before[row * state..][..state];
+            let h = &mut h[row * hidden..][..hidden];
+            let c = &mut c[row * state..][..state];
+            let output = &mut output[row * width + column..][..hidden];
+            if t >= *length {
+                h.copy_from_slice(h_before);
+                c.copy_from_slice(c_before);
+                output.fill(R::zero());
+                continue;
+            }
+            let kept = &mut kept[row * (S + P) * hidden..][..(S + P) * hidden];
+            let mut row = ForwardRow { parameters, kept, h_before, c_before, h: &mut *h, c };
+            let whole = hidden - hidden % LANES;
+            for at in (0..whole).step_by(LANES) {
+                row.units::<F, LANES, S, P>(at);
+            }
+            for at in whole..hidden {
+                row.units::<F, 1, S, P>(at);
+            }
+            output.copy_from_slice(h);
+        }
+    }
+}
+
+impl<F: CellFunctions<S, P>, R: Real, const S: usize, const P: usize> WithSimd
+    for OfCell<F, BackwardRows<'_, R>, S, P>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<I: Simd>(self, _: I) {
+        let BackwardRows { step, kept, h_before, c_before, d_output, dh, dc, mut square } = self.0;
+        let StepRows { lengths, t, hidden, column, parameters } = step;
+        let state = if F::CELL_STATE { hidden } else { 0 };
+        for (row, length) in lengths.iter().enumerate() {
+            let kept = &mut kept[row * (S + P) * hidden..][..(S + P) * hidden];
+            if t >= *length {
+                // dh and dc pass through unchanged.
+                kept.fill(R::zero());
+                continue;
+            }
+            let h_before = &h_before[row * hidden..][..hidden];
+            let c_before = &c_before[row * state..][..state];
+            let dh = &mut dh[row * hidden..][..hidden];
+            let dc = &mut dc[row * state..][..state];
+            if let Some(d_output) = d_output {
+                let width = d_output.len() / lengths.len();
+                let d_output = &d_output[row * width + column..][..hidden];
+                dh.iter_mut().zip(d_output).for_each(|(dh, d_output)| *dh += *d_output);
+            }
+            if let Some(square) = &mut square {
+                **square += dh.iter().map(|dh| dh.as_f64() * dh.as_f64()).sum::<f64>();
+            }
+            let mut row = BackwardRow { parameters, kept, h_before, c_before, dh, dc };
+            let whole = hidden - hidden % LANES;
+            for at in (0..whole).step_by(LANES) {
+                row.units::<F, LANES, S, P>(at);
+            }
+            for at in whole..hidden {
+                row.units::<F, 1, S, P>(at);
+            }
+        }
+    }
+}
+
+/// One row of a forward step.
+struct ForwardRow<'a, R> {
+    parameters: &'a [R],
+    kept: &'a mut [R],
+    h_before: &'a [R],
+    c_before: &'a [R],
+    h: &'a mut [R],
+    c: &'a mut [R],
+}
+
+impl<R: Real> ForwardRow<'_, R> {
+    /// The `N` units from `at` on.
+    #[inline(always)]
+    fn units<F: CellFunctions<S, P>, const N: usize, const S: usize, const P: usize>(&mut self, at: usize) {
+        let hidden = self.h.len();
+        let left = F::forward::<R, N>(ForwardInput {
+            sums: strided(self.kept, at, hidden),
+            h: Lanes::load(self.h_before, at),
+            c: if F::CELL_STATE { Lanes::load(self.c_before, at) } else { Lanes::zero() },
+            parameters: strided(self.parameters, at, hidden),
+        });
+        for (index, kept) in left.kept.iter().enumerate() {
+            kept.store(self.kept, index * hidden + at);
+        }
+        left.h.store(self.h, at);
+        if F::CELL_STATE {
+            left.c.store(self.c, at);
+        }
+    }
+}
+
+/// One row of a backward step.
+struct BackwardRow<'a, R> {
+    parameters: &'a [R],
+    kept: &'a mut [R],
+    h_before: &'a [R],
+    c_before: &'a [R],
+    dh: &'a mut [R],
+    dc: &'a mut [R],
+}
+
+impl<R: Real> BackwardRow<'_, R> {
+    /// The `N` units from `at` on.
+    #[inline(always)]
+    fn units<F: CellFunctions<S, P>, const N: usize, const S: usize, const P: usize>(&mut self, at: usize) {
+        let hidden = self.dh.len();
+        let left = F::backward::<R, N>(BackwardInput {
+            kept: strided(self.kept, at, hidden),
+            h: Lanes::load(self.h_before, at),
+            c: if F::CELL_STATE { Lanes::load(self.c_before, at) } else { Lanes::zero() },
+            parameters: strided(self.parameters, at, hidden),
+            dh: Lanes::load(self.dh, at),
+            dc: if F::CELL_STATE { Lanes::load(self.dc, at) } else { Lanes::zero() },
+        });
+        for (index, gradient) in left.sums.iter().enumerate() {
+            gradient.store(self.kept, index * hidden + at);
+        }
+        for (index, gradient) in left.parameters.iter().enumerate() {
+            gradient.store(self.kept, (S + index) * hidden + at);
+        }
+        left.dh.store(self.dh, at);
+        if F::CELL_STATE {
+            left.dc.store(self.dc, at);
+        }
+    }
+}
+
+/// The numbers at `at`, at `at + stride` and so on.
+#[inline(always)]
+fn strided<R: Real, const N: usize, const K: usize>(from: &[R], at: usize, stride: usize) -> [Lanes<R, N>; K] {
+    let mut all = [Lanes::zero(); K];
+    for (index, lanes) in all.iter_mut().enumerate() {
+        *lanes = Lanes::load(from, index * stride + at);
+    }
+    all
+}
