@@ -106,3 +106,40 @@ impl Rolling {
         rollouts.into_iter().map(finish).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Column, ColumnRoles, Frame, MissingPolicy, ScalingKind, Series, SeriesCodec, SeriesTable};
+    use crate::{Cell, Cpu, Head, Optimizer, Readout, Recurrent, Trainer, block_on};
+
+    #[test]
+    fn several_horizons_are_those_of_a_pass_over_each_window() {
+        let values = (0..40).map(|row| (f64::from(row) * 0.3).sin()).collect();
+        let labels = (0..40).map(|row| row.to_string()).collect();
+        let columns = vec![Column { name: "v".into(), values }];
+        let table = SeriesTable { label_name: "t".into(), labels, columns, ..SeriesTable::default() };
+        let series = Series::new(table, &ColumnRoles::one("v"), MissingPolicy::Refuse).unwrap();
+        let codec = SeriesCodec::fit(&series, Frame { window: 7, horizon: 2 }, 40, |_| ScalingKind::Standard).unwrap();
+        let encoded = codec.encode(series).unwrap();
+        let rollouts = |steps| [20, 31, 40].map(|first| encoded.rollout(first, steps).unwrap()).to_vec();
+        let head = Head::new(2, Loss::SquaredError, Readout::Final);
+        let model = Model::new(Recurrent::new(Cell::Lstm, 1, 5), head);
+        let mut trainer = Trainer::new(&Cpu::new(), &model, Optimizer::sgd(0.0), 1).unwrap();
+        let mut want = rollouts(9);
+        for rollout in &mut want {
+            while let Some(x) = rollout.next_input() {
+                let outputs = block_on(trainer.logits(&Sequence::dense(x))).unwrap().logits;
+                rollout.push(&outputs.into_raw_vec_and_offset().0).unwrap();
+            }
+        }
+        let want: Vec<Forecast> = want.into_iter().map(Rollout::finish).collect();
+        let mut network = Network::from(trainer);
+        let forecasts = block_on(roll(&mut network, rollouts(9))).unwrap();
+        assert_eq!(forecasts.iter().map(RolledForecast::middle).collect::<Vec<_>>(), want.iter().collect::<Vec<_>>());
+        let [once, several] =
+            [block_on(roll_once(&mut network, rollouts(2))), block_on(roll(&mut network, rollouts(2)))];
+        let [once, several] = [once, several].map(|forecasts| forecasts.unwrap().remove(1).forecasts);
+        assert_eq!(once, several);
+    }
+}
