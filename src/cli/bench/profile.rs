@@ -2,6 +2,7 @@
 
 use bptt::experiment::bench::statistics::round;
 use bptt::experiment::bench::timing::StepProfile;
+use bptt::format::bytes;
 use serde_json::{Value, json};
 
 use crate::cli::terminal::profile_table::{Row, rows, table, whole};
@@ -21,6 +22,11 @@ pub(crate) fn profile_lines(of: &StepProfile, step_ms: f64, is_cpu: bool) -> Vec
              which the host hands it over in {host_ms:.3} ms"
         ),
     });
+    if !is_cpu {
+        let a_step = |count: u64| bytes(count / (*steps).max(1) as u64);
+        let (uploaded, downloaded) = (a_step(profile.uploaded), a_step(profile.downloaded));
+        lines.push(format!("copied from the host to the device: {uploaded} a step, back: {downloaded}"));
+    }
     lines
 }
 
@@ -40,6 +46,10 @@ pub(crate) fn profile_json(of: &StepProfile, is_cpu: bool) -> Value {
     if is_cpu {
         json!({"steps": steps, "parts": parts})
     } else {
-        json!({"steps": steps, "host_ms": round(*host_ms, 4), "parts": parts})
+        let a_step = |count: u64| count / (*steps).max(1) as u64;
+        json!({
+            "steps": steps, "host_ms": round(*host_ms, 4), "uploaded_bytes": a_step(profile.uploaded),
+            "downloaded_bytes": a_step(profile.downloaded), "parts": parts,
+        })
     }
 }
