@@ -58,6 +58,14 @@ impl<R: Real> States<R> {
         States { h: narrow(&self.h), c: self.c.as_ref().map(narrow) }
     }
 
+    /// Copies the states of some rows to their position among all rows.
+    pub(crate) fn put_rows(&mut self, rows: Range<usize>, of_rows: &Self) {
+        self.h.slice_mut(s![.., rows.clone(), ..]).assign(&of_rows.h);
+        if let (Some(all), Some(c)) = (&mut self.c, &of_rows.c) {
+            all.slice_mut(s![.., rows, ..]).assign(c);
+        }
+    }
+
     pub(crate) fn check(&self, recurrent: &Recurrent, rows: usize, name: &str) -> Result<()> {
         let expected = [recurrent.num_layer_directions(), rows, recurrent.hidden_size];
         if rows == 0 {

@@ -53,6 +53,24 @@
 //!
 //! The update divides the gradient sums once, clips, and follows PyTorch's formulas: see [`OptimizerKind`].
 //!
+//! # Sums and means
+//!
+//! An [`Engine`] leaves everything summed, so that batches can be added up. A [`Trainer`] divides by [`Head::divisor`]: Σ w of
+//! all predictions in the sums, or 1 for [`Reduction::Sum`]. A loss per prediction is a mean over the O outputs for
+//! [`Reduction::Mean`].
+//!
+//! | Engine: weighted sums | Trainer: divided | Of which batches |
+//! |---|---|---|
+//! | [`Training::loss_sum`] | [`Trainer::accumulated_loss`], [`StepReport::loss`] | all since the last update |
+//! | [`Layers::gradients`], [`gradient`](Layers::gradient) | [`Trainer::gradients`], [`gradient`](Trainer::gradient) | all since the last update |
+//! | [`Layers::input_gradient`] | [`Trainer::input_gradient`] | the last batch; of an engine the last pass |
+//! | [`Inspection::hidden_gradient_norms`] | [`Trainer::hidden_gradient_norms`] | of a trainer all since the last update; of an engine the last pass |
+//! | [`Inference::evaluate`]: [`LossSum`] | [`Trainer::evaluate`]: [`Evaluation`]; [`train::evaluate`] | the one given; all |
+//!
+//! The sums of the last update can be read until the next pass adds to them. [`Training::update`] divides by
+//! [`OptimizerStep::divisor`], and its [`StepReport`] is divided by it as well: loss, and the norm of the gradient before
+//! clipping.
+//!
 //! # Guarantees
 //!
 //! * **Padding.** Rows have lengths. Output at padding is 0. Values at padding, in the input, the targets or their weights,
@@ -149,7 +167,7 @@ pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, S
 pub use cpu::{Cpu, CpuEngine};
 pub use dropout::DropoutKey;
 pub use engine::{
-    Backend, Engine, EngineHandle, EngineOptions, Evaluation, FlatBlock, Inference, Inspection, Layers, Logits,
+    Backend, Engine, EngineHandle, EngineOptions, FlatBlock, Inference, Inspection, Layers, Logits, LossSum,
     Parameters, Session, SkippedUpdates, Snapshot, StatefulRows, StepReport, Training,
 };
 #[cfg(not(target_arch = "wasm32"))]
@@ -165,6 +183,6 @@ pub use model::{
 pub use optim::{Optimizer, OptimizerKind, OptimizerStep};
 pub use profile::{Profile, ProfilePart};
 pub use real::Real;
-pub use train::{Prediction, Trainer, TrainerOptions};
+pub use train::{Evaluation, Prediction, Trainer, TrainerOptions};
 pub use version::VERSION;
 pub use {ndarray, wgpu};

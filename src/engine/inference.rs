@@ -1,6 +1,6 @@
 //! Inference on a network with a head.
 
-use super::results::{Evaluation, Logits};
+use super::results::{Logits, LossSum};
 use super::streaming::Streaming;
 use crate::batch::{Batch, Sequence, Validated};
 use crate::error::Result;
@@ -31,7 +31,7 @@ pub trait Inference: Streaming {
     /// Those of [`Batch::validate`]; [`Error::Limit`](crate::Error::Limit),
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) or [`Error::NoMemory`](crate::Error::NoMemory) where there is
     /// no room for it; those of the device.
-    async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<Self::Real>> {
+    async fn evaluate(&mut self, batch: &Batch) -> Result<LossSum<Self::Real>> {
         let batch = Validated::batch(batch, self.model())?;
         self.evaluate_validated(batch).await
     }

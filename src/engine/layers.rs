@@ -1,6 +1,12 @@
 //! The recurrent layers alone, forward and backward.
 
+use std::ops::Range;
+
+use ndarray::ArrayD;
+
+use super::parameters::shaped;
 use super::passes::Passes;
+use crate::allocate::reserve;
 use crate::batch::{InputGradient, Output, OutputGradient, Sequence, Validated};
 use crate::dropout::DropoutKey;
 use crate::error::Result;
@@ -44,12 +50,49 @@ pub trait Layers: Passes {
     /// `accumulate`.
     async fn input_gradient(&mut self) -> Result<InputGradient<Self::Real>>;
 
+    /// Reads the gradient sums since the last update for some of the layout's tensors, given by index, as
+    /// [`read_tensors`](super::Parameters::read_tensors) does. Not divided by Σ w. [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// [`Error::Value`](crate::Error::Value) for a tensor that does not exist. An error of `take` stops reading and is
+    /// returned.
+    async fn read_gradients(
+        &mut self,
+        tensors: Range<usize>,
+        take: &mut (dyn FnMut(&[Self::Real]) -> Result<()> + Send),
+    ) -> Result<()>;
+
     /// The gradient sums since the last update, as one flat block in the layout's order. Not divided by Σ w.
     /// [Waits](crate#waiting).
     ///
     /// # Errors
     /// [`Error::NoMemory`](crate::Error::NoMemory), and those of the device.
-    async fn gradients(&mut self) -> Result<Vec<Self::Real>>;
+    async fn gradients(&mut self) -> Result<Vec<Self::Real>> {
+        let (mut numbers, all) = (Vec::new(), 0..self.layout().tensors().len());
+        reserve(&mut numbers, self.layout().len(), "a copy of the gradients")?;
+        let mut take = |piece: &[Self::Real]| {
+            numbers.extend_from_slice(piece);
+            Ok(())
+        };
+        self.read_gradients(all, &mut take).await?;
+        Ok(numbers)
+    }
+
+    /// The gradient sums of one tensor since the last update, by [`Layout`](crate::Layout) name. Not divided by Σ w.
+    /// [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// [`Error::Value`](crate::Error::Value) for a name that the layout does not have.
+    async fn gradient(&mut self, name: &str) -> Result<ArrayD<Self::Real>> {
+        let tensor = self.layout().index_of(name)?;
+        let (mut numbers, shape) = (Vec::new(), self.layout().tensors()[tensor].shape.clone());
+        let mut take = |piece: &[Self::Real]| {
+            numbers.extend_from_slice(piece);
+            Ok(())
+        };
+        self.read_gradients(tensor..tensor + 1, &mut take).await?;
+        shaped(&shape, numbers)
+    }
 
     /// Sets the gradient sums, and the loss that belongs to them, to 0.
     fn clear_gradients(&mut self);

@@ -30,7 +30,7 @@ pub use layers::Layers;
 pub use options::{EngineOptions, StatefulRows};
 pub use parameters::{FlatBlock, Parameters};
 pub(crate) use parameters::{check_optimizer_state, no_optimizer_block, numbers_of};
-pub use results::{Evaluation, Logits, SkippedUpdates, StepReport};
+pub use results::{Logits, LossSum, SkippedUpdates, StepReport};
 pub use session::{EngineHandle, Session, Snapshot};
 pub use training::Training;
 

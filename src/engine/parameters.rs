@@ -3,6 +3,8 @@
 use std::borrow::Borrow;
 use std::ops::Range;
 
+use ndarray::{ArrayD, IxDyn};
+
 use super::sealed::Sealed;
 use crate::allocate::reserve;
 use crate::error::{Error, Result};
@@ -117,6 +119,39 @@ pub trait Parameters: Sealed {
         self.write_block(FlatBlock::Parameters, block)
     }
 
+    /// One tensor of the parameters, by [`Layout`] name. [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a name that the layout does not have.
+    async fn parameter(&mut self, name: &str) -> Result<ArrayD<Self::Real>> {
+        let tensor = self.layout().index_of(name)?;
+        let (mut numbers, shape) = (Vec::new(), self.layout().tensors()[tensor].shape.clone());
+        let mut take = |piece: &[Self::Real]| {
+            numbers.extend_from_slice(piece);
+            Ok(())
+        };
+        self.read_tensors(FlatBlock::Parameters, tensor..tensor + 1, &mut take).await?;
+        shaped(&shape, numbers)
+    }
+
+    /// Replaces one tensor of the parameters, by [`Layout`] name, as [`set_parameters`](Self::set_parameters) does all.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a name that the layout does not have; [`Error::Shape`] for another shape.
+    fn set_parameter(&mut self, name: &str, array: &ArrayD<Self::Real>) -> Result<()> {
+        let tensor = self.layout().index_of(name)?;
+        let expected = &self.layout().tensors()[tensor].shape;
+        if array.shape() != expected {
+            return Err(Error::shape(name, expected, array.shape()));
+        }
+        let mut numbers = array.iter();
+        let fill = &mut |piece: &mut [Self::Real]| {
+            piece.iter_mut().zip(&mut numbers).for_each(|(to, number)| *to = *number);
+            Ok(())
+        };
+        self.write_tensors(FlatBlock::Parameters, tensor..tensor + 1, fill)
+    }
+
     /// The optimizer state: [`OptimizerKind::state_blocks`](crate::OptimizerKind::state_blocks) flat blocks in the
     /// layout's order. [Waits](crate#waiting).
     ///
@@ -141,6 +176,11 @@ pub trait Parameters: Sealed {
         let mut blocks = optimizer_state.iter().enumerate();
         blocks.try_for_each(|(index, numbers)| self.write_block(FlatBlock::OptimizerState(index), numbers))
     }
+}
+
+/// Numbers in the shape of their tensor.
+pub(super) fn shaped<R>(shape: &[usize], numbers: Vec<R>) -> Result<ArrayD<R>> {
+    ArrayD::from_shape_vec(IxDyn(shape), numbers).map_err(|error| Error::Failed(error.to_string()))
 }
 
 /// The range in the flat block that these tensors of the layout occupy.

@@ -2,7 +2,7 @@
 
 use super::options::StatefulRows;
 use super::parameters::Parameters;
-use super::results::{Evaluation, Logits};
+use super::results::{Logits, LossSum};
 use crate::batch::{Batch, Output, Sequence, Validated};
 use crate::error::Result;
 
@@ -19,5 +19,5 @@ pub trait Passes: Parameters {
     async fn logits_validated(&mut self, sequence: Validated<'_, Sequence>) -> Result<Logits<Self::Real>>;
 
     /// [`Inference::evaluate`](super::Inference::evaluate).
-    async fn evaluate_validated(&mut self, batch: Validated<'_, Batch>) -> Result<Evaluation<Self::Real>>;
+    async fn evaluate_validated(&mut self, batch: Validated<'_, Batch>) -> Result<LossSum<Self::Real>>;
 }

@@ -14,12 +14,12 @@ pub struct Logits<R = f32> {
     pub states: States<R>,
 }
 
-/// The loss of a batch, and the final states.
+/// The sum of a batch's losses, and the final states.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Evaluation<R = f32> {
-    /// Σ w·loss from an [`Engine`](super::Engine); reduced as in training from a [`Trainer`](crate::Trainer).
-    pub loss: f64,
+pub struct LossSum<R = f32> {
+    /// Σ w·loss. [`Head::divisor`](crate::Head::divisor) of Σ w makes it the loss that training minimises.
+    pub loss_sum: f64,
     /// The final states h_n and c_n of each row.
     pub states: States<R>,
 }

@@ -25,6 +25,9 @@ pub trait Training: Layers {
         self.accumulate_validated(batch, carry).await
     }
 
+    /// Σ w·loss of the batches whose gradients are in the sums. [Waits](crate#waiting).
+    async fn loss_sum(&mut self) -> Result<f64>;
+
     /// The carried states of all rows; `None` if there are none yet. [Waits](crate#waiting).
     ///
     /// # Errors

@@ -83,9 +83,9 @@ pub struct Layout {
 
 impl Layout {
     /// The layout of `model`, in the order of PyTorch's `named_parameters`, with this crate's default names
-    /// ([`StateDictPrefixes::of`]).
+    /// (those of [`StateDictPrefixes::default`]).
     pub fn new(model: &Model) -> Self {
-        Self::with_names(model, &StateDictPrefixes::of(model))
+        Self::with_names(model, &StateDictPrefixes::default())
     }
 
     /// The same layout with other name prefixes.
@@ -148,6 +148,19 @@ impl Layout {
     pub fn find(&self, role: Role) -> Option<&Tensor> {
         let role = if role == Role::HeadWeight && self.tied.is_some() { Role::Embedding } else { role };
         self.tensors.iter().find(|tensor| tensor.role == role)
+    }
+
+    /// The index in [`tensors`](Self::tensors) of the tensor with a name. A tied embedding also has that of the head's
+    /// weight. To go by a role instead: the name of [`find`](Self::find).
+    ///
+    /// # Errors
+    /// [`Error::Value`] lists the names that the layout has.
+    pub fn index_of(&self, name: &str) -> Result<usize> {
+        let named = self.named();
+        named.iter().find(|(own, _)| *own == name).map(|(_, tensor)| *tensor).ok_or_else(|| {
+            let names: Vec<&str> = named.iter().map(|(name, _)| *name).collect();
+            Error::value("the name of a tensor", format!("one of {}", names.join(", ")), name)
+        })
     }
 
     /// The second name of a tied embedding, with its tensor.

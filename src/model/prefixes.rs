@@ -1,7 +1,5 @@
 //! Name prefixes of PyTorch modules.
 
-use super::config::Model;
-
 /// The name prefixes of a state dict: the attributes under which a PyTorch module keeps its recurrent layers, its
 /// linear layer and its embedding, each including the dot.
 ///
@@ -37,10 +35,15 @@ impl StateDictPrefixes {
         self
     }
 
-    /// This crate's defaults: `embedding.`, `rnn.` and `head.`. For recurrent layers alone `rnn.` is empty, as in the state
-    /// dict of `torch.nn.LSTM` itself.
-    pub fn of(model: &Model) -> Self {
-        let alone = model.head.is_none() && model.embedding.is_none();
-        Self::new(if alone { "" } else { "rnn." }, "head.")
+    /// No prefix for the recurrent layers, as in the state dict of `torch.nn.LSTM` itself.
+    pub fn recurrent_alone() -> Self {
+        Self::new("", "head.")
+    }
+}
+
+impl Default for StateDictPrefixes {
+    /// This crate's names: `embedding.`, `rnn.` and `head.`, whichever of them a model has.
+    fn default() -> Self {
+        Self::new("rnn.", "head.")
     }
 }

@@ -60,7 +60,7 @@ mod tests {
             assert_eq!(theirs.iter().count(), own.iter().count());
             assert_eq!(names.read(&model, &theirs).unwrap(), own);
         }
-        assert_eq!(StateDictPrefixes::of(&model).write(&model, &own).unwrap(), own);
+        assert_eq!(StateDictPrefixes::default().write(&model, &own).unwrap(), own);
     }
 
     #[test]
@@ -123,13 +123,18 @@ mod tests {
     }
 
     #[test]
-    fn a_headless_model_has_no_prefix_by_default() {
-        let model = Model::headless(Recurrent::new(Cell::Lstm, 2, 3));
+    fn tensors_have_the_same_names_with_and_without_a_head() {
+        let recurrent = Recurrent::new(Cell::Lstm, 2, 3);
+        let model = Model::headless(recurrent.clone());
         let own = weights(&model);
-        assert!(own.get("weight_ih_l0").is_some());
-        let theirs = StateDictPrefixes::new("rnn.", "").write(&model, &own).unwrap();
-        assert!(theirs.get("rnn.weight_ih_l0").is_some());
-        assert_eq!(StateDictPrefixes::new("rnn.", "").read(&model, &theirs).unwrap(), own);
+        let names = |model: &Model| -> Vec<String> { weights(model).iter().map(|(name, _)| name.to_owned()).collect() };
+        let with_head = Model::new(recurrent, Head::new(1, Loss::SquaredError, Readout::Final));
+        assert_eq!(names(&with_head)[2..], names(&model));
+        assert!(own.get("rnn.weight_ih_l0").is_some());
+        // torch.nn.LSTM's own state dict.
+        let theirs = StateDictPrefixes::recurrent_alone().write(&model, &own).unwrap();
+        assert!(theirs.get("weight_ih_l0").is_some());
+        assert_eq!(StateDictPrefixes::recurrent_alone().read(&model, &theirs).unwrap(), own);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches
         batch.sequence.initial = states.take().filter(|_| batches.continues(number));
         weight += batch.total_weight();
         let evaluation = trainer.loss_sum(&batch).await?;
-        sum += evaluation.loss;
+        sum += evaluation.loss_sum;
         states = Some(evaluation.states.to_f32());
     }
     Ok(sum / trainer.engine().model().require_head()?.divisor(weight)?)

@@ -1,14 +1,11 @@
 //! Losses, logits and predictions of a trainer.
 
-use std::ops::Range;
-
 use ndarray::{Array3, s};
 
 use super::trainer::Trainer;
 use crate::batch::{Batch, Sequence, States, Validated};
-use crate::engine::{Engine, Evaluation, Logits, Session};
+use crate::engine::{Engine, Logits, LossSum, Session};
 use crate::error::Result;
-use crate::real::Real;
 
 /// The predictions for a sequence, and the final states.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,8 +17,18 @@ pub struct Prediction<R = f32> {
     pub states: States<R>,
 }
 
+/// The loss of a batch, and the final states.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Evaluation<R = f32> {
+    /// The loss, divided as in training: by Σ w, or by 1 for [`Reduction::Sum`](crate::Reduction::Sum).
+    pub loss: f64,
+    /// The final states h_n and c_n of each row.
+    pub states: States<R>,
+}
+
 impl<E: Engine> Trainer<E> {
-    /// The loss of a batch, reduced as in training, and the final states: see
+    /// The loss of a batch, divided as in training, and the final states: see
     /// [`Inference::evaluate`](crate::Inference::evaluate). Larger batches are split into micro-batches, so that
     /// evaluation needs no more memory than a step. Changes neither accumulated gradients nor the carried state.
     /// [Waits](crate#waiting).
@@ -31,30 +38,30 @@ impl<E: Engine> Trainer<E> {
     pub async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<E::Real>> {
         let batch = Validated::batch(batch, self.engine.model())?;
         let divisor = self.engine.model().require_head()?.divisor(batch.total_weight())?;
-        let Evaluation { loss, states } = self.sum_losses(batch).await?;
-        Ok(Evaluation { loss: loss / divisor, states })
+        let LossSum { loss_sum, states } = self.sum_losses(batch).await?;
+        Ok(Evaluation { loss: loss_sum / divisor, states })
     }
 
     /// Σ w·loss and the final states, in micro-batches.
-    pub(super) async fn loss_sum(&mut self, batch: &Batch) -> Result<Evaluation<E::Real>> {
+    pub(super) async fn loss_sum(&mut self, batch: &Batch) -> Result<LossSum<E::Real>> {
         let batch = Validated::batch(batch, self.engine.model())?;
         self.sum_losses(batch).await
     }
 
-    async fn sum_losses(&mut self, batch: Validated<'_, Batch>) -> Result<Evaluation<E::Real>> {
+    async fn sum_losses(&mut self, batch: Validated<'_, Batch>) -> Result<LossSum<E::Real>> {
         let rows = batch.sequence.shape().1;
-        let (mut loss, mut joined) = (0.0, None);
+        let (mut loss_sum, mut joined) = (0.0, None);
         for part in self.parts(rows) {
             if part.len() == rows {
                 return self.engine.evaluate_validated(batch).await;
             }
             let of_part = self.engine.evaluate_validated(batch.rows(part.clone())).await?;
-            loss += of_part.loss;
+            loss_sum += of_part.loss_sum;
             let recurrent = &self.engine.model().recurrent;
-            put_rows(joined.get_or_insert_with(|| States::zeros(recurrent, rows)), part, &of_part.states);
+            joined.get_or_insert_with(|| States::zeros(recurrent, rows)).put_rows(part, &of_part.states);
         }
         let states = joined.unwrap_or_else(|| States::zeros(&self.engine.model().recurrent, rows));
-        Ok(Evaluation { loss, states })
+        Ok(LossSum { loss_sum, states })
     }
 
     /// The head's logits for every prediction, and the final states, from which the next piece of a long sequence can
@@ -78,7 +85,7 @@ impl<E: Engine> Trainer<E> {
             let (logits, states) = joined
                 .get_or_insert_with(|| (Array3::from_elem(shape, E::Real::default()), States::zeros(recurrent, rows)));
             logits.slice_mut(s![.., part.clone(), ..]).assign(&of_part.logits);
-            put_rows(states, part, &of_part.states);
+            states.put_rows(part, &of_part.states);
         }
         match joined {
             Some((logits, states)) => Ok(Logits { logits, states }),
@@ -113,13 +120,5 @@ impl<E: Engine> Trainer<E> {
     /// Same as [`Session::new`].
     pub fn into_session(self, rows: usize) -> Result<Session<E>> {
         Session::new(self.engine, rows)
-    }
-}
-
-/// Copies the states of some rows to their position among all rows.
-fn put_rows<R: Real>(all: &mut States<R>, rows: Range<usize>, of_rows: &States<R>) {
-    all.h.slice_mut(s![.., rows.clone(), ..]).assign(&of_rows.h);
-    if let (Some(all), Some(c)) = (&mut all.c, &of_rows.c) {
-        all.slice_mut(s![.., rows, ..]).assign(c);
     }
 }

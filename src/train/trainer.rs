@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
+use super::gradients::put_gradient;
 use crate::batch::{Batch, InputGradient, States, Validated};
 use crate::dropout::DropoutKey;
 use crate::engine::{Backend, Engine, EngineOptions, FlatBlock, StatefulRows, StepReport};
 use crate::error::{Error, Result};
 use crate::gradient_norms::HiddenGradientNorms;
-use crate::model::{Initialisation, Model, StateDict};
+use crate::model::{Initialisation, Model};
 use crate::optim::{Optimizer, OptimizerStep};
 use crate::real::Real;
 
@@ -109,9 +110,11 @@ pub struct Trainer<E: Engine> {
     pub(super) seed: u64,
     pub(super) step: u64,
     pub(super) sums: GradientSums,
-    takes_gradient_norms: bool,
+    pub(super) takes_gradient_norms: bool,
     /// The norms of ∂L/∂h_t that belong to the sums, not divided.
-    gradient_norms: Option<HiddenGradientNorms>,
+    pub(super) gradient_norms: Option<HiddenGradientNorms>,
+    /// dx, dh_0 and dc_0 of the last batch, not divided, if it was split.
+    pub(super) input_gradient: Option<InputGradient<E::Real>>,
 }
 
 impl<E: Engine> Trainer<E> {
@@ -163,6 +166,7 @@ impl<E: Engine> Trainer<E> {
             sums: GradientSums::Nothing,
             takes_gradient_norms: false,
             gradient_norms: None,
+            input_gradient: None,
         })
     }
 
@@ -196,13 +200,18 @@ impl<E: Engine> Trainer<E> {
         };
         let rows = batch.sequence.shape().1;
         let (seed, step, carries) = (self.seed, self.step + 1, self.options.carry_state);
+        self.input_gradient = None;
         for part in self.parts(rows) {
             let first_row = part.start;
-            let of_part = if part.len() < rows { batch.rows(part) } else { batch.by_ref() };
+            let of_part = if part.len() < rows { batch.rows(part.clone()) } else { batch.by_ref() };
             self.engine.set_dropout(Some(DropoutKey { seed, step, first_row: rows_before + first_row }));
             let carry = carries.then_some(StatefulRows { first_row, rows });
             self.engine.accumulate_validated(of_part, carry).await?;
             self.add_squares().await?;
+            if part.len() < rows && self.options.engine.input_gradient {
+                let of_part = self.engine.input_gradient().await?;
+                put_gradient(&mut self.input_gradient, rows, part, of_part);
+            }
         }
         self.sums = GradientSums::Open { weight: weight + batch.total_weight(), rows: rows_before + rows };
         Ok(())
@@ -246,67 +255,6 @@ impl<E: Engine> Trainer<E> {
     /// Same as [`finish`](Self::finish).
     pub async fn loss(&mut self) -> Result<Option<f64>> {
         Ok(self.finish().await?.last().map(|report| report.loss))
-    }
-
-    /// The gradients of the batches accumulated since the last update, or otherwise of those that it used, by parameter
-    /// name. Divided as for an update, before clipping. [Waits](crate#waiting).
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] before the first batch.
-    pub async fn gradients(&mut self) -> Result<StateDict> {
-        let (GradientSums::Open { weight, .. } | GradientSums::Used(weight)) = self.sums else {
-            return Err(Error::Unsupported("gradients need an accumulated batch".into()));
-        };
-        let divisor = self.engine.model().require_head()?.divisor(weight)?;
-        let mut block = self.engine.gradients().await?;
-        let factor = E::Real::from_f64(1.0 / divisor);
-        block.iter_mut().for_each(|value| *value *= factor);
-        Ok(self.engine.layout().to_state_dict(&block))
-    }
-
-    /// Sets whether to record the norms of ∂L/∂h_t for [`hidden_gradient_norms`](Self::hidden_gradient_norms). This
-    /// [waits](crate#waiting) for each batch. All other results stay the same, bit for bit.
-    pub fn set_hidden_gradient_norms(&mut self, on: bool) {
-        self.takes_gradient_norms = on;
-        self.engine.set_hidden_gradient_norms(on);
-    }
-
-    async fn add_squares(&mut self) -> Result<()> {
-        if self.takes_gradient_norms {
-            let of_rows = self.engine.hidden_gradient_norms().await?;
-            match &mut self.gradient_norms {
-                Some(gradient_norms) => gradient_norms.add_rows(&of_rows)?,
-                None => self.gradient_norms = Some(of_rows),
-            }
-        }
-        Ok(())
-    }
-
-    /// The norms of ∂L/∂h_t of the batches accumulated since the last update, or otherwise of those that it used.
-    /// Divided like the gradients, before clipping. Squares are added over (micro-)batches.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] if no batch was accumulated with
-    /// [`set_hidden_gradient_norms`](Self::set_hidden_gradient_norms) on.
-    pub fn hidden_gradient_norms(&self) -> Result<HiddenGradientNorms> {
-        let (Some(gradient_norms), GradientSums::Open { weight, .. } | GradientSums::Used(weight)) =
-            (&self.gradient_norms, self.sums)
-        else {
-            return Err(Error::Unsupported(
-                "gradient norms need a batch accumulated after set_hidden_gradient_norms(true)".into(),
-            ));
-        };
-        let divisor = self.engine.model().require_head()?.divisor(weight)?;
-        Ok(HiddenGradientNorms { norms: &gradient_norms.norms / divisor })
-    }
-
-    /// dx, dh_0 and dc_0 of the last (micro-)batch, as weighted sums. Requires
-    /// [`EngineOptions::input_gradient`](crate::EngineOptions::input_gradient). [Waits](crate#waiting).
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] without that option, or after an evaluation or prediction.
-    pub async fn input_gradient(&mut self) -> Result<InputGradient<E::Real>> {
-        self.engine.input_gradient().await
     }
 
     /// The carried states. `None` before the first batch. [Waits](crate#waiting).

@@ -74,9 +74,10 @@ fn widened(view: &TensorView<'_>) -> ArrayD<f64> {
 }
 
 impl Case<'_> {
-    /// A tensor as torch made it, where the case has it.
+    /// A tensor as torch made it, where the case has it. torch's modules alone have no prefix.
     pub(crate) fn find(&self, key: &str) -> Option<&ArrayD<f64>> {
-        self.tensors.get(&format!("{}/{key}", self.name))
+        let find = |key: &str| self.tensors.get(&format!("{}/{key}", self.name));
+        find(key).or_else(|| find(&key.replacen("rnn.", "", 1)))
     }
 
     /// A tensor as torch made it.
@@ -159,9 +160,9 @@ impl Case<'_> {
     /// How far PyTorch in float32 is from the tensor, which it computed in float64: the largest difference, in units of
     /// the tensor's largest element.
     pub(crate) fn distance(&self, name: &str) -> f64 {
-        self.description["distances"][name]
-            .as_f64()
-            .unwrap_or_else(|| panic!("{} has no distance of {name}", self.name))
+        let distances = &self.description["distances"];
+        let distance = distances.get(name).unwrap_or(&distances[name.replacen("rnn.", "", 1)]);
+        distance.as_f64().unwrap_or_else(|| panic!("{} has no distance of {name}", self.name))
     }
 
     /// A setting by its name, of a type that has a serialised form.
@@ -220,8 +221,11 @@ impl Case<'_> {
         let [_, _, outputs] = self.sizes();
         let head = Head::new(outputs, self.setting("loss"), self.setting("at"));
         let model = Model::new(self.recurrent(), head.reduction(self.setting("reduction")));
-        let kind = if self.setting("tied") { Embedding::tied } else { Embedding::new };
-        model.embedding(self.find("weight/embedding.weight").map(|vectors| kind(vectors.len_of(Axis(0)))))
+        let embedding = |vectors: &ArrayD<f64>| {
+            let vocabulary = vectors.len_of(Axis(0));
+            if self.setting("tied") { Embedding::tied(vocabulary) } else { Embedding::new(vocabulary) }
+        };
+        model.embedding(self.find("weight/embedding.weight").map(embedding))
     }
 
     /// The flat block of the tensors under `prefix`: `weight`, or `gradient`.

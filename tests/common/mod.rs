@@ -329,7 +329,7 @@ pub fn trained<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>, optim
     let batch = case.batch();
     let mut named = vec![
         ("logits".into(), wide(&block_on(engine.logits(&batch.sequence)).unwrap().logits)),
-        ("loss".into(), ArrayD::from_elem(IxDyn(&[]), block_on(engine.evaluate(&batch)).unwrap().loss)),
+        ("loss".into(), ArrayD::from_elem(IxDyn(&[]), block_on(engine.evaluate(&batch)).unwrap().loss_sum)),
     ];
     for step in 1..=steps.max(1) {
         engine.clear_gradients();

@@ -41,9 +41,9 @@ fn kept_between<B: Backend>(
     engine
         .set_parameters(&block(&model, |name, values| {
             let one = <B::Engine as Parameters>::Real::from_f64(1.0);
-            if name.starts_with("bias_ih") && name.contains(&below) {
+            if name.starts_with("rnn.bias_ih") && name.contains(&below) {
                 values.fill(one);
-            } else if name.starts_with("weight_ih") && name.contains(&above) {
+            } else if name.starts_with("rnn.weight_ih") && name.contains(&above) {
                 let first = if name.ends_with("reverse") { hidden } else { 0 };
                 values.slice_mut(s![.., first..first + hidden]).diag_mut().fill(one);
             }
@@ -81,9 +81,9 @@ fn kept_recurrent<B: Backend>(
     };
     engine
         .set_parameters(&block(&model, |name, values| {
-            if name.starts_with("weight_hh") {
+            if name.starts_with("rnn.weight_hh") {
                 values.slice_mut(s![through * hidden..(through + 1) * hidden, ..]).diag_mut().fill(real(1.0));
-            } else if name.starts_with("bias_hh") {
+            } else if name.starts_with("rnn.bias_hh") {
                 for (gate, bias) in held {
                     values.slice_mut(s![.., gate * hidden..(gate + 1) * hidden]).fill(real(*bias));
                 }
@@ -202,7 +202,7 @@ fn the_share_of_dropped_units_is_the_rate() {
         let mut engine = Cpu::<f64>::default().engine(&model, &EngineOptions::default()).unwrap();
         engine
             .set_parameters(&block(&model, |name, values: &mut Array2<f64>| {
-                if name.starts_with("weight_hh") {
+                if name.starts_with("rnn.weight_hh") {
                     values.diag_mut().fill(1.0);
                 }
             }))
@@ -279,7 +279,7 @@ fn logits_and_evaluation_drop_nothing_during_training<B: Backend>(backend: &B) {
             block_on(engine.accumulate(&batch, None)).unwrap();
             let logits = block_on(engine.logits(&batch.sequence)).unwrap();
             let evaluated = block_on(engine.evaluate(&batch)).unwrap();
-            let loss = ArrayD::from_elem(vec![], evaluated.loss);
+            let loss = ArrayD::from_elem(vec![], evaluated.loss_sum);
             let named: Named = vec![
                 ("logits".into(), wide(&logits.logits)),
                 ("h_n".into(), wide(&logits.states.h)),

@@ -133,7 +133,7 @@ fn a_bidirectional_gru_with_ragged_rows_chunks_and_micro_batches_equals_finite_d
     let mut engine = reference().engine(&model, &EngineOptions::default()).unwrap();
     let mut loss = |parameters: &[f64]| {
         engine.set_parameters(parameters).unwrap();
-        block_on(engine.evaluate(&batch)).unwrap().loss / batch.total_weight()
+        block_on(engine.evaluate(&batch)).unwrap().loss_sum / batch.total_weight()
     };
     let step = 1e-5;
     let differences: Vec<f64> = (0..parameters.len())

@@ -88,7 +88,7 @@ fn logits_and_mean(case: &Case, batch: &Batch) -> (Array3<f64>, f64) {
     let mut engine = Cpu::<f64>::with_threads(1).unwrap().engine(&model, &EngineOptions::default()).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     let logits = block_on(engine.logits(&batch.sequence)).unwrap().logits;
-    (logits, block_on(engine.evaluate(batch)).unwrap().loss / batch.total_weight())
+    (logits, block_on(engine.evaluate(batch)).unwrap().loss_sum / batch.total_weight())
 }
 
 #[test]

@@ -299,7 +299,7 @@ fn the_gradient_is_the_sum_of_the_three_contributions<B: Backend>(backend: &B, r
         }
         let dh_0 = block_on(engine.input_gradient()).unwrap().initial.h;
         assert_close(&format!("{case}: dh_0"), &dh_0, &hand.dh[0], relative, floor);
-        let loss = block_on(engine.evaluate(&batch)).unwrap().loss;
+        let loss = block_on(engine.evaluate(&batch)).unwrap().loss_sum;
         assert_close(&format!("{case}: loss"), &[loss], &[hand.loss], relative, floor);
     }
 }

@@ -101,7 +101,7 @@ fn of_logits<B: Backend>(
     batch.weights = Some(Array2::from_shape_fn((1, 3), |(_, row)| weights[row]));
     block_on(engine.accumulate(&batch, None)).unwrap();
     let gradient = common::gradients(&mut engine).into_iter().find(|(name, _)| name == "d head.bias").unwrap().1;
-    (block_on(engine.evaluate(&batch)).unwrap().loss, gradient.iter().copied().collect())
+    (block_on(engine.evaluate(&batch)).unwrap().loss_sum, gradient.iter().copied().collect())
 }
 
 fn close(got: f64, want: f64) -> bool {

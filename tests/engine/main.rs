@@ -42,5 +42,6 @@ mod run;
 mod send;
 mod session;
 mod shaders;
+mod sums;
 mod updates;
 mod vanishing;

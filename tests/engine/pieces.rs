@@ -53,7 +53,7 @@ fn pieces_give_the_logits_loss_and_final_states_of_the_whole<B: Backend>(backend
         let batch = case.batch();
         let mut engine = engine(backend, &case, &EngineOptions::default());
         let whole = block_on(engine.logits(&batch.sequence)).unwrap();
-        let loss = block_on(engine.evaluate(&batch)).unwrap().loss;
+        let loss = block_on(engine.evaluate(&batch)).unwrap().loss_sum;
         // In some pieces of unequal length; and a step at a time, as a text is sampled.
         for ends in [vec![4, 5, 9], (1..=9).collect()] {
             let name = format!("{case}, in {} pieces", ends.len());
@@ -66,7 +66,7 @@ fn pieces_give_the_logits_loss_and_final_states_of_the_whole<B: Backend>(backend
                 assert_eq!(said.states, evaluated.states, "{name}");
                 states = Some(said.states.to_f32());
                 logits.push(said.logits);
-                sum += evaluated.loss;
+                sum += evaluated.loss_sum;
                 first = end;
             }
             let views: Vec<_> = logits.iter().map(|logits| logits.view()).collect();

@@ -490,7 +490,7 @@ impl Call {
             }),
             Self::Evaluate(data) => block_on(engine.evaluate(&data.batch())).map(|evaluation| {
                 let mut named = states(&evaluation.states);
-                named.extend(numbers("loss", [evaluation.loss]));
+                named.extend(numbers("loss", [evaluation.loss_sum]));
                 named
             }),
             Self::States => {

@@ -34,7 +34,7 @@ pub(crate) fn all<B: Backend>(backend: &B, case: &Case, recompute: bool, chunk: 
     engine.set_dropout(masks(1));
     named.push(("logits".into(), wide(&block_on(engine.logits(&batch.sequence)).unwrap().logits)));
     let evaluation = block_on(engine.evaluate(&batch)).unwrap();
-    named.push(("loss".into(), ArrayD::from_elem(vec![], evaluation.loss)));
+    named.push(("loss".into(), ArrayD::from_elem(vec![], evaluation.loss_sum)));
     named.push(("its h_n".into(), wide(&evaluation.states.h)));
     let carry = Some(bptt::StatefulRows { first_row: 1, rows: case.rows + 2 });
     for flow in [true, false] {

@@ -52,7 +52,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
         (Some("safetensors"), attributes) => {
             let names = attributes.as_deref().map(names).transpose()?;
             let file = open_model(&args.run)?.file;
-            let names = names.unwrap_or_else(|| StateDictPrefixes::of(&file.model));
+            let names = names.unwrap_or_default();
             let weights = names.write(&file.model, &file.weights)?;
             write(out, |to| weights.write_safetensors(to, None))?;
             Vec::new()

@@ -1,10 +1,12 @@
 //! The recurrent layers of a CPU engine.
 
+use std::ops::Range;
+
 use super::CpuEngine;
 use crate::allocate;
 use crate::batch::{InputGradient, OutputGradient, States};
 use crate::dropout::DropoutKey;
-use crate::engine::Layers;
+use crate::engine::{Layers, numbers_of};
 use crate::error::Result;
 use crate::memory::BatchShape;
 use crate::real::Real;
@@ -27,8 +29,12 @@ impl<R: Real> CpuEngine<R> {
 }
 
 impl<R: Real> Layers for CpuEngine<R> {
-    async fn gradients(&mut self) -> Result<Vec<R>> {
-        Ok(self.gradients.clone())
+    async fn read_gradients(
+        &mut self,
+        tensors: Range<usize>,
+        take: &mut (dyn FnMut(&[R]) -> Result<()> + Send),
+    ) -> Result<()> {
+        take(&self.gradients[numbers_of(&self.layout, &tensors)?])
     }
 
     fn clear_gradients(&mut self) {

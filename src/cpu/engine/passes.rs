@@ -11,7 +11,7 @@ use crate::cpu::pass::load::InitialState;
 use crate::cpu::pass::{PassKind, PassRows};
 use crate::dropout::DropoutParams;
 use crate::engine::passes::Passes;
-use crate::engine::{Evaluation, Inference, Inspection, Logits, StatefulRows};
+use crate::engine::{Inference, Inspection, Logits, LossSum, StatefulRows};
 use crate::error::Result;
 use crate::model::Readout;
 use crate::real::Real;
@@ -138,7 +138,7 @@ impl<R: Real> Passes for CpuEngine<R> {
         Ok(Logits { logits, states })
     }
 
-    async fn evaluate_validated(&mut self, batch: Validated<'_, Batch>) -> Result<Evaluation<R>> {
+    async fn evaluate_validated(&mut self, batch: Validated<'_, Batch>) -> Result<LossSum<R>> {
         let batch = &*batch;
         let sequence = &batch.sequence;
         let (steps, rows) = sequence.shape();
@@ -149,8 +149,8 @@ impl<R: Real> Passes for CpuEngine<R> {
         let blocks = &mut self.blocks;
         self.passes.within(rows, |passes| passes.forward(blocks, rows_of, plan, PassKind::Loss(batch), |_| {}))?;
         let blocks = &blocks[..self.passes.model.blocks(rows)];
-        let loss = blocks.iter().map(|block| block.head.loss).sum();
-        Ok(Evaluation { loss, states: self.passes.final_states(blocks, rows) })
+        let loss_sum = blocks.iter().map(|block| block.head.loss).sum();
+        Ok(LossSum { loss_sum, states: self.passes.final_states(blocks, rows) })
     }
 }
 

@@ -77,6 +77,10 @@ impl<R: Real> Training for CpuEngine<R> {
         }
     }
 
+    async fn loss_sum(&mut self) -> Result<f64> {
+        Ok(self.loss)
+    }
+
     async fn skipped(&mut self) -> Result<SkippedUpdates> {
         Ok(self.skipped)
     }

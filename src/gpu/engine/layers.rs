@@ -1,5 +1,7 @@
 //! The recurrent layers of a GPU engine.
 
+use std::ops::Range;
+
 use super::GpuEngine;
 use crate::batch::{InputGradient, OutputGradient};
 use crate::dropout::DropoutKey;
@@ -9,10 +11,14 @@ use crate::gpu::commands::program::GpuCommand;
 use crate::gpu::pass::staging;
 
 impl Layers for GpuEngine {
-    async fn gradients(&mut self) -> Result<Vec<f32>> {
+    async fn read_gradients(
+        &mut self,
+        tensors: Range<usize>,
+        take: &mut (dyn FnMut(&[f32]) -> Result<()> + Send),
+    ) -> Result<()> {
         let cleared = self.clear_sums();
         self.recorder.record(&cleared);
-        self.read_block_of(&self.weights.gradients).await
+        self.read_spans(&self.weights.gradients, tensors, take).await
     }
 
     fn clear_gradients(&mut self) {

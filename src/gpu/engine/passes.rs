@@ -5,7 +5,7 @@ use super::stage::clear;
 use super::transfer::array;
 use crate::batch::{Batch, Output, Sequence, Validated};
 use crate::engine::passes::Passes;
-use crate::engine::{Evaluation, Inference, Logits, StatefulRows};
+use crate::engine::{Inference, Logits, LossSum, StatefulRows};
 use crate::error::Result;
 use crate::gpu::commands::builder::Binding;
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
@@ -80,7 +80,7 @@ impl Passes for GpuEngine {
         Ok(Logits { logits, states })
     }
 
-    async fn evaluate_validated(&mut self, batch: Validated<'_, Batch>) -> Result<Evaluation> {
+    async fn evaluate_validated(&mut self, batch: Validated<'_, Batch>) -> Result<LossSum> {
         let batch = &*batch;
         self.prepare(self.shape(batch.sequence.batch_shape(), self.options.input_gradient, Checkpointing::Borders))?;
         self.stage(&batch.sequence, HostInputs::Batch(batch), None);
@@ -94,7 +94,7 @@ impl Passes for GpuEngine {
         let forward = pass.forward(PassKind::Loss).into_iter().flatten();
         self.recorder.record(begin.iter().chain(&enter).chain(forward).chain(&end));
         let (loss, states) = self.read_with_states(vec![(losses.position(16), 16)]).await?;
-        Ok(Evaluation { loss: loss[0].into(), states })
+        Ok(LossSum { loss_sum: loss[0].into(), states })
     }
 }
 

@@ -75,18 +75,6 @@ impl GpuEngine {
         Ok(())
     }
 
-    /// Reads a whole block.
-    pub(crate) async fn read_block_of(&self, buffer: &wgpu::Buffer) -> Result<Vec<f32>> {
-        let mut block = Vec::new();
-        allocate::reserve(&mut block, self.layout.len(), "a readback")?;
-        let mut take = |piece: &[f32]| {
-            block.extend_from_slice(piece);
-            Ok(())
-        };
-        self.read_spans(buffer, 0..self.layout.tensors().len(), &mut take).await?;
-        Ok(block)
-    }
-
     /// Writes the numbers of some tensors, piece by piece, as provided by `fill`.
     pub(crate) fn write_spans(
         &self,

@@ -1,0 +1,124 @@
+//! The gradients that a trainer has accumulated, and the loss that belongs to them.
+
+use std::ops::Range;
+
+use ndarray::{Array3, ArrayD, s};
+
+use super::trainer::{GradientSums, Trainer};
+use crate::batch::{InputGradient, States};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::gradient_norms::HiddenGradientNorms;
+use crate::model::StateDict;
+use crate::real::Real;
+
+impl<E: Engine> Trainer<E> {
+    /// The gradients of the batches accumulated since the last update, or otherwise of those that it used, by parameter
+    /// name. Divided as for an update, before clipping. [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] before the first batch.
+    pub async fn gradients(&mut self) -> Result<StateDict> {
+        let factor = E::Real::from_f64(1.0 / self.divisor("gradients need an accumulated batch")?);
+        let mut block = self.engine.gradients().await?;
+        block.iter_mut().for_each(|value| *value *= factor);
+        Ok(self.engine.layout().to_state_dict(&block))
+    }
+
+    /// One tensor of the [`gradients`](Self::gradients), by [`Layout`](crate::Layout) name. [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] before the first batch; [`Error::Value`] for a name that the layout does not have.
+    pub async fn gradient(&mut self, name: &str) -> Result<ArrayD<E::Real>> {
+        let factor = E::Real::from_f64(1.0 / self.divisor("gradients need an accumulated batch")?);
+        let mut gradient = self.engine.gradient(name).await?;
+        gradient.mapv_inplace(|value| value * factor);
+        Ok(gradient)
+    }
+
+    /// The loss of the batches accumulated since the last update, or otherwise of those that it used: what the step's
+    /// report has, without an update. Divided like the gradients. [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] before the first batch; [`Error::Value`] if the weights of a mean sum to 0.
+    pub async fn accumulated_loss(&mut self) -> Result<f64> {
+        let divisor = self.divisor("a loss needs an accumulated batch")?;
+        Ok(self.engine.loss_sum().await? / divisor)
+    }
+
+    /// The divisor of the engine's sums.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with `reason` without sums.
+    fn divisor(&self, reason: &str) -> Result<f64> {
+        let (GradientSums::Open { weight, .. } | GradientSums::Used(weight)) = self.sums else {
+            return Err(Error::Unsupported(reason.into()));
+        };
+        self.engine.model().require_head()?.divisor(weight)
+    }
+
+    /// Sets whether to record the norms of ∂L/∂h_t for [`hidden_gradient_norms`](Self::hidden_gradient_norms). This
+    /// [waits](crate#waiting) for each batch. All other results stay the same, bit for bit.
+    pub fn set_hidden_gradient_norms(&mut self, on: bool) {
+        self.takes_gradient_norms = on;
+        self.engine.set_hidden_gradient_norms(on);
+    }
+
+    pub(super) async fn add_squares(&mut self) -> Result<()> {
+        if self.takes_gradient_norms {
+            let of_rows = self.engine.hidden_gradient_norms().await?;
+            match &mut self.gradient_norms {
+                Some(gradient_norms) => gradient_norms.add_rows(&of_rows)?,
+                None => self.gradient_norms = Some(of_rows),
+            }
+        }
+        Ok(())
+    }
+
+    /// The norms of ∂L/∂h_t of the batches accumulated since the last update, or otherwise of those that it used.
+    /// Divided like the gradients, before clipping. Squares are added over (micro-)batches.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if no batch was accumulated with
+    /// [`set_hidden_gradient_norms`](Self::set_hidden_gradient_norms) on.
+    pub fn hidden_gradient_norms(&self) -> Result<HiddenGradientNorms> {
+        let reason = "gradient norms need a batch accumulated after set_hidden_gradient_norms(true)";
+        let Some(gradient_norms) = &self.gradient_norms else { return Err(Error::Unsupported(reason.into())) };
+        let divisor = self.divisor(reason)?;
+        Ok(HiddenGradientNorms { norms: &gradient_norms.norms / divisor })
+    }
+
+    /// dx, dh_0 and dc_0 of the last batch. Divided like the gradients. Requires
+    /// [`EngineOptions::input_gradient`](crate::EngineOptions::input_gradient); with it, a batch that is split waits for
+    /// each of its micro-batches. [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] without that option, or after an evaluation or prediction.
+    pub async fn input_gradient(&mut self) -> Result<InputGradient<E::Real>> {
+        // Of the last micro-batch, if the batch was split; refused where it is out of date.
+        let last = self.engine.input_gradient().await?;
+        let factor = E::Real::from_f64(1.0 / self.divisor("dx, dh_0 and dc_0 need an accumulated batch")?);
+        let mut whole = self.input_gradient.clone().unwrap_or(last);
+        let InputGradient { x, initial: States { h, c } } = &mut whole;
+        x.iter_mut().chain([h]).chain(c).for_each(|array| array.mapv_inplace(|value| value * factor));
+        Ok(whole)
+    }
+}
+
+/// Copies the gradient of some rows to their position among those of `rows` rows.
+pub(super) fn put_gradient<R: Real>(
+    whole: &mut Option<InputGradient<R>>,
+    rows: usize,
+    part: Range<usize>,
+    of_part: InputGradient<R>,
+) {
+    let zeros = |like: &Array3<R>| Array3::default((like.dim().0, rows, like.dim().2));
+    let InputGradient { x, initial } = whole.get_or_insert_with(|| InputGradient {
+        x: of_part.x.as_ref().map(zeros),
+        initial: States { h: zeros(&of_part.initial.h), c: of_part.initial.c.as_ref().map(zeros) },
+    });
+    if let (Some(x), Some(of_part)) = (x, &of_part.x) {
+        x.slice_mut(s![.., part.clone(), ..]).assign(of_part);
+    }
+    initial.put_rows(part, &of_part.initial);
+}
