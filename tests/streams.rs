@@ -223,7 +223,7 @@ fn the_bytes_are_those_of_a_file_that_was_written_whole() {
     let weights = block_on(trainer.state_dict()).unwrap();
     let bytes: Vec<_> = weights.iter().map(|(name, array)| (name, array.shape().to_vec(), bytes_of(array))).collect();
     let views = bytes.iter().map(|(name, shape, bytes)| {
-        (*name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap())
+        (*name, safetensors::tensor::TensorView::new(safetensors::Dtype::F64, shape.clone(), bytes).unwrap())
     });
     let whole = safetensors::serialize(views, Some([("a".to_owned(), "note".to_owned())].into())).unwrap();
     let mut streamed = Vec::new();
@@ -231,7 +231,7 @@ fn the_bytes_are_those_of_a_file_that_was_written_whole() {
     assert!(streamed == whole && weights.to_safetensors(Some(("a", "note"))).unwrap() == whole);
 }
 
-fn bytes_of(array: &bptt::ndarray::ArrayD<f32>) -> Vec<u8> {
+fn bytes_of(array: &bptt::ndarray::ArrayD<f64>) -> Vec<u8> {
     array.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 

@@ -4,6 +4,7 @@ use super::results::{Logits, LossSum};
 use super::streaming::Streaming;
 use crate::batch::{Batch, Sequence, Validated};
 use crate::error::Result;
+use crate::real::Real;
 
 /// Logits and loss of a network with a head, without gradients.
 #[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
@@ -19,7 +20,7 @@ pub trait Inference: Streaming {
     /// Those of [`Sequence::validate`]; [`Error::Unsupported`](crate::Error::Unsupported) for a model without a head;
     /// [`Error::Limit`](crate::Error::Limit), [`Error::OutOfMemory`](crate::Error::OutOfMemory) or
     /// [`Error::NoMemory`](crate::Error::NoMemory) where there is no room for it; those of the device.
-    async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<Logits<Self::Real>> {
+    async fn logits<S: Real>(&mut self, sequence: &Sequence<S>) -> Result<Logits<Self::Real>> {
         let sequence = Validated::sequence(sequence, self.model())?;
         self.logits_validated(sequence).await
     }
@@ -31,8 +32,8 @@ pub trait Inference: Streaming {
     /// Those of [`Batch::validate`]; [`Error::Limit`](crate::Error::Limit),
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) or [`Error::NoMemory`](crate::Error::NoMemory) where there is
     /// no room for it; those of the device.
-    async fn evaluate(&mut self, batch: &Batch) -> Result<LossSum<Self::Real>> {
-        let batch = Validated::batch(batch, self.model())?;
+    async fn evaluate<S: Real>(&mut self, batch: &Batch<S>) -> Result<LossSum<Self::Real>> {
+        let batch = Validated::batch::<Self::Real>(batch, self.model())?;
         self.evaluate_validated(batch).await
     }
 }

@@ -8,6 +8,7 @@ use crate::gradient_norms::HiddenGradientNorms;
 use crate::memory::{BatchShape, Memory};
 use crate::model::RecurrentKernel;
 use crate::profile::Profile;
+use crate::real::Real;
 
 /// Gradient norms, kernel times, and the memory that an engine uses or will use.
 #[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
@@ -68,7 +69,7 @@ pub trait Inspection: Parameters {
     ///
     /// # Errors
     /// The errors that a batch with this sequence would return.
-    fn planned_bytes(&self, sequence: &Sequence<f32>) -> Result<u64> {
+    fn planned_bytes<S: Real>(&self, sequence: &Sequence<S>) -> Result<u64> {
         sequence.validate(self.model())?;
         Ok(self.plan(sequence.batch_shape())?.total())
     }

@@ -5,6 +5,7 @@ use super::parameters::Parameters;
 use super::results::{Logits, LossSum};
 use crate::batch::{Batch, Output, Sequence, Validated};
 use crate::error::Result;
+use crate::real::Real;
 
 /// The passes over validated input. The public methods validate and then call these.
 #[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
@@ -13,11 +14,15 @@ pub trait Passes: Parameters {
     async fn forward_validated(&mut self, sequence: Validated<'_, Sequence<Self::Real>>) -> Result<Output<Self::Real>>;
 
     /// [`Training::accumulate`](super::Training::accumulate).
-    async fn accumulate_validated(&mut self, batch: Validated<'_, Batch>, carry: Option<StatefulRows>) -> Result<()>;
+    async fn accumulate_validated<S: Real>(
+        &mut self,
+        batch: Validated<'_, Batch<S>>,
+        carry: Option<StatefulRows>,
+    ) -> Result<()>;
 
     /// [`Inference::logits`](super::Inference::logits).
-    async fn logits_validated(&mut self, sequence: Validated<'_, Sequence>) -> Result<Logits<Self::Real>>;
+    async fn logits_validated<S: Real>(&mut self, sequence: Validated<'_, Sequence<S>>) -> Result<Logits<Self::Real>>;
 
     /// [`Inference::evaluate`](super::Inference::evaluate).
-    async fn evaluate_validated(&mut self, batch: Validated<'_, Batch>) -> Result<LossSum<Self::Real>>;
+    async fn evaluate_validated<S: Real>(&mut self, batch: Validated<'_, Batch<S>>) -> Result<LossSum<Self::Real>>;
 }

@@ -6,6 +6,7 @@ use super::results::{SkippedUpdates, StepReport};
 use crate::batch::{Batch, States, Validated};
 use crate::error::Result;
 use crate::optim::OptimizerStep;
+use crate::real::Real;
 
 /// The parts of a training step: gradients of batches, updates and their reports, and the states that truncated BPTT
 /// carries from batch to batch.
@@ -20,8 +21,8 @@ pub trait Training: Layers {
     /// network and [`Error::Value`](crate::Error::Value) for rows beyond those that are carried or for another number
     /// of these; [`Error::Limit`](crate::Error::Limit), [`Error::OutOfMemory`](crate::Error::OutOfMemory) or
     /// [`Error::NoMemory`](crate::Error::NoMemory) where there is no room for it; those of the device.
-    async fn accumulate(&mut self, batch: &Batch, carry: Option<StatefulRows>) -> Result<()> {
-        let batch = Validated::batch(batch, self.model())?;
+    async fn accumulate<S: Real>(&mut self, batch: &Batch<S>, carry: Option<StatefulRows>) -> Result<()> {
+        let batch = Validated::batch::<Self::Real>(batch, self.model())?;
         self.accumulate_validated(batch, carry).await
     }
 

@@ -173,9 +173,9 @@ impl Layout {
     ///
     /// # Panics
     /// If the block is shorter than [`len`](Self::len), as for a slice.
-    pub fn to_state_dict<R: Real>(&self, block: &[R]) -> StateDict {
+    pub fn to_state_dict<R: Real>(&self, block: &[R]) -> StateDict<R> {
         let array = |tensor: &Tensor| {
-            let values = block[tensor.range()].iter().map(|value| value.as_f64() as f32).collect();
+            let values = block[tensor.range()].to_vec();
             ArrayD::from_shape_vec(IxDyn(&tensor.shape), values).expect("the layout's own shape")
         };
         let own = self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor));
@@ -189,7 +189,7 @@ impl Layout {
     /// # Errors
     /// [`Error::StateDict`] lists every missing or unexpected tensor, every shape mismatch, and tied tensors that
     /// differ.
-    pub fn to_block(&self, dict: &StateDict) -> Result<Vec<f32>> {
+    pub fn to_block<R: Real>(&self, dict: &StateDict<R>) -> Result<Vec<R>> {
         let mut block = Vec::with_capacity(self.len);
         self.arrays(dict)?.into_iter().for_each(|array| block.extend(array));
         Ok(block)
@@ -199,13 +199,13 @@ impl Layout {
     ///
     /// # Errors
     /// Same as [`to_block`](Self::to_block).
-    pub fn check(&self, dict: &StateDict) -> Result<()> {
+    pub fn check<R: Real>(&self, dict: &StateDict<R>) -> Result<()> {
         self.arrays(dict).map(|_| ())
     }
 
     /// The arrays of a state dict, checked as in [`to_block`](Self::to_block), one for each of
     /// [`tensors`](Self::tensors).
-    pub(crate) fn arrays<'a>(&self, dict: &'a StateDict) -> Result<Vec<&'a ArrayD<f32>>> {
+    pub(crate) fn arrays<'a, R: Real>(&self, dict: &'a StateDict<R>) -> Result<Vec<&'a ArrayD<R>>> {
         let views = dict.views();
         let dict = views.unwrapped(self.tensors.iter().map(|tensor| tensor.name.as_str())).unwrap_or(views);
         let tied_tensor = self.tied_tensor();
@@ -219,7 +219,7 @@ impl Layout {
         let expected = own.chain(tied_tensor.filter(|_| second.is_some()));
         dict.check(expected.map(|(name, tensor)| (name, tensor.shape.as_slice())))?;
         if let (Some((name, vectors)), Some(first), Some(second)) = (tied_tensor, first, second)
-            && first.iter().zip(second).any(|(a, b)| a.to_bits() != b.to_bits())
+            && first.iter().zip(second).any(|(a, b)| a.as_f64().to_bits() != b.as_f64().to_bits())
         {
             return Err(Error::StateDict(vec![format!("different: {} and {name}, which are tied", vectors.name)]));
         }

@@ -5,6 +5,7 @@ use super::layout::Layout;
 use super::prefixes::StateDictPrefixes;
 use super::state_dict::StateDict;
 use crate::error::Result;
+use crate::real::Real;
 
 impl StateDictPrefixes {
     /// Renames a state dict from these names to this crate's.
@@ -12,7 +13,7 @@ impl StateDictPrefixes {
     /// # Errors
     /// [`Error::StateDict`](crate::Error::StateDict) lists every missing or unexpected tensor and every shape mismatch,
     /// by these names.
-    pub fn read(&self, model: &Model, dict: &StateDict) -> Result<StateDict> {
+    pub fn read<R: Real>(&self, model: &Model, dict: &StateDict<R>) -> Result<StateDict<R>> {
         renamed(&Layout::with_names(model, self), &Layout::new(model), dict)
     }
 
@@ -20,13 +21,13 @@ impl StateDictPrefixes {
     ///
     /// # Errors
     /// [`Error::StateDict`](crate::Error::StateDict) lists every missing or unexpected tensor and every shape mismatch.
-    pub fn write(&self, model: &Model, dict: &StateDict) -> Result<StateDict> {
+    pub fn write<R: Real>(&self, model: &Model, dict: &StateDict<R>) -> Result<StateDict<R>> {
         renamed(&Layout::new(model), &Layout::with_names(model, self), dict)
     }
 }
 
 /// Renames the tensors from one layout of a model to another.
-fn renamed(from: &Layout, to: &Layout, dict: &StateDict) -> Result<StateDict> {
+fn renamed<R: Real>(from: &Layout, to: &Layout, dict: &StateDict<R>) -> Result<StateDict<R>> {
     let arrays = from.arrays(dict)?;
     Ok(to.named().into_iter().map(|(name, tensor)| (name.to_owned(), arrays[tensor].clone())).collect())
 }

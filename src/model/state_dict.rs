@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ndarray::ArrayD;
 
 use crate::error::{Error, Result};
+use crate::real::Real;
 
 /// The prefix that `torch.nn.DataParallel` and `DistributedDataParallel` add to every name.
 const PARALLEL: &str = "module.";
@@ -12,34 +13,45 @@ const PARALLEL: &str = "module.";
 /// The infix that `torch.compile` adds after the name of a compiled module.
 const COMPILED: &str = "_orig_mod.";
 
-/// Tensors by name, as PyTorch's `state_dict()` names them.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct StateDict(BTreeMap<String, ArrayD<f32>>);
+/// Tensors by name, as PyTorch's `state_dict()` names them, in `f32` or `f64`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateDict<R = f32>(BTreeMap<String, ArrayD<R>>);
 
-impl FromIterator<(String, ArrayD<f32>)> for StateDict {
-    fn from_iter<I: IntoIterator<Item = (String, ArrayD<f32>)>>(tensors: I) -> Self {
+impl<R> Default for StateDict<R> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<R> FromIterator<(String, ArrayD<R>)> for StateDict<R> {
+    fn from_iter<I: IntoIterator<Item = (String, ArrayD<R>)>>(tensors: I) -> Self {
         Self(tensors.into_iter().collect())
     }
 }
 
-impl StateDict {
+impl<R: Real> StateDict<R> {
+    /// The same tensors in another type. f64 is rounded to f32.
+    pub fn to<S: Real>(&self) -> StateDict<S> {
+        self.iter().map(|(name, array)| (name.to_owned(), array.mapv(|value| S::from_f64(value.as_f64())))).collect()
+    }
+
     /// The tensor with this name.
-    pub fn get(&self, name: &str) -> Option<&ArrayD<f32>> {
+    pub fn get(&self, name: &str) -> Option<&ArrayD<R>> {
         self.0.get(name)
     }
 
     /// The tensors in the order of their names.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &ArrayD<f32>)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &ArrayD<R>)> {
         self.0.iter().map(|(name, array)| (name.as_str(), array))
     }
 
     /// The tensors in the order of their names, by value.
-    pub(crate) fn into_tensors(self) -> impl Iterator<Item = (String, ArrayD<f32>)> {
+    pub(crate) fn into_tensors(self) -> impl Iterator<Item = (String, ArrayD<R>)> {
         self.0.into_iter()
     }
 
     /// Borrows all tensors.
-    pub(crate) fn views(&self) -> Views<'_> {
+    pub(crate) fn views(&self) -> Views<'_, R> {
         Views(self.0.iter().map(|(name, array)| (name.clone(), array)).collect())
     }
 
@@ -53,10 +65,10 @@ impl StateDict {
 }
 
 /// Borrowed tensors of a state dict, possibly renamed.
-pub(crate) struct Views<'a>(BTreeMap<String, &'a ArrayD<f32>>);
+pub(crate) struct Views<'a, R>(BTreeMap<String, &'a ArrayD<R>>);
 
-impl<'a> Views<'a> {
-    pub(crate) fn get(&self, name: &str) -> Option<&'a ArrayD<f32>> {
+impl<'a, R> Views<'a, R> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'a ArrayD<R>> {
         self.0.get(name).copied()
     }
 

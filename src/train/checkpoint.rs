@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use ndarray::{Array3, ArrayD, IxDyn};
-use safetensors::tensor::Dtype;
 use serde::{Deserialize, Serialize};
 
 use super::progress::{RunProgress, Snapshot};
@@ -13,7 +12,7 @@ use super::trainer::Trainer;
 use crate::batch::States;
 use crate::engine::{Engine, FlatBlock, SkippedUpdates};
 use crate::error::{Error, Result};
-use crate::model::safetensors::{SafetensorsHeader, TensorEntry, begin, read_numbers, write_numbers};
+use crate::model::safetensors::{SafetensorsHeader, TensorEntry, begin, dtype, read_numbers, write_numbers};
 use crate::model::{Layout, Model, StateDict};
 use crate::real::Real;
 
@@ -65,9 +64,9 @@ struct JsonNote {
 
 /// Weights read from a checkpoint, with the step they belong to and the step of the checkpoint.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SavedWeights {
+pub struct SavedWeights<R = f32> {
     /// The weights, by PyTorch's names.
-    pub weights: StateDict,
+    pub weights: StateDict<R>,
     /// The step of the weights.
     pub weights_step: u64,
     /// The step of the checkpoint.
@@ -85,7 +84,7 @@ impl<R: Real> Checkpoint<R> {
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the model has a different number of parameters.
-    pub fn weights(&self, model: &Model) -> Result<(StateDict, u64)> {
+    pub fn weights(&self, model: &Model) -> Result<(StateDict<R>, u64)> {
         let best = self.progress.best_parameters.as_ref().zip(self.progress.best.map(|best| best.step));
         let (parameters, step) = best.unwrap_or((&self.trainer.parameters, self.trainer.step));
         let layout = Layout::new(model);
@@ -182,7 +181,7 @@ impl<R: Real> Checkpoint<R> {
     ///
     /// # Errors
     /// The errors of [`read_from`](Self::read_from) and [`weights`](Self::weights).
-    pub fn read_weights(from: impl Read, length: u64, model: &Model) -> Result<SavedWeights> {
+    pub fn read_weights(from: impl Read, length: u64, model: &Model) -> Result<SavedWeights<R>> {
         read(from, length, |FileContents::<R> { note, progress, header }, body| {
             let has_best = header.tensors.iter().any(|entry| entry.name == BEST);
             let best = progress.best.filter(|_| has_best).map(|best| (BEST, best.step));
@@ -198,7 +197,6 @@ impl<R: Real> Checkpoint<R> {
             let (named, mut weights) = (layout.named(), Vec::new());
             for (index, tensor) in layout.tensors().iter().enumerate() {
                 let numbers: Vec<R> = read_numbers(&tensor.name, body, (tensor.len() * size_of::<R>()) as u64)?;
-                let numbers = numbers.into_iter().map(|number| number.as_f64() as f32).collect();
                 let array = ArrayD::from_shape_vec(IxDyn(&tensor.shape), numbers).map_err(unreadable)?;
                 // A tied embedding has two names.
                 let second = named.iter().find(|(name, of)| *of == index && *name != tensor.name);
@@ -455,10 +453,6 @@ fn check_length(layout: &Layout, got: u64) -> Result<()> {
     } else {
         Err(unreadable(format!("expected the {} parameters of the model, got {got}", layout.len())))
     }
-}
-
-fn dtype<R>() -> Dtype {
-    if size_of::<R>() == 8 { Dtype::F64 } else { Dtype::F32 }
 }
 
 fn unwritable(error: impl std::fmt::Display) -> Error {

@@ -1,8 +1,6 @@
 //! The gradients that a trainer has accumulated, and the loss that belongs to them.
 
-use std::ops::Range;
-
-use ndarray::{Array3, ArrayD, s};
+use ndarray::ArrayD;
 
 use super::trainer::{GradientSums, Trainer};
 use crate::batch::{InputGradient, States};
@@ -18,7 +16,7 @@ impl<E: Engine> Trainer<E> {
     ///
     /// # Errors
     /// [`Error::Unsupported`] before the first batch.
-    pub async fn gradients(&mut self) -> Result<StateDict> {
+    pub async fn gradients(&mut self) -> Result<StateDict<E::Real>> {
         let factor = E::Real::from_f64(1.0 / self.divisor("gradients need an accumulated batch")?);
         let mut block = self.engine.gradients().await?;
         block.iter_mut().for_each(|value| *value *= factor);
@@ -103,22 +101,4 @@ impl<E: Engine> Trainer<E> {
         x.iter_mut().chain([h]).chain(c).for_each(|array| array.mapv_inplace(|value| value * factor));
         Ok(whole)
     }
-}
-
-/// Copies the gradient of some rows to their position among those of `rows` rows.
-pub(super) fn put_gradient<R: Real>(
-    whole: &mut Option<InputGradient<R>>,
-    rows: usize,
-    part: Range<usize>,
-    of_part: InputGradient<R>,
-) {
-    let zeros = |like: &Array3<R>| Array3::default((like.dim().0, rows, like.dim().2));
-    let InputGradient { x, initial } = whole.get_or_insert_with(|| InputGradient {
-        x: of_part.x.as_ref().map(zeros),
-        initial: States { h: zeros(&of_part.initial.h), c: of_part.initial.c.as_ref().map(zeros) },
-    });
-    if let (Some(x), Some(of_part)) = (x, &of_part.x) {
-        x.slice_mut(s![.., part.clone(), ..]).assign(of_part);
-    }
-    initial.put_rows(part, &of_part.initial);
 }

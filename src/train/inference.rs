@@ -6,6 +6,7 @@ use super::trainer::Trainer;
 use crate::batch::{Batch, Sequence, States, Validated};
 use crate::engine::{Engine, Logits, LossSum, Session};
 use crate::error::Result;
+use crate::real::Real;
 
 /// The predictions for a sequence, and the final states.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,20 +36,20 @@ impl<E: Engine> Trainer<E> {
     ///
     /// # Errors
     /// The errors of [`Batch::validate`]; [`Error::Value`](crate::Error::Value) if the weights of a mean sum to 0.
-    pub async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<E::Real>> {
-        let batch = Validated::batch(batch, self.engine.model())?;
+    pub async fn evaluate<S: Real>(&mut self, batch: &Batch<S>) -> Result<Evaluation<E::Real>> {
+        let batch = Validated::batch::<E::Real>(batch, self.engine.model())?;
         let divisor = self.engine.model().require_head()?.divisor(batch.total_weight())?;
         let LossSum { loss_sum, states } = self.sum_losses(batch).await?;
         Ok(Evaluation { loss: loss_sum / divisor, states })
     }
 
     /// Σ w·loss and the final states, in micro-batches.
-    pub(super) async fn loss_sum(&mut self, batch: &Batch) -> Result<LossSum<E::Real>> {
-        let batch = Validated::batch(batch, self.engine.model())?;
+    pub(super) async fn loss_sum<S: Real>(&mut self, batch: &Batch<S>) -> Result<LossSum<E::Real>> {
+        let batch = Validated::batch::<E::Real>(batch, self.engine.model())?;
         self.sum_losses(batch).await
     }
 
-    async fn sum_losses(&mut self, batch: Validated<'_, Batch>) -> Result<LossSum<E::Real>> {
+    async fn sum_losses<S: Real>(&mut self, batch: Validated<'_, Batch<S>>) -> Result<LossSum<E::Real>> {
         let rows = batch.sequence.shape().1;
         let (mut loss_sum, mut joined) = (0.0, None);
         for part in self.parts(rows) {
@@ -70,7 +71,7 @@ impl<E: Engine> Trainer<E> {
     ///
     /// # Errors
     /// The errors of [`Sequence::validate`].
-    pub async fn logits(&mut self, sequence: &Sequence) -> Result<Logits<E::Real>> {
+    pub async fn logits<S: Real>(&mut self, sequence: &Sequence<S>) -> Result<Logits<E::Real>> {
         let sequence = Validated::sequence(sequence, self.engine.model())?;
         let (steps, rows) = sequence.shape();
         let head = self.engine.model().require_head()?;
@@ -98,7 +99,7 @@ impl<E: Engine> Trainer<E> {
     ///
     /// # Errors
     /// The errors of [`Sequence::validate`].
-    pub async fn predict(&mut self, sequence: &Sequence) -> Result<Prediction<E::Real>> {
+    pub async fn predict<S: Real>(&mut self, sequence: &Sequence<S>) -> Result<Prediction<E::Real>> {
         let Logits { logits: mut y, states } = self.logits(sequence).await?;
         self.engine.model().require_head()?.loss.output(&mut y);
         Ok(Prediction { y, states })

@@ -4,13 +4,12 @@ use std::borrow::Borrow;
 use std::io::Write;
 
 use ndarray::{ArrayD, IxDyn};
-use safetensors::tensor::Dtype;
 
 use super::trainer::{GradientSums, Trainer, fill};
 use crate::batch::States;
 use crate::engine::{Engine, FlatBlock, SkippedUpdates, check_optimizer_state};
 use crate::error::{Error, Result};
-use crate::model::safetensors::{begin, unwritten, write_numbers};
+use crate::model::safetensors::{begin, dtype, unwritten, write_numbers};
 use crate::model::{StateDict, Tensor};
 use crate::real::Real;
 
@@ -30,17 +29,17 @@ pub struct TrainerState<R = f32> {
 }
 
 impl<E: Engine> Trainer<E> {
-    /// The parameters, by PyTorch's names. [Waits](crate#waiting).
+    /// The parameters, by PyTorch's names, in the backend's number type. [Waits](crate#waiting).
     ///
     /// # Errors
     /// Those of the device.
-    pub async fn state_dict(&mut self) -> Result<StateDict> {
+    pub async fn state_dict(&mut self) -> Result<StateDict<E::Real>> {
         let mut tensors = Vec::new();
         for (name, tensor) in self.named() {
             let Tensor { shape, .. } = &self.engine.layout().tensors()[tensor];
             let (shape, mut values) = (IxDyn(shape), Vec::with_capacity(shape.iter().product()));
             let mut take = |piece: &[E::Real]| {
-                values.extend(piece.iter().map(|value| value.as_f64() as f32));
+                values.extend_from_slice(piece);
                 Ok(())
             };
             self.engine.read_tensors(FlatBlock::Parameters, tensor..tensor + 1, &mut take).await?;
@@ -60,12 +59,9 @@ impl<E: Engine> Trainer<E> {
         let named = self.named();
         let tensors = self.engine.layout().tensors();
         let shapes = named.iter().map(|(name, tensor)| (name.as_str(), tensors[*tensor].shape.as_slice()));
-        to.write_all(&begin(Dtype::F32, shapes, note)?).map_err(unwritten)?;
+        to.write_all(&begin(dtype::<E::Real>(), shapes, note)?).map_err(unwritten)?;
         for (_, tensor) in named {
-            let mut take = |piece: &[E::Real]| {
-                let values = piece.iter().map(|value| value.as_f64() as f32);
-                write_numbers(to, values).map_err(unwritten)
-            };
+            let mut take = |piece: &[E::Real]| write_numbers(to, piece.iter().copied()).map_err(unwritten);
             self.engine.read_tensors(FlatBlock::Parameters, tensor..tensor + 1, &mut take).await?;
         }
         Ok(())
@@ -81,7 +77,7 @@ impl<E: Engine> Trainer<E> {
     ///
     /// # Errors
     /// [`Error::StateDict`] lists every difference; the parameters are then unchanged.
-    pub fn load_state_dict(&mut self, dict: &StateDict) -> Result<()> {
+    pub fn load_state_dict<S: Real>(&mut self, dict: &StateDict<S>) -> Result<()> {
         for (tensor, array) in self.engine.layout().arrays(dict)?.into_iter().enumerate() {
             let mut values = array.iter();
             let fill = &mut |piece: &mut [E::Real]| fill(piece, &mut values);

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::gradients::put_gradient;
 use crate::batch::{Batch, InputGradient, States, Validated};
 use crate::dropout::DropoutKey;
 use crate::engine::{Backend, Engine, EngineOptions, FlatBlock, StatefulRows, StepReport};
@@ -175,7 +174,7 @@ impl<E: Engine> Trainer<E> {
     ///
     /// # Errors
     /// The errors of both; [`Error::NonFinite`], before anything is computed, once updating has stopped.
-    pub async fn step(&mut self, batch: &Batch) -> Result<Option<StepReport>> {
+    pub async fn step<S: Real>(&mut self, batch: &Batch<S>) -> Result<Option<StepReport>> {
         self.engine.may_update()?;
         self.accumulate(batch).await?;
         self.update().await
@@ -188,8 +187,8 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// The errors of [`Batch::validate`], which leave everything unchanged. An error of the engine discards the
     /// accumulated gradients, which may contain part of the batch.
-    pub async fn accumulate(&mut self, batch: &Batch) -> Result<()> {
-        let batch = Validated::batch(batch, self.engine.model())?;
+    pub async fn accumulate<S: Real>(&mut self, batch: &Batch<S>) -> Result<()> {
+        let batch = Validated::batch::<E::Real>(batch, self.engine.model())?;
         let (weight, rows_before) = match std::mem::replace(&mut self.sums, GradientSums::Nothing) {
             GradientSums::Open { weight, rows } => (weight, rows),
             GradientSums::Nothing | GradientSums::Used(_) => {
@@ -210,7 +209,7 @@ impl<E: Engine> Trainer<E> {
             self.add_squares().await?;
             if part.len() < rows && self.options.engine.input_gradient {
                 let of_part = self.engine.input_gradient().await?;
-                put_gradient(&mut self.input_gradient, rows, part, of_part);
+                InputGradient::put_rows(&mut self.input_gradient, rows, part, &of_part);
             }
         }
         self.sums = GradientSums::Open { weight: weight + batch.total_weight(), rows: rows_before + rows };
@@ -307,7 +306,7 @@ impl<E: Engine> Trainer<E> {
 }
 
 /// Fills a piece with the next values.
-pub(super) fn fill<'a, R: Real>(piece: &mut [R], values: &mut impl Iterator<Item = &'a f32>) -> Result<()> {
-    piece.iter_mut().zip(values).for_each(|(to, value)| *to = R::from_f64(f64::from(*value)));
+pub(super) fn fill<'a, R: Real, S: Real>(piece: &mut [R], values: &mut impl Iterator<Item = &'a S>) -> Result<()> {
+    piece.iter_mut().zip(values).for_each(|(to, value)| *to = R::from_f64(value.as_f64()));
     Ok(())
 }

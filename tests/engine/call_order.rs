@@ -212,7 +212,7 @@ fn evaluation_and_prediction_in_micro_batches_give_the_same_result_on_both_backe
 /// More rows than a dispatch has workgroups, and a budget that holds a few of them.
 fn evaluation_and_prediction_use_the_micro_batches_of_a_step<B: Backend>(backend: &B) {
     let case = Case { initial: false, ..Case::new(Cell::Gru) }.sizes([1, 70_000, 2, 4, 1]);
-    let batch =
+    let batch: Batch =
         Batch::new(Sequence::dense(Array3::zeros((1, 70_000, 2))), Targets::Values(Array3::zeros((1, 70_000, 1))));
     let rows = 5000;
     let make = |memory| {

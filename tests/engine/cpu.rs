@@ -306,7 +306,7 @@ fn training_in_micro_batches_follows_training_in_whole_batches() {
 fn the_bytes_planned_before_a_batch_are_those_held_after_it() {
     for case in table().into_iter().filter(|case| !case.ragged && !case.resets) {
         let mut engine = engine(&case, &EngineOptions::default());
-        let planned = engine.planned_bytes(&case.sequence()).unwrap();
+        let planned = engine.planned_bytes(&case.sequence::<f32>()).unwrap();
         block_on(engine.accumulate(&case.batch(), None)).unwrap();
         assert_eq!(planned, engine.bytes(), "{case}");
     }

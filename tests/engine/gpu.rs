@@ -297,7 +297,7 @@ fn the_plan_agrees_with_wgpus_buffer_count_within_2_percent() {
         let counted = || gpu.device().get_internal_counters().hal.buffer_memory.read() as f64;
         let before = counted();
         let mut trainer = Trainer::new(&gpu, &case.model(), Optimizer::adam(1e-3), 1).unwrap();
-        let before_it = trainer.engine().planned_bytes(&case.sequence()).unwrap() as f64;
+        let before_it = trainer.engine().planned_bytes(&case.sequence::<f32>()).unwrap() as f64;
         block_on(trainer.step(&case.batch())).unwrap();
         block_on(trainer.finish()).unwrap();
         // Staging memory of finished writes is given back at the next poll.
@@ -490,7 +490,7 @@ fn passes_over_many_shapes_hold_the_planned_memory_of_the_largest() {
         common::gradients(engine)
     };
     let smaller = [(20, 13), (7, 20), (20, 1), (1, 20), (12, 3)];
-    let largest = engine(None).planned_bytes(&of(20, 20).sequence()).unwrap();
+    let largest = engine(None).planned_bytes(&of(20, 20).sequence::<f32>()).unwrap();
     let alone = engine(None).bytes();
     // The uniforms of the further shapes' kernels are no part of it.
     let most = largest + (largest - alone) / 10;
@@ -498,14 +498,14 @@ fn passes_over_many_shapes_hold_the_planned_memory_of_the_largest() {
         let mut shared = engine(memory);
         for (steps, rows) in [(20, 20)].into_iter().chain(smaller).chain([(20, 20)]) {
             let case = of(steps, rows);
-            let planned = shared.planned_bytes(&case.sequence()).unwrap();
+            let planned = shared.planned_bytes(&case.sequence::<f32>()).unwrap();
             assert_same_bits(&case, &gradients(&mut shared, &case), &gradients(&mut engine(None), &case));
             let held = shared.bytes();
             assert!(held <= most, "{case}: {held} bytes, {largest} planned for the largest");
             let right = held.abs_diff(planned) <= (largest - alone) / 20;
             assert!(right, "{case}: {held} bytes, {planned} planned for it");
             block_on(shared.evaluate(&case.batch())).unwrap();
-            block_on(shared.logits(&case.sequence())).unwrap();
+            block_on(shared.logits(&case.sequence::<f32>())).unwrap();
             assert!(shared.bytes() <= most);
         }
     }

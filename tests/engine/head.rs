@@ -48,7 +48,7 @@ fn meaningless_loss_settings_are_refused_by_name() {
 
 #[test]
 fn targets_have_one_entry_per_output_or_one_for_all_quantiles() {
-    let batch = |targets| Batch::new(Sequence::dense(Array3::zeros((4, 3, 2))), targets);
+    let batch = |targets: Targets| Batch::new(Sequence::dense(Array3::zeros((4, 3, 2))), targets);
     let values = |size| batch(Targets::Values(Array3::zeros((1, 3, size))));
     let classes = || batch(Targets::Classes(Array2::zeros((1, 3))));
     for loss in losses() {

@@ -34,7 +34,7 @@ fn a_network_with_keras_weights_computes_what_keras_computes() {
         let mut engine = Cpu::<f64>::with_threads(1).unwrap().engine(&model, &EngineOptions::default()).unwrap();
         let block = Layout::new(&model).to_block(&dict).unwrap();
         engine.set_parameters(&block.iter().map(|value| f64::from(*value)).collect::<Vec<_>>()).unwrap();
-        let got = block_on(engine.logits(&Sequence::dense(case.array3("x")))).unwrap();
+        let got = block_on(engine.logits(&Sequence::dense(case.array3::<f32>("x")))).unwrap();
         // Keras computes in f32.
         assert_close(case.name, &wide(&got.logits), case.get("y"), 2e-6, 1.0);
     }

@@ -133,7 +133,7 @@ fn long<B: Backend>(backend: &B, cell: Cell, steps: usize, kernel: RecurrentKern
     let options = EngineOptions::default().kernel(kernel);
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
-    let batch = Batch::new(Sequence::dense(fill((steps, 1, 2), 1)), Targets::Values(fill((steps, 1, 1), 4)));
+    let batch: Batch = Batch::new(Sequence::dense(fill((steps, 1, 2), 1)), Targets::Values(fill((steps, 1, 1), 4)));
     block_on(engine.accumulate(&batch, None)).unwrap();
     common::gradients(&mut engine)
 }

@@ -88,7 +88,7 @@ fn answers<B: Backend>(backend: &B, case: &Case) -> Named {
     let model = case.model();
     let mut engine = backend.engine(&model, &EngineOptions::default()).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
-    let said = block_on(engine.logits(&poisoned(case))).unwrap();
+    let said = block_on(engine.logits(&poisoned::<f32>(case))).unwrap();
     let mut y = said.logits.clone();
     case.loss.output(&mut y);
     let mut named = vec![("y".to_owned(), wide(&y)), ("logits".to_owned(), wide(&said.logits))];

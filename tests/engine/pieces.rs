@@ -100,7 +100,7 @@ fn final_states_of_inference_equal_those_of_forward<B: Backend>(backend: &B) {
             let case = case.sizes([7, 11, 3, 5, 2]);
             let mut engine = engine(backend, &case, &EngineOptions::default().chunk(chunk));
             let want = block_on(engine.forward(&case.sequence())).unwrap().states;
-            assert_eq!(block_on(engine.logits(&case.sequence())).unwrap().states, want, "{case}");
+            assert_eq!(block_on(engine.logits(&case.sequence::<f32>())).unwrap().states, want, "{case}");
             assert_eq!(block_on(engine.evaluate(&case.batch())).unwrap().states, want, "{case}");
         }
     }

@@ -127,7 +127,7 @@ fn logits_and_predictions_equal_pytorchs<B: Backend>(backend: &B, stem: &str, ch
         let options = EngineOptions::default().chunk(chunk);
         let mut engine = backend.engine(&model, &options).unwrap();
         engine.set_parameters(&case.block(&Layout::new(&model), "weight")).unwrap();
-        let mut logits = block_on(engine.logits(&case.sequence())).unwrap().logits;
+        let mut logits = block_on(engine.logits(&case.sequence::<f32>())).unwrap().logits;
         assert_all(case, vec![("logits".into(), wide(&logits))], within);
         model.head.unwrap().loss.output(&mut logits);
         assert_all(case, vec![("predictions".into(), wide(&logits))], within);

@@ -5,7 +5,7 @@ use crate::common::Case;
 use bptt::ndarray::{Array2, Array3};
 use bptt::{
     Backend, Batch, Cell, Cpu, EngineOptions, Error, Inference, Input, Inspection, Layers, Model, Optimizer,
-    OutputGradient, Parameters, Real, Recurrent, Sequence, StateDict, StatefulRows, States, Trainer, Training,
+    OutputGradient, Parameters, Recurrent, Sequence, StateDict, StatefulRows, States, Trainer, Training,
 };
 use pollster::block_on;
 
@@ -32,25 +32,11 @@ fn a_sequence_is_refused<B: Backend>(backend: &B, case: &Case, change: impl Fn(&
     assert_eq!(message(block_on(engine.evaluate(&batch))), expected);
     assert_eq!(message(block_on(engine.accumulate(&batch, None))), expected);
     assert_eq!(message(engine.planned_bytes(&batch.sequence)), expected);
-    assert_eq!(message(block_on(engine.forward(&widened(&batch.sequence)))), expected);
+    assert_eq!(message(block_on(engine.forward(&batch.sequence.to()))), expected);
     assert_eq!(block_on(engine.gradients()).unwrap(), sums, "{expected}");
     let mut trainer = Trainer::new(backend, &case.model(), Optimizer::sgd(0.1), 1).unwrap();
     assert_eq!(message(block_on(trainer.step(&batch))), expected);
     assert_eq!(message(block_on(trainer.predict(&batch.sequence))), expected);
-}
-
-/// The sequence in the type of a path.
-fn widened<R: Real>(sequence: &Sequence) -> Sequence<R> {
-    let wide = |array: &Array3<f32>| array.mapv(|value| R::from_f64(f64::from(value)));
-    Sequence {
-        input: match &sequence.input {
-            Input::Dense(x) => Input::Dense(wide(x)),
-            Input::Tokens(tokens) => Input::Tokens(tokens.clone()),
-        },
-        lengths: sequence.lengths.clone(),
-        resets: sequence.resets.clone(),
-        initial: sequence.initial.as_ref().map(|states| States { h: wide(&states.h), c: states.c.as_ref().map(wide) }),
-    }
 }
 
 fn sequences_are_refused<B: Backend>(backend: &B) {
@@ -147,7 +133,7 @@ fn another_state_dict_is_refused<B: Backend>(backend: &B) {
     let before = block_on(own.state_dict()).unwrap();
     // H 4 where 3 is due, and without one of the tensors.
     let wider = block_on(trainer(&case.clone().sizes([4, 3, 2, 4, 2])).state_dict()).unwrap();
-    let wrong: StateDict = wider
+    let wrong: StateDict<_> = wider
         .iter()
         .filter(|(name, _)| *name != "head.bias")
         .map(|(name, array)| (name.to_owned(), array.clone()))

@@ -80,7 +80,7 @@ macro_rules! futures_are_send {
     ($name:ident, $backend:ty) => {
         #[allow(dead_code, reason = "compiling it is the test")]
         fn $name(backend: &$backend, case: &Case) -> bptt::Result<()> {
-            let (batch, sequence) = (case.batch(), case.sequence());
+            let (batch, sequence) = (case.batch(), case.sequence::<f32>());
             let mut engine = backend.engine(&case.model(), &EngineOptions::default())?;
             send(engine.forward(&case.sequence()));
             send(engine.backward(&OutputGradient::default()));
@@ -155,7 +155,7 @@ fn a_native_future_is_ready_when_it_is_first_polled() {
         }
         assert!(ready(trainer.loss()).unwrap().is_some());
         ready(trainer.state_dict()).unwrap();
-        ready(trainer.predict(&case.sequence())).unwrap();
+        ready(trainer.predict(&case.sequence::<f32>())).unwrap();
         let mut session = trainer.session(case.rows).unwrap();
         ready(session.step(&case.sequence())).unwrap();
         ready(session.states()).unwrap();

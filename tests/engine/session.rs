@@ -120,7 +120,7 @@ fn a_session_gives_the_logits_and_states_of_a_pass<B: Backend<Engine: Engine<Rea
         let full = Case { at, layers: 2, ..Case::new(Cell::Gru) }.sizes([6, 5, 3, 9, 4]);
         let ragged = Case { ragged: true, ..full.clone() };
         let mut engine = engine_of(backend, &full, &full.model());
-        let want = block_on(engine.logits(&ragged.sequence())).unwrap();
+        let want = block_on(engine.logits(&ragged.sequence::<f32>())).unwrap();
         let mut session = Session::new(engine, 5).unwrap();
         block_on(session.step(&full.sequence())).unwrap();
         assert_eq!(block_on(session.step(&ragged.sequence())).unwrap(), want.logits, "{ragged}");

@@ -94,7 +94,11 @@ impl<R: Real> Passes for CpuEngine<R> {
         Ok(Output { output, states: self.passes.final_states(&self.blocks[..self.passes.model.blocks(rows)], rows) })
     }
 
-    async fn accumulate_validated(&mut self, batch: Validated<'_, Batch>, carry: Option<StatefulRows>) -> Result<()> {
+    async fn accumulate_validated<S: Real>(
+        &mut self,
+        batch: Validated<'_, Batch<S>>,
+        carry: Option<StatefulRows>,
+    ) -> Result<()> {
         let batch = &*batch;
         let (steps, rows) = batch.sequence.shape();
         let draw = self.draw(rows)?;
@@ -127,7 +131,7 @@ impl<R: Real> Passes for CpuEngine<R> {
         Ok(())
     }
 
-    async fn logits_validated(&mut self, sequence: Validated<'_, Sequence>) -> Result<Logits<R>> {
+    async fn logits_validated<S: Real>(&mut self, sequence: Validated<'_, Sequence<S>>) -> Result<Logits<R>> {
         let sequence = &*sequence;
         self.model.require_head()?;
         let (steps, rows) = sequence.shape();
@@ -138,7 +142,7 @@ impl<R: Real> Passes for CpuEngine<R> {
         Ok(Logits { logits, states })
     }
 
-    async fn evaluate_validated(&mut self, batch: Validated<'_, Batch>) -> Result<LossSum<R>> {
+    async fn evaluate_validated<S: Real>(&mut self, batch: Validated<'_, Batch<S>>) -> Result<LossSum<R>> {
         let batch = &*batch;
         let sequence = &batch.sequence;
         let (steps, rows) = sequence.shape();

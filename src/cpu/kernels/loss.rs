@@ -9,11 +9,11 @@ use crate::real::Real;
 const LANES: usize = 16;
 
 /// Σ (a − y)²; da = 2(a − y). Both are multiplied by `factor`.
-pub(crate) fn squared_error<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, factor: f64) -> f64 {
+pub(crate) fn squared_error<R: Real, S: Real>(a: &mut [R], y: ArrayView1<'_, S>, factor: f64) -> f64 {
     let twice = R::from_f64(2.0 * factor);
     let mut sum = 0.0;
     for (a, y) in a.iter_mut().zip(y) {
-        let error = *a - R::from_f64(f64::from(*y));
+        let error = *a - R::from_f64(y.as_f64());
         sum += error.as_f64() * error.as_f64();
         *a = twice * error;
     }
@@ -21,7 +21,7 @@ pub(crate) fn squared_error<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, factor
 }
 
 /// Σ |a − y|; da = sign(a − y), 0 if equal. Both are multiplied by `factor`.
-pub(crate) fn absolute_error<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, factor: f64) -> f64 {
+pub(crate) fn absolute_error<R: Real, S: Real>(a: &mut [R], y: ArrayView1<'_, S>, factor: f64) -> f64 {
     let mut sum = 0.0;
     for (a, y) in a.iter_mut().zip(y) {
         let error = distance(*a, *y);
@@ -32,7 +32,7 @@ pub(crate) fn absolute_error<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, facto
 }
 
 /// With c = a − y clamped to ±`delta`: Σ c·(a − y − c / 2); da = c. Both are multiplied by `factor`.
-pub(crate) fn huber<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, delta: f64, factor: f64) -> f64 {
+pub(crate) fn huber<R: Real, S: Real>(a: &mut [R], y: ArrayView1<'_, S>, delta: f64, factor: f64) -> f64 {
     let mut sum = 0.0;
     for (a, y) in a.iter_mut().zip(y) {
         let error = distance(*a, *y);
@@ -45,7 +45,7 @@ pub(crate) fn huber<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, delta: f64, fa
 
 /// With s = 1 − q where a > y, −q where a < y and 1/2 − q if equal: Σ s·(a − y); da = s. Both are multiplied by
 /// `factor`. The quantiles of one target are consecutive.
-pub(crate) fn quantile<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, quantiles: &[f64], factor: f64) -> f64 {
+pub(crate) fn quantile<R: Real, S: Real>(a: &mut [R], y: ArrayView1<'_, S>, quantiles: &[f64], factor: f64) -> f64 {
     let mut sum = 0.0;
     for (a, y) in a.chunks_exact_mut(quantiles.len()).zip(y) {
         for (a, q) in a.iter_mut().zip(quantiles) {
@@ -59,8 +59,8 @@ pub(crate) fn quantile<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, quantiles: 
 }
 
 /// a − y, rounded as the backend rounds.
-fn distance<R: Real>(a: R, y: f32) -> f64 {
-    (a - R::from_f64(f64::from(y))).as_f64()
+fn distance<R: Real, S: Real>(a: R, y: S) -> f64 {
+    (a - R::from_f64(y.as_f64())).as_f64()
 }
 
 /// Selects a value by the sign of `error`.
@@ -75,11 +75,11 @@ fn by_side(error: f64, below: f64, at: f64, above: f64) -> f64 {
 }
 
 /// Σ max(a, 0) − a·y + ln(1 + e^−|a|); da = σ(a) − y. Both are multiplied by `factor`.
-pub(crate) fn binary_cross_entropy<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, factor: f64) -> f64 {
+pub(crate) fn binary_cross_entropy<R: Real, S: Real>(a: &mut [R], y: ArrayView1<'_, S>, factor: f64) -> f64 {
     let scale = R::from_f64(factor);
     let mut sum = 0.0;
     for (a, y) in a.iter_mut().zip(y) {
-        let (wide, y) = (a.as_f64(), f64::from(*y));
+        let (wide, y) = (a.as_f64(), y.as_f64());
         // f64::max would drop a NaN.
         let positive = if wide < 0.0 { 0.0 } else { wide };
         sum += positive - wide * y + (-wide.abs()).exp().ln_1p();

@@ -98,7 +98,7 @@ fn divide_by_length<R: Real>(rows: &mut [R], width: usize, lengths: &[usize]) {
 
 /// Adds Σ w·loss of the current chunk, or of the one prediction per row, from the last span to the first like the
 /// gradients. Writes da in place of the logits, 0 where the weight is 0.
-pub(crate) fn loss<R: Real>(head: &Head, block: &mut RowBlock<R>, batch: &Batch) {
+pub(crate) fn loss<R: Real, S: Real>(head: &Head, block: &mut RowBlock<R>, batch: &Batch<S>) {
     match head.readout {
         Readout::PerStep => block.spans().rev().for_each(|span| loss_of(head, block, batch, span)),
         Readout::Final | Readout::MeanPool if block.is_last() => loss_of(head, block, batch, 0..block.mask.rows),
@@ -106,13 +106,13 @@ pub(crate) fn loss<R: Real>(head: &Head, block: &mut RowBlock<R>, batch: &Batch)
     }
 }
 
-fn loss_of<R: Real>(head: &Head, block: &mut RowBlock<R>, batch: &Batch, span: Range<usize>) {
+fn loss_of<R: Real, S: Real>(head: &Head, block: &mut RowBlock<R>, batch: &Batch<S>, span: Range<usize>) {
     let (rows, outputs) = (block.mask.rows, head.outputs);
     let first = if head.readout == Readout::PerStep { block.held.start } else { 0 };
     let mut sum = 0.0;
     for (index, a) in span.clone().zip(block.head.logits[span.start * outputs..].chunks_exact_mut(outputs)) {
         let (p, row) = (first + index / rows, block.first_row + index % rows);
-        let weight = f64::from(batch.weight(p, row));
+        let weight = batch.weight(p, row).as_f64();
         if weight == 0.0 {
             // Neither logit nor target is read: 0 · NaN would be NaN.
             a.fill(R::zero());
@@ -130,7 +130,7 @@ fn loss_of<R: Real>(head: &Head, block: &mut RowBlock<R>, batch: &Batch, span: R
 }
 
 /// The loss of one prediction with values as targets.
-fn values_loss<R: Real>(of: &Loss, a: &mut [R], y: ArrayView1<'_, f32>, factor: f64) -> f64 {
+fn values_loss<R: Real, S: Real>(of: &Loss, a: &mut [R], y: ArrayView1<'_, S>, factor: f64) -> f64 {
     match of {
         Loss::SquaredError => loss::squared_error(a, y, factor),
         Loss::AbsoluteError => loss::absolute_error(a, y, factor),

@@ -45,13 +45,13 @@ pub(crate) struct PassContext<R> {
 
 /// The result of a forward pass.
 #[derive(Clone, Copy)]
-pub(crate) enum PassKind<'a> {
+pub(crate) enum PassKind<'a, S> {
     /// The output of the recurrent layers.
     Output,
     /// The head's logits.
     Logits,
     /// The loss.
-    Loss(&'a Batch),
+    Loss(&'a Batch<S>),
 }
 
 /// The rows of a pass, and their initial states.
@@ -109,7 +109,7 @@ impl<R: Real> PassContext<R> {
         blocks: &mut Vec<RowBlock<R>>,
         rows: PassRows<'_, S, R>,
         plan: ChunkPlan,
-        kind: PassKind<'_>,
+        kind: PassKind<'_, S>,
         mut after: impl FnMut(&[RowBlock<R>]),
     ) -> Result<()> {
         let blocks = self.begin(blocks, &rows, plan)?;
@@ -143,7 +143,7 @@ impl<R: Real> PassContext<R> {
         blocks: &mut Vec<RowBlock<R>>,
         rows: PassRows<'_, S, R>,
         plan: ChunkPlan,
-        (batch, norms): (&Batch, bool),
+        (batch, norms): (&Batch<S>, bool),
         gradients: &mut [R],
     ) -> Result<()> {
         let blocks = self.begin(blocks, &rows, plan)?;

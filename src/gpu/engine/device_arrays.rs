@@ -123,7 +123,8 @@ impl GpuEngine {
         to.check(&recurrent, (steps, rows, recurrent.output_size()), ["output", "h_n", "c_n"])?;
         // Lengths, checks and flags are those of a token sequence, whose tokens are never read.
         let tokens = Input::Tokens(allocate::array((steps, rows), "the flags of every step")?);
-        let sequence = Sequence { input: tokens, lengths: lengths.map(<[usize]>::to_vec), resets: None, initial: None };
+        let sequence: Sequence =
+            Sequence { input: tokens, lengths: lengths.map(<[usize]>::to_vec), resets: None, initial: None };
         sequence.validate(&self.weights.model)?;
         let dropout = self.dropout_params(rows)?;
         self.prepare(self.shape(batch_shape, true, Checkpointing::Output))?;

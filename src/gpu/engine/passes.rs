@@ -13,6 +13,7 @@ use crate::gpu::pass::PassKind;
 use crate::gpu::pass::carried::CarriedStates;
 use crate::gpu::pass::staging::{self, HostInputs};
 use crate::model::plan::Checkpointing;
+use crate::real::Real;
 
 impl Passes for GpuEngine {
     async fn forward_validated(&mut self, sequence: Validated<'_, Sequence>) -> Result<Output> {
@@ -31,7 +32,11 @@ impl Passes for GpuEngine {
         Ok(Output { output, states })
     }
 
-    async fn accumulate_validated(&mut self, batch: Validated<'_, Batch>, carry: Option<StatefulRows>) -> Result<()> {
+    async fn accumulate_validated<S: Real>(
+        &mut self,
+        batch: Validated<'_, Batch<S>>,
+        carry: Option<StatefulRows>,
+    ) -> Result<()> {
         let batch = &*batch;
         let sequence = &batch.sequence;
         let dropout = self.dropout_params(sequence.shape().1)?;
@@ -62,7 +67,7 @@ impl Passes for GpuEngine {
         self.gpu.check()
     }
 
-    async fn logits_validated(&mut self, sequence: Validated<'_, Sequence>) -> Result<Logits> {
+    async fn logits_validated<S: Real>(&mut self, sequence: Validated<'_, Sequence<S>>) -> Result<Logits> {
         let sequence = &*sequence;
         let head = self.weights.model.require_head()?.clone();
         self.prepare(self.shape(sequence.batch_shape(), self.options.input_gradient, Checkpointing::Logits))?;
@@ -80,7 +85,7 @@ impl Passes for GpuEngine {
         Ok(Logits { logits, states })
     }
 
-    async fn evaluate_validated(&mut self, batch: Validated<'_, Batch>) -> Result<LossSum> {
+    async fn evaluate_validated<S: Real>(&mut self, batch: Validated<'_, Batch<S>>) -> Result<LossSum> {
         let batch = &*batch;
         self.prepare(self.shape(batch.sequence.batch_shape(), self.options.input_gradient, Checkpointing::Borders))?;
         self.stage(&batch.sequence, HostInputs::Batch(batch), None);

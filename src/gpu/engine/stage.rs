@@ -9,6 +9,7 @@ use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::pass::carried::CarriedStates;
 use crate::gpu::pass::staging::{self, HostInputs};
 use crate::gpu::record::dropout;
+use crate::real::Real;
 
 impl GpuEngine {
     /// The dropout parameters of a training pass over `rows` rows.
@@ -26,7 +27,12 @@ impl GpuEngine {
 
     /// Writes x, the other host inputs, initial states and dropout parameters. Large writes first, so that the others
     /// stay in one submission with the commands that read them.
-    pub(super) fn stage(&mut self, sequence: &Sequence, inputs: HostInputs<'_>, dropout: Option<DropoutParams>) {
+    pub(super) fn stage<S: Real>(
+        &mut self,
+        sequence: &Sequence<S>,
+        inputs: HostInputs<'_, S>,
+        dropout: Option<DropoutParams>,
+    ) {
         let mut numbers = std::mem::take(&mut self.numbers);
         let pass = self.pass();
         if let Input::Dense(x) = &sequence.input {
@@ -51,7 +57,7 @@ impl GpuEngine {
         self.stage_dropout(dropout);
     }
 
-    pub(crate) fn stage_host_inputs(&mut self, sequence: &Sequence, inputs: HostInputs<'_>) {
+    pub(crate) fn stage_host_inputs<S: Real>(&mut self, sequence: &Sequence<S>, inputs: HostInputs<'_, S>) {
         let mut words = std::mem::take(&mut self.words);
         let pass = self.pass();
         for index in 0..pass.plan.chunks.len() {
@@ -63,9 +69,9 @@ impl GpuEngine {
     }
 
     /// Commands that copy the carried states to the initial ones, or clear those, unless the sequence has its own.
-    pub(super) fn enter(
+    pub(super) fn enter<S: Real>(
         &self,
-        sequence: &Sequence,
+        sequence: &Sequence<S>,
         carried: Option<(&CarriedStates, StatefulRows)>,
     ) -> Vec<GpuCommand> {
         match (&sequence.initial, carried) {
@@ -76,9 +82,9 @@ impl GpuEngine {
     }
 
     /// Prepares a forward pass.
-    pub(super) fn begin(
+    pub(super) fn begin<S: Real>(
         &mut self,
-        sequence: &Sequence,
+        sequence: &Sequence<S>,
         carried: Option<(&CarriedStates, StatefulRows)>,
     ) -> Vec<GpuCommand> {
         let mut begin = self.pack();

@@ -6,10 +6,11 @@ use crate::batch::{Batch, Input, Sequence, Targets};
 use crate::gpu::record::{ALIVE, keep};
 use crate::model::Model;
 use crate::model::plan::{Chunk, Predictions, SequencePlan, Span, Vec4Sizes, vec4s};
+use crate::real::Real;
 
 /// Rows of `array`'s last two axes in a range of its first axis, each padded to whole vec4; zero where not `alive`.
-pub(crate) fn pack(
-    array: &Array3<f32>,
+pub(crate) fn pack<S: Real>(
+    array: &Array3<S>,
     range: std::ops::Range<usize>,
     parts: usize,
     alive: impl Fn(usize, usize) -> bool,
@@ -27,9 +28,10 @@ pub(crate) fn pack(
             for p in 0..parts {
                 let at = ((n * rows + row) * parts + p) * width;
                 let target = &mut packed[at..at + part];
+                let narrow = |(to, from): (&mut f32, &S)| *to = from.as_f64() as f32;
                 match from.as_slice() {
-                    Some(from) => target.copy_from_slice(&from[p * part..(p + 1) * part]),
-                    None => target.iter_mut().zip(from.iter().skip(p * part)).for_each(|(to, from)| *to = *from),
+                    Some(from) => target.iter_mut().zip(&from[p * part..]).for_each(narrow),
+                    None => target.iter_mut().zip(from.iter().skip(p * part)).for_each(narrow),
                 }
             }
         }
@@ -46,23 +48,23 @@ pub(crate) fn unpack(packed: &[f32], part: usize, parts: usize) -> impl Iterator
 
 /// The part of the host inputs that a pass reads.
 #[derive(Clone, Copy)]
-pub(crate) enum HostInputs<'a> {
+pub(crate) enum HostInputs<'a, S> {
     /// That of a forward pass alone.
     Forward,
     /// Also that of a backward pass from the caller's gradient.
     Backward,
     /// All, with the targets and weights of a batch.
-    Batch(&'a Batch),
+    Batch(&'a Batch<S>),
 }
 
 /// The host inputs of a chunk: flags, tokens, the rows' weights in a mean over time, and for a batch the targets and
 /// weights of its predictions. `words` ends with the last one that is read.
-pub(crate) fn host_inputs(
+pub(crate) fn host_inputs<S: Real>(
     model: &Model,
     plan: &SequencePlan,
     index: usize,
-    sequence: &Sequence,
-    inputs: HostInputs<'_>,
+    sequence: &Sequence<S>,
+    inputs: HostInputs<'_, S>,
     words: &mut Vec<u32>,
 ) {
     let chunk = &plan.chunks[index];
@@ -101,7 +103,7 @@ pub(crate) fn host_inputs(
         let weights = window(words, run.weights);
         weights.iter_mut().enumerate().for_each(|(i, word)| {
             let (p, row) = p(i);
-            *word = batch.weight(p, row).to_bits();
+            *word = (batch.weight(p, row).as_f64() as f32).to_bits();
         });
         let size = run.rows * Vec4Sizes::new(model).target;
         let (targets, quantiles) = window(words, run.targets).split_at_mut(size);
@@ -112,14 +114,15 @@ pub(crate) fn host_inputs(
             Targets::Classes(classes) => targets.iter_mut().enumerate().for_each(|(i, word)| {
                 let (p, row) = p(i);
                 // The class of a prediction of weight 0 may be any number and must not reach the device.
-                *word = if batch.weight(p, row) > 0.0 { classes[[p, row]] } else { 0 };
+                *word = if batch.weight(p, row) > S::zero() { classes[[p, row]] } else { 0 };
             }),
             Targets::Values(values) => {
                 let size = values.dim().2;
                 targets.iter_mut().enumerate().for_each(|(i, word)| {
                     let (p, row) = p(i / size);
-                    let value = if batch.weight(p, row) > 0.0 { values[[p, row, i % size]] } else { 0.0 };
-                    *word = value.to_bits();
+                    let value =
+                        if batch.weight(p, row) > S::zero() { values[[p, row, i % size]].as_f64() } else { 0.0 };
+                    *word = (value as f32).to_bits();
                 });
             }
         }
@@ -127,12 +130,12 @@ pub(crate) fn host_inputs(
 }
 
 /// The chunk's rows, without padding, with their tokens.
-fn living_tokens<'a>(
+fn living_tokens<'a, S: Real>(
     chunk: &Chunk,
     rows: usize,
-    sequence: &'a Sequence,
+    sequence: &'a Sequence<S>,
     tokens: &'a Array2<u32>,
-) -> impl Iterator<Item = (usize, u32)> + Clone + use<'a> {
+) -> impl Iterator<Item = (usize, u32)> + Clone + use<'a, S> {
     let first = chunk.steps.start;
     (0..chunk.steps.len() * rows)
         .map(move |i| (i, first + i / rows, i % rows))

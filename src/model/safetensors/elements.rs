@@ -62,20 +62,20 @@ fn with_capacity<T>(name: &str, count: u64) -> Result<Vec<T>> {
     Ok(numbers)
 }
 
-/// Reads elements of any floating-point type as f32.
-pub(super) fn values(name: &str, kind: Dtype, from: &mut impl Read, bytes: u64) -> Result<Vec<f32>> {
+/// Reads elements of any floating-point type as `R`.
+pub(super) fn values<R: Real>(name: &str, kind: Dtype, from: &mut impl Read, bytes: u64) -> Result<Vec<R>> {
     check(name, kind)?;
     let size = kind.bitsize() as u64 / 8;
     let mut values = with_capacity(name, bytes / size)?;
-    let mut push = |value| {
-        values.push(value);
+    let mut push = |value: f64| {
+        values.push(narrowed(name, value)?);
         Ok(())
     };
     match kind {
-        Dtype::F16 => words(from, bytes, |word| push(from_f16(u16::from_le_bytes(word))))?,
-        Dtype::BF16 => words(from, bytes, |word| push(from_bf16(u16::from_le_bytes(word))))?,
-        Dtype::F64 => words(from, bytes, |word| push(narrowed(name, f64::from_le_bytes(word))?))?,
-        _ => words(from, bytes, |word| push(f32::from_le_bytes(word)))?,
+        Dtype::F16 => words(from, bytes, |word| push(from_f16(u16::from_le_bytes(word)).into()))?,
+        Dtype::BF16 => words(from, bytes, |word| push(from_bf16(u16::from_le_bytes(word)).into()))?,
+        Dtype::F64 => words(from, bytes, |word| push(f64::from_le_bytes(word)))?,
+        _ => words(from, bytes, |word| push(f32::from_le_bytes(word).into()))?,
     }
     Ok(values)
 }
@@ -155,8 +155,8 @@ fn from_e8m0(byte: u8) -> f64 {
     if byte == u8::MAX { f64::NAN } else { 2f64.powi(i32::from(byte) - 127) }
 }
 
-fn narrowed(name: &str, wide: f64) -> Result<f32> {
-    let narrow = wide as f32;
+fn narrowed<R: Real>(name: &str, wide: f64) -> Result<R> {
+    let narrow = R::from_f64(wide);
     if narrow.is_infinite() && wide.is_finite() {
         Err(Error::value(format!("an element of {name}"), "a number that f32 can hold", wide))
     } else {

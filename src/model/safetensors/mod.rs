@@ -13,16 +13,17 @@ pub(crate) use header::{SafetensorsHeader, TensorEntry, begin};
 
 use super::state_dict::StateDict;
 use crate::error::{Error, Result};
+use crate::real::Real;
 
-impl StateDict {
-    /// Writes a safetensors file with one metadata entry, `note`, as (name, text). (Several entries would have no fixed
+impl<R: Real> StateDict<R> {
+    /// Writes a safetensors file of the dict's number type, F32 or F64, with one metadata entry, `note`, as (name, text). (Several entries would have no fixed
     /// order in the file.) Buffers no more than a piece of one tensor.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the format does not allow a name; [`Error::Io`], without a file name, if `to` fails.
     pub fn write_safetensors(&self, to: &mut impl Write, note: Option<(&str, &str)>) -> Result<()> {
         let shapes = self.iter().map(|(name, array)| (name, array.shape()));
-        to.write_all(&begin(Dtype::F32, shapes, note)?).map_err(unwritten)?;
+        to.write_all(&begin(dtype::<R>(), shapes, note)?).map_err(unwritten)?;
         self.iter().try_for_each(|(_, array)| write_numbers(to, array.iter().copied())).map_err(unwritten)
     }
 
@@ -35,7 +36,9 @@ impl StateDict {
         self.write_safetensors(&mut bytes, note)?;
         Ok(bytes)
     }
+}
 
+impl StateDict {
     /// The metadata entry `name` of a safetensors file.
     ///
     /// # Errors
@@ -87,7 +90,16 @@ impl<F: Read> SafetensorsFile<F> {
     /// # Errors
     /// [`Error::Value`] for a tensor of integers or another element type, or an f64 outside the range of f32;
     /// [`Error::NoMemory`] if memory runs out; [`Error::Io`], without a file name, if the file cannot be read.
-    pub fn state_dict(mut self) -> Result<StateDict> {
+    pub fn state_dict(self) -> Result<StateDict> {
+        self.state_dict_in()
+    }
+
+    /// Reads the tensors as f32 or f64, whichever `R` is: see [`state_dict`](Self::state_dict). Only f64 that is read as
+    /// f32 is rounded.
+    ///
+    /// # Errors
+    /// Same as [`state_dict`](Self::state_dict).
+    pub fn state_dict_in<R: Real>(mut self) -> Result<StateDict<R>> {
         // In the order of names, so that the same tensor is always reported, and before allocating.
         let wrong = self.header.tensors.iter().filter(|entry| elements::check(&entry.name, entry.kind).is_err());
         if let Some(entry) = wrong.min_by_key(|entry| &entry.name) {
@@ -153,6 +165,11 @@ impl std::fmt::Debug for StoredTensor<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.entry.fmt(f)
     }
+}
+
+/// The element type of numbers.
+pub(crate) fn dtype<R>() -> Dtype {
+    if size_of::<R>() == 8 { Dtype::F64 } else { Dtype::F32 }
 }
 
 /// The error of a failed write.

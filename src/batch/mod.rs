@@ -3,17 +3,21 @@
 //! Sequences are time major. T is the number of time steps, B the number of rows. A row's steps at or beyond its length
 //! are padding, whose contents are ignored.
 
-use std::borrow::Cow;
-use std::ops::{Deref, Range};
+mod labelled;
+
+use std::ops::Range;
 
 use ndarray::{Array2, Array3, s};
 
 use crate::allocate;
 use crate::error::{Error, Result};
 use crate::memory::BatchShape;
-use crate::model::{Loss, Model, Recurrent};
+use crate::model::{Model, Recurrent};
 use crate::real::Real;
 use crate::sizes::no_steps_or_rows;
+
+pub use labelled::{Batch, Targets};
+pub(crate) use labelled::{Validated, check_class_weights};
 
 /// The input of the first layer.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +35,11 @@ pub struct States<R = f32> {
     pub h: Array3<R>,
     /// c, for the LSTM only.
     pub c: Option<Array3<R>>,
+}
+
+/// An array in another number type.
+fn in_type<R: Real, S: Real>(array: &Array3<R>) -> Array3<S> {
+    array.mapv(|value| S::from_f64(value.as_f64()))
 }
 
 impl<R: Real> States<R> {
@@ -52,10 +61,14 @@ impl<R: Real> States<R> {
         Ok(Self { h: zeros()?, c: recurrent.cell.has_cell_state().then(zeros).transpose()? })
     }
 
-    /// These states as `f32`, the type of a [`Sequence`]'s initial states in training and inference. f64 is rounded.
+    /// The same states in another number type. f64 is rounded to f32.
+    pub fn to<S: Real>(&self) -> States<S> {
+        States { h: in_type(&self.h), c: self.c.as_ref().map(in_type) }
+    }
+
+    /// These states as `f32`. f64 is rounded.
     pub fn to_f32(&self) -> States {
-        let narrow = |array: &Array3<R>| array.mapv(|value| f32::from_f64(value.as_f64()));
-        States { h: narrow(&self.h), c: self.c.as_ref().map(narrow) }
+        self.to()
     }
 
     /// Copies the states of some rows to their position among all rows.
@@ -99,15 +112,18 @@ pub struct Sequence<R = f32> {
     pub initial: Option<States<R>>,
 }
 
+impl Sequence {
+    /// Full-length rows of token ids, \[T, B\], starting from zero. As ids have no number type, the sequence is in f32;
+    /// [`to`](Self::to) gives it in another.
+    pub fn tokens(tokens: Array2<u32>) -> Self {
+        Self { input: Input::Tokens(tokens), lengths: None, resets: None, initial: None }
+    }
+}
+
 impl<R: Real> Sequence<R> {
     /// Full-length rows of x, \[T, B, I\], starting from zero.
     pub fn dense(x: Array3<R>) -> Self {
         Self { input: Input::Dense(x), lengths: None, resets: None, initial: None }
-    }
-
-    /// Full-length rows of token ids, \[T, B\], starting from zero.
-    pub fn tokens(tokens: Array2<u32>) -> Self {
-        Self { input: Input::Tokens(tokens), lengths: None, resets: None, initial: None }
     }
 
     /// Sets the length of each row.
@@ -126,6 +142,19 @@ impl<R: Real> Sequence<R> {
     pub fn initial(mut self, states: States<R>) -> Self {
         self.initial = Some(states);
         self
+    }
+
+    /// The same sequence in another number type. f64 is rounded to f32.
+    pub fn to<S: Real>(&self) -> Sequence<S> {
+        Sequence {
+            input: match &self.input {
+                Input::Dense(x) => Input::Dense(in_type(x)),
+                Input::Tokens(tokens) => Input::Tokens(tokens.clone()),
+            },
+            lengths: self.lengths.clone(),
+            resets: self.resets.clone(),
+            initial: self.initial.as_ref().map(States::to),
+        }
     }
 
     /// T and B.
@@ -279,223 +308,17 @@ pub struct InputGradient<R = f32> {
     pub initial: States<R>,
 }
 
-/// The targets of the predictions. P is T for a head at every step, otherwise 1.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Targets {
-    /// \[P, B, O\], or \[P, B, O / Q\] for Q quantiles: see [`Head::target_size`](crate::Head::target_size).
-    Values(Array3<f32>),
-    /// \[P, B\], classes below O, for cross-entropy with or without label smoothing.
-    Classes(Array2<u32>),
-}
-
-/// A training batch.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Batch {
-    /// The input rows.
-    pub sequence: Sequence,
-    /// Their targets.
-    pub targets: Targets,
-    /// The weight of each prediction, \[P, B\], at least 0: a mask, a class weight, or 0 to ignore a target, whose
-    /// value is then not read. `None`: all 1. At padding the weight is always 0.
-    pub weights: Option<Array2<f32>>,
-}
-
-impl Batch {
-    /// A batch whose predictions all have weight 1.
-    pub fn new(sequence: Sequence, targets: Targets) -> Self {
-        Self { sequence, targets, weights: None }
-    }
-
-    /// Sets a weight for each prediction.
-    pub fn weights(mut self, weights: Array2<f32>) -> Self {
-        self.weights = Some(weights);
-        self
-    }
-
-    /// Multiplies each prediction's weight by the weight of its class, `of_class` \[O\]. A mean then divides by the sum
-    /// of these weights, as PyTorch's `weight=` of a cross-entropy without label smoothing does.
-    ///
-    /// # Errors
-    /// The errors of [`validate`](Self::validate); [`Error::Unsupported`] for targets that are not classes;
-    /// [`Error::Value`] if there are not O weights or one is negative or not finite.
-    pub fn class_weights(self, model: &Model, of_class: &[f32]) -> Result<Self> {
-        self.validate(model)?;
-        let Targets::Classes(classes) = &self.targets else {
-            return Err(Error::Unsupported("only classes as targets have class weights".into()));
-        };
-        check_class_weights(of_class, model.require_head()?.outputs)?;
-        let weights = Array2::from_shape_fn(classes.dim(), |(p, row)| match self.weight(p, row) {
-            // A prediction of weight 0 may have any number as its class.
-            0.0 => 0.0,
-            weight => weight * of_class[classes[[p, row]] as usize],
+impl<R: Real> InputGradient<R> {
+    /// Copies the gradient of some rows to their position among all `rows`, of which `all` are those known so far.
+    pub(crate) fn put_rows(all: &mut Option<Self>, rows: usize, part: Range<usize>, of_part: &Self) {
+        let zeros = |like: &Array3<R>| Array3::default((like.dim().0, rows, like.dim().2));
+        let Self { x, initial } = all.get_or_insert_with(|| Self {
+            x: of_part.x.as_ref().map(zeros),
+            initial: States { h: zeros(&of_part.initial.h), c: of_part.initial.c.as_ref().map(zeros) },
         });
-        Ok(self.weights(weights))
-    }
-
-    /// P: T for a head at every step, otherwise 1.
-    pub fn predictions(&self) -> usize {
-        match &self.targets {
-            Targets::Values(values) => values.shape()[0],
-            Targets::Classes(classes) => classes.shape()[0],
+        if let (Some(x), Some(of_part)) = (x, &of_part.x) {
+            x.slice_mut(s![.., part.clone(), ..]).assign(of_part);
         }
+        initial.put_rows(part, &of_part.initial);
     }
-
-    /// The weight of a prediction: 0 at padding, and if there is no such prediction.
-    pub fn weight(&self, p: usize, row: usize) -> f32 {
-        // A single prediction per row is never padding.
-        let padding = self.predictions() > 1 && p >= self.sequence.length(row);
-        match &self.weights {
-            _ if padding || p >= self.predictions() || row >= self.sequence.shape().1 => 0.0,
-            Some(weights) => weights.get([p, row]).copied().unwrap_or(0.0),
-            None => 1.0,
-        }
-    }
-
-    /// Σ w over all predictions.
-    pub fn total_weight(&self) -> f64 {
-        let rows = self.sequence.shape().1;
-        (0..self.predictions())
-            .flat_map(|p| (0..rows).map(move |row| (p, row)))
-            .fold(0.0, |sum, (p, row)| sum + f64::from(self.weight(p, row)))
-    }
-
-    /// A range of the rows, as a batch of its own.
-    ///
-    /// # Panics
-    /// If the range is out of bounds, as for a slice, or the batch is one that [`validate`](Self::validate) rejects.
-    pub fn rows(&self, range: Range<usize>) -> Self {
-        Self {
-            sequence: self.sequence.rows(range.clone()),
-            targets: match &self.targets {
-                Targets::Values(values) => Targets::Values(values.slice(s![.., range.clone(), ..]).to_owned()),
-                Targets::Classes(classes) => Targets::Classes(classes.slice(s![.., range.clone()]).to_owned()),
-            },
-            weights: self.weights.as_ref().map(|weights| weights.slice(s![.., range.clone()]).to_owned()),
-        }
-    }
-
-    /// Checks that the batch fits `model`.
-    ///
-    /// # Errors
-    /// Those of [`Sequence::validate`] and [`Head::validate`](crate::Head::validate); [`Error::Shape`] for weights or
-    /// targets of other sizes than the predictions; [`Error::Value`] for a weight that is negative or not finite, and
-    /// for a target out of its range where its weight is not 0, each with its place; [`Error::Unsupported`] for a model
-    /// without a head, and for targets that the loss does not take.
-    pub fn validate(&self, model: &Model) -> Result<()> {
-        let head = model.require_head()?;
-        head.validate()?;
-        self.sequence.validate(model)?;
-        let (steps, rows) = self.sequence.shape();
-        let predictions = head.predictions(steps);
-        if let Some(weights) = &self.weights {
-            if weights.dim() != (predictions, rows) {
-                return Err(Error::shape("weights", &[predictions, rows], weights.shape()));
-            }
-            let padding = |p, row| predictions > 1 && p >= self.sequence.length(row);
-            let bad = weights.indexed_iter().find(|((p, row), weight)| !is_weight(**weight) && !padding(*p, *row));
-            if let Some(((p, row), weight)) = bad {
-                return Err(Error::value(format!("weights[{p}, {row}]"), WEIGHT, weight));
-            }
-        }
-        match &self.targets {
-            Targets::Values(values) if !head.loss.takes_classes() => {
-                let expected = [predictions, rows, head.target_size()];
-                if values.shape() != expected {
-                    return Err(Error::shape("targets", &expected, values.shape()));
-                }
-                let limits = if head.loss == Loss::BinaryCrossEntropy { 0.0..=1.0 } else { f32::MIN..=f32::MAX };
-                let bad = values
-                    .indexed_iter()
-                    .find(|((p, row, _), value)| !limits.contains(*value) && self.weight(*p, *row) > 0.0);
-                if let Some(((p, row, o), value)) = bad {
-                    let expected = format!("a number from {:?} to {:?}", limits.start(), limits.end());
-                    return Err(Error::value(format!("targets[{p}, {row}, {o}]"), expected, value));
-                }
-            }
-            Targets::Classes(classes) if head.loss.takes_classes() => {
-                if classes.dim() != (predictions, rows) {
-                    return Err(Error::shape("targets", &[predictions, rows], classes.shape()));
-                }
-                let bad = classes
-                    .indexed_iter()
-                    .find(|((p, row), class)| **class as usize >= head.outputs && self.weight(*p, *row) > 0.0);
-                if let Some(((p, row), class)) = bad {
-                    let expected = format!("a class below {}", head.outputs);
-                    return Err(Error::value(format!("targets[{p}, {row}]"), expected, class));
-                }
-            }
-            Targets::Values(_) => {
-                return Err(Error::Unsupported("cross-entropy takes classes as targets, not values".into()));
-            }
-            Targets::Classes(_) => {
-                return Err(Error::Unsupported(format!("{:?} takes values as targets, not classes", head.loss)));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A batch or sequence that has been checked against a model, so that it need not be checked again.
-#[derive(Clone, Debug)]
-pub struct Validated<'a, T: Clone>(Cow<'a, T>);
-
-impl<T: Clone> Validated<'_, T> {
-    /// Borrows it again.
-    pub(crate) fn by_ref(&self) -> Validated<'_, T> {
-        Validated(Cow::Borrowed(&self.0))
-    }
-}
-
-impl<'a, R: Real> Validated<'a, Sequence<R>> {
-    /// # Errors
-    /// The errors of [`Sequence::validate`].
-    pub(crate) fn sequence(sequence: &'a Sequence<R>, model: &Model) -> Result<Self> {
-        sequence.validate(model)?;
-        Ok(Self(Cow::Borrowed(sequence)))
-    }
-
-    /// A nonempty range of the rows, which fits the model too.
-    pub(crate) fn rows(&self, range: Range<usize>) -> Validated<'static, Sequence<R>> {
-        Validated(Cow::Owned(self.0.rows(range)))
-    }
-}
-
-impl<'a> Validated<'a, Batch> {
-    /// # Errors
-    /// The errors of [`Batch::validate`].
-    pub(crate) fn batch(batch: &'a Batch, model: &Model) -> Result<Self> {
-        batch.validate(model)?;
-        Ok(Self(Cow::Borrowed(batch)))
-    }
-
-    /// A nonempty range of the rows, which fits the model too.
-    pub(crate) fn rows(&self, range: Range<usize>) -> Validated<'static, Batch> {
-        Validated(Cow::Owned(self.0.rows(range)))
-    }
-}
-
-impl<T: Clone> Deref for Validated<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
-
-/// Checks for one weight per class, each finite and at least 0.
-pub(crate) fn check_class_weights(of_class: &[f32], classes: usize) -> Result<()> {
-    if of_class.len() != classes {
-        return Err(Error::shape("class_weights", &[classes], &[of_class.len()]));
-    }
-    match of_class.iter().position(|weight| !is_weight(*weight)) {
-        Some(class) => Err(Error::value(format!("class_weights[{class}]"), WEIGHT, of_class[class])),
-        None => Ok(()),
-    }
-}
-
-/// The range of a weight, for error messages.
-const WEIGHT: &str = "a finite number of at least 0";
-
-fn is_weight(weight: f32) -> bool {
-    weight >= 0.0 && weight.is_finite()
 }
