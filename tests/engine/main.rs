@@ -11,6 +11,7 @@ mod call_order;
 mod cells;
 mod cpu;
 mod documents;
+mod double_precision;
 mod dropout;
 mod embed;
 mod extreme_sizes;
@@ -21,6 +22,7 @@ mod gpu;
 mod gradient_norms;
 mod head;
 mod initialise;
+mod invalid_calls;
 mod keras;
 mod kernels;
 #[cfg(feature = "csv")]

@@ -21,25 +21,25 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// What is drawn of, a stream for each row of calls.
-struct Dice(ChaCha8Rng);
+pub(crate) struct Dice(pub(crate) ChaCha8Rng);
 
 impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.0.next_u64() % bound as u64) as usize
     }
 
-    fn one_in(&mut self, bound: usize) -> bool {
+    pub(crate) fn one_in(&mut self, bound: usize) -> bool {
         self.below(bound) == 0
     }
 
-    fn of<T: Clone>(&mut self, choices: &[T]) -> T {
+    pub(crate) fn of<T: Clone>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())].clone()
     }
 }
 
 /// What is wrong with a sequence or a batch, or only looks so.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Fault {
+pub(crate) enum Fault {
     Width,
     LengthsCount,
     LengthOfZero,
@@ -83,9 +83,9 @@ const FAULTS: [Fault; 16] = [
 
 /// Data for a call: those of a case, with a fault.
 #[derive(Clone, Debug)]
-struct Data {
-    case: Case,
-    fault: Option<Fault>,
+pub(crate) struct Data {
+    pub(crate) case: Case,
+    pub(crate) fault: Option<Fault>,
 }
 
 impl Data {
@@ -110,7 +110,7 @@ impl Data {
         Self { case, fault }
     }
 
-    fn sequence<R: Real>(&self) -> Sequence<R> {
+    pub(crate) fn sequence<R: Real>(&self) -> Sequence<R> {
         let mut sequence: Sequence<R> = self.case.sequence();
         let (steps, rows) = sequence.shape();
         let number = |value: f64| R::from_f64(value);
@@ -152,7 +152,7 @@ impl Data {
         sequence
     }
 
-    fn batch(&self) -> Batch {
+    pub(crate) fn batch(&self) -> Batch {
         let mut batch = self.case.batch();
         batch.sequence = self.sequence();
         let (predictions, rows) = (self.case.predictions(), self.case.rows);
@@ -223,7 +223,7 @@ impl Data {
 }
 
 /// A case of any kind, whose steps, rows and what they hold are drawn anew for each call.
-fn draw_case(dice: &mut Dice) -> Case {
+pub(crate) fn draw_case(dice: &mut Dice) -> Case {
     let layers = 1 + dice.below(3);
     let case = Case {
         layers,
@@ -483,7 +483,7 @@ impl Call {
             Self::Skipped => block_on(engine.skipped()).map(|skipped| text(format!("{skipped:?}"))),
             Self::MayUpdate => engine.may_update().map(done),
             Self::Restart(skipped) => engine.restart(SkippedUpdates { in_row: *skipped, in_all: 0 }).map(done),
-            Self::Logits(data) => block_on(engine.logits(&data.sequence())).map(|logits| {
+            Self::Logits(data) => block_on(engine.logits(&data.sequence::<f32>())).map(|logits| {
                 let mut named = states(&logits.states);
                 named.push(("logits".into(), wide(&logits.logits)));
                 named
@@ -674,12 +674,12 @@ impl<E: Engine<Real = f32>> Told<E> {
                 named.extend(numbers("loss", [evaluation.loss]));
                 named
             }),
-            Turn::Predict(data) => block_on(trainer.predict(&data.sequence())).map(|prediction| {
+            Turn::Predict(data) => block_on(trainer.predict(&data.sequence::<f32>())).map(|prediction| {
                 let mut named = states(&prediction.states);
                 named.push(("y".into(), wide(&prediction.y)));
                 named
             }),
-            Turn::Logits(data) => block_on(trainer.logits(&data.sequence())).map(|logits| {
+            Turn::Logits(data) => block_on(trainer.logits(&data.sequence::<f32>())).map(|logits| {
                 let mut named = states(&logits.states);
                 named.push(("logits".into(), wide(&logits.logits)));
                 named
