@@ -1,5 +1,7 @@
 //! Invalid arguments at random, of every public call: both backends refuse them in the same words, and change nothing.
 
+use std::ops::Range;
+
 use crate::common::gpu::gpu;
 use crate::common::{Case, fill};
 use crate::random_calls::{Data, Dice, Fault, draw_case};
@@ -116,8 +118,8 @@ fn bad_states(case: &Case, dice: &mut Dice) -> States {
 }
 
 /// A range of tensors that is not within `count`.
-fn bad_range(count: usize, dice: &mut Dice) -> std::ops::Range<usize> {
-    dice.of(&[0..count + 1, count + 1..count + 2, 2..1, usize::MAX - 1..usize::MAX])
+fn bad_range(count: usize, dice: &mut Dice) -> Range<usize> {
+    dice.of(&[0..count + 1, count + 1..count + 2, Range { start: 2, end: 1 }, usize::MAX - 1..usize::MAX])
 }
 
 /// Every call of an engine with invalid arguments; the parameters, gradients and carried states stay.

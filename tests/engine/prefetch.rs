@@ -16,10 +16,13 @@ fn shuffled() -> ShuffledBatches<SyntheticExamples<AddingTask>> {
     ShuffledBatches::new(TASK.examples(1, 0, 10).unwrap(), 4, 1, 1).unwrap()
 }
 
+/// Who asked for which number.
+type Asked = Arc<Mutex<Vec<(u64, ThreadId)>>>;
+
 /// Batches that remember who asked for which number, and refuse or panic at some.
 struct Watched {
     batches: ShuffledBatches<SyntheticExamples<AddingTask>>,
-    asked: Arc<Mutex<Vec<(u64, ThreadId)>>>,
+    asked: Asked,
     refused: Option<u64>,
     panicking: Option<u64>,
 }
@@ -47,10 +50,7 @@ impl Batches for Watched {
     }
 }
 
-fn watched(
-    refused: Option<u64>,
-    panicking: Option<u64>,
-) -> (PrefetchedBatches<Watched>, Arc<Mutex<Vec<(u64, ThreadId)>>>) {
+fn watched(refused: Option<u64>, panicking: Option<u64>) -> (PrefetchedBatches<Watched>, Asked) {
     let asked = Arc::default();
     let batches = Watched { batches: shuffled(), asked: Arc::clone(&asked), refused, panicking };
     (PrefetchedBatches::new(batches), asked)

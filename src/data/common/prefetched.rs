@@ -67,8 +67,11 @@ impl Worker {
     fn new<B: Batches + 'static>(batches: Arc<B>) -> Option<Self> {
         let (numbers, asked) = channel::<u64>();
         let (answers, prepared) = channel();
-        let prepare = move || asked.into_iter().map(|number| batches.batch(number)).try_for_each(|it| answers.send(it));
-        let thread = Builder::new().name("bptt batches".into()).spawn(|| drop(prepare())).ok()?;
+        let prepare = move || {
+            let answered = |number| answers.send(batches.batch(number)).is_ok();
+            asked.into_iter().take_while(|number| answered(*number)).for_each(drop);
+        };
+        let thread = Builder::new().name("bptt batches".into()).spawn(prepare).ok()?;
         let exchange = Mutex::new(Exchange { numbers: Some(numbers), prepared, next: None });
         Some(Self { exchange, thread: Some(thread) })
     }
