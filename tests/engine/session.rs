@@ -338,7 +338,7 @@ fn a_session_refuses_with_the_same_words_on_either_backend() {
         "lengths[1]: expected 1 to T = 1, got 2",
         "the row to reset: expected a row below 3, got 3",
         "h_0: expected shape [1, 3, 5], got [1, 2, 5]",
-        "an LSTM needs c_0 beside h_0",
+        "the cell lstm needs c_0 beside h_0",
     ];
     for (message, expected) in messages.iter().zip(expected).filter(|(_, expected)| !expected.is_empty()) {
         assert_eq!(message, expected);
