@@ -27,12 +27,58 @@ use peephole_lstm::PeepholeLstm;
 const RELATIVE: f64 = 5e-5;
 const FLOOR: f64 = 0.2;
 
-/// The cells of the examples: one with parameters of its own, and one without W_hh.
-pub(crate) fn outside() -> [Cell; 2] {
-    [Cell::custom(PeepholeLstm).unwrap(), Cell::custom(MinGru).unwrap()]
+/// The cells of the examples, one with parameters of its own and one without W_hh, and one with sums of every kind.
+pub(crate) fn outside() -> [Cell; 3] {
+    [Cell::custom(PeepholeLstm).unwrap(), Cell::custom(MinGru).unwrap(), Cell::custom(Mixed).unwrap()]
 }
 
-/// Both cells over ragged rows, layers, directions and inputs.
+/// A cell with all that the examples leave out: sums that read x, h and both, in another order than the blocks of W_ih; a
+/// single parameter; and c beside a path of h that bypasses W_hh. c_t = σ(b) ∘ c_{t−1} + tanh a, h_t = σ(d) ∘ tanh c_t + w ∘ h_{t−1}.
+struct Mixed;
+
+impl CellFunctions<3, 1> for Mixed {
+    const NAME: &'static str = "mixed";
+    const SUMS: [Sum; 3] = [Sum::of_input("a", 1), Sum::of_both("b", 0, 0), Sum::of_state("d", 1)];
+    const CELL_STATE: bool = true;
+    const PARAMETERS: [UnitParameter; 1] = [UnitParameter { name: "weight_h", initial: Initial::Uniform }];
+    const WGSL: &'static str = "
+        fn cell_forward(unit: ForwardInput) -> ForwardOutput {
+            let a = tanh_(unit.sums[0]);
+            let b = sigmoid(unit.sums[1]);
+            let d = sigmoid(unit.sums[2]);
+            let c = b * unit.c + a;
+            return ForwardOutput(array(a, b, d), d * tanh_(c) + unit.parameters[0] * unit.h, c);
+        }
+
+        fn cell_backward(unit: BackwardInput) -> BackwardOutput {
+            let a = unit.kept[0];
+            let b = unit.kept[1];
+            let d = unit.kept[2];
+            let tanh_c = tanh_(b * unit.c + a);
+            let dc = unit.dc + unit.dh * d * d_tanh(tanh_c);
+            let sums = array(dc * d_tanh(a), dc * unit.c * d_sigmoid(b), unit.dh * tanh_c * d_sigmoid(d));
+            return BackwardOutput(sums, unit.dh * unit.parameters[0], dc * b, array(unit.dh * unit.h));
+        }
+    ";
+
+    fn forward<R: Real, const N: usize>(unit: ForwardInput<R, N, 3, 1>) -> ForwardOutput<R, N, 3> {
+        let ([a, b, d], [w]) = (unit.sums, unit.parameters);
+        let (a, b, d) = (a.tanh(), b.sigmoid(), d.sigmoid());
+        let c = b * unit.c + a;
+        ForwardOutput { kept: [a, b, d], h: d * c.tanh() + w * unit.h, c }
+    }
+
+    fn backward<R: Real, const N: usize>(unit: BackwardInput<R, N, 3, 1>) -> BackwardOutput<R, N, 3, 1> {
+        let one = Lanes::one();
+        let ([a, b, d], [w]) = (unit.kept, unit.parameters);
+        let tanh_c = (b * unit.c + a).tanh();
+        let dc = unit.dc + unit.dh * d * (one - tanh_c * tanh_c);
+        let sums = [dc * (one - a * a), dc * unit.c * b * (one - b), unit.dh * tanh_c * d * (one - d)];
+        BackwardOutput { sums, dh: unit.dh * w, dc: dc * b, parameters: [unit.dh * unit.h] }
+    }
+}
+
+/// The cells over ragged rows, layers, directions and inputs.
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for cell in outside() {
