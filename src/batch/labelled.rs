@@ -141,16 +141,16 @@ impl<R: Real> Batch<R> {
                 if values.shape() != expected {
                     return Err(Error::shape("targets", &expected, values.shape()));
                 }
-                let (limits, words) = match head.loss {
-                    Loss::BinaryCrossEntropy => (0.0..=1.0, "0.0 to 1.0".to_owned()),
-                    _ if size_of::<E>() < size_of::<R>() => range::<E>(),
-                    _ => range::<R>(),
+                let (limits, words): (_, fn() -> String) = match head.loss {
+                    Loss::BinaryCrossEntropy => (0.0..=1.0, || "0.0 to 1.0".into()),
+                    _ if size_of::<E>() < size_of::<R>() => (range::<E>(), range_in_words::<E>),
+                    _ => (range::<R>(), range_in_words::<R>),
                 };
                 let bad = values.indexed_iter().find(|((p, row, _), value)| {
                     !limits.contains(&value.as_f64()) && self.weight(*p, *row) > R::zero()
                 });
                 if let Some(((p, row, o), value)) = bad {
-                    let expected = format!("a number from {words}");
+                    let expected = format!("a number from {}", words());
                     return Err(Error::value(format!("targets[{p}, {row}, {o}]"), expected, value));
                 }
             }
@@ -245,8 +245,11 @@ fn is_weight<R: Real, E: Real>(weight: R) -> bool {
     weight >= R::zero() && weight.is_finite() && E::from_f64(weight.as_f64()).is_finite()
 }
 
-/// The finite numbers of a type, and in words.
-fn range<R: Real>() -> (RangeInclusive<f64>, String) {
-    let (least, most) = (R::min_value(), R::max_value());
-    (least.as_f64()..=most.as_f64(), format!("{least:?} to {most:?}"))
+/// The finite numbers of a type.
+fn range<R: Real>() -> RangeInclusive<f64> {
+    R::min_value().as_f64()..=R::max_value().as_f64()
+}
+
+fn range_in_words<R: Real>() -> String {
+    format!("{:?} to {:?}", R::min_value(), R::max_value())
 }
