@@ -124,17 +124,17 @@ impl dyn CellDefinition {
         self.sums().iter().position(|sum| sum.input == Some(block)).unwrap_or_default()
     }
 
-    /// The sums that W_ih and b_ih feed, in the order of its blocks.
-    pub(crate) fn input_spans(&self) -> Vec<SumSpan> {
-        let mut spans: Vec<SumSpan> = Vec::new();
-        for block in 0..self.input_gates() {
+    /// The sums that W_ih and b_ih feed, in the order of its blocks. No list: a pass after an update goes through them.
+    pub(crate) fn input_spans(&self) -> impl Iterator<Item = SumSpan> + '_ {
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let (block, gates) = (next, self.input_gates());
             let sum = self.sum_of_input(block);
-            match spans.last_mut().filter(|last| last.sum + last.count == sum) {
-                Some(last) => last.count += 1,
-                None => spans.push(SumSpan { sum, block, count: 1 }),
+            while next < gates && self.sum_of_input(next) == sum + next - block {
+                next += 1;
             }
-        }
-        spans
+            (next > block).then_some(SumSpan { sum, block, count: next - block })
+        })
     }
 
     /// The sums that W_hh and b_hh feed: one span in every cell, so the product of a time step is one product.

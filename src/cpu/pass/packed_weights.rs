@@ -64,7 +64,7 @@ fn plans(model: &MappedModel) -> (Vec<FormPlan>, Vec<usize>) {
     };
     let run = |span: &SumSpan, first: usize| [span.block * hidden, (span.sum - first) * hidden, span.count * hidden];
     for (index, layer_direction) in model.layer_directions.iter().enumerate() {
-        let input: Vec<_> = cell.input_spans().iter().map(|span| run(span, 0)).collect();
+        let input: Vec<_> = cell.input_spans().map(|span| run(&span, 0)).collect();
         let recurrent = cell.recurrent_span();
         add(&layer_direction.weight_ih, layer_direction.input, &input, Some(index));
         add(&layer_direction.weight_hh, hidden, &[run(&recurrent, recurrent.sum)], None);
@@ -193,6 +193,6 @@ fn sum_biases<R: Real>(model: &MappedModel, sum: &mut [R], bias_ih: Option<&[R]>
         let to = &mut sum[span.sum * hidden..][..span.count * hidden];
         to.iter_mut().zip(&bias[span.block * hidden..]).for_each(|(to, from)| *to += *from);
     };
-    cell.input_spans().iter().for_each(|span| add(span, bias_ih));
+    cell.input_spans().for_each(|span| add(&span, bias_ih));
     add(&cell.recurrent_span(), bias_hh);
 }

@@ -73,7 +73,7 @@ pub(crate) fn tiles(model: &MappedModel, layout: &Layout, threads: usize) -> Vec
             cut(rows, span.sum * hidden);
         };
         match tensor.role {
-            Role::WeightIh { .. } | Role::BiasIh { .. } => cell.input_spans().into_iter().for_each(cut_span),
+            Role::WeightIh { .. } | Role::BiasIh { .. } => cell.input_spans().for_each(cut_span),
             Role::WeightHh { .. } | Role::BiasHh { .. } => cut_span(cell.recurrent_span()),
             Role::CellParameter { index, .. } => cut(0..hidden, (cell.sums().len() + index) * hidden),
             Role::Embedding | Role::HeadWeight | Role::HeadBias => cut(0..tensor.shape[0], 0),
