@@ -14,6 +14,7 @@ mod documents;
 mod double_precision;
 mod dropout;
 mod embed;
+mod examples;
 mod extreme_sizes;
 mod faults;
 mod finite_differences;

@@ -1,0 +1,44 @@
+//! The programs in examples/ do what their first lines say.
+
+use std::path::Path;
+
+use bptt::data::{Text, TextUnit};
+use pollster::block_on;
+
+#[allow(dead_code, reason = "an example has a main of its own")]
+#[path = "../../examples/character_model.rs"]
+mod character_model;
+#[allow(dead_code, reason = "an example has a main of its own")]
+#[path = "../../examples/forecast_series.rs"]
+mod forecast_series;
+#[allow(dead_code, reason = "an example has a main of its own")]
+#[path = "../../examples/ragged_classes.rs"]
+mod ragged_classes;
+
+#[test]
+fn the_series_example_beats_the_last_value_and_forecasts_eleven_years() {
+    let lines = block_on(forecast_series::forecast()).unwrap();
+    let number = |after: &str| {
+        let rest = lines[0].split(after).nth(1).unwrap();
+        rest.split([',', ';']).next().unwrap().trim().parse::<f64>().unwrap()
+    };
+    assert!(number("RMSE") < 0.8 * number("last value"), "{}", lines[0]);
+    assert_eq!(lines.len(), 12);
+    assert!(lines[1].starts_with("2009 ") && lines[11].starts_with("2019 "), "{lines:?}");
+}
+
+#[test]
+fn the_character_model_example_repeats_a_text_that_it_has_learned() {
+    let repeated = "the cell reads the gate and the gate reads the cell. ".repeat(60);
+    let text = Text::from_bytes(repeated.into_bytes(), Path::new("text"), TextUnit::Characters).unwrap();
+    let (nats, sample) = block_on(character_model::continue_text(&text, 60, "the cell ", 30)).unwrap();
+    assert!(nats < 0.5, "{nats}");
+    assert!(sample.starts_with("the cell reads the gate"), "{sample}");
+}
+
+#[test]
+fn the_example_of_ragged_classes_tells_ramps_from_noise() {
+    let confusion = block_on(ragged_classes::train_and_test()).unwrap();
+    assert_eq!(confusion.total(), 300);
+    assert!(confusion.accuracy() > 0.85, "{}", confusion.accuracy());
+}
