@@ -9,11 +9,23 @@ use pollster::block_on;
 #[path = "../../examples/character_model.rs"]
 mod character_model;
 #[allow(dead_code, reason = "an example has a main of its own")]
+#[path = "../../examples/embed.rs"]
+mod embed;
+#[allow(dead_code, reason = "an example has a main of its own")]
 #[path = "../../examples/forecast_series.rs"]
 mod forecast_series;
 #[allow(dead_code, reason = "an example has a main of its own")]
 #[path = "../../examples/ragged_classes.rs"]
 mod ragged_classes;
+
+#[test]
+fn the_embedding_example_learns_to_echo_its_signal() {
+    if crate::common::gpu::gpu().is_none() {
+        return;
+    }
+    let losses = block_on(embed::run(200)).unwrap();
+    assert!(losses[199] < 0.3 * losses[0], "{} {}", losses[0], losses[199]);
+}
 
 #[test]
 fn the_series_example_beats_the_last_value_and_forecasts_eleven_years() {
@@ -31,13 +43,13 @@ fn the_series_example_beats_the_last_value_and_forecasts_eleven_years() {
 fn the_character_model_example_repeats_a_text_that_it_has_learned() {
     let repeated = "the cell reads the gate and the gate reads the cell. ".repeat(60);
     let text = Text::from_bytes(repeated.into_bytes(), Path::new("text"), TextUnit::Characters).unwrap();
-    let (nats, sample) = block_on(character_model::continue_text(&text, 60, "the cell ", 30)).unwrap();
-    assert!(nats < 0.5, "{nats}");
+    let (nats, sample) = block_on(character_model::continue_text(&text, 150, "the cell ", 30)).unwrap();
+    assert!(nats < 0.2, "{nats}");
     assert!(sample.starts_with("the cell reads the gate"), "{sample}");
 }
 
 #[test]
-fn the_example_of_ragged_classes_tells_ramps_from_noise() {
+fn the_ragged_classes_example_distinguishes_ramps_from_noise() {
     let confusion = block_on(ragged_classes::train_and_test()).unwrap();
     assert_eq!(confusion.total(), 300);
     assert!(confusion.accuracy() > 0.85, "{}", confusion.accuracy());
