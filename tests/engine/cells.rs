@@ -2,14 +2,14 @@
 
 use crate::common::gpu::gpu;
 use crate::common::{Case, assert_all_close, assert_same_bits, raw, trained};
-use crate::{finite_differences, recompute};
+use crate::{finite_differences, recompute, session};
 use bptt::cells::{
     BackwardInput, BackwardOutput, CellFunctions, ForwardInput, ForwardOutput, Initial, Lanes, Sum, UnitParameter,
 };
 use bptt::interchange::keras;
 use bptt::interchange::onnx::{self, ModelInput};
 use bptt::{
-    Backend, Cell, Cpu, EngineOptions, Gpu, Initialisation, Layout, Model, Optimizer, Readout, Real, Recurrent,
+    Backend, Cell, Cpu, EngineOptions, Gpu, Initialisation, Layout, Model, Optimizer, Readout, Real, Recurrent, Trainer,
 };
 use pollster::block_on;
 
@@ -136,6 +136,35 @@ fn cells_from_outside_recompute_to_the_same_bits_on_either_backend() {
     }
 }
 
+/// Two steps of training, and the same where another trainer takes the second from the state after the first.
+fn a_state_goes_on<B: Backend>(backend: &B, case: &Case) {
+    let (model, batch) = (case.model(), case.batch());
+    let new = || Trainer::new(backend, &model, Optimizer::adam(0.01), 1).unwrap();
+    let mut first = new();
+    block_on(first.step(&batch)).unwrap();
+    let state = block_on(first.state()).unwrap();
+    let mut second = new();
+    second.restore(&state).unwrap();
+    let ends = [&mut first, &mut second].map(|trainer| {
+        block_on(trainer.step(&batch)).unwrap();
+        block_on(trainer.state_dict()).unwrap()
+    });
+    assert!(ends[0] == ends[1], "{case}");
+}
+
+#[test]
+fn training_goes_on_from_a_state_and_sessions_stream_with_the_same_bits_for_cells_from_outside() {
+    for case in cases() {
+        a_state_goes_on(&Cpu::<f32>::with_threads(1).unwrap(), &case);
+        gpu().iter().for_each(|gpu| a_state_goes_on(gpu, &case));
+    }
+    for cell in outside() {
+        let cases = session::cases_of(cell);
+        session::steps_have_the_bits_of_the_whole_sequence(&Cpu::<f64>::with_threads(1).unwrap(), cases.clone());
+        gpu().iter().for_each(|gpu| session::steps_have_the_bits_of_the_whole_sequence(gpu, cases.clone()));
+    }
+}
+
 #[test]
 fn a_cell_has_the_tensors_that_its_definition_names() {
     let names = |cell| {
@@ -147,23 +176,26 @@ fn a_cell_has_the_tensors_that_its_definition_names() {
     assert_eq!(
         names(peephole),
         [
-            named("weight_ih_l0", &[12, 2]),
-            named("weight_hh_l0", &[12, 3]),
-            named("bias_ih_l0", &[12]),
-            named("bias_hh_l0", &[12]),
-            named("weight_ci_l0", &[3]),
-            named("weight_cf_l0", &[3]),
-            named("weight_co_l0", &[3]),
+            named("rnn.weight_ih_l0", &[12, 2]),
+            named("rnn.weight_hh_l0", &[12, 3]),
+            named("rnn.bias_ih_l0", &[12]),
+            named("rnn.bias_hh_l0", &[12]),
+            named("rnn.weight_ci_l0", &[3]),
+            named("rnn.weight_cf_l0", &[3]),
+            named("rnn.weight_co_l0", &[3]),
         ]
     );
-    assert_eq!(names(Cell::custom(MinGru).unwrap()), [named("weight_ih_l0", &[6, 2]), named("bias_ih_l0", &[6])]);
+    assert_eq!(
+        names(Cell::custom(MinGru).unwrap()),
+        [named("rnn.weight_ih_l0", &[6, 2]), named("rnn.bias_ih_l0", &[6])]
+    );
     // The forget gate has its bias, and a parameter the values that its definition gives it.
     let model = Model::headless(Recurrent::new(peephole, 2, 3));
     let drawn = Initialisation::default().forget_bias(1.0).draw(&model, 1);
     let dict = Layout::new(&model).to_state_dict(&drawn);
     let values = |name: &str| dict.get(name).unwrap().iter().copied().collect::<Vec<f32>>();
-    assert_eq!((&values("bias_ih_l0")[3..6], values("weight_co_l0")), (&[1.0; 3][..], vec![0.0; 3]));
-    assert!(values("weight_ci_l0").iter().all(|value| *value != 0.0 && value.abs() <= 1.0 / 3f32.sqrt()));
+    assert_eq!((&values("rnn.bias_ih_l0")[3..6], values("rnn.weight_co_l0")), (&[1.0; 3][..], vec![0.0; 3]));
+    assert!(values("rnn.weight_ci_l0").iter().all(|value| *value != 0.0 && value.abs() <= 1.0 / 3f32.sqrt()));
     assert_eq!(peephole, Cell::custom(PeepholeLstm).unwrap());
     assert_ne!(peephole, Cell::custom(MinGru).unwrap());
 }

@@ -49,21 +49,23 @@ fn joined<R: Real>(outputs: &[Array3<R>]) -> Array3<R> {
     concatenate(Axis(0), &views).unwrap()
 }
 
-/// Every kind of input and head, ten rows and ten steps.
+/// Every cell with every kind of input and head.
 fn cases() -> Vec<Case> {
-    let of_cell = |cell| {
-        let case = Case { layers: 2, ..Case::new(cell) }.sizes([10, 10, 5, 7, 3]);
-        let dense = PLACES.into_iter().map(|at| Case { at, ..case.clone() });
-        let resets = Case { resets: true, initial: false, ..case.clone() };
-        let tokens = Case { tokens: true, ..case.clone() };
-        let vectors = [case.clone().embedded(6), case.clone().tied(6), Case { bias: false, layers: 1, ..case.clone() }];
-        dense.chain([resets, tokens]).chain(vectors).collect::<Vec<_>>()
-    };
-    CELLS.into_iter().flat_map(of_cell).collect()
+    CELLS.into_iter().flat_map(cases_of).collect()
 }
 
-fn steps_have_the_bits_of_the_whole_sequence<B: Backend>(backend: &B) {
-    for case in cases() {
+/// Every kind of input and head, ten rows and ten steps.
+pub(crate) fn cases_of(cell: Cell) -> Vec<Case> {
+    let case = Case { layers: 2, ..Case::new(cell) }.sizes([10, 10, 5, 7, 3]);
+    let dense = PLACES.into_iter().map(|at| Case { at, ..case.clone() });
+    let resets = Case { resets: true, initial: false, ..case.clone() };
+    let tokens = Case { tokens: true, ..case.clone() };
+    let vectors = [case.clone().embedded(6), case.clone().tied(6), Case { bias: false, layers: 1, ..case.clone() }];
+    dense.chain([resets, tokens]).chain(vectors).collect()
+}
+
+pub(crate) fn steps_have_the_bits_of_the_whole_sequence<B: Backend>(backend: &B, cases: Vec<Case>) {
+    for case in cases {
         let sequence: Sequence<RealOf<B>> = case.sequence();
         let (whole, singles) = ([case.steps], Vec::from_iter(1..=case.steps));
         let mut once = session(backend, &case);
@@ -86,14 +88,14 @@ fn steps_have_the_bits_of_the_whole_sequence<B: Backend>(backend: &B) {
 
 #[test]
 fn one_step_at_a_time_has_the_bits_of_the_whole_sequence_on_the_cpu() {
-    steps_have_the_bits_of_the_whole_sequence(&Cpu::<f32>::with_threads(1).unwrap());
-    steps_have_the_bits_of_the_whole_sequence(&Cpu::<f64>::with_threads(3).unwrap());
+    steps_have_the_bits_of_the_whole_sequence(&Cpu::<f32>::with_threads(1).unwrap(), cases());
+    steps_have_the_bits_of_the_whole_sequence(&Cpu::<f64>::with_threads(3).unwrap(), cases());
 }
 
 #[test]
 fn one_step_at_a_time_has_the_bits_of_the_whole_sequence_on_the_gpu() {
     let Some(gpu) = gpu() else { return };
-    steps_have_the_bits_of_the_whole_sequence(&gpu);
+    steps_have_the_bits_of_the_whole_sequence(&gpu, cases());
 }
 
 /// Of networks as large as those that are used, whose kernels are not those of small ones.
