@@ -85,8 +85,8 @@ impl Settings {
     /// Fills in every default that does not depend on the data.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for settings that do not go together, by their flags; [`Error::Value`] for an optimizer
-    /// or a schedule with a number out of its range; [`Error::Io`] where a file that they name is not there.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for settings that do not go together, by their flags; [`Error::Value`](crate::Error::Value) for an optimizer
+    /// or a schedule with a number out of its range; [`Error::Io`](crate::Error::Io) where a file that they name is not there.
     pub fn new(mut given: Config) -> Result<Self> {
         check_paths(&mut given)?;
         let applies = given.applies;
@@ -285,7 +285,7 @@ impl Settings {
     /// elsewhere the data bound it.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] names the flags and the numbers that it would take.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) names the flags and the numbers that it would take.
     pub fn check_batch(&self, model: &Model) -> Result<()> {
         let (steps, flag) = match &self.given.data {
             Some(Data::Text(text)) => (text.window.unwrap_or_default(), "window"),

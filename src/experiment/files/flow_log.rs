@@ -28,7 +28,7 @@ impl FlowLog {
     /// Of a run that begins, or that goes on from a position.
     ///
     /// # Errors
-    /// [`Error::Io`] where the file cannot be written or read; [`Error::Data`] where it is shorter than the run left
+    /// [`Error::Io`](crate::Error::Io) where the file cannot be written or read; [`Error::Data`](crate::Error::Data) where it is shorter than the run left
     /// it, for a line that does not have the norms of this network, and for a link or a folder in its place.
     pub fn new(folder: &Folder, every: u64, recurrent: &Recurrent, from: Option<&Position>) -> Result<Self> {
         let stacks: Vec<String> =
@@ -50,7 +50,7 @@ impl FlowLog {
     /// Waits until everything is on the disk; returns how many bytes these are.
     ///
     /// # Errors
-    /// [`Error::Io`] where it cannot be written.
+    /// [`Error::Io`](crate::Error::Io) where it cannot be written.
     pub fn sync(&mut self) -> Result<u64> {
         self.file.sync()
     }
@@ -63,7 +63,7 @@ impl FlowLog {
     /// Writes the norms of a step.
     ///
     /// # Errors
-    /// [`Error::Io`] where it cannot be written.
+    /// [`Error::Io`](crate::Error::Io) where it cannot be written.
     pub fn take(&mut self, step: u64, flow: &HiddenGradientNorms) -> Result<()> {
         let norms = self.stacks.iter().zip(flow.norms.rows());
         let norms: Map<_, _> = norms.map(|(name, norms)| (name.clone(), json!(norms.to_vec()))).collect();
@@ -75,7 +75,7 @@ impl FlowLog {
     /// Leaves the file on the disk; the picture, a panel for each (layer, direction), unless no step was taken.
     ///
     /// # Errors
-    /// [`Error::Io`] where the file cannot be written.
+    /// [`Error::Io`](crate::Error::Io) where the file cannot be written.
     pub fn finish(mut self, name: &str) -> Result<Option<Drawing>> {
         self.sync()?;
         let Some(last) = self.kept.len().checked_sub(1) else { return Ok(None) };

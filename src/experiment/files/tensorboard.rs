@@ -22,7 +22,7 @@ impl Tensorboard {
     /// A file of a run that begins, or that goes on after a step: what an earlier file has of later ones is void then.
     ///
     /// # Errors
-    /// [`Error::Io`] where it cannot be created; [`Error::Data`] for a link or a folder in its place.
+    /// [`Error::Io`](crate::Error::Io) where it cannot be created; [`Error::Data`](crate::Error::Data) for a link or a folder in its place.
     pub fn new(folder: &Folder, after: Option<u64>) -> Result<Self> {
         let path = folder.path().join(FOLDER);
         folder.make(FOLDER)?;
@@ -38,7 +38,7 @@ impl Tensorboard {
     /// Appends the metrics of a step.
     ///
     /// # Errors
-    /// [`Error::Io`] where it cannot be written.
+    /// [`Error::Io`](crate::Error::Io) where it cannot be written.
     pub fn append(&mut self, metrics: &Metrics) -> Result<()> {
         let Metrics { step, loss, val_loss, grad_norm, lr, .. } = *metrics;
         let mut values = vec![("loss", loss), ("grad_norm", grad_norm), ("lr", lr)];
@@ -49,7 +49,7 @@ impl Tensorboard {
     /// Waits until everything is on the disk.
     ///
     /// # Errors
-    /// [`Error::Io`] where it cannot be written.
+    /// [`Error::Io`](crate::Error::Io) where it cannot be written.
     pub fn sync(&mut self) -> Result<()> {
         self.0.sync().map(|_| ())
     }
