@@ -179,8 +179,7 @@ fn a_first_line_of_values_is_a_row() {
     assert_eq!(notes("shop,1990,1991\na,1,2\n", &["1990"]), [years]);
     refused(
         "0,1\n1,2\n",
-        ", line 1: expected a line of names, got \"0\" \"1\", which may be names or values: add a \
-             line of names above it",
+        ", line 1: expected a header, got \"0\" \"1\", which may be names or values: add a header line above it",
     );
     refused(
         "1,5.5\n2,6.5\n",
