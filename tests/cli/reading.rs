@@ -201,7 +201,7 @@ fn a_file_without_a_header_keeps_its_first_row() {
         path,
         "train series either.csv",
         1,
-        &["either.csv, line 1", "may be names or values", "add a line of names above it"],
+        &["either.csv, line 1", "may be names or values", "add a header line above it"],
     );
     write(path, "years.csv", text("year,1999"));
     says(&train(path, "years", &format!("series years.csv {TINY}")), &["99 rows", "column names are numbers"]);

@@ -349,7 +349,7 @@ fn inspect_shows_shapes_and_norms_of_any_safetensors_file() {
     for part in ["gru", "a text, a vocabulary of 14", "rnn.weight_hh_l0", "[72, 24]"] {
         assert!(stdout.contains(part), "{part:?} is not in {stdout}");
     }
-    let weights = bptt::StateDict::from_iter([("x".into(), bptt::ndarray::arr1(&[3.0, -4.0]).into_dyn())]);
+    let weights = bptt::StateDict::from_iter([("x".into(), bptt::ndarray::arr1(&[3.0f32, -4.0]).into_dyn())]);
     std::fs::write(folder.path().join("x.safetensors"), weights.to_safetensors(None).unwrap()).unwrap();
     let value = json(&output(folder.path(), "inspect x.safetensors --json"));
     assert_eq!(
