@@ -43,6 +43,6 @@ mod tests {
         let told = |ms: [f64; 3]| table(&[line(16, ms[0]), line(32, ms[1]), line(64, ms[2])]).pop().unwrap();
         assert_eq!(told([1.0, 1.5, 3.1]), "no batch has a lower throughput than a smaller one, beyond the spread");
         assert_eq!(told([1.0, 1.5, 6.0]), "batch 64 has 50.0% less throughput than batch 32");
-        assert_eq!(told([1.0, 2.2, 5.0]), "a batch of 64 comes to 20.0% less than one of 16");
+        assert_eq!(told([1.0, 2.2, 5.0]), "batch 64 has 20.0% less throughput than batch 16");
     }
 }
