@@ -1,4 +1,4 @@
-//! What a cell's definition must hold for the products around it.
+//! Validation of a cell's definition: the order of the sums that the matrix products require, and the names.
 
 use super::definition::CellDefinition;
 use super::functions::Sum;
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_that_the_products_cannot_make_in_one_piece_are_refused_with_the_one_that_is_out_of_place() {
+    fn sums_in_an_unsupported_order_are_refused_by_name() {
         let (input, state, both) = (Sum::of_input("a", 0), Sum::of_state("b", 0), Sum::of_both("c", 0, 0));
         let refused = |sums: &[Sum]| {
             let (expected, got) = check_sums(sums).unwrap_err();

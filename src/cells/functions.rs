@@ -47,7 +47,7 @@ pub enum Initial {
     Constant(f32),
 }
 
-/// What a forward step reads, for `N` units of a row.
+/// The inputs of a forward step, for `N` units of a row.
 #[derive(Clone, Copy, Debug)]
 pub struct ForwardInput<R, const N: usize, const S: usize, const P: usize = 0> {
     /// The sums, in the order of [`CellFunctions::SUMS`].
@@ -60,10 +60,10 @@ pub struct ForwardInput<R, const N: usize, const S: usize, const P: usize = 0> {
     pub parameters: [Lanes<R, N>; P],
 }
 
-/// What a forward step leaves.
+/// The results of a forward step, for `N` units of a row.
 #[derive(Clone, Copy, Debug)]
 pub struct ForwardOutput<R, const N: usize, const S: usize> {
-    /// What the backward step needs, in place of the sums: the gates, usually.
+    /// The values that the backward step needs, usually the gates. They replace the sums.
     pub kept: [Lanes<R, N>; S],
     /// h_t.
     pub h: Lanes<R, N>,
@@ -71,10 +71,11 @@ pub struct ForwardOutput<R, const N: usize, const S: usize> {
     pub c: Lanes<R, N>,
 }
 
-/// What a backward step reads, for `N` units of a row. c_t is not among it; it follows from what is.
+/// The inputs of a backward step, for `N` units of a row. c_t is not passed: compute it from the kept values
+/// and c_{t−1}.
 #[derive(Clone, Copy, Debug)]
 pub struct BackwardInput<R, const N: usize, const S: usize, const P: usize = 0> {
-    /// What the forward step kept.
+    /// [`ForwardOutput::kept`] of this step.
     pub kept: [Lanes<R, N>; S],
     /// h_{t−1}.
     pub h: Lanes<R, N>,
@@ -88,7 +89,7 @@ pub struct BackwardInput<R, const N: usize, const S: usize, const P: usize = 0> 
     pub dc: Lanes<R, N>,
 }
 
-/// What a backward step leaves.
+/// The results of a backward step, for `N` units of a row.
 #[derive(Clone, Copy, Debug)]
 pub struct BackwardOutput<R, const N: usize, const S: usize, const P: usize = 0> {
     /// The gradients of the sums.

@@ -166,18 +166,18 @@ impl<R: Real> ForwardRow<'_, R> {
     #[inline(always)]
     fn units<F: CellFunctions<S, P>, const N: usize, const S: usize, const P: usize>(&mut self, at: usize) {
         let hidden = self.h.len();
-        let left = F::forward::<R, N>(ForwardInput {
+        let output = F::forward::<R, N>(ForwardInput {
             sums: strided(self.kept, at, hidden),
             h: Lanes::load(self.h_before, at),
             c: if F::CELL_STATE { Lanes::load(self.c_before, at) } else { Lanes::zero() },
             parameters: strided(self.parameters, at, hidden),
         });
-        for (index, kept) in left.kept.iter().enumerate() {
+        for (index, kept) in output.kept.iter().enumerate() {
             kept.store(self.kept, index * hidden + at);
         }
-        left.h.store(self.h, at);
+        output.h.store(self.h, at);
         if F::CELL_STATE {
-            left.c.store(self.c, at);
+            output.c.store(self.c, at);
         }
     }
 }
@@ -197,7 +197,7 @@ impl<R: Real> BackwardRow<'_, R> {
     #[inline(always)]
     fn units<F: CellFunctions<S, P>, const N: usize, const S: usize, const P: usize>(&mut self, at: usize) {
         let hidden = self.dh.len();
-        let left = F::backward::<R, N>(BackwardInput {
+        let output = F::backward::<R, N>(BackwardInput {
             kept: strided(self.kept, at, hidden),
             h: Lanes::load(self.h_before, at),
             c: if F::CELL_STATE { Lanes::load(self.c_before, at) } else { Lanes::zero() },
@@ -205,15 +205,15 @@ impl<R: Real> BackwardRow<'_, R> {
             dh: Lanes::load(self.dh, at),
             dc: if F::CELL_STATE { Lanes::load(self.dc, at) } else { Lanes::zero() },
         });
-        for (index, gradient) in left.sums.iter().enumerate() {
+        for (index, gradient) in output.sums.iter().enumerate() {
             gradient.store(self.kept, index * hidden + at);
         }
-        for (index, gradient) in left.parameters.iter().enumerate() {
+        for (index, gradient) in output.parameters.iter().enumerate() {
             gradient.store(self.kept, (S + index) * hidden + at);
         }
-        left.dh.store(self.dh, at);
+        output.dh.store(self.dh, at);
         if F::CELL_STATE {
-            left.dc.store(self.dc, at);
+            output.dc.store(self.dc, at);
         }
     }
 }

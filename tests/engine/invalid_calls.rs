@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::common::gpu::gpu;
 use crate::common::{Case, fill};
-use crate::random_calls::{Data, Dice, Fault, draw_case};
+use crate::random_calls::{BATCH_FAULTS, Data, Dice, Fault, SEQUENCE_FAULTS, draw_case};
 use bptt::ndarray::{Array3, ArrayD, IxDyn};
 use bptt::{
     Backend, BatchShape, Cpu, DropoutKey, EngineOptions, Error, FlatBlock, Inference, Inspection, Layers, Optimizer,
@@ -16,27 +16,6 @@ use rand_chacha::rand_core::SeedableRng;
 
 /// How often the calls are drawn.
 const ROWS: u64 = 60;
-
-const OF_SEQUENCES: [Fault; 9] = [
-    Fault::Width,
-    Fault::LengthsCount,
-    Fault::LengthOfZero,
-    Fault::LengthBeyondT,
-    Fault::Token,
-    Fault::ResetsShape,
-    Fault::InitialRows,
-    Fault::CellState,
-    Fault::NoRows,
-];
-
-const OF_BATCHES: [Fault; 6] = [
-    Fault::TargetsShape,
-    Fault::OtherTargets,
-    Fault::Target,
-    Fault::WeightBelowZero,
-    Fault::WeightOfNaN,
-    Fault::WeightsShape,
-];
 
 /// What was refused, and in which words.
 struct Refusals(Vec<(String, String)>);
@@ -140,12 +119,12 @@ where
     refused.push("input_gradient", engine.input_gradient().wait());
     refused.push("hidden_gradient_norms", engine.hidden_gradient_norms().wait());
     refused.push("profile", engine.profile().wait());
-    let fault = dice.of(&OF_SEQUENCES);
+    let fault = dice.of(&SEQUENCE_FAULTS);
     let sequence = data(&case, fault).sequence();
     refused.push(format!("forward {fault:?}"), engine.forward(&sequence).wait());
     refused.push(format!("logits {fault:?}"), engine.logits(&sequence).wait());
     refused.push(format!("planned_bytes {fault:?}"), engine.planned_bytes(&sequence));
-    let fault = dice.of(&[OF_SEQUENCES.as_slice(), OF_BATCHES.as_slice()].concat());
+    let fault = dice.of(&[&SEQUENCE_FAULTS[..], &BATCH_FAULTS].concat());
     let batch = data(&case, fault).batch();
     refused.push(format!("accumulate {fault:?}"), engine.accumulate(&batch, None).wait());
     refused.push(format!("evaluate {fault:?}"), engine.evaluate(&batch).wait());
@@ -206,7 +185,7 @@ where
     let mut session = Session::new(engine(), case.rows).unwrap();
     session.step(&case.sequence()).wait().unwrap();
     let before = session.states().wait().unwrap();
-    let fault = dice.of(&OF_SEQUENCES);
+    let fault = dice.of(&SEQUENCE_FAULTS);
     refused.push(format!("step {fault:?}"), session.step(&data(&case, fault).sequence()).wait().map(|_| ()));
     let more = Case { rows: case.rows + 1, ..case.clone() };
     refused.push("step of other rows", session.step(&more.sequence()).wait().map(|_| ()));
@@ -241,11 +220,11 @@ where
     trainer.step(&case.batch()).wait().unwrap();
     trainer.finish().wait().unwrap();
     let before = trainer.state().wait().unwrap();
-    let fault = dice.of(&[OF_SEQUENCES.as_slice(), OF_BATCHES.as_slice()].concat());
+    let fault = dice.of(&[&SEQUENCE_FAULTS[..], &BATCH_FAULTS].concat());
     let batch = data(&case, fault).batch();
     refused.push(format!("step {fault:?}"), trainer.step(&batch).wait());
     refused.push(format!("evaluate {fault:?}"), trainer.evaluate(&batch).wait());
-    let fault = dice.of(&OF_SEQUENCES);
+    let fault = dice.of(&SEQUENCE_FAULTS);
     refused.push(format!("predict {fault:?}"), trainer.predict(&data(&case, fault).sequence::<f32>()).wait());
     refused.push("set_learning_rate", trainer.set_learning_rate(dice.of(&[-1.0, f64::NAN, f64::INFINITY])));
     let mut dict: Vec<(String, ArrayD<f32>)> = Vec::new();

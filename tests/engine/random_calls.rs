@@ -62,7 +62,8 @@ pub(crate) enum Fault {
     Poison,
 }
 
-const FAULTS: [Fault; 16] = [
+/// Faults of any sequence.
+pub(crate) const SEQUENCE_FAULTS: [Fault; 9] = [
     Fault::Width,
     Fault::LengthsCount,
     Fault::LengthOfZero,
@@ -72,7 +73,10 @@ const FAULTS: [Fault; 16] = [
     Fault::InitialRows,
     Fault::CellState,
     Fault::NoRows,
-    Fault::DenseForTokens,
+];
+
+/// Faults of the targets and weights of a batch.
+pub(crate) const BATCH_FAULTS: [Fault; 6] = [
     Fault::TargetsShape,
     Fault::OtherTargets,
     Fault::Target,
@@ -102,7 +106,7 @@ impl Data {
         };
         let can_poison = !case.tokens && case.cell != CELLS[1];
         let fault = match dice.below(24) {
-            0..3 => Some(dice.of(&FAULTS)),
+            0..3 => Some(dice.of(&[&SEQUENCE_FAULTS[..], &[Fault::DenseForTokens], &BATCH_FAULTS].concat())),
             3..10 => Some(Fault::Padding),
             10 if can_poison => Some(Fault::Poison),
             _ => None,

@@ -25,32 +25,37 @@ pub(super) fn uses(cell: &'static dyn CellDefinition, binding: u32, has_vectors:
 /// The complete WGSL of the step kernels of a cell from the shaders around it.
 pub(super) fn source(cell: &'static dyn CellDefinition, shaders: &str) -> String {
     let (sums, gates, parameters) = (cell.sums().len(), cell.recurrent_gates(), cell.parameters().len());
-    let times = |word: &str| match word {
-        "each_sum" => sums,
-        "each_input" => cell.input_gates(),
-        "each_gate" => gates,
-        "each_parameter" => parameters,
-        "has_c" => usize::from(cell.has_cell_state()),
-        "has_w_hh" => usize::from(gates > 0),
-        "has_parameters" => usize::from(parameters > 0),
-        _ => 0,
-    };
+    let repetitions = [
+        ("each_sum", sums),
+        ("each_input", cell.input_gates()),
+        ("each_gate", gates),
+        ("each_parameter", parameters),
+        ("has_c", usize::from(cell.has_cell_state())),
+        ("has_w_hh", usize::from(gates > 0)),
+        ("has_parameters", usize::from(parameters > 0)),
+    ];
     let first = cell.first_recurrent();
     let counts = [("SUMS", sums), ("GATES", gates), ("FIRST", first), ("PARAMETERS", parameters)];
     let counts: String = counts.iter().map(|(name, count)| format!("const {name}: u32 = {count}u;\n")).collect();
-    [&counts, &expand(shaders, &times), cell.wgsl()].join("\n")
+    [&counts, &expand(shaders, &repetitions), cell.wgsl()].join("\n")
 }
 
-/// Writes what is in braces after `$word` as often as `times` says, with the index in place of `#`.
-fn expand(text: &str, times: &dyn Fn(&str) -> usize) -> String {
+/// Repeats the text in braces after each `$word` as often as `repetitions` says, with the index of the repetition for `#`.
+/// Other words stay, and fail to compile.
+fn expand(text: &str, repetitions: &[(&str, usize)]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
-        let (word, inner) = after.split_once('{').unwrap_or((after, "}"));
-        let (inner, behind) = inner.split_at(closing(inner));
-        let inner = expand(inner, times);
         out += before;
-        (0..times(word)).for_each(|index| out += &inner.replace('#', &index.to_string()));
+        rest = after;
+        let (word, inner) = after.split_once('{').unwrap_or((after, ""));
+        let Some((_, count)) = repetitions.iter().find(|(known, _)| *known == word) else {
+            out.push('$');
+            continue;
+        };
+        let (inner, behind) = inner.split_at(closing(inner));
+        let inner = expand(inner, repetitions);
+        (0..*count).for_each(|index| out += &inner.replace('#', &index.to_string()));
         rest = behind.strip_prefix('}').unwrap_or(behind);
     }
     out + rest
@@ -71,15 +76,11 @@ mod tests {
     use super::expand;
 
     #[test]
-    fn what_is_in_braces_stands_as_often_as_there_are_gates_with_their_numbers() {
-        let times = |word: &str| match word {
-            "each_gate" => 2,
-            "has_c" => 1,
-            _ => 0,
-        };
-        let of = |text| expand(text, &times);
+    fn braces_after_a_word_are_repeated_with_the_index() {
+        let of = |text| expand(text, &[("each_gate", 2), ("has_c", 1), ("has_w_hh", 0)]);
         assert_eq!(of("f(a$each_gate{, w_#}) { }"), "f(a, w_0, w_1) { }");
         assert_eq!(of("$has_c{if x { $each_gate{s[#]; }}}-$has_w_hh{gone $each_gate{#}}-"), "if x { s[0]; s[1]; }--");
         assert_eq!(of("no words, { # }"), "no words, { # }");
+        assert_eq!(of("$each_gat{, #}$has_c{c}"), "$each_gat{, #}c");
     }
 }
