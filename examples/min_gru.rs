@@ -112,7 +112,7 @@ pub async fn check(device: &str) -> Result<(String, usize)> {
 }
 
 fn main() -> Result<()> {
-    pollster::block_on(async {
+    bptt::block_on(async {
         let (first, last) = train(200).await?;
         println!("loss {first:.4}, after 200 steps {last:.4}");
         for device in ["cpu", "gpu"] {

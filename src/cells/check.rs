@@ -61,7 +61,7 @@ fn check_sums(sums: &[Sum]) -> Result<(), (String, String)> {
     }
     let last = sums.len() - recurrent.len();
     if let Some(sum) = sums.iter().enumerate().skip(last).find(|(_, sum)| sum.recurrent.is_none()) {
-        return Err(("those that read h behind the others".into(), format!("{} among them", numbered(sum))));
+        return Err(("those that read h after the others".into(), format!("{} among them", numbered(sum))));
     }
     if !recurrent.iter().copied().eq(0..recurrent.len()) {
         let expected = format!("the blocks of W_hh in their order, 0 to {}", recurrent.len() - 1);
@@ -104,7 +104,7 @@ mod tests {
         );
         assert_eq!(
             refused(&[both, Sum::of_input("d", 1)]),
-            "expected those that read h behind the others, got sum 1, of gate \"d\" among them"
+            "expected those that read h after the others, got sum 1, of gate \"d\" among them"
         );
         let swapped = [Sum::of_both("i", 0, 1), Sum::of_both("f", 1, 0)];
         assert_eq!(refused(&swapped), "expected the blocks of W_hh in their order, 0 to 1, got [1, 0]");

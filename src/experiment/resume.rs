@@ -273,8 +273,8 @@ impl ResumableRun {
     /// A warning about schedules that depend on the length of the run.
     fn describe_schedule(&self) -> Option<String> {
         let cosine = matches!(self.given.training.schedule, Some(ScheduleConfig::Cosine { .. }));
-        let words = "the cosine is that of the whole length from here on, not the one that the run before fell along: a run \
-                     of this length from the start would come out otherwise";
+        let words = "from here on the cosine schedule is that of the whole length, not that of the earlier run: a run of this \
+                     length from the start would give different results";
         (self.extends.is_some() && cosine).then(|| words.into())
     }
 

@@ -57,7 +57,7 @@ fn range_name(range: Option<[f64; 2]>) -> String {
     range.map(|[low, high]| format!("quantiles {low} to {high}")).unwrap_or_default()
 }
 
-/// Forecasts of every window after the training part, beside the truth and a naive forecast.
+/// Forecasts of every window after the training split, beside the truth and a naive forecast.
 pub struct ForecastChart<'a> {
     /// The title of the picture.
     pub title: String,

@@ -137,7 +137,7 @@ fn a_profile_is_printed_as_a_table_and_in_json_and_its_shares_add_up() {
         let output = bptt(folder.path(), &format!("bench --device {device} {QUICK} --cell gru --size S --profile"));
         let (line, told) = (lines(&output).remove(0), told(&output));
         assert!(told.contains(part) && told.contains(last) && told.contains("GFLOP/s"), "{told}");
-        assert_eq!(told.contains("copied from the host to the device: "), device == "gpu", "{told}");
+        assert_eq!(told.contains("copied per step: "), device == "gpu", "{told}");
         let profile = &line["profile"];
         let copied = ["uploaded_bytes", "downloaded_bytes"].map(|key| profile[key].as_u64().is_some_and(|n| n > 0));
         assert_eq!(copied, [device == "gpu"; 2], "{line}");

@@ -180,10 +180,10 @@ fn an_unknown_or_misplaced_key_gets_the_intended_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     for (text, message) in [
-        ("[model]\nhiden = 3\n", "c.toml, line 2, model.hiden: unknown key;a similar one is hidden\n"),
-        ("[model]\n\nlr = 0.1\n", "c.toml, line 3, model.lr: unknown key;it is a key of [training]\n"),
+        ("[model]\nhiden = 3\n", "c.toml, line 2, model.hiden: unknown key; a similar one is hidden\n"),
+        ("[model]\n\nlr = 0.1\n", "c.toml, line 3, model.lr: unknown key; it is a key of [training]\n"),
         ("[model]\nepoch = 1\n", "a similar one is epochs of [training]"),
-        ("hidden = 3\n", "c.toml, line 1, hidden: unknown key;it is a key of [model]\n"),
+        ("hidden = 3\n", "c.toml, line 1, hidden: unknown key; it is a key of [model]\n"),
         (
             "[optimizer]\nlr = 1\n",
             "c.toml, line 1, optimizer: expected one of the sections [series], [text], [sequences], [classes], [rolls], [task], [run], [model], [training]\n",

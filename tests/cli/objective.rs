@@ -255,7 +255,7 @@ fn predict_mean_selects_mean_pooling() {
     refused(path, "train task copy --set task.predict=mean", 2, &["predict", "expected every", "got mean"]);
     train(path, "copy", "task copy --set task.predict=every --hidden 4 --steps 1");
     // A text has no choice.
-    let parts = ["--set text.predict: unknown key;it is a key of [series]"];
+    let parts = ["--set text.predict: unknown key; it is a key of [series]"];
     refused(path, "train text t.txt --set text.predict=mean", 2, &parts);
 }
 
@@ -408,7 +408,7 @@ fn an_impossible_objective_is_refused_by_flag_and_key() {
         ("model", "recurrent-dropout = -1.0", "line 2, model.recurrent-dropout"),
         ("series", "predict = \"every\"", "predict: expected last or mean"),
         ("text", "label-smoothing = 1.0", "line 2, text.label-smoothing"),
-        ("series", "label-smoothing = 0.1", "line 2, series.label-smoothing: unknown key;it is a key of [text]"),
+        ("series", "label-smoothing = 0.1", "line 2, series.label-smoothing: unknown key; it is a key of [text]"),
         ("series", "loss = \"huber:delta=0\"", "line 2, series.loss: delta: expected"),
         ("series", "quantiles = []", "--quantiles"),
         ("series", "quantiles = [0.5, 1.0]", "line 2, series.quantiles"),

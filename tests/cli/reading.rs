@@ -219,7 +219,7 @@ fn an_unnamed_column_is_not_a_feature() {
     let stdout = train(path, "remark", &format!("series remark.csv {TINY}"));
     says(&stdout, &["column v, t 0–59, 60 rows", "field 3 has values and no name, and is not read"]);
     write(path, "one.csv", lines("t", 60, |row| row.to_string()));
-    refused(path, "train series one.csv", 1, &["columns of numbers behind it, got t alone", "a semicolon"]);
+    refused(path, "train series one.csv", 1, &["followed by columns of numbers, got only t", "a semicolon"]);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn missing_days_are_reported_and_weekends_are_not() {
     write(path, "s.csv", days(&(1..=31).filter(all).collect::<Vec<_>>()));
     let stdout = train(path, "r", &format!("series s.csv {TINY} --split 0.6,0.2,0.2"));
     let told = "11 rows are missing in time: none between \"2024-01-04\" and \"2024-01-06\", the first of 2 places, where \
-                most are 1 day apart; windows cross these gaps";
+                most are 1 day apart; windows cross these gaps as if no time had passed";
     says(&stdout, &[told]);
     // January 2024 began on a Monday.
     write(path, "weekdays.csv", days(&(1..=31).filter(|day| (day - 1) % 7 < 5).collect::<Vec<_>>()));

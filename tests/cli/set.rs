@@ -75,9 +75,9 @@ fn a_mistake_in_set_is_reported_like_one_in_a_file() {
     let folder = folder();
     let path = folder.path();
     for (set, message) in [
-        ("model.hiden=3", "--set model.hiden: unknown key;a similar one is hidden\n"),
-        ("model.lr=3", "--set model.lr: unknown key;it is a key of [training]\n"),
-        ("lr=3", "--set lr: unknown key;it is a key of [training]\n"),
+        ("model.hiden=3", "--set model.hiden: unknown key; a similar one is hidden\n"),
+        ("model.lr=3", "--set model.lr: unknown key; it is a key of [training]\n"),
+        ("lr=3", "--set lr: unknown key; it is a key of [training]\n"),
         ("optimizer.lr=3", "--set optimizer.lr: expected a key of one of the sections [series], [text], "),
         ("training.lr", "--set training.lr: expected SECTION.KEY=VALUE, as in training.accumulate=4\n"),
         ("training.accumulate=no", "--set training.accumulate: expected a whole number from 1 to 4294967295, got no\n"),

@@ -239,7 +239,7 @@ fn invalid_text_is_refused_by_position() {
         path,
         "train text one.txt",
         1,
-        &["one.txt, the vocabulary", "at least two different characters", "'a' alone"],
+        &["one.txt, the vocabulary", "at least two different characters", "only 'a'"],
     );
     refused(path, "train text short.txt", 1, &["short.txt, the training split", "window of 64"]);
     refused(path, "train text latin.txt", 1, &["latin.txt", "line 2", "byte offset 5"]);

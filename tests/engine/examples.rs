@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use bptt::block_on;
 use bptt::data::{Text, TextUnit};
-use pollster::block_on;
 
 #[allow(dead_code, reason = "an example has a main of its own")]
 #[path = "../../examples/character_model.rs"]

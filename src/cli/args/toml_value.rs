@@ -25,7 +25,7 @@ pub(crate) fn unknown(place: &str, within: Option<&str>, key: &str) -> Error {
             None => "`bptt init` writes a file with every key".into(),
         },
     };
-    Error::Unsupported(format!("{place}: unknown key;{tip}"))
+    Error::Unsupported(format!("{place}: unknown key; {tip}"))
 }
 
 /// A TOML value, or a bare word, as typed after a flag.

@@ -25,7 +25,7 @@ pub(crate) fn profile_lines(of: &StepProfile, step_ms: f64, is_cpu: bool) -> Vec
     if !is_cpu {
         let a_step = |count: u64| bytes(count / (*steps).max(1) as u64);
         let (uploaded, downloaded) = (a_step(profile.uploaded), a_step(profile.downloaded));
-        lines.push(format!("copied from the host to the device: {uploaded} a step, back: {downloaded}"));
+        lines.push(format!("copied per step: {uploaded} to the device, {downloaded} back"));
     }
     lines
 }

@@ -64,7 +64,7 @@ impl SeriesCodec {
         let fit = |column: &Column| {
             let values = &column.values[..train_end];
             if values.iter().all(|value| value.is_nan()) {
-                let what = format!("the training part of column {:?}", column.name);
+                let what = format!("the training split of column {:?}", column.name);
                 return Err(Error::value(what, "values", format!("none in {train_end} rows")));
             }
             let scaling = Scaling::fit(kind(&column.name), values);
@@ -86,7 +86,7 @@ impl SeriesCodec {
             let values = &column.values[..train_end];
             if is_constant(values) {
                 let first = values.iter().find(|value| !value.is_nan());
-                let what = format!("the training part of column {:?}", column.name);
+                let what = format!("the training split of column {:?}", column.name);
                 let got = first.map(|first| format!("only {first} in {train_end} rows")).unwrap_or_default();
                 return Err(Error::value(what, "values that differ", got));
             }
@@ -232,7 +232,7 @@ mod tests {
     fn a_column_that_cannot_be_fitted_is_refused_by_name() {
         let nan = f64::NAN;
         let error = |columns: &[(&str, &[f64])], end| fit(&series(columns, 0), end).unwrap_err().to_string();
-        let what = "the training part of column";
+        let what = "the training split of column";
         assert_eq!(
             error(&[("v", &[2.0, nan, 2.0, 5.0])], 3),
             format!("{what} \"v\": expected values that differ, got only 2 in 3 rows")

@@ -57,7 +57,7 @@ impl Vocabulary {
         }
         let highest = match characters[..] {
             [] | [_] => {
-                let got = if characters.is_empty() { "none".into() } else { format!("{:?} alone", characters[0]) };
+                let got = if characters.is_empty() { "none".into() } else { format!("only {:?}", characters[0]) };
                 return Err(Error::value("the vocabulary", "at least two different characters", got));
             }
             [.., highest] => highest as usize,
@@ -191,8 +191,8 @@ mod tests {
     #[test]
     fn a_vocabulary_needs_more_than_one_character() {
         let refusal = |text, least| Vocabulary::characters(&histogram(text), least).unwrap_err().to_string();
-        assert_eq!(refusal("aaaa", 1), "the vocabulary: expected at least two different characters, got 'a' alone");
-        assert!(refusal("aab", 2).ends_with("got 'a' alone"));
+        assert_eq!(refusal("aaaa", 1), "the vocabulary: expected at least two different characters, got only 'a'");
+        assert!(refusal("aab", 2).ends_with("got only 'a'"));
         assert!(refusal("", 1).ends_with("got none"));
     }
 

@@ -103,7 +103,7 @@ fn behind(times: &TimeColumn, labels: &[String], places: usize, count: usize) ->
         return Err("days of a month without its year are not continued".into());
     }
     if numbers.iter().any(|number| *number < 0) {
-        return Err("they count down to their end".into());
+        return Err("labels that count down are not continued beyond their end".into());
     }
     let Some(step) = constant_step(numbers) else {
         return Err(differ("numbers", labels, numbers, |step| write_fixed(step, places)));

@@ -144,8 +144,7 @@ impl NewFile {
     /// Renames the file, if it was written.
     ///
     /// # Errors
-    /// That of writing, as one of this file: what filled it knew it as something to write to. [`Error::Io`] where there is
-    /// something of this name by now.
+    /// The error of `written`, with the path of this file if it is [`Error::Io`]; [`Error::Io`] if the path exists by now.
     pub fn finish(mut self, written: Result<()>) -> Result<()> {
         let path = self.path.clone();
         if let Some(file) = self.file.take() {

@@ -126,8 +126,8 @@ pub fn plan_memory(
     let auto = settings.fits_batch();
     if auto && task.carries_state() {
         return Err(unsupported(
-            "--batch auto with --carry-state: the rows of a batch are the lanes in which the text is read, whose \
-             number changes what is learned; set it with --batch",
+            "--batch auto with --carry-state: the rows of a batch are the streams in which the text is read, \
+             whose number changes the result; set it with --batch",
         ));
     }
     let training = task.training(Order { rows: 1, buckets: settings.buckets, seed: settings.seed })?;

@@ -120,8 +120,8 @@ fn in_header(text: &[u8]) -> u64 {
 fn check_length(bytes: u64) -> Result<()> {
     if bytes > MOST {
         Err(Error::Failed(format!(
-            "what describes the model takes {bytes} bytes, of which a model file holds {MOST}: read fewer columns, or take \
-             shorter names"
+            "the description of the model takes {bytes} bytes, and a model file holds at most {MOST}: read fewer columns, \
+             or use shorter names"
         )))
     } else {
         Ok(())
@@ -477,7 +477,7 @@ mod tests {
         assert!(check_length(MOST).is_ok());
         let refusal = check_length(MOST + 1).unwrap_err().to_string();
         assert!(
-            refusal.contains("takes 99000001 bytes, of which a model file holds 99000000: read fewer"),
+            refusal.contains("takes 99000001 bytes, and a model file holds at most 99000000: read fewer"),
             "{refusal}"
         );
     }

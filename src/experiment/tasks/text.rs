@@ -139,7 +139,7 @@ impl TextTask {
 
     /// A split in streams with a warm-up, so that the measurement is close to one pass with the state carried on. With
     /// one row, or for a short split, it is exactly that.
-    fn lanes(&self, part: Range<u64>, rows: usize) -> Result<ContiguousStreams<&Text, &Vocabulary>> {
+    fn streams(&self, part: Range<u64>, rows: usize) -> Result<ContiguousStreams<&Text, &Vocabulary>> {
         let length = part.end - part.start;
         let warm_up = (WARM_UP * self.window) as u64;
         // A stream should be long compared with its warm-up.
@@ -292,7 +292,7 @@ impl Task for TextTask {
 
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
         let part = beginning(&self.parts.validation);
-        Ok(if self.is_predictable(&part)? { Some(Box::new(self.lanes(part, rows)?)) } else { None })
+        Ok(if self.is_predictable(&part)? { Some(Box::new(self.streams(part, rows)?)) } else { None })
     }
 
     fn carries_state(&self) -> bool {
@@ -347,7 +347,7 @@ impl Task for TextTask {
                         .push(format!("{name}: none of its characters is in the vocabulary; nothing is measured"));
                     continue;
                 }
-                let loss = network.evaluate(&self.lanes(part.clone(), rows)?).await?;
+                let loss = network.evaluate(&self.streams(part.clone(), rows)?).await?;
                 let bits = loss / std::f64::consts::LN_2;
                 let numbers = [loss, bits, loss.exp(), frequencies.unwrap_or(f64::NAN)].map(short);
                 results.key_figures.push((format!("bits per character, {name}"), short(bits)));

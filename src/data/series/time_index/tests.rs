@@ -266,7 +266,7 @@ fn numbers_with_a_decimal_comma_continue_with_it() {
 #[test]
 fn a_letter_and_a_hyphen_count_towards_the_present_and_other_words_do_not() {
     noted(&["t-3", "t-2", "t-1"], "as in \"t-3\", from \"t-3\" to \"t-1\"");
-    is_counted(&["t-3", "t-2", "t-1"], "they count down to their end");
+    is_counted(&["t-3", "t-2", "t-1"], "labels that count down are not continued beyond their end");
     noted(&["lag-2", "lag-1", "lag-0"], "from \"lag-2\" to \"lag-0\"");
     for newest_first in [&["2024-52", "2024-51", "2024-50"][..], &["Week-3", "Week-2", "Week-1"], &["t-9", "t-8"]] {
         refused(newest_first, "the newest rows come first: reverse their order");

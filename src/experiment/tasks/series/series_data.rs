@@ -89,7 +89,7 @@ impl SeriesData {
     /// Notes on how the file was read, and on rows missing in time.
     pub fn remarks(&self) -> Vec<String> {
         let gaps = self.series.time_gaps();
-        let gaps = gaps.map(|gaps| format!("{gaps}; windows cross these gaps"));
+        let gaps = gaps.map(|gaps| format!("{gaps}; windows cross these gaps as if no time had passed"));
         self.notes.iter().chain(self.series.notes()).cloned().chain(gaps).collect()
     }
 
@@ -215,7 +215,7 @@ fn roles(data: &mut SeriesConfig, model: Option<&SeriesCodec>, columns: &[String
             let names: Vec<&str> = named().map(String::as_str).collect();
             let message = if target.is_empty() {
                 format!(
-                    "expected a column of times and columns of numbers behind it, got {} alone; between fields stands a \
+                    "expected a column of times followed by columns of numbers, got only {}; fields are separated by a \
                      comma, a semicolon, a tab or a vertical bar{}",
                     list_names(names.iter().copied()),
                     // A comment, or a title.
