@@ -61,8 +61,7 @@ $has_c{            select(zero, c_t, keep),
 }$has_parameters{            parameters,
 }        ));
 $each_sum{        z[at + #u * step.h4] = left.kept[#];
-}        // Units beyond H stay 0, whatever the cell makes of sums of 0: sigmoid(0) is not 0.
-        let real = 4u * unit + vec4u(0u, 1u, 2u, 3u) < vec4u(step.hidden);
+}        let real = real_units(unit);
         h_t = select(zero, left.h, real);
 $has_c{        c_t = select(zero, left.c, real);
 }    } else {
@@ -144,8 +143,11 @@ $has_c{                select(zero, c[before], keep),
 }                dh,
 $has_c{                carry[step.batch * step.h4 + carry_at],
 }            ));
-$has_c{            carry[step.batch * step.h4 + carry_at] = select(zero, d.dc, keep);
-}            dh = select(zero, d.dh, keep);
+            let real = real_units(unit);
+$each_sum{            d.sums[#] = select(zero, d.sums[#], real);
+}$each_parameter{            d.parameters[#] = select(zero, d.parameters[#], real);
+}$has_c{            carry[step.batch * step.h4 + carry_at] = select(zero, d.dc, real & vec4(keep));
+}            dh = select(zero, d.dh, real & vec4(keep));
         } else {
             store_dh(row, unit, zero);
         }

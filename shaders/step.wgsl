@@ -272,6 +272,11 @@ $has_w_hh{    if now.product && (flags_at(now.from_t, row) & step.keep) != 0u {
 }    return dh;
 }
 
+// Which of the 4 units of `unit` are below H. The others stay 0, whatever a cell computes from sums of 0.
+fn real_units(unit: u32) -> vec4<bool> {
+    return 4u * unit + vec4u(0u, 1u, 2u, 3u) < vec4u(step.hidden);
+}
+
 fn z_at(row: u32, unit: u32) -> u32 {
     return (now.t * step.batch + row) * step.z4 + unit;
 }

@@ -78,6 +78,39 @@ impl CellFunctions<3, 1> for Mixed {
     }
 }
 
+/// A cell whose WGSL is not a number where a parameter is 0, as it is in the units beyond H: h_t = tanh(a) w / w.
+struct Singular;
+
+impl CellFunctions<1, 1> for Singular {
+    const NAME: &'static str = "singular";
+    const SUMS: [Sum; 1] = [Sum::of_both("a", 0, 0)];
+    const CELL_STATE: bool = false;
+    const PARAMETERS: [UnitParameter; 1] = [UnitParameter { name: "weight_w", initial: Initial::Uniform }];
+    const WGSL: &'static str = "
+        fn cell_forward(unit: ForwardInput) -> ForwardOutput {
+            let a = tanh_(unit.sums[0]) * (unit.parameters[0] / unit.parameters[0]);
+            return ForwardOutput(array(a), a);
+        }
+
+        fn cell_backward(unit: BackwardInput) -> BackwardOutput {
+            let one = unit.parameters[0] / unit.parameters[0];
+            let nothing = unit.parameters[0] - unit.parameters[0] * one;
+            return BackwardOutput(array(unit.dh * one * d_tanh(unit.kept[0])), nothing, array(nothing));
+        }
+    ";
+
+    fn forward<R: Real, const N: usize>(unit: ForwardInput<R, N, 1, 1>) -> ForwardOutput<R, N, 1> {
+        let a = unit.sums[0].tanh();
+        ForwardOutput { kept: [a], h: a, c: Lanes::zero() }
+    }
+
+    fn backward<R: Real, const N: usize>(unit: BackwardInput<R, N, 1, 1>) -> BackwardOutput<R, N, 1, 1> {
+        let a = unit.kept[0];
+        let sums = [unit.dh * (Lanes::one() - a * a)];
+        BackwardOutput { sums, dh: Lanes::zero(), dc: Lanes::zero(), parameters: [Lanes::zero()] }
+    }
+}
+
 /// The cells over ragged rows, layers, directions and inputs.
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -123,6 +156,16 @@ fn on_a_gpu_cells_from_outside_equal_the_cpu_in_f64_whole_and_in_chunks() {
             assert_all_close(&case, &trained(&gpu, &case, chunk, Optimizer::sgd(0.1), 2), &want.1, RELATIVE, FLOOR);
         }
     }
+}
+
+#[test]
+fn on_a_gpu_a_cell_that_is_not_a_number_at_zero_does_not_reach_the_units_that_exist() {
+    let Some(gpu) = gpu() else { return };
+    let case = Case { layers: 2, ..Case::new(Cell::custom(Singular).unwrap()) }.sizes([6, 3, 3, 5, 2]);
+    let cpu = Cpu::<f64>::with_threads(1).unwrap();
+    assert_all_close(&case, &raw(&gpu, &case, None), &raw(&cpu, &case, None), RELATIVE, FLOOR);
+    let train = |gpu: &Gpu| trained(gpu, &case, None, Optimizer::sgd(0.1), 2);
+    assert_all_close(&case, &train(&gpu), &trained(&cpu, &case, None, Optimizer::sgd(0.1), 2), RELATIVE, FLOOR);
 }
 
 #[test]
