@@ -86,6 +86,7 @@ pub trait Layers: Passes {
     async fn gradient(&mut self, name: &str) -> Result<ArrayD<Self::Real>> {
         let tensor = self.layout().index_of(name)?;
         let (mut numbers, shape) = (Vec::new(), self.layout().tensors()[tensor].shape.clone());
+        reserve(&mut numbers, shape.iter().product(), "a copy of a tensor")?;
         let mut take = |piece: &[Self::Real]| {
             numbers.extend_from_slice(piece);
             Ok(())

@@ -5,12 +5,13 @@ use ndarray::ArrayViewMut3;
 use super::CpuEngine;
 use super::plan::chunk;
 use crate::allocate;
-use crate::batch::{Batch, Output, Sequence, States, Validated};
+use crate::batch::{Batch, Output, Sequence, Validated};
 use crate::cpu::pass::block::{ChunkPlan, RowBlock};
 use crate::cpu::pass::load::InitialState;
 use crate::cpu::pass::{PassKind, PassRows};
 use crate::dropout::DropoutParams;
 use crate::engine::passes::Passes;
+use crate::engine::streaming::Streaming;
 use crate::engine::{Inference, Inspection, Logits, LossSum, StatefulRows};
 use crate::error::Result;
 use crate::model::Readout;
@@ -108,7 +109,7 @@ impl<R: Real> Passes for CpuEngine<R> {
         self.begin_pass();
         self.options.check_memory(self.plan(batch.sequence.batch_shape())?.total())?;
         if let (Some(carry), None) = (carry, &self.carried) {
-            self.carried = Some(States::try_zeros(&self.passes.model.recurrent, carry.rows, "the carried states")?);
+            self.carried = Some(self.zero_states(carry.rows)?);
         }
         self.open_sums();
         let start = match (&batch.sequence.initial, carry, &self.carried) {

@@ -38,7 +38,9 @@ impl<R: Real> Streaming for CpuEngine<R> {
     }
 
     async fn read_states(&mut self, states: &States<R>) -> Result<States<R>> {
-        Ok(states.clone())
+        let mut copy = self.zero_states(states.h.dim().1)?;
+        self.copy_states(states, &mut copy);
+        Ok(copy)
     }
 
     fn advance(

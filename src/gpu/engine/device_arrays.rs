@@ -117,7 +117,7 @@ impl GpuEngine {
             let reason = "a model with an embedding reads token ids, not x from a buffer";
             return Err(Error::Unsupported(reason.into()));
         }
-        let batch_shape = BatchShape { steps, rows, tokens: false, resets: false, carried: 0, shapes: 1 };
+        let batch_shape = BatchShape::new(steps, rows);
         batch_shape.check(&self.weights.model, ON_DEVICE)?;
         from.check(&recurrent, (steps, rows, recurrent.input_size), ["x", "h_0", "c_0"])?;
         to.check(&recurrent, (steps, rows, recurrent.output_size()), ["output", "h_n", "c_n"])?;
@@ -181,7 +181,7 @@ impl GpuEngine {
         to.check(&recurrent, (steps, rows, recurrent.input_size), ["dx", "dh_0", "dc_0"])?;
         self.prepare_gradient_norms()?;
         self.last.begin();
-        let mut begin = self.reset_sums();
+        let mut clear = Vec::new();
         let mut load = Vec::new();
         let mut store = Vec::new();
         let (i, h) = (recurrent.input_size, recurrent.hidden_size);
@@ -194,7 +194,7 @@ impl GpuEngine {
             };
             match from.sequence {
                 Some(buffer) => load.push(transfer(TransferDirection::In, buffer, y, recurrent.directions(), h)),
-                None => begin.push(self.clear_tensor(y)),
+                None => clear.push(self.clear_tensor(y)),
             }
             if let (Some(buffer), Some(dx)) = (to.sequence, chunk.dx) {
                 store.push(transfer(TransferDirection::Out, buffer, dx, 1, i));
@@ -208,13 +208,15 @@ impl GpuEngine {
                 |way, buffer| Transfer::new(way, buffer, layer_direction * rows * h, position.clone(), [rows, 1, h]);
             match from {
                 Some(buffer) => load.push(transfer(TransferDirection::In, buffer)),
-                None => begin.push(GpuCommand::Clear { to: position.clone(), bytes }),
+                None => clear.push(GpuCommand::Clear { to: position.clone(), bytes }),
             }
             store.extend(to.map(|buffer| transfer(TransferDirection::Out, buffer)));
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
-        self.recorder
-            .record(begin.iter().chain(&load).chain(self.backward_lists().into_iter().flatten()).chain(&store));
+        // Only once nothing can fail: the request to clear the sums is given once.
+        let begin = self.reset_sums();
+        let backward = self.backward_lists().into_iter().flatten();
+        self.recorder.record(begin.iter().chain(&clear).chain(&load).chain(backward).chain(&store));
         self.recorder.submit();
         self.last.finished_backward(self.gradient_norms);
         Ok(())

@@ -5,12 +5,12 @@ use super::stage::clear;
 use super::transfer::array;
 use crate::batch::{Batch, Output, Sequence, Validated};
 use crate::engine::passes::Passes;
+use crate::engine::streaming::Streaming;
 use crate::engine::{Inference, Logits, LossSum, StatefulRows};
 use crate::error::Result;
 use crate::gpu::commands::builder::Binding;
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::pass::PassKind;
-use crate::gpu::pass::carried::CarriedStates;
 use crate::gpu::pass::staging::{self, HostInputs};
 use crate::model::plan::Checkpointing;
 use crate::real::Real;
@@ -47,8 +47,7 @@ impl Passes for GpuEngine {
         self.prepare(self.shape(sequence.batch_shape(), self.options.input_gradient, Checkpointing::Borders))?;
         self.prepare_gradient_norms()?;
         if let (Some(carry), None) = (carry, &self.carried) {
-            self.carried =
-                Some(self.without_others(|engine| CarriedStates::new(&engine.gpu, &engine.weights, carry.rows))?);
+            self.carried = Some(self.zero_states(carry.rows)?);
         }
         self.stage(sequence, HostInputs::Batch(batch), dropout);
         let mut begin = self.reset_sums();
@@ -69,7 +68,7 @@ impl Passes for GpuEngine {
 
     async fn logits_validated<S: Real>(&mut self, sequence: Validated<'_, Sequence<S>>) -> Result<Logits> {
         let sequence = &*sequence;
-        let head = self.weights.model.require_head()?.clone();
+        let outputs = self.weights.model.require_head()?.outputs;
         self.prepare(self.shape(sequence.batch_shape(), self.options.input_gradient, Checkpointing::Logits))?;
         self.stage(sequence, HostInputs::Forward, None);
         let begin = self.begin(sequence, None);
@@ -78,7 +77,7 @@ impl Passes for GpuEngine {
         let (logits, states) = self.read_with_states(self.head_output().collect()).await?;
         let (steps, rows) = sequence.shape();
         let shape @ (predictions, ..) = self.weights.model.output_shape(steps, rows);
-        let mut logits = array(shape, staging::unpack(&logits, head.outputs, 1).collect())?;
+        let mut logits = array(shape, staging::unpack(&logits, outputs, 1).collect())?;
         for row in (0..rows).filter(|_| predictions > 1) {
             logits.slice_mut(ndarray::s![sequence.length(row).., row, ..]).fill(0.0);
         }

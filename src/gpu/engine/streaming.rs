@@ -53,13 +53,13 @@ impl Streaming for GpuEngine {
     }
 
     fn write_states(&mut self, from: &States, to: &mut CarriedStates) -> Result<()> {
-        let mut packed = Vec::new();
-        let mut all = Vec::new();
+        let (mut numbers, mut offset) = (std::mem::take(&mut self.numbers), 0);
         for array in std::iter::once(&from.h).chain(&from.c) {
-            staging::pack(array, 0..array.dim().0, 1, |_, _| true, &mut packed);
-            all.extend_from_slice(&packed);
+            staging::pack(array, 0..array.dim().0, 1, |_, _| true, &mut numbers);
+            self.recorder.write(&BufferOffset { buffer: to.states.clone(), offset }, &numbers);
+            offset += size_of_val(&numbers[..]) as u64;
         }
-        self.recorder.write(&BufferOffset::of(&to.states), &all);
+        self.numbers = numbers;
         self.gpu.check()
     }
 
@@ -112,7 +112,7 @@ impl Streaming for GpuEngine {
     }
 
     async fn read_outputs(&mut self, outputs: &mut DeviceOutputs, to: &mut Vec<f32>) -> Result<()> {
-        let Some(buffer) = &outputs.buffer else { return Ok(()) };
+        let Some(buffer) = &outputs.buffer else { return Err(Error::Failed("the step has no outputs".into())) };
         self.recorder.arrival(&outputs.submission, buffer).await?;
         let model = &self.weights.model;
         let (part, parts) = match &model.head {

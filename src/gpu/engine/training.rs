@@ -7,7 +7,6 @@ use crate::engine::streaming::Streaming;
 use crate::engine::{SkippedUpdates, StepReport, Training};
 use crate::error::{Error, Result};
 use crate::gpu::commands::uniforms::Status;
-use crate::gpu::pass::carried::CarriedStates;
 use crate::optim::OptimizerStep;
 
 impl Training for GpuEngine {
@@ -83,7 +82,7 @@ impl Training for GpuEngine {
         };
         let rows = states.h.dim().1;
         states.check(&self.weights.model.recurrent, rows, "carried")?;
-        let mut carried = CarriedStates::new(&self.gpu, &self.weights, rows)?;
+        let mut carried = self.zero_states(rows)?;
         self.write_states(states, &mut carried)?;
         self.carried = Some(carried);
         Ok(())
