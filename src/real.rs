@@ -32,7 +32,7 @@ pub trait Real: ndarray::NdFloat + AddAssign + Sum + Default + Debug + sealed::S
     #[doc(hidden)]
     fn vector_tanh(self) -> Self;
 
-    /// What there is for this type.
+    /// Selects the implementation for this type.
     #[doc(hidden)]
     fn choose<T: ForEachReal + ?Sized>(of: &T) -> &T::Of<Self>;
 
@@ -56,7 +56,7 @@ pub trait Real: ndarray::NdFloat + AddAssign + Sum + Default + Debug + sealed::S
     fn vectors_mut<S: Simd>(values: &mut [Self]) -> &mut [Self::Vector<S>];
 }
 
-/// Something that there is once for each type of numbers.
+/// A pair of implementations, one per number type.
 #[doc(hidden)]
 pub trait ForEachReal {
     /// The one for a type.

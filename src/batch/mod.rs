@@ -33,7 +33,7 @@ pub enum Input<R = f32> {
 pub struct States<R = f32> {
     /// h.
     pub h: Array3<R>,
-    /// c, for the LSTM only.
+    /// c, \[L·D, B, H\]; `None` if the cell has none.
     pub c: Option<Array3<R>>,
 }
 
@@ -169,7 +169,7 @@ impl<R: Real> Sequence<R> {
     pub fn batch_shape(&self) -> BatchShape {
         let (steps, rows) = self.shape();
         let tokens = matches!(self.input, Input::Tokens(_));
-        BatchShape { steps, rows, tokens, resets: self.resets.is_some(), carried: 0, shapes: 1 }
+        BatchShape::new(steps, rows).tokens(tokens).resets(self.resets.is_some())
     }
 
     /// The length of a row; 0 if there is no such row.
@@ -275,7 +275,7 @@ pub struct OutputGradient<R = f32> {
     pub output: Option<Array3<R>>,
     /// d_h_n, \[L·D, B, H\].
     pub h_n: Option<Array3<R>>,
-    /// d_c_n, \[L·D, B, H\], for the LSTM only.
+    /// d_c_n, \[L·D, B, H\], for cells with c only.
     pub c_n: Option<Array3<R>>,
 }
 

@@ -46,7 +46,7 @@ impl Hash for CustomCell {
 impl Cell {
     /// The cell that `F` defines.
     ///
-    /// Everything works with it but what names cells: configuration and model files, and other formats.
+    /// Not supported: configuration and model files, and export to other formats, which refer to cells by name.
     ///
     /// # Errors
     /// [`Error::Value`](crate::Error::Value) names what is wrong with the definition: sums in a wrong order, a block of a

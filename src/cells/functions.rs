@@ -127,7 +127,7 @@ pub trait CellFunctions<const S: usize, const P: usize = 0>: Sized + 'static {
 
     /// The two functions in WGSL. They see 4 units as a `vec4f`, in structs with the fields of those here; `c` and `dc`
     /// are fields only in a cell with c, and `parameters` in one with parameters. `sigmoid`, `d_sigmoid`, `tanh_` and
-    /// `d_tanh` are at hand, the derivatives as functions of the outputs.
+    /// `d_tanh` are available, the derivatives as functions of the outputs.
     ///
     /// ```wgsl
     /// fn cell_forward(unit: ForwardInput) -> ForwardOutput

@@ -27,6 +27,7 @@ pub use blocking::{Wait, block_on};
 pub use inference::Inference;
 pub use inspection::Inspection;
 pub use layers::Layers;
+pub(crate) use options::check_carries;
 pub use options::{EngineOptions, StatefulRows};
 pub use parameters::{FlatBlock, Parameters};
 pub(crate) use parameters::{check_optimizer_state, no_optimizer_block, numbers_of};

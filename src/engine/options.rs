@@ -111,11 +111,7 @@ pub struct StatefulRows {
 impl StatefulRows {
     /// Checks the row range, and that the state of `model` can be carried. `held`: the number of rows carried so far.
     pub(crate) fn check(&self, model: &Model, rows: usize, held: Option<usize>) -> Result<()> {
-        if model.recurrent.bidirectional {
-            let reason =
-                "state cannot be carried in a bidirectional network: its reverse direction starts at each row's end";
-            return Err(Error::Unsupported(reason.into()));
-        }
+        check_carries(model)?;
         if self.first_row.checked_add(rows).is_none_or(|end| end > self.rows) {
             let most = self.rows.saturating_sub(rows);
             return Err(Error::value("carry.first_row", format!("at most {most}"), self.first_row));
@@ -126,13 +122,19 @@ impl StatefulRows {
                     format!("{held}, the number of rows whose state is carried; reset the state to change it");
                 Err(Error::value("the rows of the batch", expected, self.rows))
             }
-            None => {
-                let batch_shape =
-                    BatchShape { steps: 1, rows, tokens: false, resets: false, carried: self.rows, shapes: 1 };
-                batch_shape.check(model, ON_HOST)
-            }
+            None => BatchShape::new(1, rows).carried(self.rows).check(model, ON_HOST),
         }
     }
+}
+
+/// Checks that the state of `model` can be carried from batch to batch.
+pub(crate) fn check_carries(model: &Model) -> Result<()> {
+    if model.recurrent.bidirectional {
+        let reason =
+            "state cannot be carried in a bidirectional network: its reverse direction starts at each row's end";
+        return Err(Error::Unsupported(reason.into()));
+    }
+    Ok(())
 }
 
 /// The largest number of rows, at most `most`, for which a plan plus `beside` bytes per row fits into `budget` bytes.

@@ -198,10 +198,11 @@ impl Model {
 
     /// Checks the model. Rejects sizes of zero or above [`SIZE`](Self::SIZE), more than [`Recurrent::LAYERS`] layers,
     /// more than 2^30 parameters, dropout rates out of range, dropout between layers if there is only one (it would do
-    /// nothing), a head that [`Head::validate`] rejects, and a tied embedding whose sizes do not match the head.
+    /// nothing), recurrent dropout in a cell without W_hh, a head that [`Head::validate`] rejects, and a tied embedding whose sizes do not match the head.
     ///
     /// # Errors
-    /// [`Error::Value`] names the size, the rate or the count; [`Error::Unsupported`] for dropout of one layer.
+    /// [`Error::Value`] names the size, the rate or the count; [`Error::Unsupported`] for dropout of one layer,
+    /// and for recurrent dropout without W_hh.
     pub fn validate(&self) -> Result<()> {
         let r = &self.recurrent;
         let mut sizes = vec![("input_size", r.input_size), ("hidden_size", r.hidden_size)];

@@ -42,7 +42,7 @@ impl Initialisation {
         self
     }
 
-    /// Sets the LSTM's forget-gate bias.
+    /// Sets the bias of the cell's forget gate.
     pub fn forget_bias(mut self, forget_bias: impl Into<Option<f64>>) -> Self {
         self.forget_bias = forget_bias.into();
         self

@@ -3,6 +3,7 @@
 use ndarray::{Array2, ArrayView2, s};
 
 use super::trainer::Trainer;
+use crate::batch::States;
 use crate::data::{Batches, Examples, SequentialBatches};
 use crate::engine::Engine;
 use crate::error::Result;
@@ -14,14 +15,15 @@ use crate::error::Result;
 /// Those of the batches, and of [`Trainer::evaluate`] for a batch that does not fit the model.
 pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches) -> Result<f64> {
     let (mut sum, mut weight) = (0.0, 0.0);
-    let mut states = None;
+    let mut states: Option<States<E::Real>> = None;
     for number in 0..batches.per_epoch() {
         let mut batch = batches.batch(number)?;
-        batch.sequence.initial = states.take().filter(|_| batches.continues(number));
+        let before = states.take().filter(|_| batches.continues(number));
+        batch.sequence.initial = before.as_ref().map(States::to_f32);
         weight += batch.total_weight();
         let evaluation = trainer.loss_sum(&batch).await?;
         sum += evaluation.loss_sum;
-        states = Some(evaluation.states.to_f32());
+        states = Some(evaluation.states);
     }
     Ok(sum / trainer.engine().model().require_head()?.divisor(weight)?)
 }

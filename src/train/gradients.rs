@@ -62,7 +62,8 @@ impl<E: Engine> Trainer<E> {
         self.engine.set_hidden_gradient_norms(on);
     }
 
-    pub(super) async fn add_squares(&mut self) -> Result<()> {
+    /// Adds the norms of the last (micro-)batch, if they are recorded.
+    pub(super) async fn add_gradient_norms(&mut self) -> Result<()> {
         if self.takes_gradient_norms {
             let of_rows = self.engine.hidden_gradient_norms().await?;
             match &mut self.gradient_norms {

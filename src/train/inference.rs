@@ -74,8 +74,8 @@ impl<E: Engine> Trainer<E> {
     pub async fn logits<S: Real>(&mut self, sequence: &Sequence<S>) -> Result<Logits<E::Real>> {
         let sequence = Validated::sequence(sequence, self.engine.model())?;
         let (steps, rows) = sequence.shape();
-        let head = self.engine.model().require_head()?;
-        let shape = (head.predictions(steps), rows, head.outputs);
+        self.engine.model().require_head()?;
+        let shape = self.engine.model().output_shape(steps, rows);
         let mut joined = None;
         for part in self.parts(rows) {
             if part.len() == rows {

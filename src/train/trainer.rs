@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::batch::{Batch, InputGradient, States, Validated};
 use crate::dropout::DropoutKey;
-use crate::engine::{Backend, Engine, EngineOptions, FlatBlock, StatefulRows, StepReport};
+use crate::engine::{Backend, Engine, EngineOptions, FlatBlock, StatefulRows, StepReport, check_carries};
 use crate::error::{Error, Result};
 use crate::gradient_norms::HiddenGradientNorms;
 use crate::model::{Initialisation, Model};
@@ -141,10 +141,8 @@ impl<E: Engine> Trainer<E> {
         model.validate()?;
         optimizer.validate_in::<E::Real>()?;
         model.require_head()?;
-        if options.carry_state && model.recurrent.bidirectional {
-            let reason =
-                "state cannot be carried in a bidirectional network: its reverse direction starts at each row's end";
-            return Err(Error::Unsupported(reason.into()));
+        if options.carry_state {
+            check_carries(model)?;
         }
         for (name, count) in [("in_flight", Some(options.in_flight)), ("micro_batch", options.micro_batch)] {
             if count == Some(0) {
@@ -206,7 +204,7 @@ impl<E: Engine> Trainer<E> {
             self.engine.set_dropout(Some(DropoutKey { seed, step, first_row: rows_before + first_row }));
             let carry = carries.then_some(StatefulRows { first_row, rows });
             self.engine.accumulate_validated(of_part, carry).await?;
-            self.add_squares().await?;
+            self.add_gradient_norms().await?;
             if part.len() < rows && self.options.engine.input_gradient {
                 let of_part = self.engine.input_gradient().await?;
                 InputGradient::put_rows(&mut self.input_gradient, rows, part, &of_part);
@@ -229,7 +227,7 @@ impl<E: Engine> Trainer<E> {
             return Err(Error::Unsupported(reason.into()));
         };
         let divisor = self.engine.model().require_head()?.divisor(weight)?;
-        self.engine.update(&OptimizerStep { optimizer: self.optimizer, step: self.step + 1, divisor }).await?;
+        self.engine.update(&OptimizerStep::new(self.optimizer, self.step + 1, divisor)).await?;
         self.sums = GradientSums::Used(weight);
         self.step += 1;
         if self.engine.in_flight() >= self.options.in_flight { self.engine.report().await } else { Ok(None) }

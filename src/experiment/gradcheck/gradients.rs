@@ -108,7 +108,7 @@ pub(crate) const STEP: f64 = 1.0 / 131_072.0;
 
 /// The accumulated loss, from an update that changes nothing.
 async fn loss<E: Engine>(engine: &mut E) -> Result<f64> {
-    engine.update(&OptimizerStep { optimizer: Optimizer::sgd(0.0), step: 1, divisor: 1.0 }).await?;
+    engine.update(&OptimizerStep::new(Optimizer::sgd(0.0), 1, 1.0)).await?;
     let report = engine.report().await?;
     report.map(|report| report.loss).ok_or_else(|| Error::Failed("an update without a report".into()))
 }

@@ -9,7 +9,7 @@ use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::commands::recorder::{Recorder, Submission};
 use crate::gpu::commands::uniforms::{Status, Update as Uniform};
 use crate::gpu::device::Gpu;
-use crate::gpu::device::kernel::{NORM, NORM_PARTIAL, UPDATE};
+use crate::gpu::device::kernel::{NORM, NORM_PARTIAL, UPDATE, flag};
 use crate::gpu::weights::DeviceWeights;
 use crate::model::plan::{ALIGNMENT, Cost, DeviceLimits, ParameterPlan, TensorSpec};
 use crate::optim::{Coefficients, OptimizerKind, OptimizerStep, rounded};
@@ -84,7 +84,6 @@ impl Updater {
         let uniforms = gpu.buffer("update uniforms", ALIGNMENT, usage)?;
         let whole = Binding::whole;
         let state = |index: usize| whole(weights.optimizer_state.get(index).unwrap_or(&unused[index]));
-        let flag = |on: bool| f64::from(u8::from(on));
         let (kind, momentum, nesterov, centered) = match rule {
             OptimizerKind::Sgd { momentum, nesterov, .. } => (0.0, momentum != 0.0, nesterov, false),
             OptimizerKind::RmsProp { momentum, centered, .. } => (1.0, momentum != 0.0, false, centered),

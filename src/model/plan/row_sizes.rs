@@ -13,9 +13,9 @@ pub(crate) struct Vec4Sizes {
     pub(crate) h4: usize,
     /// What a step keeps.
     pub(crate) z4: usize,
-    /// What W_ih makes of it: the first of z.
+    /// The sums that read x, the first of z.
     pub(crate) input4: usize,
-    /// What W_hh makes of it, and its first column.
+    /// The sums that read h, and the first of their columns.
     pub(crate) recurrent4: usize,
     pub(crate) recurrent_column: usize,
     /// D·H.
