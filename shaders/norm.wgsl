@@ -1,4 +1,4 @@
-// The global norm of the divided gradient. Each workgroup sums a range of squares; then one workgroup adds their sums,
+// The global norm of the divided gradient. Each workgroup sums some of the squares; then one workgroup adds their sums,
 // checks loss and norm, and computes the factor of the update. Squares leave the range of f32 long before the numbers
 // do, so the numbers are first divided by a power of two near the largest one, as in Blue (1978), "A portable Fortran
 // program to find the Euclidean norm of a vector". This changes no digit.
@@ -71,7 +71,7 @@ fn norm_partial(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
     }
     sum = workgroup_sum(local, sum);
     if local == 0u {
-        partials[group.x] = vec2f(power, sum);
+        partials[args.first_partial + group.x] = vec2f(power, sum);
     }
 }
 

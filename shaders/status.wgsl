@@ -13,10 +13,10 @@ struct Status {
     fresh: f32,      // SGD: the factor of g in b
 }
 
-// The parameters of this update, written by the host.
+// The parameters of this update, written by the host for each range of the parameters with settings of its own.
 struct Update {
-    count: u32,               // vec4 parameters
-    partials: u32,
+    count: u32,               // vec4 parameters of the range
+    partials: u32,            // of all ranges
     step: u32,                // from 1
     inverse_divisor: f32,
     clip_norm: f32,           // 0: no clipping
@@ -31,4 +31,6 @@ struct Update {
     one_minus_momentum: f32,  // 1 − β₁ and 1 − β₂ (or 1 − α), from f64
     one_minus_alpha: f32,
     max_skipped_updates: u32, // the maximum number of bad steps in a row that are skipped
+    first_partial: u32,       // of the range
+    rate_factor: f32,         // the factor of the learning rate
 }

@@ -25,6 +25,7 @@ fn update(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gro
     if i >= args.count || status.bad_in_row != 0u {
         return;
     }
+    let rate = status.rate * args.rate_factor;
     var g = gradients[i] * status.scale;
     if args.clip_value > 0.0 {
         g = clamp(g, vec4f(-args.clip_value), vec4f(args.clip_value));
@@ -38,7 +39,7 @@ fn update(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gro
                 state0[i] = b;
                 g = select(b, g + args.momentum * b, NESTEROV);
             }
-            w -= status.rate * g;
+            w -= rate * g;
         }
         case 1u: {
             let v = args.alpha * state0[i] + args.one_minus_alpha * g * g;
@@ -58,14 +59,14 @@ fn update(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gro
                 change += args.momentum * state1[i];
                 state1[i] = change;
             }
-            w -= status.rate * change;
+            w -= rate * change;
         }
         default: {
             let m = args.momentum * state0[i] + args.one_minus_momentum * g;
             let v = args.alpha * state1[i] + args.one_minus_alpha * g * g;
             state0[i] = m;
             state1[i] = v;
-            w -= quotient(status.rate * m, sqrt(v) / status.root_bias2 + args.eps);
+            w -= quotient(rate * m, sqrt(v) / status.root_bias2 + args.eps);
         }
     }
     parameters[i] = w;

@@ -168,7 +168,7 @@ pub use cpu::{Cpu, CpuEngine};
 pub use dropout::DropoutKey;
 pub use engine::{
     Backend, Engine, EngineHandle, EngineOptions, FlatBlock, Inference, Inspection, Layers, Logits, LossSum,
-    Parameters, Session, SkippedUpdates, Snapshot, StatefulRows, StepReport, Training,
+    ParameterGroup, Parameters, Session, SkippedUpdates, Snapshot, StatefulRows, StepReport, Training,
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub use engine::{Wait, block_on};

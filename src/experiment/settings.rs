@@ -15,7 +15,9 @@ use super::device::open::DeviceOptions;
 use super::model::model_file::ModelFile;
 use crate::data::CopyTask;
 use crate::train::{Decay, RunOptions};
-use crate::{Activation, Embedding, Head, Initialisation, Model, Optimizer, Recurrent, RecurrentKernel, Result};
+use crate::{
+    Activation, Embedding, Head, Initialisation, Model, Optimizer, ParameterGroup, Recurrent, RecurrentKernel, Result,
+};
 
 /// The largest batch, in numbers: 16 GiB of f32. A larger one is computed in micro-batches, with the same result.
 const BATCH: f64 = (1u64 << 32) as f64;
@@ -67,6 +69,8 @@ pub struct Settings {
     pub buckets: usize,
     /// The optimizer.
     pub optimizer: Optimizer,
+    /// Tensors with settings of their own.
+    pub parameter_groups: Vec<ParameterGroup>,
     /// Number of epochs, if the length is set in epochs.
     pub epochs: Option<u64>,
     /// Steps between checkpoints, and the number kept.
@@ -143,6 +147,7 @@ impl Settings {
             recompute: *training.recompute.get_or_insert(false),
             buckets,
             optimizer: optimizer(training, kind)?,
+            parameter_groups: training.groups.iter().flatten().map(|group| group.0.clone()).collect(),
             epochs: training.epochs,
             checkpoints: (training.checkpoint_every, *training.checkpoints.get_or_insert(2)),
             tensorboard: training.tensorboard.unwrap_or(false),

@@ -7,7 +7,8 @@ use super::model::model_file::ModelFile;
 use super::settings::Settings;
 use super::tasks::load;
 use super::tasks::task::Task;
-use crate::{EngineOptions, Error, Model, Optimizer, Result, StateDict, TrainerOptions};
+use crate::engine::parameter_groups::update_ranges;
+use crate::{EngineOptions, Error, Layout, Model, Optimizer, Result, StateDict, TrainerOptions};
 
 /// The network's form, from the settings or from the model of the initial weights.
 ///
@@ -31,12 +32,16 @@ pub fn build_model(settings: &mut Settings, task: &dyn Task, start: Option<&Mode
     }
     let model = settings.network(task.input_size(), task.head());
     settings.check_batch(&model)?;
-    Ok(model)
+    match update_ranges(&settings.parameter_groups, &Layout::new(&model)) {
+        Ok(_) => Ok(model),
+        Err(error) => Err(Error::Unsupported(format!("training.groups: {error}"))),
+    }
 }
 
 fn engine_options(device: &OpenDevice, settings: &Settings) -> EngineOptions {
     EngineOptions {
         optimizer: Some(settings.optimizer.kind),
+        parameter_groups: settings.parameter_groups.clone(),
         max_skipped_updates: settings.max_skipped_updates(),
         recompute: settings.recompute,
         // A GPU frees the buffers of other shapes; those of the CPU backend grow and are shared by all shapes.

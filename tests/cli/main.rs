@@ -17,6 +17,7 @@ mod export;
 mod faults;
 mod flow;
 mod folder;
+mod groups;
 mod import;
 mod inputs;
 mod kernel;

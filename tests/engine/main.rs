@@ -33,6 +33,7 @@ mod lengths;
 mod magnitudes;
 mod not_finite;
 mod onnx;
+mod parameter_groups;
 mod pieces;
 mod prefetch;
 mod profile;

@@ -6,8 +6,8 @@ use bptt::train::RunLength;
 use super::setting::{Form, Setting};
 use super::values::{
     ACTIVATIONS, CELLS, DATES, DECIMAL, INITS, KEEP, KERNELS, LABELS_AS, LOSSES, MISSING, ON_NAN, OPTIMIZERS, READ,
-    READOUTS, SCALES, SCHEDULES, TASKS, at_least_0, batch, below_1, count, names, norm, quantiles, share, shares,
-    signed, single, whole,
+    READOUTS, SCALES, SCHEDULES, TASKS, at_least_0, batch, below_1, count, groups, names, norm, quantiles, share,
+    shares, signed, single, whole,
 };
 
 /// The sections of a configuration file.
@@ -248,6 +248,11 @@ fn training() -> Vec<Setting> {
         )
         .default("constant")
         .more("Parameters follow a colon, as in step:every=100,factor=0.1."),
+        Setting::key("groups", Form::new("GROUPS", "embedding.*:frozen", groups), "Tensors with settings of their own")
+            .more(
+                "A group is a pattern of names with frozen, or with lr and weight-decay, as in \"head.*:lr=10x,weight-decay=0\". \
+                 The first that matches a tensor decides; several are a list in brackets.",
+            ),
         Setting::key("micro-batch", size("ROWS"), "Maximum number of sequences on the device at once").more(
             "A larger batch is computed in micro-batches, with the same result. By default as many as fit into --memory.",
         ),

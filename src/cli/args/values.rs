@@ -1,6 +1,6 @@
 //! Parsers of flag values, which are also used for configuration files.
 
-use bptt::experiment::config::{Auto, BatchSize, COUNT, Names, SIZE};
+use bptt::experiment::config::{Auto, BatchSize, COUNT, GroupConfig, Names, SIZE};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 
@@ -28,6 +28,12 @@ pub(crate) fn names(text: &str) -> Result<Names, String> {
             letter => name.extend(letter),
         }
     }
+}
+
+/// Parameter groups: a single one, or quoted ones between commas.
+pub(crate) fn groups(text: &str) -> Result<Vec<GroupConfig>, String> {
+    let groups = if text.starts_with('"') { names(text)? } else { vec![text.to_owned()] };
+    groups.iter().map(|group| group.parse()).collect()
 }
 
 pub(crate) fn batch(text: &str) -> Result<BatchSize, String> {

@@ -21,6 +21,7 @@ use crate::cpu::pass::block::RowBlock;
 use crate::cpu::pass::mapped_model::MappedModel;
 use crate::dropout::DropoutKey;
 use crate::engine::calls::{BadStep, LastPass};
+use crate::engine::parameter_groups::{UpdateRange, update_ranges};
 use crate::engine::sealed::Sealed;
 use crate::error::Result;
 use crate::gradient_norms::HiddenGradientNorms;
@@ -42,6 +43,8 @@ pub struct CpuEngine<R: Real> {
     /// Whether an update has used the sums, so that the next pass starts from zero.
     used: bool,
     optimizer_state: OptimizerState<R>,
+    /// What an update changes.
+    ranges: Vec<UpdateRange>,
     squares: Vec<f64>,
     blocks: Vec<RowBlock<R>>,
     /// What the last pass left available in the blocks.
@@ -66,10 +69,12 @@ impl<R: Real> CpuEngine<R> {
         model.validate()?;
         options.validate(model)?;
         let layout = Layout::new(model);
+        let ranges = update_ranges(&options.parameter_groups, &layout)?;
         let mapped = MappedModel::new(model, &layout);
         Ok(Self {
             optimizer_state: OptimizerState::new(options.optimizer, layout.len())?,
-            squares: allocate::zeros(squares(&layout), "the norm's sums")?,
+            squares: allocate::zeros(squares(&layout, &ranges), "the norm's sums")?,
+            ranges,
             gradients: allocate::zeros(layout.len(), "the gradients")?,
             passes: PassContext::new(threads, mapped, &layout)?,
             loss: 0.0,
@@ -103,10 +108,11 @@ impl<R: Real> CpuEngine<R> {
         options.validate(model)?;
         batch_shape.check(model, ON_HOST)?;
         let layout = Layout::new(model);
+        let ranges = update_ranges(&options.parameter_groups, &layout)?;
         let mapped = MappedModel::new(model, &layout);
         let of_extent =
             of_batch::<R>(&mapped, options, gradient_norms, batch_shape) + carried::<R>(&mapped, batch_shape.carried);
-        Ok(fixed::<R>(&mapped, &layout, options, threads.count()) + of_extent)
+        Ok(fixed::<R>(&mapped, &layout, (options, &ranges), threads.count()) + of_extent)
     }
 
     /// Resets the sums if an update has used them.

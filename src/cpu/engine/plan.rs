@@ -1,17 +1,23 @@
 //! The planned memory of a CPU engine.
 
 use crate::cpu::gemm::transposed;
-use crate::cpu::kernels::norm::CHUNK;
+use crate::cpu::kernels::norm::chunks;
 use crate::cpu::pass::buffer_sizes::{BlockShape, BufferSizes, SPAN};
 use crate::cpu::pass::mapped_model::MappedModel;
 use crate::cpu::pass::{packed_weights, weight_gradient};
 use crate::engine::EngineOptions;
+use crate::engine::parameter_groups::UpdateRange;
 use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::Layout;
 use crate::real::Real;
 
 /// The memory that does not depend on the batch.
-pub(super) fn fixed<R: Real>(mapped: &MappedModel, layout: &Layout, options: &EngineOptions, threads: usize) -> Memory {
+pub(super) fn fixed<R: Real>(
+    mapped: &MappedModel,
+    layout: &Layout,
+    (options, ranges): (&EngineOptions, &[UpdateRange]),
+    threads: usize,
+) -> Memory {
     let (rows, columns) = weight_gradient::scratch_shape(&weight_gradient::tiles(mapped, layout, threads));
     let numbers = [
         (MemoryPart::Weights, layout.len() + packed_weights::numbers::<R>(mapped)),
@@ -21,13 +27,13 @@ pub(super) fn fixed<R: Real>(mapped: &MappedModel, layout: &Layout, options: &En
     ];
     let mut memory = Memory::default();
     numbers.iter().for_each(|(part, numbers)| memory.add(*part, (numbers * size_of::<R>()) as u64));
-    memory.add(MemoryPart::Optimizer, (squares(layout) * size_of::<f64>()) as u64);
+    memory.add(MemoryPart::Optimizer, (squares(layout, ranges) * size_of::<f64>()) as u64);
     memory
 }
 
 /// The number of partial sums of the gradient norm.
-pub(super) fn squares(layout: &Layout) -> usize {
-    layout.len().div_ceil(CHUNK)
+pub(super) fn squares(layout: &Layout, ranges: &[UpdateRange]) -> usize {
+    ranges.iter().map(|range| chunks(range.numbers(layout).len())).sum()
 }
 
 /// The memory of a training pass over a batch whose rows all have T steps; with `gradient_norms` including the norms of

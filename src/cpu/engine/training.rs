@@ -6,6 +6,7 @@ use crate::cpu::kernels::norm::norm;
 use crate::cpu::kernels::update::{self, GradientScale};
 use crate::cpu::parallel::clock::Phase;
 use crate::cpu::pass::PassContext;
+use crate::engine::parameter_groups::check_steps;
 use crate::engine::{SkippedUpdates, StepReport, Training};
 use crate::error::Result;
 use crate::optim::OptimizerStep;
@@ -20,7 +21,8 @@ impl<R: Real> CpuEngine<R> {
             return;
         }
         let PassContext { threads, clock, .. } = &self.passes;
-        let norm = norm(threads, clock, &self.gradients, &mut self.squares) / update.divisor;
+        let gradients = self.ranges.iter().map(|range| &self.gradients[range.numbers(&self.layout)]);
+        let norm = norm(threads, clock, gradients, &mut self.squares) / update.divisor;
         // A value beyond the backend's type is not finite, whatever type it was summed in.
         let held = |value: f64| if R::from_f64(value).is_finite() { value } else { R::from_f64(value).as_f64() };
         let (loss, norm) = (held(held(self.loss) / update.divisor), held(norm));
@@ -37,20 +39,23 @@ impl<R: Real> CpuEngine<R> {
             return;
         }
         self.skipped.in_row = 0;
-        let coefficients = update.coefficients(self.skipped.in_all);
-        let (rule, scale) = (update.optimizer.kind, GradientScale::new(update, &coefficients, norm));
-        let [a, b, c] = &mut self.optimizer_state.0;
-        let weights = update::UpdatePart {
-            parameters: &mut self.passes.parameters,
-            gradients: &self.gradients,
-            optimizer_state: [a, b, c],
-        };
-        let clock = &self.passes.clock;
-        self.passes.threads.each(weights, |part| {
-            let timer = clock.begin();
-            update::apply(rule, &coefficients, scale, part);
-            clock.end(timer, Phase::Update, || 0);
-        });
+        let PassContext { threads, clock, parameters, .. } = &mut self.passes;
+        for range in &self.ranges {
+            let update = range.settings.of(update);
+            let coefficients = update.coefficients(self.skipped.in_all);
+            let (rule, scale) = (update.optimizer.kind, GradientScale::new(&update, &coefficients, norm));
+            let numbers = range.numbers(&self.layout);
+            let weights = update::UpdatePart {
+                parameters: &mut parameters[numbers.clone()],
+                gradients: &self.gradients[numbers.clone()],
+                optimizer_state: self.optimizer_state.range(&numbers),
+            };
+            threads.each(weights, |part| {
+                let timer = clock.begin();
+                update::apply(rule, &coefficients, scale, part);
+                clock.end(timer, Phase::Update, || 0);
+            });
+        }
         self.passes.parameters_changed();
         self.reports.push_back(StepReport { step: update.step, loss, norm, skipped: false });
     }
@@ -59,6 +64,7 @@ impl<R: Real> CpuEngine<R> {
 impl<R: Real> Training for CpuEngine<R> {
     async fn update(&mut self, update: &OptimizerStep) -> Result<()> {
         update.validate::<R>(self.options.optimizer)?;
+        check_steps::<R>(&self.ranges, update)?;
         self.bad_step.check()?;
         self.last.parameters_change();
         let threads = self.passes.threads.clone();

@@ -25,25 +25,40 @@ impl<R: Real> Divide for Squares<'_, R> {
     }
 }
 
-/// The Euclidean norm. `sums` is scratch with one number per chunk.
-pub(crate) fn norm<R: Real>(threads: &Threads, clock: &Clock, gradients: &[R], sums: &mut [f64]) -> f64 {
-    threads.each(Squares { gradients, sums }, |part| {
-        let timer = clock.begin();
-        part.sums[0] = sum_of_squares(part.gradients);
-        clock.end(timer, Phase::Norm, || 2 * part.gradients.len());
-    });
+/// The chunks of so many numbers.
+pub(crate) fn chunks(numbers: usize) -> usize {
+    numbers.div_ceil(CHUNK)
+}
+
+/// The Euclidean norm of some ranges of the gradients together. `sums` is scratch with one number per chunk of each range.
+pub(crate) fn norm<'a, R: Real>(
+    threads: &Threads,
+    clock: &Clock,
+    ranges: impl Iterator<Item = &'a [R]> + Clone,
+    sums: &mut [f64],
+) -> f64 {
+    let mut rest = &mut *sums;
+    for gradients in ranges.clone() {
+        let (sums, others) = rest.split_at_mut(chunks(gradients.len()));
+        rest = others;
+        threads.each(Squares { gradients, sums }, |part| {
+            let timer = clock.begin();
+            part.sums[0] = sum_of_squares(part.gradients);
+            clock.end(timer, Phase::Norm, || 2 * part.gradients.len());
+        });
+    }
     let sum = sums.iter().sum::<f64>();
-    if sum.is_infinite() || sum < f64::MIN_POSITIVE { scaled_norm(gradients) } else { sum.sqrt() }
+    if sum.is_infinite() || sum < f64::MIN_POSITIVE { scaled_norm(ranges.flatten()) } else { sum.sqrt() }
 }
 
 /// The norm from squares of the numbers divided by the largest one, for when the plain squares overflow or underflow
 /// f64: for f64 numbers, or zeros.
-fn scaled_norm<R: Real>(values: &[R]) -> f64 {
-    let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.as_f64().abs()));
+fn scaled_norm<'a, R: Real>(values: impl Iterator<Item = &'a R> + Clone) -> f64 {
+    let largest = values.clone().fold(0.0, |largest: f64, value| largest.max(value.as_f64().abs()));
     if largest == 0.0 || largest.is_infinite() {
         return largest;
     }
-    largest * values.iter().map(|value| (value.as_f64() / largest).powi(2)).sum::<f64>().sqrt()
+    largest * values.map(|value| (value.as_f64() / largest).powi(2)).sum::<f64>().sqrt()
 }
 
 /// In f64, in which no square of an f32 overflows, and in eight running sums, so that they vectorise.

@@ -1,6 +1,8 @@
 //! The optimizers, to PyTorch's formulas.
 
-use super::norm::CHUNK;
+use std::ops::Range;
+
+use super::norm::{CHUNK, chunks};
 use crate::allocate;
 use crate::cpu::parallel::threads::Divide;
 use crate::error::Result;
@@ -19,6 +21,11 @@ impl<R: Real> OptimizerState<R> {
             |block| allocate::zeros(if block < count { len } else { 0 }, "what the optimizer keeps of each weight");
         Ok(Self([block(0)?, block(1)?, block(2)?]))
     }
+
+    /// That of some of the weights.
+    pub(crate) fn range(&mut self, weights: &Range<usize>) -> [&mut [R]; 3] {
+        self.0.each_mut().map(|block| block.get_mut(weights.clone()).unwrap_or_default())
+    }
 }
 
 /// Some of the weights, with their gradients and optimizer state.
@@ -30,7 +37,7 @@ pub(crate) struct UpdatePart<'a, R> {
 
 impl<R: Real> Divide for UpdatePart<'_, R> {
     fn parts(&self) -> usize {
-        self.parameters.len().div_ceil(CHUNK)
+        chunks(self.parameters.len())
     }
 
     fn divide(self, parts: usize) -> (Self, Self) {

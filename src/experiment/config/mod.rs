@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 pub use choices::*;
 pub(crate) use data::limit;
 pub use data::{ClassesConfig, Data, DataKind, RollsConfig, SequencesConfig, SeriesConfig, TaskConfig, TextConfig};
-pub use parameterized::{LossConfig, ScheduleConfig};
+pub use parameterized::{GroupConfig, LossConfig, ScheduleConfig};
 pub use values::*;
 
 use crate::error::{Error, Result};
@@ -196,6 +196,9 @@ pub struct TrainingConfig {
     pub clip: Option<f64>,
     /// Weight decay [default: 0; adamw: 0.01]
     pub weight_decay: Option<f64>,
+    /// Tensors with a learning rate or weight decay of their own, and frozen ones, by patterns of their names; of several
+    /// that match a tensor the first decides [default: none]
+    pub groups: Option<Vec<GroupConfig>>,
     /// Steps of linear warmup [default: 0]
     pub warmup: Option<u64>,
     /// Learning-rate schedule after the warmup [default: constant]

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::values::{ABOVE_0, COUNT, is_above_0};
+use crate::ParameterGroup;
 
 /// The learning-rate schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +59,11 @@ pub enum LossConfig {
     Quantile,
 }
 
+/// A parameter group: a pattern of tensors' names, and their settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct GroupConfig(pub ParameterGroup);
+
 impl FromStr for ScheduleConfig {
     type Err = String;
 
@@ -93,6 +99,30 @@ impl FromStr for LossConfig {
     }
 }
 
+impl FromStr for GroupConfig {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut given = Given::read(text)?;
+        let mut group = ParameterGroup::new(given.name);
+        group.frozen = given.take("frozen", nothing)?.is_some();
+        let (factor, decay) = (given.take("lr", factor)?, given.take("weight-decay", at_least_0)?);
+        let is_empty = !group.frozen && factor.is_none() && decay.is_none();
+        group.learning_rate_factor = factor.unwrap_or(1.0);
+        group.weight_decay = decay;
+        let group = given.end(group)?;
+        if group.pattern.is_empty() || is_empty {
+            return Err(
+                "expected a pattern with settings, as in embedding.*:frozen or head.*:lr=10x,weight-decay=0".into()
+            );
+        }
+        if group.frozen && (factor.is_some() || decay.is_some()) {
+            return Err("expected no other setting beside frozen".into());
+        }
+        Ok(Self(group))
+    }
+}
+
 impl fmt::Display for ScheduleConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, every, factor) = match self {
@@ -116,6 +146,35 @@ impl fmt::Display for LossConfig {
             Self::Huber { delta: Some(delta) } => write!(f, "huber:delta={delta}"),
             Self::Quantile => f.write_str("quantile"),
         }
+    }
+}
+
+impl fmt::Display for GroupConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ParameterGroup { pattern, learning_rate_factor: factor, weight_decay, frozen } = &self.0;
+        let settings = [
+            frozen.then(|| "frozen".to_owned()),
+            (*factor != 1.0).then(|| format!("lr={factor}x")),
+            weight_decay.map(|decay| format!("weight-decay={decay}")),
+        ];
+        let settings: Vec<String> = settings.into_iter().flatten().collect();
+        // A group may also have the optimizer's own settings, which keeps its tensors from later groups.
+        let settings = if settings.is_empty() { "lr=1x".to_owned() } else { settings.join(",") };
+        write!(f, "{pattern}:{settings}")
+    }
+}
+
+impl TryFrom<String> for GroupConfig {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<GroupConfig> for String {
+    fn from(group: GroupConfig) -> Self {
+        group.to_string()
     }
 }
 
@@ -204,6 +263,21 @@ fn share(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "a number from 0 to 1".into())
 }
 
+fn nothing(text: &str) -> Result<(), String> {
+    if text.is_empty() { Ok(()) } else { Err("no value".into()) }
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    let factor = text.strip_suffix('x').and_then(|factor| factor.parse().ok());
+    let factor = factor.filter(|factor| *factor == 0.0 || is_above_0(*factor));
+    factor.ok_or_else(|| "a factor of the learning rate, as in 10x or 0.1x".into())
+}
+
+fn at_least_0(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| *number >= 0.0 && number.is_finite());
+    number.ok_or_else(|| "a finite number of at least 0".into())
+}
+
 fn above_0(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|number| is_above_0(*number)).ok_or_else(|| ABOVE_0.into())
 }
@@ -230,6 +304,17 @@ mod tests {
         for (text, written) in [("huber", "huber"), ("huber:delta=1.5", "huber:delta=1.5"), ("absolute", "absolute")] {
             assert_eq!(text.parse::<LossConfig>().unwrap().to_string(), written);
         }
+        for (text, written) in [
+            ("embedding.*:frozen", "embedding.*:frozen"),
+            ("head.* : weight-decay = 0 , lr = 10x", "head.*:lr=10x,weight-decay=0"),
+            ("*:lr=0.5x", "*:lr=0.5x"),
+            ("*:lr=1x", "*:lr=1x"),
+            ("*:lr=0x", "*:lr=0x"),
+        ] {
+            let group: GroupConfig = text.parse().unwrap();
+            assert_eq!(group.to_string(), written);
+            assert_eq!(written.parse(), Ok(group));
+        }
     }
 
     #[test]
@@ -247,5 +332,19 @@ mod tests {
         let loss = |text: &str| text.parse::<LossConfig>().unwrap_err();
         assert_eq!(loss("mse"), "expected squared, absolute, huber or quantile");
         assert_eq!(loss("huber:delta=0"), "delta: expected a finite number above 0, got '0'");
+        let group = |text: &str| text.parse::<GroupConfig>().unwrap_err();
+        let form = "expected a pattern with settings, as in embedding.*:frozen or head.*:lr=10x,weight-decay=0";
+        for text in ["", "head.*", ":frozen"] {
+            assert_eq!(group(text), form, "{text}");
+        }
+        assert_eq!(group("head.*:"), "expected frozen or lr or weight-decay of head.*, got ''");
+        assert_eq!(group("head.*:rate=10x"), "expected frozen or lr or weight-decay of head.*, got 'rate'");
+        assert_eq!(group("head.*:frozen=true"), "frozen: expected no value, got 'true'");
+        assert_eq!(group("head.*:frozen,lr=2x"), "expected no other setting beside frozen");
+        for rate in ["10", "-1x", "x", "nanx", "1e39x"] {
+            let expected = format!("lr: expected a factor of the learning rate, as in 10x or 0.1x, got '{rate}'");
+            assert_eq!(group(&format!("head.*:lr={rate}")), expected);
+        }
+        assert_eq!(group("head.*:weight-decay=-1"), "weight-decay: expected a finite number of at least 0, got '-1'");
     }
 }

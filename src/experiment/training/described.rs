@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::run::TrainingRun;
+use crate::ParameterGroup;
 use crate::experiment::measure::loss;
 use crate::experiment::model::model_file;
 use crate::experiment::settings::Settings;
@@ -57,11 +58,20 @@ impl TrainingRun<'_> {
         if !run.schedule.is_constant() {
             lines.push(describe_schedule(&self.experiment.settings));
         }
+        lines.extend(self.experiment.settings.parameter_groups.iter().map(describe_group));
         if let Some(patience) = run.patience {
             lines.push(format!("ends after {patience} validations without improvement"));
         }
         lines
     }
+}
+
+/// A parameter group in words.
+fn describe_group(group: &ParameterGroup) -> String {
+    let ParameterGroup { pattern, learning_rate_factor: factor, weight_decay, frozen } = group;
+    let decay = weight_decay.map(|decay| format!(", weight decay {decay}")).unwrap_or_default();
+    let settings = if *frozen { "frozen".into() } else { format!("{factor} × the learning rate{decay}") };
+    format!("{pattern}: {settings}")
 }
 
 /// The schedule of the learning rate in words.

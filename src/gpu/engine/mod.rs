@@ -17,6 +17,7 @@ use self::planned::LOSSES;
 use self::updater::Updater;
 use crate::dropout::DropoutKey;
 use crate::engine::calls::{BadStep, LastPass};
+use crate::engine::parameter_groups::{UpdateRange, update_ranges};
 use crate::engine::{EngineHandle, EngineOptions, sealed};
 use crate::error::Result;
 use crate::gpu::commands::builder::allocate;
@@ -39,6 +40,8 @@ pub struct GpuEngine {
     layout: Layout,
     options: EngineOptions,
     updater: Option<Updater>,
+    /// What an update changes.
+    ranges: Vec<UpdateRange>,
     /// In the order of last use.
     pub(crate) passes: Vec<Pass>,
     arena: Arena,
@@ -82,13 +85,18 @@ impl GpuEngine {
         options.validate(model)?;
         options.kernel.check(model.recurrent.hidden_size)?;
         gpu.check_cell(model.recurrent.cell)?;
+        let layout = Layout::new(model);
+        let ranges = update_ranges(&options.parameter_groups, &layout)?;
         let weights = DeviceWeights::new(gpu, model, options.optimizer)?;
+        let max_skipped_updates = options.max_skipped_updates;
         let updater =
-            options.optimizer.map(|rule| Updater::new(gpu, &weights, rule, options.max_skipped_updates)).transpose()?;
+            options.optimizer.map(|rule| Updater::new(gpu, &weights, rule, (&layout, &ranges), max_skipped_updates));
+        let updater = updater.transpose()?;
         gpu.check()?;
         Ok(Self {
             gpu: gpu.clone(),
-            layout: Layout::new(model),
+            layout,
+            ranges,
             weights,
             options: options.clone(),
             updater,

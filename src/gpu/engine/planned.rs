@@ -2,6 +2,7 @@
 
 use super::updater;
 use crate::engine::EngineOptions;
+use crate::engine::parameter_groups::update_ranges;
 use crate::error::Result;
 use crate::gpu::commands::recorder::UPLOADS;
 use crate::gpu::pass::PASSES;
@@ -10,7 +11,7 @@ use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::plan::{
     ALIGNMENT, Checkpointing, DeviceLimits, ParameterPlan, PassShape, SequencePlan, carried_states,
 };
-use crate::model::{Model, Role};
+use crate::model::{Layout, Model, Role};
 use crate::sizes::ON_DEVICE;
 
 /// Bytes of the losses of a step in progress and of a batch being evaluated.
@@ -31,6 +32,8 @@ pub(crate) fn shape(
 /// The memory that does not depend on batches.
 fn fixed(limits: &DeviceLimits, model: &Model, parameters: &ParameterPlan, options: &EngineOptions) -> Result<Memory> {
     limits.check(&block(parameters, "parameters"))?;
+    let layout = Layout::new(model);
+    let ranges = update_ranges(&options.parameter_groups, &layout)?;
     let bytes = parameters.bytes();
     let packs_weights = limits.packs_weights() && model.recurrent.cell.recurrent_gates() > 0;
     let transposed = || {
@@ -44,7 +47,7 @@ fn fixed(limits: &DeviceLimits, model: &Model, parameters: &ParameterPlan, optio
     if let Some(rule) = options.optimizer {
         memory.add(
             MemoryPart::Optimizer,
-            rule.state_blocks() as u64 * bytes + updater::planned_bytes(limits, parameters),
+            rule.state_blocks() as u64 * bytes + updater::planned_bytes(limits, parameters, &layout, &ranges),
         );
     }
     memory.add(MemoryPart::Workspace, LOSS + DROPOUT_PARAMS + LOSSES + UPLOADS as u64);

@@ -3,6 +3,7 @@
 use super::GpuEngine;
 use super::updater::Updater;
 use crate::batch::States;
+use crate::engine::parameter_groups::check_steps;
 use crate::engine::streaming::Streaming;
 use crate::engine::{SkippedUpdates, StepReport, Training};
 use crate::error::{Error, Result};
@@ -12,6 +13,7 @@ use crate::optim::OptimizerStep;
 impl Training for GpuEngine {
     async fn update(&mut self, update: &OptimizerStep) -> Result<()> {
         update.validate::<f32>(self.options.optimizer)?;
+        check_steps::<f32>(&self.ranges, update)?;
         self.bad_step.check()?;
         let cleared = self.clear_sums();
         self.recorder.record(&cleared);

@@ -1,7 +1,9 @@
 //! The update on the device (division, norm, clipping, optimizer) and its reports, which arrive some steps later.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
+use crate::engine::parameter_groups::{GroupSettings, UpdateRange};
 use crate::engine::{SkippedUpdates, StepReport};
 use crate::error::{Error, Result};
 use crate::gpu::commands::builder::{Binding, allocate, bind};
@@ -9,9 +11,10 @@ use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::commands::recorder::{Recorder, Submission};
 use crate::gpu::commands::uniforms::{Status, Update as Uniform};
 use crate::gpu::device::Gpu;
-use crate::gpu::device::kernel::{NORM, NORM_PARTIAL, UPDATE, flag};
+use crate::gpu::device::kernel::{Constants, NORM, NORM_PARTIAL, UPDATE, flag};
 use crate::gpu::weights::DeviceWeights;
 use crate::model::plan::{ALIGNMENT, Cost, DeviceLimits, ParameterPlan, TensorSpec};
+use crate::model::{Layout, Tensor};
 use crate::optim::{Coefficients, OptimizerKind, OptimizerStep, rounded};
 
 /// The commands of an update and the outstanding reports.
@@ -20,10 +23,9 @@ pub(crate) struct Updater {
     /// The maximum number of bad steps in a row that are skipped.
     max_skipped_updates: u32,
     commands: Vec<GpuCommand>,
-    /// Written at each step.
+    /// One per range, written at each step.
     uniforms: wgpu::Buffer,
-    /// vec4 of parameters.
-    count: usize,
+    ranges: Vec<DeviceRange>,
     status: wgpu::Buffer,
     partials: wgpu::Buffer,
     /// A kernel binds three blocks of optimizer state, however many there are, and no buffer twice.
@@ -53,13 +55,58 @@ const UNKNOWN: usize = 63;
 
 const CHOICES_BYTES: u64 = 16 * (UNKNOWN as u64 + 1);
 
-fn partials_bytes(limits: &DeviceLimits, parameters: &ParameterPlan) -> u64 {
-    8 * limits.norm_groups(parameters.len / 4).next_multiple_of(2) as u64
+/// Consecutive parameters on the device that are updated with the same settings.
+#[derive(Debug)]
+struct DeviceRange {
+    /// In vec4 of the parameters' block.
+    vec4s: Range<usize>,
+    /// The partial sums of the norm over it.
+    partials: Range<usize>,
+    settings: GroupSettings,
+}
+
+impl DeviceRange {
+    /// All ranges. Each reaches to the next tensor of the layout, with the zeros before that.
+    fn all(limits: &DeviceLimits, plan: &ParameterPlan, layout: &Layout, ranges: &[UpdateRange]) -> Vec<Self> {
+        let place = |tensor: usize| {
+            layout.tensors().get(tensor).map_or(plan.len, |tensor: &Tensor| plan.get(tensor.role).offset) / 4
+        };
+        let mut partials = 0;
+        let range = |UpdateRange { tensors, settings }: &UpdateRange| {
+            let vec4s = place(tensors.start)..place(tensors.end);
+            let first = partials;
+            partials += limits.norm_groups(vec4s.len());
+            Self { vec4s, partials: first..partials, settings: *settings }
+        };
+        ranges.iter().map(range).collect()
+    }
+
+    /// Its part of a block with a number for every parameter.
+    fn of(&self, block: &wgpu::Buffer) -> Binding {
+        let Range { start, end } = self.vec4s;
+        Binding { buffer: block.clone(), offset: 16 * start as u64, bytes: 16 * (end - start) as u64 }
+    }
+}
+
+/// The number of partial sums of the norm.
+fn partials(ranges: &[DeviceRange]) -> usize {
+    ranges.last().map_or(0, |last| last.partials.end)
+}
+
+fn partials_bytes(ranges: &[DeviceRange]) -> u64 {
+    8 * partials(ranges).next_multiple_of(2) as u64
 }
 
 /// The bytes that an updater allocates.
-pub(crate) fn planned_bytes(limits: &DeviceLimits, parameters: &ParameterPlan) -> u64 {
-    STATUS_BYTES + partials_bytes(limits, parameters) + ALIGNMENT + CHOICES_BYTES + 3 * 16
+pub(crate) fn planned_bytes(
+    limits: &DeviceLimits,
+    parameters: &ParameterPlan,
+    layout: &Layout,
+    ranges: &[UpdateRange],
+) -> u64 {
+    let ranges = DeviceRange::all(limits, parameters, layout, ranges);
+    let uniforms = ALIGNMENT * ranges.len() as u64;
+    STATUS_BYTES + partials_bytes(&ranges) + uniforms + CHOICES_BYTES + 3 * 16
 }
 
 impl Updater {
@@ -67,13 +114,13 @@ impl Updater {
         gpu: &Gpu,
         weights: &DeviceWeights,
         rule: OptimizerKind,
+        (layout, ranges): (&Layout, &[UpdateRange]),
         max_skipped_updates: u32,
     ) -> Result<Self> {
-        let limits = gpu.limits();
-        let count = weights.plan.len / 4;
+        let ranges = DeviceRange::all(&gpu.limits(), &weights.plan, layout, ranges);
         let buffer = |name: &str, bytes| allocate(gpu, &TensorSpec { name: name.into(), bytes });
         let status = buffer("status", STATUS_BYTES)?;
-        let partials = buffer("norm partials", partials_bytes(&limits, &weights.plan))?;
+        let partials = buffer("norm partials", partials_bytes(&ranges))?;
         let choices = buffer("update choices", CHOICES_BYTES)?;
         let unused = [
             buffer("unused optimizer state 0", 16)?,
@@ -81,47 +128,12 @@ impl Updater {
             buffer("unused optimizer state 2", 16)?,
         ];
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let uniforms = gpu.buffer("update uniforms", ALIGNMENT, usage)?;
-        let whole = Binding::whole;
-        let state = |index: usize| whole(weights.optimizer_state.get(index).unwrap_or(&unused[index]));
-        let (kind, momentum, nesterov, centered) = match rule {
-            OptimizerKind::Sgd { momentum, nesterov, .. } => (0.0, momentum != 0.0, nesterov, false),
-            OptimizerKind::RmsProp { momentum, centered, .. } => (1.0, momentum != 0.0, false, centered),
-            OptimizerKind::Adam { .. } | OptimizerKind::AdamW { .. } => (2.0, false, false, false),
-        };
-        let constants =
-            [("RULE", kind), ("MOMENTUM", flag(momentum)), ("NESTEROV", flag(nesterov)), ("CENTERED", flag(centered))];
-        let (gradients, parameters) = (whole(&weights.gradients), whole(&weights.parameters));
-        let norm = Cost::each(2 * limits.norm_groups(count), 2, 1);
-        let dispatches = [
-            (
-                NORM_PARTIAL,
-                &[][..],
-                vec![gradients.clone(), whole(&partials)],
-                [limits.norm_groups(count) as u32, 1, 1],
-                // Gradients are read twice, the second time from a cache.
-                Cost::each(4 * count, 4, 1),
-            ),
-            (NORM, &[], vec![whole(&partials), whole(&weights.loss), whole(&status), whole(&choices)], [1, 1, 1], norm),
-            (
-                UPDATE,
-                &constants,
-                vec![gradients, whole(&status), parameters, state(0), state(1), state(2)],
-                limits.elements(count),
-                // Reads the gradient; reads and writes the parameter and the optimizer state.
-                Cost::each(4 * count, 2, 3 + 2 * weights.optimizer_state.len()),
-            ),
-        ];
-        let commands = dispatches.into_iter().map(|(entry, constants, bindings, grid, cost)| {
-            let kernel = gpu.kernel(entry, constants);
-            let bindings = bind(gpu.device(), &kernel, &uniforms, &bindings);
-            GpuCommand::Dispatch { kernel, bindings, offset: 0, grid, cost }
-        });
-        Ok(Self {
+        let uniforms = gpu.buffer("update uniforms", ALIGNMENT * ranges.len() as u64, usage)?;
+        let mut updater = Self {
             max_skipped_updates,
-            commands: commands.collect(),
+            commands: Vec::new(),
             uniforms,
-            count,
+            ranges,
             status,
             partials,
             unused,
@@ -131,7 +143,50 @@ impl Updater {
             in_all: 0,
             known: 0,
             free: Vec::new(),
-        })
+        };
+        updater.commands = updater.record(gpu, weights, rule);
+        Ok(updater)
+    }
+
+    /// The commands of an update: the norm of all ranges together, then the update of each.
+    fn record(&self, gpu: &Gpu, weights: &DeviceWeights, rule: OptimizerKind) -> Vec<GpuCommand> {
+        let Self { ranges, status, partials, choices, unused, uniforms, .. } = self;
+        let (limits, whole) = (gpu.limits(), Binding::whole);
+        let mut commands = Vec::new();
+        let mut dispatch = |entry, constants: Constants<'_>, range: usize, bindings: &[Binding], grid, cost| {
+            let kernel = gpu.kernel(entry, constants);
+            let bindings = bind(gpu.device(), &kernel, uniforms, bindings);
+            let offset = range as u32 * ALIGNMENT as u32;
+            commands.push(GpuCommand::Dispatch { kernel, bindings, offset, grid, cost });
+        };
+        for (index, range) in ranges.iter().enumerate() {
+            // Gradients are read twice, the second time from a cache.
+            let cost = Cost::each(4 * range.vec4s.len(), 4, 1);
+            let bindings = [range.of(&weights.gradients), whole(partials)];
+            dispatch(NORM_PARTIAL, &[], index, &bindings, [range.partials.len() as u32, 1, 1], cost);
+        }
+        let bindings = [whole(partials), whole(&weights.loss), whole(status), whole(choices)];
+        dispatch(NORM, &[], 0, &bindings, [1, 1, 1], Cost::each(2 * self::partials(ranges), 2, 1));
+        let (kind, momentum, nesterov, centered) = match rule {
+            OptimizerKind::Sgd { momentum, nesterov, .. } => (0.0, momentum != 0.0, nesterov, false),
+            OptimizerKind::RmsProp { momentum, centered, .. } => (1.0, momentum != 0.0, false, centered),
+            OptimizerKind::Adam { .. } | OptimizerKind::AdamW { .. } => (2.0, false, false, false),
+        };
+        let constants =
+            [("RULE", kind), ("MOMENTUM", flag(momentum)), ("NESTEROV", flag(nesterov)), ("CENTERED", flag(centered))];
+        for (index, range) in ranges.iter().enumerate() {
+            let state = |index: usize| match weights.optimizer_state.get(index) {
+                Some(block) => range.of(block),
+                None => whole(&unused[index]),
+            };
+            let (gradients, parameters) = (range.of(&weights.gradients), range.of(&weights.parameters));
+            let bindings = [gradients, whole(status), parameters, state(0), state(1), state(2)];
+            let count = range.vec4s.len();
+            // Reads the gradient; reads and writes the parameter and the optimizer state.
+            let cost = Cost::each(4 * count, 2, 3 + 2 * weights.optimizer_state.len());
+            dispatch(UPDATE, &constants, index, &bindings, limits.elements(count), cost);
+        }
+        commands
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -155,15 +210,20 @@ impl Updater {
             })
             .collect();
         recorder.write(&BufferOffset::of(&self.choices), &choices);
-        let uniform = Uniform {
-            count: self.count as u32,
-            partials: gpu.limits().norm_groups(self.count) as u32,
-            known: self.known,
-            choices: choices.len() as u32,
-            max_skipped_updates: self.max_skipped_updates,
-            ..uniform(update)
-        };
-        recorder.write(&BufferOffset::of(&self.uniforms), &[uniform]);
+        for (index, range) in self.ranges.iter().enumerate() {
+            let uniform = Uniform {
+                count: range.vec4s.len() as u32,
+                partials: partials(&self.ranges) as u32,
+                known: self.known,
+                choices: choices.len() as u32,
+                max_skipped_updates: self.max_skipped_updates,
+                first_partial: range.partials.start as u32,
+                rate_factor: rounded(range.settings.learning_rate_factor),
+                ..uniform(&range.settings.of(update))
+            };
+            let offset = index as u64 * ALIGNMENT;
+            recorder.write(&BufferOffset { offset, ..BufferOffset::of(&self.uniforms) }, &[uniform]);
+        }
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let buffer = self.free.pop().map_or_else(|| gpu.buffer("report", STATUS_BYTES, usage), Ok)?;
         recorder.record(&self.commands);

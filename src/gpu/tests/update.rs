@@ -82,6 +82,7 @@ fn update_makes_adams_second_step_at_every_size_and_none_after_a_bad_step() {
     let uniform = Update {
         step: 2,
         shrink: 1.0,
+        rate_factor: 1.0,
         momentum: beta1 as f32,
         alpha: beta2 as f32,
         eps: eps as f32,

@@ -1,5 +1,8 @@
 //! Options of an engine.
 
+pub(crate) mod parameter_groups;
+
+pub use self::parameter_groups::ParameterGroup;
 use crate::error::{Error, Result};
 use crate::memory::{BatchShape, Memory};
 use crate::model::{Model, RecurrentKernel};
@@ -12,6 +15,9 @@ use crate::sizes::{Count, ON_HOST};
 pub struct EngineOptions {
     /// The kind of optimizer whose state the engine keeps. `None`: the engine never updates.
     pub optimizer: Option<OptimizerKind>,
+    /// Tensors with another learning rate or weight decay, or frozen ones; of several groups that match a tensor the first
+    /// decides. Empty: every tensor has the optimizer's settings. A group that decides for no tensor is refused.
+    pub parameter_groups: Vec<ParameterGroup>,
     /// Time steps per chunk. `None`: as many as the device limits allow, or with [`recompute`](Self::recompute) the
     /// number that needs the least memory. Changes results by rounding only; on the CPU backend, which uses multiples
     /// of 64, not at all.
@@ -38,6 +44,12 @@ impl EngineOptions {
     /// Sets the kind of optimizer whose state the engine keeps: [`optimizer`](Self#structfield.optimizer).
     pub fn optimizer(mut self, optimizer: impl Into<Option<OptimizerKind>>) -> Self {
         self.optimizer = optimizer.into();
+        self
+    }
+
+    /// Sets the parameter groups: [`parameter_groups`](Self#structfield.parameter_groups).
+    pub fn parameter_groups(mut self, parameter_groups: impl Into<Vec<ParameterGroup>>) -> Self {
+        self.parameter_groups = parameter_groups.into();
         self
     }
 
@@ -138,7 +150,7 @@ pub(crate) fn check_carries(model: &Model) -> Result<()> {
 }
 
 /// The largest number of rows, at most `most`, for which a plan plus `beside` bytes per row fits into `budget` bytes.
-pub(super) fn largest_rows(
+pub(in crate::engine) fn largest_rows(
     plan: impl Fn(usize) -> Result<Memory>,
     budget: u64,
     most: usize,
