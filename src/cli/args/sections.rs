@@ -248,7 +248,7 @@ fn training() -> Vec<Setting> {
         )
         .default("constant")
         .more("Parameters follow a colon, as in step:every=100,factor=0.1."),
-        Setting::key("groups", Form::new("GROUPS", "embedding.*:frozen", groups), "Tensors with settings of their own")
+        Setting::key("groups", Form::new("GROUPS", "head.*:lr=10x", groups), "Tensors with settings of their own")
             .more(
                 "A group is a pattern of names with frozen, or with lr and weight-decay, as in \"head.*:lr=10x,weight-decay=0\". \
                  The first that matches a tensor decides; several are a list in brackets.",
