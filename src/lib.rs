@@ -148,6 +148,7 @@ mod engine;
 mod error;
 #[cfg(feature = "experiment")]
 pub mod experiment;
+mod files;
 pub mod format;
 pub mod gpu;
 mod gradient_norms;
@@ -178,7 +179,7 @@ pub use gradient_norms::HiddenGradientNorms;
 pub use memory::{BatchShape, Memory, MemoryPart};
 pub use model::{
     Activation, Cell, Embedding, Head, Initialisation, Layout, Loss, Model, Readout, Recurrent, RecurrentInit,
-    RecurrentKernel, Reduction, SafetensorsFile, StateDict, StateDictPrefixes, StoredTensor,
+    RecurrentKernel, Reduction, SafetensorsFile, SavedModel, StateDict, StateDictPrefixes, StoredTensor,
 };
 pub use optim::{Optimizer, OptimizerKind, OptimizerStep};
 pub use profile::{Profile, ProfilePart};

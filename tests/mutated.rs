@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use bptt::data::{AddingTask, Examples, SUNSPOTS, SequentialBatches};
 use bptt::ndarray::{ArrayD, IxDyn};
 use bptt::train::{KeepWeights, Metrics, Observer, RunLength, RunOptions, StepCounts, WriteSeek, run};
-use bptt::{Cell, Cpu, Model, Optimizer, Recurrent, StateDict, Trainer};
+use bptt::{Cell, Cpu, Embedding, Layout, Model, Optimizer, Recurrent, SavedModel, StateDict, Trainer};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -209,7 +209,11 @@ fn mutated_safetensors_files_are_read_or_refused() {
     ];
     let half = br#"{"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}"#;
     let half = [&(half.len() as u64).to_le_bytes()[..], half, &[0; 4]].concat();
+    let model = Model::headless(Recurrent::new(Cell::Gru, 2, 1)).embedding(Embedding::new(3));
+    let weights = Layout::new(&model).to_state_dict(&vec![0.5_f32; Layout::new(&model).len()]);
+    let mut saved = Vec::new();
+    SavedModel::new(model, weights).with_step(9).write_to(&mut saved).unwrap();
     let words =
         ["F16", "F64", "I64", "BOOL", "F8_E4M3", "__metadata__", "\"shape\":[", "data_offsets", "4294967296", "{", "}"];
-    mutate(targets::safetensors, &[&seeds[..], &[half]].concat(), &words);
+    mutate(targets::safetensors, &[&seeds[..], &[half, saved]].concat(), &words);
 }

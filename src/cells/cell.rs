@@ -2,6 +2,8 @@
 
 use std::hash::{Hash, Hasher};
 
+use serde::{Deserialize, Serialize, Serializer};
+
 use super::activation::Activation;
 use super::check::check;
 use super::definition::{CellDefinition, define};
@@ -11,8 +13,9 @@ use super::lstm::Lstm;
 use super::rnn::Rnn;
 use crate::error::Result;
 
-/// The cell type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The cell type. As JSON: `"lstm"`, `"gru"`, `{"rnn":"tanh"}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Cell {
     /// Vanilla (Elman) RNN, h_t = f(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh).
@@ -22,10 +25,12 @@ pub enum Cell {
     /// Gated recurrent unit. Gate order r, z, n; the reset gate is applied after the recurrent product.
     Gru,
     /// A cell that another crate defines: see [`custom`](Self::custom).
+    #[serde(skip_deserializing)]
     Custom(CustomCell),
 }
 
-/// A cell that another crate defines, created by [`Cell::custom`]. Two are equal if the same type defines them.
+/// A cell that another crate defines, created by [`Cell::custom`]. Two are equal if the same type defines them. Serializing
+/// it is an error: nothing could read it again.
 #[derive(Clone, Copy, Debug)]
 pub struct CustomCell(&'static dyn CellDefinition);
 
@@ -40,6 +45,16 @@ impl Eq for CustomCell {}
 impl Hash for CustomCell {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.identity().hash(state);
+    }
+}
+
+impl Serialize for CustomCell {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom(format!(
+            "a model's description names the cells rnn, lstm and gru, and the network's is {}, which another crate defines; \
+             keep its weights as a state dict",
+            self.0.name()
+        )))
     }
 }
 

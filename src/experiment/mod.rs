@@ -46,6 +46,8 @@ pub use config::Config;
 pub use device::open::{DeviceOptions, OpenDevice};
 pub use forecast::{ForecastInput, SeriesForecast};
 pub use loaded_model::{AppliedModel, LoadedModel};
+pub use model::codec::Codec;
+pub use model::model_file::ModelFile;
 pub use sample::Prompt;
 pub use settings::Settings;
 pub use training::{Experiment, Missing, TrainingRun};

@@ -190,10 +190,8 @@ impl ResumableRun {
         let file = folder.join(DESCRIPTION);
         check_own(&file)?;
         let description = read_input(&file, InputLimit::default())?;
-        let description = utf8(&description, &file)?.to_owned();
-        let model = ModelFile::of_checkpoint(description, saved, path);
-        let refused = |message| Error::Data { path: file.clone(), place: String::new(), message };
-        model.map(Some).map_err(refused)
+        let description = utf8(&description, &file)?;
+        ModelFile::of_checkpoint(description, &file, saved, path).map(Some)
     }
 
     /// Refuses an extension that is not longer. An epoch has `per_epoch` steps, and the run `steps`.

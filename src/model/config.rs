@@ -7,7 +7,11 @@ use crate::cells::Cell;
 use crate::error::{Error, Result};
 
 /// A stack of recurrent layers, like `torch.nn.RNN`, `LSTM` and `GRU`.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// As JSON: see [`Model`]. All keys but `cell`, `input_size` and `hidden_size` may be left out; they are then as in
+/// [`new`](Self::new).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Recurrent {
     /// The cell of every layer.
@@ -17,17 +21,22 @@ pub struct Recurrent {
     /// H, the number of hidden units per direction.
     pub hidden_size: usize,
     /// L, the number of stacked layers.
+    #[serde(default = "one")]
     pub layers: usize,
     /// Whether each layer also has a reverse direction.
+    #[serde(default)]
     pub bidirectional: bool,
     /// Whether the cells have the biases b_ih and b_hh.
+    #[serde(default = "yes")]
     pub bias: bool,
     /// Dropout rate between layers in training, from 0 to below 1. Each output h of each step and row is dropped
     /// independently or multiplied by 1 / (1 − dropout). Same as PyTorch's `dropout`.
+    #[serde(default)]
     pub dropout: f64,
     /// Recurrent dropout rate in training, from 0 to below 1: drops units of h_{t−1} in the product W_hh h_{t−1}. A row
     /// drops the same units at all steps and multiplies the others by 1 / (1 − recurrent_dropout) (Gal & Ghahramani
     /// 2016). Neither the LSTM's c nor the GRU's z ∘ h_{t−1} is affected.
+    #[serde(default)]
     pub recurrent_dropout: f64,
 }
 
@@ -92,6 +101,16 @@ impl Recurrent {
     }
 }
 
+/// What a description without `layers` has.
+fn one() -> usize {
+    1
+}
+
+/// What a description without `bias` has.
+fn yes() -> bool {
+    true
+}
+
 /// How the GPU backend dispatches the recurrent steps. The results are the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -137,6 +156,7 @@ pub struct Embedding {
     pub vocabulary: usize,
     /// Whether the embedding vectors are also the rows of W_hy (Press & Wolf 2017; Inan et al. 2017). The gradient is
     /// then the sum over both uses. Requires O = V and I = D·H.
+    #[serde(default)]
     pub tied: bool,
 }
 
@@ -155,14 +175,33 @@ impl Embedding {
 /// A network: recurrent layers, optionally with an embedding before and a head behind them. Without a head, the
 /// recurrent layers run alone: see [`Layers::forward`](crate::Layers::forward) and
 /// [`Layers::backward`](crate::Layers::backward).
-#[derive(Clone, Debug, PartialEq)]
+///
+/// As JSON, and in any other format of serde, a model has the form that `docs/networks.md` describes:
+///
+/// ```
+/// # use bptt::{Cell, Head, Loss, Model, Readout, Recurrent};
+/// let text = r#"{
+///     "recurrent": {"cell": "lstm", "input_size": 3, "hidden_size": 16, "layers": 2},
+///     "head": {"outputs": 5, "loss": "cross-entropy", "readout": "last"}
+/// }"#;
+/// let model: Model = serde_json::from_str(text).unwrap();
+/// let recurrent = Recurrent::new(Cell::Lstm, 3, 16).layers(2);
+/// assert_eq!(model, Model::new(recurrent, Head::new(5, Loss::CrossEntropy, Readout::Final)));
+/// ```
+///
+/// A key or a name that this version does not know is an error, and so is a cell of another crate ([`Cell::custom`]).
+/// Sizes are not checked before [`validate`](Self::validate). With the weights, a [`SavedModel`](crate::SavedModel) stores it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Model {
     /// The embedding of token ids, if any.
+    #[serde(default)]
     pub embedding: Option<Embedding>,
     /// The recurrent layers.
     pub recurrent: Recurrent,
     /// The head, if any.
+    #[serde(default)]
     pub head: Option<Head>,
 }
 

@@ -8,7 +8,7 @@ use crate::real::Real;
 
 /// The loss with its output function. All losses are computed from the logits a in a numerically stable form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Loss {
     /// Identity and squared error, (a − y)².
@@ -130,7 +130,7 @@ pub enum Readout {
 
 /// How the losses of all predictions are reduced to one number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Reduction {
     /// Σ w·loss / Σ w, where the loss of a prediction is the mean over its O outputs, or its cross-entropy. Without
@@ -145,7 +145,8 @@ pub enum Reduction {
 }
 
 /// A linear layer with a loss: a_t = W_hy h_t + b_y.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Head {
     /// O, the number of outputs per prediction.
@@ -155,6 +156,7 @@ pub struct Head {
     /// Which features the head reads.
     pub readout: Readout,
     /// The reduction of the losses.
+    #[serde(default)]
     pub reduction: Reduction,
 }
 

@@ -1,6 +1,7 @@
-//! The description of a network, its parameters, their initialisation and their file format.
+//! The form of a network, its parameters, their initialisation and their file format.
 
 mod config;
+pub(crate) mod description;
 mod head;
 mod initialise;
 mod layout;
@@ -8,7 +9,9 @@ pub(crate) mod plan;
 mod prefixes;
 mod renaming;
 pub(crate) mod safetensors;
+pub(crate) mod saved_model;
 mod state_dict;
+mod writer;
 
 pub use crate::cells::{Activation, Cell, CustomCell};
 pub use config::{Embedding, Model, Recurrent, RecurrentKernel};
@@ -19,4 +22,5 @@ pub use layout::{Layout, Role, Tensor};
 pub use plan::DeviceLimits;
 pub use prefixes::StateDictPrefixes;
 pub use safetensors::{SafetensorsFile, StoredTensor};
+pub use saved_model::SavedModel;
 pub use state_dict::StateDict;

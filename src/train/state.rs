@@ -10,7 +10,7 @@ use crate::batch::States;
 use crate::engine::{Engine, FlatBlock, SkippedUpdates, check_optimizer_state};
 use crate::error::{Error, Result};
 use crate::model::safetensors::{begin, dtype, unwritten, write_numbers};
-use crate::model::{StateDict, Tensor};
+use crate::model::{SavedModel, StateDict, Tensor};
 use crate::real::Real;
 
 /// Everything that a trainer's next steps depend on besides its model, optimizer, options and seed, bit for bit.
@@ -65,6 +65,15 @@ impl<E: Engine> Trainer<E> {
             self.engine.read_tensors(FlatBlock::Parameters, tensor..tensor + 1, &mut take).await?;
         }
         Ok(())
+    }
+
+    /// The model with its parameters, to be saved: see [`SavedModel`]. [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub async fn saved_model(&mut self) -> Result<SavedModel<E::Real>> {
+        let weights = self.state_dict().await?;
+        Ok(SavedModel::new(self.engine.model().clone(), weights).with_step(self.step))
     }
 
     /// The names of the state dict, in order, each with the index of its tensor in the layout.

@@ -111,9 +111,10 @@ fn a_small_model_file_that_declares_a_huge_network_is_refused() {
         let mut description: Value = serde_json::from_str(&text).unwrap_or_default();
         let size = case.pick(&["layers", "layers", "hidden_size", "input_size", "outputs"]);
         let number = case.pick(&[1u64 << 20, 1 << 24, 1 << 31, 1 << 32, 1 << 40, 1 << 62, u64::MAX]);
-        description[size] = json!(number);
+        let part = if size == "outputs" { "head" } else { "recurrent" };
+        description["model"][part][size] = json!(number);
         if case.chance(30) {
-            description["embedding"] = json!({"vocabulary": number, "tied": case.chance(50)});
+            description["model"]["embedding"] = json!({"vocabulary": number, "tied": case.chance(50)});
         }
         if case.chance(50) {
             // Without its tensors the file has some hundred bytes.

@@ -29,42 +29,26 @@ fn described(description: &str) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat()
 }
 
-fn description(sizes: &str, data: &str) -> String {
-    format!(
-        r#"{{"format":1,"cell":"lstm","activation":null,{sizes},"bidirectional":false,"loss":"squared-error","at":"last","reduction":"mean","data":{data}}}"#
-    )
+fn description(sizes: &str, outputs: usize, data: &str) -> String {
+    let recurrent = format!(r#"{{"cell":"lstm",{sizes}}}"#);
+    let head = format!(r#"{{"outputs":{outputs},"loss":"squared-error","readout":"last"}}"#);
+    format!(r#"{{"format":2,"bptt":"0.1.0","model":{{"recurrent":{recurrent},"head":{head}}},"data":{data}}}"#)
 }
 
-const ADDING: &str = r#"{"kind":"task","task":"adding"}"#;
+const ADDING: &str = r#"{"task":{"name":"adding"}}"#;
 
 #[test]
 fn a_model_file_is_held_to_the_limits_of_the_flags() {
     let folder = folder("cli_inputs_model");
-    let keys = |end: u32| format!(r#"{{"kind":"rolls","keys":{{"numbers":{{"start":0,"end":{end}}}}}}}"#);
+    let keys = |end: u32| format!(r#"{{"rolls":{{"keys":{{"numbers":{{"start":0,"end":{end}}}}}}}}}"#);
     let cases = [
-        (
-            r#""input_size":2,"hidden_size":1,"layers":16777216,"outputs":1"#,
-            ADDING.to_owned(),
-            "layers: expected 1 to 64",
-        ),
-        (
-            r#""input_size":2,"hidden_size":16777217,"layers":1,"outputs":1"#,
-            ADDING.to_owned(),
-            "hidden_size: expected 1",
-        ),
-        (
-            r#""input_size":2,"hidden_size":1,"layers":1,"outputs":1"#,
-            keys(u32::MAX),
-            "expected a network of 4294967296",
-        ),
-        (
-            r#""input_size":2,"hidden_size":1,"layers":1,"outputs":1"#,
-            keys(3),
-            "expected a network of 4 inputs and 4 out",
-        ),
+        (r#""input_size":2,"hidden_size":1,"layers":16777216"#, ADDING.to_owned(), "layers: expected 1 to 64"),
+        (r#""input_size":2,"hidden_size":16777217,"layers":1"#, ADDING.to_owned(), "hidden_size: expected 1"),
+        (r#""input_size":2,"hidden_size":1,"layers":1"#, keys(u32::MAX), "expected a network of 4294967296"),
+        (r#""input_size":2,"hidden_size":1,"layers":1"#, keys(3), "expected a network of 4 inputs and 4 out"),
     ];
     for (sizes, data, expected) in cases {
-        fs::write(folder.join("a.safetensors"), described(&description(sizes, &data))).unwrap();
+        fs::write(folder.join("a.safetensors"), described(&description(sizes, 1, &data))).unwrap();
         for command in ["inspect a.safetensors", "eval a.safetensors x.csv", "export a.safetensors a.onnx"] {
             let told = refusal(&folder, command);
             assert!(told.contains("a.safetensors: the model's description: ") && told.contains(expected), "{told}");

@@ -30,6 +30,7 @@ mod program;
 mod reading;
 mod resume;
 mod rolls;
+mod saved_model;
 mod sequences;
 mod series;
 mod set;

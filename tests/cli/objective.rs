@@ -166,7 +166,11 @@ fn each_loss_of_a_series_gives_other_weights_and_is_stored_with_the_model() {
     let mut learned = Vec::new();
     for (name, flags, stored) in losses {
         train(path, name, &format!("{SERIES} {flags} --horizon 2"));
-        assert!(description(path, name)["loss"].to_string().contains(stored), "{}", description(path, name));
+        assert!(
+            description(path, name)["model"]["head"]["loss"].to_string().contains(stored),
+            "{}",
+            description(path, name)
+        );
         let loss = if name == "huber" { "huber:delta=0.5" } else { name };
         assert!(read(path, &format!("{name}/config.toml")).contains(&format!("loss = \"{loss}\"")));
         train(path, &format!("{name}-2"), &format!("--config {name}/config.toml"));
@@ -174,7 +178,10 @@ fn each_loss_of_a_series_gives_other_weights_and_is_stored_with_the_model() {
         // Whoever goes on with it goes on with its loss.
         let on = format!("series s.csv --target level --init-from {name} --epochs 1");
         train(path, &format!("{name}-on"), &on);
-        assert_eq!(description(path, name)["loss"], description(path, &format!("{name}-on"))["loss"]);
+        assert_eq!(
+            description(path, name)["model"]["head"]["loss"],
+            description(path, &format!("{name}-on"))["model"]["head"]["loss"]
+        );
         let other = if name == "absolute" { "squared" } else { "absolute" };
         refused(path, &format!("train {on} --loss {other}"), 2, &[&format!("--loss {other}"), name]);
         learned.push(weights(path, name));
@@ -182,8 +189,8 @@ fn each_loss_of_a_series_gives_other_weights_and_is_stored_with_the_model() {
     for (index, one) in learned.iter().enumerate() {
         assert!(learned[..index].iter().all(|other| other != one), "{}", losses[index].0);
     }
-    assert_eq!(description(path, "huber")["loss"]["huber"]["delta"], 0.5);
-    assert_eq!(description(path, "quantile")["outputs"], 6);
+    assert_eq!(description(path, "huber")["model"]["head"]["loss"]["huber"]["delta"], 0.5);
+    assert_eq!(description(path, "quantile")["model"]["head"]["outputs"], 6);
     refused(
         path,
         "train series s.csv --target level --init-from quantile --quantiles 0.2,0.5,0.9",
@@ -209,7 +216,7 @@ fn dropout_changes_training_and_not_measurement() {
     }
     let rates = |run: &str| {
         let model = description(path, run);
-        ["dropout", "recurrent_dropout"].map(|name| model[name].as_f64().unwrap())
+        ["dropout", "recurrent_dropout"].map(|name| model["model"]["recurrent"][name].as_f64().unwrap())
     };
     assert_eq!((rates("plain"), rates("between"), rates("recurrent")), ([0.0, 0.0], [0.3, 0.0], [0.0, 0.3]));
     assert!(succeeds(path, "inspect recurrent").contains("2 layers, recurrent dropout 0.3"));
@@ -240,7 +247,8 @@ fn predict_mean_selects_mean_pooling() {
         let mean = format!("{name}-mean");
         let set = format!("--set {}.predict", data.split(' ').next().unwrap());
         train(path, &mean, &format!("{data} {set}=mean"));
-        assert_eq!((&description(path, name)["at"], &description(path, &mean)["at"]), (&"last".into(), &"mean".into()));
+        let readout = |run: &str| description(path, run)["model"]["head"]["readout"].clone();
+        assert_eq!((readout(name), readout(&mean)), ("last".into(), "mean".into()));
         assert_ne!(weights(path, name), weights(path, &mean));
         succeeds(path, &format!("eval {mean} --device cpu"));
         train(path, &format!("{mean}-2"), &format!("--config {mean}/config.toml"));
@@ -249,7 +257,7 @@ fn predict_mean_selects_mean_pooling() {
     }
     let on = "sequences two.csv --epochs 1 --init-from two-mean";
     train(path, "on", on);
-    assert_eq!(description(path, "on")["at"], "mean");
+    assert_eq!(description(path, "on")["model"]["head"]["readout"], "mean");
     refused(path, &format!("train {on} --set sequences.predict=last"), 2, &["--init-from", "or predict"]);
     succeeds(path, "predict two-mean --device cpu two.csv");
     refused(path, "train task copy --set task.predict=mean", 2, &["predict", "expected every", "got mean"]);
@@ -333,7 +341,7 @@ fn label_smoothing_affects_training_and_not_final_metrics() {
     let measured = json(path, "eval text --device cpu --json");
     assert_eq!(measured["validation"]["loss"], told["validation"]["loss"]);
     assert!(told["val_loss"].as_f64().unwrap() > told["validation"]["loss"].as_f64().unwrap() + 0.1, "{told}");
-    assert_eq!(description(path, "text")["loss"]["smoothed-cross-entropy"]["smoothing"], 0.2);
+    assert_eq!(description(path, "text")["model"]["head"]["loss"]["smoothed-cross-entropy"]["smoothing"], 0.2);
     assert!(succeeds(path, "eval text --device cpu").contains("without label smoothing"));
     succeeds(path, "sample text --device cpu --length 20");
 }

@@ -395,7 +395,7 @@ fn training_from_a_model_keeps_its_scaling_on_other_data() {
     let scaling = |run: &str| {
         let bytes = std::fs::read(path.join(run).join("model.safetensors")).unwrap();
         let note = bptt::StateDict::safetensors_note(&bytes, "bptt").unwrap().unwrap();
-        serde_json::from_str::<Value>(&note).unwrap()["data"]["series"]["targets"][0]["scaling"].clone()
+        serde_json::from_str::<Value>(&note).unwrap()["data"]["series"]["codec"]["targets"][0]["scaling"].clone()
     };
     assert_eq!(scaling("r"), scaling("on"));
     refused(

@@ -273,11 +273,20 @@ fn mismatched_models_and_data_are_refused() {
     // A model's file that is none, is cut, or is of another version.
     let model = std::fs::read(path.join("a/model.safetensors")).unwrap();
     std::fs::write(path.join("cut.safetensors"), &model[..model.len() / 2]).unwrap();
-    std::fs::write(path.join("other.safetensors"), with_format(&model, 9)).unwrap();
+    std::fs::write(path.join("earlier.safetensors"), with_format(&model, 1)).unwrap();
+    std::fs::write(path.join("later.safetensors"), with_format(&model, 9)).unwrap();
     refused(path, "sample t.txt", 1, &["t.txt: expected a run's folder or a safetensors file"]);
     refused(path, "sample cut.safetensors", 1, &["cut.safetensors"]);
-    refused(path, "sample other.safetensors", 1, &["other.safetensors", "format 9", "another version"]);
-    refused(path, "train text t.txt --init-from other.safetensors", 1, &["format 9"]);
+    let earlier =
+        "expected a model of format 2, got format 1: an earlier version of bptt wrote it, and only that one reads it";
+    refused(path, "sample earlier.safetensors", 1, &["earlier.safetensors: ", earlier]);
+    refused(path, "train text t.txt --init-from earlier.safetensors", 1, &["earlier.safetensors: ", earlier]);
+    // A later form that has nothing new in it.
+    let length = "--length 20 --device cpu";
+    assert_eq!(
+        output(path, &format!("sample later.safetensors {length}")),
+        output(path, &format!("sample a {length}"))
+    );
 }
 
 /// The file with another version in its description, which is as long.

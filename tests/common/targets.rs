@@ -8,7 +8,7 @@ use std::path::Path;
 
 use bptt::data::{ColumnRoles, LabelledSequences, MissingPolicy, ReadOptions, Series, SeriesTable, csv_columns};
 use bptt::train::Checkpoint;
-use bptt::{Error, Real, StateDict};
+use bptt::{Error, Real, SavedModel, StateDict};
 
 // The program's own reading of a configuration, which the library does not have.
 #[allow(unreachable_pub, unused_imports, reason = "the program's visibilities, of which a part is used")]
@@ -108,6 +108,12 @@ fn again<R: Real>(bytes: &[u8]) {
 /// Weights.
 pub(crate) fn safetensors(bytes: &[u8]) {
     let _ = StateDict::safetensors_note(bytes, "bptt");
+    if let Ok(model) = SavedModel::<f32>::read_from(bytes, bytes.len() as u64) {
+        let mut written = Vec::new();
+        model.write_to(&mut written).unwrap();
+        let again = SavedModel::<f32>::read_from(&written[..], written.len() as u64).unwrap();
+        assert!(again.model() == model.model() && again.step() == model.step());
+    }
     let Ok(weights) = StateDict::from_safetensors(bytes) else { return };
     let written = weights.to_safetensors(None).unwrap();
     assert!(StateDict::from_safetensors(&written).unwrap().to_safetensors(None).unwrap() == written);

@@ -9,7 +9,8 @@ use bptt::cells::{
 use bptt::interchange::keras;
 use bptt::interchange::onnx::{self, ModelInput};
 use bptt::{
-    Backend, Cell, Cpu, EngineOptions, Gpu, Initialisation, Layout, Model, Optimizer, Readout, Real, Recurrent, Trainer,
+    Backend, Cell, Cpu, EngineOptions, Gpu, Initialisation, Layout, Model, Optimizer, Readout, Real, Recurrent,
+    SavedModel, Trainer,
 };
 use pollster::block_on;
 
@@ -257,6 +258,11 @@ fn what_a_cell_from_outside_cannot_do_is_refused_with_the_reason() {
     let dict = layout.to_state_dict(&Initialisation::default().draw(&model, 1));
     let onnx = onnx::export(&model, &dict, ModelInput::Dense, &[]).unwrap_err().to_string();
     assert_eq!(onnx, "ONNX has the cells RNN, LSTM and GRU, and the network's is min_gru");
+    let named = "a model's description names the cells rnn, lstm and gru, and the network's is min_gru, which another crate \
+                 defines; keep its weights as a state dict";
+    assert_eq!(serde_json::to_string(&model).unwrap_err().to_string(), named);
+    let saved = SavedModel::new(model.clone(), dict.clone()).write_to(&mut Vec::new()).unwrap_err();
+    assert_eq!(saved.to_string(), named);
     let keras = keras::weights(&model, &dict).unwrap_err().to_string();
     assert_eq!(keras, "Keras has the cells RNN, LSTM and GRU, and the network's is min_gru");
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// not import from each other.
 const FLOORS: [&[&str]; 13] = [
     &["error", "elementary", "version"],
-    &["real", "memory", "gradient_norms", "profile", "format"],
+    &["real", "memory", "gradient_norms", "profile", "format", "files"],
     &["cells", "optim"],
     &["model", "sizes", "allocate"],
     &["batch", "dropout", "interchange"],

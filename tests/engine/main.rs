@@ -43,6 +43,7 @@ mod recompute;
 mod refused_input;
 mod resume;
 mod run;
+mod saved_model;
 mod send;
 mod session;
 mod shaders;

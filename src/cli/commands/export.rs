@@ -96,7 +96,8 @@ const INTERFACE: &str = "bptt_interface";
 /// The model as ONNX, with its description and that of its inputs and outputs.
 fn onnx(file: &ModelFile, reads: ModelInput, to: &mut impl Write) -> Result<()> {
     let interface = interface(&file.codec, &file.model).to_string();
-    write_model(&file.model, &file.weights, reads, &[(KEY, &file.description), (INTERFACE, &interface)], to)
+    let description = file.description()?;
+    write_model(&file.model, &file.weights, reads, &[(KEY, &description), (INTERFACE, &interface)], to)
 }
 
 /// The tensors of a codec.

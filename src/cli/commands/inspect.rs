@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use bptt::experiment::files::folder::in_file;
 use bptt::experiment::model::model_file;
-use bptt::experiment::model::model_file::ModelFile;
 use bptt::format::{bytes, cell, grouped, left, path_json, path_text, short, widest};
 use bptt::{Result, SafetensorsFile, StoredTensor};
 use clap::Args;
@@ -53,8 +52,10 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
     each.map_err(in_file(&path))?;
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     // If there is a description, it must be valid.
-    let model = description.as_ref().map(|_| ModelFile::from_found(found)).transpose()?;
-    model.iter().filter_map(|model| model.note.as_ref()).for_each(eprint_line);
+    let note = found.note.clone();
+    let model = description.as_ref().map(|_| found.saved_model()).transpose()?;
+    let lines = model.as_ref().map(model_file::describe_saved).transpose().map_err(in_file(&path))?;
+    note.iter().filter(|_| model.is_some()).for_each(eprint_line);
     let count: u64 = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum();
     if args.json {
         let tensors: Vec<Value> = tensors.iter().map(to_json).collect();
@@ -63,8 +64,8 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
         return Ok(());
     }
     print_line(heading("file", &format!("{}, {}", path_text(&path), bytes(length))));
-    match model {
-        Some(model) => model.describe().iter().for_each(|(name, text)| print_line(heading(name, text))),
+    match lines {
+        Some(lines) => lines.iter().for_each(|(name, text)| print_line(heading(name, text))),
         None => print_line(heading("model", "tensors without a description: not written by `bptt train`")),
     }
     print_line(heading("total", &format!("{} parameters in {} tensors", grouped(count), tensors.len())));

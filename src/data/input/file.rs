@@ -1,4 +1,4 @@
-//! Opens and reads files: only regular files, whose size is known in advance, and within a limit.
+//! Reads files: only regular files, whose size is known in advance, and within a limit.
 
 use std::fs::File;
 use std::io::Read;
@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::allocate;
 use crate::error::{Error, Result};
+use crate::files::open_input;
 use crate::sizes::Count;
 
 /// Size limit in bytes for a file that is read as a whole: of the file itself, its unpacked contents, and the numbers
@@ -87,22 +88,6 @@ impl<'a> MemoryUse<'a> {
     }
 }
 
-/// Opens a file for reading, and returns its size in bytes. Links are followed.
-///
-/// # Errors
-/// [`Error::Io`] if it does not exist or may not be read; [`Error::Data`] for a folder, a pipe, a socket or a device,
-/// which have no size, naming its kind.
-pub fn open_input(path: &Path) -> Result<(File, u64)> {
-    let io = |source| Error::Io { path: path.into(), source };
-    // Checked before opening: opening a pipe would wait for a writer.
-    check_regular(&std::fs::metadata(path).map_err(io)?, path)?;
-    let file = File::open(path).map_err(io)?;
-    let metadata = file.metadata().map_err(io)?;
-    // It may have been replaced by now.
-    check_regular(&metadata, path)?;
-    Ok((file, metadata.len()))
-}
-
 /// All bytes of a file, at most `limit`.
 ///
 /// # Errors
@@ -167,37 +152,6 @@ pub(in crate::data) fn read_at_most(
             ended => return Ok((bytes, ended.map(drop))),
         }
     }
-}
-
-fn check_regular(metadata: &std::fs::Metadata, path: &Path) -> Result<()> {
-    if metadata.is_file() {
-        return Ok(());
-    }
-    let message = if metadata.is_dir() {
-        "expected a file, got a folder".to_owned()
-    } else {
-        format!("expected a regular file, got {}: write its contents to a file and name that file", kind(metadata))
-    };
-    Err(Error::data(path, "", message))
-}
-
-/// The kind of something that is neither a file nor a folder.
-#[cfg(unix)]
-fn kind(metadata: &std::fs::Metadata) -> &'static str {
-    use std::os::unix::fs::FileTypeExt;
-    let kind = metadata.file_type();
-    if kind.is_fifo() {
-        return "a pipe";
-    }
-    if kind.is_socket() {
-        return "a socket";
-    }
-    if kind.is_char_device() || kind.is_block_device() { "a device" } else { "something else" }
-}
-
-#[cfg(not(unix))]
-fn kind(_: &std::fs::Metadata) -> &'static str {
-    "something else"
 }
 
 #[cfg(test)]

@@ -5,5 +5,6 @@ pub(super) mod file;
 pub(super) mod gzip;
 pub(super) mod source;
 
+pub use crate::files::open_input;
 pub use encoding::utf8;
-pub use file::{InputLimit, open_input, read_input, read_settings};
+pub use file::{InputLimit, read_input, read_settings};

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use super::file::open_input;
 use crate::error::{Error, Result};
+use crate::files::open_input;
 
 /// Bytes that must not change while they are read.
 #[derive(Debug)]

@@ -37,8 +37,7 @@ impl CellName {
             Cell::Lstm => Ok((Self::Lstm, None)),
             Cell::Gru => Ok((Self::Gru, None)),
             Cell::Custom(_) => Err(Error::Unsupported(format!(
-                "configuration and model files name the cells rnn, lstm and gru, and the network's is {}, which another \
-                 crate defines; keep its weights as a state dict",
+                "a configuration names the cells rnn, lstm and gru, and the network's is {}, which another crate defines",
                 cell.name()
             ))),
         }

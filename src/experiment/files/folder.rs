@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::own_file::{check_no_link, check_own, has_other_names, open_own};
 use crate::data::open_input;
+use crate::files::synced;
 use crate::format::path_text;
 use crate::{Error, Result};
 
@@ -405,18 +406,6 @@ fn make(path: &Path) -> io::Result<()> {
 /// Syncs a folder: a file's name is an entry of its folder.
 fn sync_names(folder: &Path) -> Result<()> {
     synced(folder).map_err(io_error(folder))
-}
-
-/// Where folders cannot be opened as files, or their file system does not sync them, there is nothing to wait for.
-///
-/// # Errors
-/// Where the file system does sync folders, and could not.
-pub fn synced(folder: &Path) -> io::Result<()> {
-    let Ok(file) = File::open(folder) else { return Ok(()) };
-    match file.sync_all() {
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
-        done => done,
-    }
 }
 
 fn exists(path: &Path) -> Error {

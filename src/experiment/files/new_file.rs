@@ -2,9 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::folder::{io_error, synced};
+use super::folder::io_error;
+use crate::files::WholeFile;
 use crate::format::path_text;
 use crate::{Error, Result};
 
@@ -125,11 +126,7 @@ pub fn write_with(path: &Path, fill: impl FnOnce(&mut NewFile) -> Result<()>) ->
 }
 
 /// A file that gets its name once it is complete. If dropped before, it is deleted.
-pub struct NewFile {
-    file: Option<File>,
-    temporary: PathBuf,
-    path: PathBuf,
-}
+pub struct NewFile(WholeFile);
 
 impl NewFile {
     /// Creates a file in the folder of `path`, under a temporary name.
@@ -137,62 +134,25 @@ impl NewFile {
     /// # Errors
     /// If the folder is not writable.
     pub fn create(path: &Path) -> Result<Self> {
-        let (file, temporary) = temporary(folder_of(path)).map_err(io_error(path))?;
-        Ok(Self { file: Some(file), temporary, path: path.into() })
+        WholeFile::create(path).map(Self)
     }
 
     /// Renames the file, if it was written.
     ///
     /// # Errors
     /// The error of `written`, with the path of this file if it is [`Error::Io`]; [`Error::Io`] if the path exists by now.
-    pub fn finish(mut self, written: Result<()>) -> Result<()> {
-        let path = self.path.clone();
-        if let Some(file) = self.file.take() {
-            written.map_err(|error| match error {
-                Error::Io { source, .. } => io_error(&path)(source),
-                other => other,
-            })?;
-            file.sync_all().map_err(io_error(&path))?;
-        }
-        give_name(&self.temporary, &path).map_err(io_error(&path))?;
-        drop(self);
-        synced(folder_of(&path)).map_err(io_error(folder_of(&path)))
+    pub fn finish(self, written: Result<()>) -> Result<()> {
+        self.0.finish(written, give_name)
     }
 }
 
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.as_mut().map_or(Ok(0), |file| file.write(bytes))
+        self.0.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), Write::flush)
-    }
-}
-
-impl Drop for NewFile {
-    fn drop(&mut self) {
-        drop(self.file.take());
-        // It has its name by now, or is incomplete and useless.
-        let _ = fs::remove_file(&self.temporary);
-    }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// A file under a temporary name, short enough for every file system.
-fn temporary(folder: &Path) -> io::Result<(File, PathBuf)> {
-    let process = std::process::id();
-    let mut number = 0;
-    loop {
-        let path = folder.join(format!(".bptt-{process}-{number}.part"));
-        match File::create_new(&path) {
-            // Left by a killed process with the same id.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1000 => number += 1,
-            made => return made.map(|file| (file, path)),
-        }
+        self.0.flush()
     }
 }
 

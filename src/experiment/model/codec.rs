@@ -9,9 +9,10 @@ use crate::Result;
 use crate::data::{PianoKeys, SeriesCodec, Vocabulary};
 use crate::format::ahead;
 
-/// What was fitted to the training data and is stored with the weights.
+/// What was fitted to the training data and is stored with the weights: `data` in a model's description. A program that
+/// trains on its own stores it with `SavedModel::with_codec`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Codec {
     /// A text, token by token.
     Text {
@@ -20,9 +21,10 @@ pub enum Codec {
     },
     /// A series from a table.
     Series {
-        /// The columns, their scalings, and the frame.
+        /// How numbers were to be scaled.
         scale: ScaleName,
         /// The columns with their scalings, the window and the horizon.
+        #[serde(rename = "codec")]
         series: SeriesCodec,
     },
     /// Piano rolls.
@@ -42,6 +44,7 @@ pub enum Codec {
     /// A synthetic task.
     Task {
         /// The task.
+        #[serde(rename = "name")]
         task: TaskName,
     },
 }

@@ -3,9 +3,6 @@
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use super::super::config::CellName;
 use super::super::files::checkpoints;
 use super::super::files::checkpoints::Saved;
 use super::super::files::digest::{Digest, Digested};
@@ -16,19 +13,15 @@ use super::codec::Codec;
 use super::origin::Origin;
 use crate::data::open_input;
 use crate::format::{grouped, path_text};
+use crate::model::description::{self, Description};
+use crate::model::saved_model::described;
 use crate::train::SavedWeights;
-use crate::{
-    Activation, Cell, Embedding, Error, Head, Layout, Loss, Model, Readout, Recurrent, Reduction, Result,
-    SafetensorsFile, StateDict,
-};
-
-/// The version of the description. Other versions are refused.
-const FORMAT: u32 = 1;
+use crate::{Cell, Embedding, Error, Layout, Model, Readout, Result, SafetensorsFile, SavedModel, StateDict};
 
 /// The name of the description in the file's metadata.
-pub const KEY: &str = "bptt";
+pub const KEY: &str = description::KEY;
 
-/// A model with the description in its file.
+/// A model with what was fitted to its data: a [`SavedModel`] that the program can use.
 pub struct ModelFile {
     /// The form of the network.
     pub model: Model,
@@ -36,74 +29,26 @@ pub struct ModelFile {
     pub codec: Codec,
     /// The weights by name.
     pub weights: StateDict,
-    /// What it was trained on; `None` for older files.
+    /// What it was trained on, if the file says so.
     pub origin: Option<Origin>,
-    /// The description as it is in the file.
-    pub description: String,
     /// The path of the file.
     pub path: PathBuf,
     /// Which weights these are, if the run has not finished.
     pub note: Option<String>,
-}
-
-/// The description, for JSON.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Description {
-    format: u32,
-    cell: CellName,
-    activation: Option<Activation>,
-    #[serde(default)]
-    embedding: Option<Embedding>,
-    input_size: usize,
-    hidden_size: usize,
-    layers: usize,
-    bidirectional: bool,
-    #[serde(default)]
-    dropout: f64,
-    #[serde(default)]
-    recurrent_dropout: f64,
-    outputs: usize,
-    loss: Loss,
-    at: Readout,
-    reduction: Reduction,
-    data: Codec,
-    /// What the model was trained on.
-    #[serde(default)]
-    origin: Option<Origin>,
-    /// The step that the run had reached. The weights may be from an earlier one, with the lowest validation loss.
-    #[serde(default)]
-    step: Option<u64>,
+    description: Description,
 }
 
 /// What describes a model, as JSON, but for the step that the run has come to.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a model without a head, or with a cell that another crate defines.
+/// [`Error::Unsupported`] for a model without a head, or with a cell that another crate defines; [`Error::Failed`] for a
+/// description that no file can hold.
 pub fn description(model: &Model, codec: &Codec, origin: &Origin) -> Result<String> {
-    let (recurrent, head) = (&model.recurrent, model.head.as_ref());
-    let head = head.ok_or_else(|| Error::Unsupported("a model file needs a model with a head".into()))?;
-    let (cell, activation) = CellName::of(recurrent.cell)?;
-    let description = Description {
-        format: FORMAT,
-        cell,
-        activation,
-        embedding: model.embedding.clone(),
-        input_size: recurrent.input_size,
-        hidden_size: recurrent.hidden_size,
-        layers: recurrent.layers,
-        bidirectional: recurrent.bidirectional,
-        dropout: recurrent.dropout,
-        recurrent_dropout: recurrent.recurrent_dropout,
-        outputs: head.outputs,
-        loss: head.loss.clone(),
-        at: head.readout,
-        reduction: head.reduction,
-        data: codec.clone(),
-        origin: Some(origin.clone()),
-        step: None,
-    };
-    let text = serde_json::to_string(&description).map_err(|error| Error::Failed(error.to_string()))?;
+    model.require_head()?;
+    let mut description = Description::new(model.clone());
+    description.data = Some(description::raw("data", codec)?);
+    description.origin = Some(description::raw("origin", origin)?);
+    let text = description.to_text()?;
     check_length(in_header(text.as_bytes()))?;
     Ok(text)
 }
@@ -150,40 +95,48 @@ pub fn description_bytes(codec: &Codec) -> u64 {
 /// The description of a model's file that is stored after `step`.
 ///
 /// # Errors
-/// [`Error::Failed`] for other text than that of [`description`].
+/// [`Error::Unsupported`] for other text than that of [`description`].
 pub fn with_step(description: &str, step: u64) -> Result<String> {
-    let unreadable = |error: serde_json::Error| Error::Failed(format!("the model's description: {error}"));
-    let mut it: Description = serde_json::from_str(description).map_err(unreadable)?;
+    let mut it = Description::parse(description)?;
     it.step = Some(step);
-    serde_json::to_string(&it).map_err(unreadable)
+    it.to_text()
 }
 
-impl Description {
-    /// The described network, within the limits of any network, with as many inputs and outputs as its data have.
+impl<R> SavedModel<R> {
+    /// What the data taught, such as a vocabulary, scalings or classes; `None` if the file has no such part.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] names what is wrong.
-    fn model(&self) -> Result<Model> {
-        let cell = self.cell.with_activation(self.activation);
-        let recurrent = Recurrent::new(cell, self.input_size, self.hidden_size)
-            .layers(self.layers)
-            .bidirectional(self.bidirectional)
-            .dropout(self.dropout)
-            .recurrent_dropout(self.recurrent_dropout);
-        let head = Head { outputs: self.outputs, loss: self.loss.clone(), readout: self.at, reduction: self.reduction };
-        let targets = head.target_size();
-        let model = Model { embedding: self.embedding.clone(), ..Model::new(recurrent, head) };
-        let wrong = |message: String| Error::Unsupported(format!("the model's description: {message}"));
-        model.validate().map_err(|error| wrong(error.to_string()))?;
-        // Buffers for the data are as large as the network, and nothing else limits that.
-        let sizes = self.data.sizes().map_err(|error| wrong(error.to_string()))?;
-        match sizes.filter(|sizes| *sizes != [model.vocabulary(), targets]) {
-            Some([inputs, outputs]) => Err(wrong(format!(
-                "expected a network of {inputs} inputs and {outputs} outputs, as its data have, got one of {} and {targets}",
-                model.vocabulary()
-            ))),
-            None => Ok(model),
-        }
+    /// [`Error::Unsupported`] names the key that is wrong or unknown to this version, or says that the network has other
+    /// inputs or outputs than the data.
+    pub fn codec(&self) -> Result<Option<Codec>> {
+        let codec = self.description.read("data", self.description.data.as_deref())?;
+        codec.as_ref().map_or(Ok(()), |codec| check_sizes(&self.description.model, codec))?;
+        Ok(codec)
+    }
+
+    /// Sets what the data taught. A file with it is all that the program needs to use the model on data of that kind.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the network has other inputs or outputs than the data.
+    pub fn with_codec(mut self, codec: &Codec) -> Result<Self> {
+        check_sizes(&self.description.model, codec)?;
+        self.description.data = Some(description::raw("data", codec)?);
+        Ok(self)
+    }
+}
+
+/// Checks that a network has as many inputs and outputs as its data. Buffers for the data are as large as the network, and
+/// nothing else limits that.
+fn check_sizes(model: &Model, codec: &Codec) -> Result<()> {
+    let wrong = |message: String| Error::Unsupported(format!("the model's description: {message}"));
+    let targets = model.require_head().map_err(|error| wrong(error.to_string()))?.target_size();
+    let sizes = codec.sizes().map_err(|error| wrong(error.to_string()))?;
+    match sizes.filter(|sizes| *sizes != [model.vocabulary(), targets]) {
+        Some([inputs, outputs]) => Err(wrong(format!(
+            "expected a network of {inputs} inputs and {outputs} outputs, as its data have, got one of {} and {targets}",
+            model.vocabulary()
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -227,7 +180,7 @@ pub struct Found {
     /// The checkpoint with the weights; `None`: they are in the file.
     weights: Option<Weights>,
     /// A note to print before use.
-    note: Option<String>,
+    pub note: Option<String>,
 }
 
 /// The file that would be made from a checkpoint.
@@ -251,6 +204,29 @@ impl Found {
             }
         }
     }
+
+    /// The model, whether or not it has what the data taught.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if it is no model that this version can read, or its tensors are not those of the described model.
+    pub fn saved_model(self) -> Result<SavedModel> {
+        let Self { path, weights, .. } = self;
+        match weights {
+            None => {
+                let (file, length) = open_input(&path)?;
+                read_file(file, length, &path)
+            }
+            Some(Weights { description, weights }) => Description::parse(&description)
+                .and_then(|description| SavedModel::from_parts(description, weights))
+                .map_err(in_file(&path)),
+        }
+    }
+}
+
+/// The model in a file.
+fn read_file(file: impl Read, length: u64, path: &Path) -> Result<SavedModel> {
+    let file = SafetensorsFile::open(file, length).map_err(|error| no_model(path, error))?;
+    SavedModel::from_file(file).map_err(in_file(path))
 }
 
 /// The file that `run` names: itself, or the one in a run's folder. For an unfinished run it is made from the latest
@@ -277,7 +253,7 @@ pub fn read(run: &Path) -> Result<Found> {
     let stored = found.as_ref().and_then(|found| {
         let (file, length) = open_input(&found.path).ok()?;
         let file = SafetensorsFile::open(file, length).ok()?;
-        Some(serde_json::from_str::<Description>(file.note(KEY)?).ok().and_then(|it| it.step))
+        Some(Description::parse(file.note(KEY)?).ok().and_then(|it| it.step))
     });
     let run = path_text(run);
     let (found, which) = match (found, unfinished.saved) {
@@ -300,11 +276,8 @@ pub fn read(run: &Path) -> Result<Found> {
 
 /// The model file that a run would have if it had ended at its checkpoint, and a description of its weights.
 fn of_checkpoint((saved, description): (Saved, String)) -> Result<(Found, String)> {
-    let it: Description = serde_json::from_str(&description).map_err(|error| {
-        let message = error.to_string();
-        Error::Data { path: saved.path.clone(), place: String::new(), message }
-    })?;
-    let SavedWeights { weights, weights_step, step } = saved.weights(&it.model().map_err(in_file(&saved.path))?)?;
+    let it = Description::parse(&description).map_err(in_file(&saved.path))?;
+    let SavedWeights { weights, weights_step, step } = saved.weights(&it.model)?;
     let (of, after) = (grouped(weights_step), grouped(step));
     let which = if weights_step < step {
         format!(
@@ -359,9 +332,9 @@ impl ModelFile {
             None => {
                 let (file, length) = open_input(&path)?;
                 let mut file = Digested::new(file);
-                let model = Self::from_file(&mut file, length, &path);
+                let model = read_file(&mut file, length, &path);
                 check(file.digest().map_err(io_error(&path))?)?;
-                Ok(Self { note: found.note, ..model? })
+                Ok(Self { note: found.note, ..Self::of(model?, path)? })
             }
         }
     }
@@ -374,97 +347,79 @@ impl ModelFile {
         let path = if run.is_dir() { run.join(MODEL) } else { run.into() };
         // A checkpoint has the description of the model file, except for the step.
         if let Some((saved, description)) = checkpoints::unfinished(run)?.and_then(|unfinished| unfinished.saved) {
-            return Self::form(description, &saved.path);
+            return Self::form(&description, &saved.path);
         }
         if !path.exists() {
             return Self::open_checked(run, sha256);
         }
         let (file, length) = open_input(&path)?;
         let mut file = Digested::new(file);
-        let text =
-            Self::text(&SafetensorsFile::open(&mut file, length).map_err(|error| no_model(&path, error))?, &path)?;
+        let found = SafetensorsFile::open(&mut file, length).map_err(|error| no_model(&path, error))?;
+        let text = described(&found).map_err(in_file(&path))?.to_owned();
         file.digest().map_err(io_error(&path))?.check(&path, "--init-from", sha256)?;
-        Self::form(text, &path)
+        Self::form(&text, &path)
     }
 
     /// Opens a file that was found, with its note.
     ///
     /// # Errors
     /// As of [`Self::open`].
-    pub fn from_found(Found { path, weights, note }: Found) -> Result<Self> {
-        let model = match weights {
-            None => {
-                let (file, length) = open_input(&path)?;
-                Self::from_file(file, length, &path)
-            }
-            Some(Weights { description, weights }) => Self::described(description, &path, || Ok(weights)),
-        }?;
-        Ok(Self { note, ..model })
+    pub fn from_found(found: Found) -> Result<Self> {
+        let (path, note) = (found.path.clone(), found.note.clone());
+        Ok(Self { note, ..Self::of(found.saved_model()?, path)? })
     }
 
-    fn from_file(file: impl Read, length: u64, path: &Path) -> Result<Self> {
-        let file = SafetensorsFile::open(file, length).map_err(|error| no_model(path, error))?;
-        Self::described(Self::text(&file, path)?, path, || file.state_dict())
-    }
-
-    /// The description in a file.
-    fn text<R: Read>(file: &SafetensorsFile<R>, path: &Path) -> Result<String> {
-        let text = file.note(KEY).map(str::to_owned);
-        text.ok_or_else(|| Error::Data {
-            path: path.into(),
-            place: String::new(),
-            message: "expected a model of `bptt train`, got tensors without its description; see `bptt inspect`".into(),
-        })
-    }
-
-    /// Checks the description before the weights are read.
-    fn described(text: String, path: &Path, weights: impl FnOnce() -> Result<StateDict>) -> Result<Self> {
-        let form = Self::form(text, path)?;
-        let weights = weights().map_err(in_file(path))?;
-        // All commands report this with the file's name, before anything else.
-        let message =
-            |error: Error| Error::Data { path: path.into(), place: String::new(), message: error.to_string() };
-        Layout::new(&form.model).check(&weights).map_err(message)?;
-        Ok(Self { weights, ..form })
+    /// A saved model, with what the data taught; `path` is for messages.
+    fn of(saved: SavedModel, path: PathBuf) -> Result<Self> {
+        let codec = saved.codec().and_then(|codec| {
+            codec.ok_or_else(|| {
+                let expected = "expected `data` in the model's description, what the data taught";
+                Error::Unsupported(format!(
+                    "{expected}; without it a model is for `SavedModel::load` and `bptt inspect`"
+                ))
+            })
+        });
+        let codec = codec.map_err(in_file(&path))?;
+        let SavedModel { weights, description } = saved;
+        let origin = description.read("origin", description.origin.as_deref()).map_err(in_file(&path))?;
+        Ok(Self { model: description.model.clone(), codec, weights, origin, description, path, note: None })
     }
 
     /// From the description, without weights.
-    fn form(text: String, path: &Path) -> Result<Self> {
-        let refused = |message: String| Error::Data { path: path.into(), place: String::new(), message };
-        #[derive(Deserialize)]
-        struct Version {
-            format: u32,
-        }
-        let unreadable = |error: serde_json::Error| refused(format!("the model's description: {error}"));
-        let Version { format } = serde_json::from_str(&text).map_err(unreadable)?;
-        if format != FORMAT {
-            let expected = format!("expected a model of format {FORMAT}, got format {format}");
-            return Err(refused(format!("{expected}: it was written by another version of bptt")));
-        }
-        let it: Description = serde_json::from_str(&text).map_err(unreadable)?;
-        let model = it.model().map_err(|error| refused(error.to_string()))?;
-        let weights = StateDict::default();
-        Ok(Self { model, codec: it.data, weights, origin: it.origin, description: text, path: path.into(), note: None })
+    fn form(text: &str, path: &Path) -> Result<Self> {
+        let description = Description::parse(text).map_err(in_file(path))?;
+        Self::of(SavedModel { weights: StateDict::default(), description }, path.into())
     }
 
-    /// From the description and a checkpoint; `path` is for messages.
+    /// From the description in `file` and a checkpoint; `path` is for messages about the model.
     ///
     /// # Errors
-    /// The reason, in words.
-    pub(crate) fn of_checkpoint(description: String, saved: &Saved, path: &Path) -> Result<Self, String> {
-        let it: Description = serde_json::from_str(&description).map_err(|error| error.to_string())?;
-        let model = it.model().map_err(|error| error.to_string())?;
-        let SavedWeights { weights, .. } = saved.weights(&model).map_err(|error| error.to_string())?;
-        Ok(Self { model, codec: it.data, weights, origin: it.origin, description, path: path.into(), note: None })
+    /// [`Error::Data`] for either file.
+    pub(crate) fn of_checkpoint(description: &str, file: &Path, saved: &Saved, path: &Path) -> Result<Self> {
+        let description = Description::parse(description).map_err(in_file(file))?;
+        let SavedWeights { weights, .. } = saved.weights(&description.model)?;
+        Self::of(SavedModel { weights, description }, path.into())
     }
 
-    /// The model and its description, as names and texts.
-    pub fn describe(&self) -> Vec<(&'static str, String)> {
-        let loss = self.model.head.as_ref().and_then(|head| loss::describe(&head.loss));
-        let mut lines = vec![("model", describe(&self.model)), ("data", self.codec.describe())];
-        lines.extend(loss.map(|loss| ("loss", loss)));
-        lines
+    /// The description, as JSON.
+    ///
+    /// # Errors
+    /// None for a description that was read.
+    pub fn description(&self) -> Result<String> {
+        self.description.to_text()
     }
+}
+
+/// A saved model in words, as names and texts.
+///
+/// # Errors
+/// [`Error::Unsupported`] names a key of what the data taught that is wrong or unknown.
+pub fn describe_saved(saved: &SavedModel) -> Result<Vec<(&'static str, String)>> {
+    let loss = saved.model().head.as_ref().and_then(|head| loss::describe(&head.loss));
+    let mut lines = vec![("model", describe(saved.model()))];
+    lines.extend(saved.codec()?.map(|codec| ("data", codec.describe())));
+    lines.extend(loss.map(|loss| ("loss", loss)));
+    Ok(lines)
 }
 
 #[cfg(test)]
