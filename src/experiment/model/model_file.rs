@@ -109,9 +109,7 @@ impl<R> SavedModel<R> {
     /// [`Error::Unsupported`] names the key that is wrong or unknown to this version, or says that the network has other
     /// inputs or outputs than the data.
     pub fn codec(&self) -> Result<Option<Codec>> {
-        let codec = self.description.read("data", self.description.data.as_deref())?;
-        codec.as_ref().map_or(Ok(()), |codec| check_sizes(&self.description.model, codec))?;
-        Ok(codec)
+        codec_in(&self.description)
     }
 
     /// Sets what the data taught. A file with it is all that the program needs to use the model on data of that kind.
@@ -123,6 +121,12 @@ impl<R> SavedModel<R> {
         self.description.data = Some(description::raw("data", codec)?);
         Ok(self)
     }
+}
+
+fn codec_in(description: &Description) -> Result<Option<Codec>> {
+    let codec = description.read("data", description.data.as_deref())?;
+    codec.as_ref().map_or(Ok(()), |codec| check_sizes(&description.model, codec))?;
+    Ok(codec)
 }
 
 /// Checks that a network has as many inputs and outputs as its data. Buffers for the data are as large as the network, and
@@ -223,10 +227,12 @@ impl Found {
     }
 }
 
-/// The model in a file.
+/// The model in a file. What the data taught is checked before the weights are read.
 fn read_file(file: impl Read, length: u64, path: &Path) -> Result<SavedModel> {
     let file = SafetensorsFile::open(file, length).map_err(|error| no_model(path, error))?;
-    SavedModel::from_file(file).map_err(in_file(path))
+    let description = described(&file).and_then(Description::parse).map_err(in_file(path))?;
+    codec_in(&description).map_err(in_file(path))?;
+    file.state_dict().and_then(|weights| SavedModel::from_parts(description, weights)).map_err(in_file(path))
 }
 
 /// The file that `run` names: itself, or the one in a run's folder. For an unfinished run it is made from the latest
