@@ -30,7 +30,7 @@ pub(crate) async fn train_and_save(path: &Path) -> Result<()> {
     let model = Model::new(recurrent, Head::new(codec.outputs(), Loss::SquaredError, Readout::Final));
     let mut trainer = Trainer::new(&Cpu::new(), &model, Optimizer::adam(5e-3).clip_norm(1.0), 1)?;
     let encoded = codec.encode(series)?;
-    let batches = ShuffledBatches::new(encoded.windows(0..rows)?, 32, 1, 1)?;
+    let batches = ShuffledBatches::new(encoded.windows(frame.window..rows)?, 32, 1, 1)?;
     run(&mut trainer, &batches, None, &RunOptions::new(RunLength::Epochs(20)), &mut ()).await?;
 
     let codec = Codec::Series { scale: ScaleName::Standard, series: codec };

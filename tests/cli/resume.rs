@@ -326,7 +326,10 @@ fn an_impossible_extension_is_refused_and_a_cosine_schedule_warned_about() {
     refused(folder, "train --resume early --epochs 60", 2, &["stopped early", "--patience"]);
     succeeds(folder, &run("cpu", 5, "cosine"));
     let said = succeeds(folder, "train --resume cosine --steps 9 --out longer");
-    assert!(said.contains("extends cosine from step 5") && said.contains("the cosine is that"), "{said}");
+    assert!(
+        said.contains("extends cosine from step 5") && said.contains("the cosine schedule is that of the whole length"),
+        "{said}"
+    );
     fs::remove_dir_all(folder.join("a/checkpoints")).unwrap();
     fs::create_dir(folder.join("a/checkpoints")).unwrap();
     fs::write(folder.join("a/checkpoints/finished"), "").unwrap();

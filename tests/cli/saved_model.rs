@@ -22,7 +22,7 @@ fn a_forecaster_that_the_library_saved_is_measured_forecast_and_trained_on_by_th
     let file = path.join("m.safetensors");
     block_on(save_and_load::train_and_save(&file)).unwrap();
     let own = block_on(save_and_load::load_and_forecast(&file, 3)).unwrap();
-    let expected: Vec<String> = own.iter().map(|(year, value)| format!("{year}{value:14.1}")).collect();
+    let expected: Vec<String> = own.iter().map(|(year, value)| format!("{year}{value:14.2}")).collect();
     let forecast = succeeds(path, "forecast m.safetensors sunspots.csv --rows 3 --device cpu --threads 1");
     let lines: Vec<String> = forecast.lines().skip(1).map(|line| line.replace(' ', "")).collect();
     assert_eq!(lines, expected.iter().map(|line| line.replace(' ', "")).collect::<Vec<_>>(), "{forecast}");
@@ -49,8 +49,8 @@ fn a_run_of_the_program_is_loaded_by_the_library_and_saved_to_the_same_bytes() {
         fs::write(path.join("names").join(format!("{class}.txt")), names).unwrap();
     }
     let rows = (0..8).flat_map(|id| (0..4).map(move |t| (id, t)));
-    let two = rows.fold("id,x,label\n".to_owned(), |mut text, (id, t)| {
-        writeln!(text, "{id},{},{}", id * t, id % 2).unwrap();
+    let two = rows.fold("id,time,x,label\n".to_owned(), |mut text, (id, t)| {
+        writeln!(text, "{id},{t},{},{}", id * t, id % 2).unwrap();
         text
     });
     fs::write(path.join("two.csv"), two).unwrap();
@@ -81,7 +81,7 @@ fn a_run_of_the_program_is_loaded_by_the_library_and_saved_to_the_same_bytes() {
     let forecast = succeeds(path, "forecast series --rows 2 --device cpu --threads 1");
     let own = block_on(save_and_load::load_and_forecast(&path.join("series/model.safetensors"), 2)).unwrap();
     for (line, (year, value)) in forecast.lines().skip(1).zip(own) {
-        assert_eq!(line.split_whitespace().collect::<Vec<_>>(), [year, format!("{value:.1}")], "{forecast}");
+        assert_eq!(line.split_whitespace().collect::<Vec<_>>(), [year, format!("{value:.2}")], "{forecast}");
     }
 }
 
@@ -89,7 +89,7 @@ fn a_run_of_the_program_is_loaded_by_the_library_and_saved_to_the_same_bytes() {
 fn a_text_model_that_the_library_saved_is_sampled_and_names_what_a_newer_version_added() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    let vocabulary = Vocabulary::bytes();
+    let vocabulary = vocabulary_of("abc");
     let head = Head::new(vocabulary.len(), Loss::CrossEntropy, Readout::PerStep);
     let model = Model::new(Recurrent::new(Cell::Lstm, vocabulary.len(), 3), head);
     let mut trainer = Trainer::new(&Cpu::new(), &model, Optimizer::adam(1e-2), 1).unwrap();
@@ -101,14 +101,14 @@ fn a_text_model_that_the_library_saved_is_sampled_and_names_what_a_newer_version
         20
     );
     // A codec of other data.
-    let refusal = saved.clone().with_codec(&Codec::Text { vocabulary: vocabulary_of("abc") }).unwrap_err().to_string();
+    let refusal = saved.clone().with_codec(&Codec::Text { vocabulary: Vocabulary::bytes() }).unwrap_err().to_string();
     assert_eq!(
         refusal,
-        "the model's description: expected a network of 4 inputs and 4 outputs, as its data have, got one of 256 and 256"
+        "the model's description: expected a network of 256 inputs and 256 outputs, as its data have, got one of 4 and 4"
     );
     // Without one, only the library can use it.
     saved.save(path.join("plain.safetensors")).unwrap();
-    assert!(succeeds(path, "inspect plain.safetensors").contains("lstm 256 → 3 → 256"));
+    assert!(succeeds(path, "inspect plain.safetensors").contains("lstm 4 → 3 → 4"));
     let expected = ["plain.safetensors: expected `data` in the model's description, what the data taught"];
     refused(path, "sample plain.safetensors", 1, &expected);
     refused(path, "export plain.safetensors m.onnx", 1, &expected);
