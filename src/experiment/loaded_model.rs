@@ -145,7 +145,7 @@ impl AppliedModel {
     ///
     /// # Errors
     /// [`Error::Unsupported`] for texts and synthetic tasks; those of the data, the device and of writing.
-    pub async fn predict(&mut self, to: &mut dyn Write) -> Result<()> {
+    pub async fn predict(&mut self, to: &mut (dyn Write + Send)) -> Result<()> {
         self.task.predictions(&mut self.network, self.rows, to).await
     }
 }

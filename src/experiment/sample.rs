@@ -63,7 +63,7 @@ impl LoadedModel {
         prompt: &Prompt,
         length: usize,
         (sampling, seed): (Sampling, u64),
-        each: &mut dyn FnMut(&[u8]) -> Result<bool>,
+        each: &mut impl FnMut(&[u8]) -> Result<bool>,
     ) -> Result<()> {
         let vocabulary = self.vocabulary()?;
         let device = OpenDevice::open(device).await?;

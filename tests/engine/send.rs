@@ -1,5 +1,6 @@
 //! Engines, trainers and the futures of their methods are `Send`, so that any executor can run them.
 
+use std::path::PathBuf;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -7,6 +8,8 @@ use std::thread;
 use crate::common::Case;
 use crate::common::gpu::gpu;
 use bptt::data::{AddingTask, ShuffledBatches, SyntheticExamples};
+use bptt::experiment::config::{Config, Data, RunConfig, TaskConfig, TaskName, TrainingConfig};
+use bptt::experiment::{Experiment, LoadedModel, Missing, Settings, TrainingRun};
 use bptt::train::{Metrics, Observer, RunOptions, StepCounts, evaluate, predict, resume, run};
 use bptt::{
     Backend, Cell, Cpu, EngineOptions, FlatBlock, Gpu, Inference, Inspection, Layers, Model, Optimizer, OptimizerStep,
@@ -138,6 +141,36 @@ macro_rules! futures_are_send {
 futures_are_send!(on_the_cpu_in_f32, Cpu);
 futures_are_send!(on_the_cpu_in_f64, Cpu<f64>);
 futures_are_send!(on_the_gpu, Gpu);
+
+/// Trains, measures and predicts with the adding task, and gives the predictions.
+async fn experiment(out: PathBuf) -> bptt::Result<Vec<u8>> {
+    let adding = TaskConfig { name: Some(TaskName::Adding), length: Some(6), ..TaskConfig::default() };
+    let training = TrainingConfig { steps: Some(4), ..TrainingConfig::default() };
+    let run = RunConfig { device: Some("cpu".into()), threads: Some(1), ..RunConfig::default() };
+    let config = Config { data: Some(Data::Task(adding)), run, training, ..Config::default() };
+    let mut experiment = Experiment::load(Settings::new(config.clone())?)?;
+    let mut missing = Missing::default();
+    let (run, mut network) = TrainingRun::open(&mut experiment, None, Some(&out)).await?;
+    let mut steps = run.train(&mut network, |_, _| Ok(()), &mut missing).await?;
+    let results = run.measure(network, false, &mut missing).await.unwrap_or_default();
+    run.write_results(&mut steps, results, Vec::new(), &mut missing);
+    run.finish()?;
+    let model = LoadedModel::open(&out)?;
+    let mut evaluated = Vec::new();
+    for line in model.apply(config).await?.evaluate(false).await?.lines {
+        evaluated.extend_from_slice(line.as_bytes());
+    }
+    Ok(evaluated)
+}
+
+#[test]
+fn an_experiment_can_be_spawned_on_another_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = block_on(experiment(folder.path().join("here"))).unwrap();
+    let there = spawn(experiment(folder.path().join("there"))).join().unwrap().unwrap();
+    assert!(!here.is_empty());
+    assert_eq!(here, there);
+}
 
 #[test]
 fn a_native_future_is_ready_when_it_is_first_polled() {

@@ -30,7 +30,7 @@ pub(crate) struct PredictArgs {
 }
 
 /// Writes the predictions, optionally with text that a spreadsheet does not read as formulas.
-async fn write(applied: &mut AppliedModel, spreadsheet: bool, to: &mut dyn Write) -> Result<(), Error> {
+async fn write(applied: &mut AppliedModel, spreadsheet: bool, to: &mut (dyn Write + Send)) -> Result<(), Error> {
     if !spreadsheet {
         return applied.predict(to).await;
     }

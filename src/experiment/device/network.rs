@@ -92,7 +92,7 @@ impl Network {
         &mut self,
         examples: &dyn Examples,
         rows: usize,
-        each: &mut dyn FnMut(usize, ArrayView2<'_, f32>) -> Result<()>,
+        each: &mut impl FnMut(usize, ArrayView2<'_, f32>) -> Result<()>,
     ) -> Result<()> {
         with_trainer!(self, trainer => predict_each(trainer, examples, rows, each).await).map_err(Error::failed)
     }

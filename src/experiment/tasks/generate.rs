@@ -23,7 +23,7 @@ pub async fn generate(
     count: usize,
     sampling: Sampling,
     rng: &mut ChaCha8Rng,
-    each: &mut dyn FnMut(u32) -> Result<bool>,
+    each: &mut impl FnMut(u32) -> Result<bool>,
 ) -> Result<()> {
     let excluded = vocabulary.unknown().map(|id| id as usize);
     let mut session = network.session(1)?;

@@ -321,7 +321,12 @@ impl Task for RollsTask {
         })
     }
 
-    fn predictions<'a>(&'a self, network: &'a mut Network, rows: usize, out: &'a mut dyn Write) -> Pending<'a, ()> {
+    fn predictions<'a>(
+        &'a self,
+        network: &'a mut Network,
+        rows: usize,
+        out: &'a mut (dyn Write + Send),
+    ) -> Pending<'a, ()> {
         Box::pin(async move {
             let first = if self.parts[0].len() == self.rolls.pieces().len() { 0 } else { self.parts[1].start };
             let pieces = first..self.rolls.pieces().len();

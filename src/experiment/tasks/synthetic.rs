@@ -165,7 +165,7 @@ where
         })
     }
 
-    fn predictions<'a>(&'a self, _: &'a mut Network, _: usize, _: &'a mut dyn Write) -> Pending<'a, ()> {
+    fn predictions<'a>(&'a self, _: &'a mut Network, _: usize, _: &'a mut (dyn Write + Send)) -> Pending<'a, ()> {
         Box::pin(async move {
             Err(Error::Unsupported("a synthetic task has no file to predict from; `bptt eval` measures it".into()))
         })

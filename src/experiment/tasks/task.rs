@@ -4,6 +4,7 @@ use std::io::Write;
 use std::pin::Pin;
 
 use serde_json::{Map, Value};
+use wgpu::{WasmNotSend, WasmNotSendSync};
 
 use super::super::device::network::Network;
 use super::super::measure::comparison;
@@ -16,11 +17,16 @@ use crate::plot::{Baseline, Drawing};
 use crate::report::Table;
 use crate::{Error, Head, Result};
 
+/// A future that is `Send`, except on the web.
+pub trait SendFuture: Future + WasmNotSend {}
+
+impl<F: Future + WasmNotSend> SendFuture for F {}
+
 /// A future of a task that waits for the device.
-pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
+pub type Pending<'a, T> = Pin<Box<dyn SendFuture<Output = Result<T>> + 'a>>;
 
 /// What a network is trained for: its batches and its measurement.
-pub trait Task {
+pub trait Task: WasmNotSendSync {
     /// The name for the run's folder.
     fn name(&self) -> String;
     /// The data in words, a line each.
@@ -72,7 +78,12 @@ pub trait Task {
     /// Measures the network on validation and test data. The program calls [`results`].
     fn results<'a>(&'a self, network: &'a mut Network, measure: MeasureOptions) -> Pending<'a, Results>;
     /// Writes the predictions of every example as comma-separated text.
-    fn predictions<'a>(&'a self, network: &'a mut Network, rows: usize, out: &'a mut dyn Write) -> Pending<'a, ()>;
+    fn predictions<'a>(
+        &'a self,
+        network: &'a mut Network,
+        rows: usize,
+        out: &'a mut (dyn Write + Send),
+    ) -> Pending<'a, ()>;
 }
 
 /// How examples become batches.

@@ -380,7 +380,7 @@ impl Task for TextTask {
         })
     }
 
-    fn predictions<'a>(&'a self, _: &'a mut Network, _: usize, _: &'a mut dyn Write) -> Pending<'a, ()> {
+    fn predictions<'a>(&'a self, _: &'a mut Network, _: usize, _: &'a mut (dyn Write + Send)) -> Pending<'a, ()> {
         Box::pin(async move {
             Err(Error::Unsupported(
                 "a model of a text has no table of predictions: `bptt sample` generates text, `bptt eval` measures the model".into(),

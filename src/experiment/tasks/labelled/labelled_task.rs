@@ -280,7 +280,12 @@ impl Task for LabelledTask {
         })
     }
 
-    fn predictions<'a>(&'a self, network: &'a mut Network, rows: usize, out: &'a mut dyn Write) -> Pending<'a, ()> {
+    fn predictions<'a>(
+        &'a self,
+        network: &'a mut Network,
+        rows: usize,
+        out: &'a mut (dyn Write + Send),
+    ) -> Pending<'a, ()> {
         Box::pin(self.write_predictions(network, rows, out))
     }
 }

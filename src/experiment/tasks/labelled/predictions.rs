@@ -64,7 +64,7 @@ impl LabelledTask {
         &self,
         network: &mut Network,
         rows: usize,
-        out: &mut dyn Write,
+        out: &mut (dyn Write + Send),
     ) -> Result<()> {
         let mut csv = csv::Writer::from_writer(out);
         let outputs = match &self.labels {

@@ -255,7 +255,7 @@ impl SeriesTask {
         windows: &Windows,
         examples: &[usize],
         columns: &[(String, &Array3<f64>)],
-        out: &mut dyn Write,
+        out: &mut (dyn Write + Send),
     ) -> Result<()> {
         let (series, frame) = (self.series(), self.frame());
         let mut csv = csv::Writer::from_writer(out);
@@ -461,7 +461,12 @@ impl Task for SeriesTask {
         })
     }
 
-    fn predictions<'a>(&'a self, network: &'a mut Network, rows: usize, out: &'a mut dyn Write) -> Pending<'a, ()> {
+    fn predictions<'a>(
+        &'a self,
+        network: &'a mut Network,
+        rows: usize,
+        out: &'a mut (dyn Write + Send),
+    ) -> Pending<'a, ()> {
         Box::pin(async move {
             let windows = self.encoded.all_windows()?;
             let (names, forecasts) = (self.quantiles().columns(), self.by_quantile(network, &windows, rows).await?);
