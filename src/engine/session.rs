@@ -243,6 +243,16 @@ impl<H: EngineHandle> Session<H> {
         ArrayView3::from_shape((predictions, rows, size), numbers).map_err(failed)
     }
 
+    /// The bytes that the session holds besides its engine: the states, and the outputs of steps. Those of its passes
+    /// are in [`Inspection::bytes`](crate::Inspection::bytes), those of a snapshot are as many as the states' and in
+    /// neither.
+    pub fn bytes(&self) -> u64 {
+        let steps = self.pending.iter().chain(&self.free);
+        let outputs: u64 = steps.map(|step| H::Engine::outputs_bytes(&step.outputs)).sum();
+        let read = self.numbers.capacity() * size_of::<RealOf<H>>();
+        H::Engine::states_bytes(&self.states) + outputs + read as u64
+    }
+
     /// Resets all rows: they start from zero. Does not wait.
     pub fn reset(&mut self) {
         self.engine.engine_mut().clear_states(&mut self.states, None);

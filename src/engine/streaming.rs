@@ -15,6 +15,12 @@ pub trait Streaming: Passes {
     /// The outputs of a step on their way to the host. A buffer that is reused.
     type DeviceOutputs: Debug + Default;
 
+    /// The bytes of states.
+    fn states_bytes(states: &Self::DeviceStates) -> u64;
+
+    /// The bytes of a buffer of outputs.
+    fn outputs_bytes(outputs: &Self::DeviceOutputs) -> u64;
+
     /// Allocates zero states.
     fn zero_states(&mut self, rows: usize) -> Result<Self::DeviceStates>;
 

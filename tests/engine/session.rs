@@ -364,3 +364,22 @@ fn the_streaming_example_names_every_signal_after_a_reset_and_after_a_restore() 
     assert_eq!(last(2), "square, triangle, square, sine, triangle, square");
     assert_eq!(last(1), last(2));
 }
+
+/// H and O are multiples of 4, so that no backend pads them.
+fn the_bytes_of_a_session_are_counted<B: Backend>(backend: &B) {
+    let case = Case::new(Cell::Lstm).sizes([3, 10, 5, 128, 40]);
+    let (sequence, number) = (case.sequence(), size_of::<RealOf<B>>() as u64);
+    let mut session = session(backend, &case);
+    assert_eq!(session.bytes(), 2 * 10 * 128 * number);
+    for steps in 1..=2 {
+        session.enqueue(&piece(&sequence, 0..1)).unwrap();
+        assert_eq!(session.bytes(), (2 * 10 * 128 + steps * 10 * 40) * number);
+    }
+}
+
+#[test]
+fn a_session_counts_its_states_and_the_outputs_of_unread_steps() {
+    the_bytes_of_a_session_are_counted(&Cpu::<f32>::new());
+    the_bytes_of_a_session_are_counted(&Cpu::<f64>::default());
+    gpu().iter().for_each(the_bytes_of_a_session_are_counted);
+}

@@ -14,6 +14,15 @@ impl<R: Real> Streaming for CpuEngine<R> {
     type DeviceStates = States<R>;
     type DeviceOutputs = Vec<R>;
 
+    fn states_bytes(states: &States<R>) -> u64 {
+        let numbers = states.h.len() + states.c.as_ref().map_or(0, |c| c.len());
+        (numbers * size_of::<R>()) as u64
+    }
+
+    fn outputs_bytes(outputs: &Vec<R>) -> u64 {
+        (outputs.capacity() * size_of::<R>()) as u64
+    }
+
     fn zero_states(&mut self, rows: usize) -> Result<States<R>> {
         States::try_zeros(&self.model.recurrent, rows, "the carried states")
     }

@@ -34,6 +34,14 @@ impl Streaming for GpuEngine {
     type DeviceStates = CarriedStates;
     type DeviceOutputs = DeviceOutputs;
 
+    fn states_bytes(states: &CarriedStates) -> u64 {
+        states.states.size()
+    }
+
+    fn outputs_bytes(outputs: &DeviceOutputs) -> u64 {
+        outputs.buffer.as_ref().map_or(0, wgpu::Buffer::size)
+    }
+
     fn zero_states(&mut self, rows: usize) -> Result<CarriedStates> {
         self.without_others(|engine| CarriedStates::new(&engine.gpu, &engine.weights, rows))
     }
