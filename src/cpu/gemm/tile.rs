@@ -54,26 +54,28 @@ impl<R: Real> Tile<'_, R> {
         a: MatrixRef<'_, R>,
         panel: &[R],
     ) {
-        let k = panel.len() / packed::width_of::<S, R>();
-        let rows: [&[R]; M] = from_fn(|row| &a.data[row * a.stride..][..k]);
-        self.store(simd, sums(simd, start, (0..k).map(|k| from_fn::<_, M, _>(|row| rows[row][k])), panel));
+        let panel = panel_rows::<S, R>(panel);
+        let rows: [&[R]; M] = from_fn(|row| &a.data[row * a.stride..][..panel.len()]);
+        self.store(simd, sums(simd, start, |k| from_fn::<_, M, _>(|row| rows[row][k]), panel));
     }
 
     /// Computes a tile of a's columns times a panel of b.
     #[inline(always)]
     pub(crate) fn of_columns<S: Simd>(mut self, simd: S, a: &[[R; TALL]], panel: &[R]) {
         let zero = [R::zero().splat(simd); VECTORS];
+        let panel = panel_rows::<S, R>(panel);
+        let a = &a[..panel.len()];
         if S::REGISTER_COUNT >= 32 {
-            return self.store(simd, sums(simd, zero, a.iter().copied(), panel));
+            return self.store(simd, sums(simd, zero, |k| a[k], panel));
         }
         const HALF: usize = TALL / 2;
         let rows = self.rows;
         self.rows = rows.min(HALF);
-        self.store(simd, sums(simd, zero, a.iter().map(|a| from_fn::<_, HALF, _>(|row| a[row])), panel));
+        self.store(simd, sums(simd, zero, |k| from_fn::<_, HALF, _>(|row| a[k][row]), panel));
         if rows > HALF {
             let data = &mut self.data[HALF * self.stride..];
             let mut low = Tile { data, rows: rows - HALF, ..self };
-            low.store(simd, sums(simd, zero, a.iter().map(|a| from_fn::<_, HALF, _>(|row| a[HALF + row])), panel));
+            low.store(simd, sums(simd, zero, |k| from_fn::<_, HALF, _>(|row| a[k][HALF + row]), panel));
         }
     }
 
@@ -94,16 +96,24 @@ impl<R: Real> Tile<'_, R> {
     }
 }
 
+/// The rows of a panel of b, in vectors.
+#[inline(always)]
+fn panel_rows<S: Simd, R: Real>(panel: &[R]) -> &[[R::Vector<S>; VECTORS]] {
+    R::vectors::<S>(panel).as_chunks().0
+}
+
 /// `start` + Σ over k of a column of a and a row of b.
 #[inline(always)]
 fn sums<S: Simd, R: Real, const M: usize>(
     simd: S,
     start: [R::Vector<S>; VECTORS],
-    a: impl Iterator<Item = [R; M]>,
-    panel: &[R],
+    a: impl Fn(usize) -> [R; M],
+    b: &[[R::Vector<S>; VECTORS]],
 ) -> [[R::Vector<S>; VECTORS]; M] {
     let mut sums = [start; M];
-    for (a, b) in a.zip(R::vectors::<S>(panel).as_chunks::<VECTORS>().0) {
+    // By index: with an iterator over one of both, the compiler keeps the other's bounds checks.
+    for k in 0..b.len() {
+        let (a, b) = (a(k), &b[k]);
         for row in 0..M {
             let a = a[row].splat(simd);
             for column in 0..VECTORS {
