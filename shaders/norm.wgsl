@@ -11,7 +11,7 @@ const RANGE = 4096u; // vec4 per workgroup
 @group(0) @binding(2) var<storage, read_write> partials: array<vec2f>; // power of two, sum of squares over it
 @group(0) @binding(3) var<storage, read> total_loss: array<f32>;
 @group(0) @binding(4) var<storage, read_write> status: Status;
-// (rate, root_bias2, fresh) for each possible number of skipped steps beyond args.known: the optimizer counts applied
+// (rate, root_bias2, fresh, average) for each possible number of skipped steps beyond args.known: the optimizer counts applied
 // updates, and the host does not know the outcome of the last ones yet.
 @group(0) @binding(5) var<storage, read> choices: array<vec4f>;
 
@@ -116,6 +116,7 @@ fn norm(@builtin(local_invocation_index) local: u32) {
         status.rate = choice.x;
         status.root_bias2 = choice.y;
         status.fresh = choice.z;
+        status.average = choice.w;
     } else {
         status.bad_in_row += 1u;
         status.skipped += 1u;

@@ -11,6 +11,7 @@ struct Status {
     rate: f32,       // of this update, which depends on the updates so far: η; Adam: η / (1 − β₁ᵗ)
     root_bias2: f32, // Adam: √(1 − β₂ᵗ)
     fresh: f32,      // SGD: the factor of g in b
+    average: f32,    // the weight of the parameters in their moving average
 }
 
 // The parameters of this update, written by the host for each range of the parameters with settings of its own.

@@ -184,6 +184,6 @@ pub use model::{
 pub use optim::{Optimizer, OptimizerKind, OptimizerStep};
 pub use profile::{Profile, ProfilePart};
 pub use real::Real;
-pub use train::{Evaluation, Prediction, Trainer, TrainerOptions};
+pub use train::{Averaged, Evaluation, Prediction, Trainer, TrainerOptions};
 pub use version::VERSION;
 pub use {ndarray, wgpu};

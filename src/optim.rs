@@ -337,7 +337,18 @@ impl OptimizerStep {
 
     /// The coefficients if `skipped` updates up to this step were skipped.
     pub(crate) fn coefficients(&self, skipped: u64) -> Coefficients {
-        self.optimizer.coefficients(self.step.saturating_sub(skipped).max(1))
+        self.optimizer.coefficients(self.updates(skipped))
+    }
+
+    /// The weight of the parameters in their moving average after this update, likewise. As with PyTorch's `AveragedModel`
+    /// with `get_ema_multi_avg_fn(decay)`, the average begins as a copy of the parameters after the first update.
+    pub(crate) fn average_weight(&self, decay: f64, skipped: u64) -> f64 {
+        if self.updates(skipped) == 1 { 1.0 } else { 1.0 - decay }
+    }
+
+    /// The number of updates made up to this one.
+    fn updates(&self, skipped: u64) -> u64 {
+        self.step.saturating_sub(skipped).max(1)
     }
 }
 

@@ -20,6 +20,9 @@ pub enum FlatBlock {
     /// The optimizer-state block of this index, below
     /// [`OptimizerKind::state_blocks`](crate::OptimizerKind::state_blocks).
     OptimizerState(usize),
+    /// The moving average of the parameters, with [`EngineOptions::ema_decay`](crate::EngineOptions::ema_decay). Before the
+    /// first update it is zero, or what was written to it.
+    AveragedParameters,
 }
 
 /// The parameters of a network on a device and the optimizer state. Every block is in the [`Layout`]'s order.
@@ -63,6 +66,23 @@ pub trait Parameters: Sealed {
         fill: &mut (dyn FnMut(&mut [Self::Real]) -> Result<()> + Send),
     ) -> Result<()>;
 
+    /// Copies a block onto another one on the device. [Enqueues](crate#waiting).
+    ///
+    /// # Errors
+    /// [`Error::Value`] or [`Error::Unsupported`] for a block that does not exist; those of the device.
+    fn copy_block(&mut self, from: FlatBlock, to: FlatBlock) -> Result<()>;
+
+    /// Puts the parameters and their average in each other's place, on the device and without a third block. Every pass
+    /// then computes with the average, until a second call restores the order; in between, updates are refused. A
+    /// [`Trainer`](crate::Trainer) does both with [`averaged`](crate::Trainer::averaged). [Enqueues](crate#waiting).
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] without [`EngineOptions::ema_decay`](crate::EngineOptions::ema_decay); those of the device.
+    fn exchange_average(&mut self) -> Result<()>;
+
+    /// Whether the parameters and their average are in each other's place.
+    fn is_exchanged(&self) -> bool;
+
     /// The parameters as one flat block in the layout's order. [Waits](crate#waiting).
     ///
     /// # Errors
@@ -98,6 +118,7 @@ pub trait Parameters: Sealed {
             let name = match block {
                 FlatBlock::Parameters => "parameters".into(),
                 FlatBlock::OptimizerState(index) => format!("optimizer-state block {index}"),
+                FlatBlock::AveragedParameters => "averaged parameters".into(),
             };
             return Err(Error::shape(name, &[expected], &[numbers.len()]));
         }
@@ -212,6 +233,21 @@ pub(crate) fn check_optimizer_state<R>(
         Some((index, length)) => Err(Error::shape(format!("optimizer-state block {index}"), &[parameters], &[length])),
         None => Ok(()),
     }
+}
+
+/// The error for an average that does not exist.
+pub(crate) fn no_average() -> Error {
+    let reason = "an average of the parameters needs EngineOptions::ema_decay, which is not set";
+    Error::Unsupported(reason.into())
+}
+
+/// Refuses an update while the average is in the parameters' place.
+pub(crate) fn check_not_exchanged(exchanged: bool) -> Result<()> {
+    if exchanged {
+        let reason = "an update needs the parameters, and their average is in their place: exchange them again";
+        return Err(Error::Unsupported(reason.into()));
+    }
+    Ok(())
 }
 
 /// The error for an optimizer-state block that does not exist.

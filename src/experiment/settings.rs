@@ -71,6 +71,8 @@ pub struct Settings {
     pub optimizer: Optimizer,
     /// Tensors with settings of their own.
     pub parameter_groups: Vec<ParameterGroup>,
+    /// Decay of a moving average of the weights.
+    pub ema_decay: Option<f64>,
     /// Number of epochs, if the length is set in epochs.
     pub epochs: Option<u64>,
     /// Steps between checkpoints, and the number kept.
@@ -148,6 +150,7 @@ impl Settings {
             buckets,
             optimizer: optimizer(training, kind)?,
             parameter_groups: training.groups.iter().flatten().map(|group| group.0.clone()).collect(),
+            ema_decay: training.ema_decay,
             epochs: training.epochs,
             checkpoints: (training.checkpoint_every, *training.checkpoints.get_or_insert(2)),
             tensorboard: training.tensorboard.unwrap_or(false),

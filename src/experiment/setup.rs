@@ -42,6 +42,7 @@ fn engine_options(device: &OpenDevice, settings: &Settings) -> EngineOptions {
     EngineOptions {
         optimizer: Some(settings.optimizer.kind),
         parameter_groups: settings.parameter_groups.clone(),
+        ema_decay: settings.ema_decay,
         max_skipped_updates: settings.max_skipped_updates(),
         recompute: settings.recompute,
         // A GPU frees the buffers of other shapes; those of the CPU backend grow and are shared by all shapes.

@@ -46,6 +46,7 @@ const NOTE: &str = "run";
 
 /// The names of the tensors.
 const PARAMETERS: &str = "parameters";
+const AVERAGED: &str = "averaged parameters";
 const BEST: &str = "best parameters";
 const BACK: &str = "back ";
 
@@ -80,13 +81,14 @@ impl<R: Real> Checkpoint<R> {
     }
 
     /// The weights that the run would end with if it ended here, and their step: those of the lowest validation loss if
-    /// the run keeps the best and has validated, otherwise the current ones.
+    /// the run keeps the best and has validated, otherwise the current ones, or their average if there is one.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the model has a different number of parameters.
     pub fn weights(&self, model: &Model) -> Result<(StateDict<R>, u64)> {
         let best = self.progress.best_parameters.as_ref().zip(self.progress.best.map(|best| best.step));
-        let (parameters, step) = best.unwrap_or((&self.trainer.parameters, self.trainer.step));
+        let TrainerState { step, parameters, averaged, .. } = &self.trainer;
+        let (parameters, step) = best.unwrap_or((averaged.as_ref().unwrap_or(parameters), *step));
         let layout = Layout::new(model);
         check_length(&layout, parameters.len() as u64)?;
         Ok((layout.to_state_dict(parameters), step))
@@ -99,13 +101,12 @@ impl<R: Real> Checkpoint<R> {
     /// [`Error::Unsupported`] if a number cannot be represented in the file; [`Error::Io`], without a file name, if
     /// `to` fails.
     pub fn write_to(&self, to: &mut (impl Write + Seek), note: &str) -> Result<()> {
-        let TrainerState { step, parameters, optimizer_state, carried, skipped } = &self.trainer;
-        let mut parts = vec![TensorToWrite::of(PARAMETERS.into(), TensorData::Here(parameters), parameters.len())];
-        let optimizer_state = optimizer_state.iter().enumerate();
-        parts.extend(
-            optimizer_state
-                .map(|(index, numbers)| TensorToWrite::of(name_of(index), TensorData::Here(numbers), numbers.len())),
-        );
+        let TrainerState { step, parameters, optimizer_state, averaged, carried, skipped } = &self.trainer;
+        let blocks = optimizer_state.iter().enumerate().map(|(index, numbers)| (name_of(index), numbers));
+        let blocks = blocks.chain(averaged.iter().map(|numbers| (AVERAGED.to_owned(), numbers)));
+        let blocks = blocks.chain([(PARAMETERS.to_owned(), parameters)]);
+        let parts =
+            blocks.map(|(name, numbers)| TensorToWrite::of(name, TensorData::Here(numbers), numbers.len())).collect();
         let parts = with_others(parts, &self.progress, carried.as_ref());
         let mut file = Writer::begin(to, &parts, &self.progress.note(*step, *skipped, note)?)?;
         parts.iter().try_for_each(|part| file.put(&part.numbers))?;
@@ -140,8 +141,9 @@ impl<R: Real> Checkpoint<R> {
             let weights = |blocks: &mut HashMap<_, _>, which: &str, updates: u64| {
                 let mut block = |name: String| blocks.remove(&name).map(|(_, numbers): (Vec<usize>, Vec<R>)| numbers);
                 let parameters = block(format!("{which}{PARAMETERS}"))?;
+                let averaged = block(format!("{which}{AVERAGED}"));
                 let optimizer_state = (0..).map_while(|index| block(format!("{which}{}", name_of(index)))).collect();
-                Some(Snapshot { parameters, optimizer_state, updates })
+                Some(Snapshot { parameters, optimizer_state, averaged, updates })
             };
             let whole = weights(&mut blocks, "", note.step).ok_or_else(|| unreadable("it has no parameters"))?;
             progress.back = weights(&mut blocks, BACK, note.back_updates.unwrap_or_default());
@@ -154,8 +156,8 @@ impl<R: Real> Checkpoint<R> {
             let carried = states("h")?.map(|h| States { h, c });
             progress.best_parameters = blocks.remove(BEST).map(|(_, numbers)| numbers);
             let skipped = SkippedUpdates { in_row: note.skipped, in_all: note.skipped_in_all };
-            let Snapshot { parameters, optimizer_state, .. } = whole;
-            let trainer = TrainerState { step: note.step, parameters, optimizer_state, carried, skipped };
+            let Snapshot { parameters, optimizer_state, averaged, .. } = whole;
+            let trainer = TrainerState { step: note.step, parameters, optimizer_state, averaged, carried, skipped };
             Ok((Self { trainer, progress }, note.note))
         })
     }
@@ -183,9 +185,10 @@ impl<R: Real> Checkpoint<R> {
     /// The errors of [`read_from`](Self::read_from) and [`weights`](Self::weights).
     pub fn read_weights(from: impl Read, length: u64, model: &Model) -> Result<SavedWeights<R>> {
         read(from, length, |FileContents::<R> { note, progress, header }, body| {
-            let has_best = header.tensors.iter().any(|entry| entry.name == BEST);
-            let best = progress.best.filter(|_| has_best).map(|best| (BEST, best.step));
-            let (name, weights_step) = best.unwrap_or((PARAMETERS, note.step));
+            let has = |name: &str| header.tensors.iter().any(|entry| entry.name == name);
+            let best = progress.best.filter(|_| has(BEST)).map(|best| (BEST, best.step));
+            let last = if has(AVERAGED) { AVERAGED } else { PARAMETERS };
+            let (name, weights_step) = best.unwrap_or((last, note.step));
             let layout = Layout::new(model);
             let before = header.tensors.iter().take_while(|entry| entry.name != name);
             let before = before.map(|entry| entry.bytes).sum();
@@ -216,11 +219,12 @@ pub(super) async fn write<E: Engine>(
     note: &str,
 ) -> Result<()> {
     trainer.check_between_steps()?;
-    let step = trainer.steps();
+    let (step, averages) = (trainer.steps(), trainer.averages());
     let engine = trainer.engine();
     let (carried, skipped, parameters) = (engine.states().await?, engine.skipped().await?, engine.layout().len());
     let blocks = (0..engine.optimizer_blocks()).map(|index| (name_of(index), FlatBlock::OptimizerState(index)));
-    let blocks = blocks.chain([(PARAMETERS.to_owned(), FlatBlock::Parameters)]);
+    let averaged = averages.then(|| (AVERAGED.to_owned(), FlatBlock::AveragedParameters));
+    let blocks = blocks.chain(averaged).chain([(PARAMETERS.to_owned(), FlatBlock::Parameters)]);
     let parts = blocks.map(|(name, block)| TensorToWrite::of(name, TensorData::Engine(block), parameters)).collect();
     let parts = with_others(parts, progress, carried.as_ref());
     let mut file = Writer::begin(&mut to, &parts, &progress.note(step, skipped, note)?)?;
@@ -283,8 +287,9 @@ fn with_others<'a, R>(
 ) -> Vec<TensorToWrite<'a, R>> {
     let mut here =
         |name: String, numbers: &'a [R]| parts.push(TensorToWrite::of(name, TensorData::Here(numbers), numbers.len()));
-    if let Some(Snapshot { parameters, optimizer_state, .. }) = &progress.back {
+    if let Some(Snapshot { parameters, optimizer_state, averaged, .. }) = &progress.back {
         here(format!("{BACK}{PARAMETERS}"), parameters);
+        averaged.iter().for_each(|averaged| here(format!("{BACK}{AVERAGED}"), averaged));
         optimizer_state
             .iter()
             .enumerate()

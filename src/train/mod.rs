@@ -26,5 +26,5 @@ pub use progress::BestValidation;
 pub use run::{Observer, Outcome, StepCounts, StopReason, resume, run};
 pub use sampling::Sampling;
 pub use schedule::{Decay, Schedule};
-pub use state::TrainerState;
+pub use state::{Averaged, TrainerState};
 pub use trainer::{Trainer, TrainerOptions};

@@ -45,11 +45,12 @@ pub(super) struct RunProgress<R> {
     pub(super) back: Option<Snapshot<R>>,
 }
 
-/// Parameters and optimizer state, with the number of updates that produced them.
+/// Parameters, optimizer state and average, with the number of updates that produced them.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Snapshot<R> {
     pub(super) parameters: Vec<R>,
     pub(super) optimizer_state: Vec<Vec<R>>,
+    pub(super) averaged: Option<Vec<R>>,
     pub(super) updates: u64,
 }
 
@@ -90,17 +91,20 @@ impl<R> RunProgress<R> {
 impl<R: Real> Snapshot<R> {
     /// A snapshot of a trainer between two steps; reuses the memory of `before`.
     pub(super) async fn of<E: Engine<Real = R>>(trainer: &mut Trainer<E>, before: Option<Self>) -> Result<Self> {
-        let steps = trainer.steps();
+        let (steps, averages) = (trainer.steps(), trainer.averages());
         let engine = trainer.engine();
         let updates = steps.saturating_sub(engine.skipped().await?.in_all);
-        let Self { mut parameters, mut optimizer_state, .. } = before.unwrap_or_else(|| {
+        let Self { mut parameters, mut optimizer_state, mut averaged, .. } = before.unwrap_or_else(|| {
             let (parameters, optimizer_state) = (Vec::new(), vec![Vec::new(); engine.optimizer_blocks()]);
-            Self { parameters, optimizer_state, updates }
+            Self { parameters, optimizer_state, averaged: averages.then(Vec::new), updates }
         });
         engine.read_block(FlatBlock::Parameters, &mut parameters).await?;
         for (index, numbers) in optimizer_state.iter_mut().enumerate() {
             engine.read_block(FlatBlock::OptimizerState(index), numbers).await?;
         }
-        Ok(Self { parameters, optimizer_state, updates })
+        if let Some(numbers) = &mut averaged {
+            engine.read_block(FlatBlock::AveragedParameters, numbers).await?;
+        }
+        Ok(Self { parameters, optimizer_state, averaged, updates })
     }
 }

@@ -113,7 +113,9 @@ impl Observer for () {
     }
 }
 
-/// Trains on `train`, measures on `validation`, and notifies `observer`. The same batches on the same device give the
+/// Trains on `train`, measures on `validation`, and notifies `observer`. With
+/// [`EngineOptions::ema_decay`](crate::EngineOptions::ema_decay), the average of the parameters is what is measured, decides
+/// about early stopping, and is kept: it replaces the parameters at the end. The same batches on the same device give the
 /// same bits. [Waits](crate#waiting) for reports and validations; batches are prepared on the thread that polls the
 /// future.
 ///
@@ -147,9 +149,9 @@ pub async fn resume<E: Engine>(
     options: &RunOptions,
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
-    let Checkpoint { trainer: TrainerState { step, parameters, optimizer_state, carried, skipped }, progress } =
-        checkpoint;
-    trainer.restore_from((step, skipped), parameters, optimizer_state, carried.as_ref())?;
+    let Checkpoint { trainer: state, progress } = checkpoint;
+    let TrainerState { step, parameters, optimizer_state, averaged, carried, skipped } = state;
+    trainer.restore_from((step, skipped), (parameters, averaged), optimizer_state, carried.as_ref())?;
     drop(carried);
     run_from(trainer, progress, train, validation, options, observer).await
 }
@@ -169,14 +171,15 @@ async fn run_from<E: Engine>(
         let ended = steps(trainer, train, validation, options, observer, &mut progress, &mut pending).await;
         trainer.set_learning_rate(rate)?;
         let back = progress.back.as_ref().filter(|_| progress.rollbacks < options.max_rollbacks);
-        let (Err(Error::NonFinite { step, .. }), Some(Snapshot { parameters, optimizer_state, updates })) =
+        let (Err(Error::NonFinite { step, .. }), Some(Snapshot { parameters, optimizer_state, averaged, updates })) =
             (&ended, back)
         else {
             break ended;
         };
         // The optimizer continues from the updates in these numbers.
         let skipped = SkippedUpdates { in_row: 0, in_all: step.saturating_sub(*updates) };
-        trainer.restore_from((*step, skipped), parameters, optimizer_state.iter().collect(), None)?;
+        let blocks = (parameters, averaged.as_ref());
+        trainer.restore_from((*step, skipped), blocks, optimizer_state.iter().collect(), None)?;
         progress.rollbacks += 1;
         // The steps enqueued behind the bad one changed nothing and are repeated.
         let report = StepReport { step: *step, loss: f64::NAN, norm: f64::NAN, skipped: true };
@@ -185,6 +188,8 @@ async fn run_from<E: Engine>(
     // After an error too: a later failure does not affect the best weights.
     if let Some(weights) = &progress.best_parameters {
         trainer.engine().set_parameters(weights)?;
+    } else if trainer.averages() {
+        trainer.engine().copy_block(FlatBlock::AveragedParameters, FlatBlock::Parameters)?;
     }
     let ended = ended?;
     match progress.last {
@@ -248,7 +253,7 @@ async fn steps<E: Engine>(
         report_all_but_last(trainer, progress, pending, observer).await?;
         let report = trainer.engine().report().await?;
         let val_loss = match measured {
-            Some(batches) => Some(evaluate(trainer, batches).await?),
+            Some(batches) => Some(validation_loss(trainer, batches).await?),
             None => None,
         };
         if let Some(report) = report {
@@ -271,6 +276,16 @@ async fn steps<E: Engine>(
         }
     }
     Ok(StopReason::Finished)
+}
+
+/// The validation loss: of the average of the parameters, if there is one.
+async fn validation_loss<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches) -> Result<f64> {
+    if trainer.averages() {
+        let mut averaged = trainer.averaged()?;
+        evaluate(&mut *averaged, batches).await
+    } else {
+        evaluate(trainer, batches).await
+    }
 }
 
 /// Reports all steps but the last one by one, so that an error does not lose the good steps before it.
@@ -311,7 +326,8 @@ async fn accumulate<E: Engine>(
 async fn keep_best<E: Engine>(trainer: &mut Trainer<E>, progress: &mut RunProgress<E::Real>) -> Result<()> {
     // Reuses the memory of the previous ones.
     let mut parameters = progress.best_parameters.take().unwrap_or_default();
-    trainer.engine().read_block(FlatBlock::Parameters, &mut parameters).await?;
+    let block = trainer.kept_block();
+    trainer.engine().read_block(block, &mut parameters).await?;
     progress.best_parameters = Some(parameters);
     Ok(())
 }

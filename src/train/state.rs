@@ -1,7 +1,8 @@
-//! A trainer's named parameters, and its state between two steps.
+//! A trainer's named parameters, their average, and its state between two steps.
 
 use std::borrow::Borrow;
 use std::io::Write;
+use std::ops::{Deref, DerefMut};
 
 use ndarray::{ArrayD, IxDyn};
 
@@ -22,18 +23,106 @@ pub struct TrainerState<R = f32> {
     pub parameters: Vec<R>,
     /// The optimizer state: see [`Parameters::optimizer_state`](crate::Parameters::optimizer_state).
     pub optimizer_state: Vec<Vec<R>>,
+    /// The average of the parameters, with [`EngineOptions::ema_decay`](crate::EngineOptions::ema_decay).
+    pub averaged: Option<Vec<R>>,
     /// The carried states, if any.
     pub carried: Option<States<R>>,
     /// The skipped updates: see [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
     pub skipped: SkippedUpdates,
 }
 
+/// A trainer that computes with the average of its parameters: see [`Trainer::averaged`]. The parameters return to their
+/// place when this is dropped.
+#[derive(Debug)]
+pub struct Averaged<'a, E: Engine>(&'a mut Trainer<E>);
+
+impl<E: Engine> Deref for Averaged<'_, E> {
+    type Target = Trainer<E>;
+
+    fn deref(&self) -> &Trainer<E> {
+        self.0
+    }
+}
+
+impl<E: Engine> DerefMut for Averaged<'_, E> {
+    fn deref_mut(&mut self) -> &mut Trainer<E> {
+        self.0
+    }
+}
+
+impl<E: Engine> Drop for Averaged<'_, E> {
+    fn drop(&mut self) {
+        // Only the loss of the device fails, which the next call reports.
+        let _ = self.0.end_average();
+    }
+}
+
 impl<E: Engine> Trainer<E> {
+    /// The trainer with the average of its parameters in their place, for evaluation and prediction:
+    ///
+    /// ```
+    /// # use bptt::{*, ndarray::Array3};
+    /// # let model = Model::new(Recurrent::new(Cell::Gru, 1, 4), Head::new(1, Loss::SquaredError, Readout::Final));
+    /// # let batch = Batch::new(Sequence::dense(Array3::ones((3, 2, 1))), Targets::Values(Array3::ones((1, 2, 1))));
+    /// let options = TrainerOptions::default().engine(EngineOptions::default().ema_decay(0.999));
+    /// let mut trainer = Trainer::with_options(&Cpu::new(), &model, Optimizer::adam(1e-3), 1, options)?;
+    /// trainer.step(&batch).wait()?;
+    /// let loss = trainer.averaged()?.evaluate(&batch).wait()?.loss;
+    /// # assert!(loss.is_finite());
+    /// # Ok::<(), bptt::Error>(())
+    /// ```
+    ///
+    /// The two blocks are exchanged on the device, and again when the result is dropped; nothing is copied to the host.
+    /// [`update`](Self::update), [`state`](Self::state) and checkpoints are refused in between. The average starts with the
+    /// initial parameters, and anew with those of [`load_state_dict`](Self::load_state_dict).
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] without [`EngineOptions::ema_decay`](crate::EngineOptions::ema_decay); those of the device.
+    pub fn averaged(&mut self) -> Result<Averaged<'_, E>> {
+        self.engine.exchange_average()?;
+        Ok(Averaged(self))
+    }
+
+    /// Whether the engine averages its parameters.
+    pub(super) fn averages(&self) -> bool {
+        self.options.engine.ema_decay.is_some()
+    }
+
+    /// The block that is measured and kept: the average, if there is one.
+    pub(super) fn kept_block(&self) -> FlatBlock {
+        if self.averages() { FlatBlock::AveragedParameters } else { FlatBlock::Parameters }
+    }
+
+    /// Begins the average with the parameters.
+    pub(super) fn restart_average(&mut self) -> Result<()> {
+        match self.kept_block() {
+            FlatBlock::Parameters => Ok(()),
+            averaged => self.engine.copy_block(FlatBlock::Parameters, averaged),
+        }
+    }
+
+    /// Brings the parameters back into their place.
+    fn end_average(&mut self) -> Result<()> {
+        if self.engine.is_exchanged() { self.engine.exchange_average() } else { Ok(()) }
+    }
+
     /// The parameters, by PyTorch's names, in the backend's number type. [Waits](crate#waiting).
     ///
     /// # Errors
     /// Those of the device.
     pub async fn state_dict(&mut self) -> Result<StateDict<E::Real>> {
+        self.state_dict_of(FlatBlock::Parameters).await
+    }
+
+    /// The average of the parameters, likewise. [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] without [`EngineOptions::ema_decay`](crate::EngineOptions::ema_decay); those of the device.
+    pub async fn averaged_state_dict(&mut self) -> Result<StateDict<E::Real>> {
+        self.state_dict_of(FlatBlock::AveragedParameters).await
+    }
+
+    async fn state_dict_of(&mut self, block: FlatBlock) -> Result<StateDict<E::Real>> {
         let mut tensors = Vec::new();
         for (name, tensor) in self.named() {
             let Tensor { shape, .. } = &self.engine.layout().tensors()[tensor];
@@ -42,7 +131,7 @@ impl<E: Engine> Trainer<E> {
                 values.extend_from_slice(piece);
                 Ok(())
             };
-            self.engine.read_tensors(FlatBlock::Parameters, tensor..tensor + 1, &mut take).await?;
+            self.engine.read_tensors(block, tensor..tensor + 1, &mut take).await?;
             let array = ArrayD::from_shape_vec(shape, values).map_err(|error| Error::Failed(error.to_string()))?;
             tensors.push((name, array));
         }
@@ -82,7 +171,7 @@ impl<E: Engine> Trainer<E> {
     }
 
     /// Replaces the parameters. Clears a bad step that stopped updating, if it has been reported. The optimizer state
-    /// is unchanged.
+    /// is unchanged, and an average of the parameters begins anew with these.
     ///
     /// # Errors
     /// [`Error::StateDict`] lists every difference; the parameters are then unchanged.
@@ -92,20 +181,25 @@ impl<E: Engine> Trainer<E> {
             let fill = &mut |piece: &mut [E::Real]| fill(piece, &mut values);
             self.engine.write_tensors(FlatBlock::Parameters, tensor..tensor + 1, fill)?;
         }
-        Ok(())
+        self.restart_average()
     }
 
     /// The state between two steps. [Waits](crate#waiting) for all enqueued steps; their reports remain available.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if a batch was accumulated after the last update: its gradients are not part of the
-    /// state.
+    /// state; or while the parameters are exchanged with their average.
     pub async fn state(&mut self) -> Result<TrainerState<E::Real>> {
         self.check_between_steps()?;
+        let mut averaged = self.averages().then(Vec::new);
+        if let Some(averaged) = &mut averaged {
+            self.engine.read_block(FlatBlock::AveragedParameters, averaged).await?;
+        }
         Ok(TrainerState {
             step: self.step,
             parameters: self.engine.parameters().await?,
             optimizer_state: self.engine.optimizer_state().await?,
+            averaged,
             carried: self.engine.states().await?,
             skipped: self.engine.skipped().await?,
         })
@@ -114,6 +208,11 @@ impl<E: Engine> Trainer<E> {
     pub(super) fn check_between_steps(&self) -> Result<()> {
         if let GradientSums::Open { .. } = self.sums {
             let reason = "a trainer's state is that between two steps: a batch was accumulated since the last update";
+            return Err(Error::Unsupported(reason.into()));
+        }
+        if self.engine.is_exchanged() {
+            let reason =
+                "a trainer's state has its parameters, and their average is in their place: drop Trainer::averaged";
             return Err(Error::Unsupported(reason.into()));
         }
         Ok(())
@@ -126,15 +225,37 @@ impl<E: Engine> Trainer<E> {
     /// [`Error::Shape`] and the like if the state does not fit the model or the optimizer; the trainer is then
     /// unchanged.
     pub fn restore(&mut self, state: &TrainerState<E::Real>) -> Result<()> {
-        let TrainerState { step, parameters, optimizer_state, carried, skipped } = state;
-        self.restore_from((*step, *skipped), parameters, optimizer_state.iter().collect(), carried.as_ref())
+        let TrainerState { step, parameters, optimizer_state, averaged, carried, skipped } = state;
+        let optimizer_state = optimizer_state.iter().collect();
+        self.restore_from((*step, *skipped), (parameters, averaged.as_ref()), optimizer_state, carried.as_ref())
+    }
+
+    /// Checks that a state has an average of this length if the engine has one.
+    fn check_average(&self, got: Option<usize>) -> Result<()> {
+        let expected = self.averages().then(|| self.engine.layout().len());
+        match (expected, got) {
+            (Some(expected), Some(got)) if expected != got => {
+                Err(Error::shape("the averaged parameters of the state", &[expected], &[got]))
+            }
+            (Some(_), None) => Err(Error::value(
+                "the averaged parameters of the state",
+                "an average, since EngineOptions::ema_decay is set",
+                "none",
+            )),
+            (None, Some(_)) => Err(Error::value(
+                "the averaged parameters of the state",
+                "none, since EngineOptions::ema_decay is not set",
+                "an average",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Restores from blocks that are borrowed or owned. An owned block is freed as soon as it is copied.
     pub(super) fn restore_from<B: Borrow<Vec<E::Real>>>(
         &mut self,
         (step, skipped): (u64, SkippedUpdates),
-        parameters: B,
+        (parameters, averaged): (B, Option<B>),
         optimizer_state: Vec<B>,
         carried: Option<&States<E::Real>>,
     ) -> Result<()> {
@@ -146,8 +267,13 @@ impl<E: Engine> Trainer<E> {
             return Err(Error::shape("the parameters of the state", &[expected], &[got]));
         }
         check_optimizer_state(&optimizer_state, self.engine.optimizer_blocks(), expected)?;
+        self.check_average(averaged.as_ref().map(|averaged| averaged.borrow().len()))?;
+        self.end_average()?;
         for (index, numbers) in optimizer_state.into_iter().enumerate() {
             self.engine.write_block(FlatBlock::OptimizerState(index), numbers.borrow())?;
+        }
+        if let Some(averaged) = averaged {
+            self.engine.write_block(FlatBlock::AveragedParameters, averaged.borrow())?;
         }
         self.engine.set_parameters(parameters.borrow())?;
         self.engine.set_states(carried)?;

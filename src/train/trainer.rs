@@ -154,7 +154,7 @@ impl<E: Engine> Trainer<E> {
         let block = options.initialisation.try_draw(model, seed)?;
         let (tensors, mut block) = (engine.layout().tensors().len(), block.iter());
         engine.write_tensors(FlatBlock::Parameters, 0..tensors, &mut |piece| fill(piece, &mut block))?;
-        Ok(Self {
+        let mut trainer = Self {
             engine,
             optimizer,
             options,
@@ -164,7 +164,9 @@ impl<E: Engine> Trainer<E> {
             takes_gradient_norms: false,
             gradient_norms: None,
             input_gradient: None,
-        })
+        };
+        trainer.restart_average()?;
+        Ok(trainer)
     }
 
     /// [Enqueues](crate#waiting) one training step: [`accumulate`](Self::accumulate), then [`update`](Self::update). Batches accumulated

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod average;
 mod baselines;
 mod bench;
 mod changed_data;

@@ -6,6 +6,7 @@
 mod common;
 
 mod accumulate;
+mod average;
 mod call_order;
 #[cfg(feature = "experiment")]
 mod cells;

@@ -8,8 +8,8 @@ use bptt::train::{
     StopReason, TrainerState, WriteSeek, resume, run,
 };
 use bptt::{
-    Backend, Batch, Cell, Cpu, Error, Model, Optimizer, OptimizerKind, Parameters, Real, Recurrent, Trainer,
-    TrainerOptions,
+    Backend, Batch, Cell, Cpu, EngineOptions, Error, Layout, Model, Optimizer, OptimizerKind, Parameters, Real,
+    Recurrent, Trainer, TrainerOptions,
 };
 use pollster::block_on;
 
@@ -90,14 +90,26 @@ fn options() -> RunOptions {
         .keep(KeepWeights::Best)
 }
 
-fn trainer<B: Backend>(backend: &B, rule: OptimizerKind) -> Trainer<B::Engine> {
+/// An optimizer's rule, and the decay of an average of the weights.
+#[derive(Clone, Copy)]
+struct Setup {
+    rule: OptimizerKind,
+    ema_decay: Option<f64>,
+}
+
+const fn of(rule: OptimizerKind) -> Setup {
+    Setup { rule, ema_decay: None }
+}
+
+fn trainer<B: Backend>(backend: &B, Setup { rule, ema_decay }: Setup) -> Trainer<B::Engine> {
     let recurrent = Recurrent::new(Cell::Lstm, AddingTask::INPUTS, 5).layers(2).dropout(0.2).recurrent_dropout(0.3);
-    let options = TrainerOptions::default().micro_batch(3).carry_state(true);
+    let engine = EngineOptions::default().ema_decay(ema_decay);
+    let options = TrainerOptions::default().micro_batch(3).carry_state(true).engine(engine);
     let optimizer = Optimizer::new(rule, 0.05).clip_norm(1.0);
     Trainer::with_options(backend, &Model::new(recurrent, TASK.head()), optimizer, 7, options).unwrap()
 }
 
-const ADAM: OptimizerKind = OptimizerKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+const ADAM: Setup = of(OptimizerKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 });
 
 #[test]
 fn the_test_run_has_a_best_step_before_its_last_and_a_falling_rate() {
@@ -112,7 +124,7 @@ type End<R> = (Outcome, TrainerState<R>);
 
 fn go<B: Backend>(
     backend: &B,
-    rule: OptimizerKind,
+    setup: Setup,
     options: &RunOptions,
     from: Option<&[u8]>,
     observer: &mut dyn Observer,
@@ -120,7 +132,7 @@ fn go<B: Backend>(
     let (train, validation) = (TASK.examples(1, 0, 36).unwrap(), TASK.examples(1, 36, 12).unwrap());
     let batches = Continued(ShuffledBatches::new(&train as &dyn Examples, 4, 1, 1).unwrap());
     let validation = SequentialBatches::new(&validation as &dyn Examples, 4).unwrap();
-    let mut trainer = trainer(backend, rule);
+    let mut trainer = trainer(backend, setup);
     let outcome = match from {
         None => block_on(run(&mut trainer, &batches, Some(&validation), options, observer)),
         Some(file) => {
@@ -132,16 +144,15 @@ fn go<B: Backend>(
     (outcome.unwrap(), block_on(trainer.state()).unwrap())
 }
 
-fn every_checkpoint_leads_to_the_same_end<B: Backend>(backend: &B, rule: OptimizerKind) {
-    let options = options();
-    let alone = go(backend, rule, &options, None, &mut ());
+fn every_checkpoint_leads_to_the_same_end<B: Backend>(backend: &B, setup: Setup, options: &RunOptions) {
+    let alone = go(backend, setup, options, None, &mut ());
     let mut kept = Kept::new(1, u64::MAX);
-    let whole = go(backend, rule, &options, None, &mut kept);
+    let whole = go(backend, setup, options, None, &mut kept);
     assert_eq!(whole, alone, "checkpoints change nothing");
     assert_eq!(kept.files.len() as u64, STEPS + 1);
     for (step, file) in kept.files.iter().enumerate() {
         let mut rest = Kept::new(1, u64::MAX);
-        let end = go(backend, rule, &options, Some(file), &mut rest);
+        let end = go(backend, setup, options, Some(file), &mut rest);
         assert_eq!(end, whole, "from step {step}");
         assert_eq!(rest.metrics, kept.metrics[step..], "from step {step}");
         assert_eq!(rest.files, kept.files[step + usize::from(step > 0)..], "from step {step}");
@@ -152,16 +163,50 @@ fn every_checkpoint_leads_to_the_same_end<B: Backend>(backend: &B, rule: Optimiz
 fn every_checkpoint_leads_to_the_same_end_on_the_cpu_for_every_optimizer() {
     let momentum = OptimizerKind::Sgd { momentum: 0.9, dampening: 0.0, nesterov: true };
     let rmsprop = OptimizerKind::RmsProp { alpha: 0.99, eps: 1e-8, momentum: 0.9, centered: true };
-    for rule in [ADAM, momentum, rmsprop, OptimizerKind::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false }] {
-        every_checkpoint_leads_to_the_same_end(&Cpu::<f32>::new(), rule);
+    let sgd = OptimizerKind::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false };
+    for setup in [ADAM, of(momentum), of(rmsprop), of(sgd)] {
+        every_checkpoint_leads_to_the_same_end(&Cpu::<f32>::new(), setup, &options());
     }
-    every_checkpoint_leads_to_the_same_end(&Cpu::<f64>::with_threads(1).unwrap(), ADAM);
+    every_checkpoint_leads_to_the_same_end(&Cpu::<f64>::with_threads(1).unwrap(), ADAM, &options());
 }
 
 #[test]
 fn every_checkpoint_leads_to_the_same_end_on_the_gpu() {
     let Some(gpu) = gpu::gpu() else { return };
-    every_checkpoint_leads_to_the_same_end(&gpu, ADAM);
+    every_checkpoint_leads_to_the_same_end(&gpu, ADAM, &options());
+}
+
+#[test]
+fn every_checkpoint_leads_to_the_same_end_with_an_average_of_the_weights() {
+    let averaged = Setup { ema_decay: Some(0.8), ..ADAM };
+    // With what a rollback returns to.
+    let all = [options().max_rollbacks(1), options().keep(KeepWeights::Last)];
+    for options in &all {
+        every_checkpoint_leads_to_the_same_end(&Cpu::<f32>::new(), averaged, options);
+    }
+    if let Some(gpu) = gpu::gpu() {
+        every_checkpoint_leads_to_the_same_end(&gpu, averaged, &all[0]);
+    }
+}
+
+#[test]
+fn a_checkpoints_weights_are_those_that_the_run_ends_with() {
+    let averaged = Setup { ema_decay: Some(0.8), ..ADAM };
+    for setup in [ADAM, averaged] {
+        for keep in [KeepWeights::Best, KeepWeights::Last] {
+            let mut kept = Kept::new(1, u64::MAX);
+            let (outcome, state) = go(&Cpu::<f32>::new(), setup, &options().keep(keep), None, &mut kept);
+            let model = trainer(&Cpu::<f32>::new(), setup).engine().model().clone();
+            let want = Layout::new(&model).to_state_dict(&state.parameters);
+            let step = if keep == KeepWeights::Best { outcome.best.unwrap().step } else { STEPS };
+            let file = kept.files.last().unwrap();
+            let (checkpoint, _) = Checkpoint::<f32>::from_bytes(file).unwrap();
+            assert_eq!(checkpoint.weights(&model).unwrap(), (want.clone(), step));
+            let read = Checkpoint::<f32>::read_weights(&file[..], file.len() as u64, &model).unwrap();
+            assert_eq!((read.weights, read.weights_step, read.step), (want, step, STEPS));
+            assert_eq!(state.averaged.is_some(), setup.ema_decay.is_some());
+        }
+    }
 }
 
 #[test]

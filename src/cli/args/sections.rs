@@ -253,6 +253,9 @@ fn training() -> Vec<Setting> {
                 "A group is a pattern of names with frozen, or with lr and weight-decay, as in \"head.*:lr=10x,weight-decay=0\". \
                  The first that matches a tensor decides; several are a list in brackets.",
             ),
+        Setting::key("ema-decay", Form::new("DECAY", "0.999", below_1), "Decay of a moving average of the weights").more(
+            "The average is what is validated and stored; checkpoints keep both. By default there is none.",
+        ),
         Setting::key("micro-batch", size("ROWS"), "Maximum number of sequences on the device at once").more(
             "A larger batch is computed in micro-batches, with the same result. By default as many as fit into --memory.",
         ),

@@ -22,6 +22,7 @@ impl<R: Real> CpuEngine<R> {
         let numbers = [
             (MemoryPart::Gradients, self.gradients.len()),
             (MemoryPart::Optimizer, self.optimizer_state.0.iter().map(Vec::len).sum()),
+            (MemoryPart::Optimizer, self.averaged.len()),
             (MemoryPart::Carried, carried),
         ];
         numbers.iter().for_each(|(part, numbers)| memory.add(*part, (numbers * size_of::<R>()) as u64));

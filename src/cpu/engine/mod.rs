@@ -11,7 +11,7 @@ mod training;
 
 use std::collections::VecDeque;
 
-use self::plan::{carried, fixed, of_batch, squares};
+use self::plan::{averaged, carried, fixed, of_batch, squares};
 use crate::allocate;
 use crate::batch::States;
 use crate::cpu::kernels::update::OptimizerState;
@@ -43,6 +43,10 @@ pub struct CpuEngine<R: Real> {
     /// Whether an update has used the sums, so that the next pass starts from zero.
     used: bool,
     optimizer_state: OptimizerState<R>,
+    /// The moving average of the parameters; empty without one.
+    averaged: Vec<R>,
+    /// Whether the parameters are in its place.
+    exchanged: bool,
     /// What an update changes.
     ranges: Vec<UpdateRange>,
     squares: Vec<f64>,
@@ -73,6 +77,8 @@ impl<R: Real> CpuEngine<R> {
         let mapped = MappedModel::new(model, &layout);
         Ok(Self {
             optimizer_state: OptimizerState::new(options.optimizer, layout.len())?,
+            averaged: allocate::zeros(averaged(&layout, options), "the average of the parameters")?,
+            exchanged: false,
             squares: allocate::zeros(squares(&layout, &ranges), "the norm's sums")?,
             ranges,
             gradients: allocate::zeros(layout.len(), "the gradients")?,

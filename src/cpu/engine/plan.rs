@@ -23,12 +23,18 @@ pub(super) fn fixed<R: Real>(
         (MemoryPart::Weights, layout.len() + packed_weights::numbers::<R>(mapped)),
         (MemoryPart::Gradients, layout.len()),
         (MemoryPart::Optimizer, options.optimizer.map_or(0, |rule| rule.state_blocks()) * layout.len()),
+        (MemoryPart::Optimizer, averaged(layout, options)),
         (MemoryPart::Workspace, threads * transposed::PackScratch::<R>::numbers(rows, columns)),
     ];
     let mut memory = Memory::default();
     numbers.iter().for_each(|(part, numbers)| memory.add(*part, (numbers * size_of::<R>()) as u64));
     memory.add(MemoryPart::Optimizer, (squares(layout, ranges) * size_of::<f64>()) as u64);
     memory
+}
+
+/// The numbers of the moving average.
+pub(super) fn averaged(layout: &Layout, options: &EngineOptions) -> usize {
+    options.ema_decay.map_or(0, |_| layout.len())
 }
 
 /// The number of partial sums of the gradient norm.

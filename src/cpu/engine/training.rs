@@ -2,14 +2,15 @@
 
 use super::CpuEngine;
 use crate::batch::States;
+use crate::cpu::kernels::average::average;
 use crate::cpu::kernels::norm::norm;
 use crate::cpu::kernels::update::{self, GradientScale};
 use crate::cpu::parallel::clock::Phase;
 use crate::cpu::pass::PassContext;
 use crate::engine::parameter_groups::check_steps;
-use crate::engine::{SkippedUpdates, StepReport, Training};
+use crate::engine::{SkippedUpdates, StepReport, Training, check_not_exchanged};
 use crate::error::Result;
-use crate::optim::OptimizerStep;
+use crate::optim::{OptimizerStep, rounded};
 use crate::real::Real;
 
 impl<R: Real> CpuEngine<R> {
@@ -56,6 +57,10 @@ impl<R: Real> CpuEngine<R> {
                 clock.end(timer, Phase::Update, || 0);
             });
         }
+        if let Some(decay) = self.options.ema_decay {
+            let weight = rounded(update.average_weight(decay, self.skipped.in_all));
+            average(threads, clock, &mut self.averaged, parameters, weight);
+        }
         self.passes.parameters_changed();
         self.reports.push_back(StepReport { step: update.step, loss, norm, skipped: false });
     }
@@ -65,6 +70,7 @@ impl<R: Real> Training for CpuEngine<R> {
     async fn update(&mut self, update: &OptimizerStep) -> Result<()> {
         update.validate::<R>(self.options.optimizer)?;
         check_steps::<R>(&self.ranges, update)?;
+        check_not_exchanged(self.exchanged)?;
         self.bad_step.check()?;
         self.last.parameters_change();
         let threads = self.passes.threads.clone();

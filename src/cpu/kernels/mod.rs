@@ -1,5 +1,6 @@
 //! Kernels on slices: losses, norms and updates. [`PackedWeight`] is a matrix product for benchmarks.
 
+pub(crate) mod average;
 pub(crate) mod column_sum;
 pub(crate) mod dropout;
 pub(crate) mod embedding;

@@ -18,6 +18,11 @@ pub struct EngineOptions {
     /// Tensors with another learning rate or weight decay, or frozen ones; of several groups that match a tensor the first
     /// decides. Empty: every tensor has the optimizer's settings. A group that decides for no tensor is refused.
     pub parameter_groups: Vec<ParameterGroup>,
+    /// The decay d of an exponential moving average of the parameters, from 0 to below 1: ā ← d·ā + (1 − d)·w after each
+    /// update that was made, from a copy of the parameters after the first one on. `None`: there is no average. See
+    /// [`FlatBlock::AveragedParameters`](super::FlatBlock::AveragedParameters) and
+    /// [`Trainer::averaged`](crate::Trainer::averaged).
+    pub ema_decay: Option<f64>,
     /// Time steps per chunk. `None`: as many as the device limits allow, or with [`recompute`](Self::recompute) the
     /// number that needs the least memory. Changes results by rounding only; on the CPU backend, which uses multiples
     /// of 64, not at all.
@@ -50,6 +55,12 @@ impl EngineOptions {
     /// Sets the parameter groups: [`parameter_groups`](Self#structfield.parameter_groups).
     pub fn parameter_groups(mut self, parameter_groups: impl Into<Vec<ParameterGroup>>) -> Self {
         self.parameter_groups = parameter_groups.into();
+        self
+    }
+
+    /// Sets the decay of an average of the parameters: [`ema_decay`](Self#structfield.ema_decay).
+    pub fn ema_decay(mut self, ema_decay: impl Into<Option<f64>>) -> Self {
+        self.ema_decay = ema_decay.into();
         self
     }
 
@@ -93,6 +104,15 @@ impl EngineOptions {
     pub(crate) fn validate(&self, model: &Model) -> Result<()> {
         if self.chunk == Some(0) {
             return Err(Error::value("chunk", "at least 1 time step", 0));
+        }
+        if let Some(decay) = self.ema_decay {
+            if !(0.0..1.0).contains(&decay) {
+                return Err(Error::value("ema_decay", "a number from 0 to below 1", decay));
+            }
+            if self.optimizer.is_none() {
+                let reason = "ema_decay averages the parameters over updates, which need EngineOptions::optimizer";
+                return Err(Error::Unsupported(reason.into()));
+            }
         }
         if self.recompute && model.recurrent.bidirectional {
             // Each direction needs the other's outputs of a chunk before the other has reached that chunk.

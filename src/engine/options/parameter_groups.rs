@@ -16,8 +16,8 @@ use crate::real::Real;
 ///
 /// A frozen tensor is one with `requires_grad = False` in PyTorch: no update changes it, its optimizer state stays 0, and
 /// its gradient counts neither in the norm that [`StepReport`](crate::StepReport) has nor in clipping. The gradient itself
-/// is still computed and can be read. A learning-rate factor of 0 is different: weights and momenta are those of a step of
-/// rate 0, so the weights stay, but the gradient counts in the norm and the optimizer state goes on.
+/// is still computed and can be read. With a learning-rate factor of 0 the weights stay too, but the gradient counts in the
+/// norm, and the optimizer state is updated.
 ///
 /// ```
 /// use bptt::{EngineOptions, ParameterGroup, TrainerOptions};

@@ -199,6 +199,8 @@ pub struct TrainingConfig {
     /// Tensors with a learning rate or weight decay of their own, and frozen ones, by patterns of their names; of several
     /// that match a tensor the first decides [default: none]
     pub groups: Option<Vec<GroupConfig>>,
+    /// Decay of a moving average of the weights, which is then validated and stored in their place [default: none]
+    pub ema_decay: Option<f64>,
     /// Steps of linear warmup [default: 0]
     pub warmup: Option<u64>,
     /// Learning-rate schedule after the warmup [default: constant]

@@ -53,7 +53,7 @@ pub(super) fn program(device: &OpenDevice) -> u64 {
 /// settings require.
 pub(super) fn copies(settings: &Settings, model: &Model) -> u64 {
     let weights = 4 * model_file::parameters(model);
-    let with_state = 1 + settings.optimizer.kind.state_blocks() as u64;
+    let with_state = 1 + settings.optimizer.kind.state_blocks() as u64 + u64::from(settings.ema_decay.is_some());
     let best = u64::from(settings.run.keep == KeepWeights::Best);
     let rollback = if settings.run.max_rollbacks > 0 { with_state } else { 0 };
     // A checkpoint is consumed while it is loaded, before other copies exist.

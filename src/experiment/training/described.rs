@@ -59,6 +59,9 @@ impl TrainingRun<'_> {
             lines.push(describe_schedule(&self.experiment.settings));
         }
         lines.extend(self.experiment.settings.parameter_groups.iter().map(describe_group));
+        if let Some(decay) = self.experiment.settings.ema_decay {
+            lines.push(format!("validates and stores the moving average of the weights, decay {decay}"));
+        }
         if let Some(patience) = run.patience {
             lines.push(format!("ends after {patience} validations without improvement"));
         }

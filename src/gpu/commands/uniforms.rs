@@ -79,6 +79,8 @@ uniforms! {
     GradientNorms { count: u32, h4: u32, y4: u32, y_column: u32, first: u32 }
     /// `sum.wgsl`.
     Sum { count: u32 }
+    /// `average.wgsl`.
+    Average { count: u32 }
     /// `status.wgsl`, for `norm` and `update`.
     Update {
         count: u32, partials: u32, step: u32, inverse_divisor: f32, clip_norm: f32, clip_value: f32,
@@ -88,6 +90,6 @@ uniforms! {
     /// `status.wgsl`: the report of an update. In a storage buffer rather than a uniform.
     Status {
         loss: f32, norm: f32, scale: f32, bad_step: u32, bad_norm: u32, bad_in_row: u32, skipped: u32, rate: f32,
-        root_bias2: f32, fresh: f32,
+        root_bias2: f32, fresh: f32, average: f32,
     }
 }

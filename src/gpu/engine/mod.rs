@@ -1,5 +1,6 @@
 //! The GPU engine.
 
+mod average;
 mod device_arrays;
 mod inspection;
 mod layers;
@@ -40,6 +41,8 @@ pub struct GpuEngine {
     layout: Layout,
     options: EngineOptions,
     updater: Option<Updater>,
+    /// Whether the parameters and their average are in each other's place.
+    exchanged: bool,
     /// What an update changes.
     ranges: Vec<UpdateRange>,
     /// In the order of last use.
@@ -87,11 +90,9 @@ impl GpuEngine {
         gpu.check_cell(model.recurrent.cell)?;
         let layout = Layout::new(model);
         let ranges = update_ranges(&options.parameter_groups, &layout)?;
-        let weights = DeviceWeights::new(gpu, model, options.optimizer)?;
-        let max_skipped_updates = options.max_skipped_updates;
+        let weights = DeviceWeights::new(gpu, model, options)?;
         let updater =
-            options.optimizer.map(|rule| Updater::new(gpu, &weights, rule, (&layout, &ranges), max_skipped_updates));
-        let updater = updater.transpose()?;
+            options.optimizer.map(|rule| Updater::new(gpu, &weights, rule, (&layout, &ranges), options)).transpose()?;
         gpu.check()?;
         Ok(Self {
             gpu: gpu.clone(),
@@ -100,6 +101,7 @@ impl GpuEngine {
             weights,
             options: options.clone(),
             updater,
+            exchanged: false,
             passes: Vec::new(),
             arena: Arena::default(),
             carried: None,

@@ -1,6 +1,6 @@
 //! The planned memory of a GPU engine.
 
-use super::updater;
+use super::{average, updater};
 use crate::engine::EngineOptions;
 use crate::engine::parameter_groups::update_ranges;
 use crate::error::Result;
@@ -44,6 +44,9 @@ fn fixed(limits: &DeviceLimits, model: &Model, parameters: &ParameterPlan, optio
     let mut memory = Memory::default();
     memory.add(MemoryPart::Weights, bytes + packed);
     memory.add(MemoryPart::Gradients, bytes);
+    if options.ema_decay.is_some() {
+        memory.add(MemoryPart::Optimizer, bytes + average::UNIFORM_BYTES);
+    }
     if let Some(rule) = options.optimizer {
         memory.add(
             MemoryPart::Optimizer,

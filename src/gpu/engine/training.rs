@@ -5,7 +5,7 @@ use super::updater::Updater;
 use crate::batch::States;
 use crate::engine::parameter_groups::check_steps;
 use crate::engine::streaming::Streaming;
-use crate::engine::{SkippedUpdates, StepReport, Training};
+use crate::engine::{SkippedUpdates, StepReport, Training, check_not_exchanged};
 use crate::error::{Error, Result};
 use crate::gpu::commands::uniforms::Status;
 use crate::optim::OptimizerStep;
@@ -14,6 +14,7 @@ impl Training for GpuEngine {
     async fn update(&mut self, update: &OptimizerStep) -> Result<()> {
         update.validate::<f32>(self.options.optimizer)?;
         check_steps::<f32>(&self.ranges, update)?;
+        check_not_exchanged(self.exchanged)?;
         self.bad_step.check()?;
         let cleared = self.clear_sums();
         self.recorder.record(&cleared);

@@ -8,7 +8,7 @@ use ndarray::Array3;
 use super::GpuEngine;
 use crate::allocate;
 use crate::batch::{InputGradient, States};
-use crate::engine::{FlatBlock, no_optimizer_block, numbers_of};
+use crate::engine::{FlatBlock, no_average, no_optimizer_block, numbers_of};
 use crate::error::{Error, Result};
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::pass::staging;
@@ -32,6 +32,7 @@ impl GpuEngine {
                 let optimizer_state = &self.weights.optimizer_state;
                 optimizer_state.get(index).cloned().ok_or_else(|| no_optimizer_block(index, optimizer_state.len()))
             }
+            FlatBlock::AveragedParameters => self.weights.averaged.clone().ok_or_else(no_average),
         }
     }
 

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::average::{self, WeightAverage};
 use crate::engine::parameter_groups::{GroupSettings, UpdateRange};
-use crate::engine::{SkippedUpdates, StepReport};
+use crate::engine::{EngineOptions, SkippedUpdates, StepReport};
 use crate::error::{Error, Result};
 use crate::gpu::commands::builder::{Binding, allocate, bind};
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
@@ -23,6 +24,7 @@ pub(crate) struct Updater {
     /// The maximum number of bad steps in a row that are skipped.
     max_skipped_updates: u32,
     commands: Vec<GpuCommand>,
+    average: Option<WeightAverage>,
     /// One per range, written at each step.
     uniforms: wgpu::Buffer,
     ranges: Vec<DeviceRange>,
@@ -115,7 +117,7 @@ impl Updater {
         weights: &DeviceWeights,
         rule: OptimizerKind,
         (layout, ranges): (&Layout, &[UpdateRange]),
-        max_skipped_updates: u32,
+        options: &EngineOptions,
     ) -> Result<Self> {
         let ranges = DeviceRange::all(&gpu.limits(), &weights.plan, layout, ranges);
         let buffer = |name: &str, bytes| allocate(gpu, &TensorSpec { name: name.into(), bytes });
@@ -129,9 +131,12 @@ impl Updater {
         ];
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let uniforms = gpu.buffer("update uniforms", ALIGNMENT * ranges.len() as u64, usage)?;
+        let average = weights.averaged.as_ref().zip(options.ema_decay);
+        let average = average.map(|(averaged, decay)| WeightAverage::new(gpu, weights, averaged, &status, decay));
         let mut updater = Self {
-            max_skipped_updates,
+            max_skipped_updates: options.max_skipped_updates,
             commands: Vec::new(),
+            average: average.transpose()?,
             uniforms,
             ranges,
             status,
@@ -191,7 +196,8 @@ impl Updater {
 
     pub(crate) fn bytes(&self) -> u64 {
         let buffers = [&self.status, &self.partials, &self.uniforms, &self.choices];
-        buffers.into_iter().chain(&self.unused).map(wgpu::Buffer::size).sum()
+        let average = self.average.as_ref().map_or(0, |_| average::UNIFORM_BYTES);
+        buffers.into_iter().chain(&self.unused).map(wgpu::Buffer::size).sum::<u64>() + average
     }
 
     /// Records a valid update, reported by [`Updater::report`]. If updates may be skipped, waits so that at most
@@ -205,8 +211,10 @@ impl Updater {
         let unknown = if self.max_skipped_updates > 0 { self.pending.len() as u64 } else { 0 };
         let choices: Vec<[f32; 4]> = (0..=unknown)
             .map(|unknown| {
-                let Coefficients { rate, root_bias2, fresh, .. } = update.coefficients(self.in_all + unknown);
-                [rounded(rate), rounded(root_bias2), rounded(fresh), 0.0]
+                let skipped = self.in_all + unknown;
+                let Coefficients { rate, root_bias2, fresh, .. } = update.coefficients(skipped);
+                let average = self.average.as_ref().map_or(0.0, |of| update.average_weight(of.decay, skipped));
+                [rounded(rate), rounded(root_bias2), rounded(fresh), rounded(average)]
             })
             .collect();
         recorder.write(&BufferOffset::of(&self.choices), &choices);
@@ -226,7 +234,7 @@ impl Updater {
         }
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let buffer = self.free.pop().map_or_else(|| gpu.buffer("report", STATUS_BYTES, usage), Ok)?;
-        recorder.record(&self.commands);
+        recorder.record(self.commands.iter().chain(self.average.as_ref().map(|average| &average.update)));
         recorder.record([&GpuCommand::Copy {
             from: BufferOffset::of(&self.status),
             to: BufferOffset::of(&buffer),
@@ -234,6 +242,10 @@ impl Updater {
         }]);
         self.pending.push_back(PendingUpdate { step: update.step, buffer, submission: recorder.end_step() });
         gpu.check()
+    }
+
+    pub(crate) fn average(&self) -> Option<&WeightAverage> {
+        self.average.as_ref()
     }
 
     /// The status of the last step.

@@ -3,13 +3,13 @@
 pub(crate) mod transposed;
 
 use self::transposed::TransposedWeights;
+use crate::engine::EngineOptions;
 use crate::error::Result;
 use crate::gpu::commands::builder::{Binding, Matrix, allocate};
 use crate::gpu::device::Gpu;
 use crate::memory::{Memory, MemoryPart};
 use crate::model::plan::{ParameterPlan, TensorSpec, Vec4Sizes};
 use crate::model::{Loss, Model, Role};
-use crate::optim::OptimizerKind;
 
 /// Bytes of Σ w·loss, and of the dropout parameters.
 pub(crate) const LOSS: u64 = 16;
@@ -29,6 +29,8 @@ pub(crate) struct DeviceWeights {
     pub(crate) parameters: wgpu::Buffer,
     pub(crate) gradients: wgpu::Buffer,
     pub(crate) optimizer_state: Vec<wgpu::Buffer>,
+    /// The moving average of the parameters, if there is one.
+    pub(crate) averaged: Option<wgpu::Buffer>,
     /// Σ w·loss, one number.
     pub(crate) loss: wgpu::Buffer,
     /// The dropout parameters of the current pass.
@@ -46,10 +48,10 @@ pub(crate) struct StepParameters {
 }
 
 impl DeviceWeights {
-    pub(crate) fn new(gpu: &Gpu, model: &Model, rule: Option<OptimizerKind>) -> Result<Self> {
+    pub(crate) fn new(gpu: &Gpu, model: &Model, options: &EngineOptions) -> Result<Self> {
         let plan = ParameterPlan::new(model);
         let block = |name: String| allocate(gpu, &block(&plan, name));
-        let optimizer_state = rule.map_or(0, |rule| rule.state_blocks());
+        let optimizer_state = options.optimizer.map_or(0, |rule| rule.state_blocks());
         let parameters = block("parameters".into())?;
         let packed = if gpu.limits().packs_weights() && model.recurrent.cell.recurrent_gates() > 0 {
             Some(TransposedWeights::new(gpu, model, &plan, &parameters)?)
@@ -64,6 +66,7 @@ impl DeviceWeights {
             optimizer_state: (0..optimizer_state)
                 .map(|index| block(format!("optimizer state {index}")))
                 .collect::<Result<_>>()?,
+            averaged: options.ema_decay.map(|_| block("averaged parameters".into())).transpose()?,
             loss: allocate(gpu, &TensorSpec { name: "loss".into(), bytes: LOSS })?,
             dropout_params: allocate(gpu, &TensorSpec { name: "dropout_params".into(), bytes: DROPOUT_PARAMS })?,
             packed,
@@ -78,7 +81,8 @@ impl DeviceWeights {
             self.parameters.size() + self.packed.as_ref().map_or(0, TransposedWeights::bytes),
         );
         memory.add(MemoryPart::Gradients, self.gradients.size());
-        memory.add(MemoryPart::Optimizer, self.optimizer_state.iter().map(wgpu::Buffer::size).sum());
+        let kept = self.optimizer_state.iter().chain(&self.averaged);
+        memory.add(MemoryPart::Optimizer, kept.map(wgpu::Buffer::size).sum());
         memory.add(MemoryPart::Workspace, self.loss.size() + self.dropout_params.size());
         memory
     }
