@@ -4,8 +4,9 @@
 //! The kernels are WGSL compute shaders. The host unrolls the forward pass and then the backward pass over time;
 //! gradient sums stay on the device. The CPU backend, written in Rust, is both the reference for the GPU tests and the
 //! fallback without a GPU. Embed the crate at either of two levels: [`Trainer`] trains a whole model;
-//! [`Layers::forward`] and [`Layers::backward`] run the recurrent layers alone, for programs with their own head, loss
-//! and optimizer. A cell of your own is two functions of one hidden unit: see [`cells`].
+//! [`Layers::forward`] and [`Layers::backward`] run the recurrent layers alone, for programs with their own head and
+//! optimizer. A cell of your own is two functions of one hidden unit: see [`cells`]. A loss of your own is a closure over
+//! logits or a kernel: see [`CustomLoss`].
 //!
 //! ```
 //! use bptt::ndarray::{Array2, Array3};
@@ -165,16 +166,16 @@ pub mod train;
 mod version;
 
 pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States, Targets};
-pub use cpu::{Cpu, CpuEngine};
+pub use cpu::{Cpu, CpuEngine, CpuPrediction, CpuPredictions};
 pub use dropout::DropoutKey;
 pub use engine::{
-    Backend, Engine, EngineHandle, EngineOptions, FlatBlock, Inference, Inspection, Layers, Logits, LossSum,
-    ParameterGroup, Parameters, Session, SkippedUpdates, Snapshot, StatefulRows, StepReport, Training,
+    Backend, CustomLoss, Engine, EngineHandle, EngineOptions, FlatBlock, Hooks, Inference, Inspection, Layers, Logits,
+    LossSum, ParameterGroup, Parameters, Session, SkippedUpdates, Snapshot, StatefulRows, StepReport, Training,
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub use engine::{Wait, block_on};
 pub use error::{Error, Result};
-pub use gpu::Gpu;
+pub use gpu::{Gpu, GpuPredictions};
 pub use gradient_norms::HiddenGradientNorms;
 pub use memory::{BatchShape, Memory, MemoryPart};
 pub use model::{

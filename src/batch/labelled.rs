@@ -71,15 +71,10 @@ impl<R: Real> Batch<R> {
         }
     }
 
-    /// Whether prediction `p` of a row is padding. A single prediction per row never is.
-    fn is_padding(&self, predictions: usize, p: usize, row: usize) -> bool {
-        predictions > 1 && p >= self.sequence.length(row)
-    }
-
     /// The weight of a prediction: 0 at padding, and if there is no such prediction.
     pub fn weight(&self, p: usize, row: usize) -> R {
         match &self.weights {
-            _ if self.is_padding(self.predictions(), p, row)
+            _ if self.sequence.is_padding(self.predictions(), p, row)
                 || p >= self.predictions()
                 || row >= self.sequence.shape().1 =>
             {
@@ -136,9 +131,9 @@ impl<R: Real> Batch<R> {
             if weights.dim() != (predictions, rows) {
                 return Err(Error::shape("weights", &[predictions, rows], weights.shape()));
             }
-            let bad = weights
-                .indexed_iter()
-                .find(|((p, row), weight)| !is_weight::<R, E>(**weight) && !self.is_padding(predictions, *p, *row));
+            let bad = weights.indexed_iter().find(|((p, row), weight)| {
+                !is_weight::<R, E>(**weight) && !self.sequence.is_padding(predictions, *p, *row)
+            });
             if let Some(((p, row), weight)) = bad {
                 return Err(Error::value(format!("weights[{p}, {row}]"), WEIGHT, weight));
             }

@@ -181,6 +181,11 @@ impl<R: Real> Sequence<R> {
         }
     }
 
+    /// Whether prediction `p` of `predictions` of a row is padding. A single prediction per row never is.
+    pub(crate) fn is_padding(&self, predictions: usize, p: usize, row: usize) -> bool {
+        predictions > 1 && p >= self.length(row)
+    }
+
     /// The total number of time steps, without padding.
     pub fn time_steps(&self) -> u64 {
         (0..self.shape().1).map(|row| self.length(row) as u64).sum()

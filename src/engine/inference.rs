@@ -1,5 +1,7 @@
 //! Inference on a network with a head.
 
+use super::hooks::CustomLoss;
+use super::passes::Objective;
 use super::results::{Logits, LossSum};
 use super::streaming::Streaming;
 use crate::batch::{Batch, Sequence, Validated};
@@ -34,6 +36,21 @@ pub trait Inference: Streaming {
     /// no room for it; those of the device.
     async fn evaluate<S: Real>(&mut self, batch: &Batch<S>) -> Result<LossSum<Self::Real>> {
         let batch = Validated::batch::<Self::Real>(batch, self.model())?;
-        self.evaluate_validated(batch).await
+        self.evaluate_validated(Objective::Batch(batch)).await
+    }
+
+    /// Σ loss of a loss of the caller, and the final states. Like [`evaluate`](Self::evaluate); the gradient that the loss
+    /// leaves is not used.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for a model without a head; those of [`Sequence::validate`];
+    /// otherwise those of [`evaluate`](Self::evaluate).
+    async fn evaluate_with<S: Real>(
+        &mut self,
+        sequence: &Sequence<S>,
+        loss: &dyn CustomLoss<Self>,
+    ) -> Result<LossSum<Self::Real>> {
+        let objective = Objective::custom(sequence, loss, self.model())?;
+        self.evaluate_validated(objective).await
     }
 }

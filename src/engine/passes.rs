@@ -1,22 +1,90 @@
 //! The passes over validated input.
 
+use std::ops::Range;
+
+use super::hooks::{CustomLoss, Hooks};
 use super::options::StatefulRows;
 use super::parameters::Parameters;
 use super::results::{Logits, LossSum};
 use crate::batch::{Batch, Output, Sequence, Validated};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::model::Model;
 use crate::real::Real;
+
+/// Sequences with the loss that a pass computes of them.
+#[allow(missing_debug_implementations, reason = "not public by name")]
+pub enum Objective<'a, S: Real, E: Hooks + ?Sized> {
+    /// The head's loss of a batch.
+    Batch(Validated<'a, Batch<S>>),
+    /// A loss of the caller. It counts rows from the first one of a batch of which this may be a part.
+    Custom {
+        /// The sequences.
+        sequence: Validated<'a, Sequence<S>>,
+        /// The loss.
+        loss: &'a dyn CustomLoss<E>,
+        /// The index of the first row in the caller's batch.
+        first_row: usize,
+    },
+}
+
+impl<'a, S: Real, E: Hooks + ?Sized> Objective<'a, S, E> {
+    /// A loss of the caller over whole sequences.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a model without a head; those of [`Sequence::validate`].
+    pub(crate) fn custom(sequence: &'a Sequence<S>, loss: &'a dyn CustomLoss<E>, model: &Model) -> Result<Self> {
+        model.require_head()?.validate()?;
+        Ok(Self::Custom { sequence: Validated::sequence(sequence, model)?, loss, first_row: 0 })
+    }
+
+    /// The sequences.
+    pub(crate) fn sequence(&self) -> &Sequence<S> {
+        match self {
+            Self::Batch(batch) => &batch.sequence,
+            Self::Custom { sequence, .. } => sequence,
+        }
+    }
+
+    /// A nonempty range of the rows.
+    pub(crate) fn rows(&self, range: Range<usize>) -> Objective<'_, S, E> {
+        match self {
+            Self::Batch(batch) => Objective::Batch(batch.rows(range)),
+            Self::Custom { sequence, loss, first_row } => {
+                Objective::Custom { first_row: first_row + range.start, sequence: sequence.rows(range), loss: *loss }
+            }
+        }
+    }
+
+    /// Borrows it again.
+    pub(crate) fn by_ref(&self) -> Objective<'_, S, E> {
+        match self {
+            Self::Batch(batch) => Objective::Batch(batch.by_ref()),
+            Self::Custom { sequence, loss, first_row } => {
+                Objective::Custom { sequence: sequence.by_ref(), loss: *loss, first_row: *first_row }
+            }
+        }
+    }
+}
+
+/// The Σ w that belongs to a loss of the caller.
+pub(crate) fn check_weight(weight: f64) -> Result<f64> {
+    if weight >= 0.0 && weight.is_finite() {
+        Ok(weight)
+    } else {
+        Err(Error::value("weight", "a finite number of at least 0", weight))
+    }
+}
 
 /// The passes over validated input. The public methods validate and then call these.
 #[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
-pub trait Passes: Parameters {
+pub trait Passes: Parameters + Hooks {
     /// [`Layers::forward`](super::Layers::forward).
     async fn forward_validated(&mut self, sequence: Validated<'_, Sequence<Self::Real>>) -> Result<Output<Self::Real>>;
 
     /// [`Training::accumulate`](super::Training::accumulate).
     async fn accumulate_validated<S: Real>(
         &mut self,
-        batch: Validated<'_, Batch<S>>,
+        objective: Objective<'_, S, Self>,
         carry: Option<StatefulRows>,
     ) -> Result<()>;
 
@@ -24,5 +92,5 @@ pub trait Passes: Parameters {
     async fn logits_validated<S: Real>(&mut self, sequence: Validated<'_, Sequence<S>>) -> Result<Logits<Self::Real>>;
 
     /// [`Inference::evaluate`](super::Inference::evaluate).
-    async fn evaluate_validated<S: Real>(&mut self, batch: Validated<'_, Batch<S>>) -> Result<LossSum<Self::Real>>;
+    async fn evaluate_validated<S: Real>(&mut self, objective: Objective<'_, S, Self>) -> Result<LossSum<Self::Real>>;
 }

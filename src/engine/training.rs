@@ -1,9 +1,11 @@
 //! The parts of a training step.
 
+use super::hooks::CustomLoss;
 use super::layers::Layers;
 use super::options::StatefulRows;
+use super::passes::Objective;
 use super::results::{SkippedUpdates, StepReport};
-use crate::batch::{Batch, States, Validated};
+use crate::batch::{Batch, Sequence, States, Validated};
 use crate::error::Result;
 use crate::optim::OptimizerStep;
 use crate::real::Real;
@@ -23,7 +25,24 @@ pub trait Training: Layers {
     /// [`Error::NoMemory`](crate::Error::NoMemory) where there is no room for it; those of the device.
     async fn accumulate<S: Real>(&mut self, batch: &Batch<S>, carry: Option<StatefulRows>) -> Result<()> {
         let batch = Validated::batch::<Self::Real>(batch, self.model())?;
-        self.accumulate_validated(batch, carry).await
+        self.accumulate_validated(Objective::Batch(batch), carry).await
+    }
+
+    /// Like [`accumulate`](Self::accumulate), with a loss of the caller in place of the head's: adds Σ loss and its gradient
+    /// to the sums. [`OptimizerStep::divisor`] is then the caller's Σ w.
+    /// [Enqueues](crate#waiting) only.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for a model without a head; those of [`Sequence::validate`];
+    /// otherwise those of [`accumulate`](Self::accumulate).
+    async fn accumulate_with<S: Real>(
+        &mut self,
+        sequence: &Sequence<S>,
+        loss: &dyn CustomLoss<Self>,
+        carry: Option<StatefulRows>,
+    ) -> Result<()> {
+        let objective = Objective::custom(sequence, loss, self.model())?;
+        self.accumulate_validated(objective, carry).await
     }
 
     /// Σ w·loss of the batches whose gradients are in the sums. [Waits](crate#waiting).

@@ -4,7 +4,8 @@ use ndarray::{Array3, s};
 
 use super::trainer::Trainer;
 use crate::batch::{Batch, Sequence, States, Validated};
-use crate::engine::{Engine, Logits, LossSum, Session};
+use crate::engine::passes::{Objective, check_weight};
+use crate::engine::{CustomLoss, Engine, Logits, LossSum, Session};
 use crate::error::Result;
 use crate::real::Real;
 
@@ -39,24 +40,43 @@ impl<E: Engine> Trainer<E> {
     pub async fn evaluate<S: Real>(&mut self, batch: &Batch<S>) -> Result<Evaluation<E::Real>> {
         let batch = Validated::batch::<E::Real>(batch, self.engine.model())?;
         let divisor = self.engine.model().require_head()?.divisor(batch.total_weight())?;
-        let LossSum { loss_sum, states } = self.sum_losses(batch).await?;
+        let LossSum { loss_sum, states } = self.sum_losses(Objective::Batch(batch)).await?;
+        Ok(Evaluation { loss: loss_sum / divisor, states })
+    }
+
+    /// Like [`evaluate`](Self::evaluate), with a loss of your own over the sequence; `weight` is its Σ w, as of
+    /// [`accumulate_with`](Self::accumulate_with). The gradient that the loss leaves is not used.
+    /// [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// The errors of [`Sequence::validate`]; [`Error::Value`](crate::Error::Value) for a weight that is negative or not
+    /// finite, or that is 0 for a mean.
+    pub async fn evaluate_with<S: Real>(
+        &mut self,
+        sequence: &Sequence<S>,
+        weight: f64,
+        loss: &dyn CustomLoss<E>,
+    ) -> Result<Evaluation<E::Real>> {
+        let objective = Objective::custom(sequence, loss, self.engine.model())?;
+        let divisor = self.engine.model().require_head()?.divisor(check_weight(weight)?)?;
+        let LossSum { loss_sum, states } = self.sum_losses(objective).await?;
         Ok(Evaluation { loss: loss_sum / divisor, states })
     }
 
     /// Σ w·loss and the final states, in micro-batches.
     pub(super) async fn loss_sum<S: Real>(&mut self, batch: &Batch<S>) -> Result<LossSum<E::Real>> {
         let batch = Validated::batch::<E::Real>(batch, self.engine.model())?;
-        self.sum_losses(batch).await
+        self.sum_losses(Objective::Batch(batch)).await
     }
 
-    async fn sum_losses<S: Real>(&mut self, batch: Validated<'_, Batch<S>>) -> Result<LossSum<E::Real>> {
-        let rows = batch.sequence.shape().1;
+    async fn sum_losses<S: Real>(&mut self, objective: Objective<'_, S, E>) -> Result<LossSum<E::Real>> {
+        let rows = objective.sequence().shape().1;
         let (mut loss_sum, mut joined) = (0.0, None);
         for part in self.parts(rows) {
             if part.len() == rows {
-                return self.engine.evaluate_validated(batch).await;
+                return self.engine.evaluate_validated(objective).await;
             }
-            let of_part = self.engine.evaluate_validated(batch.rows(part.clone())).await?;
+            let of_part = self.engine.evaluate_validated(objective.rows(part.clone())).await?;
             loss_sum += of_part.loss_sum;
             let recurrent = &self.engine.model().recurrent;
             joined.get_or_insert_with(|| States::zeros(recurrent, rows)).put_rows(part, &of_part.states);

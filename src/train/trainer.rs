@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use crate::batch::{Batch, InputGradient, States, Validated};
+use crate::batch::{Batch, InputGradient, Sequence, States, Validated};
 use crate::dropout::DropoutKey;
-use crate::engine::{Backend, Engine, EngineOptions, FlatBlock, StatefulRows, StepReport, check_carries};
+use crate::engine::passes::{Objective, check_weight};
+use crate::engine::{Backend, CustomLoss, Engine, EngineOptions, FlatBlock, StatefulRows, StepReport, check_carries};
 use crate::error::{Error, Result};
 use crate::gradient_norms::HiddenGradientNorms;
 use crate::model::{Initialisation, Model};
@@ -189,6 +190,46 @@ impl<E: Engine> Trainer<E> {
     /// accumulated gradients, which may contain part of the batch.
     pub async fn accumulate<S: Real>(&mut self, batch: &Batch<S>) -> Result<()> {
         let batch = Validated::batch::<E::Real>(batch, self.engine.model())?;
+        let weight = batch.total_weight();
+        self.accumulate_objective(Objective::Batch(batch), weight).await
+    }
+
+    /// [Enqueues](crate#waiting) one training step with a loss of your own: [`accumulate_with`](Self::accumulate_with), then
+    /// [`update`](Self::update).
+    ///
+    /// # Errors
+    /// The errors of both; [`Error::NonFinite`], before anything is computed, once updating has stopped.
+    pub async fn step_with<S: Real>(
+        &mut self,
+        sequence: &Sequence<S>,
+        weight: f64,
+        loss: &dyn CustomLoss<E>,
+    ) -> Result<Option<StepReport>> {
+        self.engine.may_update()?;
+        self.accumulate_with(sequence, weight, loss).await?;
+        self.update().await
+    }
+
+    /// Like [`accumulate`](Self::accumulate), with a loss of your own in place of the head's. `weight` is its Σ w: what the
+    /// update divides the sums of the loss and its gradient by, unless the head's reduction is
+    /// [`Reduction::Sum`](crate::Reduction::Sum). It is the number of predictions for a mean of their losses. Micro-batches
+    /// call the loss with the rows' indices in `sequence`. [Enqueues](crate#waiting).
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a weight that is negative or not finite, and the errors of [`Sequence::validate`], which leave
+    /// everything unchanged; otherwise those of [`accumulate`](Self::accumulate).
+    pub async fn accumulate_with<S: Real>(
+        &mut self,
+        sequence: &Sequence<S>,
+        weight: f64,
+        loss: &dyn CustomLoss<E>,
+    ) -> Result<()> {
+        let objective = Objective::custom(sequence, loss, self.engine.model())?;
+        let weight = check_weight(weight)?;
+        self.accumulate_objective(objective, weight).await
+    }
+
+    async fn accumulate_objective<S: Real>(&mut self, objective: Objective<'_, S, E>, added: f64) -> Result<()> {
         let (weight, rows_before) = match std::mem::replace(&mut self.sums, GradientSums::Nothing) {
             GradientSums::Open { weight, rows } => (weight, rows),
             GradientSums::Nothing | GradientSums::Used(_) => {
@@ -197,12 +238,12 @@ impl<E: Engine> Trainer<E> {
                 (0.0, 0)
             }
         };
-        let rows = batch.sequence.shape().1;
+        let rows = objective.sequence().shape().1;
         let (seed, step, carries) = (self.seed, self.step + 1, self.options.carry_state);
         self.input_gradient = None;
         for part in self.parts(rows) {
             let first_row = part.start;
-            let of_part = if part.len() < rows { batch.rows(part.clone()) } else { batch.by_ref() };
+            let of_part = if part.len() < rows { objective.rows(part.clone()) } else { objective.by_ref() };
             self.engine.set_dropout(Some(DropoutKey { seed, step, first_row: rows_before + first_row }));
             let carry = carries.then_some(StatefulRows { first_row, rows });
             self.engine.accumulate_validated(of_part, carry).await?;
@@ -212,7 +253,7 @@ impl<E: Engine> Trainer<E> {
                 InputGradient::put_rows(&mut self.input_gradient, rows, part, &of_part);
             }
         }
-        self.sums = GradientSums::Open { weight: weight + batch.total_weight(), rows: rows_before + rows };
+        self.sums = GradientSums::Open { weight: weight + added, rows: rows_before + rows };
         Ok(())
     }
 

@@ -15,6 +15,9 @@ mod embed;
 #[path = "../../examples/forecast_series.rs"]
 mod forecast_series;
 #[allow(dead_code, reason = "an example has a main of its own")]
+#[path = "../../examples/own_loss.rs"]
+mod own_loss;
+#[allow(dead_code, reason = "an example has a main of its own")]
 #[path = "../../examples/ragged_classes.rs"]
 mod ragged_classes;
 
@@ -25,6 +28,16 @@ fn the_embedding_example_learns_to_echo_its_signal() {
     }
     let losses = block_on(embed::run(200)).unwrap();
     assert!(losses[199] < 0.3 * losses[0], "{} {}", losses[0], losses[199]);
+}
+
+#[test]
+fn the_example_of_a_loss_of_ones_own_learns_the_same_on_both_backends() {
+    let [before, after] = own_loss::train(&bptt::Cpu::new(), None).unwrap();
+    // What is left, 0.75, is the share of the targets that are far off.
+    assert!(before > 0.9 && after < 0.8, "{before} {after}");
+    let Some(gpu) = crate::common::gpu::gpu() else { return };
+    let [first, last] = own_loss::train(&gpu, Some(&gpu)).unwrap();
+    assert!((first - before).abs() < 1e-4 && (last - after).abs() < 1e-2, "{first} {before}, {last} {after}");
 }
 
 #[test]

@@ -5,14 +5,30 @@ use std::ops::Range;
 use crate::common::gpu::gpu;
 use crate::common::{Case, fill};
 use crate::random_calls::{BATCH_FAULTS, Data, Dice, Fault, SEQUENCE_FAULTS, draw_case};
+use bptt::gpu::GpuEngine;
 use bptt::ndarray::{Array3, ArrayD, IxDyn};
 use bptt::{
-    Backend, BatchShape, Cpu, DropoutKey, EngineOptions, Error, FlatBlock, Inference, Inspection, Layers, Optimizer,
-    OptimizerStep, OutputGradient, Parameters, RecurrentKernel, Result, Session, StateDict, StatefulRows, States,
-    Trainer, TrainerOptions, Training, Wait,
+    Backend, BatchShape, Cpu, CpuEngine, CpuPredictions, CustomLoss, DropoutKey, EngineOptions, Error, FlatBlock,
+    GpuPredictions, Inference, Inspection, Layers, Optimizer, OptimizerStep, OutputGradient, Parameters,
+    RecurrentKernel, Result, Session, StateDict, StatefulRows, States, Trainer, TrainerOptions, Training, Wait,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+
+/// A loss that is never reached.
+struct Unreached;
+
+impl CustomLoss<CpuEngine> for Unreached {
+    fn loss(&self, _: CpuPredictions<'_>) -> f64 {
+        panic!("a refused call reached the loss")
+    }
+}
+
+impl CustomLoss<GpuEngine> for Unreached {
+    fn loss(&self, _: GpuPredictions<'_>) {
+        panic!("a refused call reached the loss")
+    }
+}
 
 /// How often the calls are drawn.
 const ROWS: u64 = 60;
@@ -105,6 +121,7 @@ fn bad_range(count: usize, dice: &mut Dice) -> Range<usize> {
 fn of_engine<B: Backend>(backend: &B, number: u64, refused: &mut Refusals)
 where
     B::Engine: Parameters<Real = f32>,
+    Unreached: CustomLoss<B::Engine>,
 {
     let dice = &mut Dice(ChaCha8Rng::seed_from_u64(number));
     let case = Case { dropout: (0.0, 0.4), ..draw_case(dice) };
@@ -130,6 +147,15 @@ where
     refused.push(format!("evaluate {fault:?}"), engine.evaluate(&batch).wait());
     let beyond = StatefulRows { first_row: dice.of(&[1, 7, usize::MAX]), rows: case.rows };
     refused.push(format!("accumulate {beyond:?}"), engine.accumulate(&case.batch(), Some(beyond)).wait());
+    let fault = dice.of(&SEQUENCE_FAULTS);
+    let sequence = data(&case, fault).sequence::<f32>();
+    refused.push(format!("accumulate_with {fault:?}"), engine.accumulate_with(&sequence, &Unreached, None).wait());
+    refused.push(format!("evaluate_with {fault:?}"), engine.evaluate_with(&sequence, &Unreached).wait());
+    let sequence = case.sequence::<f32>();
+    refused.push("accumulate_with beyond", engine.accumulate_with(&sequence, &Unreached, Some(beyond)).wait());
+    let mut headless = backend.engine(&case.headless(), &EngineOptions::default()).unwrap();
+    refused.push("accumulate_with headless", headless.accumulate_with(&sequence, &Unreached, None).wait());
+    refused.push("evaluate_with headless", headless.evaluate_with(&sequence, &Unreached).wait());
     refused.push("set_states", engine.set_states(Some(&bad_states(&case, dice))));
     let step = bad_step(optimizer, dice);
     refused.push(format!("update {step:?}"), engine.update(&step).wait());
@@ -174,6 +200,7 @@ where
 fn of_session<B: Backend>(backend: &B, number: u64, refused: &mut Refusals)
 where
     B::Engine: Parameters<Real = f32>,
+    Unreached: CustomLoss<B::Engine>,
 {
     let dice = &mut Dice(ChaCha8Rng::seed_from_u64(number));
     let case = Case { initial: false, ..draw_case(dice) };
@@ -203,6 +230,7 @@ where
 fn of_trainer<B: Backend>(backend: &B, number: u64, refused: &mut Refusals)
 where
     B::Engine: Parameters<Real = f32>,
+    Unreached: CustomLoss<B::Engine>,
 {
     let dice = &mut Dice(ChaCha8Rng::seed_from_u64(number));
     let case = draw_case(dice);
@@ -226,6 +254,11 @@ where
     refused.push(format!("evaluate {fault:?}"), trainer.evaluate(&batch).wait());
     let fault = dice.of(&SEQUENCE_FAULTS);
     refused.push(format!("predict {fault:?}"), trainer.predict(&data(&case, fault).sequence::<f32>()).wait());
+    let sequence = data(&case, fault).sequence::<f32>();
+    refused.push(format!("step_with {fault:?}"), trainer.step_with(&sequence, 1.0, &Unreached).wait());
+    let (sequence, weight) = (case.sequence::<f32>(), dice.of(&[-1.0, f64::NAN, f64::INFINITY]));
+    refused.push("step_with a weight", trainer.step_with(&sequence, weight, &Unreached).wait());
+    refused.push("evaluate_with a weight", trainer.evaluate_with(&sequence, weight, &Unreached).wait());
     refused.push("set_learning_rate", trainer.set_learning_rate(dice.of(&[-1.0, f64::NAN, f64::INFINITY])));
     let mut dict: Vec<(String, ArrayD<f32>)> = Vec::new();
     dict.extend(trainer.state_dict().wait().unwrap().iter().map(|(name, array)| (name.to_owned(), array.clone())));
@@ -273,6 +306,7 @@ fn of_backend<B: Backend>(backend: &B, number: u64, refused: &mut Refusals) {
 fn refusals<B: Backend>(backend: &B, number: u64) -> Vec<(String, String)>
 where
     B::Engine: Parameters<Real = f32>,
+    Unreached: CustomLoss<B::Engine>,
 {
     let mut refused = Refusals(Vec::new());
     of_backend(backend, number, &mut refused);

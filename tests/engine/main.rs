@@ -11,6 +11,7 @@ mod call_order;
 #[cfg(feature = "experiment")]
 mod cells;
 mod cpu;
+mod custom_loss;
 mod documents;
 mod double_precision;
 mod dropout;

@@ -32,7 +32,7 @@ use crate::sizes::ON_HOST;
 
 /// A network on the CPU. Created by [`Backend::engine`](crate::Backend::engine) of [`Cpu`](crate::Cpu).
 #[derive(Debug)]
-pub struct CpuEngine<R: Real> {
+pub struct CpuEngine<R: Real = f32> {
     model: Model,
     layout: Layout,
     options: EngineOptions,

@@ -5,14 +5,15 @@ use ndarray::ArrayViewMut3;
 use super::CpuEngine;
 use super::plan::chunk;
 use crate::allocate;
-use crate::batch::{Batch, Output, Sequence, Validated};
+use crate::batch::{Output, Sequence, Validated};
 use crate::cpu::pass::block::{ChunkPlan, RowBlock};
 use crate::cpu::pass::load::InitialState;
+use crate::cpu::pass::predictions::{CpuPredictions, PassLoss};
 use crate::cpu::pass::{PassKind, PassRows};
 use crate::dropout::DropoutParams;
-use crate::engine::passes::Passes;
+use crate::engine::passes::{Objective, Passes};
 use crate::engine::streaming::Streaming;
-use crate::engine::{Inference, Inspection, Logits, LossSum, StatefulRows};
+use crate::engine::{Hooks, Inference, Inspection, Logits, LossSum, StatefulRows};
 use crate::error::Result;
 use crate::model::Readout;
 use crate::real::Real;
@@ -73,6 +74,11 @@ impl<R: Real> CpuEngine<R> {
     }
 }
 
+impl<R: Real> Hooks for CpuEngine<R> {
+    type Predictions<'a> = CpuPredictions<'a, R>;
+    type Losses = f64;
+}
+
 impl<R: Real> Passes for CpuEngine<R> {
     async fn forward_validated(&mut self, sequence: Validated<'_, Sequence<R>>) -> Result<Output<R>> {
         let sequence = &*sequence;
@@ -97,38 +103,40 @@ impl<R: Real> Passes for CpuEngine<R> {
 
     async fn accumulate_validated<S: Real>(
         &mut self,
-        batch: Validated<'_, Batch<S>>,
+        objective: Objective<'_, S, Self>,
         carry: Option<StatefulRows>,
     ) -> Result<()> {
-        let batch = &*batch;
-        let (steps, rows) = batch.sequence.shape();
+        let sequence = objective.sequence();
+        let (steps, rows) = sequence.shape();
         let draw = self.draw(rows)?;
         if let Some(carry) = carry {
             carry.check(&self.model, rows, self.carried_rows())?;
         }
         self.begin_pass();
-        self.options.check_memory(self.plan(batch.sequence.batch_shape())?.total())?;
+        self.options.check_memory(self.plan(sequence.batch_shape())?.total())?;
         if let (Some(carry), None) = (carry, &self.carried) {
             self.carried = Some(self.zero_states(carry.rows)?);
         }
         self.open_sums();
-        let start = match (&batch.sequence.initial, carry, &self.carried) {
+        let start = match (&sequence.initial, carry, &self.carried) {
             (Some(initial), ..) => InitialState::Given(initial),
             (None, Some(carry), Some(carried)) => InitialState::Carried(carried, carry.first_row),
             _ => InitialState::Zero,
         };
         let (plan, gradient_norms) =
             (self.training_plan(steps, self.options.input_gradient), self.takes_gradient_norms);
-        let of_batch = PassRows { sequence: &batch.sequence, start, draw };
+        let of_batch = PassRows { sequence, start, draw };
         let (blocks, gradients) = (&mut self.blocks, &mut self.gradients);
-        self.passes.within(rows, |passes| passes.train(blocks, of_batch, plan, (batch, gradient_norms), gradients))?;
+        with_loss(&objective, |loss| {
+            self.passes.within(rows, |passes| passes.train(blocks, of_batch, plan, (loss, gradient_norms), gradients))
+        })?;
         let blocks = &self.blocks[..self.passes.model.blocks(rows)];
         self.loss += blocks.iter().map(|block| block.head.loss).sum::<f64>();
         if let (Some(carry), Some(carried)) = (carry, &mut self.carried) {
             blocks.iter().for_each(|block| block.store_states(&self.passes.model, carried, carry.first_row));
         }
         self.gradient_norms = gradient_norms.then(|| self.gradient_norms_of(steps, rows));
-        self.last.accumulated(batch.sequence.batch_shape(), gradient_norms);
+        self.last.accumulated(sequence.batch_shape(), gradient_norms);
         Ok(())
     }
 
@@ -143,16 +151,17 @@ impl<R: Real> Passes for CpuEngine<R> {
         Ok(Logits { logits, states })
     }
 
-    async fn evaluate_validated<S: Real>(&mut self, batch: Validated<'_, Batch<S>>) -> Result<LossSum<R>> {
-        let batch = &*batch;
-        let sequence = &batch.sequence;
+    async fn evaluate_validated<S: Real>(&mut self, objective: Objective<'_, S, Self>) -> Result<LossSum<R>> {
+        let sequence = objective.sequence();
         let (steps, rows) = sequence.shape();
         let start = sequence.initial.as_ref().map_or(InitialState::Zero, InitialState::Given);
         let plan = self.inference_plan(steps);
         self.begin_pass();
         let rows_of = PassRows { sequence, start, draw: None };
         let blocks = &mut self.blocks;
-        self.passes.within(rows, |passes| passes.forward(blocks, rows_of, plan, PassKind::Loss(batch), |_| {}))?;
+        with_loss(&objective, |loss| {
+            self.passes.within(rows, |passes| passes.forward(blocks, rows_of, plan, PassKind::Loss(loss), |_| {}))
+        })?;
         let blocks = &blocks[..self.passes.model.blocks(rows)];
         let loss_sum = blocks.iter().map(|block| block.head.loss).sum();
         Ok(LossSum { loss_sum, states: self.passes.final_states(blocks, rows) })
@@ -160,3 +169,16 @@ impl<R: Real> Passes for CpuEngine<R> {
 }
 
 impl<R: Real> Inference for CpuEngine<R> {}
+
+/// Calls `f` with the loss of an objective.
+fn with_loss<R: Real, S: Real, T>(
+    objective: &Objective<'_, S, CpuEngine<R>>,
+    f: impl FnOnce(PassLoss<'_, S, R>) -> T,
+) -> T {
+    match objective {
+        Objective::Batch(batch) => f(PassLoss::Batch(batch)),
+        Objective::Custom { loss, first_row, .. } => {
+            f(PassLoss::Custom(&|predictions: CpuPredictions<'_, R>| loss.loss(predictions), *first_row))
+        }
+    }
+}

@@ -7,6 +7,7 @@ use ndarray::{ArrayView1, s};
 use super::block::RowBlock;
 use super::mapped_model::MappedModel;
 use super::pass_weights::PassWeights;
+use super::predictions::{CpuPredictions, PassLoss, Places};
 use crate::batch::{Batch, Targets};
 use crate::cpu::gemm::matmul::Product;
 use crate::cpu::gemm::tile::{MatrixMut, MatrixRef};
@@ -98,15 +99,44 @@ fn divide_by_length<R: Real>(rows: &mut [R], width: usize, lengths: &[usize]) {
 
 /// Adds Σ w·loss of the current chunk, or of the one prediction per row, from the last span to the first like the
 /// gradients. Writes da in place of the logits, 0 where the weight is 0.
-pub(crate) fn loss<R: Real, S: Real>(head: &Head, block: &mut RowBlock<R>, batch: &Batch<S>) {
+pub(crate) fn loss<R: Real, S: Real>(head: &Head, block: &mut RowBlock<R>, loss: PassLoss<'_, S, R>) {
     match head.readout {
-        Readout::PerStep => block.spans().rev().for_each(|span| loss_of(head, block, batch, span)),
-        Readout::Final | Readout::MeanPool if block.is_last() => loss_of(head, block, batch, 0..block.mask.rows),
+        Readout::PerStep => block.spans().rev().for_each(|span| loss_of(head, block, loss, span)),
+        Readout::Final | Readout::MeanPool if block.is_last() => loss_of(head, block, loss, 0..block.mask.rows),
         Readout::Final | Readout::MeanPool => {}
     }
 }
 
-fn loss_of<R: Real, S: Real>(head: &Head, block: &mut RowBlock<R>, batch: &Batch<S>, span: Range<usize>) {
+fn loss_of<R: Real, S: Real>(head: &Head, block: &mut RowBlock<R>, loss: PassLoss<'_, S, R>, span: Range<usize>) {
+    block.head.loss += match loss {
+        PassLoss::Batch(batch) => loss_of_batch(head, block, batch, span),
+        PassLoss::Custom(loss, first_row) => loss_of_caller(head, block, loss, first_row, span),
+    };
+}
+
+/// Σ loss of the caller, with 0 as the gradient at padding.
+fn loss_of_caller<R: Real>(
+    head: &Head,
+    block: &mut RowBlock<R>,
+    loss: &(dyn Fn(CpuPredictions<'_, R>) -> f64 + Sync),
+    first_row: usize,
+    span: Range<usize>,
+) -> f64 {
+    let padded = head.readout == Readout::PerStep;
+    let first = (if padded { block.held.start } else { 0 }, first_row + block.first_row);
+    let lengths = &block.mask.lengths;
+    let logits = &mut block.head.logits[span.start * head.outputs..span.end * head.outputs];
+    let places = Places { index: span.start, first, lengths, padded };
+    for (logits, place) in logits.chunks_exact_mut(head.outputs).zip(places.clone()) {
+        if place.is_none() {
+            logits.fill(R::zero());
+        }
+    }
+    loss(CpuPredictions { logits: logits.chunks_exact_mut(head.outputs), places })
+}
+
+/// Σ w·loss of the batch's targets.
+fn loss_of_batch<R: Real, S: Real>(head: &Head, block: &mut RowBlock<R>, batch: &Batch<S>, span: Range<usize>) -> f64 {
     let (rows, outputs) = (block.mask.rows, head.outputs);
     let first = if head.readout == Readout::PerStep { block.held.start } else { 0 };
     let mut sum = 0.0;
@@ -126,7 +156,7 @@ fn loss_of<R: Real, S: Real>(head: &Head, block: &mut RowBlock<R>, batch: &Batch
             }
         };
     }
-    block.head.loss += sum;
+    sum
 }
 
 /// The loss of one prediction with values as targets.

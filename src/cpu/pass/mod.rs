@@ -7,6 +7,7 @@ pub(crate) mod load;
 pub(crate) mod mapped_model;
 pub(crate) mod packed_weights;
 pub(crate) mod pass_weights;
+pub(crate) mod predictions;
 pub(crate) mod unroll;
 pub(crate) mod weight_gradient;
 
@@ -18,9 +19,10 @@ use self::load::InitialState;
 use self::mapped_model::MappedModel;
 use self::packed_weights::PackedWeights;
 use self::pass_weights::PassWeights;
+use self::predictions::PassLoss;
 use self::weight_gradient::{WeightTile, WeightTiles};
 use crate::allocate;
-use crate::batch::{Batch, OutputGradient, Sequence, States};
+use crate::batch::{OutputGradient, Sequence, States};
 use crate::cpu::gemm::shared::SharedGemm;
 use crate::cpu::gemm::transposed::PackScratch;
 use crate::cpu::parallel::clock::{Clock, Phase};
@@ -45,13 +47,13 @@ pub(crate) struct PassContext<R> {
 
 /// The result of a forward pass.
 #[derive(Clone, Copy)]
-pub(crate) enum PassKind<'a, S> {
+pub(crate) enum PassKind<'a, S, R: Real> {
     /// The output of the recurrent layers.
     Output,
     /// The head's logits.
     Logits,
     /// The loss.
-    Loss(&'a Batch<S>),
+    Loss(PassLoss<'a, S, R>),
 }
 
 /// The rows of a pass, and their initial states.
@@ -109,7 +111,7 @@ impl<R: Real> PassContext<R> {
         blocks: &mut Vec<RowBlock<R>>,
         rows: PassRows<'_, S, R>,
         plan: ChunkPlan,
-        kind: PassKind<'_, S>,
+        kind: PassKind<'_, S, R>,
         mut after: impl FnMut(&[RowBlock<R>]),
     ) -> Result<()> {
         let blocks = self.begin(blocks, &rows, plan)?;
@@ -125,8 +127,8 @@ impl<R: Real> PassContext<R> {
                     if !matches!(kind, PassKind::Output) {
                         head::forward(&weights, block);
                     }
-                    if let (Some(head), PassKind::Loss(batch)) = (&self.model.head, kind) {
-                        head::loss(head, block, batch);
+                    if let (Some(head), PassKind::Loss(loss)) = (&self.model.head, kind) {
+                        head::loss(head, block, loss);
                     }
                 }
             });
@@ -143,7 +145,7 @@ impl<R: Real> PassContext<R> {
         blocks: &mut Vec<RowBlock<R>>,
         rows: PassRows<'_, S, R>,
         plan: ChunkPlan,
-        (batch, norms): (&Batch<S>, bool),
+        (loss, norms): (PassLoss<'_, S, R>, bool),
         gradients: &mut [R],
     ) -> Result<()> {
         let blocks = self.begin(blocks, &rows, plan)?;
@@ -173,7 +175,7 @@ impl<R: Real> PassContext<R> {
                 let timer = self.clock.begin();
                 if every || block.is_last() {
                     head::forward(&weights, block);
-                    head::loss(head, block, batch);
+                    head::loss(head, block, loss);
                 }
                 self.clock.end(timer, Phase::Head, || head::operations(&self.model, block));
                 if block.is_last() {

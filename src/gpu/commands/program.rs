@@ -12,6 +12,8 @@ pub(crate) enum GpuCommand {
     Dispatch { kernel: Arc<Kernel>, bindings: wgpu::BindGroup, offset: u32, grid: [u32; 3], cost: Cost },
     /// Copies bytes between buffers.
     Copy { from: BufferOffset, to: BufferOffset, bytes: u64 },
+    /// Commands that the caller records: those of his loss of the range of predictions with this index.
+    Custom { index: usize, cost: Cost },
     /// Fills with zeros.
     Clear { to: BufferOffset, bytes: u64 },
 }

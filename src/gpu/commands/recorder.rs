@@ -44,6 +44,51 @@ struct OpenSubmission {
     profiler: Option<Profiler>,
 }
 
+/// The open submission, for commands that the caller records.
+#[derive(Debug)]
+pub(crate) struct Insertion<'r> {
+    recorder: &'r Recorder,
+    open: &'r mut OpenSubmission,
+}
+
+impl Insertion<'_> {
+    pub(crate) fn gpu(&self) -> &Gpu {
+        &self.recorder.gpu
+    }
+
+    pub(crate) fn encoder(&mut self) -> &mut wgpu::CommandEncoder {
+        self.recorder.encoder(&mut self.open.encoder)
+    }
+
+    /// Dispatches a kernel with these buffers at the bindings 0, 1, 2 and so on of its group 0.
+    pub(crate) fn dispatch(
+        &mut self,
+        pipeline: &wgpu::ComputePipeline,
+        buffers: &[wgpu::BufferBinding<'_>],
+        groups: [u32; 3],
+    ) {
+        let entries: Vec<_> = (0..)
+            .zip(buffers)
+            .map(|(binding, buffer)| wgpu::BindGroupEntry {
+                binding,
+                resource: wgpu::BindingResource::Buffer(buffer.clone()),
+            })
+            .collect();
+        let layout = &pipeline.get_bind_group_layout(0);
+        let descriptor = wgpu::BindGroupDescriptor { label: None, layout, entries: &entries };
+        let bindings = self.gpu().device().create_bind_group(&descriptor);
+        let mut pass = self.encoder().begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        pass.set_pipeline(pipeline);
+        pass.set_bind_group(0, &bindings, &[]);
+        pass.dispatch_workgroups(groups[0], groups[1], groups[2]);
+    }
+
+    /// Writes data for the following commands.
+    pub(crate) fn write(&mut self, to: &BufferOffset, bytes: &[u8]) {
+        self.recorder.write_in(self.open, to, bytes);
+    }
+}
+
 /// A past or future submission.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Submission(Arc<OnceLock<wgpu::SubmissionIndex>>);
@@ -86,19 +131,24 @@ impl Recorder {
 
     /// Writes data for the following commands.
     pub(crate) fn write<T: bytemuck::NoUninit>(&self, to: &BufferOffset, values: &[T]) {
-        let bytes: &[u8] = bytemuck::cast_slice(values);
-        let mut open = self.lock();
+        self.write_in(&mut self.lock(), to, bytemuck::cast_slice(values));
+    }
+
+    fn write_in(&self, open: &mut OpenSubmission, to: &BufferOffset, bytes: &[u8]) {
         if let Some(profiler) = &mut open.profiler {
             profiler.upload(bytes.len() as u64);
         }
         let uploads = self.uploads.as_ref().filter(|_| bytes.len() <= UPLOAD);
         if uploads.is_none() || open.uploads.len() + bytes.len() > UPLOADS {
-            self.flush(&mut open);
+            self.flush(open);
         }
         match uploads {
             Some(uploads) => {
                 let at = open.uploads.len() as u64;
                 open.uploads.extend_from_slice(bytes);
+                // Only the caller's own bytes may need it, and the copy of those is refused.
+                let aligned = open.uploads.len().next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT as usize);
+                open.uploads.resize(aligned, 0);
                 let bytes = Some(bytes.len() as u64);
                 self.encoder(&mut open.encoder).copy_buffer_to_buffer(uploads, at, &to.buffer, to.offset, bytes);
             }
@@ -108,6 +158,15 @@ impl Recorder {
 
     /// Records a list. Consecutive dispatches share a compute pass; when profiling, only those of one kernel do.
     pub(crate) fn record<'c>(&self, commands: impl IntoIterator<Item = &'c GpuCommand>) {
+        self.record_with(commands, |_, _| {});
+    }
+
+    /// Records a list in which `custom` records the commands of [`GpuCommand::Custom`].
+    pub(crate) fn record_with<'c>(
+        &self,
+        commands: impl IntoIterator<Item = &'c GpuCommand>,
+        custom: impl Fn(usize, Insertion<'_>),
+    ) {
         let mut lock = self.lock();
         let mut commands = commands.into_iter().peekable();
         while let Some(command) = commands.next() {
@@ -120,6 +179,10 @@ impl Recorder {
                     if let Some(profiler) = profiler.as_mut().filter(|_| is_read) {
                         profiler.download(*bytes);
                     }
+                }
+                GpuCommand::Custom { index, cost } => {
+                    *work += cost.operations;
+                    custom(*index, Insertion { recorder: self, open: &mut lock });
                 }
                 GpuCommand::Clear { to, bytes } => encoder.clear_buffer(&to.buffer, to.offset, Some(*bytes)),
                 GpuCommand::Dispatch { kernel: first, .. } => {

@@ -353,16 +353,48 @@ impl Gpu {
             return Ok(());
         }
         for entry in [forward_step(cell), backward_step(cell, false)] {
-            // In a browser the answer arrives later and [`Gpu::check`] reports it; elsewhere it arrives at once.
-            #[cfg(not(target_arch = "wasm32"))]
-            let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::Validation);
-            Kernel::new(&self.0.device, entry, cell.definition().constants(), false);
-            #[cfg(not(target_arch = "wasm32"))]
-            if let Poll::Ready(Some(error)) = pin!(scope.pop()).poll(&mut Context::from_waker(Waker::noop())) {
-                return Err(Error::Unsupported(format!("the WGSL of the cell {}: {error}", cell.name())));
-            }
+            let make = || Kernel::new(&self.0.device, entry, cell.definition().constants(), false);
+            self.compiled(&format!("the WGSL of the cell {}", cell.name()), make)?;
         }
         Ok(())
+    }
+
+    /// Compiles a kernel of your own from WGSL that has one entry point, for a [`CustomLoss`](crate::CustomLoss). Its
+    /// bindings are those that it uses.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with the compiler's message.
+    pub fn compute_pipeline(&self, wgsl: &str) -> Result<wgpu::ComputePipeline> {
+        self.compiled("the WGSL of the kernel", || {
+            let source = wgpu::ShaderSource::Wgsl(wgsl.into());
+            let module = self.0.device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source });
+            self.0.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: None,
+                layout: None,
+                module: &module,
+                entry_point: None,
+                compilation_options: wgpu::PipelineCompilationOptions::default(),
+                cache: None,
+            })
+        })
+    }
+
+    /// What `make` compiles.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with the compiler's message after `what`. In a browser it arrives later, and
+    /// [`check`](Self::check) reports it.
+    fn compiled<T>(&self, what: &str, make: impl FnOnce() -> T) -> Result<T> {
+        #[cfg(not(target_arch = "wasm32"))]
+        let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let made = make();
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Poll::Ready(Some(error)) = pin!(scope.pop()).poll(&mut Context::from_waker(Waker::noop())) {
+            return Err(Error::Unsupported(format!("{what}: {error}")));
+        }
+        #[cfg(target_arch = "wasm32")]
+        let _ = what;
+        Ok(made)
     }
 
     /// Waits until freed buffers are available again. Not possible in a browser.

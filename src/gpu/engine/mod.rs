@@ -8,6 +8,7 @@ mod parameters;
 mod pass_cache;
 mod passes;
 pub(super) mod planned;
+mod predictions;
 mod stage;
 mod streaming;
 mod training;
@@ -32,6 +33,7 @@ use crate::model::plan::TensorSpec;
 use crate::model::{Layout, Model};
 
 pub use self::device_arrays::DeviceArrays;
+pub use self::predictions::GpuPredictions;
 
 /// A network on a GPU. Created by [`Backend::engine`](crate::Backend::engine) of [`Gpu`](crate::Gpu).
 #[derive(Debug)]

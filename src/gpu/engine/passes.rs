@@ -3,8 +3,8 @@
 use super::GpuEngine;
 use super::stage::clear;
 use super::transfer::array;
-use crate::batch::{Batch, Output, Sequence, Validated};
-use crate::engine::passes::Passes;
+use crate::batch::{Output, Sequence, Validated};
+use crate::engine::passes::{Objective, Passes};
 use crate::engine::streaming::Streaming;
 use crate::engine::{Inference, Logits, LossSum, StatefulRows};
 use crate::error::Result;
@@ -12,7 +12,7 @@ use crate::gpu::commands::builder::Binding;
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::pass::PassKind;
 use crate::gpu::pass::staging::{self, HostInputs};
-use crate::model::plan::Checkpointing;
+use crate::model::plan::{Checkpointing, PassShape};
 use crate::real::Real;
 
 impl Passes for GpuEngine {
@@ -34,22 +34,21 @@ impl Passes for GpuEngine {
 
     async fn accumulate_validated<S: Real>(
         &mut self,
-        batch: Validated<'_, Batch<S>>,
+        objective: Objective<'_, S, Self>,
         carry: Option<StatefulRows>,
     ) -> Result<()> {
-        let batch = &*batch;
-        let sequence = &batch.sequence;
+        let sequence = objective.sequence();
         let dropout = self.dropout_params(sequence.shape().1)?;
         if let Some(carry) = carry {
             let held = self.carried.as_ref().map(|carried| carried.rows);
             carry.check(&self.weights.model, sequence.shape().1, held)?;
         }
-        self.prepare(self.shape(sequence.batch_shape(), self.options.input_gradient, Checkpointing::Borders))?;
+        self.prepare(self.objective_shape(&objective))?;
         self.prepare_gradient_norms()?;
         if let (Some(carry), None) = (carry, &self.carried) {
             self.carried = Some(self.zero_states(carry.rows)?);
         }
-        self.stage(sequence, HostInputs::Batch(batch), dropout);
+        self.stage(sequence, host_inputs(&objective), dropout);
         let mut begin = self.reset_sums();
         begin.extend(self.pack());
         let carried = self.carried.as_ref().zip(carry);
@@ -61,7 +60,7 @@ impl Passes for GpuEngine {
         lists.extend(pass.forward(PassKind::Gradient));
         lists.push(&leave);
         lists.extend(pass.gradient(self.gradient_norms));
-        self.recorder.record(lists.into_iter().flatten());
+        self.record_objective(&objective, lists.into_iter().flatten());
         self.last.accumulated(sequence.batch_shape(), self.gradient_norms);
         self.gpu.check()
     }
@@ -84,11 +83,11 @@ impl Passes for GpuEngine {
         Ok(Logits { logits, states })
     }
 
-    async fn evaluate_validated<S: Real>(&mut self, batch: Validated<'_, Batch<S>>) -> Result<LossSum> {
-        let batch = &*batch;
-        self.prepare(self.shape(batch.sequence.batch_shape(), self.options.input_gradient, Checkpointing::Borders))?;
-        self.stage(&batch.sequence, HostInputs::Batch(batch), None);
-        let enter = self.begin(&batch.sequence, None);
+    async fn evaluate_validated<S: Real>(&mut self, objective: Objective<'_, S, Self>) -> Result<LossSum> {
+        let sequence = objective.sequence();
+        self.prepare(self.objective_shape(&objective))?;
+        self.stage(sequence, host_inputs(&objective), None);
+        let enter = self.begin(sequence, None);
         let pass = self.pass();
         // The loss of a step in progress is saved, and restored before the host waits.
         let (loss, losses) = (Binding::whole(&self.weights.loss), Binding::whole(&self.losses));
@@ -96,10 +95,27 @@ impl Passes for GpuEngine {
         let begin = [copy(loss.position(0), losses.position(0)), clear(&self.weights.loss)];
         let end = [copy(loss.position(0), losses.position(16)), copy(losses.position(0), loss.position(0))];
         let forward = pass.forward(PassKind::Loss).into_iter().flatten();
-        self.recorder.record(begin.iter().chain(&enter).chain(forward).chain(&end));
+        self.record_objective(&objective, begin.iter().chain(&enter).chain(forward).chain(&end));
         let (loss, states) = self.read_with_states(vec![(losses.position(16), 16)]).await?;
         Ok(LossSum { loss_sum: loss[0].into(), states })
     }
 }
 
 impl Inference for GpuEngine {}
+
+impl GpuEngine {
+    /// The shape of a pass with a loss.
+    fn objective_shape<S: Real>(&self, objective: &Objective<'_, S, Self>) -> PassShape {
+        let batch_shape = objective.sequence().batch_shape();
+        let custom_loss = matches!(objective, Objective::Custom { .. });
+        PassShape { custom_loss, ..self.shape(batch_shape, self.options.input_gradient, Checkpointing::Borders) }
+    }
+}
+
+/// What a pass with this loss reads from the host.
+fn host_inputs<'a, S: Real>(objective: &'a Objective<'_, S, GpuEngine>) -> HostInputs<'a, S> {
+    match objective {
+        Objective::Batch(batch) => HostInputs::Batch(batch),
+        Objective::Custom { .. } => HostInputs::Custom,
+    }
+}

@@ -26,7 +26,7 @@ pub(crate) fn shape(
 ) -> PassShape {
     let BatchShape { steps, rows, tokens, resets, .. } = batch_shape;
     let checkpointing = if options.recompute { checkpointing } else { Checkpointing::Everything };
-    PassShape { steps, rows, tokens, dx: dx && !tokens, resets, checkpointing }
+    PassShape { steps, rows, tokens, dx: dx && !tokens, resets, checkpointing, custom_loss: false }
 }
 
 /// The memory that does not depend on batches.

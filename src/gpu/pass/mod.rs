@@ -118,7 +118,8 @@ impl Pass {
             .map(|chunk_range| chunk_sequence(&mut recording, head, chunk_range, shape))
             .collect();
         // With a head at every step, each chunk sequence has its own predictions.
-        let single = head_commands(&mut recording, head, if every { 0..0 } else { 0..plan.predictions.len() });
+        let runs = if every { 0..0 } else { 0..plan.predictions.len() };
+        let single = head_commands(&mut recording, head, runs, shape.custom_loss);
         head::clear_carries(&mut recording);
         let clear_carries = recording.builder.end_list();
         loss::add_up(&mut recording);
@@ -294,7 +295,7 @@ fn chunk_sequence(
     head::features(recording, chunk_range.clone());
     let features = recording.builder.end_list();
     let every = head.filter(|head| head.readout == Readout::PerStep);
-    let commands = head_commands(recording, every, chunk_range.clone());
+    let commands = head_commands(recording, every, chunk_range.clone(), shape.custom_loss);
     if let Some(head) = head {
         head::output_gradient(recording, head, chunk_range.clone());
     }
@@ -304,10 +305,15 @@ fn chunk_sequence(
     ChunkSequenceIds { layers: [keep, forward, output, features, output_gradient, backward], head: commands }
 }
 
-fn head_commands(recording: &mut Recording<'_, '_>, head: Option<&Head>, runs: Range<usize>) -> [ListId; 3] {
+fn head_commands(
+    recording: &mut Recording<'_, '_>,
+    head: Option<&Head>,
+    runs: Range<usize>,
+    custom_loss: bool,
+) -> [ListId; 3] {
     head.into_iter().for_each(|head| head::logits(recording, head, runs.clone()));
     let logits = recording.builder.end_list();
-    head.into_iter().for_each(|head| loss::loss_and_gradient(recording, head, runs.clone()));
+    head.into_iter().for_each(|head| loss::loss_and_gradient(recording, head, runs.clone(), custom_loss));
     let loss = recording.builder.end_list();
     head.into_iter().for_each(|head| head::backward(recording, head, runs.clone()));
     [logits, loss, recording.builder.end_list()]

@@ -53,6 +53,8 @@ pub(crate) enum HostInputs<'a, S> {
     Forward,
     /// Also that of a backward pass from the caller's gradient.
     Backward,
+    /// Also which predictions are padding, for a loss of the caller.
+    Custom,
     /// All, with the targets and weights of a batch.
     Batch(&'a Batch<S>),
 }
@@ -76,7 +78,7 @@ pub(crate) fn host_inputs<S: Real>(
             let read = [chunk.flags].into_iter().chain(ids).chain(plan.predictions.iter().filter_map(shares));
             read.map(|span| span.offset + span.bytes).max().unwrap_or(all)
         }
-        HostInputs::Backward | HostInputs::Batch(_) => all,
+        HostInputs::Backward | HostInputs::Custom | HostInputs::Batch(_) => all,
     };
     words.clear();
     words.resize(end as usize / 4, 0);
@@ -97,14 +99,23 @@ pub(crate) fn host_inputs<S: Real>(
         let of = |row| 1.0 / sequence.length(row) as f32;
         window(words, shares).iter_mut().enumerate().for_each(|(row, word)| *word = of(row).to_bits());
     }
-    let HostInputs::Batch(batch) = inputs else { return };
+    let predictions = model.head.as_ref().map_or(0, |head| head.predictions(sequence.shape().0));
+    let weight = |p, row| match inputs {
+        HostInputs::Batch(batch) => batch.weight(p, row).as_f64() as f32,
+        _ if sequence.is_padding(predictions, p, row) => 0.0,
+        _ => 1.0,
+    };
+    if matches!(inputs, HostInputs::Forward | HostInputs::Backward) {
+        return;
+    }
     for run in plan.predictions.iter().filter(|run| run.chunk == index) {
         let p = |i: usize| (run.first + i / plan.rows, i % plan.rows);
         let weights = window(words, run.weights);
         weights.iter_mut().enumerate().for_each(|(i, word)| {
             let (p, row) = p(i);
-            *word = (batch.weight(p, row).as_f64() as f32).to_bits();
+            *word = weight(p, row).to_bits();
         });
+        let HostInputs::Batch(batch) = inputs else { continue };
         let size = run.rows * Vec4Sizes::new(model).target;
         let (targets, quantiles) = window(words, run.targets).split_at_mut(size);
         let levels = model.head.as_ref().map_or(&[][..], |head| head.loss.quantiles());

@@ -4,14 +4,20 @@ use std::ops::Range;
 
 use super::Recording;
 use crate::gpu::commands::builder::Binding;
+use crate::gpu::commands::program::GpuCommand;
 use crate::gpu::commands::uniforms::{Loss, Sum};
 use crate::gpu::device::kernel::{LOSS, SUM};
 use crate::model::plan::Cost;
 use crate::model::{self, Head};
 
-/// The weighted loss of each prediction, and da in place of the logits.
-pub(crate) fn loss_and_gradient(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usize>) {
-    for run in &rec.builder.plan.predictions[runs] {
+/// The number of the kernel that clears padding after a loss of the caller.
+const CUSTOM: f64 = 6.0;
+
+/// The weighted loss of each prediction, and da in place of the logits. A loss of the caller is followed by the kernel that
+/// clears padding.
+pub(crate) fn loss_and_gradient(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usize>, custom_loss: bool) {
+    for index in runs {
+        let run = &rec.builder.plan.predictions[index];
         let lanes = rec.builder.limits.loss_lanes(head.outputs);
         let uniform = Loss {
             predictions: run.rows as u32,
@@ -26,8 +32,11 @@ pub(crate) fn loss_and_gradient(rec: &mut Recording<'_, '_>, head: &Head, runs: 
         let (targets, weights) = (rec.builder.span(run.targets), rec.builder.span(run.weights));
         let (logits, losses) = (rec.builder.tensor(run.logits), rec.builder.tensor(run.losses));
         let grid = rec.builder.limits.predictions(run.rows, lanes);
-        let constants = [("LOSS", rec.weights.loss_kind())];
+        let constants = [("LOSS", if custom_loss { CUSTOM } else { rec.weights.loss_kind() })];
         let cost = Cost::each(run.rows * head.outputs, 8, 2);
+        if custom_loss {
+            rec.builder.push(GpuCommand::Custom { index, cost });
+        }
         rec.builder.dispatch(LOSS, &constants, &[&targets, &weights, &logits, &losses], &uniform, grid, cost);
     }
 }

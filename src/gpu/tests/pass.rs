@@ -63,6 +63,7 @@ fn a_sequence_beyond_the_binding_limit_is_chunked_and_a_step_beyond_it_is_refuse
             dx: true,
             resets: false,
             checkpointing: Checkpointing::Everything,
+            custom_loss: false,
         };
         SequencePlan::new(&model, &parameters, &limits, shape, None, RecurrentKernel::Auto)
     };
@@ -82,6 +83,7 @@ fn a_sequence_beyond_the_binding_limit_is_chunked_and_a_step_beyond_it_is_refuse
                 dx: true,
                 resets: false,
                 checkpointing: Checkpointing::Everything,
+                custom_loss: false,
             };
             let plan = SequencePlan::new(&model, &parameters, &limits, shape, Some(60), RecurrentKernel::Auto).unwrap();
             let room = plan.tensors[plan.scratch.0].bytes;

@@ -126,6 +126,8 @@ pub(crate) struct PassShape {
     /// Whether a state is reset within the sequence.
     pub(crate) resets: bool,
     pub(crate) checkpointing: Checkpointing,
+    /// Whether the loss is the caller's.
+    pub(crate) custom_loss: bool,
 }
 
 impl SequencePlan {
