@@ -32,7 +32,7 @@
 //! of the loss with respect to what follows. Arrays are row major; sequences are time major, \[T, B, ·\].
 //!
 //! Weights have PyTorch's names, shapes and gate order: `weight_ih_l0` \[G·H, I\], `weight_hh_l0` \[G·H, H\],
-//! `bias_ih_l0` and `bias_hh_l0` \[G·H\], with the suffix `_reverse` for the second direction. The gate order is i, f, g, o
+//! `bias_ih_l0` and `bias_hh_l0` \[G·H\], with the suffix `_reverse` for the reverse direction. The gate order is i, f, g, o
 //! for the LSTM and r, z, n for the GRU. The textbook's W_xh, W_hh and W_hy are `weight_ih`, `weight_hh` and `head.weight`;
 //! its single b_h is `bias_ih + bias_hh`, and its b_y is `head.bias`.
 //!
@@ -179,8 +179,8 @@ pub use gpu::{Gpu, GpuPredictions};
 pub use gradient_norms::HiddenGradientNorms;
 pub use memory::{BatchShape, Memory, MemoryPart};
 pub use model::{
-    Activation, Cell, Embedding, Head, Initialisation, Layout, Loss, Model, Readout, Recurrent, RecurrentInit,
-    RecurrentKernel, Reduction, SafetensorsFile, SavedModel, StateDict, StateDictPrefixes, StoredTensor,
+    Activation, Cell, Direction, Embedding, Head, Initialisation, Layout, Loss, Model, Readout, Recurrent,
+    RecurrentInit, RecurrentKernel, Reduction, SafetensorsFile, SavedModel, StateDict, StateDictPrefixes, StoredTensor,
 };
 pub use optim::{Optimizer, OptimizerKind, OptimizerStep};
 pub use profile::{Profile, ProfilePart};

@@ -128,7 +128,7 @@ impl<H: EngineHandle> Session<H> {
     /// Creates a session of `rows` rows, which start from zero, on an engine by value or by mutable reference.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a bidirectional network; [`Error::Value`] for 0 rows; [`Error::Limit`] and the like
+    /// [`Error::Unsupported`] for a network with a reverse direction; [`Error::Value`] for 0 rows; [`Error::Limit`] and the like
     /// for more rows than the device can hold.
     pub fn new(mut engine: H, rows: usize) -> Result<Self> {
         if rows == 0 {

@@ -19,8 +19,8 @@ pub trait Training: Layers {
     /// [Enqueues](crate#waiting) only. The caller limits the steps [in flight](Self::in_flight) by calling [`report`](Self::report).
     ///
     /// # Errors
-    /// Those of [`Batch::validate`]; with `carry` [`Error::Unsupported`](crate::Error::Unsupported) for a bidirectional
-    /// network and [`Error::Value`](crate::Error::Value) for rows beyond those that are carried or for another number
+    /// Those of [`Batch::validate`]; with `carry` [`Error::Unsupported`](crate::Error::Unsupported) for a network
+    /// with a reverse direction, and [`Error::Value`](crate::Error::Value) for rows beyond those that are carried or for another number
     /// of these; [`Error::Limit`](crate::Error::Limit), [`Error::OutOfMemory`](crate::Error::OutOfMemory) or
     /// [`Error::NoMemory`](crate::Error::NoMemory) where there is no room for it; those of the device.
     async fn accumulate<S: Real>(&mut self, batch: &Batch<S>, carry: Option<StatefulRows>) -> Result<()> {

@@ -9,7 +9,7 @@ use super::config::{
 };
 use crate::format::path_text;
 use crate::train::{Decay, KeepWeights, RunLength, RunOptions, Schedule};
-use crate::{Activation, Error, Initialisation, Optimizer, OptimizerKind, RecurrentInit, Result};
+use crate::{Activation, Direction, Error, Initialisation, Optimizer, OptimizerKind, RecurrentInit, Result};
 
 /// `on-nan = "back"`: the maximum number of rollbacks. The rate is then 1/32 of what it was.
 pub(super) const MAX_ROLLBACKS: u32 = 5;
@@ -150,7 +150,7 @@ pub(super) fn cell_settings(
     }
     check_dropout(*model.dropout.get_or_insert(0.0), layers)?;
     model.recurrent_dropout.get_or_insert(0.0);
-    model.bidirectional.get_or_insert(false);
+    set_direction(model)?;
     let recurrent = *model.init.get_or_insert(RecurrentInit::Uniform);
     if cell == CellName::Rnn {
         model.activation.get_or_insert(Activation::Tanh);
@@ -214,4 +214,19 @@ pub(super) fn whole_path(path: &Path) -> Result<PathBuf> {
             Err(unsupported(format!("{}: the path is not UTF-8, which a configuration file needs", path_text(path))))
         }
     }
+}
+
+/// `bidirectional` is `direction = "both"` by another name, which a configuration is not written with.
+fn set_direction(model: &mut ModelConfig) -> Result<()> {
+    let direction = match (model.direction, model.bidirectional.take()) {
+        (Some(Direction::Both), Some(false)) => Err("model.direction both and model.bidirectional false"),
+        (Some(Direction::Forward), Some(true)) => Err("--direction forward and --bidirectional"),
+        (Some(Direction::Reverse), Some(true)) => Err("--direction reverse and --bidirectional"),
+        (None, Some(true)) => Ok(Direction::Both),
+        (direction, _) => Ok(direction.unwrap_or_default()),
+    };
+    let refused =
+        |both| unsupported(format!("{both} exclude each other: expected --direction forward, reverse or both"));
+    model.direction = Some(direction.map_err(refused)?);
+    Ok(())
 }

@@ -39,7 +39,7 @@ impl LoadedModel {
     /// Reads the series that `data` names, or by default that of the model's run.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the model is not of a series or is bidirectional; errors of reading the file.
+    /// [`Error::Unsupported`] if the model is not of a series or has a reverse direction; errors of reading the file.
     pub fn series(&self, on: &RunConfig, data: SeriesConfig) -> Result<ForecastInput> {
         let Codec::Series { .. } = &self.file.codec else {
             return Err(unsupported(format!(
@@ -48,10 +48,10 @@ impl LoadedModel {
                 self.file.codec.kind()
             )));
         };
-        if self.file.model.recurrent.bidirectional {
+        if self.file.model.recurrent.has_reverse() {
             return Err(unsupported(
                 "a forecast goes forward on its own outputs; the reverse direction would start from these: train it \
-                 without --bidirectional",
+                 with --direction forward",
             ));
         }
         let data = Some(Data::Series(data.clone())).filter(|_| data != SeriesConfig::default());

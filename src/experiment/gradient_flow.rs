@@ -42,6 +42,8 @@ pub struct LayerFlow {
     pub factor: Option<GradientDecay>,
     /// The spectral radius of each gate's block of W_hh.
     pub radii: Vec<(&'static str, f64)>,
+    /// Whether it reads rows from their ends.
+    pub is_reverse: bool,
     /// The mean of f′, for the vanilla RNN.
     pub mean_derivative: Option<f64>,
 }
@@ -64,6 +66,7 @@ impl GradientFlow {
             norms,
             factor,
             radii,
+            is_reverse: model.recurrent.is_reverse(index),
             mean_derivative: derivatives.get(index).copied(),
         });
         // As in PyTorch.
@@ -78,7 +81,7 @@ impl GradientFlow {
         })
     }
 
-    /// The forward direction of the last layer, which represents a network in a comparison.
+    /// The first direction of the last layer, which represents a network in a comparison.
     pub fn last_forward(&self) -> &LayerFlow {
         &self.layers[self.layers.len() - self.directions]
     }
@@ -88,7 +91,7 @@ impl GradientFlow {
         let line = |(index, layer): (usize, &LayerFlow)| GradientLine {
             name: with_factor(&layer.name, layer.factor),
             colour: index / self.directions,
-            is_reverse: index % self.directions > 0,
+            is_reverse: layer.is_reverse,
             norms: layer.norms.clone(),
             clip_factor: self.clip_factor,
         };
@@ -101,7 +104,7 @@ impl GradientFlow {
         GradientLine {
             name: with_factor(&self.name, layer.factor),
             colour,
-            is_reverse: false,
+            is_reverse: layer.is_reverse,
             norms: layer.norms.clone(),
             clip_factor: self.clip_factor,
         }

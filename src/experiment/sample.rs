@@ -31,8 +31,10 @@ impl LoadedModel {
                 self.file.codec.kind()
             )));
         };
-        if self.file.model.recurrent.bidirectional {
-            return Err(unsupported("sampling needs a unidirectional network; this one is bidirectional"));
+        if self.file.model.recurrent.has_reverse() {
+            return Err(unsupported(
+                "sampling needs a network that reads forward only; this one has a reverse direction",
+            ));
         }
         Ok(vocabulary)
     }
@@ -40,7 +42,7 @@ impl LoadedModel {
     /// The prompt for a text; if it is empty or `None`, the start of a line.
     ///
     /// # Errors
-    /// [`Error::Unsupported`](crate::Error::Unsupported) if the model is not of a text or is bidirectional.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if the model is not of a text or has a reverse direction.
     pub fn prompt(&self, text: Option<&str>) -> Result<Prompt> {
         let vocabulary = self.vocabulary()?;
         let Some(prime) = text.filter(|text| !text.is_empty()) else {

@@ -16,7 +16,8 @@ use super::model::model_file::ModelFile;
 use crate::data::CopyTask;
 use crate::train::{Decay, RunOptions};
 use crate::{
-    Activation, Embedding, Head, Initialisation, Model, Optimizer, ParameterGroup, Recurrent, RecurrentKernel, Result,
+    Activation, Direction, Embedding, Head, Initialisation, Model, Optimizer, ParameterGroup, Recurrent,
+    RecurrentKernel, Result,
 };
 
 /// The largest batch, in numbers: 16 GiB of f32. A larger one is computed in micro-batches, with the same result.
@@ -46,8 +47,8 @@ pub struct Settings {
     /// Hidden units H.
     pub hidden: usize,
     pub(crate) layers: usize,
-    /// Whether the network is bidirectional.
-    pub bidirectional: bool,
+    /// The direction in which the network reads.
+    pub direction: Direction,
     /// The embedding size.
     embedding: Option<usize>,
     tied: bool,
@@ -129,7 +130,7 @@ impl Settings {
             cell: model.cell.unwrap_or(CellName::Lstm),
             hidden: model.hidden.unwrap_or_default(),
             layers: model.layers.unwrap_or(1),
-            bidirectional: model.bidirectional.unwrap_or(false),
+            direction: model.direction.unwrap_or_default(),
             embedding: embedding.or(model.hidden.filter(|_| tied)),
             tied,
             dropout: model.dropout.unwrap_or_default(),
@@ -226,8 +227,7 @@ impl Settings {
         self.embedding = model.embedding.as_ref().map(|_| recurrent.input_size);
         self.tied = model.embedding.as_ref().is_some_and(|embedding| embedding.tied);
         (self.cell, self.activation) = CellName::of(recurrent.cell)?;
-        (self.hidden, self.layers, self.bidirectional) =
-            (recurrent.hidden_size, recurrent.layers, recurrent.bidirectional);
+        (self.hidden, self.layers, self.direction) = (recurrent.hidden_size, recurrent.layers, recurrent.direction);
         let ModelConfig { dropout, recurrent_dropout, .. } = self.given.model;
         self.dropout = dropout.unwrap_or(recurrent.dropout);
         self.recurrent_dropout = recurrent_dropout.unwrap_or(recurrent.recurrent_dropout);
@@ -282,7 +282,7 @@ impl Settings {
         let cell = self.cell.with_activation(self.activation);
         let recurrent = Recurrent::new(cell, self.embedding.unwrap_or(inputs), self.hidden)
             .layers(self.layers)
-            .bidirectional(self.bidirectional)
+            .direction(self.direction)
             .dropout(self.dropout)
             .recurrent_dropout(self.recurrent_dropout);
         let embedding = self.embedding.map(|_| Embedding { vocabulary: inputs, tied: self.tied });

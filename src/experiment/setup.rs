@@ -8,7 +8,7 @@ use super::settings::Settings;
 use super::tasks::load;
 use super::tasks::task::Task;
 use crate::engine::parameter_groups::update_ranges;
-use crate::{EngineOptions, Error, Layout, Model, Optimizer, Result, StateDict, TrainerOptions};
+use crate::{Direction, EngineOptions, Error, Layout, Model, Optimizer, Result, StateDict, TrainerOptions};
 
 /// The network's form, from the settings or from the model of the initial weights.
 ///
@@ -19,15 +19,16 @@ pub fn build_model(settings: &mut Settings, task: &dyn Task, start: Option<&Mode
         load::check_fits(start, task)?;
         settings.set_form(&start.model)?;
     }
-    if let Some(reason) = task.one_direction().filter(|_| settings.bidirectional) {
-        return Err(Error::Unsupported(format!("--bidirectional: {reason}")));
+    if let Some(reason) = task.forward_only().filter(|_| settings.direction != Direction::Forward) {
+        let flag = if settings.direction == Direction::Both { "--bidirectional" } else { "--direction reverse" };
+        return Err(Error::Unsupported(format!("{flag}: {reason}")));
     }
     if settings.has_embedding() && !task.codec().has_tokens() {
         let reason = "--embedding is for characters and symbols; these data are numbers";
         return Err(Error::Unsupported(reason.into()));
     }
-    if settings.recompute && settings.bidirectional {
-        let reason = "--recompute (training.recompute) needs a unidirectional network; this one is bidirectional";
+    if settings.recompute && settings.direction != Direction::Forward {
+        let reason = "--recompute (training.recompute) needs a network that reads forward only; this one has a reverse direction";
         return Err(Error::Unsupported(reason.into()));
     }
     let model = settings.network(task.input_size(), task.head());

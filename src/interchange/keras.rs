@@ -6,6 +6,9 @@
 //! the prefix `l0_reverse/` for the second direction and `l1/` for the second layer; finally `dense/kernel` \[D·H, O\],
 //! unless it is tied to the embedding, and `dense/bias` \[O\]. Gate order: LSTM i, f, c, o; GRU z, r, h.
 //!
+//! [`Direction::Reverse`](crate::Direction::Reverse) is `go_backwards=True`. Keras returns the sequence of such a layer in the order
+//! in which it was read: reverse it before the next layer.
+//!
 //! ```python
 //! # names: bptt::interchange::keras::names(&model)
 //! safetensors.numpy.save_file(dict(zip(names, model.get_weights())), "keras.safetensors")
@@ -46,8 +49,9 @@ pub fn state_dict(model: &Model, weights: &StateDict) -> Result<StateDict> {
 fn placement(recurrent: &Recurrent, tensor: &Tensor) -> TensorPlacement {
     let two_biases = recurrent.cell == Cell::Gru;
     let layer = |layer_direction: usize, what: &str| {
-        let (layer, direction) = (layer_direction / recurrent.directions(), layer_direction % recurrent.directions());
-        format!("l{layer}{}/{what}", ["", "_reverse"][direction])
+        // A layer that goes backwards alone has the names of any layer alone.
+        let (layer, place) = (layer_direction / recurrent.directions(), layer_direction % recurrent.directions());
+        format!("l{layer}{}/{what}", ["", "_reverse"][place])
     };
     let bias = |layer_direction, is_recurrent: bool| {
         let placement = TensorPlacement::whole(layer(layer_direction, "bias"), tensor);

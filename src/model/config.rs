@@ -6,6 +6,21 @@ use super::head::Head;
 use crate::cells::Cell;
 use crate::error::{Error, Result};
 
+/// The direction in which recurrent layers read a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Direction {
+    /// From the first step to the last.
+    #[default]
+    Forward,
+    /// From the last step of each row to its first, like ONNX's `reverse` and Keras's `go_backwards`. The output of step t
+    /// is that of the steps from t to the end of the row, and stands at t; the final state is that after the first step.
+    Reverse,
+    /// Both, each with weights of its own. The output is that of the forward direction, then that of the reverse one.
+    Both,
+}
+
 /// A stack of recurrent layers, like `torch.nn.RNN`, `LSTM` and `GRU`.
 ///
 /// As JSON: see [`Model`]. All keys but `cell`, `input_size` and `hidden_size` may be left out; they are then as in
@@ -23,9 +38,9 @@ pub struct Recurrent {
     /// L, the number of stacked layers.
     #[serde(default = "one")]
     pub layers: usize,
-    /// Whether each layer also has a reverse direction.
+    /// The direction of every layer.
     #[serde(default)]
-    pub bidirectional: bool,
+    pub direction: Direction,
     /// Whether the cells have the biases b_ih and b_hh.
     #[serde(default = "yes")]
     pub bias: bool,
@@ -46,8 +61,8 @@ impl Recurrent {
 
     /// One layer, one direction, with biases, without dropout.
     pub fn new(cell: Cell, input_size: usize, hidden_size: usize) -> Self {
-        let (layers, bidirectional, bias) = (1, false, true);
-        Self { cell, input_size, hidden_size, layers, bidirectional, bias, dropout: 0.0, recurrent_dropout: 0.0 }
+        let (layers, direction, bias) = (1, Direction::Forward, true);
+        Self { cell, input_size, hidden_size, layers, direction, bias, dropout: 0.0, recurrent_dropout: 0.0 }
     }
 
     /// Sets the number of stacked layers.
@@ -56,10 +71,15 @@ impl Recurrent {
         self
     }
 
-    /// Sets whether each layer also has a reverse direction.
-    pub fn bidirectional(mut self, bidirectional: bool) -> Self {
-        self.bidirectional = bidirectional;
+    /// Sets the direction of every layer.
+    pub fn direction(mut self, direction: Direction) -> Self {
+        self.direction = direction;
         self
+    }
+
+    /// Sets both directions, or the forward one alone.
+    pub fn bidirectional(self, bidirectional: bool) -> Self {
+        self.direction(if bidirectional { Direction::Both } else { Direction::Forward })
     }
 
     /// Sets whether the cells have biases.
@@ -82,7 +102,27 @@ impl Recurrent {
 
     /// D, the number of directions.
     pub fn directions(&self) -> usize {
-        1 + usize::from(self.bidirectional)
+        1 + usize::from(self.direction == Direction::Both)
+    }
+
+    /// Whether (layer, direction) number `layer_direction` reads rows from their ends.
+    pub(crate) fn is_reverse(&self, layer_direction: usize) -> bool {
+        match self.direction {
+            Direction::Forward => false,
+            Direction::Reverse => true,
+            Direction::Both => layer_direction % 2 == 1,
+        }
+    }
+
+    /// Whether any direction reads rows from their ends, so that it can begin only when all of a row is there.
+    pub(crate) fn has_reverse(&self) -> bool {
+        self.direction != Direction::Forward
+    }
+
+    /// The suffix of the names of a (layer, direction): `l0`, `l0_reverse`.
+    pub(crate) fn suffix(&self, layer_direction: usize) -> String {
+        let reverse = if self.is_reverse(layer_direction) { "_reverse" } else { "" };
+        format!("l{}{reverse}", layer_direction / self.directions())
     }
 
     /// L·D, the number of (layer, direction) pairs: the first axis of h_0 and h_n.

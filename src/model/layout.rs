@@ -100,8 +100,7 @@ impl Layout {
         let h = r.hidden_size;
         let (input, recurrent) = (r.cell.input_gates() * h, r.cell.recurrent_gates() * h);
         for layer_direction in 0..r.num_layer_directions() {
-            let (layer, direction) = (layer_direction / r.directions(), layer_direction % r.directions());
-            let suffix = format!("l{layer}{}", ["", "_reverse"][direction]);
+            let (layer, suffix) = (layer_direction / r.directions(), r.suffix(layer_direction));
             let mut push = |stem, shape, role| layout.push(format!("{}{stem}_{suffix}", names.recurrent), shape, role);
             push("weight_ih", vec![input, r.layer_input_size(layer)], Role::WeightIh { layer_direction });
             if recurrent > 0 {

@@ -5,7 +5,7 @@ use ndarray::{Array2, ArrayView2, ArrayView3, s};
 use crate::batch::{Batch, Sequence};
 use crate::error::{Error, Result};
 use crate::gradient_norms::HiddenGradientNorms;
-use crate::model::{Activation, Layout, Model, Readout, Role, StateDict};
+use crate::model::{Activation, Direction, Layout, Model, Readout, Role, StateDict};
 use crate::real::Real;
 
 /// The factor by which ‖∂L/∂h_t‖ changes per step backward through time.
@@ -64,15 +64,15 @@ impl GradientDecay {
             Readout::MeanPool => 0..0,
         };
         let factor = |layer_direction: usize| {
-            let (layer, direction) =
-                (layer_direction / recurrent.directions(), layer_direction % recurrent.directions());
-            if recurrent.bidirectional && layer + 1 < recurrent.layers {
+            let layer = layer_direction / recurrent.directions();
+            if recurrent.direction == Direction::Both && layer + 1 < recurrent.layers {
                 return None;
             }
             let norms = gradient_norms.norms.row(layer_direction);
-            match direction {
-                0 => Self::along(forward.clone().rev().map(|t| norms[t])),
-                _ => Self::along(reverse.clone().map(|t| norms[t])),
+            if recurrent.is_reverse(layer_direction) {
+                Self::along(reverse.clone().map(|t| norms[t]))
+            } else {
+                Self::along(forward.clone().rev().map(|t| norms[t]))
             }
         };
         Ok((0..recurrent.num_layer_directions()).map(factor).collect())

@@ -130,7 +130,7 @@ impl<E: Engine> Trainer<E> {
     ///
     /// # Errors
     /// Those of [`Model::validate`] and [`Optimizer::validate`]; [`Error::Value`] for an `in_flight` or `micro_batch`
-    /// of 0; [`Error::Unsupported`] for a model without a head, and for carried states in a bidirectional network;
+    /// of 0; [`Error::Unsupported`] for a model without a head, and for carried states in a network with a reverse direction;
     /// those of [`Backend::engine`], such as [`Error::NoMemory`].
     pub fn with_options<B: Backend<Engine = E>>(
         backend: &B,

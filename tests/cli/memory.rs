@@ -279,5 +279,5 @@ fn impossible_memory_settings_are_refused_by_flag() {
         "--batch 4096 --set training.micro-batch=4096 --memory 20MiB",
         &["training.micro-batch 4096", "more than --memory 20MiB"],
     );
-    refused("--recompute --bidirectional", &["--recompute", "unidirectional"]);
+    refused("--recompute --bidirectional", &["--recompute", "reads forward only"]);
 }

@@ -142,6 +142,7 @@ fn is_of_a_kind(flag: &str) -> bool {
         "--hidden",
         "--layers",
         "--bidirectional",
+        "--direction",
         "--batch",
         "--epochs",
         "--steps",

@@ -5,9 +5,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
 use bptt::{
-    Activation, Backend, Batch, Cell, DropoutKey, Embedding, Engine, EngineOptions, Head, Inference, Initialisation,
-    Input, InputGradient, Layers, Layout, Loss, Model, Optimizer, OptimizerStep, OutputGradient, Parameters, Readout,
-    Real, Recurrent, Reduction, Sequence, States, Targets, Training,
+    Activation, Backend, Batch, Cell, Direction, DropoutKey, Embedding, Engine, EngineOptions, Head, Inference,
+    Initialisation, Input, InputGradient, Layers, Layout, Loss, Model, Optimizer, OptimizerStep, OutputGradient,
+    Parameters, Readout, Real, Recurrent, Reduction, Sequence, States, Targets, Training,
 };
 pub mod fixtures;
 pub mod gpu;
@@ -53,6 +53,8 @@ pub struct Case {
     pub cell: Cell,
     pub layers: usize,
     pub bidirectional: bool,
+    /// In reverse alone.
+    pub reverse: bool,
     pub bias: bool,
     /// Rows of different lengths.
     pub ragged: bool,
@@ -96,6 +98,7 @@ impl fmt::Display for Case {
         write!(f, " T{t} B{b} I{i} H{h} O{o} L{}", self.layers)?;
         let flags = [
             (self.bidirectional, "bidirectional"),
+            (self.reverse, "reverse"),
             (!self.bias, "without bias"),
             (self.ragged, "ragged"),
             (self.resets, "resets"),
@@ -122,6 +125,7 @@ impl Case {
             cell,
             layers: 1,
             bidirectional: false,
+            reverse: false,
             bias: true,
             ragged: false,
             resets: false,
@@ -164,10 +168,18 @@ impl Case {
         Self { tokens: true, embedding: Some(Embedding::tied(vocabulary)), inputs, outputs, loss, ..self }
     }
 
+    pub fn direction(&self) -> Direction {
+        match (self.bidirectional, self.reverse) {
+            (false, false) => Direction::Forward,
+            (false, true) => Direction::Reverse,
+            (true, _) => Direction::Both,
+        }
+    }
+
     pub fn recurrent(&self) -> Recurrent {
         Recurrent::new(self.cell, self.inputs, self.hidden)
             .layers(self.layers)
-            .bidirectional(self.bidirectional)
+            .direction(self.direction())
             .bias(self.bias)
             .dropout(self.dropout.0)
             .recurrent_dropout(self.dropout.1)
@@ -423,6 +435,12 @@ pub fn table() -> Vec<Case> {
         let keys = Case { loss: Loss::BinaryCrossEntropy, reduction: Reduction::SumOverOutputs, ..case.clone() };
         cases.push(keys.sizes([3, 2, 1, 5, 4]));
         cases.push(case.clone().sizes([1, 1, 1, 1, 1]));
+        let reverse = Case { reverse: true, ragged: true, layers: 2, ..case.clone() }.sizes([7, 5, 3, 6, 3]);
+        for at in PLACES {
+            cases.push(Case { at, weights: true, ..reverse.clone() });
+        }
+        cases.push(Case { resets: true, dropout: (0.3, 0.4), ..reverse.clone() }.sizes([9, 33, 4, 6, 2]));
+        cases.push(reverse.embedded(13));
         // Dropout of both kinds and of each, at sizes of which 4 and 8 are no divisors.
         let dropped = Case { layers: 3, bidirectional: true, ragged: true, dropout: (0.3, 0.4), ..case.clone() };
         cases.push(dropped.clone().sizes([7, 13, 3, 17, 3]));

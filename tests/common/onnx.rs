@@ -387,7 +387,11 @@ fn recurrent(node: &Node, values: &BTreeMap<String, Value>) -> Vec<Value> {
     let (steps, rows, _) = x.dim();
     let (directions, gates_hidden, hidden) = r.dim();
     assert_eq!(node.attributes["hidden_size"], Attribute::Int(hidden as i64));
-    assert_eq!(directions, if text("direction") == "bidirectional" { 2 } else { 1 });
+    match text("direction").as_str() {
+        "forward" | "reverse" => assert_eq!(directions, 1),
+        "bidirectional" => assert_eq!(directions, 2),
+        other => panic!("{other}"),
+    }
     let bias = optional(3).map_or(Array2::zeros((directions, 2 * gates_hidden)), |bias| {
         float(bias).clone().into_dimensionality::<Ix2>().unwrap()
     });
@@ -402,7 +406,8 @@ fn recurrent(node: &Node, values: &BTreeMap<String, Value>) -> Vec<Value> {
             if lstm {
                 c.assign(&c_n.slice(s![direction, row, ..]));
             }
-            let order: Vec<usize> = if direction == 0 { (0..length).collect() } else { (0..length).rev().collect() };
+            let is_reverse = direction == 1 || text("direction") == "reverse";
+            let order: Vec<usize> = if is_reverse { (0..length).rev().collect() } else { (0..length).collect() };
             for t in order {
                 let wb = bias.slice(s![direction, ..gates_hidden]);
                 let rb = bias.slice(s![direction, gates_hidden..]);

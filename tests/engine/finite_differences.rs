@@ -156,6 +156,22 @@ fn gradients_with_resets_equal_finite_differences() {
 }
 
 #[test]
+fn gradients_of_the_reverse_direction_equal_finite_differences() {
+    for cell in CELLS {
+        let reverse = Case { reverse: true, ..Case::new(cell) };
+        for (ragged, layers) in [(false, 1), (true, 1), (false, 2), (true, 2)] {
+            for at in PLACES {
+                check(&Case { ragged, layers, at, weights: true, ..reverse.clone() });
+            }
+        }
+        let more = Case { ragged: true, layers: 3, ..reverse };
+        check(&Case { resets: true, dropout: (0.3, 0.4), ..more.clone() }.sizes([6, 3, 2, 3, 2]));
+        check(&more.clone().sizes([5, 3, 3, 2, 2]).embedded(4));
+        check(&more.sizes([5, 3, 3, 2, 2]).tied(4));
+    }
+}
+
+#[test]
 fn gradients_from_tokens_equal_finite_differences() {
     for cell in CELLS {
         for ragged in [false, true] {

@@ -205,8 +205,8 @@ where
     let dice = &mut Dice(ChaCha8Rng::seed_from_u64(number));
     let case = Case { initial: false, ..draw_case(dice) };
     let engine = || backend.engine(&case.model(), &EngineOptions::default()).unwrap();
-    if case.bidirectional {
-        return refused.push("a session in two directions", Session::new(engine(), case.rows));
+    if case.bidirectional || case.reverse {
+        return refused.push("a session with a reverse direction", Session::new(engine(), case.rows));
     }
     refused.push("a session of no rows", Session::new(engine(), 0));
     let mut session = Session::new(engine(), case.rows).unwrap();

@@ -31,6 +31,7 @@ fn cases() -> Vec<Case> {
         }
         let case = Case { ragged: true, loss: Loss::CrossEntropy, ..Case::new(cell) };
         cases.push(Case { bias: false, layers: 3, bidirectional: true, ..case.clone() });
+        cases.extend(PLACES.map(|at| Case { reverse: true, layers: 2, at, ..case.clone() }.sizes([7, 5, 3, 4, 3])));
         cases.push(Case { tokens: true, ..case.clone() }.sizes([9, 4, 13, 5, 13]));
         cases.push(Case { tokens: true, at: Readout::Final, layers: 2, ..case.clone() }.sizes([6, 3, 7, 5, 2]));
         let embedded = Case { layers: 2, bidirectional: true, ..case.clone() }.sizes([6, 5, 3, 4, 3]);

@@ -232,6 +232,7 @@ pub(crate) fn draw_case(dice: &mut Dice) -> Case {
     let case = Case {
         layers,
         bidirectional: dice.one_in(3),
+        reverse: dice.one_in(4),
         bias: !dice.one_in(5),
         at: dice.of(&PLACES),
         reduction: dice.of(&[Reduction::Mean, Reduction::Mean, Reduction::Sum, Reduction::SumOverOutputs]),

@@ -184,11 +184,13 @@ fn the_largest_batch_of_a_budget_fits_and_one_more_row_does_not() {
 }
 
 #[test]
-fn recompute_is_refused_with_two_directions() {
-    let case = Case { bidirectional: true, ..Case::new(Cell::Lstm) };
-    let options = EngineOptions::default().recompute(true);
-    let error = Cpu::<f32>::new().engine(&case.model(), &options).err().unwrap().to_string();
-    assert_eq!(error, "recompute needs a unidirectional network; this one is bidirectional");
+fn recompute_is_refused_with_a_reverse_direction() {
+    for (bidirectional, reverse) in [(true, false), (false, true)] {
+        let case = Case { bidirectional, reverse, ..Case::new(Cell::Lstm) };
+        let options = EngineOptions::default().recompute(true);
+        let error = Cpu::<f32>::new().engine(&case.model(), &options).err().unwrap().to_string();
+        assert_eq!(error, "recompute needs a network that reads forward only; this one has a reverse direction");
+    }
 }
 
 /// A batch eight times larger than the budget has room for.

@@ -77,7 +77,7 @@ fn the_form_is_the_one_that_is_documented() {
     let model = json!({
         "embedding": {"vocabulary": 6, "tied": true},
         "recurrent": {
-            "cell": {"rnn": "relu"}, "input_size": 4, "hidden_size": 4, "layers": 2, "bidirectional": false, "bias": true,
+            "cell": {"rnn": "relu"}, "input_size": 4, "hidden_size": 4, "layers": 2, "direction": "forward", "bias": true,
             "dropout": 0.1, "recurrent_dropout": 0.2
         },
         "head": {
@@ -172,6 +172,7 @@ fn a_name_of_a_newer_version_is_refused_at_every_level() {
     refused("/model/recurrent/cell", "xlstm".into(), "`xlstm` as `model.recurrent.cell`");
     refused("/model/recurrent/cell", json!({"xlstm": {"heads": 4}}), "`model.recurrent.cell.xlstm`");
     refused("/model/recurrent/cell", json!({"rnn": "swish"}), "`swish` as `model.recurrent.cell.rnn`");
+    refused("/model/recurrent/direction", "outward".into(), "`outward` as `model.recurrent.direction`");
     refused("/model/head/loss", "poisson".into(), "`poisson` as `model.head.loss`");
     refused("/model/head/loss", json!({"focal": {"gamma": 2}}), "`model.head.loss.focal`");
     refused("/model/head/readout", "attention".into(), "`attention` as `model.head.readout`");

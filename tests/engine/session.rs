@@ -307,9 +307,10 @@ fn a_session_between_two_batches_changes_no_bit_of_the_training_on_either_backen
 fn refusals<B: Backend<Engine: Engine<Real = f32>>>(backend: &B) -> Vec<String> {
     let case = Case::new(Cell::Lstm).sizes([2, 3, 3, 5, 2]);
     let both = Case { bidirectional: true, ..case.clone() };
+    let reverse = Case { reverse: true, ..case.clone() };
     let refused =
         |case: &Case, rows| Session::new(engine_of(backend, case, &case.model()), rows).err().unwrap().to_string();
-    let mut messages = vec![refused(&both, 3), refused(&case, 0), refused(&case, usize::MAX)];
+    let mut messages = vec![refused(&both, 3), refused(&reverse, 3), refused(&case, 0), refused(&case, usize::MAX)];
     let mut session = session(backend, &case);
     block_on(session.step(&x(&case, 1))).unwrap();
     let states = block_on(session.states()).unwrap();
@@ -332,7 +333,8 @@ fn refusals<B: Backend<Engine: Engine<Real = f32>>>(backend: &B) -> Vec<String> 
 fn a_session_refuses_with_the_same_words_on_either_backend() {
     let messages = refusals(&Cpu::<f32>::new());
     let expected = [
-        "state cannot be carried in a bidirectional network: its reverse direction starts at each row's end",
+        "state cannot be carried in a network with a reverse direction, which starts at each row's end",
+        "state cannot be carried in a network with a reverse direction, which starts at each row's end",
         "the rows of the session: expected at least 1, got 0",
         "",
         "the rows of the sequence: expected 3, the rows of the session, got 2",

@@ -5,9 +5,9 @@ use bptt::train::RunLength;
 
 use super::setting::{Form, Setting};
 use super::values::{
-    ACTIVATIONS, CELLS, DATES, DECIMAL, INITS, KEEP, KERNELS, LABELS_AS, LOSSES, MISSING, ON_NAN, OPTIMIZERS, READ,
-    READOUTS, SCALES, SCHEDULES, TASKS, at_least_0, batch, below_1, count, groups, names, norm, quantiles, share,
-    shares, signed, single, whole,
+    ACTIVATIONS, CELLS, DATES, DECIMAL, DIRECTIONS, INITS, KEEP, KERNELS, LABELS_AS, LOSSES, MISSING, ON_NAN,
+    OPTIMIZERS, READ, READOUTS, SCALES, SCHEDULES, TASKS, at_least_0, batch, below_1, count, groups, names, norm,
+    quantiles, share, shares, signed, single, whole,
 };
 
 /// The sections of a configuration file.
@@ -191,6 +191,10 @@ fn model() -> Vec<Setting> {
         Setting::flag("layers", Form::new("L", "1", whole::<1, LAYERS>), "Number of stacked layers").default("1"),
         Setting::flag("dropout", rate(), "Dropout rate between layers").default("0"),
         Setting::flag("bidirectional", Form::switch(), "Read each sequence in both directions"),
+        Setting::flag("direction", Form::choice("D", DIRECTIONS), "Read forward, in reverse, or both")
+            .default("forward")
+            .more("--bidirectional is --direction both.")
+            .excludes("bidirectional"),
         Setting::flag("init-from", Form::path("RUN"), "Start from the weights of a run or model file")
             .more("The network, vocabulary and scalings are those of the model."),
         Setting::key("activation", Form::choice("F", ACTIVATIONS), "Activation of the rnn cell").default("tanh"),

@@ -116,6 +116,12 @@ pub(crate) type Choices = &'static [(&'static str, &'static str)];
 
 pub(crate) const CELLS: Choices = &[("rnn", ""), ("lstm", ""), ("gru", "")];
 
+pub(crate) const DIRECTIONS: Choices = &[
+    ("forward", "from the first step to the last"),
+    ("reverse", "from the last step to the first"),
+    ("both", "with weights for each"),
+];
+
 pub(crate) const ACTIVATIONS: Choices = &[("tanh", ""), ("relu", ""), ("sigmoid", ""), ("identity", "")];
 
 pub(crate) const OPTIMIZERS: Choices = &[

@@ -18,9 +18,9 @@ impl StepMask {
         t < self.lengths[row]
     }
 
-    /// The rows whose state is reset on entering step `t`.
-    pub(crate) fn starts(&self, direction: usize, t: usize) -> impl Iterator<Item = usize> + '_ {
-        let first = (direction * self.steps + t) * self.rows;
+    /// The rows whose state is reset on entering step `t` in the direction at `place` in each layer.
+    pub(crate) fn starts(&self, place: usize, t: usize) -> impl Iterator<Item = usize> + '_ {
+        let first = (place * self.steps + t) * self.rows;
         let keeps = if self.keeps.is_empty() { &[][..] } else { &self.keeps[first..][..self.rows] };
         keeps.iter().enumerate().filter(|(_, keeps)| !**keeps).map(|(row, _)| row)
     }

@@ -132,7 +132,8 @@ impl<R: Real> RowBlock<R> {
         mask.steps = mask.lengths.iter().copied().max().unwrap_or(0);
         mask.keeps.clear();
         if sequence.resets.is_some() {
-            for direction in 0..model.recurrent.directions() {
+            for place in 0..model.recurrent.directions() {
+                let direction = usize::from(model.recurrent.is_reverse(place));
                 for t in 0..mask.steps {
                     // The state is carried through padding, whatever it contains.
                     let lengths = &mask.lengths;

@@ -8,7 +8,10 @@ use crate::model::{Head, Layout, Model, Recurrent, Role};
 /// A (layer, direction).
 #[derive(Debug)]
 pub(crate) struct LayerDirection {
+    /// 0 forward in time, 1 reverse.
     pub(crate) direction: usize,
+    /// The index among the directions of its layer.
+    pub(crate) place: usize,
     /// The layer's input size per time step.
     pub(crate) input: usize,
     /// The range of W_ih, \[G·H, input\], in the block of parameters.
@@ -46,7 +49,8 @@ impl MappedModel {
             own(0).map_or(0..0, |first| first.start..first.start + len)
         };
         let layer_direction = |layer_direction| LayerDirection {
-            direction: layer_direction % recurrent.directions(),
+            direction: usize::from(recurrent.is_reverse(layer_direction)),
+            place: layer_direction % recurrent.directions(),
             input: recurrent.layer_input_size(layer_direction / recurrent.directions()),
             weight_ih: place(Role::WeightIh { layer_direction }).unwrap_or_default(),
             weight_hh: place(Role::WeightHh { layer_direction }).unwrap_or_default(),

@@ -99,10 +99,10 @@ impl<R: Real> PassContext<R> {
         self.threads.clone().within(blocks * shares, || f(self))
     }
 
-    /// Steps per chunk in forward passes without a backward pass: one span, to save memory. In a bidirectional network,
-    /// a layer reads both directions of the whole sequence.
+    /// Steps per chunk in forward passes without a backward pass: one span, to save memory. A reverse direction
+    /// starts at the end of the whole sequence.
     pub(crate) fn shortest_chunk(&self, steps: usize) -> usize {
-        if self.model.recurrent.bidirectional { steps } else { SPAN }
+        if self.model.recurrent.has_reverse() { steps } else { SPAN }
     }
 
     /// Runs all rows forward through the sequence; `after` sees the blocks after each chunk.

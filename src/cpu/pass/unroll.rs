@@ -55,15 +55,7 @@ pub(crate) fn forward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBloc
             weights.clock.end(timer, Phase::Forward, || product(count * rows, layer_direction.weight_hh.len()));
         }
         if let Some(draw) = draw {
-            dropout::between(
-                &draw,
-                &block.mask,
-                &block.held,
-                index,
-                output,
-                layer_direction.direction * hidden,
-                hidden,
-            );
+            dropout::between(&draw, &block.mask, &block.held, index, output, layer_direction.place * hidden, hidden);
         }
         block.leave(model, index);
     }
@@ -125,7 +117,7 @@ fn forward_step<R: Real>(
     let (hidden, kept, cell_state, rows) = (model.hidden(), model.kept(), model.cell_state(), mask.rows);
     let (h_before, h) = states_around(&mut state.h, rows * hidden, layer_direction.direction, t);
     let (c_before, c) = states_around(&mut state.c, rows * cell_state, layer_direction.direction, t);
-    for row in mask.starts(layer_direction.direction, at + t) {
+    for row in mask.starts(layer_direction.place, at + t) {
         h_before[row * hidden..][..hidden].fill(R::zero());
         c_before[row * cell_state..][..cell_state].fill(R::zero());
     }
@@ -155,7 +147,7 @@ fn forward_step<R: Real>(
 fn step_rows<'a, R: Real>(weights: &PassWeights<'a, R>, index: usize, mask: &'a StepMask, t: usize) -> StepRows<'a, R> {
     let (hidden, layer_direction) = (weights.model.hidden(), &weights.model.layer_directions[index]);
     let parameters = &weights.parameters[layer_direction.parameters.clone()];
-    StepRows { lengths: &mask.lengths, t, hidden, column: layer_direction.direction * hidden, parameters }
+    StepRows { lengths: &mask.lengths, t, hidden, column: layer_direction.place * hidden, parameters }
 }
 
 /// The states entering and leaving step `t`, each of `size` numbers.
@@ -177,20 +169,27 @@ pub(crate) fn backward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlo
         // Only the top layer can lack a gradient from above.
         let above = with_output || layer + 1 < model.recurrent.layers;
         let draw = block.draw_above(model, layer);
-        for direction in 0..directions {
-            let index = layer * directions + direction;
+        for index in layer * directions..(layer + 1) * directions {
             let layer_direction = &model.layer_directions[index];
             if let Some(draw) = draw {
                 let numbers = block.held_rows() * model.recurrent.output_size();
                 let (d_output, hidden) = (&mut block.d_output[..numbers], model.hidden());
-                dropout::between(&draw, &block.mask, &block.held, index, d_output, direction * hidden, hidden);
+                dropout::between(
+                    &draw,
+                    &block.mask,
+                    &block.held,
+                    index,
+                    d_output,
+                    layer_direction.place * hidden,
+                    hidden,
+                );
             }
             if block.is_last() {
                 block.layer_directions[index].bias_sum.fill(R::zero());
             }
             let timer = weights.clock.begin();
             for step in 0..steps {
-                let t = if direction == 0 { steps - 1 - step } else { step };
+                let t = if layer_direction.direction == 0 { steps - 1 - step } else { step };
                 backward_step(weights, block, index, t, above);
             }
             weights.clock.end(timer, Phase::Backward, || product(block.held_rows(), layer_direction.weight_hh.len()));
@@ -207,7 +206,7 @@ pub(crate) fn backward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlo
                 let dx =
                     MatrixMut { data: &mut to[span.start * layer_direction.input..], stride: layer_direction.input };
                 // The second direction adds to the first.
-                let beta = if direction == 0 { Product::assign } else { Product::add };
+                let beta = if layer_direction.place == 0 { Product::assign } else { Product::add };
                 weights.gemm.split_rows(beta(dx, dz, weights.prepared.input_back(index)));
             }
             weights
@@ -258,7 +257,7 @@ fn backward_step<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>,
         let product = Product::add(MatrixMut { data: dh, stride: hidden }, dz, weight_hh);
         weights.gemm.split_columns(product, &mut state.shares);
     }
-    for row in mask.starts(layer_direction.direction, first + t) {
+    for row in mask.starts(layer_direction.place, first + t) {
         dh[row * hidden..][..hidden].fill(R::zero());
         dc[row * cell_state..][..cell_state].fill(R::zero());
     }

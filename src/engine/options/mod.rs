@@ -29,7 +29,7 @@ pub struct EngineOptions {
     pub chunk: Option<usize>,
     /// Gradient checkpointing over time. A training pass keeps only the states between chunks and recomputes each chunk
     /// before its backward pass, which costs one more forward pass. Results are the same bits as without it at the same
-    /// chunk length. Requires a unidirectional network.
+    /// chunk length. Requires a network that reads forward only.
     pub recompute: bool,
     /// How the GPU backend dispatches the recurrent steps.
     pub kernel: RecurrentKernel,
@@ -114,9 +114,10 @@ impl EngineOptions {
                 return Err(Error::Unsupported(reason.into()));
             }
         }
-        if self.recompute && model.recurrent.bidirectional {
-            // Each direction needs the other's outputs of a chunk before the other has reached that chunk.
-            let reason = "recompute needs a unidirectional network; this one is bidirectional";
+        if self.recompute && model.recurrent.has_reverse() {
+            // The chunks of a pass follow each other forward in time. With both directions, each needs the other's outputs of
+            // a chunk before the other has reached it.
+            let reason = "recompute needs a network that reads forward only; this one has a reverse direction";
             return Err(Error::Unsupported(reason.into()));
         }
         Ok(())
@@ -161,9 +162,8 @@ impl StatefulRows {
 
 /// Checks that the state of `model` can be carried from batch to batch.
 pub(crate) fn check_carries(model: &Model) -> Result<()> {
-    if model.recurrent.bidirectional {
-        let reason =
-            "state cannot be carried in a bidirectional network: its reverse direction starts at each row's end";
+    if model.recurrent.has_reverse() {
+        let reason = "state cannot be carried in a network with a reverse direction, which starts at each row's end";
         return Err(Error::Unsupported(reason.into()));
     }
     Ok(())

@@ -7,7 +7,7 @@ use super::{Config, DataKind};
 use crate::Result;
 
 /// The keys that a newly set key excludes in its section.
-const EXCLUDED: [(&[&str], &[&str]); 13] = [
+const EXCLUDED: [(&[&str], &[&str]); 15] = [
     (&["epochs", "steps"], &["epochs", "steps"]),
     // Which weights are kept depends on early stopping.
     (&["patience"], &["keep"]),
@@ -25,6 +25,9 @@ const EXCLUDED: [(&[&str], &[&str]); 13] = [
     // Another optimizer has its own default weight decay.
     (&["optimizer"], &["weight-decay"]),
     (&["cell"], &["activation", "forget-bias"]),
+    // Two names of one thing.
+    (&["direction"], &["bidirectional"]),
+    (&["bidirectional"], &["direction"]),
     (
         &["init-from"],
         &[
@@ -34,6 +37,7 @@ const EXCLUDED: [(&[&str], &[&str]); 13] = [
             "layers",
             "dropout",
             "recurrent-dropout",
+            "direction",
             "bidirectional",
             "init",
             "forget-bias",

@@ -24,7 +24,7 @@ pub use values::*;
 use crate::error::{Error, Result};
 use crate::format::path_text;
 use crate::train::KeepWeights;
-use crate::{Activation, RecurrentInit, RecurrentKernel};
+use crate::{Activation, Direction, RecurrentInit, RecurrentKernel};
 
 /// Stands for the bundled series in place of a path.
 pub const BUNDLED: &str = "bundled:sunspots";
@@ -139,7 +139,9 @@ pub struct ModelConfig {
     /// Dropout rate between time steps; the same units are dropped at all steps of a sequence (Gal & Ghahramani 2016)
     /// [default: 0]
     pub recurrent_dropout: Option<f64>,
-    /// Whether to read each sequence in both directions
+    /// The direction in which to read each sequence [default: forward]
+    pub direction: Option<Direction>,
+    /// Whether to read each sequence in both directions: `direction = "both"` by another name
     pub bidirectional: Option<bool>,
     /// Initialization of the recurrent weights [default: uniform]
     pub init: Option<RecurrentInit>,

@@ -123,6 +123,5 @@ fn keep(kept: &mut Vec<(u64, HiddenGradientNorms)>, taken: &mut u64, flow: (u64,
 
 /// The suffix of PyTorch's names: `l0`, `l0_reverse`.
 pub fn stack_name(recurrent: &Recurrent, stack: usize) -> String {
-    let (layer, direction) = (stack / recurrent.directions(), stack % recurrent.directions());
-    format!("l{layer}{}", ["", "_reverse"][direction])
+    recurrent.suffix(stack)
 }

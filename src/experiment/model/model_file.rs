@@ -16,7 +16,9 @@ use crate::format::{grouped, path_text};
 use crate::model::description::{self, Description};
 use crate::model::saved_model::described;
 use crate::train::SavedWeights;
-use crate::{Cell, Embedding, Error, Layout, Model, Readout, Result, SafetensorsFile, SavedModel, StateDict};
+use crate::{
+    Cell, Direction, Embedding, Error, Layout, Model, Readout, Result, SafetensorsFile, SavedModel, StateDict,
+};
 
 /// The name of the description in the file's metadata.
 pub const KEY: &str = description::KEY;
@@ -157,7 +159,11 @@ pub fn describe(model: &Model) -> String {
         _ => String::new(),
     };
     let layers = if recurrent.layers > 1 { format!(", {} layers", recurrent.layers) } else { String::new() };
-    let directions = if recurrent.bidirectional { ", both directions" } else { "" };
+    let directions = match recurrent.direction {
+        Direction::Forward => "",
+        Direction::Reverse => ", in reverse",
+        Direction::Both => ", both directions",
+    };
     let rates = [("dropout", recurrent.dropout), ("recurrent dropout", recurrent.recurrent_dropout)];
     let rates = rates.iter().filter(|(_, rate)| *rate > 0.0).map(|(name, rate)| format!(", {name} {rate}"));
     let dropout: String = rates.collect();

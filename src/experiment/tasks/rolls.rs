@@ -233,7 +233,7 @@ impl Task for RollsTask {
         Ok(if examples.is_empty() { None } else { Some(Box::new(SequentialBatches::new(examples, rows)?)) })
     }
 
-    fn one_direction(&self) -> Option<&'static str> {
+    fn forward_only(&self) -> Option<&'static str> {
         Some("the reverse direction of a piece has already read the frame that is predicted")
     }
 

@@ -51,8 +51,8 @@ pub trait Task: WasmNotSendSync {
     fn carries_state(&self) -> bool {
         false
     }
-    /// Why the network must be unidirectional; `None`: it may be bidirectional.
-    fn one_direction(&self) -> Option<&'static str> {
+    /// Why the network must read forward only; `None`: it may have a reverse direction.
+    fn forward_only(&self) -> Option<&'static str> {
         None
     }
     /// The unit of the pace.

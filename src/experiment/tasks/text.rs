@@ -299,7 +299,7 @@ impl Task for TextTask {
         self.carry_state
     }
 
-    fn one_direction(&self) -> Option<&'static str> {
+    fn forward_only(&self) -> Option<&'static str> {
         Some("the reverse direction of a text has already read the character that is predicted")
     }
 

@@ -1,5 +1,5 @@
-//! The backward pass over time: chunks in reverse order, and within each the layers from top to bottom (in a
-//! bidirectional network layer by layer, each over all chunks). One dispatch per step or chunk computes dz; the weight
+//! The backward pass over time: chunks in reverse order, and within each the layers from top to bottom (with a
+//! reverse direction layer by layer, each over all chunks). One dispatch per step or chunk computes dz; the weight
 //! gradients of a layer are then one product each over all steps of a chunk. That sum over T·B is the chain rule's sum
 //! over time; `+=` adds chunks and micro-batches.
 
@@ -21,15 +21,15 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, chunk_range: Range<usize>, r
             backward_chunks(rec, layer, chunk_index);
         }
         for chunk in &rec.builder.plan.chunks[chunk_range.clone()] {
-            for direction in 0..recurrent.directions() {
-                let layer_direction = layer * recurrent.directions() + direction;
+            for layer_direction in rec.of_layer(layer) {
+                let direction = rec.direction(layer_direction);
                 match (rec.drops_recurrent(), resets) {
                     (true, _) => dropout::history(rec, layer_direction, direction, chunk),
                     (false, true) => mask_history(rec, layer_direction, direction, chunk),
                     (false, false) => {}
                 }
                 weight_gradients(rec, layer, layer_direction, direction, chunk);
-                gradient_norms(rec, layer, layer_direction, direction, chunk);
+                gradient_norms(rec, layer, layer_direction, chunk);
             }
             input_gradient(rec, layer, chunk);
         }
@@ -39,13 +39,14 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, chunk_range: Range<usize>, r
 
 /// The chunks at index `chunk_index` in every direction's forward order, backward in time. The directions alternate.
 fn backward_chunks(rec: &mut Recording<'_, '_>, layer: usize, chunk_index: usize) {
-    let directions = rec.weights.model.recurrent.directions();
-    let longest = (0..directions).map(|direction| rec.chunk(direction, chunk_index).steps.len()).max().unwrap_or(0);
+    let steps = |layer_direction| rec.chunk(rec.direction(layer_direction), chunk_index).steps.len();
+    let longest = rec.of_layer(layer).map(steps).max().unwrap_or(0);
     // One more step than there are: the last product gives the gradient of the entering state.
     let most = rec.builder.plan.step.count;
     for s in (0..=longest).step_by(most) {
-        for direction in 0..directions {
-            let (layer_direction, chunk) = (layer * directions + direction, rec.chunk(direction, chunk_index));
+        for layer_direction in rec.of_layer(layer) {
+            let direction = rec.direction(layer_direction);
+            let chunk = rec.chunk(direction, chunk_index);
             let n = chunk.steps.len();
             if s > n {
                 continue;
@@ -168,7 +169,7 @@ fn weight_gradients(
 }
 
 /// The norms of dh_t, which the steps have stored in place of dy, if requested.
-fn gradient_norms(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, direction: usize, chunk: &Chunk) {
+fn gradient_norms(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, chunk: &Chunk) {
     let Some(norms) = &rec.gradient_norms else { return };
     let (sizes, rows) = (rec.weights.sizes, rec.rows());
     let count = rows * sizes.h4;
@@ -177,7 +178,7 @@ fn gradient_norms(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: us
         count: count as u32,
         h4: sizes.h4 as u32,
         y4: sizes.y4 as u32,
-        y_column: (direction * sizes.h4) as u32,
+        y_column: rec.y_column(layer_direction) as u32,
         first: ((layer_direction * rec.builder.plan.steps + chunk.steps.start) * parts) as u32,
     };
     let bindings = [&rec.builder.tensor(chunk.y[layer]), norms];
@@ -194,14 +195,13 @@ fn gradient_norms(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: us
 
 /// dy of the layer below, through the masks between them, or dx: Σ over directions of dz · W_ih.
 fn input_gradient(rec: &mut Recording<'_, '_>, layer: usize, chunk: &Chunk) {
-    let directions = rec.weights.model.recurrent.directions();
     let target = match layer {
         0 => chunk.dx.map(|dx| rec.builder.matrix(dx, 0, rec.weights.sizes.x4)),
         _ => Some(rec.y(layer - 1, chunk)),
     };
     let Some(target) = target else { return };
-    for direction in 0..directions {
-        let layer_direction = layer * directions + direction;
+    let directions = rec.of_layer(layer);
+    for layer_direction in directions.clone() {
         let dz = rec.builder.matrix(chunk.z[layer_direction], 0, rec.weights.sizes.z4);
         let weight = rec.weights.parameter(Role::WeightIh { layer_direction });
         rec.builder.matmul(MatrixProduct {
@@ -213,7 +213,7 @@ fn input_gradient(rec: &mut Recording<'_, '_>, layer: usize, chunk: &Chunk) {
             m: chunk.steps.len() * rec.rows(),
             n4: target.ld,
             k: 4 * rec.weights.sizes.input4,
-            accumulate: direction > 0,
+            accumulate: layer_direction > directions.start,
         });
     }
     if layer > 0 && rec.drops_above(layer - 1) {

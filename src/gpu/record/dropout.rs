@@ -28,13 +28,13 @@ pub(crate) fn enter(rec: &mut Recording<'_, '_>, layer_direction: usize, directi
 /// Masks the direction's half of y.
 pub(crate) fn output(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Chunk) {
     let (directions, sizes) = (rec.weights.model.recurrent.directions(), rec.weights.sizes);
-    let (layer, direction) = (layer_direction / directions, layer_direction % directions);
-    let (_, leaves) = Recording::history_indices(direction, 0);
+    let layer = layer_direction / directions;
+    let (_, leaves) = Recording::history_indices(rec.direction(layer_direction), 0);
     let uniform = Dropout {
         rows: (chunk.steps.len() * rec.rows()) as u32,
         from_first: (leaves * rec.rows() * sizes.h4) as u32,
         ld_to: sizes.y4 as u32,
-        to_first: (direction * sizes.h4) as u32,
+        to_first: rec.y_column(layer_direction) as u32,
         bit: ALIVE,
         t: chunk.steps.start as u32,
         ..masks_of(rec, layer_direction)

@@ -1,4 +1,4 @@
-//! The unrolled forward pass: chunk by chunk through all layers (in a bidirectional network layer by layer over all
+//! The unrolled forward pass: chunk by chunk through all layers (with a reverse direction layer by layer over all
 //! chunks, the reverse direction from the last one), with one dispatch per step or, if W_hh is small, per chunk.
 
 use std::ops::Range;
@@ -27,8 +27,8 @@ pub(crate) fn forward(rec: &mut Recording<'_, '_>, chunk_range: Range<usize>) {
 /// The y of a layer.
 pub(crate) fn outputs(rec: &mut Recording<'_, '_>, layer: usize, chunk_range: Range<usize>) {
     for chunk in &rec.builder.plan.chunks[chunk_range] {
-        for direction in 0..rec.weights.model.recurrent.directions() {
-            output(rec, layer, direction, chunk);
+        for layer_direction in rec.of_layer(layer) {
+            output(rec, layer, layer_direction, chunk);
         }
     }
 }
@@ -47,10 +47,10 @@ pub(crate) fn keep(rec: &mut Recording<'_, '_>, chunk_index: usize) {
 
 /// The chunks at index `chunk_index` in every direction's order. The directions alternate, so that a device may overlap them.
 fn forward_chunks(rec: &mut Recording<'_, '_>, layer: usize, chunk_index: usize) {
-    let directions = rec.weights.model.recurrent.directions();
     let mut longest = 0;
-    for direction in 0..directions {
-        let (layer_direction, chunk) = (layer * directions + direction, rec.chunk(direction, chunk_index));
+    for layer_direction in rec.of_layer(layer) {
+        let direction = rec.direction(layer_direction);
+        let chunk = rec.chunk(direction, chunk_index);
         longest = longest.max(chunk.steps.len());
         project(rec, layer, layer_direction, chunk);
         if chunk.border.is_some() {
@@ -64,12 +64,12 @@ fn forward_chunks(rec: &mut Recording<'_, '_>, layer: usize, chunk_index: usize)
     }
     let most = rec.builder.plan.step.count;
     for s in (0..longest).step_by(most) {
-        for direction in 0..directions {
+        for layer_direction in rec.of_layer(layer) {
+            let direction = rec.direction(layer_direction);
             let chunk = rec.chunk(direction, chunk_index);
             let n = chunk.steps.len();
             if s < n {
                 let t = if direction == 0 { s } else { n - 1 - s };
-                let layer_direction = layer * directions + direction;
                 let step = rec.step(layer_direction, t, most.min(n - s));
                 forward_steps(rec, layer_direction, chunk, step);
             }
@@ -168,12 +168,11 @@ fn forward_steps(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Ch
 }
 
 /// The direction's half of y: the states after each step, 0 at padding; masked if a layer follows.
-fn output(rec: &mut Recording<'_, '_>, layer: usize, direction: usize, chunk: &Chunk) {
-    let directions = rec.weights.model.recurrent.directions();
+fn output(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, chunk: &Chunk) {
     if rec.drops_above(layer) {
-        return dropout::output(rec, layer * directions + direction, chunk);
+        return dropout::output(rec, layer_direction, chunk);
     }
-    let (_, leaves) = Recording::history_indices(direction, 0);
+    let (_, leaves) = Recording::history_indices(rec.direction(layer_direction), 0);
     let width = 4 * rec.weights.sizes.h4;
     let rows = chunk.steps.len() * rec.rows();
     let uniform = Copy {
@@ -183,11 +182,11 @@ fn output(rec: &mut Recording<'_, '_>, layer: usize, direction: usize, chunk: &C
         ld_from: width as u32,
         from_first: (leaves * rec.rows() * width) as u32,
         ld_to: 4 * rec.weights.sizes.y4 as u32,
-        to_first: (direction * width) as u32,
+        to_first: 4 * rec.y_column(layer_direction) as u32,
         masked: 1,
         bit: ALIVE,
     };
-    let h = rec.builder.tensor(chunk.h[layer * directions + direction]);
+    let h = rec.builder.tensor(chunk.h[layer_direction]);
     let (flags, y) = (rec.builder.span(chunk.flags), rec.builder.tensor(chunk.y[layer]));
     rec.copy(&flags, &h, &y, uniform);
 }

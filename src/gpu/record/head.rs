@@ -55,11 +55,11 @@ pub(crate) fn logits(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usize
 /// Concatenates the final states of both directions, as the features of a head at the last step.
 fn final_states(rec: &mut Recording<'_, '_>, features: TensorId) {
     let recurrent = &rec.weights.model.recurrent;
-    for direction in 0..recurrent.directions() {
-        let layer_direction = (recurrent.layers - 1) * recurrent.directions() + direction;
+    for layer_direction in rec.of_layer(recurrent.layers - 1) {
+        let direction = rec.direction(layer_direction);
         let chunk = rec.chunk(direction, rec.builder.plan.chunks.len() - 1);
         let (_, leaves) = Recording::border_indices(direction, chunk.steps.len());
-        let uniform = state_columns(rec, direction, leaves * rec.rows() * 4 * rec.weights.sizes.h4, false);
+        let uniform = state_columns(rec, layer_direction, leaves * rec.rows() * 4 * rec.weights.sizes.h4, false);
         let (flags, h) = (rec.builder.span(chunk.flags), rec.builder.tensor(chunk.h[layer_direction]));
         let features = rec.builder.tensor(features);
         rec.copy(&flags, &h, &features, uniform);
@@ -87,9 +87,9 @@ fn over_steps(
 }
 
 /// Copies B rows of a direction's states to its columns of the features, or back.
-fn state_columns(rec: &Recording<'_, '_>, direction: usize, first: usize, back: bool) -> Copy {
+fn state_columns(rec: &Recording<'_, '_>, layer_direction: usize, first: usize, back: bool) -> Copy {
     let (narrow, wide) = (4 * rec.weights.sizes.h4, 4 * rec.weights.sizes.y4);
-    let column = (direction * narrow) as u32;
+    let column = 4 * rec.y_column(layer_direction) as u32;
     let (ld_from, ld_to) = if back { (wide, narrow) } else { (narrow, wide) };
     let (from_first, to_first) = if back { (column, first as u32) } else { (first as u32, column) };
     Copy {
@@ -148,9 +148,8 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usi
             accumulate: false,
         });
         if head.readout == Readout::Final {
-            for direction in 0..recurrent.directions() {
-                let layer_direction = (recurrent.layers - 1) * recurrent.directions() + direction;
-                let uniform = state_columns(rec, direction, 0, true);
+            for layer_direction in rec.of_layer(recurrent.layers - 1) {
+                let uniform = state_columns(rec, layer_direction, 0, true);
                 let flags = rec.builder.span(rec.builder.plan.chunks[0].flags);
                 let carry = rec.builder.tensor(rec.builder.plan.carries[layer_direction]);
                 rec.copy(&flags, &d_features.binding, &carry, uniform);

@@ -38,6 +38,22 @@ impl<'a> Recording<'_, 'a> {
         self.builder.plan.rows
     }
 
+    /// The direction of a (layer, direction) in time: 0 forward, 1 reverse.
+    pub(crate) fn direction(&self, layer_direction: usize) -> usize {
+        usize::from(self.weights.model.recurrent.is_reverse(layer_direction))
+    }
+
+    /// The (layer, direction)s of a layer.
+    pub(crate) fn of_layer(&self, layer: usize) -> Range<usize> {
+        let directions = self.weights.model.recurrent.directions();
+        layer * directions..(layer + 1) * directions
+    }
+
+    /// The first vec4 of a (layer, direction) in a row of its layer's y.
+    pub(crate) fn y_column(&self, layer_direction: usize) -> usize {
+        layer_direction % self.weights.model.recurrent.directions() * self.weights.sizes.h4
+    }
+
     /// The chunk at index `chunk_index` of a direction's order.
     pub(crate) fn chunk(&self, direction: usize, chunk_index: usize) -> &'a Chunk {
         let chunks = &self.builder.plan.chunks;
@@ -70,7 +86,7 @@ impl<'a> Recording<'_, 'a> {
 
     /// The positions of the initial and final state of a (layer, direction).
     pub(crate) fn ends(&self, layer_direction: usize, cell_state: bool) -> (BufferOffset, BufferOffset) {
-        let direction = layer_direction % self.weights.model.recurrent.directions();
+        let direction = self.direction(layer_direction);
         let history = |chunk: &'a Chunk| if cell_state { chunk.c[layer_direction] } else { chunk.h[layer_direction] };
         let (first, last) = (self.chunk(direction, 0), self.chunk(direction, self.builder.plan.chunks.len() - 1));
         let (enters, _) = Self::border_indices(direction, first.steps.len());
@@ -83,11 +99,11 @@ impl<'a> Recording<'_, 'a> {
         (enters, self.history_position(history(last), leaves))
     }
 
-    /// The ranges of chunks that go through all layers together: single chunks, or in a bidirectional network all of
-    /// them, since a layer reads both directions of the one below, which reach a chunk at different times.
+    /// The ranges of chunks that go through all layers together: single chunks, or with a reverse direction all of
+    /// them: with both, a layer reads both directions of the one below, which reach a chunk at different times.
     pub(crate) fn chunk_sequences(&self) -> Vec<Range<usize>> {
         let chunks = self.builder.plan.chunks.len();
-        if self.weights.model.recurrent.bidirectional {
+        if self.weights.model.recurrent.has_reverse() {
             std::iter::once(0..chunks).collect()
         } else {
             (0..chunks).map(|chunk_index| chunk_index..chunk_index + 1).collect()
@@ -102,8 +118,8 @@ impl<'a> Recording<'_, 'a> {
         }
     }
 
-    /// Whether the output of a layer is read from its history: in unidirectional networks without masks in between.
-    /// Padding there is not 0 but the row's final state, whose gradient is 0.
+    /// Whether the output of a layer is read from its history: in networks of one direction without masks in between.
+    /// Padding there is not 0 but the row's final state, or in reverse its initial one, whose gradient is 0.
     pub(crate) fn outputs_history(&self, layer: usize) -> bool {
         self.weights.model.recurrent.directions() == 1 && !self.drops_above(layer)
     }
@@ -112,7 +128,7 @@ impl<'a> Recording<'_, 'a> {
     pub(crate) fn layer_output(&self, layer: usize, chunk: &Chunk) -> Matrix {
         let sizes = self.weights.sizes;
         if self.outputs_history(layer) {
-            let (_, leaves) = Self::history_indices(0, 0);
+            let (_, leaves) = Self::history_indices(self.direction(layer), 0);
             return self.builder.matrix(chunk.h[layer], leaves * self.rows() * sizes.h4, sizes.h4);
         }
         self.y(layer, chunk)
@@ -153,7 +169,7 @@ impl<'a> Recording<'_, 'a> {
     /// The uniform of `count` forward steps from step `t` on. The backward pass changes some of its fields.
     pub(crate) fn step(&self, layer_direction: usize, t: usize, count: usize) -> Step {
         let sizes = self.weights.sizes;
-        let direction = layer_direction % self.weights.model.recurrent.directions();
+        let direction = self.direction(layer_direction);
         let (index_in, index_out) = Self::history_indices(direction, t);
         Step {
             t: t as u32,
@@ -166,7 +182,7 @@ impl<'a> Recording<'_, 'a> {
             h4: sizes.h4 as u32,
             z4: sizes.z4 as u32,
             y4: sizes.y4 as u32,
-            y_column: (direction * sizes.h4) as u32,
+            y_column: self.y_column(layer_direction) as u32,
             keep: keep(direction),
             product: 0,
             epilogue: 1,

@@ -9,7 +9,7 @@ use super::weights::weights;
 use crate::error::{Error, Result};
 use crate::interchange::gates::GateOrder;
 use crate::interchange::protobuf::Message;
-use crate::model::{Activation, Cell, Head, Layout, Loss, Model, Readout, Recurrent, StateDict};
+use crate::model::{Activation, Cell, Direction, Head, Layout, Loss, Model, Readout, Recurrent, StateDict};
 
 /// The input of an exported model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,7 +227,11 @@ fn layer(graph: &mut Graph, recurrent: &Recurrent, index: usize, below: String, 
 /// The ONNX operator of the cell, with its attributes.
 fn operator(recurrent: &Recurrent) -> Result<(&'static str, Vec<(&'static str, Attribute)>)> {
     let directions = recurrent.directions();
-    let direction = if recurrent.bidirectional { "bidirectional" } else { "forward" };
+    let direction = match recurrent.direction {
+        Direction::Forward => "forward",
+        Direction::Reverse => "reverse",
+        Direction::Both => "bidirectional",
+    };
     let mut attributes =
         vec![("hidden_size", Attribute::Int(recurrent.hidden_size as i64)), ("direction", Attribute::Text(direction))];
     let operator = match recurrent.cell {

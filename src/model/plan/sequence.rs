@@ -382,12 +382,8 @@ impl SequencePlan {
 
 /// The suffixes of buffer names for each (layer, direction).
 fn layer_direction_names(model: &Model) -> Vec<String> {
-    let directions = model.recurrent.directions();
-    (0..model.recurrent.num_layer_directions())
-        .map(|layer_direction| {
-            format!("l{}{}", layer_direction / directions, ["", "_reverse"][layer_direction % directions])
-        })
-        .collect()
+    let recurrent = &model.recurrent;
+    (0..recurrent.num_layer_directions()).map(|layer_direction| recurrent.suffix(layer_direction)).collect()
 }
 
 /// The carried states of `rows` rows: h of every (layer, direction), then c.

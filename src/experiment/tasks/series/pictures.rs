@@ -68,7 +68,7 @@ impl SeriesTask {
     pub(super) async fn rolled(&self, network: &mut Network) -> Result<Option<Drawing>> {
         let Frame { window, horizon } = self.frame();
         let part = if self.split.test.is_empty() { &self.split.validation } else { &self.split.test };
-        let own = self.series().features().is_empty() && !network.model().recurrent.bidirectional;
+        let own = self.series().features().is_empty() && !network.model().recurrent.has_reverse();
         let horizons = if own { window.min(ROLLED).div_ceil(horizon).min(part.len() / horizon) } else { 1 };
         let steps = horizons * horizon;
         if steps < 2 {
