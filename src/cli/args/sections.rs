@@ -216,7 +216,7 @@ fn training() -> Vec<Setting> {
             .default("none")
             .more("A larger batch is computed in micro-batches, with the same result. `bptt plan` estimates the memory."),
         Setting::flag("recompute", Form::switch(), "Recompute activations to save memory")
-            .more("The backward pass repeats the forward pass in chunks of time. For networks of one direction."),
+            .more("The backward pass repeats the forward pass in chunks of time. For networks that read forward only."),
         Setting::flag("epochs", steps(), "Number of epochs")
             .default("10 to 100")
             .by_kind(|kind| match kind.default_length() {

@@ -165,7 +165,7 @@ pub struct TrainingConfig {
     /// Memory limit for training, as in 2GiB, 512MiB or 1.5GB; see bptt plan [default: none]
     pub memory: Option<Bytes>,
     /// Recompute activations to save memory: keep only the states between chunks of time, and repeat the forward pass
-    /// of each chunk before its backward pass; in one direction only
+    /// of each chunk before its backward pass; for networks that read forward only
     pub recompute: Option<bool>,
     /// Number of batches per optimizer step, whose gradients are summed [default: 1]
     pub accumulate: Option<u64>,
