@@ -44,7 +44,8 @@ fn the_bits_are_those_of_the_recorded_order_of_sums() {
     let cpu = Cpu::<f32>::with_threads(1).unwrap();
     let value = |name: &str| cpu.arithmetic().into_iter().find(|(known, _)| *known == name).unwrap().1;
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
-    for case in table() {
+    // The reverse direction alone is younger than the record, and sums in the order of the other two.
+    for case in table().into_iter().filter(|case| !case.reverse) {
         // The platform's logarithm is in losses, and in nothing else here.
         let named = trained(&cpu, &case, None, Optimizer::sgd(0.01), 2).into_iter();
         for (_, values) in named.filter(|(name, _)| !name.starts_with("loss")) {
