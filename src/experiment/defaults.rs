@@ -220,13 +220,12 @@ pub(super) fn whole_path(path: &Path) -> Result<PathBuf> {
 fn set_direction(model: &mut ModelConfig) -> Result<()> {
     let direction = match (model.direction, model.bidirectional.take()) {
         (Some(Direction::Both), Some(false)) => Err("model.direction both and model.bidirectional false"),
-        (Some(Direction::Forward), Some(true)) => Err("--direction forward and --bidirectional"),
-        (Some(Direction::Reverse), Some(true)) => Err("--direction reverse and --bidirectional"),
+        (Some(Direction::Forward), Some(true)) => Err("model.direction forward and --bidirectional"),
+        (Some(Direction::Reverse), Some(true)) => Err("model.direction reverse and --bidirectional"),
         (None, Some(true)) => Ok(Direction::Both),
         (direction, _) => Ok(direction.unwrap_or_default()),
     };
-    let refused =
-        |both| unsupported(format!("{both} exclude each other: expected --direction forward, reverse or both"));
+    let refused = |both| unsupported(format!("{both} exclude each other: expected one of them"));
     model.direction = Some(direction.map_err(refused)?);
     Ok(())
 }

@@ -51,7 +51,7 @@ impl LoadedModel {
         if self.file.model.recurrent.has_reverse() {
             return Err(unsupported(
                 "a forecast goes forward on its own outputs; the reverse direction would start from these: train it \
-                 with --direction forward",
+                 to read forward only",
             ));
         }
         let data = Some(Data::Series(data.clone())).filter(|_| data != SeriesConfig::default());

@@ -20,7 +20,7 @@ pub fn build_model(settings: &mut Settings, task: &dyn Task, start: Option<&Mode
         settings.set_form(&start.model)?;
     }
     if let Some(reason) = task.forward_only().filter(|_| settings.direction != Direction::Forward) {
-        let flag = if settings.direction == Direction::Both { "--bidirectional" } else { "--direction reverse" };
+        let flag = if settings.direction == Direction::Both { "--bidirectional" } else { "model.direction reverse" };
         return Err(Error::Unsupported(format!("{flag}: {reason}")));
     }
     if settings.has_embedding() && !task.codec().has_tokens() {

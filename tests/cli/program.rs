@@ -142,7 +142,6 @@ fn is_of_a_kind(flag: &str) -> bool {
         "--hidden",
         "--layers",
         "--bidirectional",
-        "--direction",
         "--batch",
         "--epochs",
         "--steps",

@@ -4,7 +4,7 @@ use crate::common::program;
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::common::program::{bptt, entries, read, refused, train};
+use crate::common::program::{bptt, entries, read, refused, succeeds, train};
 use serde_json::Value;
 
 const TINY: &str = "--hidden 6 --batch 8 --lr 0.02 --epochs 3";
@@ -106,39 +106,36 @@ fn two_classes_use_one_output_and_print_both_probabilities() {
 }
 
 #[test]
-fn sequences_are_read_in_reverse_by_a_flag_or_a_key_and_the_run_says_so() {
+fn sequences_are_read_in_reverse_by_a_key_and_the_run_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     write(path, "two.ts", &ts("@classLabel true no yes", &cases(&["no", "yes"], 10)));
-    train(path, "a", &format!("sequences two.ts --direction reverse {TINY}"));
+    train(path, "a", &format!("sequences two.ts --set model.direction=reverse {TINY}"));
     assert_eq!(shape(path, "a", "rnn.weight_ih_l0_reverse")[1], 2);
     assert_eq!(shape(path, "a", "head.weight"), [1, 6]);
     assert!(read(path, "a/config.toml").contains("direction = \"reverse\""));
-    assert!(run(path, "inspect a").contains(", in reverse, "));
-    train(path, "b", &format!("sequences two.ts --set model.direction=reverse {TINY}"));
+    assert!(succeeds(path, "inspect a").contains(", in reverse, "));
+    train(path, "b", "--config a/config.toml");
     let weights = |run: &str| std::fs::read(path.join(run).join("model.safetensors")).unwrap();
     assert!(weights("a") == weights("b"));
     assert_eq!(run(path, "predict a"), run(path, "predict b"));
     train(path, "on", "sequences two.ts --init-from a --epochs 1");
-    assert!(run(path, "inspect on").contains(", in reverse, "));
-    run(path, "export a a.onnx");
+    assert!(succeeds(path, "inspect on").contains(", in reverse, "));
+    succeeds(path, "export a a.onnx");
     // One thing by two names.
     train(path, "both", &format!("sequences two.ts --bidirectional {TINY}"));
     let config = read(path, "both/config.toml");
     assert!(config.contains("direction = \"both\"") && !config.contains("bidirectional"), "{config}");
-    train(path, "again", &format!("sequences two.ts --direction both {TINY}"));
+    train(path, "again", &format!("sequences two.ts --set model.direction=both {TINY}"));
     assert!(weights("both") == weights("again"));
     let refused = |arguments: &str, part: &str| {
         crate::common::program::refused(path, &format!("train sequences two.ts {arguments}"), 2, &[part]);
     };
-    refused("--direction reverse --bidirectional", "--bidirectional");
-    refused("--direction back", "--direction");
-    refused(
-        "--direction reverse --set model.bidirectional=true",
-        "--direction reverse and --bidirectional exclude each other: expected --direction forward, reverse or both",
-    );
-    refused("--direction reverse --recompute", "needs a network that reads forward only");
-    refused("--init-from a --direction both", "--init-from");
+    let reverse = "--set model.direction=reverse";
+    refused(&format!("{reverse} --bidirectional"), "model.direction reverse and --bidirectional exclude each other");
+    refused("--set model.direction=back", "expected one of forward, reverse, both");
+    refused(&format!("{reverse} --recompute"), "needs a network that reads forward only");
+    refused(&format!("--init-from a {reverse}"), "--init-from");
 }
 
 #[test]

@@ -323,9 +323,9 @@ fn an_impossible_rollout_is_refused_with_the_reason() {
     succeeds(path, "forecast f");
     refused(path, "forecast f --rows 3", 2, &["the future of the features \"b\", \"extra\"", "at most 2 steps"]);
     train(path, "both", &format!("series s.csv --target a --known known --bidirectional {TINY}"));
-    train(path, "reverse", &format!("series s.csv --target a --known known --direction reverse {TINY}"));
-    refused(path, "forecast reverse", 2, &["reverse direction", "train it with --direction forward"]);
-    refused(path, "forecast both", 2, &["reverse direction", "train it with --direction forward"]);
+    train(path, "reverse", &format!("series s.csv --target a --known known --set model.direction=reverse {TINY}"));
+    refused(path, "forecast reverse", 2, &["reverse direction", "train it to read forward only"]);
+    refused(path, "forecast both", 2, &["reverse direction", "train it to read forward only"]);
     std::fs::write(path.join("t.txt"), "abcdefgh".repeat(60)).unwrap();
     train(path, "t", "text t.txt --window 8 --hidden 4 --steps 1");
     refused(path, "forecast t", 2, &["a series", "a text"]);

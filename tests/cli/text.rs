@@ -248,7 +248,12 @@ fn invalid_text_is_refused_by_position() {
     refused(path, "train text t.txt --split 0.5,0.6,0.1", 2, &["--split", "0.5, 0.6, 0.1"]);
     refused(path, "train text t.txt --target level", 2, &["--target is a flag of train series"]);
     refused(path, "train text t.txt --bidirectional", 2, &["--bidirectional", "reverse direction"]);
-    refused(path, "train text t.txt --direction reverse", 2, &["--direction reverse: the reverse direction of a text"]);
+    refused(
+        path,
+        "train text t.txt --set model.direction=reverse",
+        2,
+        &["model.direction reverse: the reverse direction of a text"],
+    );
     refused(path, "train text t.txt --bidirectional --carry-state", 2, &["--bidirectional"]);
     refused(path, "train text t.txt --patience 3 --split 1,0,0", 2, &["--patience", "no validation data"]);
 }

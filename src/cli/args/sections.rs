@@ -191,13 +191,12 @@ fn model() -> Vec<Setting> {
         Setting::flag("layers", Form::new("L", "1", whole::<1, LAYERS>), "Number of stacked layers").default("1"),
         Setting::flag("dropout", rate(), "Dropout rate between layers").default("0"),
         Setting::flag("bidirectional", Form::switch(), "Read each sequence in both directions"),
-        Setting::flag("direction", Form::choice("D", DIRECTIONS), "Read forward, in reverse, or both")
-            .default("forward")
-            .more("--bidirectional is --direction both.")
-            .excludes("bidirectional"),
         Setting::flag("init-from", Form::path("RUN"), "Start from the weights of a run or model file")
             .more("The network, vocabulary and scalings are those of the model."),
         Setting::key("activation", Form::choice("F", ACTIVATIONS), "Activation of the rnn cell").default("tanh"),
+        Setting::key("direction", Form::choice("D", DIRECTIONS), "Read forward, in reverse, or both")
+            .default("forward")
+            .more("--bidirectional is the same as both."),
         Setting::key("recurrent-dropout", rate(), "Dropout rate between time steps")
             .default("0")
             .more("The same units are dropped at all steps of a sequence (Gal & Ghahramani 2016)."),
