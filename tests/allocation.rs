@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
 use bptt::{
-    Backend, Cell, Cpu, EngineOptions, Gpu, Inspection, Loss, Optimizer, Parameters, Readout, Real, Session, Trainer,
-    TrainerOptions, wgpu,
+    Backend, Cell, Cpu, EngineOptions, Gpu, Inspection, Loss, Optimizer, ParameterGroup, Parameters, Readout, Real,
+    Session, Trainer, TrainerOptions, wgpu,
 };
 mod common;
 #[allow(unreachable_pub, dead_code, reason = "shared with tests that use more of it")]
@@ -40,7 +40,10 @@ fn a_second_step_on_one_thread_allocates_nothing() {
             let case = Case { dropout: (0.2, 0.3), ..case }.sizes([9, 19, 5, 33, 4]);
             let cpu = Cpu::<f32>::with_threads(1).unwrap();
             let optimizer = Optimizer::adam(0.01).clip_norm(1.0);
-            let mut trainer = Trainer::new(&cpu, &case.model(), optimizer, 1).unwrap();
+            let group = ParameterGroup::new("head.*").learning_rate_factor(2.0);
+            let engine = EngineOptions::default().parameter_groups([group]).ema_decay(0.9);
+            let options = TrainerOptions::default().engine(engine);
+            let mut trainer = Trainer::with_options(&cpu, &case.model(), optimizer, 1, options).unwrap();
             let batch = case.batch();
             let steps = |trainer: &mut Trainer<_>| {
                 for _ in 0..4 {

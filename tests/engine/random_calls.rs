@@ -5,9 +5,9 @@
 //! `BPTT_CALLS=3000 cargo test --release --test engine random_calls`, `BPTT_CALLS=41..42`.
 
 use bptt::{
-    Backend, Batch, Cpu, DropoutKey, Embedding, Engine, EngineOptions, Error, Input, InputGradient, Loss, Model,
-    Optimizer, OptimizerKind, OptimizerStep, OutputGradient, Parameters, Real, RecurrentKernel, Reduction, Result,
-    Sequence, SkippedUpdates, StatefulRows, States, StepReport, Targets, Trainer, TrainerOptions,
+    Backend, Batch, Cpu, DropoutKey, Embedding, Engine, EngineOptions, Error, FlatBlock, Input, InputGradient, Loss,
+    Model, Optimizer, OptimizerKind, OptimizerStep, OutputGradient, ParameterGroup, Parameters, Real, RecurrentKernel,
+    Reduction, Result, Sequence, SkippedUpdates, StatefulRows, States, StepReport, Targets, Trainer, TrainerOptions,
 };
 use std::fmt::Debug;
 use std::ops::Range;
@@ -287,6 +287,21 @@ fn draw_options(dice: &mut Dice) -> EngineOptions {
         .kernel(dice.of(&[RecurrentKernel::Auto, RecurrentKernel::Step, RecurrentKernel::Sequence]))
         .input_gradient(dice.one_in(2))
         .max_skipped_updates(dice.below(3) as u32)
+        .parameter_groups(draw_groups(dice))
+        .ema_decay(if dice.one_in(20) { Some(1.0) } else { dice.of(&[None, None, Some(0.0), Some(0.75)]) })
+}
+
+/// Mostly none; some fit no tensor of some models.
+fn draw_groups(dice: &mut Dice) -> Vec<ParameterGroup> {
+    let all = [
+        ParameterGroup::new("*bias*").weight_decay(0.0),
+        ParameterGroup::new("rnn.*").learning_rate_factor(0.5),
+        ParameterGroup::new("*_l0").frozen(),
+        ParameterGroup::new("head.*").learning_rate_factor(2.0).weight_decay(0.125),
+        ParameterGroup::new("embedding.weight").frozen(),
+    ];
+    let count = dice.of(&[0, 0, 0, 1, 1, 2]);
+    (0..count).map(|_| dice.of(&all)).collect()
 }
 
 /// What a call answers, by name.
@@ -401,11 +416,14 @@ enum Call {
     SetMasks(Option<DropoutKey>),
     SetFlow(bool),
     Flow,
+    Averaged,
+    Exchange,
+    Copy(FlatBlock, FlatBlock),
 }
 
 impl Call {
     fn draw(case: &Case, made_for: Optimizer, layout: usize, dice: &mut Dice) -> Self {
-        match dice.below(36) {
+        match dice.below(38) {
             0..4 => Self::Forward(Data::draw(case, dice)),
             4..8 => {
                 let data = Data::draw(case, dice);
@@ -454,9 +472,15 @@ impl Call {
                     DropoutKey { seed: 13, step: 1 + dice.below(3) as u64, first_row: dice.of(&[0, 2, 1 << 40]) };
                 Self::SetMasks((!dice.one_in(3)).then_some(masks))
             }
-            _ => {
+            35 => {
                 let on = dice.one_in(2);
                 dice.of(&[Self::SetFlow(on), Self::Flow])
+            }
+            36 => Self::Averaged,
+            _ => {
+                let blocks = [FlatBlock::Parameters, FlatBlock::AveragedParameters, FlatBlock::OptimizerState(0)];
+                let copy = Self::Copy(dice.of(&blocks), dice.of(&blocks[..2]));
+                dice.of(&[Self::Exchange, copy])
             }
         }
     }
@@ -535,6 +559,13 @@ impl Call {
             Self::Flow => {
                 block_on(engine.hidden_gradient_norms()).map(|flow| vec![("norms".into(), flow.norms.into_dyn())])
             }
+            Self::Averaged => {
+                let mut values = Vec::new();
+                let read = block_on(engine.read_block(FlatBlock::AveragedParameters, &mut values));
+                read.map(|()| block("averaged", &values))
+            }
+            Self::Exchange => engine.exchange_average().map(|()| text(format!("exchanged {}", engine.is_exchanged()))),
+            Self::Copy(from, to) => engine.copy_block(*from, *to).map(done),
         }
     }
 }
@@ -546,7 +577,7 @@ fn answer(result: Result<Named>) -> Answer {
 #[test]
 fn engines_of_both_backends_refuse_the_same_calls_in_the_same_words_and_agree_on_the_others() {
     let Some(gpu) = gpu() else { return };
-    rows_of_calls(25, |number| {
+    rows_of_calls(35, |number| {
         let mut dice = Dice(ChaCha8Rng::seed_from_u64(number as u64));
         let case = draw_case(&mut dice);
         let model = draw_model(&case, &mut dice);
@@ -593,6 +624,8 @@ enum Turn {
     Finish,
     Loss,
     Evaluate(Data),
+    /// The same with the average.
+    EvaluateAverage(Data),
     Predict(Data),
     Logits(Data),
     StateDict,
@@ -613,7 +646,7 @@ enum Turn {
 impl Turn {
     fn draw(case: &Case, dice: &mut Dice) -> Self {
         let data = Data::draw(case, dice);
-        match dice.below(29) {
+        match dice.below(30) {
             0..7 => Self::Step(data),
             7..10 => Self::Accumulate(data),
             10 | 11 => Self::OptimizerStep,
@@ -634,6 +667,7 @@ impl Turn {
             }
             26 => Self::States,
             27 => Self::ResetState,
+            28 => Self::EvaluateAverage(data),
             _ => dice.of(&[Self::SetLearningRate(0.01), Self::SetLearningRate(f64::NAN), Self::ClearGradients]),
         }
     }
@@ -679,6 +713,13 @@ impl<E: Engine<Real = f32>> Told<E> {
                 named.extend(numbers("loss", [evaluation.loss]));
                 named
             }),
+            Turn::EvaluateAverage(data) => {
+                let mut averaged = trainer.averaged()?;
+                let evaluation = block_on(averaged.evaluate(&data.batch()))?;
+                let mut named = numbers("loss", [evaluation.loss]);
+                named.extend(dict(block_on(averaged.state_dict())?));
+                Ok(named)
+            }
             Turn::Predict(data) => block_on(trainer.predict(&data.sequence::<f32>())).map(|prediction| {
                 let mut named = states(&prediction.states);
                 named.push(("y".into(), wide(&prediction.y)));
@@ -700,6 +741,7 @@ impl<E: Engine<Real = f32>> Told<E> {
                 let state = block_on(trainer.state())?;
                 let mut named = text(format!("step {}, {:?}", state.step, state.skipped));
                 named.extend(block("parameters", &state.parameters));
+                named.extend(state.averaged.iter().flat_map(|averaged| block("averaged", averaged)));
                 named.extend(state.optimizer_state.iter().flat_map(|slot| block("slot", slot)));
                 named.extend(state.carried.iter().flat_map(states));
                 self.kept = Some(state);
@@ -742,7 +784,7 @@ impl<E: Engine<Real = f32>> Told<E> {
 #[test]
 fn trainers_of_both_backends_refuse_the_same_calls_in_the_same_words_and_agree_on_the_others() {
     let Some(gpu) = gpu() else { return };
-    rows_of_calls(25, |number| {
+    rows_of_calls(35, |number| {
         let mut dice = Dice(ChaCha8Rng::seed_from_u64(1 << 32 | number as u64));
         let case = draw_case(&mut dice);
         let model = draw_model(&case, &mut dice);

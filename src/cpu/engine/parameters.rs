@@ -70,6 +70,8 @@ impl<R: Real> Parameters for CpuEngine<R> {
     }
 
     fn copy_block(&mut self, from: FlatBlock, to: FlatBlock) -> Result<()> {
+        // Both are there before either is changed.
+        self.block(from)?;
         self.block(to)?;
         let numbers = std::mem::take(self.block(from)?);
         if from != to {

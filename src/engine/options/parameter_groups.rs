@@ -287,7 +287,7 @@ mod tests {
             group("*").weight_decay(-1.0),
             group("*").weight_decay(f64::INFINITY),
         ] {
-            assert!(refused(&[bad.clone()]).contains(" of '*'"), "{bad:?}");
+            assert!(refused(std::slice::from_ref(&bad)).contains(" of '*'"), "{bad:?}");
         }
     }
 }
