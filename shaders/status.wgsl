@@ -34,4 +34,5 @@ struct Update {
     max_skipped_updates: u32, // the maximum number of bad steps in a row that are skipped
     first_partial: u32,       // of the range
     rate_factor: f32,         // the factor of the learning rate
+    updates: u32,             // those made, with this one, if none was skipped beyond the known ones
 }

@@ -6,10 +6,6 @@ override MOMENTUM: bool = false;
 override NESTEROV: bool = false;
 override CENTERED: bool = false;
 
-@group(0) @binding(0) var<uniform> args: Update;
-@group(0) @binding(1) var<storage, read> gradients: array<vec4f>;
-@group(0) @binding(2) var<storage, read> status: Status;
-@group(0) @binding(3) var<storage, read_write> parameters: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> state0: array<vec4f>; // SGD: b; RMSprop: v; Adam: m
 @group(0) @binding(5) var<storage, read_write> state1: array<vec4f>; // RMSprop: b or the mean of g; Adam: v
 @group(0) @binding(6) var<storage, read_write> state2: array<vec4f>; // centered RMSprop with momentum: b
@@ -22,16 +18,13 @@ fn quotient(a: vec4f, b: vec4f) -> vec4f {
 @compute @workgroup_size(GROUP)
 fn update(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = linear(id, groups);
-    if i >= args.count || status.bad_in_row != 0u {
+    if is_skipped(i) {
         return;
     }
-    let rate = status.rate * args.rate_factor;
-    var g = gradients[i] * status.scale;
-    if args.clip_value > 0.0 {
-        g = clamp(g, vec4f(-args.clip_value), vec4f(args.clip_value));
-    }
+    let rate = learning_rate();
+    var g = gradient(i);
     var w = parameters[i] * args.shrink;
-    g += args.decay * w;
+    g += weight_decay() * w;
     switch RULE {
         case 0u: {
             if MOMENTUM {

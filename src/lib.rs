@@ -166,23 +166,24 @@ pub mod train;
 mod version;
 
 pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States, Targets};
-pub use cpu::{Cpu, CpuEngine, CpuPrediction, CpuPredictions};
+pub use cpu::{Cpu, CpuEngine, CpuPrediction, CpuPredictions, CpuUpdate, GradientScale};
 pub use dropout::DropoutKey;
 pub use engine::{
-    Backend, CustomLoss, Engine, EngineHandle, EngineOptions, FlatBlock, Hooks, Inference, Inspection, Layers, Logits,
-    LossSum, ParameterGroup, Parameters, Session, SkippedUpdates, Snapshot, StatefulRows, StepReport, Training,
+    Backend, CustomLoss, CustomOptimizer, Engine, EngineHandle, EngineOptions, FlatBlock, Hooks, Inference, Inspection,
+    Layers, Logits, LossSum, ParameterGroup, Parameters, Session, SkippedUpdates, Snapshot, StatefulRows, StepReport,
+    Training,
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub use engine::{Wait, block_on};
 pub use error::{Error, Result};
-pub use gpu::{Gpu, GpuPredictions};
+pub use gpu::{Gpu, GpuPredictions, GpuUpdate};
 pub use gradient_norms::HiddenGradientNorms;
 pub use memory::{BatchShape, Memory, MemoryPart};
 pub use model::{
     Activation, Cell, Direction, Embedding, Head, Initialisation, Layout, Loss, Model, Readout, Recurrent,
     RecurrentInit, RecurrentKernel, Reduction, SafetensorsFile, SavedModel, StateDict, StateDictPrefixes, StoredTensor,
 };
-pub use optim::{Optimizer, OptimizerKind, OptimizerStep};
+pub use optim::{CustomKind, Optimizer, OptimizerKind, OptimizerStep};
 pub use profile::{Profile, ProfilePart};
 pub use real::Real;
 pub use train::{Averaged, Evaluation, Prediction, Trainer, TrainerOptions};

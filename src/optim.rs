@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::real::Real;
 
+/// The largest number of state values per weight. With parameters, gradients and the status of the step they are storage
+/// buffers of one kernel, of which every device binds 8.
+pub(crate) const MAX_STATE_BLOCKS: usize = 4;
+
 /// An optimization algorithm with its coefficients.
 ///
 /// With ε = 0, a quotient 0 / 0, as for a weight that never had a gradient, is 0. In PyTorch it is NaN.
@@ -53,9 +57,41 @@ pub enum OptimizerKind {
         /// ε.
         eps: f64,
     },
+    /// An optimizer of your own, which the engine is given as a [`CustomOptimizer`](crate::CustomOptimizer). It has
+    /// settings of its own besides those of [`Optimizer`]. Not in configuration files.
+    #[serde(skip)]
+    Custom(CustomKind),
+}
+
+/// What identifies an optimizer of your own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CustomKind {
+    /// Its name. Checkpoints have it, and refuse another.
+    pub name: &'static str,
+    /// The number of state values per weight, at most 4.
+    pub state_blocks: usize,
 }
 
 impl OptimizerKind {
+    /// Fails if an optimizer of the caller has more state values than are possible.
+    pub(crate) fn check_state_blocks(&self) -> Result<()> {
+        match self {
+            OptimizerKind::Custom(CustomKind { name, state_blocks }) if *state_blocks > MAX_STATE_BLOCKS => {
+                let setting = format!("state_blocks of the optimizer '{name}'");
+                Err(Error::value(setting, format!("at most {MAX_STATE_BLOCKS}"), state_blocks))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The name of an optimizer of the caller.
+    pub(crate) fn custom_name(&self) -> Option<&'static str> {
+        match self {
+            OptimizerKind::Custom(CustomKind { name, .. }) => Some(name),
+            _ => None,
+        }
+    }
+
     /// The number of state values per weight.
     pub fn state_blocks(&self) -> usize {
         match *self {
@@ -64,6 +100,7 @@ impl OptimizerKind {
                 1 + usize::from(centered) + usize::from(momentum != 0.0)
             }
             OptimizerKind::Adam { .. } | OptimizerKind::AdamW { .. } => 2,
+            OptimizerKind::Custom(CustomKind { state_blocks, .. }) => state_blocks,
         }
     }
 }
@@ -113,6 +150,12 @@ impl Optimizer {
         Self { weight_decay: 0.01, ..Self::new(rule, learning_rate) }
     }
 
+    /// An optimizer of your own, with a name and a number of state values per weight, at most 4: see
+    /// [`CustomOptimizer`](crate::CustomOptimizer).
+    pub fn custom(name: &'static str, state_blocks: usize, learning_rate: f64) -> Self {
+        Self::new(OptimizerKind::Custom(CustomKind { name, state_blocks }), learning_rate)
+    }
+
     /// Sets the learning rate η.
     pub fn learning_rate(mut self, learning_rate: f64) -> Self {
         self.learning_rate = learning_rate;
@@ -125,11 +168,12 @@ impl Optimizer {
         self
     }
 
-    /// Sets the momentum: μ of SGD and RMSprop, β₁ of Adam and AdamW.
+    /// Sets the momentum: μ of SGD and RMSprop, β₁ of Adam and AdamW. An optimizer of your own has settings of its own.
     pub fn momentum(mut self, momentum: f64) -> Self {
         match &mut self.kind {
             OptimizerKind::Sgd { momentum: own, .. } | OptimizerKind::RmsProp { momentum: own, .. } => *own = momentum,
             OptimizerKind::Adam { beta1, .. } | OptimizerKind::AdamW { beta1, .. } => *beta1 = momentum,
+            OptimizerKind::Custom(_) => {}
         }
         self
     }
@@ -175,6 +219,7 @@ impl Optimizer {
                 held("momentum", momentum)?;
             }
             OptimizerKind::Adam { eps, .. } | OptimizerKind::AdamW { eps, .. } => held("eps", eps)?,
+            OptimizerKind::Custom(_) => {}
         }
         // Adam's first step has the largest rate of a run. AdamW multiplies weights by 1 − η·λ.
         let first = self.coefficients(1);
@@ -232,6 +277,7 @@ impl Optimizer {
                 below_1("beta2", beta2)?;
                 at_least_0("eps", eps)
             }
+            OptimizerKind::Custom(_) => self.kind.check_state_blocks(),
         }
     }
 
@@ -242,7 +288,7 @@ impl Optimizer {
             Coefficients { rate: learning_rate, root_bias2: 1.0, fresh: 1.0, shrink: 1.0, coupled_decay: weight_decay };
         match kind {
             OptimizerKind::Sgd { dampening, .. } if t > 1 => Coefficients { fresh: 1.0 - dampening, ..plain },
-            OptimizerKind::Sgd { .. } | OptimizerKind::RmsProp { .. } => plain,
+            OptimizerKind::Sgd { .. } | OptimizerKind::RmsProp { .. } | OptimizerKind::Custom(_) => plain,
             OptimizerKind::Adam { beta1, beta2, .. } | OptimizerKind::AdamW { beta1, beta2, .. } => {
                 let t = t as f64;
                 let adam = Coefficients {
@@ -321,10 +367,11 @@ impl OptimizerStep {
             return Err(Error::value("update.divisor", expected, self.divisor));
         }
         let kind = |rule: OptimizerKind| match rule {
-            OptimizerKind::Sgd { momentum, nesterov, .. } => (0, momentum != 0.0, nesterov),
-            OptimizerKind::RmsProp { momentum, centered, .. } => (1, momentum != 0.0, centered),
-            OptimizerKind::Adam { .. } => (2, false, false),
-            OptimizerKind::AdamW { .. } => (3, false, false),
+            OptimizerKind::Sgd { momentum, nesterov, .. } => (0, momentum != 0.0, nesterov, None),
+            OptimizerKind::RmsProp { momentum, centered, .. } => (1, momentum != 0.0, centered, None),
+            OptimizerKind::Adam { .. } => (2, false, false, None),
+            OptimizerKind::AdamW { .. } => (3, false, false, None),
+            OptimizerKind::Custom(own) => (4, false, false, Some(own)),
         };
         if made_for.map(kind) == Some(kind(self.optimizer.kind)) {
             Ok(())
@@ -347,7 +394,7 @@ impl OptimizerStep {
     }
 
     /// The number of updates made up to this one.
-    fn updates(&self, skipped: u64) -> u64 {
+    pub(crate) fn updates(&self, skipped: u64) -> u64 {
         self.step.saturating_sub(skipped).max(1)
     }
 }

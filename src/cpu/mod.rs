@@ -22,6 +22,7 @@ use crate::model::{Model, RecurrentKernel};
 use crate::real::Real;
 
 pub use self::engine::CpuEngine;
+pub use self::kernels::update::{CpuUpdate, GradientScale};
 pub use self::pass::predictions::{CpuPrediction, CpuPredictions};
 
 /// The CPU backend, in `f32` or `f64`.

@@ -1,8 +1,13 @@
-//! A loss of the caller's own.
+//! A loss and an optimizer of the caller's own.
+
+use std::fmt;
+use std::sync::Arc;
 
 use super::sealed::Sealed;
+use crate::error::{Error, Result};
+use crate::optim::OptimizerKind;
 
-/// What an engine hands to a loss of the caller's own, and what it takes back.
+/// What an engine hands to a loss and an optimizer of the caller's own, and what it takes back.
 pub trait Hooks: Sealed {
     /// Consecutive predictions of a pass: [`CpuPredictions`](crate::CpuPredictions) or
     /// [`GpuPredictions`](crate::GpuPredictions).
@@ -11,6 +16,9 @@ pub trait Hooks: Sealed {
     /// Σ loss of these predictions, as an f64, on the CPU backend. On the GPU backend `()`, because the losses stay on the
     /// device.
     type Losses;
+
+    /// Weights to be updated: [`CpuUpdate`](crate::CpuUpdate) or [`GpuUpdate`](crate::GpuUpdate).
+    type Update<'a>;
 }
 
 /// A loss of your own, for [`Trainer::step_with`](crate::Trainer::step_with) and
@@ -59,5 +67,97 @@ pub trait CustomLoss<E: Hooks + ?Sized>: Sync {
 impl<E: Hooks + ?Sized, F: Fn(E::Predictions<'_>) -> E::Losses + Sync> CustomLoss<E> for F {
     fn loss(&self, predictions: E::Predictions<'_>) -> E::Losses {
         self(predictions)
+    }
+}
+
+/// An optimizer of your own, for [`Optimizer::custom`](crate::Optimizer::custom). The trainer takes it with
+/// [`Trainer::custom_optimizer`](crate::Trainer::custom_optimizer), an engine with
+/// [`Training::set_custom_optimizer`](crate::Training::set_custom_optimizer); then everything that updates uses it, such as
+/// [`train::run`](crate::train::run).
+///
+/// It replaces the last part of an update. What comes before stays the engine's: the division by Σ w, the norm, clipping,
+/// and that a step whose loss or norm is not finite changes nothing. It reads gradients, learning rate and weight decay, and
+/// changes parameters and the state values that the engine keeps for it, which start as 0 and are part of
+/// [`Parameters::optimizer_state`](crate::Parameters::optimizer_state) and of checkpoints. What it keeps elsewhere is not.
+/// With parameter groups it is called for each range of parameters of the same settings, and frozen ones do not reach it. An
+/// average of the parameters follows it.
+///
+/// On the CPU backend a closure will do. It is called for pieces of the weights, on several threads:
+///
+/// ```
+/// use bptt::ndarray::Array3;
+/// use bptt::{
+///     Batch, Cell, Cpu, CpuUpdate, Head, Loss, Model, Optimizer, Readout, Recurrent, Sequence, Targets, Trainer, Wait,
+/// };
+///
+/// // Chen et al. 2023: the sign of a momentum.
+/// let lion = |update: CpuUpdate<'_>| {
+///     let CpuUpdate { parameters, gradients, state: [momentum, ..], scale, learning_rate, .. } = update;
+///     for ((w, g), m) in parameters.iter_mut().zip(gradients).zip(momentum) {
+///         let g = scale.gradient(*g); // divided and clipped
+///         *w -= learning_rate * (0.9 * *m + 0.1 * g).signum();
+///         *m = 0.99 * *m + 0.01 * g;
+///     }
+/// };
+/// let model = Model::new(Recurrent::new(Cell::Gru, 2, 8), Head::new(1, Loss::SquaredError, Readout::Final));
+/// let optimizer = Optimizer::custom("lion", 1, 1e-3).clip_norm(1.0); // one state value per weight
+/// let mut trainer = Trainer::new(&Cpu::new(), &model, optimizer, 1)?.custom_optimizer(lion)?;
+/// let batch = Batch::new(Sequence::dense(Array3::ones((5, 4, 2))), Targets::Values(Array3::ones((1, 4, 1))));
+/// trainer.step(&batch).wait()?;
+/// # Ok::<(), bptt::Error>(())
+/// ```
+///
+/// On the GPU backend it records commands into the submission of the step: see [`GpuUpdate`](crate::GpuUpdate). In a
+/// browser, wgpu's handles are [`Send`] and [`Sync`] with wgpu's feature `fragile-send-sync-non-atomic-wasm`.
+pub trait CustomOptimizer<E: Hooks + ?Sized>: Send + Sync {
+    /// Updates some of the weights.
+    fn update(&self, update: E::Update<'_>);
+}
+
+impl<E: Hooks + ?Sized, F: Fn(E::Update<'_>) + Send + Sync> CustomOptimizer<E> for F {
+    fn update(&self, update: E::Update<'_>) {
+        self(update);
+    }
+}
+
+/// The optimizer of the caller that an engine has been given.
+pub(crate) struct OptimizerHook<E: Hooks>(Option<Arc<dyn CustomOptimizer<E>>>);
+
+impl<E: Hooks> OptimizerHook<E> {
+    pub(crate) const NONE: Self = Self(None);
+
+    /// # Errors
+    /// [`Error::Unsupported`] if the engine was created for an optimizer of this crate, or for none.
+    pub(crate) fn set(&mut self, made_for: Option<OptimizerKind>, own: Arc<dyn CustomOptimizer<E>>) -> Result<()> {
+        if made_for.and_then(|kind| kind.custom_name()).is_none() {
+            let reason = "an engine takes a custom optimizer if EngineOptions::optimizer, for which it is created, is \
+                          OptimizerKind::Custom";
+            return Err(Error::Unsupported(reason.into()));
+        }
+        self.0 = Some(own);
+        Ok(())
+    }
+
+    /// Fails if an update of this kind needs an optimizer that has not been given.
+    pub(crate) fn check(&self, kind: OptimizerKind) -> Result<()> {
+        match kind.custom_name().filter(|_| self.0.is_none()) {
+            Some(name) => Err(Error::Unsupported(format!(
+                "an update with the custom optimizer '{name}' needs set_custom_optimizer before"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Calls the optimizer, which has been checked for.
+    pub(crate) fn update(&self, update: E::Update<'_>) {
+        if let Some(own) = &self.0 {
+            own.update(update);
+        }
+    }
+}
+
+impl<E: Hooks> fmt::Debug for OptimizerHook<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "OptimizerHook(Some(..))" } else { "OptimizerHook(None)" })
     }
 }

@@ -8,7 +8,7 @@ mod backend;
 #[cfg(not(target_arch = "wasm32"))]
 mod blocking;
 pub(crate) mod calls;
-mod hooks;
+pub(crate) mod hooks;
 mod inference;
 mod inspection;
 mod layers;
@@ -25,7 +25,7 @@ pub use backend::Backend;
 pub(crate) use backend::platform;
 #[cfg(not(target_arch = "wasm32"))]
 pub use blocking::{Wait, block_on};
-pub use hooks::{CustomLoss, Hooks};
+pub use hooks::{CustomLoss, CustomOptimizer, Hooks};
 pub use inference::Inference;
 pub use inspection::Inspection;
 pub use layers::Layers;

@@ -1,6 +1,8 @@
 //! The parts of a training step.
 
-use super::hooks::CustomLoss;
+use std::sync::Arc;
+
+use super::hooks::{CustomLoss, CustomOptimizer};
 use super::layers::Layers;
 use super::options::StatefulRows;
 use super::passes::Objective;
@@ -69,9 +71,19 @@ pub trait Training: Layers {
     ///
     /// # Errors
     /// [`Error::Value`](crate::Error::Value) or [`Error::Unsupported`](crate::Error::Unsupported) for invalid settings
-    /// or another kind of optimizer than the engine was created for; [`Error::NonFinite`](crate::Error::NonFinite) once
+    /// or another kind of optimizer than the engine was created for, or a custom one that it has not been given;
+    /// [`Error::NonFinite`](crate::Error::NonFinite) once
     /// a report has returned it.
     async fn update(&mut self, update: &OptimizerStep) -> Result<()>;
+
+    /// Gives the engine the optimizer that [`OptimizerKind::Custom`](crate::OptimizerKind::Custom) stands for. Updates need
+    /// it.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if the engine was created for another kind of optimizer.
+    fn set_custom_optimizer(&mut self, optimizer: Arc<dyn CustomOptimizer<Self>>) -> Result<()>
+    where
+        Self: Sized;
 
     /// [Waits](crate#waiting) for the report of the oldest update not yet reported. `None` if all were reported.
     ///

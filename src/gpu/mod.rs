@@ -15,7 +15,7 @@ mod weights;
 mod tests;
 
 pub use device::{AdapterChoice, Counters, Gpu, GpuOptions, Tiles, required_features, required_limits};
-pub use engine::{DeviceArrays, GpuEngine, GpuPredictions};
+pub use engine::{DeviceArrays, GpuEngine, GpuPredictions, GpuUpdate};
 
 /// The kernels and their uniforms as data, for tests that hold them against the WGSL; and one by itself, for benches.
 pub mod kernels {

@@ -59,6 +59,9 @@ struct JsonNote {
     skipped_in_all: u64,
     /// The number of updates of the rollback snapshot.
     back_updates: Option<u64>,
+    /// The name of a custom optimizer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    optimizer: Option<String>,
     progress: serde_json::Value,
     note: String,
 }
@@ -101,14 +104,14 @@ impl<R: Real> Checkpoint<R> {
     /// [`Error::Unsupported`] if a number cannot be represented in the file; [`Error::Io`], without a file name, if
     /// `to` fails.
     pub fn write_to(&self, to: &mut (impl Write + Seek), note: &str) -> Result<()> {
-        let TrainerState { step, parameters, optimizer_state, averaged, carried, skipped } = &self.trainer;
+        let TrainerState { step, parameters, optimizer, optimizer_state, averaged, carried, skipped } = &self.trainer;
         let blocks = optimizer_state.iter().enumerate().map(|(index, numbers)| (name_of(index), numbers));
         let blocks = blocks.chain(averaged.iter().map(|numbers| (AVERAGED.to_owned(), numbers)));
         let blocks = blocks.chain([(PARAMETERS.to_owned(), parameters)]);
         let parts =
             blocks.map(|(name, numbers)| TensorToWrite::of(name, TensorData::Here(numbers), numbers.len())).collect();
         let parts = with_others(parts, &self.progress, carried.as_ref());
-        let mut file = Writer::begin(to, &parts, &self.progress.note(*step, *skipped, note)?)?;
+        let mut file = Writer::begin(to, &parts, &self.progress.note(*step, *skipped, optimizer.as_deref(), note)?)?;
         parts.iter().try_for_each(|part| file.put(&part.numbers))?;
         file.end()
     }
@@ -157,7 +160,8 @@ impl<R: Real> Checkpoint<R> {
             progress.best_parameters = blocks.remove(BEST).map(|(_, numbers)| numbers);
             let skipped = SkippedUpdates { in_row: note.skipped, in_all: note.skipped_in_all };
             let Snapshot { parameters, optimizer_state, averaged, .. } = whole;
-            let trainer = TrainerState { step: note.step, parameters, optimizer_state, averaged, carried, skipped };
+            let (step, optimizer) = (note.step, note.optimizer);
+            let trainer = TrainerState { step, parameters, optimizer, optimizer_state, averaged, carried, skipped };
             Ok((Self { trainer, progress }, note.note))
         })
     }
@@ -220,6 +224,7 @@ pub(super) async fn write<E: Engine>(
 ) -> Result<()> {
     trainer.check_between_steps()?;
     let (step, averages) = (trainer.steps(), trainer.averages());
+    let optimizer = trainer.optimizer().kind.custom_name();
     let engine = trainer.engine();
     let (carried, skipped, parameters) = (engine.states().await?, engine.skipped().await?, engine.layout().len());
     let blocks = (0..engine.optimizer_blocks()).map(|index| (name_of(index), FlatBlock::OptimizerState(index)));
@@ -227,7 +232,7 @@ pub(super) async fn write<E: Engine>(
     let blocks = blocks.chain(averaged).chain([(PARAMETERS.to_owned(), FlatBlock::Parameters)]);
     let parts = blocks.map(|(name, block)| TensorToWrite::of(name, TensorData::Engine(block), parameters)).collect();
     let parts = with_others(parts, progress, carried.as_ref());
-    let mut file = Writer::begin(&mut to, &parts, &progress.note(step, skipped, note)?)?;
+    let mut file = Writer::begin(&mut to, &parts, &progress.note(step, skipped, optimizer, note)?)?;
     let tensors = engine.layout().tensors().len();
     for part in &parts {
         match part.numbers {
@@ -242,12 +247,13 @@ pub(super) async fn write<E: Engine>(
 
 impl<R: Real> RunProgress<R> {
     /// The JSON of the metadata entry.
-    fn note(&self, step: u64, skipped: SkippedUpdates, note: &str) -> Result<String> {
+    fn note(&self, step: u64, skipped: SkippedUpdates, optimizer: Option<&str>, note: &str) -> Result<String> {
         let note = JsonNote {
             step,
             skipped: skipped.in_row,
             skipped_in_all: skipped.in_all,
             back_updates: self.back.as_ref().map(|back| back.updates),
+            optimizer: optimizer.map(str::to_owned),
             progress: serde_json::to_value(self).map_err(unwritable)?,
             note: note.into(),
         };

@@ -150,7 +150,8 @@ pub async fn resume<E: Engine>(
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
     let Checkpoint { trainer: state, progress } = checkpoint;
-    let TrainerState { step, parameters, optimizer_state, averaged, carried, skipped } = state;
+    let TrainerState { step, parameters, optimizer, optimizer_state, averaged, carried, skipped } = state;
+    trainer.check_optimizer(optimizer.as_deref())?;
     trainer.restore_from((step, skipped), (parameters, averaged), optimizer_state, carried.as_ref())?;
     drop(carried);
     run_from(trainer, progress, train, validation, options, observer).await

@@ -21,6 +21,8 @@ pub struct TrainerState<R = f32> {
     pub step: u64,
     /// The parameters in the layout's order.
     pub parameters: Vec<R>,
+    /// The name of a custom optimizer; `None` for one of this crate.
+    pub optimizer: Option<String>,
     /// The optimizer state: see [`Parameters::optimizer_state`](crate::Parameters::optimizer_state).
     pub optimizer_state: Vec<Vec<R>>,
     /// The average of the parameters, with [`EngineOptions::ema_decay`](crate::EngineOptions::ema_decay).
@@ -198,6 +200,7 @@ impl<E: Engine> Trainer<E> {
         Ok(TrainerState {
             step: self.step,
             parameters: self.engine.parameters().await?,
+            optimizer: self.optimizer.kind.custom_name().map(str::to_owned),
             optimizer_state: self.engine.optimizer_state().await?,
             averaged,
             carried: self.engine.states().await?,
@@ -225,9 +228,20 @@ impl<E: Engine> Trainer<E> {
     /// [`Error::Shape`] and the like if the state does not fit the model or the optimizer; the trainer is then
     /// unchanged.
     pub fn restore(&mut self, state: &TrainerState<E::Real>) -> Result<()> {
-        let TrainerState { step, parameters, optimizer_state, averaged, carried, skipped } = state;
+        let TrainerState { step, parameters, optimizer, optimizer_state, averaged, carried, skipped } = state;
+        self.check_optimizer(optimizer.as_deref())?;
         let optimizer_state = optimizer_state.iter().collect();
         self.restore_from((*step, *skipped), (parameters, averaged.as_ref()), optimizer_state, carried.as_ref())
+    }
+
+    /// Checks that a state belongs to the trainer's optimizer, by the name of a custom one.
+    pub(super) fn check_optimizer(&self, got: Option<&str>) -> Result<()> {
+        let expected = self.optimizer.kind.custom_name();
+        if got == expected {
+            return Ok(());
+        }
+        let words = |name: Option<&str>| name.map_or("one of this crate".into(), |name| format!("'{name}'"));
+        Err(Error::value("the optimizer of the state", format!("{}, as in the trainer", words(expected)), words(got)))
     }
 
     /// Checks that a state has an average of this length if the engine has one.

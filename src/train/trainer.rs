@@ -1,11 +1,14 @@
 //! The trainer: from a batch to an update.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::batch::{Batch, InputGradient, Sequence, States, Validated};
 use crate::dropout::DropoutKey;
 use crate::engine::passes::{Objective, check_weight};
-use crate::engine::{Backend, CustomLoss, Engine, EngineOptions, FlatBlock, StatefulRows, StepReport, check_carries};
+use crate::engine::{
+    Backend, CustomLoss, CustomOptimizer, Engine, EngineOptions, FlatBlock, StatefulRows, StepReport, check_carries,
+};
 use crate::error::{Error, Result};
 use crate::gradient_norms::HiddenGradientNorms;
 use crate::model::{Initialisation, Model};
@@ -168,6 +171,15 @@ impl<E: Engine> Trainer<E> {
         };
         trainer.restart_average()?;
         Ok(trainer)
+    }
+
+    /// Gives the trainer the optimizer that [`Optimizer::custom`] stands for. Updates need it.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the trainer was created with another kind of optimizer.
+    pub fn custom_optimizer(mut self, optimizer: impl CustomOptimizer<E> + 'static) -> Result<Self> {
+        self.engine.set_custom_optimizer(Arc::new(optimizer))?;
+        Ok(self)
     }
 
     /// [Enqueues](crate#waiting) one training step: [`accumulate`](Self::accumulate), then [`update`](Self::update). Batches accumulated

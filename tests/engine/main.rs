@@ -12,6 +12,7 @@ mod call_order;
 mod cells;
 mod cpu;
 mod custom_loss;
+mod custom_optimizer;
 mod direction;
 mod documents;
 mod double_precision;

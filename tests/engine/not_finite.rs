@@ -231,7 +231,15 @@ where
     // What the optimizer counts are the six updates that these weights have seen.
     let skipped = SkippedUpdates { in_row: 0, in_all: 3 };
     by_hand
-        .restore(&TrainerState { step: 9, parameters, optimizer_state, averaged: None, carried: None, skipped })
+        .restore(&TrainerState {
+            step: 9,
+            parameters,
+            optimizer: None,
+            optimizer_state,
+            averaged: None,
+            carried: None,
+            skipped,
+        })
         .unwrap();
     for number in 9..STEPS {
         block_on(by_hand.step(&batches.batch(number).unwrap())).unwrap();

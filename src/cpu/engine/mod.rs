@@ -21,6 +21,7 @@ use crate::cpu::pass::block::RowBlock;
 use crate::cpu::pass::mapped_model::MappedModel;
 use crate::dropout::DropoutKey;
 use crate::engine::calls::{BadStep, LastPass};
+use crate::engine::hooks::OptimizerHook;
 use crate::engine::parameter_groups::{UpdateRange, update_ranges};
 use crate::engine::sealed::Sealed;
 use crate::error::Result;
@@ -43,6 +44,7 @@ pub struct CpuEngine<R: Real = f32> {
     /// Whether an update has used the sums, so that the next pass starts from zero.
     used: bool,
     optimizer_state: OptimizerState<R>,
+    custom_optimizer: OptimizerHook<Self>,
     /// The moving average of the parameters; empty without one.
     averaged: Vec<R>,
     /// Whether the parameters are in its place.
@@ -77,6 +79,7 @@ impl<R: Real> CpuEngine<R> {
         let mapped = MappedModel::new(model, &layout);
         Ok(Self {
             optimizer_state: OptimizerState::new(options.optimizer, layout.len())?,
+            custom_optimizer: OptimizerHook::NONE,
             averaged: allocate::zeros(averaged(&layout, options), "the average of the parameters")?,
             exchanged: false,
             squares: allocate::zeros(squares(&layout, &ranges), "the norm's sums")?,

@@ -6,6 +6,7 @@ use super::CpuEngine;
 use super::plan::chunk;
 use crate::allocate;
 use crate::batch::{Output, Sequence, Validated};
+use crate::cpu::kernels::update::CpuUpdate;
 use crate::cpu::pass::block::{ChunkPlan, RowBlock};
 use crate::cpu::pass::load::InitialState;
 use crate::cpu::pass::predictions::{CpuPredictions, PassLoss};
@@ -77,6 +78,7 @@ impl<R: Real> CpuEngine<R> {
 impl<R: Real> Hooks for CpuEngine<R> {
     type Predictions<'a> = CpuPredictions<'a, R>;
     type Losses = f64;
+    type Update<'a> = CpuUpdate<'a, R>;
 }
 
 impl<R: Real> Passes for CpuEngine<R> {

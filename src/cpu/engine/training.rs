@@ -1,14 +1,16 @@
 //! Updates and carried states of a CPU engine.
 
+use std::sync::Arc;
+
 use super::CpuEngine;
 use crate::batch::States;
 use crate::cpu::kernels::average::average;
 use crate::cpu::kernels::norm::norm;
-use crate::cpu::kernels::update::{self, GradientScale};
+use crate::cpu::kernels::update::{self, CpuUpdate, GradientScale};
 use crate::cpu::parallel::clock::Phase;
 use crate::cpu::pass::PassContext;
 use crate::engine::parameter_groups::check_steps;
-use crate::engine::{SkippedUpdates, StepReport, Training, check_not_exchanged};
+use crate::engine::{CustomOptimizer, SkippedUpdates, StepReport, Training, check_not_exchanged};
 use crate::error::Result;
 use crate::optim::{OptimizerStep, rounded};
 use crate::real::Real;
@@ -40,6 +42,7 @@ impl<R: Real> CpuEngine<R> {
             return;
         }
         self.skipped.in_row = 0;
+        let (own, updates) = (&self.custom_optimizer, update.updates(self.skipped.in_all));
         let PassContext { threads, clock, parameters, .. } = &mut self.passes;
         for range in &self.ranges {
             let update = range.settings.of(update);
@@ -53,7 +56,7 @@ impl<R: Real> CpuEngine<R> {
             };
             threads.each(weights, |part| {
                 let timer = clock.begin();
-                update::apply(rule, &coefficients, scale, part);
+                update::apply(rule, &coefficients, scale, part, (|part: CpuUpdate<'_, R>| own.update(part), updates));
                 clock.end(timer, Phase::Update, || 0);
             });
         }
@@ -69,6 +72,7 @@ impl<R: Real> CpuEngine<R> {
 impl<R: Real> Training for CpuEngine<R> {
     async fn update(&mut self, update: &OptimizerStep) -> Result<()> {
         update.validate::<R>(self.options.optimizer)?;
+        self.custom_optimizer.check(update.optimizer.kind)?;
         check_steps::<R>(&self.ranges, update)?;
         check_not_exchanged(self.exchanged)?;
         self.bad_step.check()?;
@@ -76,6 +80,10 @@ impl<R: Real> Training for CpuEngine<R> {
         let threads = self.passes.threads.clone();
         threads.within(self.squares.len(), || self.apply(update));
         Ok(())
+    }
+
+    fn set_custom_optimizer(&mut self, optimizer: Arc<dyn CustomOptimizer<Self>>) -> Result<()> {
+        self.custom_optimizer.set(self.options.optimizer, optimizer)
     }
 
     async fn report(&mut self) -> Result<Option<StepReport>> {

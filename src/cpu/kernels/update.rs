@@ -6,12 +6,12 @@ use super::norm::{CHUNK, chunks};
 use crate::allocate;
 use crate::cpu::parallel::threads::Divide;
 use crate::error::Result;
-use crate::optim::{Coefficients, OptimizerKind, OptimizerStep, rounded};
+use crate::optim::{Coefficients, MAX_STATE_BLOCKS, OptimizerKind, OptimizerStep, rounded};
 use crate::real::Real;
 
 /// The optimizer state: one flat block per value. Unused blocks are empty.
 #[derive(Debug)]
-pub(crate) struct OptimizerState<R>(pub(crate) [Vec<R>; 3]);
+pub(crate) struct OptimizerState<R>(pub(crate) [Vec<R>; MAX_STATE_BLOCKS]);
 
 impl<R: Real> OptimizerState<R> {
     /// Zero state for `len` weights.
@@ -19,11 +19,11 @@ impl<R: Real> OptimizerState<R> {
         let count = rule.map_or(0, |rule| rule.state_blocks());
         let block =
             |block| allocate::zeros(if block < count { len } else { 0 }, "what the optimizer keeps of each weight");
-        Ok(Self([block(0)?, block(1)?, block(2)?]))
+        Ok(Self([block(0)?, block(1)?, block(2)?, block(3)?]))
     }
 
     /// That of some of the weights.
-    pub(crate) fn range(&mut self, weights: &Range<usize>) -> [&mut [R]; 3] {
+    pub(crate) fn range(&mut self, weights: &Range<usize>) -> [&mut [R]; MAX_STATE_BLOCKS] {
         self.0.each_mut().map(|block| block.get_mut(weights.clone()).unwrap_or_default())
     }
 }
@@ -32,7 +32,7 @@ impl<R: Real> OptimizerState<R> {
 pub(crate) struct UpdatePart<'a, R> {
     pub(crate) parameters: &'a mut [R],
     pub(crate) gradients: &'a [R],
-    pub(crate) optimizer_state: [&'a mut [R]; 3],
+    pub(crate) optimizer_state: [&'a mut [R]; MAX_STATE_BLOCKS],
 }
 
 impl<R: Real> Divide for UpdatePart<'_, R> {
@@ -44,18 +44,42 @@ impl<R: Real> Divide for UpdatePart<'_, R> {
         let at = parts * CHUNK;
         let (parameters, other_parameters) = self.parameters.split_at_mut(at);
         let (gradients, other_gradients) = self.gradients.split_at(at);
-        let [a, b, c] = self.optimizer_state.map(|block| {
+        let mut optimizer_state = self.optimizer_state;
+        let mut other_optimizer_state: [&mut [R]; MAX_STATE_BLOCKS] = Default::default();
+        for (block, other) in optimizer_state.iter_mut().zip(&mut other_optimizer_state) {
             let at = at.min(block.len());
-            block.split_at_mut(at)
-        });
-        let first = Self { parameters, gradients, optimizer_state: [a.0, b.0, c.0] };
-        (first, Self { parameters: other_parameters, gradients: other_gradients, optimizer_state: [a.1, b.1, c.1] })
+            (*block, *other) = std::mem::take(block).split_at_mut(at);
+        }
+        let other =
+            Self { parameters: other_parameters, gradients: other_gradients, optimizer_state: other_optimizer_state };
+        (Self { parameters, gradients, optimizer_state }, other)
     }
 }
 
-/// The scaling of the gradient sums before the update.
-#[derive(Clone, Copy)]
-pub(crate) struct GradientScale<R> {
+/// Some of the weights, for an optimizer of your own on the CPU backend: see
+/// [`CustomOptimizer`](crate::CustomOptimizer).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct CpuUpdate<'a, R: Real = f32> {
+    /// The weights, to be changed.
+    pub parameters: &'a mut [R],
+    /// Their gradient sums. [`scale`](Self::scale) divides and clips them.
+    pub gradients: &'a [R],
+    /// Their state values, to be changed; those beyond the optimizer's number are empty.
+    pub state: [&'a mut [R]; MAX_STATE_BLOCKS],
+    /// Divides and clips a gradient sum.
+    pub scale: GradientScale<R>,
+    /// η of this step, times the factor of the parameter group.
+    pub learning_rate: R,
+    /// λ, of the parameter group if it has its own.
+    pub weight_decay: R,
+    /// The number of updates that were made, with this one: the t of a bias correction.
+    pub updates: u64,
+}
+
+/// The scaling of the gradient sums before the update: division by Σ w, and clipping by norm and by value.
+#[derive(Clone, Copy, Debug)]
+pub struct GradientScale<R> {
     factor: R,
     limit: R,
     decay: R,
@@ -72,21 +96,27 @@ impl<R: Real> GradientScale<R> {
         }
     }
 
+    /// The gradient of a weight from its sum. Without weight decay.
     #[inline(always)]
-    fn apply(self, sum: R, weight: R) -> R {
+    pub fn gradient(self, sum: R) -> R {
         let g = sum * self.factor;
         let g = if g > self.limit { self.limit } else { g };
-        let g = if g < -self.limit { -self.limit } else { g };
-        g + self.decay * weight
+        if g < -self.limit { -self.limit } else { g }
+    }
+
+    #[inline(always)]
+    fn apply(self, sum: R, weight: R) -> R {
+        self.gradient(sum) + self.decay * weight
     }
 }
 
-/// Applies one step of the optimizer.
+/// Applies one step of the optimizer. One of the caller is `custom`, which is given the number of updates too.
 pub(crate) fn apply<R: Real>(
     rule: OptimizerKind,
     coefficients: &Coefficients,
     scale: GradientScale<R>,
     weights: UpdatePart<'_, R>,
+    (custom, updates): (impl Fn(CpuUpdate<'_, R>), u64),
 ) {
     let real = rounded::<R>;
     let [rate, root_bias2, fresh, shrink] =
@@ -106,6 +136,11 @@ pub(crate) fn apply<R: Real>(
         OptimizerKind::Adam { beta1, beta2, eps } | OptimizerKind::AdamW { beta1, beta2, eps } => {
             let betas = [beta1, 1.0 - beta1, beta2, 1.0 - beta2].map(real);
             adam(weights, scale, rate, betas, [root_bias2, real(eps), shrink]);
+        }
+        OptimizerKind::Custom(_) => {
+            let UpdatePart { parameters, gradients, optimizer_state: state } = weights;
+            let (learning_rate, weight_decay) = (rate, scale.decay);
+            custom(CpuUpdate { parameters, gradients, state, scale, learning_rate, weight_decay, updates });
         }
     }
 }
@@ -140,7 +175,7 @@ fn rmsprop<R: Real>(
 ) {
     let [alpha, rest, eps, momentum] = settings;
     let (has_momentum, centered) = kept;
-    let UpdatePart { parameters, gradients, optimizer_state: [square, second, third] } = weights;
+    let UpdatePart { parameters, gradients, optimizer_state: [square, second, third, _] } = weights;
     // The blocks in use are in the order square, mean, buffer.
     let (mean, buffer) = if centered { (second, third) } else { (third, second) };
     for (index, (w, g)) in parameters.iter_mut().zip(gradients).enumerate() {
@@ -169,7 +204,7 @@ fn rmsprop<R: Real>(
 fn adam<R: Real>(weights: UpdatePart<'_, R>, scale: GradientScale<R>, rate: R, betas: [R; 4], settings: [R; 3]) {
     let [beta1, rest1, beta2, rest2] = betas;
     let [root_bias2, eps, shrink] = settings;
-    let UpdatePart { parameters, gradients, optimizer_state: [mean, square, _] } = weights;
+    let UpdatePart { parameters, gradients, optimizer_state: [mean, square, ..] } = weights;
     let moments = mean.iter_mut().zip(square.iter_mut());
     for ((w, g), (m, v)) in parameters.iter_mut().zip(gradients).zip(moments) {
         let g = scale.apply(*g, *w);

@@ -29,12 +29,13 @@ impl Binding {
     }
 
     fn resource(&self) -> wgpu::BindingResource<'_> {
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: &self.buffer,
-            offset: self.offset,
-            size: wgpu::BufferSize::new(self.bytes),
-        })
+        wgpu::BindingResource::Buffer(range(&self.buffer, self.offset, self.bytes))
     }
+}
+
+/// A range of a buffer to be bound.
+pub(crate) fn range(buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> wgpu::BufferBinding<'_> {
+    wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(bytes) }
 }
 
 /// Allocates a buffer of the plan.

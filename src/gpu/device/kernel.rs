@@ -146,7 +146,7 @@ entries! { ENTRIES:
     NORM_PARTIAL = "norm_partial" ["status.wgsl", "norm.wgsl"] "Update" { 1 Read, 2 ReadWrite } false;
     NORM = "norm" ["status.wgsl", "norm.wgsl"] "Update"
         { 2 ReadWrite, 3 Read, 4 ReadWrite, 5 Read } false;
-    UPDATE = "update" ["grid.wgsl", "status.wgsl", "update.wgsl"] "Update"
+    UPDATE = "update" ["grid.wgsl", "status.wgsl", "update_inputs.wgsl", "update.wgsl"] "Update"
         { 1 Read, 2 Read, 3 ReadWrite, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite } false;
     AVERAGE = "average" ["grid.wgsl", "status.wgsl", "average.wgsl"] "Average" { 1 Read, 2 ReadWrite, 3 ReadWrite } false;
     EXCHANGE = "exchange" ["grid.wgsl", "status.wgsl", "average.wgsl"] "Average" { 2 ReadWrite, 3 ReadWrite } false;

@@ -2,13 +2,13 @@
 
 mod average;
 mod device_arrays;
+mod hooks;
 mod inspection;
 mod layers;
 mod parameters;
 mod pass_cache;
 mod passes;
 pub(super) mod planned;
-mod predictions;
 mod stage;
 mod streaming;
 mod training;
@@ -19,6 +19,7 @@ use self::planned::LOSSES;
 use self::updater::Updater;
 use crate::dropout::DropoutKey;
 use crate::engine::calls::{BadStep, LastPass};
+use crate::engine::hooks::OptimizerHook;
 use crate::engine::parameter_groups::{UpdateRange, update_ranges};
 use crate::engine::{EngineHandle, EngineOptions, sealed};
 use crate::error::Result;
@@ -33,7 +34,7 @@ use crate::model::plan::TensorSpec;
 use crate::model::{Layout, Model};
 
 pub use self::device_arrays::DeviceArrays;
-pub use self::predictions::GpuPredictions;
+pub use self::hooks::{GpuPredictions, GpuUpdate};
 
 /// A network on a GPU. Created by [`Backend::engine`](crate::Backend::engine) of [`Gpu`](crate::Gpu).
 #[derive(Debug)]
@@ -43,6 +44,7 @@ pub struct GpuEngine {
     layout: Layout,
     options: EngineOptions,
     updater: Option<Updater>,
+    custom_optimizer: OptimizerHook<Self>,
     /// Whether the parameters and their average are in each other's place.
     exchanged: bool,
     /// What an update changes.
@@ -103,6 +105,7 @@ impl GpuEngine {
             weights,
             options: options.clone(),
             updater,
+            custom_optimizer: OptimizerHook::NONE,
             exchanged: false,
             passes: Vec::new(),
             arena: Arena::default(),

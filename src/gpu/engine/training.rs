@@ -1,18 +1,23 @@
 //! Updates and carried states of a GPU engine.
 
+use std::sync::Arc;
+
 use super::GpuEngine;
-use super::updater::Updater;
+use super::hooks::GpuUpdate;
+use super::updater::{RangeBindings, Updater};
 use crate::batch::States;
 use crate::engine::parameter_groups::check_steps;
 use crate::engine::streaming::Streaming;
-use crate::engine::{SkippedUpdates, StepReport, Training, check_not_exchanged};
+use crate::engine::{CustomOptimizer, SkippedUpdates, StepReport, Training, check_not_exchanged};
 use crate::error::{Error, Result};
+use crate::gpu::commands::recorder::Insertion;
 use crate::gpu::commands::uniforms::Status;
 use crate::optim::OptimizerStep;
 
 impl Training for GpuEngine {
     async fn update(&mut self, update: &OptimizerStep) -> Result<()> {
         update.validate::<f32>(self.options.optimizer)?;
+        self.custom_optimizer.check(update.optimizer.kind)?;
         check_steps::<f32>(&self.ranges, update)?;
         check_not_exchanged(self.exchanged)?;
         self.bad_step.check()?;
@@ -22,10 +27,17 @@ impl Training for GpuEngine {
         self.unpacked = true;
         // Without an optimizer no update is valid.
         if let Some(updater) = &mut self.updater {
-            updater.update(&self.gpu, &self.recorder, update).await?;
+            let own = |of: RangeBindings<'_>, insertion: Insertion<'_>| {
+                self.custom_optimizer.update(GpuUpdate::new(of, insertion))
+            };
+            updater.update(&self.gpu, &self.recorder, update, &self.weights, own).await?;
         }
         self.used = true;
         Ok(())
+    }
+
+    fn set_custom_optimizer(&mut self, optimizer: Arc<dyn CustomOptimizer<Self>>) -> Result<()> {
+        self.custom_optimizer.set(self.options.optimizer, optimizer)
     }
 
     async fn report(&mut self) -> Result<Option<StepReport>> {

@@ -7,9 +7,9 @@ use super::average::{self, WeightAverage};
 use crate::engine::parameter_groups::{GroupSettings, UpdateRange};
 use crate::engine::{EngineOptions, SkippedUpdates, StepReport};
 use crate::error::{Error, Result};
-use crate::gpu::commands::builder::{Binding, allocate, bind};
+use crate::gpu::commands::builder::{self, Binding, allocate, bind};
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
-use crate::gpu::commands::recorder::{Recorder, Submission};
+use crate::gpu::commands::recorder::{Insertion, Recorder, Submission};
 use crate::gpu::commands::uniforms::{Status, Update as Uniform};
 use crate::gpu::device::Gpu;
 use crate::gpu::device::kernel::{Constants, NORM, NORM_PARTIAL, UPDATE, flag};
@@ -88,6 +88,16 @@ impl DeviceRange {
         let Range { start, end } = self.vec4s;
         Binding { buffer: block.clone(), offset: 16 * start as u64, bytes: 16 * (end - start) as u64 }
     }
+}
+
+/// What an optimizer of the caller binds of a range.
+pub(super) struct RangeBindings<'a> {
+    pub(super) count: usize,
+    pub(super) settings: wgpu::BufferBinding<'a>,
+    pub(super) gradients: wgpu::BufferBinding<'a>,
+    pub(super) status: wgpu::BufferBinding<'a>,
+    pub(super) parameters: wgpu::BufferBinding<'a>,
+    pub(super) state: Vec<wgpu::BufferBinding<'a>>,
 }
 
 /// The number of partial sums of the norm.
@@ -172,10 +182,17 @@ impl Updater {
         }
         let bindings = [whole(partials), whole(&weights.loss), whole(status), whole(choices)];
         dispatch(NORM, &[], 0, &bindings, [1, 1, 1], Cost::each(2 * self::partials(ranges), 2, 1));
+        // Reads the gradient; reads and writes the parameter and the optimizer state.
+        let cost = |range: &DeviceRange| Cost::each(4 * range.vec4s.len(), 2, 3 + 2 * weights.optimizer_state.len());
         let (kind, momentum, nesterov, centered) = match rule {
             OptimizerKind::Sgd { momentum, nesterov, .. } => (0.0, momentum != 0.0, nesterov, false),
             OptimizerKind::RmsProp { momentum, centered, .. } => (1.0, momentum != 0.0, false, centered),
             OptimizerKind::Adam { .. } | OptimizerKind::AdamW { .. } => (2.0, false, false, false),
+            OptimizerKind::Custom(_) => {
+                let own = |(index, range)| GpuCommand::Custom { index, cost: cost(range) };
+                commands.extend(ranges.iter().enumerate().map(own));
+                return commands;
+            }
         };
         let constants =
             [("RULE", kind), ("MOMENTUM", flag(momentum)), ("NESTEROV", flag(nesterov)), ("CENTERED", flag(centered))];
@@ -186,10 +203,7 @@ impl Updater {
             };
             let (gradients, parameters) = (range.of(&weights.gradients), range.of(&weights.parameters));
             let bindings = [gradients, whole(status), parameters, state(0), state(1), state(2)];
-            let count = range.vec4s.len();
-            // Reads the gradient; reads and writes the parameter and the optimizer state.
-            let cost = Cost::each(4 * count, 2, 3 + 2 * weights.optimizer_state.len());
-            dispatch(UPDATE, &constants, index, &bindings, limits.elements(count), cost);
+            dispatch(UPDATE, &constants, index, &bindings, limits.elements(range.vec4s.len()), cost(range));
         }
         commands
     }
@@ -200,9 +214,31 @@ impl Updater {
         buffers.into_iter().chain(&self.unused).map(wgpu::Buffer::size).sum::<u64>() + average
     }
 
-    /// Records a valid update, reported by [`Updater::report`]. If updates may be skipped, waits so that at most
-    /// [`UNKNOWN`] of them are outstanding.
-    pub(crate) async fn update(&mut self, gpu: &Gpu, recorder: &Recorder, update: &OptimizerStep) -> Result<()> {
+    /// What an optimizer of the caller binds of the range with this index.
+    fn bindings<'a>(&'a self, index: usize, weights: &'a DeviceWeights) -> RangeBindings<'a> {
+        let range = &self.ranges[index];
+        let (first, bytes) = (16 * range.vec4s.start as u64, 16 * range.vec4s.len() as u64);
+        let of = |block| builder::range(block, first, bytes);
+        RangeBindings {
+            count: range.vec4s.len(),
+            settings: builder::range(&self.uniforms, index as u64 * ALIGNMENT, ALIGNMENT),
+            gradients: of(&weights.gradients),
+            status: builder::range(&self.status, 0, STATUS_BYTES),
+            parameters: of(&weights.parameters),
+            state: weights.optimizer_state.iter().map(of).collect(),
+        }
+    }
+
+    /// Records a valid update, reported by [`Updater::report`], with an optimizer of the caller as `own`. If updates may be
+    /// skipped, waits so that at most [`UNKNOWN`] of them are outstanding.
+    pub(super) async fn update(
+        &mut self,
+        gpu: &Gpu,
+        recorder: &Recorder,
+        update: &OptimizerStep,
+        weights: &DeviceWeights,
+        own: impl Fn(RangeBindings<'_>, Insertion<'_>),
+    ) -> Result<()> {
         while self.max_skipped_updates > 0 && self.pending.len() > UNKNOWN {
             let arrived = self.arrival(recorder).await?;
             self.arrived.extend(arrived);
@@ -227,6 +263,7 @@ impl Updater {
                 max_skipped_updates: self.max_skipped_updates,
                 first_partial: range.partials.start as u32,
                 rate_factor: rounded(range.settings.learning_rate_factor),
+                updates: update.updates(self.in_all) as u32,
                 ..uniform(&range.settings.of(update))
             };
             let offset = index as u64 * ALIGNMENT;
@@ -234,7 +271,8 @@ impl Updater {
         }
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let buffer = self.free.pop().map_or_else(|| gpu.buffer("report", STATUS_BYTES, usage), Ok)?;
-        recorder.record(self.commands.iter().chain(self.average.as_ref().map(|average| &average.update)));
+        let commands = self.commands.iter().chain(self.average.as_ref().map(|average| &average.update));
+        recorder.record_with(commands, |index, insertion| own(self.bindings(index, weights), insertion));
         recorder.record([&GpuCommand::Copy {
             from: BufferOffset::of(&self.status),
             to: BufferOffset::of(&buffer),
@@ -329,6 +367,7 @@ fn uniform(update: &OptimizerStep) -> Uniform {
         OptimizerKind::Sgd { momentum, .. } => (momentum, 0.0, 0.0),
         OptimizerKind::RmsProp { alpha, eps, momentum, .. } => (momentum, alpha, eps),
         OptimizerKind::Adam { beta1, beta2, eps } | OptimizerKind::AdamW { beta1, beta2, eps } => (beta1, beta2, eps),
+        OptimizerKind::Custom(_) => (0.0, 0.0, 0.0),
     };
     // A clipping bound beyond all finite numbers clips nothing.
     let clip = |clip: Option<f64>| clip.filter(|clip| *clip <= f32::MAX.into()).map_or(0.0, rounded);
