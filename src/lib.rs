@@ -4,9 +4,9 @@
 //! The kernels are WGSL compute shaders. The host unrolls the forward pass and then the backward pass over time;
 //! gradient sums stay on the device. The CPU backend, written in Rust, is both the reference for the GPU tests and the
 //! fallback without a GPU. Embed the crate at either of two levels: [`Trainer`] trains a whole model;
-//! [`Layers::forward`] and [`Layers::backward`] run the recurrent layers alone, for programs with their own head and
-//! optimizer. A cell of your own is two functions of one hidden unit: see [`cells`]. A loss of your own is a closure over
-//! logits or a kernel: see [`CustomLoss`].
+//! [`Layers::forward`] and [`Layers::backward`] run the recurrent layers alone, for programs with their own head. Parts of
+//! a trainer can be your own: a cell is two functions of one hidden unit (see [`cells`]), a loss is a closure over logits or
+//! a kernel ([`CustomLoss`]), and so is an optimizer over weights and gradients ([`CustomOptimizer`]).
 //!
 //! ```
 //! use bptt::ndarray::{Array2, Array3};

@@ -11,8 +11,7 @@ use crate::batch::{InputGradient, Output, OutputGradient, Sequence, Validated};
 use crate::dropout::DropoutKey;
 use crate::error::Result;
 
-/// Forward and backward passes of the recurrent layers, and the gradient sums. For callers with their own loss and
-/// optimizer.
+/// Forward and backward passes of the recurrent layers, and the gradient sums. For callers with their own head.
 #[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
 pub trait Layers: Passes {
     /// Sets the dropout masks of later calls to [`forward`](Self::forward) and

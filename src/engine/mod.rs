@@ -1,7 +1,7 @@
 //! The interface between training and the compute backends: sealed traits at the level of a training step.
 //!
 //! A [`Backend`] creates an [`Engine`], which is one network on its device. The engine's methods are grouped by caller:
-//! [`Layers`] for callers with their own loss and optimizer, [`Training`] for a training step, [`Inference`] for a
+//! [`Layers`] for callers with their own head, [`Training`] for a training step, [`Inference`] for a
 //! trained network, [`Inspection`] for diagnostics. All share [`Parameters`]. A [`Session`] streams through a network.
 
 mod backend;

@@ -95,7 +95,7 @@ impl<R: Real> CustomLoss<CpuEngine<R>> for CrossEntropy {
             let of_class = max.as_f64() - a[class].as_f64();
             a.iter_mut().for_each(|a| *a = (*a - max).vector_exp());
             let total: R = a.iter().copied().sum();
-            a.iter_mut().for_each(|e| *e = *e * (R::one() / total));
+            a.iter_mut().for_each(|e| *e *= R::one() / total);
             a[class] -= R::one();
             total.as_f64().ln() + of_class
         });
