@@ -5,7 +5,7 @@
 // The host expands this file and step.wgsl for a cell: $each_sum{…}, $each_input{…}, $each_gate{…} and
 // $each_parameter{…} repeat what is in braces for every sum, every sum that reads x, every block of W_hh and every
 // parameter of the cell's own, with the index for the number sign; $has_c{…}, $has_w_hh{…} and $has_parameters{…} stand
-// only in cells that have it. SUMS and PARAMETERS are the counts, and FIRST is the first sum that reads h.
+// only in cells that have it, $has_projection{…} and $no_projection{…} in steps whose h is projected or not. SUMS and PARAMETERS are the counts, and FIRST is the first sum that reads h.
 
 struct ForwardInput {
     sums: array<vec4f, SUMS>,
@@ -42,9 +42,8 @@ fn forward_row(row: u32, unit: u32$each_gate{, product_#: vec4f}) {
     }
     let zero = vec4f(0.0);
     let flags_t = flags_at(now.t, row);
-    let before = history_at(now.index_in, row, unit);
-    var h_t: vec4f;
-$has_c{    var c_t = c[before];
+    var h_t = entering_h(row, unit);
+$has_c{    var c_t = c[c_at(now.index_in, row, unit)];
 }    if (flags_t & ALIVE) != 0u {
         let keep = (flags_t & step.keep) != 0u;
         let at = z_at(row, unit);
@@ -56,7 +55,7 @@ $each_input{        sums[#] = z[at + #u * step.h4];
 }$each_parameter{        parameters[#] = vectors[parameter_at(#u, unit)];
 }        let left = cell_forward(ForwardInput(
             sums,
-            select(zero, h[before], keep),
+            select(zero, h_t, keep),
 $has_c{            select(zero, c_t, keep),
 }$has_parameters{            parameters,
 }        ));
@@ -64,11 +63,9 @@ $each_sum{        z[at + #u * step.h4] = left.kept[#];
 }        let real = real_units(unit);
         h_t = select(zero, left.h, real);
 $has_c{        c_t = select(zero, left.c, real);
-}    } else {
-        h_t = h[before];
-    }
+}    }
     store_h(row, unit, h_t);
-$has_c{    c[history_at(now.index_out, row, unit)] = c_t;
+$has_c{    c[c_at(now.index_out, row, unit)] = c_t;
 }}
 
 fn forward_rows(first: u32, unit: u32) {
@@ -76,7 +73,7 @@ $each_gate{    var low_# = mat4x4f();
     var high_# = mat4x4f();
 }$has_w_hh{    let low_rows = tile_rows(first);
     let high_rows = tile_rows(first + 4u);
-    for (var k = 0u; k < step.h4; k++) {
+    for (var k = 0u; k < step.state4; k++) {
         let low_h = h_tile(low_rows, k);
         var high_h = mat4x4f();
         if ROWS == 8u {
@@ -104,8 +101,8 @@ $each_gate{        let w_# = w_tile(GATES, #u, unit, k);
 
 @compute @workgroup_size(GROUP_X, GROUP_Y)
 fn step_forward(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
-$has_w_hh{    draw_masks(id);
-    load_h(id, group);
+$has_w_hh{$no_projection{    draw_masks(id);
+}    load_h(id, group);
 }    for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {
@@ -120,25 +117,25 @@ fn backward_row(row: u32, unit: u32, product: vec4f) {
         return;
     }
     let carry_at = row * step.h4 + unit;
-    var dh = dh_of(row, unit, product);
-    if now.epilogue {
+$no_projection{    var dh = dh_of(carry[carry_at], row, product);
+}$has_projection{    var dh = carry[carry_at];
+}    if now.epilogue {
         let zero = vec4f(0.0);
         let at = z_at(row, unit);
         let flags_t = flags_at(now.t, row);
         var d = BackwardOutput();
         if (flags_t & ALIVE) != 0u {
-            dh += dy_at(row, unit);
+$no_projection{            dh += dy_at(row, unit);
             store_dh(row, unit, dh);
-            let keep = (flags_t & step.keep) != 0u;
-            let before = history_at(now.index_in, row, unit);
+}            let keep = (flags_t & step.keep) != 0u;
             var kept: array<vec4f, SUMS>;
 $each_sum{            kept[#] = z[at + #u * step.h4];
 }$has_parameters{            var parameters: array<vec4f, PARAMETERS>;
 }$each_parameter{            parameters[#] = w_hh[parameter_at(#u, unit)];
 }            d = cell_backward(BackwardInput(
                 kept,
-                select(zero, h[before], keep),
-$has_c{                select(zero, c[before], keep),
+                select(zero, entering_h(row, unit), keep),
+$has_c{                select(zero, c[c_at(now.index_in, row, unit)], keep),
 }$has_parameters{                parameters,
 }                dh,
 $has_c{                carry[step.batch * step.h4 + carry_at],
@@ -148,9 +145,9 @@ $each_sum{            d.sums[#] = select(zero, d.sums[#], real);
 }$each_parameter{            d.parameters[#] = select(zero, d.parameters[#], real);
 }$has_c{            carry[step.batch * step.h4 + carry_at] = select(zero, d.dc, real & vec4(keep));
 }            dh = select(zero, d.dh, real & vec4(keep));
-        } else {
+        }$no_projection{ else {
             store_dh(row, unit, zero);
-        }
+        }}
 $each_sum{        z[at + #u * step.h4] = d.sums[#];
 }$each_parameter{        z[at + (SUMS + #u) * step.h4] = d.parameters[#];
 }$each_gate{        store_shared(row, GATES, #u, unit, d.sums[FIRST + #u]);
@@ -159,8 +156,9 @@ $each_sum{        z[at + #u * step.h4] = d.sums[#];
 }
 
 fn backward_rows(first: u32, unit: u32) {
-    let product = dh_tile(first, unit);
-    backward_row(first, unit, product.low[0]);
+$no_projection{    let product = dh_tile(first, unit);
+}$has_projection{    let product = DhTile();
+}    backward_row(first, unit, product.low[0]);
     if ROWS > 1u {
         backward_row(first + 1u, unit, product.low[1]);
     }
@@ -178,9 +176,9 @@ fn backward_rows(first: u32, unit: u32) {
 
 @compute @workgroup_size(GROUP_X, GROUP_Y)
 fn step_backward(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
-$has_w_hh{    draw_masks(id);
+$has_w_hh{$no_projection{    draw_masks(id);
     load_dz(id, group);
-}    for (var place = 0u; place < step.count; place++) {
+}}    for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {
             backward_rows(first_row(id), id.x);

@@ -10,7 +10,7 @@ struct Dropout {
     to_first: u32,
     bit: u32,             // rows without this flag become 0; 0: no such rows
     batch: u32,           // B
-    h4: u32,              // vec4 per (layer, direction)
+    state4: u32,          // vec4 per (layer, direction)
     layer_direction: u32, // the (layer, direction) of the first vec4; others follow
     t: u32,               // the first row's step in the sequence
     recurrent: u32,       // 1: recurrent masks, the same at every step
@@ -26,8 +26,8 @@ fn stands(row: u32) -> bool {
 }
 
 fn factors(row: u32, column: u32) -> vec4f {
-    let group = column % args.h4;
-    let layer_direction = args.layer_direction + column / args.h4;
+    let group = column % args.state4;
+    let layer_direction = args.layer_direction + column / args.state4;
     if args.recurrent != 0u {
         return select(vec4f(0.0), vec4f(params.recurrent_scale), recurrent(group, row % args.batch, layer_direction));
     }

@@ -3,8 +3,8 @@
 // as in Blue (1978), "A portable Fortran program to find the Euclidean norm of a vector".
 
 struct GradientNorms {
-    count: u32,    // vec4 per step: B·h4
-    h4: u32,       // vec4 per row
+    count: u32,    // vec4 per step: B·state4
+    state4: u32,   // vec4 per row
     y4: u32,       // vec4 per row of dh
     y_column: u32, // the direction's first vec4 in a row
     first: u32,    // the index of the first step's first part
@@ -21,8 +21,8 @@ const LEAST = 1.17549435e-38; // the smallest normal f32
 var<workgroup> shared_: array<f32, WIDE>;
 
 fn dh_at(t: u32, i: u32) -> vec4f {
-    let row = t * (args.count / args.h4) + i / args.h4;
-    return dh[row * args.y4 + args.y_column + i % args.h4];
+    let row = t * (args.count / args.state4) + i / args.state4;
+    return dh[row * args.y4 + args.y_column + i % args.state4];
 }
 
 @compute @workgroup_size(WIDE)

@@ -10,6 +10,9 @@
 //
 // On a GPU, such a workgroup passes the product's operand, h_{t-1} or dz_{t+1}, from step to step through workgroup
 // memory, which has two halves: a step reads one and writes the other.
+//
+// With a projection, the h that the cell computes is stored as m, and products with W_hr before and after it lead from m to h
+// and from the gradient of h to that of m. Then count is 1, and nothing is in workgroup memory.
 
 struct Step {
     t: u32,               // the first step's index in the chunk
@@ -19,7 +22,8 @@ struct Step {
     index_out: u32,       // the history index of the state leaving it
     batch: u32,           // B
     hidden: u32,          // H
-    h4: u32,              // vec4 per row of h
+    h4: u32,              // vec4 of hidden units
+    state4: u32,          // vec4 per row of h: h4, or fewer if it is projected
     z4: u32,              // vec4 per row of z: what a step keeps
     y4: u32,              // vec4 per row of dy
     y_column: u32,        // the direction's first vec4 in a row
@@ -44,14 +48,16 @@ override GROUP_Y: u32 = 2u;
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> flags: array<u32>;           // [n, B]
-// [G·4·h4, h4], or [4·h4, G·h4]; backward followed by the biases and the cell's own parameters.
+// [G·4·h4, state4], or [4·state4, G·h4]; backward followed by the biases and the cell's own parameters.
 @group(0) @binding(2) var<storage, read> w_hh: array<vec4f>;
 @group(0) @binding(3) var<storage, read> vectors: array<vec4f>;       // b_hh, [G·h4], and the cell's own parameters
 @group(0) @binding(4) var<storage, read_write> z: array<vec4f>;       // [n, B, z4]: what is kept, and then its gradients
-@group(0) @binding(5) var<storage, read_write> h: array<vec4f>;       // [n + 1, B, h4]
+@group(0) @binding(5) var<storage, read_write> h: array<vec4f>;       // [n + 1, B, state4]
 @group(0) @binding(6) var<storage, read_write> c: array<vec4f>;       // [n + 1, B, h4]
-@group(0) @binding(8) var<storage, read_write> carry: array<vec4f>;   // [B, h4]: dh; then [B, h4]: dc, if there is c
-// [2, B, h4]: masked h_{t-1} at index t mod 2. With recurrent dropout only.
+// [B, h4]: dh, or dm if h is projected; then [B, h4]: dc, if there is c. In step_dh [B, state4]: dh.
+@group(0) @binding(8) var<storage, read_write> carry: array<vec4f>;
+$has_projection{@group(0) @binding(9) var<storage, read_write> m: array<vec4f>;       // [n, B, h4]
+}// [2, B, state4]: masked h_{t-1} at index t mod 2. With recurrent dropout only.
 @group(0) @binding(10) var<storage, read_write> h_masked: array<vec4f>;
 
 // The current step.
@@ -140,7 +146,7 @@ fn load_h(id: vec3u, group: vec3u) {
                 if DROPOUT {
                     shared_tile[at] = h_masked[((step.t & 1u) * step.batch + source) * step.h4 + id.x];
                 } else {
-                    shared_tile[at] = h[history_at(step.index_in, source, id.x)];
+                    shared_tile[at] = h[h_at(step.index_in, source, id.x)];
                 }
             }
         }
@@ -195,21 +201,33 @@ fn h_tile(rows: vec4u, k: u32) -> mat4x4f {
         return mat4x4f(shared_tile[at.x], shared_tile[at.y], shared_tile[at.z], shared_tile[at.w]);
     }
     if DROPOUT {
-        let at = ((now.t & 1u) * step.batch + rows) * step.h4 + k;
+        let at = ((now.t & 1u) * step.batch + rows) * step.state4 + k;
         return mat4x4f(h_masked[at.x], h_masked[at.y], h_masked[at.z], h_masked[at.w]);
     }
-    let at = (now.index_in * step.batch + rows) * step.h4 + k;
+    let at = (now.index_in * step.batch + rows) * step.state4 + k;
     return mat4x4f(h[at.x], h[at.y], h[at.z], h[at.w]);
 }
 
+// h_{t-1} as the cell of a unit reads it. A cell whose h is projected does not read it.
+fn entering_h(row: u32, unit: u32) -> vec4f {
+$no_projection{    return h[h_at(now.index_in, row, unit)];
+}$has_projection{    return vec4f(0.0);
+}}
+
 fn store_h(row: u32, unit: u32, h_t: vec4f) {
-    h[history_at(now.index_out, row, unit)] = h_t;
+$no_projection{    h[h_at(now.index_out, row, unit)] = h_t;
 $has_w_hh{    if DROPOUT {
         let masked = h_t * factors(row);
         h_masked[((~now.t & 1u) * step.batch + row) * step.h4 + unit] = masked;
         store_shared(row, 1u, 0u, unit, masked);
     } else {
         store_shared(row, 1u, 0u, unit, h_t);
+    }
+}}$has_projection{    // The product with W_hr adds m_t, 0 at padding, to what is here: 0, or at padding the state that passes through.
+    m[(now.t * step.batch + row) * step.h4 + unit] = h_t;
+    if unit < step.state4 {
+        let alive = (flags_at(now.t, row) & ALIVE) != 0u;
+        h[h_at(now.index_out, row, unit)] = select(h[h_at(now.index_in, row, unit)], vec4f(0.0), alive);
     }
 }}
 
@@ -220,8 +238,9 @@ fn w_tile(gates: u32, gate: u32, unit: u32, k: u32) -> mat4x4f {
         let at = 4u * k * row + gate * step.h4 + unit;
         return mat4x4f(w_hh[at], w_hh[at + row], w_hh[at + 2u * row], w_hh[at + 3u * row]);
     }
-    let at = ((gate * step.h4 + unit) * 4u) * step.h4 + k;
-    return transpose(mat4x4f(w_hh[at], w_hh[at + step.h4], w_hh[at + 2u * step.h4], w_hh[at + 3u * step.h4]));
+    let ld = step.state4;
+    let at = ((gate * step.h4 + unit) * 4u) * ld + k;
+    return transpose(mat4x4f(w_hh[at], w_hh[at + ld], w_hh[at + 2u * ld], w_hh[at + 3u * ld]));
 }
 
 // The part of rows of dz_{t+1} that W_hh fed, at one vec4 of k.
@@ -234,7 +253,7 @@ fn dz_tile(rows: vec4u, k: u32) -> mat4x4f {
     return mat4x4f(z[at.x], z[at.y], z[at.z], z[at.w]);
 }
 
-// dz_{t+1} · W_hh for a thread's rows and units; 0 in a cell without W_hh.
+// dz_{t+1} · W_hh for a thread's rows and vec4 of h; 0 in a cell without W_hh.
 struct DhTile {
     low: mat4x4f,
     high: mat4x4f,
@@ -248,9 +267,10 @@ $has_w_hh{    if !now.product {
     }
     let low_rows = tile_rows(first);
     let high_rows = tile_rows(first + 4u);
+    let ld = step.state4;
     for (var k = 0u; k < GATES * step.h4; k++) {
-        let at = 4u * k * step.h4 + unit;
-        let w = mat4x4f(w_hh[at], w_hh[at + step.h4], w_hh[at + 2u * step.h4], w_hh[at + 3u * step.h4]);
+        let at = 4u * k * ld + unit;
+        let w = mat4x4f(w_hh[at], w_hh[at + ld], w_hh[at + 2u * ld], w_hh[at + 3u * ld]);
         low += w * dz_tile(low_rows, k);
         if ROWS == 8u {
             high += w * dz_tile(high_rows, k);
@@ -260,8 +280,8 @@ $has_w_hh{    if !now.product {
 }
 
 // The gradient of h_t from step t + 1: its carry, and the product unless the state was reset on entering step t + 1.
-fn dh_of(row: u32, unit: u32, product: vec4f) -> vec4f {
-    var dh = carry[row * step.h4 + unit];
+fn dh_of(carried: vec4f, row: u32, product: vec4f) -> vec4f {
+    var dh = carried;
 $has_w_hh{    if now.product && (flags_at(now.from_t, row) & step.keep) != 0u {
         if DROPOUT {
             dh += product * factors(row);
@@ -281,7 +301,11 @@ fn z_at(row: u32, unit: u32) -> u32 {
     return (now.t * step.batch + row) * step.z4 + unit;
 }
 
-fn history_at(index: u32, row: u32, unit: u32) -> u32 {
+fn h_at(index: u32, row: u32, unit: u32) -> u32 {
+    return (index * step.batch + row) * step.state4 + unit;
+}
+
+fn c_at(index: u32, row: u32, unit: u32) -> u32 {
     return (index * step.batch + row) * step.h4 + unit;
 }
 

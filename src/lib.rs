@@ -27,14 +27,15 @@
 //!
 //! # Notation
 //!
-//! T time steps · B batch rows · I input size · H hidden size · G gates per cell (1 RNN, 3 GRU, 4 LSTM) · O outputs ·
-//! L layers · D directions · P predictions per row (T for a head at every step, otherwise 1). A leading `d` is the gradient
-//! of the loss with respect to what follows. Arrays are row major; sequences are time major, \[T, B, ·\].
+//! T time steps · B batch rows · I input size · H hidden size · S size of h (H, or less if h is projected) · G gates per
+//! cell (1 RNN, 3 GRU, 4 LSTM) · O outputs · L layers · D directions · P predictions per row (T for a head at every step,
+//! otherwise 1). A leading `d` is the gradient of the loss with respect to what follows. Arrays are row major; sequences
+//! are time major, \[T, B, ·\].
 //!
-//! Weights have PyTorch's names, shapes and gate order: `weight_ih_l0` \[G·H, I\], `weight_hh_l0` \[G·H, H\],
-//! `bias_ih_l0` and `bias_hh_l0` \[G·H\], with the suffix `_reverse` for the reverse direction. The gate order is i, f, g, o
-//! for the LSTM and r, z, n for the GRU. The textbook's W_xh, W_hh and W_hy are `weight_ih`, `weight_hh` and `head.weight`;
-//! its single b_h is `bias_ih + bias_hh`, and its b_y is `head.bias`.
+//! Weights have PyTorch's names, shapes and gate order: `weight_ih_l0` \[G·H, I\], `weight_hh_l0` \[G·H, S\],
+//! `bias_ih_l0` and `bias_hh_l0` \[G·H\], and for a projected h `weight_hr_l0` \[S, H\], with the suffix `_reverse` for the
+//! reverse direction. The gate order is i, f, g, o for the LSTM and r, z, n for the GRU. The textbook's W_xh, W_hh and W_hy
+//! are `weight_ih`, `weight_hh` and `head.weight`; its single b_h is `bias_ih + bias_hh`, and its b_y is `head.bias`.
 //!
 //! # Equations
 //!
@@ -47,9 +48,10 @@
 //!        dh_t = da_t W_hy + dz_{t+1} W_hh;  dz_t = dh_t ∘ f'(h_t)
 //!        dW_hh = Σ_t dz_tᵀ h_{t-1};  dW_ih = Σ_t dz_tᵀ x_t;  db = Σ_t dz_t;  dx_t = dz_t W_ih;  dh_0 = dz_1 W_hh
 //! LSTM   i, f, o = σ(·), g = tanh(·);  c_t = f ∘ c_{t-1} + i ∘ g;  h_t = o ∘ tanh c_t
+//!        projected: m_t = o ∘ tanh c_t;  h_t = W_hr m_t;  dm_t = dh_t W_hr;  dW_hr = Σ_t dh_tᵀ m_t
 //! GRU    r, z = σ(·);  n = tanh(W_in x + b_in + r ∘ (W_hn h_{t-1} + b_hn));  h_t = (1 − z) ∘ n + z ∘ h_{t-1}
-//! drop   in training, recurrent dropout replaces W_hh h_{t-1} by W_hh (m ∘ h_{t-1}), and dropout between layers passes
-//!        m_t ∘ h_t to the layer above; each m is 0 with probability p, otherwise 1 / (1 − p)
+//! drop   in training, recurrent dropout replaces W_hh h_{t-1} by W_hh (k ∘ h_{t-1}), and dropout between layers passes
+//!        k_t ∘ h_t to the layer above; each k is 0 with probability p, otherwise 1 / (1 − p)
 //! ```
 //!
 //! The update divides the gradient sums once, clips, and follows PyTorch's formulas: see [`OptimizerKind`].

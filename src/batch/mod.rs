@@ -28,10 +28,10 @@ pub enum Input<R = f32> {
     Tokens(Array2<u32>),
 }
 
-/// The states of every (layer, direction), \[L·D, B, H\].
+/// The states of every (layer, direction).
 #[derive(Clone, Debug, PartialEq)]
 pub struct States<R = f32> {
-    /// h.
+    /// h, \[L·D, B, S\].
     pub h: Array3<R>,
     /// c, \[L·D, B, H\]; `None` if the cell has none.
     pub c: Option<Array3<R>>,
@@ -48,8 +48,9 @@ impl<R: Real> States<R> {
     /// # Panics
     /// If the number of elements overflows, as for any array.
     pub fn zeros(recurrent: &Recurrent, rows: usize) -> Self {
-        let zeros = || Array3::from_elem((recurrent.num_layer_directions(), rows, recurrent.hidden_size), R::default());
-        Self { h: zeros(), c: recurrent.cell.has_cell_state().then(zeros) }
+        let zeros = |size| Array3::from_elem((recurrent.num_layer_directions(), rows, size), R::default());
+        let c = recurrent.cell.has_cell_state().then(|| zeros(recurrent.hidden_size));
+        Self { h: zeros(recurrent.state_size()), c }
     }
 
     /// Zero states, with a checked allocation.
@@ -57,8 +58,9 @@ impl<R: Real> States<R> {
     /// # Errors
     /// [`Error::NoMemory`] with `what` as its name.
     pub(crate) fn try_zeros(recurrent: &Recurrent, rows: usize, what: &str) -> Result<Self> {
-        let zeros = || allocate::array((recurrent.num_layer_directions(), rows, recurrent.hidden_size), what);
-        Ok(Self { h: zeros()?, c: recurrent.cell.has_cell_state().then(zeros).transpose()? })
+        let zeros = |size| allocate::array((recurrent.num_layer_directions(), rows, size), what);
+        let c = recurrent.cell.has_cell_state().then(|| zeros(recurrent.hidden_size)).transpose()?;
+        Ok(Self { h: zeros(recurrent.state_size())?, c })
     }
 
     /// The same states in another number type. f64 is rounded to f32.
@@ -80,15 +82,16 @@ impl<R: Real> States<R> {
     }
 
     pub(crate) fn check(&self, recurrent: &Recurrent, rows: usize, name: &str) -> Result<()> {
-        let expected = [recurrent.num_layer_directions(), rows, recurrent.hidden_size];
+        let expected = |size| [recurrent.num_layer_directions(), rows, size];
+        let (of_h, of_c) = (expected(recurrent.state_size()), expected(recurrent.hidden_size));
         if rows == 0 {
             return Err(Error::value(format!("the rows of h_{name}"), "at least 1", 0));
         }
-        if self.h.shape() != expected {
-            return Err(Error::shape(format!("h_{name}"), &expected, self.h.shape()));
+        if self.h.shape() != of_h {
+            return Err(Error::shape(format!("h_{name}"), &of_h, self.h.shape()));
         }
         match (&self.c, recurrent.cell.has_cell_state()) {
-            (Some(c), true) if c.shape() != expected => Err(Error::shape(format!("c_{name}"), &expected, c.shape())),
+            (Some(c), true) if c.shape() != of_c => Err(Error::shape(format!("c_{name}"), &of_c, c.shape())),
             (None, true) => {
                 Err(Error::Unsupported(format!("the cell {} needs c_{name} beside h_{name}", recurrent.cell.name())))
             }
@@ -267,7 +270,7 @@ impl<R: Real> Sequence<R> {
 /// The output of the recurrent layers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output<R = f32> {
-    /// The last layer's h at every step, \[T, B, D·H\]; 0 at padding.
+    /// The last layer's h at every step, \[T, B, D·S\]; 0 at padding.
     pub output: Array3<R>,
     /// The final states h_n and c_n of each row.
     pub states: States<R>,
@@ -276,9 +279,9 @@ pub struct Output<R = f32> {
 /// The gradient of a loss with respect to the [`Output`]. `None` means zero.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutputGradient<R = f32> {
-    /// d_output, \[T, B, D·H\]. Values at padding are ignored.
+    /// d_output, \[T, B, D·S\]. Values at padding are ignored.
     pub output: Option<Array3<R>>,
-    /// d_h_n, \[L·D, B, H\].
+    /// d_h_n, \[L·D, B, S\].
     pub h_n: Option<Array3<R>>,
     /// d_c_n, \[L·D, B, H\], for cells with c only.
     pub c_n: Option<Array3<R>>,
@@ -286,11 +289,11 @@ pub struct OutputGradient<R = f32> {
 
 impl<R: Real> OutputGradient<R> {
     pub(crate) fn validate(&self, recurrent: &Recurrent, steps: usize, rows: usize) -> Result<()> {
-        let states = [recurrent.num_layer_directions(), rows, recurrent.hidden_size];
+        let states = |size| [recurrent.num_layer_directions(), rows, size];
         let cases = [
             ("d_output", &self.output, [steps, rows, recurrent.output_size()]),
-            ("d_h_n", &self.h_n, states),
-            ("d_c_n", &self.c_n, states),
+            ("d_h_n", &self.h_n, states(recurrent.state_size())),
+            ("d_c_n", &self.c_n, states(recurrent.hidden_size)),
         ];
         for (name, array, expected) in cases {
             if let Some(array) = array.as_ref().filter(|array| array.shape() != expected) {

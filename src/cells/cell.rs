@@ -101,6 +101,11 @@ impl Cell {
         self.definition().has_cell_state()
     }
 
+    /// Whether the h of the cell may be projected: it must not read h_{t−1} of its own unit.
+    pub(crate) fn can_be_projected(self) -> bool {
+        self == Cell::Lstm
+    }
+
     /// The name of the cell in lower case; PyTorch's for its cells.
     pub fn name(self) -> &'static str {
         self.definition().name()

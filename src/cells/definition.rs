@@ -103,7 +103,7 @@ impl dyn CellDefinition {
         self.sums().iter().filter(|sum| sum.input.is_some()).count()
     }
 
-    /// The number of blocks of W_hh, \[·H, H\], and of sums that read h_{t−1}: the last ones.
+    /// The number of blocks of W_hh, \[·H, S\], and of sums that read h_{t−1}: the last ones.
     pub(crate) fn recurrent_gates(&self) -> usize {
         self.sums().iter().filter(|sum| sum.recurrent.is_some()).count()
     }

@@ -20,7 +20,7 @@ pub(crate) struct StepRows<'a, R> {
     pub(crate) t: usize,
     /// H.
     pub(crate) hidden: usize,
-    /// The first of the direction's columns in the layer's output, \[rows, D·H\].
+    /// The first of the direction's columns in the layer's output, \[rows, D·S\].
     pub(crate) column: usize,
     /// \[P, H\]: the cell's own parameters.
     pub(crate) parameters: &'a [R],
@@ -35,8 +35,8 @@ pub(crate) struct ForwardRows<'a, R> {
     pub(crate) c_before: &'a [R],
     pub(crate) h: &'a mut [R],
     pub(crate) c: &'a mut [R],
-    /// \[rows, D·H\].
-    pub(crate) output: &'a mut [R],
+    /// \[rows, D·S\]. `None`: the output is a projection of h.
+    pub(crate) output: Option<&'a mut [R]>,
 }
 
 /// A backward step.
@@ -46,7 +46,7 @@ pub(crate) struct BackwardRows<'a, R> {
     pub(crate) kept: &'a mut [R],
     pub(crate) h_before: &'a [R],
     pub(crate) c_before: &'a [R],
-    /// The gradient of h_t from above, \[rows, D·H\]. `None`: 0.
+    /// The gradient of h_t from above, \[rows, D·S\]. `None`: 0, or already in `dh`.
     pub(crate) d_output: Option<&'a [R]>,
     /// dh_t, converted to what bypasses the product to h_{t−1}.
     pub(crate) dh: &'a mut [R],
@@ -81,19 +81,22 @@ impl<F: CellFunctions<S, P>, R: Real, const S: usize, const P: usize> WithSimd f
 
     #[inline(always)]
     fn with_simd<I: Simd>(self, _: I) {
-        let ForwardRows { step, kept, h_before, c_before, h, c, output } = self.0;
+        let ForwardRows { step, kept, h_before, c_before, h, c, mut output } = self.0;
         let StepRows { lengths, t, hidden, column, parameters } = step;
-        let (width, state) = (output.len() / lengths.len(), if F::CELL_STATE { hidden } else { 0 });
+        let state = if F::CELL_STATE { hidden } else { 0 };
         for (row, length) in lengths.iter().enumerate() {
             let h_before = &h_before[row * hidden..][..hidden];
             let c_before = &c_before[row * state..][..state];
             let h = &mut h[row * hidden..][..hidden];
             let c = &mut c[row * state..][..state];
-            let output = &mut output[row * width + column..][..hidden];
+            let output = output.as_deref_mut().map(|output| {
+                let width = output.len() / lengths.len();
+                &mut output[row * width + column..][..hidden]
+            });
             if t >= *length {
                 h.copy_from_slice(h_before);
                 c.copy_from_slice(c_before);
-                output.fill(R::zero());
+                output.into_iter().for_each(|output| output.fill(R::zero()));
                 continue;
             }
             let kept = &mut kept[row * (S + P) * hidden..][..(S + P) * hidden];
@@ -105,7 +108,7 @@ impl<F: CellFunctions<S, P>, R: Real, const S: usize, const P: usize> WithSimd f
             for at in whole..hidden {
                 row.units::<F, 1, S, P>(at);
             }
-            output.copy_from_slice(h);
+            output.into_iter().for_each(|output| output.copy_from_slice(h));
         }
     }
 }

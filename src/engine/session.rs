@@ -52,7 +52,7 @@ type RealOf<H> = <<H as EngineHandle>::Engine as Parameters>::Real;
 /// | with a head at every step | the logits a, \[T, B, O\]; 0 at padding |
 /// | with a head at each row's last step | the logits a, \[1, B, O\] |
 /// | with a head on the mean over time | the logits a of the mean over the time steps of this call, \[1, B, O\] |
-/// | without a head | the last layer's h, \[T, B, H\]; 0 at padding |
+/// | without a head | the last layer's h, \[T, B, S\]; 0 at padding |
 ///
 /// [`Loss::output`](crate::Loss::output) turns logits into ŷ. There is no dropout. The gradient sums, and the states
 /// that training carries, stay as they are.
@@ -270,7 +270,7 @@ impl<H: EngineHandle> Session<H> {
         Ok(())
     }
 
-    /// The states h and c that the next step starts from, \[L, B, H\]. [Waits](crate#waiting) for all enqueued steps, and copies the states
+    /// The states h, \[L, B, S\], and c, \[L, B, H\], that the next step starts from. [Waits](crate#waiting) for all enqueued steps, and copies the states
     /// to the host.
     ///
     /// # Errors
@@ -279,7 +279,7 @@ impl<H: EngineHandle> Session<H> {
         self.engine.engine_mut().read_states(&self.states).await
     }
 
-    /// Replaces the states h and c that the next step starts from, \[L, B, H\]. Copies them to the device.
+    /// Replaces the states h, \[L, B, S\], and c, \[L, B, H\], that the next step starts from. Copies them to the device.
     ///
     /// # Errors
     /// [`Error::Shape`] or [`Error::Unsupported`] if they do not fit the network and the rows.

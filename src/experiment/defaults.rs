@@ -131,6 +131,18 @@ pub(super) fn check_dropout(dropout: f64, layers: usize) -> Result<()> {
     }
 }
 
+/// Refuses a projection of another cell than the LSTM, and one that does not make h smaller.
+fn check_projection(cell: CellName, model: &ModelConfig) -> Result<()> {
+    let (Some(size), Some(hidden)) = (model.proj_size, model.hidden) else { return Ok(()) };
+    if cell != CellName::Lstm {
+        return Err(unsupported("model.proj-size is for --cell lstm"));
+    }
+    if size >= hidden {
+        return Err(Error::value("model.proj-size", format!("below --hidden, which is {hidden}"), size));
+    }
+    Ok(())
+}
+
 /// Fills in the network's settings.
 pub(super) fn cell_settings(
     model: &mut ModelConfig,
@@ -140,11 +152,12 @@ pub(super) fn cell_settings(
     let cell = *model.cell.get_or_insert(CellName::Lstm);
     model.hidden.get_or_insert(kind.default_hidden());
     let layers = *model.layers.get_or_insert(1);
-    if let (true, Some(size), Some(hidden)) = (tied, embedding, model.hidden)
-        && size != hidden
+    check_projection(cell, model)?;
+    if let (true, Some(size), Some(output)) = (tied, embedding, model.proj_size.or(model.hidden))
+        && size != output
     {
         return Err(unsupported(format!(
-            "--embedding {size} with --tied: expected the {hidden} numbers that a layer puts out, or no \
+            "--embedding {size} with --tied: expected the {output} numbers that a layer puts out, or no \
              --embedding"
         )));
     }

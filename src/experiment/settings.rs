@@ -46,6 +46,8 @@ pub struct Settings {
     pub cell: CellName,
     /// Hidden units H.
     pub hidden: usize,
+    /// The size that h is projected to.
+    proj_size: Option<usize>,
     pub(crate) layers: usize,
     /// The direction in which the network reads.
     pub direction: Direction,
@@ -129,9 +131,10 @@ impl Settings {
             profile,
             cell: model.cell.unwrap_or(CellName::Lstm),
             hidden: model.hidden.unwrap_or_default(),
+            proj_size: model.proj_size,
             layers: model.layers.unwrap_or(1),
             direction: model.direction.unwrap_or_default(),
-            embedding: embedding.or(model.hidden.filter(|_| tied)),
+            embedding: embedding.or(model.proj_size.or(model.hidden).filter(|_| tied)),
             tied,
             dropout: model.dropout.unwrap_or_default(),
             recurrent_dropout: model.recurrent_dropout.unwrap_or_default(),
@@ -227,7 +230,8 @@ impl Settings {
         self.embedding = model.embedding.as_ref().map(|_| recurrent.input_size);
         self.tied = model.embedding.as_ref().is_some_and(|embedding| embedding.tied);
         (self.cell, self.activation) = CellName::of(recurrent.cell)?;
-        (self.hidden, self.layers, self.direction) = (recurrent.hidden_size, recurrent.layers, recurrent.direction);
+        (self.hidden, self.proj_size) = (recurrent.hidden_size, recurrent.proj_size);
+        (self.layers, self.direction) = (recurrent.layers, recurrent.direction);
         let ModelConfig { dropout, recurrent_dropout, .. } = self.given.model;
         self.dropout = dropout.unwrap_or(recurrent.dropout);
         self.recurrent_dropout = recurrent_dropout.unwrap_or(recurrent.recurrent_dropout);
@@ -281,6 +285,7 @@ impl Settings {
     pub fn network(&self, inputs: usize, head: Head) -> Model {
         let cell = self.cell.with_activation(self.activation);
         let recurrent = Recurrent::new(cell, self.embedding.unwrap_or(inputs), self.hidden)
+            .proj_size(self.proj_size)
             .layers(self.layers)
             .direction(self.direction)
             .dropout(self.dropout)

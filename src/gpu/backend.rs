@@ -35,7 +35,7 @@ impl Backend for Gpu {
     fn planned_kernel(&self, model: &Model, options: &EngineOptions, rows: usize) -> Option<RecurrentKernel> {
         let recurrent = &model.recurrent;
         let (h4, gates) = (vec4s(recurrent.hidden_size).max(1), recurrent.cell.recurrent_gates());
-        Some(self.limits().steps(rows, h4, gates, options.kernel).kernel)
+        Some(self.limits().steps(rows, h4, gates, options.kernel.for_network(recurrent)).kernel)
     }
 
     fn describe(&self) -> String {

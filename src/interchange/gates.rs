@@ -1,7 +1,7 @@
 //! The order of a cell's gates in other formats, for both directions of conversion.
 
 use crate::error::{Error, Result};
-use crate::model::Cell;
+use crate::model::{Cell, Recurrent};
 
 /// A format with its own gate order.
 #[derive(Clone, Copy, Debug)]
@@ -30,11 +30,27 @@ impl GateOrder {
 
     /// The error for a cell that the format does not have.
     pub(super) fn lacks(self, cell: Cell) -> Error {
-        let format = match self {
+        let format = self.name();
+        Error::Unsupported(format!("{format} has the cells RNN, LSTM and GRU, and the network's is {}", cell.name()))
+    }
+
+    /// Refuses a projected h, which no layer of either format has.
+    pub(super) fn check_projection(self, recurrent: &Recurrent) -> Result<()> {
+        match recurrent.proj_size {
+            Some(size) => Err(Error::Unsupported(format!(
+                "the LSTM of {} has no weight that projects h, and the network's projects it to {size} (proj_size); \
+                 PyTorch's LSTM has one",
+                self.name()
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
             Self::Keras => "Keras",
             Self::Onnx => "ONNX",
-        };
-        Error::Unsupported(format!("{format} has the cells RNN, LSTM and GRU, and the network's is {}", cell.name()))
+        }
     }
 
     /// Reorders the rows of \[G·H, …\] from PyTorch's gate order into this one.

@@ -32,7 +32,8 @@ pub fn names(model: &Model) -> Vec<String> {
 /// Converts a state dict to Keras arrays.
 ///
 /// # Errors
-/// [`Error::StateDict`](crate::Error::StateDict) lists every missing or unexpected tensor and every shape mismatch.
+/// [`Error::StateDict`](crate::Error::StateDict) lists every missing or unexpected tensor and every shape mismatch;
+/// [`Error::Unsupported`](crate::Error::Unsupported) for a cell that the format does not have, or a projected h.
 pub fn weights(model: &Model, dict: &StateDict) -> Result<StateDict> {
     KERAS.weights(model, dict)
 }
@@ -73,8 +74,8 @@ fn placement(recurrent: &Recurrent, tensor: &Tensor) -> TensorPlacement {
         Role::BiasIh { layer_direction } => bias(layer_direction, false),
         Role::BiasHh { layer_direction } => bias(layer_direction, true),
         Role::Embedding => TensorPlacement::whole("embedding/embeddings".into(), tensor),
-        // No cell that these formats have has parameters of its own.
-        Role::CellParameter { .. } => TensorPlacement::whole(tensor.name.clone(), tensor),
+        // No cell that these formats have has parameters of its own, or a projection.
+        Role::CellParameter { .. } | Role::WeightHr { .. } => TensorPlacement::whole(tensor.name.clone(), tensor),
         Role::HeadWeight => TensorPlacement::transposed("dense/kernel".into(), tensor),
         Role::HeadBias => TensorPlacement::whole("dense/bias".into(), tensor),
     }

@@ -55,6 +55,7 @@ impl ExchangeFormat {
 
     /// Converts a state dict to arrays.
     pub(super) fn weights(&self, model: &Model, dict: &StateDict) -> Result<StateDict> {
+        self.order.check_projection(&model.recurrent)?;
         let layout = Layout::new(model);
         let mut arrays: BTreeMap<String, ArrayD<f32>> = BTreeMap::new();
         for (tensor, values) in layout.tensors().iter().zip(layout.arrays(dict)?) {
@@ -79,6 +80,7 @@ impl ExchangeFormat {
 
     /// Converts arrays to a state dict.
     pub(super) fn state_dict(&self, model: &Model, weights: &StateDict) -> Result<StateDict> {
+        self.order.check_projection(&model.recurrent)?;
         let arrays = self.arrays(model);
         weights.check(arrays.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())))?;
         let layout = Layout::new(model);
@@ -108,7 +110,10 @@ fn add<'a>(to: impl Iterator<Item = &'a mut f32>, values: impl IntoIterator<Item
 }
 
 fn has_gates(role: Role) -> bool {
-    !matches!(role, Role::CellParameter { .. } | Role::Embedding | Role::HeadWeight | Role::HeadBias)
+    !matches!(
+        role,
+        Role::CellParameter { .. } | Role::WeightHr { .. } | Role::Embedding | Role::HeadWeight | Role::HeadBias
+    )
 }
 
 /// Transposes a row-major matrix of `shape`.

@@ -35,6 +35,11 @@ pub struct Recurrent {
     pub input_size: usize,
     /// H, the number of hidden units per direction.
     pub hidden_size: usize,
+    /// The size of h if it is projected, at least 1 and below H: h_t = W_hr m_t, where m_t are the H numbers that the cell
+    /// computes (Sak, Senior & Beaufays 2014). W_hh, the next layer and the head read the projected h. For the LSTM, same
+    /// as PyTorch's `proj_size`. `None`: h is m itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proj_size: Option<usize>,
     /// L, the number of stacked layers.
     #[serde(default = "one")]
     pub layers: usize,
@@ -62,7 +67,14 @@ impl Recurrent {
     /// One layer, one direction, with biases, without dropout.
     pub fn new(cell: Cell, input_size: usize, hidden_size: usize) -> Self {
         let (layers, direction, bias) = (1, Direction::Forward, true);
-        Self { cell, input_size, hidden_size, layers, direction, bias, dropout: 0.0, recurrent_dropout: 0.0 }
+        let (dropout, recurrent_dropout) = (0.0, 0.0);
+        Self { cell, input_size, hidden_size, proj_size: None, layers, direction, bias, dropout, recurrent_dropout }
+    }
+
+    /// Sets the size that h is projected to.
+    pub fn proj_size(mut self, proj_size: impl Into<Option<usize>>) -> Self {
+        self.proj_size = proj_size.into();
+        self
     }
 
     /// Sets the number of stacked layers.
@@ -130,12 +142,17 @@ impl Recurrent {
         self.layers.saturating_mul(self.directions())
     }
 
-    /// D·H, the number of output features per time step.
-    pub fn output_size(&self) -> usize {
-        self.hidden_size.saturating_mul(self.directions())
+    /// S, the size of h per direction: H, or [`proj_size`](Self::proj_size) if h is projected. c always has H numbers.
+    pub fn state_size(&self) -> usize {
+        self.proj_size.unwrap_or(self.hidden_size)
     }
 
-    /// The number of input features of layer `layer`: I for the first, D·H for the others.
+    /// D·S, the number of output features per time step.
+    pub fn output_size(&self) -> usize {
+        self.state_size().saturating_mul(self.directions())
+    }
+
+    /// The number of input features of layer `layer`: I for the first, D·S for the others.
     pub fn layer_input_size(&self, layer: usize) -> usize {
         if layer == 0 { self.input_size } else { self.output_size() }
     }
@@ -156,13 +173,14 @@ fn yes() -> bool {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum RecurrentKernel {
-    /// Chosen from sizes and device: a whole chunk per dispatch if W_hh is small.
+    /// Chosen from sizes and device: a whole chunk per dispatch if W_hh is small and h is not projected.
     #[default]
     Auto,
     /// One dispatch per time step.
     Step,
     /// One dispatch per chunk: each workgroup computes all steps of its rows. H is at most
-    /// [`SEQUENCE_UNITS`](Self::SEQUENCE_UNITS).
+    /// [`SEQUENCE_UNITS`](Self::SEQUENCE_UNITS). Not for a projected h, whose product is a dispatch of its own at every
+    /// step.
     Sequence,
 }
 
@@ -170,17 +188,27 @@ impl RecurrentKernel {
     /// The maximum H for [`Sequence`](Self::Sequence): a workgroup has 256 threads with 4 hidden units each.
     pub const SEQUENCE_UNITS: usize = 1024;
 
-    /// Checks that a workgroup can hold the hidden units.
-    pub(crate) fn check(self, hidden_size: usize) -> Result<()> {
-        if self == Self::Sequence && hidden_size > Self::SEQUENCE_UNITS {
-            Err(Error::Unsupported(format!(
-                "the kernel sequence holds at most {} hidden units in a workgroup, and the network has {hidden_size}; \
-                 use step or auto",
-                Self::SEQUENCE_UNITS
-            )))
-        } else {
-            Ok(())
+    /// Checks that a workgroup can hold the hidden units, and that h is not projected.
+    pub(crate) fn check(self, recurrent: &Recurrent) -> Result<()> {
+        match (self, recurrent) {
+            (Self::Sequence, Recurrent { proj_size: Some(_), .. }) => {
+                let reason = "the kernel sequence does not project h (proj_size); use step or auto";
+                Err(Error::Unsupported(reason.into()))
+            }
+            (Self::Sequence, Recurrent { hidden_size, .. }) if *hidden_size > Self::SEQUENCE_UNITS => {
+                Err(Error::Unsupported(format!(
+                    "the kernel sequence holds at most {} hidden units in a workgroup, and the network has {hidden_size}; \
+                     use step or auto",
+                    Self::SEQUENCE_UNITS
+                )))
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// The choice that is left to the plan of a network: none if h is projected.
+    pub(crate) fn for_network(self, recurrent: &Recurrent) -> Self {
+        if self == Self::Auto && recurrent.proj_size.is_some() { Self::Step } else { self }
     }
 }
 
@@ -195,7 +223,7 @@ pub struct Embedding {
     /// V, the vocabulary size. Token ids are below it.
     pub vocabulary: usize,
     /// Whether the embedding vectors are also the rows of W_hy (Press & Wolf 2017; Inan et al. 2017). The gradient is
-    /// then the sum over both uses. Requires O = V and I = D·H.
+    /// then the sum over both uses. Requires O = V and I = D·S.
     #[serde(default)]
     pub tied: bool,
 }
@@ -275,13 +303,14 @@ impl Model {
         self.embedding.as_ref().is_some_and(|embedding| embedding.tied)
     }
 
-    /// Checks the model. Rejects sizes of zero or above [`SIZE`](Self::SIZE), more than [`Recurrent::LAYERS`] layers,
-    /// more than 2^30 parameters, dropout rates out of range, dropout between layers if there is only one (it would do
-    /// nothing), recurrent dropout in a cell without W_hh, a head that [`Head::validate`] rejects, and a tied embedding whose sizes do not match the head.
+    /// Checks the model. Rejects sizes of zero or above [`SIZE`](Self::SIZE), a projection to H numbers or more, or of
+    /// another cell than the LSTM, more than [`Recurrent::LAYERS`] layers, more than 2^30 parameters, dropout rates out of
+    /// range, dropout between layers if there is only one (it would do nothing), recurrent dropout in a cell without W_hh, a
+    /// head that [`Head::validate`] rejects, and a tied embedding whose sizes do not match the head.
     ///
     /// # Errors
-    /// [`Error::Value`] names the size, the rate or the count; [`Error::Unsupported`] for dropout of one layer,
-    /// and for recurrent dropout without W_hh.
+    /// [`Error::Value`] names the size, the rate or the count; [`Error::Unsupported`] for a projection of another cell,
+    /// dropout of one layer, and recurrent dropout without W_hh.
     pub fn validate(&self) -> Result<()> {
         let r = &self.recurrent;
         let mut sizes = vec![("input_size", r.input_size), ("hidden_size", r.hidden_size)];
@@ -289,6 +318,19 @@ impl Model {
         sizes.extend(self.head.as_ref().map(|head| ("outputs", head.outputs)));
         if let Some((name, size)) = sizes.iter().find(|(_, size)| !(1..=Self::SIZE).contains(size)) {
             return Err(Error::value(*name, format!("1 to {}", Self::SIZE), size));
+        }
+        if let Some(size) = r.proj_size {
+            if !r.cell.can_be_projected() {
+                return Err(Error::Unsupported(format!(
+                    "proj_size projects the h of the LSTM only, as in PyTorch: the cell {} may read h of every hidden \
+                     unit, and a projected h has fewer numbers",
+                    r.cell.name()
+                )));
+            }
+            if !(1..r.hidden_size).contains(&size) {
+                let expected = format!("at least 1 and below hidden_size, which is {}", r.hidden_size);
+                return Err(Error::value("proj_size", expected, size));
+            }
         }
         if !(1..=Recurrent::LAYERS).contains(&r.layers) {
             return Err(Error::value("layers", format!("1 to {}", Recurrent::LAYERS), r.layers));
@@ -319,11 +361,12 @@ impl Model {
             }
         }
         // In floating point, which does not overflow.
-        let (h, wide) = (r.hidden_size as f64, r.output_size() as f64);
+        let (h, s, wide) = (r.hidden_size as f64, r.state_size() as f64, r.output_size() as f64);
         let (input_gates, recurrent_gates) = (r.cell.input_gates() as f64, r.cell.recurrent_gates() as f64);
         let own = r.cell.definition().parameters().len() as f64;
+        let own = own + if r.proj_size.is_some() { s } else { 0.0 };
         let layer =
-            |input: f64| r.directions() as f64 * h * (input_gates * (input + 1.0) + recurrent_gates * (h + 1.0) + own);
+            |input: f64| r.directions() as f64 * h * (input_gates * (input + 1.0) + recurrent_gates * (s + 1.0) + own);
         let head = self.head.as_ref().map_or(0.0, |head| head.outputs as f64 * (wide + 1.0));
         let vectors =
             self.embedding.as_ref().map_or(0.0, |embedding| embedding.vocabulary as f64 * r.input_size as f64);
@@ -342,7 +385,7 @@ impl Model {
         })
     }
 
-    /// The shape of the outputs for `steps` × `rows`: \[P, B, O\], or without a head \[T, B, D·H\].
+    /// The shape of the outputs for `steps` × `rows`: \[P, B, O\], or without a head \[T, B, D·S\].
     pub(crate) fn output_shape(&self, steps: usize, rows: usize) -> (usize, usize, usize) {
         match &self.head {
             Some(head) => (head.predictions(steps), rows, head.outputs),

@@ -18,13 +18,13 @@ pub enum RecurrentInit {
     /// Uniform in ±1/√H, as in PyTorch.
     #[default]
     Uniform,
-    /// A random orthogonal matrix per gate (Saxe et al. 2014).
+    /// A random orthogonal matrix per gate (Saxe et al. 2014), \[H, S\]: orthonormal columns if h is projected.
     Orthogonal,
     /// The identity per gate; with ReLU this is the IRNN (Le, Jaitly & Hinton 2015).
     Identity,
 }
 
-/// Parameter initialisation: weights and biases uniform in ±1/√H (the head and an embedding tied to it: ±1/√(D·H));
+/// Parameter initialisation: weights and biases uniform in ±1/√H (the head and an embedding tied to it: ±1/√(D·S));
 /// W_hh as set here; an untied embedding standard normal, as in PyTorch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
@@ -67,7 +67,8 @@ impl Initialisation {
 
     fn fill(&self, mut block: Vec<f32>, layout: &Layout, model: &Model, seed: u64) -> Vec<f32> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let (h, cell) = (model.recurrent.hidden_size, model.recurrent.cell.definition());
+        let (h, s) = (model.recurrent.hidden_size, model.recurrent.state_size());
+        let cell = model.recurrent.cell.definition();
         for tensor in layout.tensors() {
             let values = &mut block[tensor.range()];
             let fan = match tensor.role {
@@ -88,11 +89,11 @@ impl Initialisation {
             values.iter_mut().for_each(|value| *value = ((2.0 * uniform(&mut rng) - 1.0) * bound) as f32);
             match (tensor.role, self.recurrent) {
                 (Role::WeightHh { .. }, RecurrentInit::Orthogonal) => {
-                    values.chunks_exact_mut(h * h).for_each(|gate| orthogonal(gate, h, &mut rng));
+                    values.chunks_exact_mut(h * s).for_each(|gate| orthogonal(gate, h, s, &mut rng));
                 }
                 (Role::WeightHh { .. }, RecurrentInit::Identity) => {
-                    values.chunks_exact_mut(h * h).for_each(|gate| {
-                        gate.iter_mut().enumerate().for_each(|(i, value)| *value = f32::from(i / h == i % h));
+                    values.chunks_exact_mut(h * s).for_each(|gate| {
+                        gate.iter_mut().enumerate().for_each(|(i, value)| *value = f32::from(i / s == i % s));
                     });
                 }
                 _ => {}
@@ -116,11 +117,12 @@ pub(crate) fn uniform(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
-/// Gram–Schmidt on rows of normal numbers, applied twice, which suffices for working precision (Giraud et al. 2005).
-fn orthogonal(matrix: &mut [f32], n: usize, rng: &mut ChaCha8Rng) {
-    let mut rows: Vec<Vec<f64>> = Vec::with_capacity(n);
-    while rows.len() < n {
-        let mut row: Vec<f64> = (0..n).map(|_| normal(rng)).collect();
+/// A matrix \[h, s\] with orthonormal rows, or columns if there are fewer: Gram–Schmidt on vectors of normal numbers,
+/// applied twice, which suffices for working precision (Giraud et al. 2005).
+fn orthogonal(matrix: &mut [f32], h: usize, s: usize, rng: &mut ChaCha8Rng) {
+    let mut rows: Vec<Vec<f64>> = Vec::with_capacity(s);
+    while rows.len() < s {
+        let mut row: Vec<f64> = (0..h).map(|_| normal(rng)).collect();
         for _ in 0..2 {
             for other in &rows {
                 let along: f64 = row.iter().zip(other).map(|(a, b)| a * b).sum();
@@ -133,7 +135,10 @@ fn orthogonal(matrix: &mut [f32], n: usize, rng: &mut ChaCha8Rng) {
             rows.push(row);
         }
     }
-    matrix.iter_mut().zip(rows.iter().flatten()).for_each(|(to, from)| *to = *from as f32);
+    for (index, to) in matrix.iter_mut().enumerate() {
+        let (row, column) = (index / s, index % s);
+        *to = if s < h { rows[column][row] } else { rows[row][column] } as f32;
+    }
 }
 
 /// A standard normal number (Box–Muller).

@@ -13,13 +13,18 @@ use crate::real::Real;
 pub enum Role {
     /// The embedding, \[V, I\]. If tied, also W_hy.
     Embedding,
-    /// W_ih, \[G·H, I\], above the first layer \[G·H, D·H\].
+    /// W_ih, \[G·H, I\], above the first layer \[G·H, D·S\].
     WeightIh {
         /// (layer, direction).
         layer_direction: usize,
     },
-    /// W_hh, \[G·H, H\].
+    /// W_hh, \[G·H, S\].
     WeightHh {
+        /// (layer, direction).
+        layer_direction: usize,
+    },
+    /// W_hr, \[S, H\], of a projected h.
+    WeightHr {
         /// (layer, direction).
         layer_direction: usize,
     },
@@ -40,7 +45,7 @@ pub enum Role {
         /// The index among the cell's own parameters.
         index: usize,
     },
-    /// W_hy, \[O, D·H\].
+    /// W_hy, \[O, D·S\].
     HeadWeight,
     /// b_y, \[O\].
     HeadBias,
@@ -104,13 +109,16 @@ impl Layout {
             let mut push = |stem, shape, role| layout.push(format!("{}{stem}_{suffix}", names.recurrent), shape, role);
             push("weight_ih", vec![input, r.layer_input_size(layer)], Role::WeightIh { layer_direction });
             if recurrent > 0 {
-                push("weight_hh", vec![recurrent, h], Role::WeightHh { layer_direction });
+                push("weight_hh", vec![recurrent, r.state_size()], Role::WeightHh { layer_direction });
             }
             if r.bias {
                 push("bias_ih", vec![input], Role::BiasIh { layer_direction });
             }
             if r.bias && recurrent > 0 {
                 push("bias_hh", vec![recurrent], Role::BiasHh { layer_direction });
+            }
+            if let Some(size) = r.proj_size {
+                push("weight_hr", vec![size, h], Role::WeightHr { layer_direction });
             }
             for (index, parameter) in r.cell.definition().parameters().iter().enumerate() {
                 push(parameter.name, vec![h], Role::CellParameter { layer_direction, index });

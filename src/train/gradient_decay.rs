@@ -117,8 +117,8 @@ pub fn spectral_radius(matrix: ArrayView2<'_, f64>) -> f64 {
     (logarithm + share * norm(&power).ln()).exp()
 }
 
-/// The spectral radius of each gate's block of W_hh, \[H, H\], with the gate's name, for each (layer, direction). The
-/// vanilla RNN has one block, without a name. With the identity as activation, it is the long-term factor per step.
+/// The spectral radius of each gate's block of W_hh, \[H, H\], with the gate's name, for each (layer, direction); of the
+/// product of W_hr and the block, \[S, S\], if h is projected. The vanilla RNN has one block, without a name. With the identity as activation, it is the long-term factor per step.
 /// Otherwise f′ below 1 makes the factor smaller: gradients vanish if the radius is far below 1, and can explode only
 /// if it is above 1 (Pascanu, Mikolov & Bengio 2013). In an LSTM or GRU, a gate is only one of several paths.
 ///
@@ -129,15 +129,25 @@ pub fn recurrent_radii(model: &Model, weights: &StateDict) -> Result<Vec<Vec<(&'
     let block: Vec<f64> = layout.to_block(weights)?.into_iter().map(f64::from).collect();
     let gates: Vec<&str> = model.recurrent.cell.definition().recurrent_names().collect();
     let hidden = model.recurrent.hidden_size;
-    let of = |tensor: &crate::model::Tensor| {
-        let (values, shape) = (&block[tensor.range()], (gates.len() * hidden, hidden));
-        let matrix = ArrayView2::from_shape(shape, values).map_err(|error| Error::Unsupported(error.to_string()))?;
-        let radius = |(gate, name): (usize, &&'static str)| {
-            (*name, spectral_radius(matrix.slice(s![gate * hidden..(gate + 1) * hidden, ..])))
-        };
-        Ok(gates.iter().enumerate().map(radius).collect())
+    let matrix = |tensor: &crate::model::Tensor| {
+        let shape = (tensor.shape[0], tensor.shape[1]);
+        ArrayView2::from_shape(shape, &block[tensor.range()]).map_err(|error| Error::Unsupported(error.to_string()))
     };
-    layout.tensors().iter().filter(|tensor| matches!(tensor.role, Role::WeightHh { .. })).map(of).collect()
+    let of = |layer_direction: usize| {
+        let Some(weight_hh) = layout.find(Role::WeightHh { layer_direction }) else { return Ok(None) };
+        let weight_hh = matrix(weight_hh)?;
+        let weight_hr = layout.find(Role::WeightHr { layer_direction }).map(matrix).transpose()?;
+        let radius = |(gate, name): (usize, &&'static str)| {
+            let of_gate = weight_hh.slice(s![gate * hidden..(gate + 1) * hidden, ..]);
+            let radius = match weight_hr {
+                Some(weight_hr) => spectral_radius(weight_hr.dot(&of_gate).view()),
+                None => spectral_radius(of_gate),
+            };
+            (*name, radius)
+        };
+        Ok(Some(gates.iter().enumerate().map(radius).collect()))
+    };
+    (0..model.recurrent.num_layer_directions()).filter_map(|layer_direction| of(layer_direction).transpose()).collect()
 }
 
 /// The mean of f′(z_t) in a layer of the vanilla RNN, over its units and each row's steps, computed from its output h,

@@ -28,6 +28,7 @@ mod messages;
 mod names;
 mod objective;
 mod program;
+mod projection;
 mod reading;
 mod resume;
 mod rolls;

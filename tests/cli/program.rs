@@ -191,7 +191,7 @@ fn a_flag_over_a_stored_configuration_applies_or_is_refused_by_name() {
     let flags = "--seed 2|--threads 2|--split 0.6,0.2,0.2|--test-file q2.csv|--validation 0.3|--window 7|--scale min-max|\
         --missing mask|--bytes|--set text.min-count=2|--carry-state|--target level|--horizon 2|--season 3|--train-until 35|\
         --read pixels|--id id|--time time|--label label|--keys 1-9|--length 7|--cell rnn|--cell gru|--set model.activation=relu|\
-        --hidden 3|--layers 2|--bidirectional|--set model.init=orthogonal|--set model.forget-bias=1|--batch 8|--set training.micro-batch=4|\
+        --hidden 3|--set model.proj-size=1|--layers 2|--bidirectional|--set model.init=orthogonal|--set model.forget-bias=1|--batch 8|--set training.micro-batch=4|\
         --set training.accumulate=2|--set sequences.buckets=2|--epochs 2|--steps 3|--set training.val-every=2|--patience 2|--keep best|--optimizer sgd|\
         --lr 0.1|--clip 0|--weight-decay 0.1|--warmup 2|--schedule constant|--schedule step|--schedule exponential|\
         --schedule cosine|--schedule plateau|--schedule step:every=2|--schedule exponential:factor=0.1|--schedule cosine:floor=0.1|\

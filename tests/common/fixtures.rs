@@ -191,17 +191,24 @@ impl Case<'_> {
         if let Some(sizes) = self.description.get("sizes") {
             return [2, 3, 4].map(|at| sizes[at].as_u64().unwrap() as usize);
         }
-        let w_hh = self.parameter_names().into_iter().find(|name| name.ends_with("weight_hh_l0")).unwrap();
-        let hidden = self.get(&format!("weight/{w_hh}")).len_of(Axis(1));
+        // Of a projected h W_hh has fewer columns than units, and W_hr as many.
+        let reads = if self.proj_size().is_some() { "weight_hr_l0" } else { "weight_hh_l0" };
+        let weight = self.parameter_names().into_iter().find(|name| name.ends_with(reads)).unwrap();
+        let hidden = self.get(&format!("weight/{weight}")).len_of(Axis(1));
         let read = self.find("x").unwrap_or_else(|| self.get("weight/embedding.weight"));
         let outputs = self.find("weight/head.bias").map_or(0, |bias| bias.len());
         [*read.shape().last().unwrap(), hidden, outputs]
+    }
+
+    fn proj_size(&self) -> Option<usize> {
+        self.description.get("proj_size").map(|size| size.as_u64().unwrap() as usize)
     }
 
     /// The stack without a head.
     pub(crate) fn recurrent(&self) -> Recurrent {
         let [inputs, hidden, _] = self.sizes();
         Recurrent::new(self.cell(), inputs, hidden)
+            .proj_size(self.proj_size())
             .layers(self.setting("layers"))
             .bidirectional(self.setting("bidirectional"))
             .bias(self.setting("bias"))

@@ -79,6 +79,8 @@ pub struct Case {
     pub inputs: usize,
     /// H.
     pub hidden: usize,
+    /// The size that h is projected to.
+    pub proj_size: Option<usize>,
     /// O.
     pub outputs: usize,
     /// Factor of x.
@@ -96,6 +98,7 @@ impl fmt::Display for Case {
         write!(f, " {:?} {:?}", self.loss, self.at)?;
         let (t, b, i, h, o) = (self.steps, self.rows, self.inputs, self.hidden, self.outputs);
         write!(f, " T{t} B{b} I{i} H{h} O{o} L{}", self.layers)?;
+        self.proj_size.map_or(Ok(()), |size| write!(f, " projected to {size}"))?;
         let flags = [
             (self.bidirectional, "bidirectional"),
             (self.reverse, "reverse"),
@@ -140,6 +143,7 @@ impl Case {
             rows: 3,
             inputs: 2,
             hidden: 3,
+            proj_size: None,
             outputs: 2,
             scale: 1.0,
             dropout: (0.0, 0.0),
@@ -149,6 +153,11 @@ impl Case {
     /// With other sizes T, B, I, H, O.
     pub fn sizes(self, [steps, rows, inputs, hidden, outputs]: [usize; 5]) -> Self {
         Self { steps, rows, inputs, hidden, outputs, ..self }
+    }
+
+    /// With h projected to `size` numbers.
+    pub fn projected(self, size: usize) -> Self {
+        Self { proj_size: Some(size), ..self }
     }
 
     /// With a loss, and as many outputs more as make up whole targets.
@@ -178,6 +187,7 @@ impl Case {
 
     pub fn recurrent(&self) -> Recurrent {
         Recurrent::new(self.cell, self.inputs, self.hidden)
+            .proj_size(self.proj_size)
             .layers(self.layers)
             .direction(self.direction())
             .bias(self.bias)
@@ -188,6 +198,10 @@ impl Case {
     pub fn model(&self) -> Model {
         let head = Head::new(self.outputs, self.loss.clone(), self.at).reduction(self.reduction);
         Model::new(self.recurrent(), head).embedding(self.embedding.clone())
+    }
+
+    pub fn is_tied(&self) -> bool {
+        self.embedding.as_ref().is_some_and(|embedding| embedding.tied)
     }
 
     pub fn headless(&self) -> Model {
@@ -207,8 +221,9 @@ impl Case {
     }
 
     pub fn states<R: Real>(&self, seed: u64) -> States<R> {
-        let shape = (self.recurrent().num_layer_directions(), self.rows, self.hidden);
-        States { h: fill(shape, seed), c: self.cell.has_cell_state().then(|| fill(shape, seed + 1)) }
+        let shape = |size| (self.recurrent().num_layer_directions(), self.rows, size);
+        let c = self.cell.has_cell_state().then(|| fill(shape(self.hidden), seed + 1));
+        States { h: fill(shape(self.recurrent().state_size()), seed), c }
     }
 
     pub fn sequence<R: Real>(&self) -> Sequence<R> {
@@ -435,12 +450,6 @@ pub fn table() -> Vec<Case> {
         let keys = Case { loss: Loss::BinaryCrossEntropy, reduction: Reduction::SumOverOutputs, ..case.clone() };
         cases.push(keys.sizes([3, 2, 1, 5, 4]));
         cases.push(case.clone().sizes([1, 1, 1, 1, 1]));
-        let reverse = Case { reverse: true, ragged: true, layers: 2, ..case.clone() }.sizes([7, 5, 3, 6, 3]);
-        for at in PLACES {
-            cases.push(Case { at, weights: true, ..reverse.clone() });
-        }
-        cases.push(Case { resets: true, dropout: (0.3, 0.4), ..reverse.clone() }.sizes([9, 33, 4, 6, 2]));
-        cases.push(reverse.embedded(13));
         // Dropout of both kinds and of each, at sizes of which 4 and 8 are no divisors.
         let dropped = Case { layers: 3, bidirectional: true, ragged: true, dropout: (0.3, 0.4), ..case.clone() };
         cases.push(dropped.clone().sizes([7, 13, 3, 17, 3]));
@@ -455,6 +464,37 @@ pub fn table() -> Vec<Case> {
         }
     }
     cases.extend(pairwise([6, 5, 3, 9, 3]));
+    // Behind the others, whose losses follow from their places.
+    for case in CELLS.map(Case::new) {
+        let reverse = Case { reverse: true, ragged: true, layers: 2, ..case }.sizes([7, 5, 3, 6, 3]);
+        cases.extend(PLACES.map(|at| Case { at, weights: true, ..reverse.clone() }));
+        cases.push(Case { resets: true, dropout: (0.3, 0.4), ..reverse.clone() }.sizes([9, 33, 4, 6, 2]));
+        cases.push(reverse.embedded(13));
+    }
+    cases.extend(projected());
+    cases
+}
+
+/// LSTMs whose h is projected, over everything that reads its size: directions, layers, heads, both kinds of dropout,
+/// resets, tied vectors, and sizes on both sides of whole vec4.
+pub fn projected() -> Vec<Case> {
+    let case = Case::new(Cell::Lstm);
+    let stacked = Case { layers: 2, bidirectional: true, ragged: true, weights: true, ..case.clone() };
+    let sized = |case: &Case, sizes, proj_size| case.clone().sizes(sizes).projected(proj_size);
+    let mut cases = vec![
+        case.clone().projected(1),
+        sized(&case, [7, 5, 3, 17, 5], 16),
+        sized(&stacked, [7, 5, 3, 17, 5], 6),
+        Case { at: Readout::Final, ..sized(&stacked, [5, 33, 4, 12, 2], 5) },
+        Case { at: Readout::MeanPool, tokens: true, ..sized(&stacked, [6, 9, 5, 65, 3], 7) },
+        Case { resets: true, dropout: (0.3, 0.4), ..sized(&stacked, [8, 13, 4, 9, 2], 3) },
+        Case { bidirectional: false, resets: true, dropout: (0.0, 0.4), ..sized(&stacked, [9, 6, 4, 6, 2], 5) },
+        Case { bias: false, initial: false, dropout: (0.3, 0.0), ..sized(&stacked, [5, 4, 2, 8, 3], 4) },
+        sized(&stacked, [9, 17, 6, 5, 3], 2).tied(13),
+        Case { bidirectional: false, reverse: true, resets: true, ..sized(&stacked, [6, 5, 3, 9, 2], 5) },
+    ];
+    let of_pairs = pairwise([6, 5, 3, 9, 3]).into_iter().step_by(3);
+    cases.extend(of_pairs.map(|of_pair| Case { cell: Cell::Lstm, ..of_pair }.projected(5)));
     cases
 }
 

@@ -32,10 +32,11 @@ fn parameters<E: Engine>(trainer: &mut Trainer<E>) -> ArrayD<f64> {
 }
 
 fn accumulated_batches_equal_one_large_batch<B: Backend>(backend: &B, relative: f64) {
-    for cell in [CELLS[0], Cell::Lstm, Cell::Gru] {
+    let projected = Case::new(Cell::Lstm).projected(5);
+    for case in [CELLS[0], Cell::Lstm, Cell::Gru].map(Case::new).into_iter().chain([projected]) {
         for reduction in [Reduction::Mean, Reduction::Sum] {
             // Batches of 5, 1 and 9 rows whose weights differ, so that a mean of means would be another number.
-            let case = Case { reduction, ragged: true, weights: true, ..Case::new(cell) }.sizes([5, 15, 3, 6, 2]);
+            let case = Case { reduction, ragged: true, weights: true, ..case.clone() }.sizes([5, 15, 3, 6, 2]);
             let batch = case.batch();
             let parts = [0..5, 5..6, 6..15].map(|rows| batch.rows(rows));
             let (got, reports) = trained(backend, &case, &parts);
@@ -64,8 +65,9 @@ fn accumulated_batches_equal_one_large_batch_on_the_gpu() {
 }
 
 fn state_is_carried_between_accumulated_batches<B: Backend>(backend: &B, relative: f64) {
-    for cell in [CELLS[0], Cell::Lstm, Cell::Gru] {
-        let case = Case { initial: false, layers: 2, ..Case::new(cell) }.sizes([8, 5, 3, 6, 2]);
+    let projected = Case::new(Cell::Lstm).projected(5);
+    for case in [CELLS[0], Cell::Lstm, Cell::Gru].map(Case::new).into_iter().chain([projected]) {
+        let case = Case { initial: false, layers: 2, ..case }.sizes([8, 5, 3, 6, 2]);
         let whole: Sequence = case.sequence();
         let Input::Dense(x) = &whole.input else { unreachable!("the case is dense") };
         let y = fill((8, 5, 2), 4);

@@ -58,10 +58,10 @@ fn host_device() -> Option<Gpu> {
 #[test]
 fn device_buffers_of_a_host_program_give_the_bits_of_arrays() {
     let Some(gpu) = host_device() else { return };
-    for cell in CELLS {
+    for case in CELLS.map(Case::new).into_iter().chain([Case::new(Cell::Lstm).projected(5)]) {
         for (bidirectional, layers, chunk) in [(false, 1, None), (true, 2, Some(3))] {
             let dropout = if layers > 1 { (0.3, 0.4) } else { (0.0, 0.0) };
-            let case = Case { bidirectional, layers, dropout, ragged: true, ..Case::new(cell) }.sizes([7, 5, 3, 6, 1]);
+            let case = Case { bidirectional, layers, dropout, ragged: true, ..case.clone() }.sizes([7, 5, 3, 6, 1]);
             let model = case.headless();
             let options = EngineOptions::default().chunk(chunk);
             let mut engine = gpu.engine(&model, &options).unwrap();
@@ -80,13 +80,14 @@ fn device_buffers_of_a_host_program_give_the_bits_of_arrays() {
                 d_output.slice_mut(bptt::ndarray::s![sequence.length(row).., row, ..]).fill(f32::NAN);
             }
             let (stacks, width) = (case.recurrent().num_layer_directions(), case.recurrent().output_size());
-            let states = stacks * case.rows * case.hidden;
+            let of_h = stacks * case.rows * case.recurrent().state_size();
+            let of_c = stacks * case.rows * case.hidden;
             let initial = sequence.initial.clone().unwrap();
-            let lstm = cell == Cell::Lstm;
+            let lstm = case.cell == Cell::Lstm;
             let optional = |array: Option<bptt::ndarray::Array3<f32>>| array.map(|array| upload(&gpu, array));
             let (x, h_0, c_0) = (upload(&gpu, x), upload(&gpu, initial.h), optional(initial.c));
             let output = empty(&gpu, case.steps * case.rows * width);
-            let (h_n, c_n) = (empty(&gpu, states), lstm.then(|| empty(&gpu, states)));
+            let (h_n, c_n) = (empty(&gpu, of_h), lstm.then(|| empty(&gpu, of_c)));
             engine
                 .forward_on_device(
                     (case.steps, case.rows),
@@ -98,7 +99,7 @@ fn device_buffers_of_a_host_program_give_the_bits_of_arrays() {
             let (d_h_n, d_c_n) = (upload(&gpu, gradient.h_n.clone().unwrap()), optional(gradient.c_n.clone()));
             let d_output = upload(&gpu, d_output);
             let dx = empty(&gpu, case.steps * case.rows * case.inputs);
-            let (dh_0, dc_0) = (empty(&gpu, states), lstm.then(|| empty(&gpu, states)));
+            let (dh_0, dc_0) = (empty(&gpu, of_h), lstm.then(|| empty(&gpu, of_c)));
             engine.clear_gradients();
             engine
                 .backward_on_device(

@@ -1,6 +1,6 @@
 //! The root of the chain of trust: the CPU backend in f64 against central differences of its own loss.
 
-use crate::common::{CELLS, Case, Named, PLACES, assert_close, by_name, losses, masks, pairwise, trained};
+use crate::common::{CELLS, Case, Named, PLACES, assert_close, by_name, losses, masks, pairwise, projected, trained};
 use bptt::ndarray::ArrayD;
 use bptt::{
     Backend, Batch, Cell, Cpu, CpuEngine, EngineOptions, Input, Layers, Optimizer, OptimizerStep, Parameters, States,
@@ -110,6 +110,18 @@ fn check_all(cell: Cell) {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn gradients_of_projected_lstms_equal_finite_differences() {
+    let small = |case: Case| {
+        let (hidden, proj_size) = (case.hidden.min(6), case.proj_size.map(|size| size.min(5)));
+        Case { steps: case.steps.min(5), rows: case.rows.min(3), hidden, proj_size, initial: true, ..case }
+    };
+    for case in projected() {
+        let case = small(case);
+        check(&if case.is_tied() { case.tied(5) } else { case });
     }
 }
 

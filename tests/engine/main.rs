@@ -41,6 +41,7 @@ mod parameter_groups;
 mod pieces;
 mod prefetch;
 mod profile;
+mod projection;
 mod pytorch;
 mod random_calls;
 mod recompute;

@@ -204,6 +204,8 @@ fn parameters_have_pytorchs_names_shapes_and_order() {
         ("dropout", false, 3),
         ("loss", true, 12),
         ("embedding", true, 4),
+        ("projected_stack", false, 8),
+        ("projected_head", true, 3),
         ("large_stack", false, 24),
         ("large_head", true, 5),
     ] {
@@ -271,8 +273,8 @@ fn cpu_f64() -> Cpu<f64> {
     Cpu::with_threads(1).unwrap()
 }
 
-const STACKS: [&str; 3] = ["stack", "dropout", "large_stack"];
-const HEADS: [&str; 4] = ["head", "loss", "embedding", "large_head"];
+const STACKS: [&str; 4] = ["stack", "dropout", "projected_stack", "large_stack"];
+const HEADS: [&str; 5] = ["head", "loss", "embedding", "projected_head", "large_head"];
 const OPTIMIZERS: [&str; 2] = ["optimizer", "large_optimizer"];
 
 #[test]
@@ -300,8 +302,11 @@ fn outputs_states_and_gradients_equal_pytorchs_on_the_gpu_in_chunks_of_3() {
 #[test]
 fn the_gradients_of_output_h_n_and_c_n_alone_add_up_to_pytorchs() {
     gradients_of_each_result_add_up_to_pytorchs(&cpu_f64(), "stack", Within::F64);
+    gradients_of_each_result_add_up_to_pytorchs(&cpu_f64(), "projected_stack", Within::F64);
     gradients_of_each_result_add_up_to_pytorchs(&cpu_f64(), "large_stack", Within::F64);
-    common::gpu::gpu().iter().for_each(|gpu| gradients_of_each_result_add_up_to_pytorchs(gpu, "stack", Within::F32));
+    for stem in ["stack", "projected_stack"] {
+        common::gpu::gpu().iter().for_each(|gpu| gradients_of_each_result_add_up_to_pytorchs(gpu, stem, Within::F32));
+    }
 }
 
 #[test]

@@ -5,9 +5,10 @@
 //! `BPTT_CALLS=3000 cargo test --release --test engine random_calls`, `BPTT_CALLS=41..42`.
 
 use bptt::{
-    Backend, Batch, Cpu, DropoutKey, Embedding, Engine, EngineOptions, Error, FlatBlock, Input, InputGradient, Loss,
-    Model, Optimizer, OptimizerKind, OptimizerStep, OutputGradient, ParameterGroup, Parameters, Real, RecurrentKernel,
-    Reduction, Result, Sequence, SkippedUpdates, StatefulRows, States, StepReport, Targets, Trainer, TrainerOptions,
+    Backend, Batch, Cell, Cpu, DropoutKey, Embedding, Engine, EngineOptions, Error, FlatBlock, Input, InputGradient,
+    Loss, Model, Optimizer, OptimizerKind, OptimizerStep, OutputGradient, ParameterGroup, Parameters, Real,
+    RecurrentKernel, Reduction, Result, Sequence, SkippedUpdates, StatefulRows, States, StepReport, Targets, Trainer,
+    TrainerOptions,
 };
 use std::fmt::Debug;
 use std::ops::Range;
@@ -242,6 +243,9 @@ pub(crate) fn draw_case(dice: &mut Dice) -> Case {
     };
     let case =
         case.sizes([4, 3, 1 + dice.below(5), 1 + dice.below(6), 2 + dice.below(3)]).with_loss(dice.of(&losses()[..]));
+    let is_projected = case.cell == Cell::Lstm && case.hidden > 1 && dice.one_in(2);
+    let proj_size = is_projected.then(|| 1 + dice.below(case.hidden - 1));
+    let case = Case { proj_size, ..case };
     match dice.below(8) {
         0 => case.embedded(5),
         1 => case.tied(7),
@@ -280,11 +284,13 @@ fn draw_optimizer(dice: &mut Dice) -> Optimizer {
     optimizer
 }
 
-fn draw_options(dice: &mut Dice) -> EngineOptions {
+fn draw_options(case: &Case, dice: &mut Dice) -> EngineOptions {
+    // The kernel of whole sequences, of which only the GPU backend knows, refuses a projection.
+    let whole = if case.proj_size.is_none() { RecurrentKernel::Sequence } else { RecurrentKernel::Auto };
     EngineOptions::default()
         .chunk(if dice.one_in(3) { Some(dice.below(4)) } else { None })
         .recompute(dice.one_in(4))
-        .kernel(dice.of(&[RecurrentKernel::Auto, RecurrentKernel::Step, RecurrentKernel::Sequence]))
+        .kernel(dice.of(&[RecurrentKernel::Auto, RecurrentKernel::Step, whole]))
         .input_gradient(dice.one_in(2))
         .max_skipped_updates(dice.below(3) as u32)
         .parameter_groups(draw_groups(dice))
@@ -582,7 +588,7 @@ fn engines_of_both_backends_refuse_the_same_calls_in_the_same_words_and_agree_on
         let case = draw_case(&mut dice);
         let model = draw_model(&case, &mut dice);
         let optimizer = draw_optimizer(&mut dice);
-        let mut options = draw_options(&mut dice);
+        let mut options = draw_options(&case, &mut dice);
         options.optimizer = (!dice.one_in(8)).then_some(optimizer.kind);
         let made = (case.to_string(), &model, &options);
         let (cpu, gpu) = (Cpu::<f32>::default().engine(&model, &options), gpu.engine(&model, &options));
@@ -796,7 +802,7 @@ fn trainers_of_both_backends_refuse_the_same_calls_in_the_same_words_and_agree_o
             .micro_batch(dice.of(&[None, None, Some(1), Some(2), Some(3), Some(0)]))
             .carry_state(dice.one_in(3))
             .in_flight(dice.below(4).max(usize::from(!dice.one_in(8))))
-            .engine(draw_options(&mut dice));
+            .engine(draw_options(&case, &mut dice));
         let made = (case.to_string(), &model, optimizer, &options);
         let cpu = Trainer::with_options(&Cpu::<f32>::default(), &model, optimizer, 1, options.clone());
         let gpu = Trainer::with_options(&gpu, &model, optimizer, 1, options.clone());

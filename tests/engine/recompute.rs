@@ -77,6 +77,10 @@ fn cases(steps: usize) -> Vec<Case> {
             });
         }
     }
+    for (at, dropout) in PLACES.into_iter().zip([(0.0, 0.0), (0.0, 0.3), (0.3, 0.2)]) {
+        let case = Case { at, dropout, layers: 2, initial: false, scale: 0.5, ..Case::new(Cell::Lstm) };
+        cases.push(case.sizes([steps, 11, 3, 6, 4]).projected(5));
+    }
     cases
 }
 

@@ -51,12 +51,17 @@ fn joined<R: Real>(outputs: &[Array3<R>]) -> Array3<R> {
 
 /// Every cell with every kind of input and head.
 fn cases() -> Vec<Case> {
-    CELLS.into_iter().flat_map(cases_of).collect()
+    let projected = cases_like(Case::new(Cell::Lstm).projected(5));
+    CELLS.into_iter().flat_map(cases_of).chain(projected).collect()
 }
 
-/// Every kind of input and head, ten rows and ten steps.
+/// Every kind of input and head, ten rows and ten steps, of a cell.
 pub(crate) fn cases_of(cell: Cell) -> Vec<Case> {
-    let case = Case { layers: 2, ..Case::new(cell) }.sizes([10, 10, 5, 7, 3]);
+    cases_like(Case::new(cell))
+}
+
+fn cases_like(case: Case) -> Vec<Case> {
+    let case = Case { layers: 2, ..case }.sizes([10, 10, 5, 7, 3]);
     let dense = PLACES.into_iter().map(|at| Case { at, ..case.clone() });
     let resets = Case { resets: true, initial: false, ..case.clone() };
     let tokens = Case { tokens: true, ..case.clone() };

@@ -30,6 +30,8 @@ fn networks(model: &ModelConfig) -> [(&'static str, ModelConfig); 4] {
         activation,
         init,
         forget_bias,
+        // Only the LSTM has one.
+        proj_size: model.proj_size.filter(|_| cell == CellName::Lstm),
         ..model.clone()
     };
     let (tanh, relu) = (Some(Activation::Tanh), Some(Activation::Relu));

@@ -71,7 +71,7 @@ pub(super) fn of_batch<R: Real>(
 
 /// The memory of the carried states of `rows` rows.
 pub(super) fn carried<R: Real>(mapped: &MappedModel, rows: usize) -> Memory {
-    let numbers = mapped.layer_directions.len() * rows * (mapped.hidden() + mapped.cell_state());
+    let numbers = mapped.layer_directions.len() * rows * (mapped.state_size() + mapped.cell_state());
     let mut memory = Memory::default();
     memory.add(MemoryPart::Carried, (numbers * size_of::<R>()) as u64);
     memory

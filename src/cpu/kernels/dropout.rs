@@ -6,7 +6,7 @@ use super::mask::StepMask;
 use crate::dropout::{DropRate, DropoutParams, MaskKind};
 use crate::real::Real;
 
-/// Multiplies the columns of a (layer, direction), from `column` on in \[held, rows, D·H\], by the masks between
+/// Multiplies the columns of a (layer, direction), from `column` on in \[held, rows, D·S\], by the masks between
 /// layers: its output forward, its gradient backward. Padding is unchanged.
 pub(crate) fn between<R: Real>(
     draw: &DropoutParams,
@@ -15,22 +15,22 @@ pub(crate) fn between<R: Real>(
     layer_direction: usize,
     values: &mut [R],
     column: usize,
-    hidden: usize,
+    size: usize,
 ) {
     let width = values.len() / (held.len() * mask.rows);
     for (index, values) in values.chunks_exact_mut(width).enumerate() {
         let (t, row) = (held.start + index / mask.rows, index % mask.rows);
         if mask.active(t, row) {
-            let values = &mut values[column..column + hidden];
+            let values = &mut values[column..column + size];
             multiply(values, draw.between, |group| draw.words(MaskKind::Between, layer_direction, t, row, group));
         }
     }
 }
 
-/// The recurrent mask of each row, \[rows, H\], as factors.
-pub(crate) fn recurrent<R: Real>(draw: &DropoutParams, layer_direction: usize, factors: &mut [R], hidden: usize) {
+/// The recurrent mask of each row, \[rows, S\], as factors.
+pub(crate) fn recurrent<R: Real>(draw: &DropoutParams, layer_direction: usize, factors: &mut [R], size: usize) {
     factors.fill(R::one());
-    for (row, factors) in factors.chunks_exact_mut(hidden).enumerate() {
+    for (row, factors) in factors.chunks_exact_mut(size).enumerate() {
         multiply(factors, draw.recurrent, |group| draw.words(MaskKind::Recurrent, layer_direction, 0, row, group));
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod embedding;
 pub(crate) mod loss;
 pub(crate) mod mask;
 pub(crate) mod norm;
+pub(crate) mod projection;
 pub(crate) mod tokens;
 pub(crate) mod update;
 

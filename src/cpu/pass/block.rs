@@ -20,25 +20,32 @@ use crate::real::Real;
 pub(crate) struct LayerState<R> {
     /// \[held, rows, kept\]: z, then the gates, then their gradients.
     pub(crate) gates: Vec<R>,
-    /// \[held + 1, rows, H\]: the state entering each step, 0 at resets, and the one leaving the last.
+    /// \[held + 1, rows, S\]: the state entering each step, 0 at resets, and the one leaving the last.
     pub(crate) h: Vec<R>,
-    /// The same for the cell state; empty if there is none.
+    /// \[held + 1, rows, H\]: the same for the cell state; empty if there is none.
     pub(crate) c: Vec<R>,
-    /// \[chunks + 1, rows, H\]: the state entering each chunk, and the final one.
+    /// \[held + 1, rows, H\]: before and after each step what the cell computes and W_hr projects to h. This, the next
+    /// and `dm` are empty without a projection.
+    pub(crate) m: Vec<R>,
+    /// \[held, rows, S\]: the whole dh_t of each step, 0 at padding.
+    pub(crate) projected_dh: Vec<R>,
+    /// \[chunks + 1, rows, S\]: the state entering each chunk, and the final one.
     pub(super) border_h: Vec<R>,
-    /// The same for the cell state.
+    /// \[chunks + 1, rows, H\]: the same for the cell state.
     pub(super) border_c: Vec<R>,
-    /// \[rows, H\]: dh, propagated backward; finally dh_0.
+    /// \[rows, S\]: dh, propagated backward; finally dh_0.
     pub(crate) dh: Vec<R>,
-    /// The same for the cell state.
+    /// \[rows, H\]: the same for the cell state.
     pub(crate) dc: Vec<R>,
+    /// \[rows, H\]: the gradient of m_t.
+    pub(crate) dm: Vec<R>,
     /// \[kept\]: the gates' gradients summed over steps and rows.
     pub(crate) bias_sum: Vec<R>,
     /// Whether recurrent dropout is active in this pass.
     pub(crate) drops: bool,
-    /// \[rows, H\]: its mask as factors. This and the next are empty without recurrent dropout.
+    /// \[rows, S\]: its mask as factors. This and the next are empty without recurrent dropout.
     pub(crate) factors: Vec<R>,
-    /// \[rows, H\]: h through the mask, as read by the recurrent product; backward its gradient.
+    /// \[rows, S\]: h through the mask, as read by the recurrent product; backward its gradient.
     pub(crate) masked: Vec<R>,
     /// \[rows, G·H\]: the recurrent product as computed by several threads.
     pub(crate) shares: Vec<R>,
@@ -47,7 +54,7 @@ pub(crate) struct LayerState<R> {
 /// The head's buffers.
 #[derive(Debug, Default)]
 pub(crate) struct HeadState<R> {
-    /// \[rows, D·H\]: the features of a head with one prediction per row. A head at every step reads the output itself.
+    /// \[rows, D·S\]: the features of a head with one prediction per row. A head at every step reads the output itself.
     pub(crate) features: Vec<R>,
     /// The gradient of the features.
     pub(crate) d_features: Vec<R>,
@@ -77,7 +84,7 @@ pub(crate) struct RowBlock<R> {
     /// Whether the tokens are one-hot, selecting columns of W_ih.
     pub(crate) one_hot: bool,
     pub(crate) layer_directions: Vec<LayerState<R>>,
-    /// \[held, rows, D·H\] for each layer, 0 at padding.
+    /// \[held, rows, D·S\] for each layer, 0 at padding.
     pub(crate) outputs: Vec<Vec<R>>,
     /// The gradient of the current layer's output.
     pub(crate) d_output: Vec<R>,
@@ -162,6 +169,9 @@ impl<R: Real> RowBlock<R> {
         self.each_border(model, layer_direction, self.held.start / self.chunk, index, |border, index| {
             index.copy_from_slice(border)
         });
+        // A projected cell does not read m_{t−1}, which padding passes on to dW_hr, times 0.
+        let size = self.mask.rows * model.projected();
+        self.layer_directions[layer_direction].m[index * size..][..size].fill(R::zero());
     }
 
     /// Saves the state that leaves the chunk.
@@ -181,7 +191,7 @@ impl<R: Real> RowBlock<R> {
     ) {
         let (rows, state) = (self.mask.rows, &mut self.layer_directions[layer_direction]);
         for (borders, history, size) in [
-            (&mut state.border_h, &mut state.h, rows * model.hidden()),
+            (&mut state.border_h, &mut state.h, rows * model.state_size()),
             (&mut state.border_c, &mut state.c, rows * model.cell_state()),
         ] {
             copy(&mut borders[border * size..][..size], &mut history[index * size..][..size]);
@@ -201,13 +211,18 @@ impl<R: Real> RowBlock<R> {
         }
     }
 
-    /// The final h of a (layer, direction), \[rows, H\].
+    /// The final h of a (layer, direction), \[rows, S\].
     pub(crate) fn final_h(&self, model: &MappedModel, layer_direction: usize) -> &[R] {
-        self.final_of(model, &self.layer_directions[layer_direction].border_h)
+        self.final_of(model.state_size(), &self.layer_directions[layer_direction].border_h)
     }
 
-    pub(super) fn final_of<'a>(&self, model: &MappedModel, borders: &'a [R]) -> &'a [R] {
-        let size = self.mask.rows * model.hidden();
+    /// The final c of a (layer, direction), \[rows, H\].
+    pub(super) fn final_c(&self, model: &MappedModel, layer_direction: usize) -> &[R] {
+        self.final_of(model.cell_state(), &self.layer_directions[layer_direction].border_c)
+    }
+
+    fn final_of<'a>(&self, size: usize, borders: &'a [R]) -> &'a [R] {
+        let size = self.mask.rows * size;
         &borders[self.chunks() * size..][..size]
     }
 
@@ -219,10 +234,12 @@ impl<R: Real> RowBlock<R> {
             memory.add(part, (numbers * size_of::<R>()) as u64);
         };
         for state in &self.layer_directions {
-            let LayerState { gates, h, c, border_h, border_c, dh, dc, bias_sum, factors, masked, shares, .. } = state;
+            let LayerState { gates, h, c, m, projected_dh, border_h, border_c, .. } = state;
+            let LayerState { dh, dc, dm, bias_sum, factors, masked, shares, .. } = state;
             add(MemoryPart::Gates, &[gates]);
-            add(MemoryPart::States, &[h, c, border_h, border_c]);
-            add(MemoryPart::Workspace, &[dh, dc, bias_sum, factors, masked, shares]);
+            add(MemoryPart::States, &[h, c, m, border_h, border_c]);
+            add(MemoryPart::Outputs, &[projected_dh]);
+            add(MemoryPart::Workspace, &[dh, dc, dm, bias_sum, factors, masked, shares]);
         }
         self.outputs.iter().for_each(|output| add(MemoryPart::Outputs, &[output]));
         add(MemoryPart::Outputs, &[&self.d_output, &self.d_below, &self.d_input]);

@@ -33,10 +33,13 @@ pub(crate) struct BufferSizes {
     pub(crate) gates: usize,
     pub(crate) h: usize,
     pub(crate) c: usize,
+    pub(crate) m: usize,
+    pub(crate) projected_dh: usize,
     pub(crate) border_h: usize,
     pub(crate) border_c: usize,
     pub(crate) dh: usize,
     pub(crate) dc: usize,
+    pub(crate) dm: usize,
     pub(crate) bias_sum: usize,
     pub(crate) masked: usize,
     pub(crate) shares: usize,
@@ -62,18 +65,22 @@ impl BufferSizes {
         let held = chunk.min(steps) * rows;
         let borders = (steps.div_ceil(chunk) + 1) * rows;
         let (hidden, cell_state, width) = (model.hidden(), model.cell_state(), model.recurrent.output_size());
+        let (size, projected) = (model.state_size(), model.projected());
         let (input, embedding) = (model.recurrent.input_size, model.embedding.is_some());
         let back = |numbers: usize| if backward { numbers } else { 0 };
         let head = model.head.as_ref();
         let single = head.map_or(0, |head| if head.readout == Readout::PerStep { 0 } else { rows * width });
         Self {
             gates: held * model.kept(),
-            h: (held + rows) * hidden,
+            h: (held + rows) * size,
             c: (held + rows) * cell_state,
-            border_h: borders * hidden,
+            m: (held + rows) * projected,
+            projected_dh: if projected > 0 { back(held * size) } else { 0 },
+            border_h: borders * size,
             border_c: borders * cell_state,
-            dh: back(rows * hidden),
+            dh: back(rows * size),
             dc: back(rows * cell_state),
+            dm: back(rows * projected),
             bias_sum: back(model.kept()),
             masked: rows * model.masked(),
             shares: rows * model.cell.recurrent_gates() * hidden,
@@ -106,12 +113,19 @@ impl BufferSizes {
         let numbers = [
             (MemoryPart::Input, self.x),
             (MemoryPart::Gates, layer_directions * self.gates),
-            (MemoryPart::States, layer_directions * (self.h + self.c + self.border_h + self.border_c)),
-            (MemoryPart::Outputs, layers * self.output + self.d_output + self.d_below + self.d_input),
+            (MemoryPart::States, layer_directions * (self.h + self.c + self.m + self.border_h + self.border_c)),
+            (
+                MemoryPart::Outputs,
+                layers * self.output
+                    + layer_directions * self.projected_dh
+                    + self.d_output
+                    + self.d_below
+                    + self.d_input,
+            ),
             (MemoryPart::Head, self.features + self.d_features + self.logits + self.head_bias_sum),
             (
                 MemoryPart::Workspace,
-                layer_directions * (self.dh + self.dc + self.bias_sum + 2 * self.masked + self.shares),
+                layer_directions * (self.dh + self.dc + self.dm + self.bias_sum + 2 * self.masked + self.shares),
             ),
         ];
         numbers.iter().for_each(|(part, numbers)| memory.add(*part, (numbers * size_of::<R>()) as u64));

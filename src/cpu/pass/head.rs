@@ -59,13 +59,13 @@ fn logits<R: Real>(weights: &PassWeights<'_, R>, head: &Head, block: &mut RowBlo
 /// Concatenates the last layer's final states of both directions.
 fn gather_final<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>) {
     let model = weights.model;
-    let (hidden, directions) = (model.hidden(), model.recurrent.directions());
+    let (size, directions) = (model.state_size(), model.recurrent.directions());
     let mut features = std::mem::take(&mut block.head.features);
     for direction in 0..directions {
         let layer_direction = model.layer_directions.len() - directions + direction;
-        let rows = features.chunks_exact_mut(directions * hidden);
-        for (to, from) in rows.zip(block.final_h(model, layer_direction).chunks_exact(hidden)) {
-            to[direction * hidden..][..hidden].copy_from_slice(from);
+        let rows = features.chunks_exact_mut(directions * size);
+        for (to, from) in rows.zip(block.final_h(model, layer_direction).chunks_exact(size)) {
+            to[direction * size..][..size].copy_from_slice(from);
         }
     }
     block.head.features = features;
@@ -229,12 +229,12 @@ fn features_backward<R: Real>(
 
 /// Adds the gradient of the features to that of the last layer's final states.
 fn scatter_final<R: Real>(model: &MappedModel, block: &mut RowBlock<R>) {
-    let (hidden, width, rows) = (model.hidden(), model.recurrent.output_size(), block.mask.rows);
+    let (size, width, rows) = (model.state_size(), model.recurrent.output_size(), block.mask.rows);
     let top = model.layer_directions.len() - model.recurrent.directions();
     for (direction, state) in block.layer_directions[top..].iter_mut().enumerate() {
         let rows = block.head.d_features[..rows * width].chunks_exact(width);
-        for (to, from) in state.dh.chunks_exact_mut(hidden).zip(rows) {
-            to.copy_from_slice(&from[direction * hidden..][..hidden]);
+        for (to, from) in state.dh.chunks_exact_mut(size).zip(rows) {
+            to.copy_from_slice(&from[direction * size..][..size]);
         }
     }
 }

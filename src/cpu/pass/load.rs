@@ -53,8 +53,8 @@ impl<R: Real> RowBlock<R> {
         for (layer_direction, state) in self.layer_directions.iter_mut().enumerate() {
             state.drops = draw.is_some();
             if let Some(draw) = &draw {
-                let factors = &mut state.factors[..self.mask.rows * model.hidden()];
-                dropout::recurrent(draw, layer_direction, factors, model.hidden());
+                let factors = &mut state.factors[..self.mask.rows * model.state_size()];
+                dropout::recurrent(draw, layer_direction, factors, model.state_size());
             }
         }
         for layer_direction in 0..model.layer_directions.len() {
@@ -86,9 +86,10 @@ impl<R: Real> RowBlock<R> {
         self.layer_directions.resize_with(model.layer_directions.len(), LayerState::default);
         for state in &mut self.layer_directions {
             more(&mut state.gates, sizes.gates, "the gates of every step")?;
-            for (buffer, len) in [(&mut state.h, sizes.h), (&mut state.c, sizes.c)] {
+            for (buffer, len) in [(&mut state.h, sizes.h), (&mut state.c, sizes.c), (&mut state.m, sizes.m)] {
                 more(buffer, len, "the states of every step")?;
             }
+            more(&mut state.projected_dh, sizes.projected_dh, "the gradients of the states of every step")?;
             for (buffer, len) in [(&mut state.border_h, sizes.border_h), (&mut state.border_c, sizes.border_c)] {
                 more(buffer, len, "the states between chunks")?;
             }
@@ -178,10 +179,13 @@ impl<R: Real> RowBlock<R> {
             fit(&mut state.gates, sizes.gates);
             fit(&mut state.h, sizes.h);
             fit(&mut state.c, sizes.c);
+            fit(&mut state.m, sizes.m);
+            fit(&mut state.projected_dh, sizes.projected_dh);
             fit(&mut state.border_h, sizes.border_h);
             fit(&mut state.border_c, sizes.border_c);
             fit(&mut state.dh, sizes.dh);
             fit(&mut state.dc, sizes.dc);
+            fit(&mut state.dm, sizes.dm);
             fit(&mut state.bias_sum, sizes.bias_sum);
             fit(&mut state.factors, sizes.masked);
             fit(&mut state.masked, sizes.masked);
@@ -226,7 +230,7 @@ impl<R: Real> RowBlock<R> {
 
     fn start_at_zero(&mut self, model: &MappedModel, layer_direction: usize) {
         let (rows, state) = (self.mask.rows, &mut self.layer_directions[layer_direction]);
-        for (borders, size) in [(&mut state.border_h, model.hidden()), (&mut state.border_c, model.cell_state())] {
+        for (borders, size) in [(&mut state.border_h, model.state_size()), (&mut state.border_c, model.cell_state())] {
             borders[..rows * size].fill(R::zero());
         }
     }
@@ -238,12 +242,14 @@ impl<R: Real> RowBlock<R> {
         states: &States<S>,
         first_row: usize,
     ) {
-        let (rows, hidden) = (self.mask.rows, model.hidden());
+        let rows = self.mask.rows;
         let state = &mut self.layer_directions[layer_direction];
-        for (borders, from) in [(&mut state.border_h, Some(&states.h)), (&mut state.border_c, states.c.as_ref())] {
+        let [of_h, of_c] = [model.state_size(), model.cell_state()].map(|size| rows * size);
+        let kinds = [(&mut state.border_h, of_h, Some(&states.h)), (&mut state.border_c, of_c, states.c.as_ref())];
+        for (borders, size, from) in kinds {
             let Some(from) = from else { continue };
             let from = from.slice(s![layer_direction, first_row..first_row + rows, ..]);
-            let to = &mut borders[..rows * hidden];
+            let to = &mut borders[..size];
             to.iter_mut().zip(&from).for_each(|(to, from)| *to = R::from_f64(from.as_f64()));
         }
     }
@@ -253,12 +259,7 @@ impl<R: Real> RowBlock<R> {
         for layer_direction in 0..self.layer_directions.len() {
             self.store_rows(&mut states.h, layer_direction, offset, self.final_h(model, layer_direction));
             if let Some(c) = &mut states.c {
-                self.store_rows(
-                    c,
-                    layer_direction,
-                    offset,
-                    self.final_of(model, &self.layer_directions[layer_direction].border_c),
-                );
+                self.store_rows(c, layer_direction, offset, self.final_c(model, layer_direction));
             }
         }
     }

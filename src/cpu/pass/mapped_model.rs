@@ -16,13 +16,22 @@ pub(crate) struct LayerDirection {
     pub(crate) input: usize,
     /// The range of W_ih, \[G·H, input\], in the block of parameters.
     pub(crate) weight_ih: Range<usize>,
-    /// The range of W_hh, \[G·H, H\].
+    /// The range of W_hh, \[G·H, S\].
     pub(crate) weight_hh: Range<usize>,
+    /// The range of W_hr, \[S, H\]; empty if h is not projected.
+    pub(crate) weight_hr: Range<usize>,
     /// The ranges of b_ih and b_hh.
     pub(crate) bias_ih: Option<Range<usize>>,
     pub(crate) bias_hh: Option<Range<usize>>,
     /// The range of the cell's own parameters, \[P, H\].
     pub(crate) parameters: Range<usize>,
+}
+
+impl LayerDirection {
+    /// The numbers of the weights that each time step multiplies by.
+    pub(crate) fn step_weights(&self) -> usize {
+        self.weight_hh.len() + self.weight_hr.len()
+    }
 }
 
 /// A model, with the lookups of a pass.
@@ -54,6 +63,7 @@ impl MappedModel {
             input: recurrent.layer_input_size(layer_direction / recurrent.directions()),
             weight_ih: place(Role::WeightIh { layer_direction }).unwrap_or_default(),
             weight_hh: place(Role::WeightHh { layer_direction }).unwrap_or_default(),
+            weight_hr: place(Role::WeightHr { layer_direction }).unwrap_or_default(),
             bias_ih: place(Role::BiasIh { layer_direction }),
             bias_hh: place(Role::BiasHh { layer_direction }),
             parameters: own_parameters(layer_direction),
@@ -73,11 +83,21 @@ impl MappedModel {
         self.recurrent.hidden_size
     }
 
+    /// S.
+    pub(crate) fn state_size(&self) -> usize {
+        self.recurrent.state_size()
+    }
+
+    /// Numbers per row that are projected to h: H, or 0 without a projection.
+    pub(crate) fn projected(&self) -> usize {
+        self.recurrent.proj_size.map_or(0, |_| self.hidden())
+    }
+
     /// Rows per block in a batch of `rows`: few, so that many threads have a block, but more if W_hh does not stay in a
     /// core's own cache between steps and must be loaded for all rows of a block at once. Independent of the number of
     /// threads, so that every sum has the same order everywhere.
     pub(crate) fn block_rows(&self, rows: usize) -> usize {
-        let weights = self.cell.recurrent_gates() * self.hidden() * self.hidden();
+        let weights = self.cell.recurrent_gates() * self.hidden() * self.state_size();
         let blocks = if weights <= 0x4_0000 { 8 } else { 4 };
         rows.div_ceil(blocks).next_multiple_of(4).min(32)
     }
@@ -92,9 +112,9 @@ impl MappedModel {
         self.cell.kept() * self.hidden()
     }
 
-    /// Numbers per row for masked h: H with recurrent dropout, otherwise 0.
+    /// Numbers per row for masked h: S with recurrent dropout, otherwise 0.
     pub(crate) fn masked(&self) -> usize {
-        if self.recurrent.recurrent_dropout > 0.0 { self.hidden() } else { 0 }
+        if self.recurrent.recurrent_dropout > 0.0 { self.state_size() } else { 0 }
     }
 
     /// Numbers per row for the cell state: H if the cell has one, otherwise 0.

@@ -10,14 +10,13 @@ use crate::cpu::parallel::threads::Threads;
 use crate::error::Result;
 use crate::real::Real;
 
-/// Packed weights per (layer, direction).
-const OF_LAYER: usize = 4;
-
 /// All packed weights of a network.
 #[derive(Debug)]
 pub(crate) struct PackedWeights<R> {
     /// Those of each (layer, direction), ordered as in [`plans`], then the head's.
     forms: Vec<PackedForm<R>>,
+    /// The number of those of a (layer, direction).
+    of_layer: usize,
     /// \[kept\] for each (layer, direction): the initial value of the kept numbers, b_ih + b_hh, but separate where the
     /// reset gate is between them. Then b_y of a head.
     biases: Vec<Vec<R>>,
@@ -67,7 +66,10 @@ fn plans(model: &MappedModel) -> (Vec<FormPlan>, Vec<usize>) {
         let input: Vec<_> = cell.input_spans().map(|span| run(&span, 0)).collect();
         let recurrent = cell.recurrent_span();
         add(&layer_direction.weight_ih, layer_direction.input, &input, Some(index));
-        add(&layer_direction.weight_hh, hidden, &[run(&recurrent, recurrent.sum)], None);
+        add(&layer_direction.weight_hh, model.state_size(), &[run(&recurrent, recurrent.sum)], None);
+        if !layer_direction.weight_hr.is_empty() {
+            add(&layer_direction.weight_hr, hidden, &[[0, 0, model.state_size()]], None);
+        }
     }
     let mut biases = vec![model.kept(); model.layer_directions.len()];
     if let (Some(head), Some((weight, _))) = (&model.head, &model.head_weights) {
@@ -91,6 +93,7 @@ impl<R: Real> PackedWeights<R> {
             Ok(PackedForm { panels: PackedB::try_new(k, n)?, weight, runs, bias, backward, stale: true })
         };
         Ok(Self {
+            of_layer: if model.projected() > 0 { 6 } else { 4 },
             forms: plans.into_iter().map(form).collect::<Result<_>>()?,
             biases: biases.into_iter().map(|len| allocate::zeros(len, "the biases")).collect::<Result<_>>()?,
             stale_biases: true,
@@ -126,27 +129,37 @@ impl<R: Real> PackedWeights<R> {
 
     /// W_ihᵀ, \[input, ·\], with columns in the order of the kept gates and the bias. Each row belongs to one token.
     pub(crate) fn input(&self, layer_direction: usize) -> &PackedB<R> {
-        &self.forms[OF_LAYER * layer_direction].panels
+        &self.forms[self.of_layer * layer_direction].panels
     }
 
     /// W_ih, \[·, input\], with rows in that order.
     pub(crate) fn input_back(&self, layer_direction: usize) -> &PackedB<R> {
-        &self.forms[OF_LAYER * layer_direction + 1].panels
+        &self.forms[self.of_layer * layer_direction + 1].panels
     }
 
-    /// W_hhᵀ, \[H, G·H\].
+    /// W_hhᵀ, \[S, G·H\].
     pub(crate) fn hidden(&self, layer_direction: usize) -> &PackedB<R> {
-        &self.forms[OF_LAYER * layer_direction + 2].panels
+        &self.forms[self.of_layer * layer_direction + 2].panels
     }
 
-    /// W_hh, \[G·H, H\].
+    /// W_hh, \[G·H, S\].
     pub(crate) fn hidden_back(&self, layer_direction: usize) -> &PackedB<R> {
-        &self.forms[OF_LAYER * layer_direction + 3].panels
+        &self.forms[self.of_layer * layer_direction + 3].panels
     }
 
-    /// W_hyᵀ, \[D·H, O\], with b_y, and W_hy, \[O, D·H\], of a network with a head.
+    /// W_hrᵀ, \[H, S\], of a network that projects h.
+    pub(crate) fn projection(&self, layer_direction: usize) -> &PackedB<R> {
+        &self.forms[self.of_layer * layer_direction + 4].panels
+    }
+
+    /// W_hr, \[S, H\], of a network that projects h.
+    pub(crate) fn projection_back(&self, layer_direction: usize) -> &PackedB<R> {
+        &self.forms[self.of_layer * layer_direction + 5].panels
+    }
+
+    /// W_hyᵀ, \[D·S, O\], with b_y, and W_hy, \[O, D·S\], of a network with a head.
     pub(crate) fn head(&self) -> Option<(&PackedB<R>, &PackedB<R>)> {
-        match self.forms.chunks_exact(OF_LAYER).remainder() {
+        match self.forms.chunks_exact(self.of_layer).remainder() {
             [forward, back] => Some((&forward.panels, &back.panels)),
             _ => None,
         }

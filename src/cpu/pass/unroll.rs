@@ -11,6 +11,7 @@ use crate::cpu::kernels::column_sum;
 use crate::cpu::kernels::dropout;
 use crate::cpu::kernels::embedding;
 use crate::cpu::kernels::mask::StepMask;
+use crate::cpu::kernels::projection;
 use crate::cpu::kernels::tokens;
 use crate::cpu::parallel::clock::{Phase, product};
 use crate::real::Real;
@@ -20,7 +21,7 @@ pub(crate) fn forward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBloc
     let model = weights.model;
     let directions = model.recurrent.directions();
     let width = model.recurrent.output_size();
-    let (steps, held_rows, hidden) = (block.held.len(), block.held_rows(), model.hidden());
+    let (steps, held_rows, size) = (block.held.len(), block.held_rows(), model.state_size());
     let (input, held_tokens) = (block.input_part(model), block.held_part(1));
     if let Some(vectors) = &model.embedding {
         let vectors = &weights.parameters[vectors.clone()];
@@ -52,10 +53,10 @@ pub(crate) fn forward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBloc
                 let t = first + if layer_direction.direction == 0 { step } else { count - 1 - step };
                 forward_step(weights, index, state, (&block.mask, block.held.start), t, output);
             }
-            weights.clock.end(timer, Phase::Forward, || product(count * rows, layer_direction.weight_hh.len()));
+            weights.clock.end(timer, Phase::Forward, || product(count * rows, layer_direction.step_weights()));
         }
         if let Some(draw) = draw {
-            dropout::between(&draw, &block.mask, &block.held, index, output, layer_direction.place * hidden, hidden);
+            dropout::between(&draw, &block.mask, &block.held, index, output, layer_direction.place * size, size);
         }
         block.leave(model, index);
     }
@@ -115,10 +116,11 @@ fn forward_step<R: Real>(
 ) {
     let (model, layer_direction) = (weights.model, &weights.model.layer_directions[index]);
     let (hidden, kept, cell_state, rows) = (model.hidden(), model.kept(), model.cell_state(), mask.rows);
-    let (h_before, h) = states_around(&mut state.h, rows * hidden, layer_direction.direction, t);
+    let size = model.state_size();
+    let (h_before, h) = states_around(&mut state.h, rows * size, layer_direction.direction, t);
     let (c_before, c) = states_around(&mut state.c, rows * cell_state, layer_direction.direction, t);
     for row in mask.starts(layer_direction.place, at + t) {
-        h_before[row * hidden..][..hidden].fill(R::zero());
+        h_before[row * size..][..size].fill(R::zero());
         c_before[row * cell_state..][..cell_state].fill(R::zero());
     }
     let gates = &mut state.gates[t * rows * kept..][..rows * kept];
@@ -134,20 +136,31 @@ fn forward_step<R: Real>(
         let first = model.cell.first_recurrent() * hidden;
         let to = MatrixMut { data: &mut gates[first..], stride: kept };
         let product =
-            Product::add(to, MatrixRef { data: entering, stride: hidden, count: rows }, weights.prepared.hidden(index));
+            Product::add(to, MatrixRef { data: entering, stride: size, count: rows }, weights.prepared.hidden(index));
         weights.gemm.split_columns(product, &mut state.shares);
     }
     let width = rows * model.recurrent.output_size();
     let output = &mut output[t * width..][..width];
     let step = step_rows(weights, index, mask, at + t);
-    model.cell.rows().forward(ForwardRows { step, kept: gates, h_before, c_before, h, c, output });
+    if layer_direction.weight_hr.is_empty() {
+        model.cell.rows().forward(ForwardRows { step, kept: gates, h_before, c_before, h, c, output: Some(output) });
+        return;
+    }
+    let (m_before, m) = states_around(&mut state.m, rows * hidden, layer_direction.direction, t);
+    let of_cell = ForwardRows { step, kept: gates, h_before: m_before, c_before, h: &mut *m, c, output: None };
+    model.cell.rows().forward(of_cell);
+    let m = MatrixRef { data: m, stride: hidden, count: rows };
+    let to = MatrixMut { data: &mut *h, stride: size };
+    weights.gemm.split_columns(Product::assign(to, m, weights.prepared.projection(index)), &mut state.shares);
+    projection::forward(step, h_before, h, output);
 }
 
 /// Step `t` of the sequence as the cell sees it.
 fn step_rows<'a, R: Real>(weights: &PassWeights<'a, R>, index: usize, mask: &'a StepMask, t: usize) -> StepRows<'a, R> {
-    let (hidden, layer_direction) = (weights.model.hidden(), &weights.model.layer_directions[index]);
+    let (model, layer_direction) = (weights.model, &weights.model.layer_directions[index]);
     let parameters = &weights.parameters[layer_direction.parameters.clone()];
-    StepRows { lengths: &mask.lengths, t, hidden, column: layer_direction.place * hidden, parameters }
+    let (hidden, column) = (model.hidden(), layer_direction.place * model.state_size());
+    StepRows { lengths: &mask.lengths, t, hidden, column, parameters }
 }
 
 /// The states entering and leaving step `t`, each of `size` numbers.
@@ -173,16 +186,9 @@ pub(crate) fn backward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlo
             let layer_direction = &model.layer_directions[index];
             if let Some(draw) = draw {
                 let numbers = block.held_rows() * model.recurrent.output_size();
-                let (d_output, hidden) = (&mut block.d_output[..numbers], model.hidden());
-                dropout::between(
-                    &draw,
-                    &block.mask,
-                    &block.held,
-                    index,
-                    d_output,
-                    layer_direction.place * hidden,
-                    hidden,
-                );
+                let (d_output, size) = (&mut block.d_output[..numbers], model.state_size());
+                let column = layer_direction.place * size;
+                dropout::between(&draw, &block.mask, &block.held, index, d_output, column, size);
             }
             if block.is_last() {
                 block.layer_directions[index].bias_sum.fill(R::zero());
@@ -192,7 +198,7 @@ pub(crate) fn backward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlo
                 let t = if layer_direction.direction == 0 { steps - 1 - step } else { step };
                 backward_step(weights, block, index, t, above);
             }
-            weights.clock.end(timer, Phase::Backward, || product(block.held_rows(), layer_direction.weight_hh.len()));
+            weights.clock.end(timer, Phase::Backward, || product(block.held_rows(), layer_direction.step_weights()));
             let spans = block.spans();
             let to = match layer {
                 0 if model.embedding.is_some() || (input && !block.one_hot) => &mut block.d_input[input_part.clone()],
@@ -226,39 +232,58 @@ fn backward_step<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>,
     let (mask, first, state) = (&block.mask, block.held.start, &mut block.layer_directions[index]);
     let (hidden, kept, cell_state, rows) = (model.hidden(), model.kept(), model.cell_state(), mask.rows);
     let (before, _) = history_indices(layer_direction.direction, t);
-    let width = rows * model.recurrent.output_size();
+    let (size, width) = (model.state_size(), rows * model.recurrent.output_size());
     let gates = &mut state.gates[t * rows * kept..][..rows * kept];
-    let dh = &mut state.dh[..rows * hidden];
+    let dh = &mut state.dh[..rows * size];
     let dc = &mut state.dc[..rows * cell_state];
-    let h_before = &mut state.h[before * rows * hidden..][..rows * hidden];
-    model.cell.rows().backward(BackwardRows {
-        step: step_rows(weights, index, mask, first + t),
-        kept: gates,
-        h_before,
-        c_before: &state.c[before * rows * cell_state..][..rows * cell_state],
-        d_output: above.then(|| &block.d_output[t * width..][..width]),
-        dh,
-        dc,
-        square: block.squares.get_mut(index * mask.steps + first + t),
-    });
+    let h_before = &mut state.h[before * rows * size..][..rows * size];
+    let step = step_rows(weights, index, mask, first + t);
+    let c_before = &state.c[before * rows * cell_state..][..rows * cell_state];
+    let d_output = above.then(|| &block.d_output[t * width..][..width]);
+    let square = block.squares.get_mut(index * mask.steps + first + t);
+    if layer_direction.weight_hr.is_empty() {
+        let h_before = &*h_before;
+        let dh = &mut *dh;
+        model.cell.rows().backward(BackwardRows { step, kept: gates, h_before, c_before, d_output, dh, dc, square });
+    } else {
+        let (whole, dm) = (&mut state.projected_dh[t * rows * size..][..rows * size], &mut state.dm[..rows * hidden]);
+        projection::backward(step, d_output, dh, whole, square);
+        let whole = MatrixRef { data: whole, stride: size, count: rows };
+        let to = MatrixMut { data: &mut *dm, stride: hidden };
+        weights
+            .gemm
+            .split_columns(Product::assign(to, whole, weights.prepared.projection_back(index)), &mut state.shares);
+        let h_before = &state.m[before * rows * hidden..][..rows * hidden];
+        let (d_output, square) = (None, None);
+        model.cell.rows().backward(BackwardRows {
+            step,
+            kept: gates,
+            h_before,
+            c_before,
+            d_output,
+            dh: dm,
+            dc: &mut *dc,
+            square,
+        });
+    }
     column_sum::add(&mut state.bias_sum, gates);
     let dz = MatrixRef { data: &gates[model.cell.first_recurrent() * hidden..], stride: kept, count: rows };
     let weight_hh = weights.prepared.hidden_back(index);
     if layer_direction.weight_hh.is_empty() {
         // All of dh_{t−1} is what the cell has left.
     } else if state.drops {
-        let product = Product::assign(MatrixMut { data: &mut state.masked, stride: hidden }, dz, weight_hh);
+        let product = Product::assign(MatrixMut { data: &mut state.masked, stride: size }, dz, weight_hh);
         weights.gemm.split_columns(product, &mut state.shares);
         let products = state.masked.iter().zip(&state.factors).map(|(product, factor)| *product * *factor);
         dh.iter_mut().zip(products).for_each(|(dh, product)| *dh += product);
         // The cell has read h_{t−1} itself; dW_hh needs what entered the product.
         h_before.iter_mut().zip(&state.factors).for_each(|(h, factor)| *h *= *factor);
     } else {
-        let product = Product::add(MatrixMut { data: dh, stride: hidden }, dz, weight_hh);
+        let product = Product::add(MatrixMut { data: dh, stride: size }, dz, weight_hh);
         weights.gemm.split_columns(product, &mut state.shares);
     }
     for row in mask.starts(layer_direction.place, first + t) {
-        dh[row * hidden..][..hidden].fill(R::zero());
+        dh[row * size..][..size].fill(R::zero());
         dc[row * cell_state..][..cell_state].fill(R::zero());
     }
 }

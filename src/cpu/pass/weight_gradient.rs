@@ -39,7 +39,9 @@ impl WeightTile {
     /// Operations of its products over `rows` rows, as if x were dense.
     pub(crate) fn operations(&self, rows: usize) -> usize {
         match self.role {
-            Role::WeightIh { .. } | Role::WeightHh { .. } | Role::HeadWeight => clock::product(rows, self.range.len()),
+            Role::WeightIh { .. } | Role::WeightHh { .. } | Role::WeightHr { .. } | Role::HeadWeight => {
+                clock::product(rows, self.range.len())
+            }
             Role::Embedding
             | Role::BiasIh { .. }
             | Role::BiasHh { .. }
@@ -76,7 +78,7 @@ pub(crate) fn tiles(model: &MappedModel, layout: &Layout, threads: usize) -> Vec
             Role::WeightIh { .. } | Role::BiasIh { .. } => cell.input_spans().for_each(cut_span),
             Role::WeightHh { .. } | Role::BiasHh { .. } => cut_span(cell.recurrent_span()),
             Role::CellParameter { index, .. } => cut(0..hidden, (cell.sums().len() + index) * hidden),
-            Role::Embedding | Role::HeadWeight | Role::HeadBias => cut(0..tensor.shape[0], 0),
+            Role::Embedding | Role::WeightHr { .. } | Role::HeadWeight | Role::HeadBias => cut(0..tensor.shape[0], 0),
         }
     }
     tiles
@@ -172,7 +174,7 @@ fn add_span<R: Real>(
     rows: Range<usize>,
     sum: &mut TileSum<'_, R>,
 ) {
-    let (hidden, kept) = (model.hidden(), model.kept());
+    let (size, kept) = (model.state_size(), model.kept());
     let every = model.head.as_ref().filter(|head| with_head && head.readout == Readout::PerStep);
     let tokens = || &block.tokens[block.held.start * block.mask.rows..][rows.clone()];
     match sum.tile.role {
@@ -201,8 +203,15 @@ fn add_span<R: Real>(
         Role::WeightHh { layer_direction } => {
             // The states that entered the steps; in the reverse direction one index later.
             let state = &block.layer_directions[layer_direction];
-            let entering = &state.h[model.layer_directions[layer_direction].direction * block.mask.rows * hidden..];
-            sum.add(part(&state.gates, kept, rows.clone()), part(entering, hidden, rows));
+            let entering = &state.h[model.layer_directions[layer_direction].direction * block.mask.rows * size..];
+            sum.add(part(&state.gates, kept, rows.clone()), part(entering, size, rows));
+        }
+        Role::WeightHr { layer_direction } => {
+            // What the cell computed in the steps; in the reverse direction one index earlier.
+            let (state, hidden) = (&block.layer_directions[layer_direction], model.hidden());
+            let first = 1 - model.layer_directions[layer_direction].direction;
+            let leaving = &state.m[first * block.mask.rows * hidden..];
+            sum.add(part(&state.projected_dh, size, rows.clone()), part(leaving, hidden, rows));
         }
         Role::HeadWeight => {
             if let Some(head) = every {

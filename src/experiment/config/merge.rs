@@ -24,7 +24,7 @@ const EXCLUDED: [(&[&str], &[&str]); 15] = [
     (&["bytes"], &["min-count"]),
     // Another optimizer has its own default weight decay.
     (&["optimizer"], &["weight-decay"]),
-    (&["cell"], &["activation", "forget-bias"]),
+    (&["cell"], &["activation", "forget-bias", "proj-size"]),
     // Two names of one thing.
     (&["direction"], &["bidirectional"]),
     (&["bidirectional"], &["direction"]),
@@ -34,6 +34,7 @@ const EXCLUDED: [(&[&str], &[&str]); 15] = [
             "cell",
             "activation",
             "hidden",
+            "proj-size",
             "layers",
             "dropout",
             "recurrent-dropout",

@@ -132,6 +132,9 @@ pub struct ModelConfig {
     pub activation: Option<Activation>,
     /// Number of hidden units per layer and direction [default: 16; text, classes, rolls: 128; sequences, tasks: 64]
     pub hidden: Option<usize>,
+    /// Number of values that h of the lstm cell is projected to, below the number of hidden units (Sak, Senior & Beaufays
+    /// 2014); PyTorch's proj_size [default: none]
+    pub proj_size: Option<usize>,
     /// Number of stacked layers [default: 1]
     pub layers: Option<usize>,
     /// Dropout rate between layers [default: 0]

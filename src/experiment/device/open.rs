@@ -140,8 +140,16 @@ impl OpenDevice {
 
     /// Refuses a kernel that cannot hold the model.
     pub(crate) fn check_kernel(&self, model: &Model) -> Result<()> {
+        if self.is_cpu() || self.kernel != RecurrentKernel::Sequence {
+            return Ok(());
+        }
         let (hidden, most) = (model.recurrent.hidden_size, RecurrentKernel::SEQUENCE_UNITS);
-        if !self.is_cpu() && self.kernel == RecurrentKernel::Sequence && hidden > most {
+        if model.recurrent.proj_size.is_some() {
+            return Err(unsupported(
+                "run.kernel sequence does not project h (model.proj-size): take --set run.kernel=step, or auto",
+            ));
+        }
+        if hidden > most {
             return Err(unsupported(format!(
                 "run.kernel sequence takes networks of at most {most} hidden units, which a workgroup holds, and \
                  this one has {hidden}: take --set run.kernel=step, or auto"

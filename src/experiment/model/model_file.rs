@@ -178,9 +178,12 @@ pub fn describe(model: &Model) -> String {
             format!("{vocabulary} (vectors of {}{tied})", recurrent.input_size)
         }
     };
+    let projected = recurrent.proj_size.map(|size| format!(" projected to {size}")).unwrap_or_default();
     let outputs = head.map(|head| format!(" → {}{mean}", head.outputs)).unwrap_or_default();
     let parameters = grouped(parameters(model));
-    format!("{cell}{activation} {inputs} → {hidden}{outputs}{layers}{directions}{dropout}, {parameters} parameters")
+    format!(
+        "{cell}{activation} {inputs} → {hidden}{projected}{outputs}{layers}{directions}{dropout}, {parameters} parameters"
+    )
 }
 
 /// A model file that was found.

@@ -32,8 +32,8 @@ macro_rules! uniforms {
 uniforms! {
     /// `step.wgsl`.
     Step {
-        t: u32, t_step: u32, count: u32, index_in: u32, index_out: u32, batch: u32, hidden: u32, h4: u32, z4: u32, y4: u32,
-        y_column: u32, keep: u32, product: u32, epilogue: u32, layer_direction: u32, parameter_first: u32,
+        t: u32, t_step: u32, count: u32, index_in: u32, index_out: u32, batch: u32, hidden: u32, h4: u32, state4: u32,
+        z4: u32, y4: u32, y_column: u32, keep: u32, product: u32, epilogue: u32, layer_direction: u32, parameter_first: u32,
         parameter_ld: u32,
     }
     /// `product.wgsl`.
@@ -57,8 +57,8 @@ uniforms! {
     }
     /// `dropout.wgsl`.
     Dropout {
-        rows: u32, width: u32, ld_from: u32, from_first: u32, ld_to: u32, to_first: u32, bit: u32, batch: u32, h4: u32,
-        layer_direction: u32, t: u32, recurrent: u32,
+        rows: u32, width: u32, ld_from: u32, from_first: u32, ld_to: u32, to_first: u32, bit: u32, batch: u32,
+        state4: u32, layer_direction: u32, t: u32, recurrent: u32,
     }
     /// `masks.wgsl`: the dropout parameters, written at each pass. In a storage buffer rather than a uniform.
     DropoutParams {
@@ -76,7 +76,7 @@ uniforms! {
     /// `mean.wgsl`.
     Mean { steps: u32, rows: u32, n4: u32, accumulate: u32 }
     /// `gradient_norms.wgsl`.
-    GradientNorms { count: u32, h4: u32, y4: u32, y_column: u32, first: u32 }
+    GradientNorms { count: u32, state4: u32, y4: u32, y_column: u32, first: u32 }
     /// `sum.wgsl`.
     Sum { count: u32 }
     /// `average.wgsl`.

@@ -22,8 +22,8 @@ pub(super) fn uses(cell: &'static dyn CellDefinition, binding: u32, has_vectors:
     }
 }
 
-/// The complete WGSL of the step kernels of a cell from the shaders around it.
-pub(super) fn source(cell: &'static dyn CellDefinition, shaders: &str) -> String {
+/// The complete WGSL of the step kernels of a cell, whose h may be `projected`, from the shaders around it.
+pub(super) fn source(cell: &'static dyn CellDefinition, projected: bool, shaders: &str) -> String {
     let (sums, gates, parameters) = (cell.sums().len(), cell.recurrent_gates(), cell.parameters().len());
     let repetitions = [
         ("each_sum", sums),
@@ -33,6 +33,8 @@ pub(super) fn source(cell: &'static dyn CellDefinition, shaders: &str) -> String
         ("has_c", usize::from(cell.has_cell_state())),
         ("has_w_hh", usize::from(gates > 0)),
         ("has_parameters", usize::from(parameters > 0)),
+        ("has_projection", usize::from(projected)),
+        ("no_projection", usize::from(!projected)),
     ];
     let first = cell.first_recurrent();
     let counts = [("SUMS", sums), ("GATES", gates), ("FIRST", first), ("PARAMETERS", parameters)];

@@ -33,6 +33,8 @@ pub struct ShaderEntry {
     pub data_indices: bool,
     /// The cell whose step it is.
     pub(super) cell: Option<Cell>,
+    /// Whether it is a step whose h is projected.
+    pub(super) projected: bool,
 }
 
 impl ShaderEntry {
@@ -40,7 +42,7 @@ impl ShaderEntry {
     pub fn source(&self) -> String {
         let joined = self.sources.iter().map(|(_, text)| *text).collect::<Vec<_>>().join("\n");
         match self.cell {
-            Some(cell) => cell_kernel::source(cell.definition(), &joined),
+            Some(cell) => cell_kernel::source(cell.definition(), self.projected, &joined),
             None => joined,
         }
     }
@@ -84,9 +86,18 @@ pub(crate) fn backward_step(cell: Cell, gradient_norms: bool) -> ShaderEntry {
     if gradient_norms { STEP_BACKWARD_NORMS.of(cell) } else { STEP_BACKWARD.of(cell) }
 }
 
+/// The parts of a step of a cell whose h is projected: forward, and backward dh_t and the cell.
+pub(crate) fn projected_steps(cell: Cell) -> [ShaderEntry; 3] {
+    [PROJECTED_FORWARD, STEP_DH, PROJECTED_BACKWARD].map(|step| step.of(cell))
+}
+
 /// All kernels of the crate, with the steps of these cells.
 pub fn shader_entries(cells: &[Cell]) -> Vec<ShaderEntry> {
-    let of_cells = cells.iter().flat_map(|cell| STEPS.iter().map(|step| step.of(*cell)));
+    let steps = |cell: &Cell| {
+        let projected = PROJECTED_STEPS.iter().filter(|_| cell.can_be_projected());
+        STEPS.iter().chain(projected).map(|step| step.of(*cell)).collect::<Vec<_>>()
+    };
+    let of_cells = cells.iter().flat_map(steps);
     of_cells.chain(ENTRIES.iter().copied()).collect()
 }
 
@@ -99,7 +110,7 @@ macro_rules! file {
 use Access::{Read, ReadWrite};
 
 macro_rules! entries {
-    ($list:ident: $($constant:ident = $name:literal [$($file:literal),*] $uniform:literal { $($number:literal $access:ident),* } $data:literal;)*) => {
+    ($list:ident $projected:literal: $($constant:ident = $name:literal [$($file:literal),*] $uniform:literal { $($number:literal $access:ident),* } $data:literal;)*) => {
         $(pub(crate) const $constant: ShaderEntry = ShaderEntry {
             name: $name,
             sources: &[$(file!($file)),*],
@@ -107,13 +118,14 @@ macro_rules! entries {
             bindings: &[$(($number, $access)),*],
             data_indices: $data,
             cell: None,
+            projected: $projected,
         };)*
 
         const $list: &[ShaderEntry] = &[$($constant),*];
     };
 }
 
-entries! { STEPS:
+entries! { STEPS false:
     STEP_FORWARD = "step_forward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "cell_step.wgsl"] "Step"
         { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 10 ReadWrite, 11 Read } false;
     STEP_BACKWARD = "step_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "cell_step.wgsl"] "Step"
@@ -122,7 +134,16 @@ entries! { STEPS:
         { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false;
 }
 
-entries! { ENTRIES:
+entries! { PROJECTED_STEPS true:
+    PROJECTED_FORWARD = "step_forward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "cell_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 9 ReadWrite, 10 ReadWrite } false;
+    STEP_DH = "step_dh" ["activation.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "step.wgsl", "cell_step.wgsl", "step_dh.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false;
+    PROJECTED_BACKWARD = "step_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "cell_step.wgsl"] "Step"
+        { 1 Read, 4 ReadWrite, 6 ReadWrite, 8 ReadWrite } false;
+}
+
+entries! { ENTRIES false:
     GRADIENT_NORMS = "gradient_norms" ["gradient_norms.wgsl"] "GradientNorms" { 1 Read, 2 ReadWrite } false;
     MATMUL = "matmul" ["product.wgsl", "matmul.wgsl"] "Matmul" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;
     MATMUL_TILED = "matmul_tiled" ["product.wgsl", "matmul_tiled.wgsl"] "Matmul"

@@ -338,7 +338,7 @@ impl Gpu {
     pub(crate) fn kernel(&self, entry: ShaderEntry, constants: Constants<'_>) -> Arc<Kernel> {
         // Variants of an entry point are joined from different files.
         let files: Vec<&str> = entry.sources.iter().map(|(file, _)| *file).collect();
-        let key = format!("{} {files:?} {:?} {constants:?}", entry.name, entry.cell_identity());
+        let key = format!("{} {files:?} {:?} {} {constants:?}", entry.name, entry.cell_identity(), entry.projected);
         let mut kernels = lock(&self.0.kernels);
         let make = || Arc::new(Kernel::new(&self.0.device, entry, constants, self.0.trusted));
         kernels.entry(key).or_insert_with(make).clone()

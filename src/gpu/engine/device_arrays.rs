@@ -7,21 +7,21 @@ use crate::error::{Error, Result};
 use crate::gpu::commands::builder::{Binding, Builder};
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::commands::uniforms::Copy;
-use crate::gpu::pass::PassKind;
 use crate::gpu::pass::staging::HostInputs;
+use crate::gpu::pass::{PassKind, StateEnds};
 use crate::gpu::record::ALIVE;
 use crate::memory::BatchShape;
 use crate::model::Recurrent;
-use crate::model::plan::{ALIGNMENT, Checkpointing, Cost, TensorId};
+use crate::model::plan::{ALIGNMENT, Checkpointing, Cost, StateKind, TensorId};
 use crate::sizes::{Count, ON_DEVICE};
 
 /// Device buffers of the caller: packed f32, with usage `STORAGE`. `None` means zeros for inputs, and no output.
 ///
 /// | | `sequence` | `h`, `c` |
 /// |---|---|---|
-/// | forward reads | x, \[T, B, I\] | h_0, c_0, \[L·D, B, H\] |
-/// | forward writes | output, \[T, B, D·H\] | h_n, c_n |
-/// | backward reads | d_output, \[T, B, D·H\] | d_h_n, d_c_n |
+/// | forward reads | x, \[T, B, I\] | h_0, \[L·D, B, S\], c_0, \[L·D, B, H\] |
+/// | forward writes | output, \[T, B, D·S\] | h_n, c_n |
+/// | backward reads | d_output, \[T, B, D·S\] | d_h_n, d_c_n |
 /// | backward writes | dx, \[T, B, I\] | dh_0, dc_0 |
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeviceArrays<'a> {
@@ -35,10 +35,11 @@ pub struct DeviceArrays<'a> {
 
 impl DeviceArrays<'_> {
     fn check(&self, recurrent: &Recurrent, (steps, rows, size): (usize, usize, usize), names: [&str; 3]) -> Result<()> {
-        let states = Count::from(rows) * recurrent.num_layer_directions() * recurrent.hidden_size;
+        let states = |size| Count::from(rows) * recurrent.num_layer_directions() * size;
+        let (of_h, of_c) = (states(recurrent.state_size()), states(recurrent.hidden_size));
         let numbers = Count::from(steps) * rows * size;
         for (name, buffer, numbers) in
-            [(names[0], self.sequence, numbers), (names[1], self.h, states), (names[2], self.c, states)]
+            [(names[0], self.sequence, numbers), (names[1], self.h, of_h), (names[2], self.c, of_c)]
         {
             let Some(buffer) = buffer else { continue };
             if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
@@ -130,7 +131,7 @@ impl GpuEngine {
         self.prepare(self.shape(batch_shape, true, Checkpointing::Output))?;
         self.stage_host_inputs(&sequence, HostInputs::Backward);
         self.stage_dropout(dropout);
-        let (i, h) = (recurrent.input_size, recurrent.hidden_size);
+        let (i, s) = (recurrent.input_size, recurrent.state_size());
         let mut load = Vec::new();
         let mut store = Vec::new();
         for (index, chunk) in self.pass().plan.chunks.iter().enumerate() {
@@ -141,25 +142,24 @@ impl GpuEngine {
                 masked: Some(index),
                 ..Transfer::new(TransferDirection::In, x, first * i, position, [n, 1, i])
             });
-            let (y, shape) = (self.position(chunk.y[recurrent.layers - 1]), [n, recurrent.directions(), h]);
+            let (y, shape) = (self.position(chunk.y[recurrent.layers - 1]), [n, recurrent.directions(), s]);
             let first = first * recurrent.output_size();
             store.extend(to.sequence.map(|buffer| Transfer::new(TransferDirection::Out, buffer, first, y, shape)));
         }
         let mut clear = Vec::new();
-        let bytes = self.pass().state_bytes(&self.weights);
-        // Only a cell with c has states after those of h.
-        let kinds = self.pass().ends.chunks(recurrent.num_layer_directions()).zip([(from.h, to.h), (from.c, to.c)]);
-        for (ends, (from, to)) in kinds {
-            for (layer_direction, (enters, leaves)) in ends.iter().enumerate() {
-                let transfer = |way, buffer, position: &BufferOffset| {
-                    Transfer::new(way, buffer, layer_direction * rows * h, position.clone(), [rows, 1, h])
-                };
-                match from {
-                    Some(buffer) => load.push(transfer(TransferDirection::In, buffer, enters)),
-                    None => clear.push(GpuCommand::Clear { to: enters.clone(), bytes }),
-                }
-                store.extend(to.map(|buffer| transfer(TransferDirection::Out, buffer, leaves)));
+        for StateEnds { of: (kind, layer_direction), enters, leaves, bytes } in &self.pass().ends {
+            let (from, to, size) = match kind {
+                StateKind::H => (from.h, to.h, s),
+                StateKind::C => (from.c, to.c, recurrent.hidden_size),
+            };
+            let transfer = |way, buffer, position: &BufferOffset| {
+                Transfer::new(way, buffer, layer_direction * rows * size, position.clone(), [rows, 1, size])
+            };
+            match from {
+                Some(buffer) => load.push(transfer(TransferDirection::In, buffer, enters)),
+                None => clear.push(GpuCommand::Clear { to: enters.clone(), bytes: *bytes }),
             }
+            store.extend(to.map(|buffer| transfer(TransferDirection::Out, buffer, leaves)));
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
         let pack = self.pack();
@@ -184,7 +184,7 @@ impl GpuEngine {
         let mut clear = Vec::new();
         let mut load = Vec::new();
         let mut store = Vec::new();
-        let (i, h) = (recurrent.input_size, recurrent.hidden_size);
+        let (i, s) = (recurrent.input_size, recurrent.state_size());
         let plan = &self.pass().plan;
         for chunk in &plan.chunks {
             let (first, n) = (chunk.steps.start * rows, chunk.steps.len() * rows);
@@ -193,19 +193,19 @@ impl GpuEngine {
                 Transfer::new(way, buffer, first * parts * part, self.position(tensor), [n, parts, part])
             };
             match from.sequence {
-                Some(buffer) => load.push(transfer(TransferDirection::In, buffer, y, recurrent.directions(), h)),
+                Some(buffer) => load.push(transfer(TransferDirection::In, buffer, y, recurrent.directions(), s)),
                 None => clear.push(self.clear_tensor(y)),
             }
             if let (Some(buffer), Some(dx)) = (to.sequence, chunk.dx) {
                 store.push(transfer(TransferDirection::Out, buffer, dx, 1, i));
             }
         }
-        let of_h = plan.carries_of_h().enumerate().map(|carry| (carry, from.h, to.h));
-        let of_c = plan.carries_of_c().enumerate().map(|carry| (carry, from.c, to.c));
-        for ((layer_direction, carry), from, to) in of_h.chain(of_c) {
+        let of_h = plan.carries_of_h().enumerate().map(|carry| (carry, s, from.h, to.h));
+        let of_c = plan.carries_of_c().enumerate().map(|carry| (carry, recurrent.hidden_size, from.c, to.c));
+        for ((layer_direction, carry), size, from, to) in of_h.chain(of_c) {
             let (position, bytes) = self.span(carry);
-            let transfer =
-                |way, buffer| Transfer::new(way, buffer, layer_direction * rows * h, position.clone(), [rows, 1, h]);
+            let first = layer_direction * rows * size;
+            let transfer = |way, buffer| Transfer::new(way, buffer, first, position.clone(), [rows, 1, size]);
             match from {
                 Some(buffer) => load.push(transfer(TransferDirection::In, buffer)),
                 None => clear.push(GpuCommand::Clear { to: position.clone(), bytes }),

@@ -90,7 +90,7 @@ impl GpuEngine {
     pub(super) fn new(gpu: &Gpu, model: &Model, options: &EngineOptions) -> Result<Self> {
         model.validate()?;
         options.validate(model)?;
-        options.kernel.check(model.recurrent.hidden_size)?;
+        options.kernel.check(&model.recurrent)?;
         gpu.check_cell(model.recurrent.cell)?;
         let layout = Layout::new(model);
         let ranges = update_ranges(&options.parameter_groups, &layout)?;

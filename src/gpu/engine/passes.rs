@@ -26,7 +26,7 @@ impl Passes for GpuEngine {
         self.recorder.record(begin.iter().chain(pass.forward(PassKind::Output).into_iter().flatten()));
         let (recurrent, plan) = (&self.weights.model.recurrent, &pass.plan);
         let (y, states) = self.read_with_states(self.layers_output().collect()).await?;
-        let y = staging::unpack(&y, recurrent.hidden_size, recurrent.directions()).collect();
+        let y = staging::unpack(&y, recurrent.state_size(), recurrent.directions()).collect();
         let output = array((plan.steps, plan.rows, recurrent.output_size()), y)?;
         self.last.finished_forward(sequence.batch_shape());
         Ok(Output { output, states })

@@ -72,7 +72,7 @@ pub(crate) fn planned(
 ) -> Result<Memory> {
     model.validate()?;
     options.validate(model)?;
-    options.kernel.check(model.recurrent.hidden_size)?;
+    options.kernel.check(&model.recurrent)?;
     batch_shape.check(model, ON_DEVICE)?;
     let parameters = ParameterPlan::new(model);
     let mut memory = fixed(limits, model, &parameters, options)?;

@@ -48,7 +48,7 @@ impl GpuEngine {
             for (kind, array) in std::iter::once(&states.h).chain(&states.c).enumerate() {
                 for layer_direction in 0..layer_directions {
                     staging::pack(array, layer_direction..layer_direction + 1, 1, |_, _| true, &mut numbers);
-                    self.recorder.write(&pass.ends[kind * layer_directions + layer_direction].0, &numbers);
+                    self.recorder.write(&pass.ends[kind * layer_directions + layer_direction].enters, &numbers);
                 }
             }
         }
@@ -77,7 +77,7 @@ impl GpuEngine {
         match (&sequence.initial, carried) {
             (Some(_), _) => Vec::new(),
             (None, Some((carried, carry))) => carried.enter(&self.weights, self.pass(), carry),
-            (None, None) => self.pass().enter_zero(&self.weights),
+            (None, None) => self.pass().enter_zero(),
         }
     }
 

@@ -125,7 +125,7 @@ impl Streaming for GpuEngine {
         let model = &self.weights.model;
         let (part, parts) = match &model.head {
             Some(head) => (head.outputs, 1),
-            None => (model.recurrent.hidden_size, model.recurrent.directions()),
+            None => (model.recurrent.state_size(), model.recurrent.directions()),
         };
         to.clear();
         {

@@ -12,7 +12,7 @@ use crate::engine::{FlatBlock, no_average, no_optimizer_block, numbers_of};
 use crate::error::{Error, Result};
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::pass::staging;
-use crate::model::plan::RowSpan;
+use crate::model::plan::{RowSpan, StateKind};
 
 /// Elements per piece of parameter transfers: 8 MiB.
 const PIECE: usize = 2 << 20;
@@ -147,23 +147,24 @@ impl GpuEngine {
     /// Like [`read`](Self::read), and also returns the final states of each row.
     pub(crate) async fn read_with_states(&self, mut ranges: Vec<(BufferOffset, u64)>) -> Result<(Vec<f32>, States)> {
         let pass = self.pass();
-        let state_bytes = pass.state_bytes(&self.weights);
         let own: u64 = ranges.iter().map(|(_, bytes)| bytes).sum();
-        ranges.extend(pass.ends.iter().map(|(_, leaves)| (leaves.clone(), state_bytes)));
+        ranges.extend(pass.ends.iter().map(|ends| (ends.leaves.clone(), ends.bytes)));
         let mut numbers = self.read(&ranges).await?;
         let states = self.states_from(&numbers[own as usize / 4..], pass.plan.rows)?;
         numbers.truncate(own as usize / 4);
         Ok((numbers, states))
     }
 
-    /// Converts ranges of padded states to \[L·D, rows, H\].
+    /// Converts ranges of padded states to \[L·D, rows, S\] and \[L·D, rows, H\].
     pub(crate) fn states_from(&self, numbers: &[f32], rows: usize) -> Result<States> {
-        let recurrent = &self.weights.model.recurrent;
-        let shape = (recurrent.num_layer_directions(), rows, recurrent.hidden_size);
-        let plain: Vec<f32> = staging::unpack(numbers, recurrent.hidden_size, 1).collect();
-        let (h, c) = plain.split_at(shape.0 * shape.1 * shape.2);
-        let array = |numbers: &[f32]| array(shape, numbers.to_vec());
-        Ok(States { h: array(h)?, c: (!c.is_empty()).then(|| array(c)).transpose()? })
+        let (recurrent, sizes) = (&self.weights.model.recurrent, &self.weights.sizes);
+        let (h, c) = numbers.split_at(sizes.carried_offset(recurrent, StateKind::C, 0, rows) as usize / 4);
+        let of = |numbers: &[f32], size: usize| {
+            let shape = (recurrent.num_layer_directions(), rows, size);
+            array(shape, staging::unpack(numbers, size, 1).collect())
+        };
+        let c = (!c.is_empty()).then(|| of(c, recurrent.hidden_size)).transpose()?;
+        Ok(States { h: of(h, recurrent.state_size())?, c })
     }
 
     /// Reads dx (if planned) and the gradients of the initial states.

@@ -7,9 +7,9 @@ use crate::gpu::commands::builder::allocate;
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::device::Gpu;
 use crate::gpu::weights::DeviceWeights;
-use crate::model::plan::carried_states;
+use crate::model::plan::{StateKind, carried_states};
 
-/// h of every (layer, direction), then c: \[·, rows, H\] in whole vec4.
+/// h of every (layer, direction), \[·, rows, S\], then c, \[·, rows, H\], in whole vec4.
 #[derive(Debug)]
 pub struct CarriedStates {
     pub(crate) rows: usize,
@@ -24,41 +24,43 @@ impl CarriedStates {
 
     /// Commands that clear the states of a row.
     pub(crate) fn clear_row(&self, weights: &DeviceWeights, row: usize) -> Vec<GpuCommand> {
-        let bytes = 16 * weights.sizes.h4 as u64;
-        let firsts = (0..self.states.size()).step_by(self.rows * bytes as usize);
-        let command = |first: u64| GpuCommand::Clear {
-            to: BufferOffset { buffer: self.states.clone(), offset: first + row as u64 * bytes },
-            bytes,
+        let recurrent = &weights.model.recurrent;
+        let kinds = StateKind::of(recurrent).iter();
+        let states = kinds.flat_map(|kind| (0..recurrent.num_layer_directions()).map(|index| (*kind, index)));
+        let command = |(kind, layer_direction)| GpuCommand::Clear {
+            to: self.position(weights, (kind, layer_direction), row),
+            bytes: weights.sizes.state_bytes(kind, 1),
         };
-        firsts.map(command).collect()
+        states.map(command).collect()
     }
 
-    fn position(&self, weights: &DeviceWeights, layer_direction: usize, carry: StatefulRows) -> BufferOffset {
-        let row = 16 * weights.sizes.h4 as u64;
-        BufferOffset {
-            buffer: self.states.clone(),
-            offset: row * (layer_direction * self.rows + carry.first_row) as u64,
-        }
+    /// The position of the states of a (layer, direction) from row `row` on.
+    fn position(
+        &self,
+        weights: &DeviceWeights,
+        (kind, layer_direction): (StateKind, usize),
+        row: usize,
+    ) -> BufferOffset {
+        let first = weights.sizes.carried_offset(&weights.model.recurrent, kind, layer_direction, self.rows);
+        BufferOffset { buffer: self.states.clone(), offset: first + weights.sizes.state_bytes(kind, row) }
     }
 
     /// Commands that copy the rows' carried states to the initial states of the pass.
     pub(crate) fn enter(&self, weights: &DeviceWeights, pass: &Pass, carry: StatefulRows) -> Vec<GpuCommand> {
-        let bytes = pass.state_bytes(weights);
-        let enters = pass.ends.iter().enumerate().map(|(layer_direction, (enters, _))| GpuCommand::Copy {
-            from: self.position(weights, layer_direction, carry),
-            to: enters.clone(),
-            bytes,
+        let enters = pass.ends.iter().map(|ends| GpuCommand::Copy {
+            from: self.position(weights, ends.of, carry.first_row),
+            to: ends.enters.clone(),
+            bytes: ends.bytes,
         });
         enters.collect()
     }
 
     /// Commands that copy the final states of the pass back to the rows.
     pub(crate) fn leave(&self, weights: &DeviceWeights, pass: &Pass, carry: StatefulRows) -> Vec<GpuCommand> {
-        let bytes = pass.state_bytes(weights);
-        let leaves = pass.ends.iter().enumerate().map(|(layer_direction, (_, leaves))| GpuCommand::Copy {
-            from: leaves.clone(),
-            to: self.position(weights, layer_direction, carry),
-            bytes,
+        let leaves = pass.ends.iter().map(|ends| GpuCommand::Copy {
+            from: ends.leaves.clone(),
+            to: self.position(weights, ends.of, carry.first_row),
+            bytes: ends.bytes,
         });
         leaves.collect()
     }

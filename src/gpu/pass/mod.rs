@@ -12,7 +12,7 @@ use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::device::Gpu;
 use crate::gpu::record::{Recording, backward, forward, head, loss};
 use crate::gpu::weights::DeviceWeights;
-use crate::model::plan::{PassShape, SequencePlan};
+use crate::model::plan::{PassShape, SequencePlan, StateKind};
 use crate::model::{Head, Readout};
 
 /// The number of cached passes; the least recently used one is dropped first. They share their buffers, so a further
@@ -32,10 +32,20 @@ pub(crate) struct Pass {
     head: HeadCommands,
     clear_carries: Vec<GpuCommand>,
     sum_losses: Vec<GpuCommand>,
-    /// For h of each (layer, direction), then c of each: the positions of the initial and the final state.
-    pub(crate) ends: Vec<(BufferOffset, BufferOffset)>,
+    /// For h of each (layer, direction), then c of each.
+    pub(crate) ends: Vec<StateEnds>,
     uniform_bytes: u64,
     gradient_norms: Option<NormsPass>,
+}
+
+/// The positions of an initial and a final state in a pass.
+#[derive(Debug)]
+pub(crate) struct StateEnds {
+    /// The state, and its (layer, direction).
+    pub(crate) of: (StateKind, usize),
+    pub(crate) enters: BufferOffset,
+    pub(crate) leaves: BufferOffset,
+    pub(crate) bytes: u64,
 }
 
 /// The backward pass of every chunk sequence with the norms of dh_t, on the same buffers.
@@ -102,13 +112,13 @@ impl Pass {
         let mut builder = Builder::on(gpu, &plan, buffers);
         let mut recording = Recording { builder: &mut builder, weights, gradient_norms: None };
         let recurrent = &weights.model.recurrent;
-        let cell_states = if recurrent.cell.has_cell_state() { &[false, true][..] } else { &[false] };
-        let ends = cell_states
+        let ends = StateKind::of(recurrent)
             .iter()
-            .flat_map(|cell_state| {
-                (0..recurrent.num_layer_directions()).map(|layer_direction| (layer_direction, *cell_state))
+            .flat_map(|kind| (0..recurrent.num_layer_directions()).map(|layer_direction| (*kind, layer_direction)))
+            .map(|of| {
+                let (enters, leaves) = recording.ends(of);
+                StateEnds { of, enters, leaves, bytes: recording.state_bytes(of.0) }
             })
-            .map(|(layer_direction, cell_state)| recording.ends(layer_direction, cell_state))
             .collect();
         let head = weights.model.head.as_ref();
         let every = head.is_some_and(|head| head.readout == Readout::PerStep);
@@ -268,14 +278,8 @@ impl Pass {
     }
 
     /// Commands that clear the initial states.
-    pub(crate) fn enter_zero(&self, weights: &DeviceWeights) -> Vec<GpuCommand> {
-        let bytes = self.state_bytes(weights);
-        self.ends.iter().map(|(enters, _)| GpuCommand::Clear { to: enters.clone(), bytes }).collect()
-    }
-
-    /// Bytes of h of a (layer, direction).
-    pub(crate) fn state_bytes(&self, weights: &DeviceWeights) -> u64 {
-        16 * (self.plan.rows * weights.sizes.h4) as u64
+    pub(crate) fn enter_zero(&self) -> Vec<GpuCommand> {
+        self.ends.iter().map(|ends| GpuCommand::Clear { to: ends.enters.clone(), bytes: ends.bytes }).collect()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::{Recording, dropout, embedding, keep};
+use super::{Recording, dropout, embedding, keep, projection};
 use crate::gpu::commands::builder::{Binding, MatrixProduct};
 use crate::gpu::commands::uniforms::{Copy, GradientNorms, Step, Tokens};
 use crate::gpu::device::kernel::{GRADIENT_NORMS, MASK, SCATTER, backward_step};
@@ -70,6 +70,9 @@ fn backward_chunks(rec: &mut Recording<'_, '_>, layer: usize, chunk_index: usize
 }
 
 fn backward_steps(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, chunk: &Chunk, mut step: Step) {
+    if rec.weights.model.recurrent.proj_size.is_some() {
+        return projection::backward(rec, layer, layer_direction, chunk, step);
+    }
     let flags = rec.builder.span(chunk.flags);
     let weights = rec.weights.step_weights(layer_direction);
     if let Some(weights) = &weights {
@@ -104,7 +107,7 @@ fn backward_steps(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: us
 
 /// Clears the history where a state was reset, so that dW_hh uses the state that actually entered.
 fn mask_history(rec: &mut Recording<'_, '_>, layer_direction: usize, direction: usize, chunk: &Chunk) {
-    let width = 4 * rec.weights.sizes.h4;
+    let width = 4 * rec.weights.sizes.state4;
     let rows = chunk.steps.len() * rec.rows();
     let (enters, _) = Recording::history_indices(direction, 0);
     let uniform = Copy {
@@ -134,12 +137,13 @@ fn weight_gradients(
     let dz_input = rec.builder.matrix(chunk.z[layer_direction], 0, sizes.z4);
     let dz_recurrent = rec.builder.matrix(chunk.z[layer_direction], sizes.recurrent_column, sizes.z4);
     let (enters, _) = Recording::history_indices(direction, 0);
-    let h = rec.builder.matrix(chunk.h[layer_direction], enters * rec.rows() * sizes.h4, sizes.h4);
+    let h = rec.builder.matrix(chunk.h[layer_direction], enters * rec.rows() * sizes.state4, sizes.state4);
     let dw_ih = rec.weights.gradient(Role::WeightIh { layer_direction });
     if sizes.recurrent4 > 0 {
         let dw_hh = rec.weights.gradient(Role::WeightHh { layer_direction });
-        rec.builder.weight_gradient(&dz_recurrent, &h, &dw_hh, 4 * sizes.recurrent4, sizes.h4, k);
+        rec.builder.weight_gradient(&dz_recurrent, &h, &dw_hh, 4 * sizes.recurrent4, sizes.state4, k);
     }
+    projection::weight_gradient(rec, layer, layer_direction, chunk);
     match (rec.input(layer, chunk), chunk.tokens) {
         (Some(x), _) => rec.builder.weight_gradient(&dz_input, &x, &dw_ih, 4 * n4, x.ld, k),
         (None, Some([_, starts, order])) => {
@@ -172,11 +176,11 @@ fn weight_gradients(
 fn gradient_norms(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, chunk: &Chunk) {
     let Some(norms) = &rec.gradient_norms else { return };
     let (sizes, rows) = (rec.weights.sizes, rec.rows());
-    let count = rows * sizes.h4;
+    let count = rows * sizes.state4;
     let parts = rec.builder.plan.gradient_norm_parts();
     let uniform = GradientNorms {
         count: count as u32,
-        h4: sizes.h4 as u32,
+        state4: sizes.state4 as u32,
         y4: sizes.y4 as u32,
         y_column: rec.y_column(layer_direction) as u32,
         first: ((layer_direction * rec.builder.plan.steps + chunk.steps.start) * parts) as u32,

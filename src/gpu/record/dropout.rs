@@ -12,11 +12,16 @@ pub(crate) fn enter(rec: &mut Recording<'_, '_>, layer_direction: usize, directi
     let n = chunk.steps.len();
     let (enters, _) = Recording::border_indices(direction, n);
     let first = if direction == 0 { 0 } else { n - 1 };
-    let state = rec.rows() * rec.weights.sizes.h4;
+    enter_step(rec, layer_direction, chunk, enters, first);
+}
+
+/// Masks the state at an index of the history, which enters step `t` of the chunk, for its product.
+pub(crate) fn enter_step(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Chunk, index: usize, t: usize) {
+    let state = rec.rows() * rec.weights.sizes.state4;
     let uniform = Dropout {
         rows: rec.rows() as u32,
-        from_first: (enters * state) as u32,
-        to_first: (first % 2 * state) as u32,
+        from_first: (index * state) as u32,
+        to_first: (t % 2 * state) as u32,
         recurrent: 1,
         ..masks_of(rec, layer_direction)
     };
@@ -32,7 +37,7 @@ pub(crate) fn output(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk:
     let (_, leaves) = Recording::history_indices(rec.direction(layer_direction), 0);
     let uniform = Dropout {
         rows: (chunk.steps.len() * rec.rows()) as u32,
-        from_first: (leaves * rec.rows() * sizes.h4) as u32,
+        from_first: (leaves * rec.rows() * sizes.state4) as u32,
         ld_to: sizes.y4 as u32,
         to_first: rec.y_column(layer_direction) as u32,
         bit: ALIVE,
@@ -63,7 +68,7 @@ pub(crate) fn history(rec: &mut Recording<'_, '_>, layer_direction: usize, direc
     let (enters, _) = Recording::history_indices(direction, 0);
     let uniform = Dropout {
         rows: (chunk.steps.len() * rec.rows()) as u32,
-        to_first: (enters * rec.rows() * rec.weights.sizes.h4) as u32,
+        to_first: (enters * rec.rows() * rec.weights.sizes.state4) as u32,
         bit: keep(direction),
         recurrent: 1,
         ..masks_of(rec, layer_direction)
@@ -74,9 +79,9 @@ pub(crate) fn history(rec: &mut Recording<'_, '_>, layer_direction: usize, direc
 
 /// The uniform for rows of one (layer, direction).
 fn masks_of(rec: &Recording<'_, '_>, layer_direction: usize) -> Dropout {
-    let h4 = rec.weights.sizes.h4 as u32;
+    let state4 = rec.weights.sizes.state4 as u32;
     let (batch, layer_direction) = (rec.rows() as u32, layer_direction as u32);
-    Dropout { width: h4, ld_from: h4, ld_to: h4, batch, h4, layer_direction, ..Dropout::default() }
+    Dropout { width: state4, ld_from: state4, ld_to: state4, batch, state4, layer_direction, ..Dropout::default() }
 }
 
 fn drop_to(rec: &mut Recording<'_, '_>, chunk: &Chunk, from: &Binding, to: &Binding, uniform: Dropout) {

@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
-use super::{ALIVE, Recording, dropout, embedding};
+use super::{ALIVE, Recording, dropout, embedding, projection};
 use crate::gpu::commands::builder::{Binding, MatrixProduct};
 use crate::gpu::commands::uniforms::{Copy, Step, Tokens};
-use crate::gpu::device::kernel::{GATHER, forward_step};
+use crate::gpu::device::kernel::{GATHER, forward_step, projected_steps};
 use crate::model::Role;
-use crate::model::plan::{Chunk, Cost};
+use crate::model::plan::{Chunk, Cost, StateKind};
 
 /// All layers over a sequence of chunks: from x and the initial states to the final states, and to the y of every layer
 /// below the last whose output differs from its history.
@@ -38,9 +38,13 @@ pub(crate) fn keep(rec: &mut Recording<'_, '_>, chunk_index: usize) {
     let chunk = rec.chunk(0, chunk_index);
     if chunk_index > 0 && chunk.border.is_some() {
         let before = rec.chunk(0, chunk_index - 1);
-        for (index, history) in before.h.iter().chain(&before.c).enumerate() {
-            let from = rec.history_position(*history, before.steps.len());
-            rec.builder.copy(from, rec.border_position(chunk, index), rec.state_bytes());
+        let recurrent = &rec.weights.model.recurrent;
+        for kind in StateKind::of(recurrent) {
+            for layer_direction in 0..recurrent.num_layer_directions() {
+                let of = (*kind, layer_direction);
+                let from = rec.history_position(before, of, before.steps.len());
+                rec.builder.copy(from, rec.border_position(chunk, of), rec.state_bytes(*kind));
+            }
         }
     }
 }
@@ -108,13 +112,10 @@ fn project(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, ch
 
 /// The saved states of a (layer, direction) enter the chunk.
 fn enter(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Chunk) {
-    let layer_directions = rec.weights.model.recurrent.num_layer_directions();
-    let histories = [chunk.h.get(layer_direction), chunk.c.get(layer_direction)];
-    for (kind, history) in histories.into_iter().enumerate() {
-        let Some(history) = history else { continue };
-        let (from, to) =
-            (rec.border_position(chunk, kind * layer_directions + layer_direction), rec.history_position(*history, 0));
-        rec.builder.copy(from, to, rec.state_bytes());
+    for kind in StateKind::of(&rec.weights.model.recurrent) {
+        let of = (*kind, layer_direction);
+        let (from, to) = (rec.border_position(chunk, of), rec.history_position(chunk, of, 0));
+        rec.builder.copy(from, to, rec.state_bytes(*kind));
     }
 }
 
@@ -123,13 +124,10 @@ fn enter_from_previous(rec: &mut Recording<'_, '_>, layer_direction: usize, dire
     let (before, chunk) = (rec.chunk(direction, chunk_index - 1), rec.chunk(direction, chunk_index));
     let (_, leaves) = Recording::border_indices(direction, before.steps.len());
     let (enters, _) = Recording::border_indices(direction, chunk.steps.len());
-    let mut histories = vec![(before.h[layer_direction], chunk.h[layer_direction])];
-    if rec.weights.model.recurrent.cell.has_cell_state() {
-        histories.push((before.c[layer_direction], chunk.c[layer_direction]));
-    }
-    for (from, to) in histories {
-        let (from, to) = (rec.history_position(from, leaves), rec.history_position(to, enters));
-        rec.builder.copy(from, to, rec.state_bytes());
+    for kind in StateKind::of(&rec.weights.model.recurrent) {
+        let of = (*kind, layer_direction);
+        let (from, to) = (rec.history_position(before, of, leaves), rec.history_position(chunk, of, enters));
+        rec.builder.copy(from, to, rec.state_bytes(*kind));
     }
 }
 
@@ -149,6 +147,7 @@ fn forward_steps(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Ch
         rec.builder.tensor(chunk.h[layer_direction]),
     );
     let c = chunk.c.get(layer_direction).map(|c| rec.builder.tensor(*c));
+    let m = chunk.m.get(layer_direction).map(|m| rec.builder.tensor(*m));
     // A binding is required even without recurrent dropout; the carry belongs to this layer and is unused until
     // backward.
     let h_masked = rec
@@ -160,11 +159,20 @@ fn forward_steps(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Ch
     bindings.extend(vectors.iter().map(|vectors| &vectors.binding));
     bindings.extend([&z, &h]);
     bindings.extend(&c);
-    bindings.extend([&h_masked, &dropout_params].into_iter().filter(|_| has_w_hh));
+    bindings.extend(&m);
+    bindings.extend([&h_masked].into_iter().filter(|_| has_w_hh));
+    // The kernel of a projected h does not mask it.
+    bindings.extend([&dropout_params].into_iter().filter(|_| has_w_hh && m.is_none()));
     let (constants, plan) = (rec.step_constants(rec.builder.plan.step.shared_vec4s[0]), &rec.builder.plan.step);
     let has_c = chunk.c.get(layer_direction).is_some();
     let cost = Cost::forward_steps(plan, rec.rows(), &rec.weights.sizes, has_c).times(step.count as usize);
-    rec.builder.dispatch(forward_step(rec.weights.model.recurrent.cell), &constants, &bindings, &step, plan.grid, cost);
+    let cell = rec.weights.model.recurrent.cell;
+    let [projected, ..] = projected_steps(cell);
+    let entry = if m.is_some() { projected } else { forward_step(cell) };
+    rec.builder.dispatch(entry, &constants, &bindings, &step, plan.grid, cost);
+    if m.is_some() {
+        projection::forward(rec, layer_direction, chunk, step);
+    }
 }
 
 /// The direction's half of y: the states after each step, 0 at padding; masked if a layer follows.
@@ -173,7 +181,7 @@ fn output(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, chu
         return dropout::output(rec, layer_direction, chunk);
     }
     let (_, leaves) = Recording::history_indices(rec.direction(layer_direction), 0);
-    let width = 4 * rec.weights.sizes.h4;
+    let width = 4 * rec.weights.sizes.state4;
     let rows = chunk.steps.len() * rec.rows();
     let uniform = Copy {
         rows: rows as u32,

@@ -59,7 +59,7 @@ fn final_states(rec: &mut Recording<'_, '_>, features: TensorId) {
         let direction = rec.direction(layer_direction);
         let chunk = rec.chunk(direction, rec.builder.plan.chunks.len() - 1);
         let (_, leaves) = Recording::border_indices(direction, chunk.steps.len());
-        let uniform = state_columns(rec, layer_direction, leaves * rec.rows() * 4 * rec.weights.sizes.h4, false);
+        let uniform = state_columns(rec, layer_direction, leaves * rec.rows() * 4 * rec.weights.sizes.state4, false);
         let (flags, h) = (rec.builder.span(chunk.flags), rec.builder.tensor(chunk.h[layer_direction]));
         let features = rec.builder.tensor(features);
         rec.copy(&flags, &h, &features, uniform);
@@ -88,7 +88,7 @@ fn over_steps(
 
 /// Copies B rows of a direction's states to its columns of the features, or back.
 fn state_columns(rec: &Recording<'_, '_>, layer_direction: usize, first: usize, back: bool) -> Copy {
-    let (narrow, wide) = (4 * rec.weights.sizes.h4, 4 * rec.weights.sizes.y4);
+    let (narrow, wide) = (4 * rec.weights.sizes.state4, 4 * rec.weights.sizes.y4);
     let column = 4 * rec.y_column(layer_direction) as u32;
     let (ld_from, ld_to) = if back { (wide, narrow) } else { (narrow, wide) };
     let (from_first, to_first) = if back { (column, first as u32) } else { (first as u32, column) };
@@ -107,7 +107,8 @@ fn state_columns(rec: &Recording<'_, '_>, layer_direction: usize, first: usize, 
 
 /// Clears the carries.
 pub(crate) fn clear_carries(rec: &mut Recording<'_, '_>) {
-    rec.builder.plan.carries.iter().for_each(|carry| rec.clear(*carry));
+    let plan = rec.builder.plan;
+    plan.carries.iter().chain(&plan.projected_carries).for_each(|carry| rec.clear(*carry));
 }
 
 /// dy of some chunks, in the last layer's y, for a head with one prediction per row. Zero for one at the last step,
@@ -151,7 +152,7 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usi
             for layer_direction in rec.of_layer(recurrent.layers - 1) {
                 let uniform = state_columns(rec, layer_direction, 0, true);
                 let flags = rec.builder.span(rec.builder.plan.chunks[0].flags);
-                let carry = rec.builder.tensor(rec.builder.plan.carries[layer_direction]);
+                let carry = rec.carry_of_h(layer_direction);
                 rec.copy(&flags, &d_features.binding, &carry, uniform);
             }
         }

@@ -7,6 +7,7 @@ pub(crate) mod embedding;
 pub(crate) mod forward;
 pub(crate) mod head;
 pub(crate) mod loss;
+pub(crate) mod projection;
 
 use std::ops::Range;
 
@@ -15,10 +16,13 @@ use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::commands::uniforms::{Copy, Step};
 use crate::gpu::device::kernel::{COPY, flag};
 use crate::gpu::weights::DeviceWeights;
-use crate::model::plan::{Chunk, Cost, StepPlan, TensorId};
+use crate::model::plan::{Chunk, Cost, StateKind, StepPlan, TensorId};
 
 /// The flag of a step within the row's length.
 pub(crate) const ALIVE: u32 = 1;
+
+/// A state and its (layer, direction).
+pub(crate) type StateOf = (StateKind, usize);
 
 /// The flag of a direction: the state entering the step is kept, not reset.
 pub(crate) fn keep(direction: usize) -> u32 {
@@ -51,7 +55,7 @@ impl<'a> Recording<'_, 'a> {
 
     /// The first vec4 of a (layer, direction) in a row of its layer's y.
     pub(crate) fn y_column(&self, layer_direction: usize) -> usize {
-        layer_direction % self.weights.model.recurrent.directions() * self.weights.sizes.h4
+        layer_direction % self.weights.model.recurrent.directions() * self.weights.sizes.state4
     }
 
     /// The chunk at index `chunk_index` of a direction's order.
@@ -70,33 +74,44 @@ impl<'a> Recording<'_, 'a> {
         if direction == 0 { (0, n) } else { (n, 0) }
     }
 
-    pub(crate) fn history_position(&self, history: TensorId, index: usize) -> BufferOffset {
-        self.builder.tensor(history).position(self.state_bytes() * index as u64)
+    /// The position of the states of a (layer, direction) at an index of their history in a chunk.
+    pub(crate) fn history_position(
+        &self,
+        chunk: &Chunk,
+        (kind, layer_direction): StateOf,
+        index: usize,
+    ) -> BufferOffset {
+        let histories = match kind {
+            StateKind::H => &chunk.h,
+            StateKind::C => &chunk.c,
+        };
+        self.builder.tensor(histories[layer_direction]).position(self.state_bytes(kind) * index as u64)
     }
 
-    pub(crate) fn state_bytes(&self) -> u64 {
-        16 * (self.rows() * self.weights.sizes.h4) as u64
+    /// The bytes of a state of a (layer, direction).
+    pub(crate) fn state_bytes(&self, kind: StateKind) -> u64 {
+        self.weights.sizes.state_bytes(kind, self.rows())
     }
 
-    /// The position of a (layer, direction)'s h (or, after all of these, c) among the saved states entering a chunk.
-    pub(crate) fn border_position(&self, chunk: &Chunk, index: usize) -> BufferOffset {
+    /// The position of a state among the saved ones that enter a chunk.
+    pub(crate) fn border_position(&self, chunk: &Chunk, (kind, layer_direction): StateOf) -> BufferOffset {
         let border = chunk.border.expect("the states between chunks are kept");
-        self.history_position(border, index)
+        let recurrent = &self.weights.model.recurrent;
+        let offset = self.weights.sizes.carried_offset(recurrent, kind, layer_direction, self.rows());
+        self.builder.tensor(border).position(offset)
     }
 
-    /// The positions of the initial and final state of a (layer, direction).
-    pub(crate) fn ends(&self, layer_direction: usize, cell_state: bool) -> (BufferOffset, BufferOffset) {
-        let direction = self.direction(layer_direction);
-        let history = |chunk: &'a Chunk| if cell_state { chunk.c[layer_direction] } else { chunk.h[layer_direction] };
+    /// The positions of an initial and a final state.
+    pub(crate) fn ends(&self, of: StateOf) -> (BufferOffset, BufferOffset) {
+        let direction = self.direction(of.1);
         let (first, last) = (self.chunk(direction, 0), self.chunk(direction, self.builder.plan.chunks.len() - 1));
         let (enters, _) = Self::border_indices(direction, first.steps.len());
         let (_, leaves) = Self::border_indices(direction, last.steps.len());
-        let index = usize::from(cell_state) * self.weights.model.recurrent.num_layer_directions() + layer_direction;
         let enters = match first.border {
-            Some(_) => self.border_position(first, index),
-            None => self.history_position(history(first), enters),
+            Some(_) => self.border_position(first, of),
+            None => self.history_position(first, of, enters),
         };
-        (enters, self.history_position(history(last), leaves))
+        (enters, self.history_position(last, of, leaves))
     }
 
     /// The ranges of chunks that go through all layers together: single chunks, or with a reverse direction all of
@@ -129,7 +144,7 @@ impl<'a> Recording<'_, 'a> {
         let sizes = self.weights.sizes;
         if self.outputs_history(layer) {
             let (_, leaves) = Self::history_indices(self.direction(layer), 0);
-            return self.builder.matrix(chunk.h[layer], leaves * self.rows() * sizes.h4, sizes.h4);
+            return self.builder.matrix(chunk.h[layer], leaves * self.rows() * sizes.state4, sizes.state4);
         }
         self.y(layer, chunk)
     }
@@ -180,6 +195,7 @@ impl<'a> Recording<'_, 'a> {
             batch: self.rows() as u32,
             hidden: self.weights.model.recurrent.hidden_size as u32,
             h4: sizes.h4 as u32,
+            state4: sizes.state4 as u32,
             z4: sizes.z4 as u32,
             y4: sizes.y4 as u32,
             y_column: self.y_column(layer_direction) as u32,
@@ -191,6 +207,12 @@ impl<'a> Recording<'_, 'a> {
             parameter_first: 0,
             parameter_ld: 0,
         }
+    }
+
+    /// The gradient of h of a (layer, direction) on its way back, at the beginning of the binding.
+    pub(crate) fn carry_of_h(&self, layer_direction: usize) -> Binding {
+        let plan = self.builder.plan;
+        self.builder.tensor(*plan.projected_carries.get(layer_direction).unwrap_or(&plan.carries[layer_direction]))
     }
 
     pub(crate) fn copy(&mut self, flags: &Binding, from: &Binding, to: &Binding, uniform: Copy) {

@@ -88,7 +88,7 @@ fn gradient_norms_are_exact_when_split_and_for_tiny_values() {
             let first = 3;
             let uniform = GradientNorms {
                 count: count as u32,
-                h4: h4 as u32,
+                state4: h4 as u32,
                 y4: y4 as u32,
                 y_column: h4 as u32,
                 first: first as u32,

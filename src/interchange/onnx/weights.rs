@@ -13,7 +13,8 @@ const ONNX: ExchangeFormat = ExchangeFormat { order: GateOrder::Onnx, placement 
 /// which also replaces `W_head` if tied. Gate order: LSTM i, o, f, c; GRU z, r, h.
 ///
 /// # Errors
-/// [`Error::StateDict`](crate::Error::StateDict) lists every missing or unexpected tensor and every shape mismatch.
+/// [`Error::StateDict`](crate::Error::StateDict) lists every missing or unexpected tensor and every shape mismatch;
+/// [`Error::Unsupported`](crate::Error::Unsupported) for a cell that the format does not have, or a projected h.
 pub fn weights(model: &Model, dict: &StateDict) -> Result<StateDict> {
     ONNX.weights(model, dict)
 }
@@ -40,8 +41,8 @@ fn placement(recurrent: &Recurrent, tensor: &Tensor) -> TensorPlacement {
         Role::BiasIh { layer_direction } => part("B", layer_direction, &[2 * tensor.len()], 0),
         Role::BiasHh { layer_direction } => part("B", layer_direction, &[2 * tensor.len()], tensor.len()),
         Role::Embedding => TensorPlacement::whole("vectors".into(), tensor),
-        // No cell that these formats have has parameters of its own.
-        Role::CellParameter { .. } => TensorPlacement::whole(tensor.name.clone(), tensor),
+        // No cell that these formats have has parameters of its own, or a projection.
+        Role::CellParameter { .. } | Role::WeightHr { .. } => TensorPlacement::whole(tensor.name.clone(), tensor),
         Role::HeadWeight => TensorPlacement::transposed("W_head".into(), tensor),
         Role::HeadBias => TensorPlacement::whole("B_head".into(), tensor),
     }

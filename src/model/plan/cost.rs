@@ -1,6 +1,6 @@
 //! The cost of a dispatch in operations and bytes. Submissions are split by operations; profiles divide both by time.
 
-use super::{MatmulPlan, StepPlan, Vec4Sizes};
+use super::{Grid, MatmulPlan, StepPlan, Vec4Sizes};
 
 /// Planned operations, and bytes read and written by workgroups. Data that several workgroups read, such as the weights
 /// of a recurrent step, counts once per workgroup, cached or not.
@@ -36,9 +36,9 @@ impl Cost {
     /// `count` recurrent steps forward: W_hh, entering states, gates in place, and leaving states.
     pub(crate) fn forward_steps(plan: &StepPlan, rows: usize, sizes: &Vec4Sizes, has_c: bool) -> Self {
         let [columns, groups, _] = plan.grid.map(|groups| groups as usize);
-        let weights = 4 * groups * sizes.recurrent4 * sizes.h4;
-        let states = columns * sizes.h4 + sizes.h4 * (1 + 2 * usize::from(has_c));
-        Self::new(32 * rows * sizes.recurrent4 * sizes.h4, weights + rows * (sizes.input4 + sizes.z4 + states))
+        let weights = 4 * groups * sizes.recurrent4 * sizes.state4;
+        let states = columns * sizes.state4 + sizes.h4 * (1 + 2 * usize::from(has_c));
+        Self::new(32 * rows * sizes.recurrent4 * sizes.state4, weights + rows * (sizes.input4 + sizes.z4 + states))
     }
 
     /// `count` recurrent steps backward: W_hh, dz of the previous step, dy, gates in place, history and carries.
@@ -50,6 +50,22 @@ impl Cost {
             32 * rows * sizes.recurrent4 * sizes.h4,
             weights + rows * (columns * sizes.recurrent4 + 2 * sizes.z4 + states),
         )
+    }
+
+    /// The first part of a backward step whose h is projected: W_hh, dz of the previous step, dy and the carry. `grid`: its
+    /// workgroups.
+    pub(crate) fn step_dh(grid: Grid, rows: usize, sizes: &Vec4Sizes) -> Self {
+        let [columns, groups, _] = grid.map(|groups| groups as usize);
+        let weights = 4 * groups * sizes.recurrent4 * sizes.state4;
+        Self::new(
+            32 * rows * sizes.recurrent4 * sizes.state4,
+            weights + rows * (columns * sizes.recurrent4 + 4 * sizes.state4),
+        )
+    }
+
+    /// The last part: gates in place, c before, and the gradients of m and c.
+    pub(crate) fn projected_cell(rows: usize, sizes: &Vec4Sizes, has_c: bool) -> Self {
+        Self::new(4 * rows * sizes.z4, rows * (2 * sizes.z4 + sizes.h4 * (1 + 3 * usize::from(has_c))))
     }
 
     /// Multiplies both by `count`.

@@ -87,6 +87,13 @@ pub(crate) struct StepPlan {
     pub(crate) shared_vec4s: [usize; 2],
 }
 
+impl StepPlan {
+    /// The grid over the vec4 of a projected h instead of hidden units.
+    pub(crate) fn state_grid(&self, state4: usize) -> Grid {
+        [state4.div_ceil(self.group.0) as u32, self.grid[1], 1]
+    }
+}
+
 impl DeviceLimits {
     /// The dispatch of recurrent steps over `rows` rows with h4 vec4 of hidden units and G gates. For `Sequence`,
     /// [`RecurrentKernel::check`] must have passed.

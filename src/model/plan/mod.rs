@@ -12,7 +12,7 @@ mod sequence;
 pub(crate) use cost::Cost;
 pub(crate) use dispatch::{Grid, MatmulPlan, ProductTile, StepPlan};
 pub(crate) use parameters::{ParameterPlan, RowSpan};
-pub(crate) use row_sizes::Vec4Sizes;
+pub(crate) use row_sizes::{StateKind, Vec4Sizes};
 pub(crate) use sequence::{Checkpointing, Chunk, PassShape, Predictions, SequencePlan, Span, TensorId, carried_states};
 
 use crate::error::{Error, Result};

@@ -96,7 +96,7 @@ impl ParameterPlan {
         let gates = Blocks::new(r.cell.recurrent_gates(), r.hidden_size);
         let input_gates = Blocks { cell: Some(r.cell), ..Blocks::new(r.cell.input_gates(), r.hidden_size) };
         let mut plan = Self { tensors: Vec::new(), len: 0, tied: model.is_tied() };
-        let output = Blocks::new(r.directions(), r.hidden_size);
+        let output = Blocks::new(r.directions(), r.state_size());
         // A tied embedding is stored as the head reads it.
         let input = if model.is_tied() { output } else { Blocks::new(1, r.input_size) };
         if let Some(embedding) = &model.embedding {
@@ -105,9 +105,9 @@ impl ParameterPlan {
         for layer_direction in 0..r.num_layer_directions() {
             let input = if layer_direction < r.directions() { input } else { output };
             plan.push(Role::WeightIh { layer_direction }, input_gates, input);
-            let units = Blocks::new(1, r.hidden_size);
+            let (units, state) = (Blocks::new(1, r.hidden_size), Blocks::new(1, r.state_size()));
             if gates.count > 0 {
-                plan.push(Role::WeightHh { layer_direction }, gates, units);
+                plan.push(Role::WeightHh { layer_direction }, gates, state);
             }
             plan.push(Role::BiasIh { layer_direction }, Blocks::one(), input_gates);
             if gates.count > 0 {
@@ -116,6 +116,9 @@ impl ParameterPlan {
             // Behind W_hh and b_hh, so that a step kernel binds them together.
             for index in 0..r.cell.definition().parameters().len() {
                 plan.push(Role::CellParameter { layer_direction, index }, Blocks::one(), units);
+            }
+            if r.proj_size.is_some() {
+                plan.push(Role::WeightHr { layer_direction }, state, units);
             }
         }
         if let Some(head) = &model.head {

@@ -2,7 +2,21 @@
 
 use super::{MAX_ITERATIONS, vec4s};
 use crate::error::{Error, Result};
-use crate::model::{Model, Readout};
+use crate::model::{Model, Readout, Recurrent};
+
+/// The states that a (layer, direction) carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StateKind {
+    H,
+    C,
+}
+
+impl StateKind {
+    /// Those of a network's cell.
+    pub(crate) fn of(recurrent: &Recurrent) -> &'static [Self] {
+        if recurrent.cell.has_cell_state() { &[Self::H, Self::C] } else { &[Self::H] }
+    }
+}
 
 /// Row sizes in vec4.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +25,8 @@ pub(crate) struct Vec4Sizes {
     pub(crate) x4: usize,
     /// H.
     pub(crate) h4: usize,
+    /// S.
+    pub(crate) state4: usize,
     /// What a step keeps.
     pub(crate) z4: usize,
     /// The sums that read x, the first of z.
@@ -18,7 +34,7 @@ pub(crate) struct Vec4Sizes {
     /// The sums that read h, and the first of their columns.
     pub(crate) recurrent4: usize,
     pub(crate) recurrent_column: usize,
-    /// D·H.
+    /// D·S.
     pub(crate) y4: usize,
     /// O.
     pub(crate) o4: usize,
@@ -35,18 +51,19 @@ pub(crate) struct Vec4Sizes {
 impl Vec4Sizes {
     pub(crate) fn new(model: &Model) -> Self {
         let r = &model.recurrent;
-        let h4 = vec4s(r.hidden_size);
+        let (h4, state4) = (vec4s(r.hidden_size), vec4s(r.state_size()));
         let cell = r.cell.definition();
         let outputs = model.head.as_ref().map_or(0, |head| head.outputs);
         Self {
             // A tied embedding is stored as the head reads it.
-            x4: if model.is_tied() { r.directions() * h4 } else { vec4s(r.input_size) },
+            x4: if model.is_tied() { r.directions() * state4 } else { vec4s(r.input_size) },
             h4,
+            state4,
             z4: cell.kept() * h4,
             input4: cell.input_gates() * h4,
             recurrent4: cell.recurrent_gates() * h4,
             recurrent_column: cell.first_recurrent() * h4,
-            y4: r.directions() * h4,
+            y4: r.directions() * state4,
             o4: vec4s(outputs),
             outputs,
             target: model
@@ -56,6 +73,34 @@ impl Vec4Sizes {
             quantiles: model.head.as_ref().map_or(0, |head| 2 * head.loss.quantiles().len()),
             mean: model.head.as_ref().is_some_and(|head| head.readout == Readout::MeanPool),
         }
+    }
+
+    /// vec4 per row of a state.
+    pub(crate) fn of_state(&self, kind: StateKind) -> usize {
+        match kind {
+            StateKind::H => self.state4,
+            StateKind::C => self.h4,
+        }
+    }
+
+    /// The bytes of a state of one (layer, direction).
+    pub(crate) fn state_bytes(&self, kind: StateKind, rows: usize) -> u64 {
+        16 * rows as u64 * self.of_state(kind) as u64
+    }
+
+    /// The first byte of a state among the carried ones of `rows` rows: h of every (layer, direction), then c.
+    pub(crate) fn carried_offset(
+        &self,
+        recurrent: &Recurrent,
+        kind: StateKind,
+        layer_direction: usize,
+        rows: usize,
+    ) -> u64 {
+        let before = match kind {
+            StateKind::H => 0,
+            StateKind::C => recurrent.num_layer_directions() as u64 * self.state_bytes(StateKind::H, rows),
+        };
+        before + layer_direction as u64 * self.state_bytes(kind, rows)
     }
 
     /// Fails for sizes that exceed the loop limit of an invocation.

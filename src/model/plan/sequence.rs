@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::dispatch::NORM_RANGE;
 use super::{
-    ALIGNMENT, DeviceLimits, MAX_CHUNK, MAX_ITERATIONS, MIN_CHUNK, ParameterPlan, StepPlan, TensorSpec, Vec4Sizes,
-    vec4s,
+    ALIGNMENT, DeviceLimits, MAX_CHUNK, MAX_ITERATIONS, MIN_CHUNK, ParameterPlan, StateKind, StepPlan, TensorSpec,
+    Vec4Sizes,
 };
 use crate::error::{Error, Result};
 use crate::memory::{Memory, MemoryPart};
@@ -28,7 +28,7 @@ pub(crate) struct Span {
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk {
     pub(crate) steps: Range<usize>,
-    /// \[L, B, H\] of h, then of c: the states entering the chunk, if its other buffers are recomputed.
+    /// \[L, B, S\] of h, then \[L, B, H\] of c: the states entering the chunk, if its other buffers are recomputed.
     pub(crate) border: Option<TensorId>,
     /// x, \[n, B, I\], zero at padding: written by the host, copied from the caller's buffer or looked up in the
     /// embedding. `None` if W_ih reads tokens.
@@ -41,12 +41,15 @@ pub(crate) struct Chunk {
     pub(crate) tokens: Option<[Span; 3]>,
     /// Per (layer, direction): \[n, B, kept·H\], gates forward and dz backward.
     pub(crate) z: Vec<TensorId>,
-    /// Per (layer, direction): \[n + 1, B, H\], the states before and after each step. The first one in the direction's
+    /// Per (layer, direction): \[n + 1, B, S\], the states before and after each step. The first one in the direction's
     /// order is copied in.
     pub(crate) h: Vec<TensorId>,
-    /// The same for c; empty if the cell has none.
+    /// The same for c, \[n + 1, B, H\]; empty if the cell has none.
     pub(crate) c: Vec<TensorId>,
-    /// Per layer: \[n, B, D·H\], the output forward; backward, once read, its gradient.
+    /// Per (layer, direction): \[n, B, H\], what the cell computes and W_hr projects to h; empty without a projection.
+    pub(crate) m: Vec<TensorId>,
+    /// Per layer: \[n, B, D·S\], the output forward; backward, once read, its gradient. With a projection, and in passes
+    /// with gradient norms, a backward step leaves the whole dh_t there.
     pub(crate) y: Vec<TensorId>,
     /// dx, \[n, B, I\], if requested or needed by the embedding.
     pub(crate) dx: Option<TensorId>,
@@ -61,7 +64,7 @@ pub(crate) struct Predictions {
     pub(crate) first: usize,
     /// The chunk whose host inputs contain targets and weights.
     pub(crate) chunk: usize,
-    /// \[rows, D·H\]: the head's input, unless it reads the history directly; backward its gradient.
+    /// \[rows, D·S\]: the head's input, unless it reads the history directly; backward its gradient.
     pub(crate) features: TensorId,
     /// \[rows, O\]: logits, then da.
     pub(crate) logits: TensorId,
@@ -83,12 +86,14 @@ pub(crate) struct SequencePlan {
     pub(crate) step: StepPlan,
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) predictions: Vec<Predictions>,
-    /// Per (layer, direction): \[B, H\], the gradient with respect to h on its way back, finally dh_0; then, if the
-    /// cell has c, the same for c.
+    /// Per (layer, direction): \[B, H\], the gradient with respect to h on its way back, finally dh_0, or with a
+    /// projection the gradient of m_t; then, if the cell has c, the same for c.
     pub(crate) carries: Vec<TensorId>,
-    /// The bytes of either.
-    pub(crate) carry_bytes: u64,
-    /// Per (layer, direction), with recurrent dropout only: \[2, B, H\], masked h as it enters this step and the next.
+    /// Per (layer, direction), with a projection only: \[B, S\], the gradient with respect to h on its way back.
+    pub(crate) projected_carries: Vec<TensorId>,
+    /// vec4 per row of the gradient of h, and of the cell's own.
+    carry_vec4s: [usize; 2],
+    /// Per (layer, direction), with recurrent dropout only: \[2, B, S\], masked h as it enters this step and the next.
     pub(crate) h_masked: Vec<TensorId>,
     /// Partial results of products that are split along k.
     pub(crate) scratch: TensorId,
@@ -162,11 +167,12 @@ impl SequencePlan {
         let mut plan = Self {
             steps,
             rows,
-            step: limits.steps(rows, sizes.h4, r.cell.recurrent_gates(), kernel),
+            step: limits.steps(rows, sizes.h4, r.cell.recurrent_gates(), kernel.for_network(r)),
             chunks: Vec::new(),
             predictions: Vec::new(),
             carries: Vec::new(),
-            carry_bytes: 16 * rows as u64 * sizes.h4 as u64,
+            projected_carries: Vec::new(),
+            carry_vec4s: [sizes.state4, sizes.h4],
             h_masked: Vec::new(),
             scratch: TensorId(0),
             tensors: Vec::new(),
@@ -175,7 +181,7 @@ impl SequencePlan {
         for first in (0..steps).step_by(n) {
             plan.add_chunk(model, &sizes, shape, first..steps.min(first + n));
         }
-        plan.add_carries(model);
+        plan.add_carries(model, &sizes);
         let scratch = plan.scratch_bytes(model, parameters, limits) / 4;
         plan.scratch = plan.tensor(MemoryPart::Workspace, "scratch".into(), scratch);
         plan.tensors.iter().try_for_each(|spec| limits.check(spec))?;
@@ -194,7 +200,7 @@ impl SequencePlan {
             .then(|| tensor(MemoryPart::States, "border", carried_numbers(model, rows)));
         let numbers = |rows: usize, vec4s: usize| 4 * rows as u64 * vec4s as u64;
         let (inputs, outputs) = (numbers(n * rows, sizes.x4), numbers(n * rows, sizes.y4));
-        let history = numbers((n + 1) * rows, sizes.h4);
+        let history = |kind| numbers((n + 1) * rows, sizes.of_state(kind));
         // Host inputs and requested outputs exist for every chunk. An embedding is looked up again.
         let embedded = shared.as_ref().filter(|_| model.embedding.is_some());
         let x = embedded.map_or_else(
@@ -210,9 +216,17 @@ impl SequencePlan {
         };
         let gates = numbers(n * rows, sizes.z4);
         let z = again(|chunk| &chunk.z).unwrap_or_else(|| of_layer_directions(MemoryPart::Gates, "z", gates));
-        let h = again(|chunk| &chunk.h).unwrap_or_else(|| of_layer_directions(MemoryPart::States, "h", history));
+        let h = again(|chunk| &chunk.h)
+            .unwrap_or_else(|| of_layer_directions(MemoryPart::States, "h", history(StateKind::H)));
         let c = if r.cell.has_cell_state() {
+            let history = history(StateKind::C);
             again(|chunk| &chunk.c).unwrap_or_else(|| of_layer_directions(MemoryPart::States, "c", history))
+        } else {
+            Vec::new()
+        };
+        let m = if r.proj_size.is_some() {
+            let numbers = numbers(n * rows, sizes.h4);
+            again(|chunk| &chunk.m).unwrap_or_else(|| of_layer_directions(MemoryPart::States, "m", numbers))
         } else {
             Vec::new()
         };
@@ -240,7 +254,7 @@ impl SequencePlan {
             )
         });
         let host_inputs = self.tensor(MemoryPart::Input, format!("labels[{index}]"), host_inputs.bytes / 4);
-        let chunk = Chunk { steps: chunk, border, x, host_inputs, flags, tokens, z, h, c, y, dx };
+        let chunk = Chunk { steps: chunk, border, x, host_inputs, flags, tokens, z, h, c, m, y, dx };
         if let (Some(head), Some(spans)) = (&model.head, spans) {
             self.add_predictions(head, sizes, checkpointing, &chunk, spans);
         }
@@ -275,18 +289,19 @@ impl SequencePlan {
     }
 
     /// Adds the buffers that pass data from chunk to chunk.
-    fn add_carries(&mut self, model: &Model) {
+    fn add_carries(&mut self, model: &Model, sizes: &Vec4Sizes) {
         let (r, layer_directions) = (&model.recurrent, layer_direction_names(model));
-        let states = self.carry_bytes / 4;
+        let [states, of_cell] = [sizes.state4, sizes.h4].map(|vec4s| 4 * self.rows as u64 * vec4s as u64);
         let mut carries = |name: &str, numbers: u64| -> Vec<TensorId> {
             layer_directions
                 .iter()
                 .map(|s| self.tensor(MemoryPart::Workspace, format!("{name}_{s}"), numbers))
                 .collect()
         };
-        let of_rows = carries("carry", states * state_kinds(model));
+        let of_rows = carries("carry", of_cell * StateKind::of(r).len() as u64);
+        let projected = if r.proj_size.is_some() { carries("projected_carry", states) } else { Vec::new() };
         let h_masked = if r.recurrent_dropout > 0.0 { carries("entering_h", 2 * states) } else { Vec::new() };
-        (self.carries, self.h_masked) = (of_rows, h_masked);
+        (self.carries, self.projected_carries, self.h_masked) = (of_rows, projected, h_masked);
     }
 
     fn tensor(&mut self, part: MemoryPart, name: String, numbers: u64) -> TensorId {
@@ -297,13 +312,19 @@ impl SequencePlan {
     }
 
     fn scratch_bytes(&self, model: &Model, parameters: &ParameterPlan, limits: &DeviceLimits) -> u64 {
-        use crate::model::Role::{HeadWeight, WeightHh, WeightIh};
+        use crate::model::Role::{HeadWeight, WeightHh, WeightHr, WeightIh};
         let sizes = Vec4Sizes::new(model);
         // The last chunk may be shorter and still have more parts, since part sizes are rounded.
         let lengths: BTreeSet<usize> = self.chunks.iter().map(|chunk| chunk.steps.len() * self.rows).collect();
         let weights = (0..model.recurrent.num_layer_directions())
-            .flat_map(|layer_direction| [WeightIh { layer_direction }, WeightHh { layer_direction }])
-            .filter(|role| sizes.recurrent4 > 0 || matches!(role, WeightIh { .. }))
+            .flat_map(|layer_direction| {
+                [WeightIh { layer_direction }, WeightHh { layer_direction }, WeightHr { layer_direction }]
+            })
+            .filter(|role| match role {
+                WeightHh { .. } => sizes.recurrent4 > 0,
+                WeightHr { .. } => model.recurrent.proj_size.is_some(),
+                _ => true,
+            })
             .flat_map(|role| lengths.iter().map(move |k| (role, *k)));
         let head = self.predictions.iter().map(|run| (HeadWeight, run.rows));
         let bytes = weights.chain(head).map(|(role, k)| {
@@ -320,15 +341,23 @@ impl SequencePlan {
         bytes.max().unwrap_or(0)
     }
 
+    /// The bytes of the gradient of h in a carry, and of the cell's own gradients: of h or m, and of c.
+    fn carry_bytes(&self) -> [u64; 2] {
+        self.carry_vec4s.map(|vec4s| 16 * self.rows as u64 * vec4s as u64)
+    }
+
     /// Per (layer, direction): the gradient with respect to h, in the carries.
     pub(crate) fn carries_of_h(&self) -> impl Iterator<Item = Span> {
-        self.carries.iter().map(|tensor| Span { tensor: *tensor, offset: 0, bytes: self.carry_bytes })
+        let [bytes, _] = self.carry_bytes();
+        let carries = if self.projected_carries.is_empty() { &self.carries } else { &self.projected_carries };
+        carries.iter().map(move |tensor| Span { tensor: *tensor, offset: 0, bytes })
     }
 
     /// The same with respect to c; empty if the cell has none.
     pub(crate) fn carries_of_c(&self) -> impl Iterator<Item = Span> {
-        let with_c = self.carries.iter().filter(|tensor| self.tensors[tensor.0].bytes > self.carry_bytes);
-        with_c.map(|tensor| Span { tensor: *tensor, offset: self.carry_bytes, bytes: self.carry_bytes })
+        let [_, bytes] = self.carry_bytes();
+        let with_c = self.carries.iter().filter(move |tensor| self.tensors[tensor.0].bytes > bytes);
+        with_c.map(move |tensor| Span { tensor: *tensor, offset: bytes, bytes })
     }
 
     /// The span of a whole tensor.
@@ -342,7 +371,13 @@ impl SequencePlan {
     pub(crate) fn planned(&self, model: &Model) -> Memory {
         let recurrent = &model.recurrent;
         let longest = self.chunks[0].steps.len();
-        let steps = recurrent.directions() * (2 * longest + 1).div_ceil(self.step.count);
+        let dispatches = if recurrent.proj_size.is_some() {
+            // Forward the cell, the product and with recurrent dropout the masks; backward dh_t, the product and the cell.
+            (5 + usize::from(recurrent.recurrent_dropout > 0.0)) * longest + 1
+        } else {
+            (2 * longest + 1).div_ceil(self.step.count)
+        };
+        let steps = recurrent.directions() * dispatches;
         let of_layers = if recurrent.recurrent_dropout > 0.0 { (steps + 4) * recurrent.layers } else { steps };
         let between = if recurrent.dropout > 0.0 { 3 * (recurrent.layers - 1) * self.chunks.len() } else { 0 };
         let mut memory = self.memory;
@@ -370,7 +405,7 @@ impl SequencePlan {
 
     /// The number of parts of the norm of a step's dh_t, each over a range of rows and units.
     pub(crate) fn gradient_norm_parts(&self) -> usize {
-        (self.carry_bytes as usize / 16).div_ceil(NORM_RANGE).max(1)
+        (self.rows * self.carry_vec4s[0]).div_ceil(NORM_RANGE).max(1)
     }
 
     /// The norms of dh_t of every (layer, direction) and step, two numbers per part. Allocated on request only.
@@ -391,16 +426,10 @@ pub(crate) fn carried_states(model: &Model, rows: usize) -> TensorSpec {
     TensorSpec { name: "carried states".into(), bytes: 4 * carried_numbers(model, rows) }
 }
 
-/// The number of states of a unit: h, and c if the cell has it.
-fn state_kinds(model: &Model) -> u64 {
-    1 + u64::from(model.recurrent.cell.has_cell_state())
-}
-
 fn carried_numbers(model: &Model, rows: usize) -> u64 {
-    4 * state_kinds(model)
-        * model.recurrent.num_layer_directions() as u64
-        * rows as u64
-        * vec4s(model.recurrent.hidden_size) as u64
+    let sizes = Vec4Sizes::new(model);
+    let states: u64 = StateKind::of(&model.recurrent).iter().map(|kind| sizes.state_bytes(*kind, rows)).sum();
+    model.recurrent.num_layer_directions() as u64 * states / 4
 }
 
 /// The spans of the buffer of host inputs, each aligned.
@@ -420,9 +449,10 @@ impl HostInputs {
 /// The chunk length that needs the least memory when only states between chunks are kept. One more step costs its
 /// buffers, one more chunk its border; the sum is smallest where both are equal.
 fn cheapest_chunk(model: &Model, sizes: &Vec4Sizes, steps: usize) -> usize {
-    let states = sizes.h4 * (1 + usize::from(model.recurrent.cell.has_cell_state()));
+    let states: usize = StateKind::of(&model.recurrent).iter().map(|kind| sizes.of_state(*kind)).sum();
+    let m = if model.recurrent.proj_size.is_some() { sizes.h4 } else { 0 };
     let logits = model.head.as_ref().map_or(0, |head| if head.readout == Readout::PerStep { sizes.o4 } else { 0 });
-    let step = model.recurrent.layers * (sizes.z4 + states + sizes.y4) + logits;
+    let step = model.recurrent.layers * (sizes.z4 + states + m + sizes.y4) + logits;
     let border = model.recurrent.layers * states;
     ((steps as f64 * border as f64 / step as f64).sqrt() as usize).max(MIN_CHUNK)
 }
