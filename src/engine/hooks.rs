@@ -102,7 +102,7 @@ impl<E: Hooks + ?Sized, F: Fn(E::Predictions<'_>) -> E::Losses + Sync> CustomLos
 /// let model = Model::new(Recurrent::new(Cell::Gru, 2, 8), Head::new(1, Loss::SquaredError, Readout::Final));
 /// let optimizer = Optimizer::custom("lion", 1, 1e-3).clip_norm(1.0); // one state value per weight
 /// let mut trainer = Trainer::new(&Cpu::new(), &model, optimizer, 1)?.custom_optimizer(lion)?;
-/// let batch = Batch::new(Sequence::dense(Array3::ones((5, 4, 2))), Targets::Values(Array3::ones((1, 4, 1))));
+/// let batch: Batch = Batch::new(Sequence::dense(Array3::ones((5, 4, 2))), Targets::Values(Array3::ones((1, 4, 1))));
 /// trainer.step(&batch).wait()?;
 /// # Ok::<(), bptt::Error>(())
 /// ```
