@@ -3,27 +3,39 @@
 use ndarray::{Array2, ArrayView2, s};
 
 use super::trainer::Trainer;
-use crate::batch::States;
 use crate::data::{Batches, Examples, SequentialBatches};
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The loss over one epoch of batches, reduced as in training. Rows that continue the previous batch start from its
-/// final states. [Waits](crate#waiting).
+/// final states, which stay on the device. [Waits](crate#waiting).
 ///
 /// # Errors
-/// Those of the batches, and of [`Trainer::evaluate`] for a batch that does not fit the model.
+/// Those of the batches, and of [`Trainer::evaluate`] for a batch that does not fit the model;
+/// [`Error::Value`](crate::Error::Value) for a batch that continues one with another number of rows.
 pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches) -> Result<f64> {
     let (mut sum, mut weight) = (0.0, 0.0);
-    let mut states: Option<States<E::Real>> = None;
+    let continues = |number| number < batches.per_epoch() && batches.continues(number);
+    let mut states: Option<E::DeviceStates> = None;
+    let mut rows_before = 0;
     for number in 0..batches.per_epoch() {
         let mut batch = batches.batch(number)?;
-        let before = states.take().filter(|_| batches.continues(number));
-        batch.sequence.initial = before.as_ref().map(States::to_f32);
+        batch.sequence.initial = None;
         weight += batch.total_weight();
-        let evaluation = trainer.loss_sum(&batch).await?;
-        sum += evaluation.loss_sum;
-        states = Some(evaluation.states);
+        let rows = batch.sequence.shape().1;
+        let mut from = states.take().filter(|_| continues(number));
+        if from.is_some() && rows != rows_before {
+            let expected = format!("{rows_before}, as in the batch that it continues");
+            return Err(Error::value(format!("the rows of batch {number}"), expected, rows));
+        }
+        if from.is_none() && continues(number + 1) {
+            from = Some(trainer.engine().zero_states(rows)?);
+        }
+        sum += match &mut from {
+            Some(from) => trainer.loss_from(&batch, from).await?,
+            None => trainer.loss_sum(&batch).await?.loss_sum,
+        };
+        (states, rows_before) = (from, rows);
     }
     Ok(sum / trainer.engine().model().require_head()?.divisor(weight)?)
 }

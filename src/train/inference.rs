@@ -5,7 +5,7 @@ use ndarray::{Array3, s};
 use super::trainer::Trainer;
 use crate::batch::{Batch, Sequence, States, Validated};
 use crate::engine::passes::{Objective, check_weight};
-use crate::engine::{CustomLoss, Engine, Logits, LossSum, Session};
+use crate::engine::{CustomLoss, Engine, Logits, LossSum, Session, StatefulRows};
 use crate::error::Result;
 use crate::real::Real;
 
@@ -67,6 +67,18 @@ impl<E: Engine> Trainer<E> {
     pub(super) async fn loss_sum<S: Real>(&mut self, batch: &Batch<S>) -> Result<LossSum<E::Real>> {
         let batch = Validated::batch::<E::Real>(batch, self.engine.model())?;
         self.sum_losses(Objective::Batch(batch)).await
+    }
+
+    /// Σ w·loss of a batch whose rows start from `states` and leave their final states there, on the device, in
+    /// micro-batches.
+    pub(super) async fn loss_from<S: Real>(&mut self, batch: &Batch<S>, states: &mut E::DeviceStates) -> Result<f64> {
+        let objective = Objective::Batch(Validated::batch::<E::Real>(batch, self.engine.model())?);
+        let (rows, mut sum) = (batch.sequence.shape().1, 0.0);
+        for part in self.parts(rows) {
+            let of_part = if part.len() < rows { objective.rows(part.clone()) } else { objective.by_ref() };
+            sum += self.engine.loss_from(of_part, states, StatefulRows { first_row: part.start, rows }).await?;
+        }
+        Ok(sum)
     }
 
     async fn sum_losses<S: Real>(&mut self, objective: Objective<'_, S, E>) -> Result<LossSum<E::Real>> {

@@ -18,6 +18,7 @@ mod documents;
 mod double_precision;
 mod dropout;
 mod embed;
+mod evaluate;
 mod examples;
 mod extreme_sizes;
 mod faults;

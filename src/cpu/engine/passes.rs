@@ -68,6 +68,26 @@ impl<R: Real> CpuEngine<R> {
         Ok(self.passes.model.blocks(rows))
     }
 
+    /// Runs forward without a backward pass. Returns the sum of the losses and the number of blocks, which have the final
+    /// states.
+    pub(super) fn infer_loss<S: Real>(
+        &mut self,
+        objective: &Objective<'_, S, Self>,
+        start: InitialState<'_, S, R>,
+    ) -> Result<(f64, usize)> {
+        let sequence = objective.sequence();
+        let (steps, rows) = sequence.shape();
+        let plan = self.inference_plan(steps);
+        self.begin_pass();
+        let rows_of = PassRows { sequence, start, draw: None };
+        let blocks = &mut self.blocks;
+        with_loss(objective, |loss| {
+            self.passes.within(rows, |passes| passes.forward(blocks, rows_of, plan, PassKind::Loss(loss), |_| {}))
+        })?;
+        let count = self.passes.model.blocks(rows);
+        Ok((blocks[..count].iter().map(|block| block.head.loss).sum(), count))
+    }
+
     /// Begins a pass, which overwrites the blocks of the previous one.
     pub(super) fn begin_pass(&mut self) {
         self.last.begin();
@@ -155,18 +175,10 @@ impl<R: Real> Passes for CpuEngine<R> {
 
     async fn evaluate_validated<S: Real>(&mut self, objective: Objective<'_, S, Self>) -> Result<LossSum<R>> {
         let sequence = objective.sequence();
-        let (steps, rows) = sequence.shape();
         let start = sequence.initial.as_ref().map_or(InitialState::Zero, InitialState::Given);
-        let plan = self.inference_plan(steps);
-        self.begin_pass();
-        let rows_of = PassRows { sequence, start, draw: None };
-        let blocks = &mut self.blocks;
-        with_loss(&objective, |loss| {
-            self.passes.within(rows, |passes| passes.forward(blocks, rows_of, plan, PassKind::Loss(loss), |_| {}))
-        })?;
-        let blocks = &blocks[..self.passes.model.blocks(rows)];
-        let loss_sum = blocks.iter().map(|block| block.head.loss).sum();
-        Ok(LossSum { loss_sum, states: self.passes.final_states(blocks, rows) })
+        let (loss_sum, blocks) = self.infer_loss(&objective, start)?;
+        let states = self.passes.final_states(&self.blocks[..blocks], sequence.shape().1);
+        Ok(LossSum { loss_sum, states })
     }
 }
 

@@ -6,6 +6,8 @@ use super::CpuEngine;
 use crate::allocate;
 use crate::batch::{Sequence, States, Validated};
 use crate::cpu::pass::load::{InitialState, fit};
+use crate::engine::StatefulRows;
+use crate::engine::passes::Objective;
 use crate::engine::streaming::Streaming;
 use crate::error::{Error, Result};
 use crate::real::Real;
@@ -70,6 +72,17 @@ impl<R: Real> Streaming for CpuEngine<R> {
         let blocks = self.infer(sequence, start, view)?;
         self.blocks[..blocks].iter().for_each(|block| block.store_states(&self.passes.model, states, 0));
         Ok(())
+    }
+
+    async fn loss_from<S: Real>(
+        &mut self,
+        objective: Objective<'_, S, Self>,
+        states: &mut States<R>,
+        rows: StatefulRows,
+    ) -> Result<f64> {
+        let (loss, blocks) = self.infer_loss(&objective, InitialState::Carried(&*states, rows.first_row))?;
+        self.blocks[..blocks].iter().for_each(|block| block.store_states(&self.passes.model, states, rows.first_row));
+        Ok(loss)
     }
 
     /// Exchanges the buffers.

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::gpu::commands::builder::Binding;
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::pass::PassKind;
+use crate::gpu::pass::carried::CarriedStates;
 use crate::gpu::pass::staging::{self, HostInputs};
 use crate::model::plan::{Checkpointing, PassShape};
 use crate::real::Real;
@@ -84,19 +85,8 @@ impl Passes for GpuEngine {
     }
 
     async fn evaluate_validated<S: Real>(&mut self, objective: Objective<'_, S, Self>) -> Result<LossSum> {
-        let sequence = objective.sequence();
-        self.prepare(self.objective_shape(&objective))?;
-        self.stage(sequence, host_inputs(&objective), None);
-        let enter = self.begin(sequence, None);
-        let pass = self.pass();
-        // The loss of a step in progress is saved, and restored before the host waits.
-        let (loss, losses) = (Binding::whole(&self.weights.loss), Binding::whole(&self.losses));
-        let copy = |from: BufferOffset, to: BufferOffset| GpuCommand::Copy { from, to, bytes: 16 };
-        let begin = [copy(loss.position(0), losses.position(0)), clear(&self.weights.loss)];
-        let end = [copy(loss.position(0), losses.position(16)), copy(losses.position(0), loss.position(0))];
-        let forward = pass.forward(PassKind::Loss).into_iter().flatten();
-        self.record_objective(&objective, begin.iter().chain(&enter).chain(forward).chain(&end));
-        let (loss, states) = self.read_with_states(vec![(losses.position(16), 16)]).await?;
+        let loss = self.record_loss(&objective, None)?;
+        let (loss, states) = self.read_with_states(vec![loss]).await?;
         Ok(LossSum { loss_sum: loss[0].into(), states })
     }
 }
@@ -104,6 +94,29 @@ impl Passes for GpuEngine {
 impl Inference for GpuEngine {}
 
 impl GpuEngine {
+    /// Records a forward pass up to the sum of the losses, from and to the states of some rows if given. Returns where the
+    /// sum is.
+    pub(super) fn record_loss<S: Real>(
+        &mut self,
+        objective: &Objective<'_, S, Self>,
+        carried: Option<(&CarriedStates, StatefulRows)>,
+    ) -> Result<(BufferOffset, u64)> {
+        let sequence = objective.sequence();
+        self.prepare(self.objective_shape(objective))?;
+        self.stage(sequence, host_inputs(objective), None);
+        let enter = self.begin(sequence, carried);
+        let pass = self.pass();
+        let leave = carried.map(|(states, rows)| states.leave(&self.weights, pass, rows)).unwrap_or_default();
+        // The loss of a step in progress is saved, and restored before the host waits.
+        let (loss, losses) = (Binding::whole(&self.weights.loss), Binding::whole(&self.losses));
+        let copy = |from: BufferOffset, to: BufferOffset| GpuCommand::Copy { from, to, bytes: 16 };
+        let begin = [copy(loss.position(0), losses.position(0)), clear(&self.weights.loss)];
+        let end = [copy(loss.position(0), losses.position(16)), copy(losses.position(0), loss.position(0))];
+        let forward = pass.forward(PassKind::Loss).into_iter().flatten();
+        self.record_objective(objective, begin.iter().chain(&enter).chain(forward).chain(&leave).chain(&end));
+        Ok((losses.position(16), 16))
+    }
+
     /// The shape of a pass with a loss.
     fn objective_shape<S: Real>(&self, objective: &Objective<'_, S, Self>) -> PassShape {
         let batch_shape = objective.sequence().batch_shape();

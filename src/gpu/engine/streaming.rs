@@ -5,6 +5,7 @@ use super::stage::clear;
 use crate::allocate;
 use crate::batch::{Sequence, States, Validated};
 use crate::engine::StatefulRows;
+use crate::engine::passes::Objective;
 use crate::engine::streaming::Streaming;
 use crate::error::{Error, Result};
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
@@ -13,6 +14,7 @@ use crate::gpu::pass::PassKind;
 use crate::gpu::pass::carried::CarriedStates;
 use crate::gpu::pass::staging::{self, HostInputs};
 use crate::model::plan::Checkpointing;
+use crate::real::Real;
 
 /// The outputs of a step, copied to a buffer that the host can map.
 #[derive(Debug, Default)]
@@ -117,6 +119,16 @@ impl Streaming for GpuEngine {
         outputs.submission = self.recorder.end_step();
         outputs.buffer = Some(buffer);
         self.gpu.check()
+    }
+
+    async fn loss_from<S: Real>(
+        &mut self,
+        objective: Objective<'_, S, Self>,
+        states: &mut CarriedStates,
+        rows: StatefulRows,
+    ) -> Result<f64> {
+        let loss = self.record_loss(&objective, Some((states, rows)))?;
+        Ok(self.read(&[loss]).await?[0].into())
     }
 
     async fn read_outputs(&mut self, outputs: &mut DeviceOutputs, to: &mut Vec<f32>) -> Result<()> {
