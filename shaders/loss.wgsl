@@ -132,7 +132,8 @@ fn loss(
                 sum += abs(error);
                 da = sign(error);
             } else if LOSS == 4u {
-                da = clamp(error, -args.delta, args.delta);
+                // Within ±δ; unlike `clamp`, `select` keeps what is not a number.
+                da = select(error, select(-args.delta, args.delta, error > 0.0), abs(error) > args.delta);
                 sum += da * (error - 0.5 * da);
             } else if LOSS == 5u {
                 let first = args.predictions * (args.outputs / args.quantiles);

@@ -7,12 +7,12 @@ use bptt::train::{
     Checkpoint, Metrics, Observer, Outcome, RunLength, RunOptions, StepCounts, TrainerState, WriteSeek, resume, run,
 };
 use bptt::{
-    Backend, Batch, Cell, Cpu, EngineOptions, Error, Model, Optimizer, Recurrent, Result, SkippedUpdates, Targets,
-    Trainer, TrainerOptions,
+    Backend, Batch, Cell, Cpu, EngineOptions, Error, Input, Layers, Loss, Model, Optimizer, Parameters, Real,
+    Recurrent, Result, SkippedUpdates, Targets, Trainer, TrainerOptions, Training,
 };
 use pollster::block_on;
 
-use crate::common::gpu;
+use crate::common::{Case, gpu};
 
 const TASK: AddingTask = AddingTask { length: 6 };
 const STEPS: u64 = 14;
@@ -287,4 +287,25 @@ fn a_run_on_the_cpu_rolls_back_at_half_the_rate() {
 fn a_run_on_the_gpu_rolls_back_at_half_the_rate() {
     let Some(gpu) = gpu::gpu() else { return };
     a_run_goes_back_to_its_last_checkpoint_at_half_the_rate(&gpu);
+}
+
+/// WGSL's `clamp` may turn what is not a number into a bound.
+fn the_gradient_of_hubers_loss_stays_nan<B: Backend>(backend: &B) {
+    let case = Case { loss: Loss::Huber { delta: 0.5 }, ..Case::new(Cell::Gru) };
+    let model = case.model();
+    let mut engine = backend.engine(&model, &EngineOptions::default()).unwrap();
+    engine.set_parameters(&case.parameters(&model)).unwrap();
+    let mut batch = case.batch();
+    if let Input::Dense(x) = &mut batch.sequence.input {
+        x.fill(f32::NAN);
+    }
+    block_on(engine.accumulate(&batch, None)).unwrap();
+    let gradient = block_on(engine.gradient("head.bias")).unwrap();
+    assert!(gradient.iter().all(|value| value.as_f64().is_nan()), "{gradient:?}");
+}
+
+#[test]
+fn the_gradient_of_hubers_loss_of_a_nan_is_nan_on_either_backend() {
+    the_gradient_of_hubers_loss_stays_nan(&Cpu::<f32>::new());
+    gpu::gpu().iter().for_each(the_gradient_of_hubers_loss_stays_nan);
 }
