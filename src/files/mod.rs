@@ -1,7 +1,7 @@
 //! Files: regular ones to read, and complete or absent ones to write.
 
 mod input;
-mod whole_file;
+pub(crate) mod whole_file;
 
 pub use input::open_input;
-pub(crate) use whole_file::{WholeFile, synced};
+pub(crate) use whole_file::WholeFile;

@@ -53,8 +53,8 @@ fn through_the_host<E: Engine<Real = f32>>(trainer: &mut Trainer<E>, streams: &S
             let of_part = trainer.engine().evaluate(&batch.rows(part.clone())).wait().unwrap();
             of_batch += of_part.loss_sum;
             let at = bptt::ndarray::s![.., part, ..];
-            all.h.slice_mut(at.clone()).assign(&of_part.states.h);
-            all.c.iter_mut().zip(&of_part.states.c).for_each(|(all, c)| all.slice_mut(at.clone()).assign(c));
+            all.h.slice_mut(at).assign(&of_part.states.h);
+            all.c.iter_mut().zip(&of_part.states.c).for_each(|(all, c)| all.slice_mut(at).assign(c));
         }
         sum += of_batch;
         states = Some(all);

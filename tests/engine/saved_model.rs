@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::common::{CELLS, Case};
+use crate::common::{CELLS, Case, projected};
 use crate::random_calls::{Dice, draw_case};
 use bptt::ndarray::Array3;
 use bptt::{
@@ -54,7 +54,8 @@ fn a_model_of_any_kind_is_read_back_as_it_was_saved() {
         if dice.one_in(8) { case.headless() } else { case.model() }
     });
     let cells = CELLS.map(|cell| Case::new(cell).model());
-    for model in drawn.chain(cells).chain([whole()]) {
+    let projected = projected().into_iter().map(|case| case.model());
+    for model in drawn.chain(cells).chain(projected).chain([whole()]) {
         let json = serde_json::to_string(&model).unwrap();
         assert_eq!(serde_json::from_str::<Model>(&json).unwrap(), model, "{json}");
         let saved = saved(&model).with_step(7).with_metadata("of mine", &(1, "a")).unwrap();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::own_file::{check_no_link, check_own, has_other_names, open_own};
 use crate::data::open_input;
-use crate::files::synced;
+use crate::files::whole_file::synced;
 use crate::format::path_text;
 use crate::{Error, Result};
 
