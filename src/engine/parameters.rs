@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 use crate::model::{Layout, Model};
 use crate::real::Real;
 
-/// A flat block of numbers in the layout's order that an engine keeps between steps.
+/// A flat block of numbers in the layout's order that an engine keeps between steps. It names a place:
+/// [`Parameters::exchange_average`] puts the average in that of the parameters, and these in that of the average.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FlatBlock {
@@ -74,10 +75,12 @@ pub trait Parameters: Sealed {
 
     /// Puts the parameters and their average in each other's place, on the device and without a third block. Every pass
     /// then computes with the average, until a second call restores the order; in between, updates are refused. A
-    /// [`Trainer`](crate::Trainer) does both with [`averaged`](crate::Trainer::averaged). [Enqueues](crate#waiting).
+    /// [`Trainer`](crate::Trainer) does both with [`averaged`](crate::Trainer::averaged). [Enqueues](crate#waiting),
+    /// and leaves an error of the device to the next call, so that what is exchanged can be exchanged back.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] without [`EngineOptions::ema_decay`](crate::EngineOptions::ema_decay); those of the device.
+    /// [`Error::Unsupported`] without [`EngineOptions::ema_decay`](crate::EngineOptions::ema_decay); nothing is then
+    /// exchanged.
     fn exchange_average(&mut self) -> Result<()>;
 
     /// Whether the parameters and their average are in each other's place.

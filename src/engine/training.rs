@@ -70,11 +70,18 @@ pub trait Training: Layers {
     /// more than 63 unreported ones.
     ///
     /// # Errors
-    /// [`Error::Value`](crate::Error::Value) or [`Error::Unsupported`](crate::Error::Unsupported) for invalid settings
-    /// or another kind of optimizer than the engine was created for, or a custom one that it has not been given;
-    /// [`Error::NonFinite`](crate::Error::NonFinite) once
-    /// a report has returned it.
+    /// Those of [`check_update`](Self::check_update); [`Error::NonFinite`](crate::Error::NonFinite) once a report has
+    /// returned it.
     async fn update(&mut self, update: &OptimizerStep) -> Result<()>;
+
+    /// Refuses what [`update`](Self::update) would refuse whatever the sums are, so that one can ask before
+    /// [`accumulate`](Self::accumulate).
+    ///
+    /// # Errors
+    /// [`Error::Value`](crate::Error::Value) or [`Error::Unsupported`](crate::Error::Unsupported) for invalid settings
+    /// or another kind of optimizer than the engine was created for, or a custom one that it has not been given, and
+    /// while the parameters are [exchanged](super::Parameters::exchange_average) with their average.
+    fn check_update(&self, update: &OptimizerStep) -> Result<()>;
 
     /// Gives the engine the optimizer that [`OptimizerKind::Custom`](crate::OptimizerKind::Custom) stands for. Updates need
     /// it.

@@ -115,14 +115,16 @@ impl Observer for () {
 
 /// Trains on `train`, measures on `validation`, and notifies `observer`. With
 /// [`EngineOptions::ema_decay`](crate::EngineOptions::ema_decay), the average of the parameters is what is measured, decides
-/// about early stopping, and is kept: it replaces the parameters at the end. The same batches on the same device give the
-/// same bits. [Waits](crate#waiting) for reports and validations; batches are prepared on the thread that polls the
+/// about early stopping, and is kept: it replaces the parameters at the end, and begins anew with the best ones if these are
+/// kept. The same batches on the same device give the same bits. [Waits](crate#waiting) for reports and validations; batches are prepared on the thread that polls the
 /// future.
 ///
 /// # Errors
 /// [`Error::NonFinite`] if a loss or gradient norm is not finite and no rollback is left; otherwise the errors of
 /// [`Trainer::step`], of the batches and of the observer. After an error the trainer holds the best weights so far if
-/// these are kept, otherwise the last good ones.
+/// these are kept, otherwise the last good ones: after [`Error::NonFinite`] their average, if there is one, and after
+/// another error the parameters themselves, so that training can go on. [`Error::Unsupported`], with nothing changed, for
+/// a trainer whose parameters are exchanged with their average.
 pub async fn run<E: Engine>(
     trainer: &mut Trainer<E>,
     train: &dyn Batches,
@@ -130,6 +132,7 @@ pub async fn run<E: Engine>(
     options: &RunOptions,
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
+    trainer.check_in_place(NEED)?;
     let progress = RunProgress::default();
     run_from(trainer, progress, train, validation, options, observer).await
 }
@@ -149,6 +152,7 @@ pub async fn resume<E: Engine>(
     options: &RunOptions,
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
+    trainer.check_in_place(NEED)?;
     let Checkpoint { trainer: state, progress } = checkpoint;
     let TrainerState { step, parameters, optimizer, optimizer_state, averaged, carried, skipped } = state;
     trainer.check_optimizer(optimizer.as_deref())?;
@@ -156,6 +160,9 @@ pub async fn resume<E: Engine>(
     drop(carried);
     run_from(trainer, progress, train, validation, options, observer).await
 }
+
+/// Why a run is refused while the average is in the parameters' place.
+const NEED: &str = "a run trains the parameters";
 
 async fn run_from<E: Engine>(
     trainer: &mut Trainer<E>,
@@ -189,7 +196,8 @@ async fn run_from<E: Engine>(
     // After an error too: a later failure does not affect the best weights.
     if let Some(weights) = &progress.best_parameters {
         trainer.engine().set_parameters(weights)?;
-    } else if trainer.averages() {
+        trainer.restart_average()?;
+    } else if trainer.averages() && matches!(ended, Ok(_) | Err(Error::NonFinite { .. })) {
         trainer.engine().copy_block(FlatBlock::AveragedParameters, FlatBlock::Parameters)?;
     }
     let ended = ended?;
@@ -227,6 +235,7 @@ async fn steps<E: Engine>(
         let halved = 0.5f64.powi(progress.rollbacks.try_into().unwrap_or(i32::MAX));
         let lr = rate * options.schedule.factor(step, steps, progress.plateaus) * halved;
         trainer.set_learning_rate(lr)?;
+        trainer.check_step()?;
         let wants_hidden_gradient_norms = observer.wants_hidden_gradient_norms(step);
         // With rollback, the steps behind a bad one are repeated, so the norms are read only after good reports.
         while let Some(report) = if wants_hidden_gradient_norms { trainer.engine().report().await? } else { None } {

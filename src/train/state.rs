@@ -34,28 +34,34 @@ pub struct TrainerState<R = f32> {
 }
 
 /// A trainer that computes with the average of its parameters: see [`Trainer::averaged`]. The parameters return to their
-/// place when this is dropped.
+/// place when this is dropped, or the outermost of several.
 #[derive(Debug)]
-pub struct Averaged<'a, E: Engine>(&'a mut Trainer<E>);
+pub struct Averaged<'a, E: Engine> {
+    trainer: &'a mut Trainer<E>,
+    /// Whether the parameters were in their place before.
+    is_outermost: bool,
+}
 
 impl<E: Engine> Deref for Averaged<'_, E> {
     type Target = Trainer<E>;
 
     fn deref(&self) -> &Trainer<E> {
-        self.0
+        self.trainer
     }
 }
 
 impl<E: Engine> DerefMut for Averaged<'_, E> {
     fn deref_mut(&mut self) -> &mut Trainer<E> {
-        self.0
+        self.trainer
     }
 }
 
 impl<E: Engine> Drop for Averaged<'_, E> {
     fn drop(&mut self) {
-        // Only the loss of the device fails, which the next call reports.
-        let _ = self.0.end_average();
+        if self.is_outermost {
+            // Fails without an average only, and there is one.
+            let _ = self.trainer.end_average();
+        }
     }
 }
 
@@ -75,14 +81,19 @@ impl<E: Engine> Trainer<E> {
     /// ```
     ///
     /// The two blocks are exchanged on the device, and again when the result is dropped; nothing is copied to the host.
-    /// [`update`](Self::update), [`state`](Self::state) and checkpoints are refused in between. The average starts with the
-    /// initial parameters, and anew with those of [`load_state_dict`](Self::load_state_dict).
+    /// [`step`](Self::step), [`update`](Self::update), [`state`](Self::state), [`train::run`](crate::train::run) and
+    /// checkpoints are refused in between. A second call in between changes nothing: the parameters return with the first.
+    /// The average starts with the initial parameters, and anew with those of [`load_state_dict`](Self::load_state_dict)
+    /// and with the best ones that a run has kept.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] without [`EngineOptions::ema_decay`](crate::EngineOptions::ema_decay); those of the device.
+    /// [`Error::Unsupported`] without [`EngineOptions::ema_decay`](crate::EngineOptions::ema_decay).
     pub fn averaged(&mut self) -> Result<Averaged<'_, E>> {
-        self.engine.exchange_average()?;
-        Ok(Averaged(self))
+        let is_outermost = !self.engine.is_exchanged();
+        if is_outermost {
+            self.engine.exchange_average()?;
+        }
+        Ok(Averaged { trainer: self, is_outermost })
     }
 
     /// Whether the engine averages its parameters.
@@ -108,7 +119,8 @@ impl<E: Engine> Trainer<E> {
         if self.engine.is_exchanged() { self.engine.exchange_average() } else { Ok(()) }
     }
 
-    /// The parameters, by PyTorch's names, in the backend's number type. [Waits](crate#waiting).
+    /// The parameters, by PyTorch's names, in the backend's number type; their average while it is
+    /// [in their place](Self::averaged). [Waits](crate#waiting).
     ///
     /// # Errors
     /// Those of the device.
@@ -116,12 +128,14 @@ impl<E: Engine> Trainer<E> {
         self.state_dict_of(FlatBlock::Parameters).await
     }
 
-    /// The average of the parameters, likewise. [Waits](crate#waiting).
+    /// The average of the parameters, likewise, whether or not it is in their place. [Waits](crate#waiting).
     ///
     /// # Errors
     /// [`Error::Unsupported`] without [`EngineOptions::ema_decay`](crate::EngineOptions::ema_decay); those of the device.
     pub async fn averaged_state_dict(&mut self) -> Result<StateDict<E::Real>> {
-        self.state_dict_of(FlatBlock::AveragedParameters).await
+        // While they are exchanged, the average is in the parameters' place.
+        let block = if self.engine.is_exchanged() { FlatBlock::Parameters } else { FlatBlock::AveragedParameters };
+        self.state_dict_of(block).await
     }
 
     async fn state_dict_of(&mut self, block: FlatBlock) -> Result<StateDict<E::Real>> {
@@ -213,10 +227,14 @@ impl<E: Engine> Trainer<E> {
             let reason = "a trainer's state is that between two steps: a batch was accumulated since the last update";
             return Err(Error::Unsupported(reason.into()));
         }
+        self.check_in_place("a trainer's state has its parameters")
+    }
+
+    /// Refuses what needs the parameters while their average is in their place.
+    pub(super) fn check_in_place(&self, need: &str) -> Result<()> {
         if self.engine.is_exchanged() {
-            let reason =
-                "a trainer's state has its parameters, and their average is in their place: drop Trainer::averaged";
-            return Err(Error::Unsupported(reason.into()));
+            let reason = format!("{need}, and their average is in their place: drop Trainer::averaged");
+            return Err(Error::Unsupported(reason));
         }
         Ok(())
     }

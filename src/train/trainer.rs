@@ -186,9 +186,11 @@ impl<E: Engine> Trainer<E> {
     /// before this call are part of the step.
     ///
     /// # Errors
-    /// The errors of both; [`Error::NonFinite`], before anything is computed, once updating has stopped.
+    /// The errors of both; before anything is computed, [`Error::NonFinite`] once updating has stopped, and those of
+    /// [`Training::check_update`](crate::Training::check_update).
     pub async fn step<S: Real>(&mut self, batch: &Batch<S>) -> Result<Option<StepReport>> {
         self.engine.may_update()?;
+        self.check_step()?;
         self.accumulate(batch).await?;
         self.update().await
     }
@@ -210,7 +212,8 @@ impl<E: Engine> Trainer<E> {
     /// [`update`](Self::update).
     ///
     /// # Errors
-    /// The errors of both; [`Error::NonFinite`], before anything is computed, once updating has stopped.
+    /// The errors of both; before anything is computed, [`Error::NonFinite`] once updating has stopped, and those of
+    /// [`Training::check_update`](crate::Training::check_update).
     pub async fn step_with<S: Real>(
         &mut self,
         sequence: &Sequence<S>,
@@ -218,6 +221,7 @@ impl<E: Engine> Trainer<E> {
         loss: &dyn CustomLoss<E>,
     ) -> Result<Option<StepReport>> {
         self.engine.may_update()?;
+        self.check_step()?;
         self.accumulate_with(sequence, weight, loss).await?;
         self.update().await
     }
@@ -269,13 +273,19 @@ impl<E: Engine> Trainer<E> {
         Ok(())
     }
 
+    /// Refuses a step whose update would be refused. Its Σ w is not known yet.
+    pub(super) fn check_step(&self) -> Result<()> {
+        self.engine.check_update(&OptimizerStep::new(self.optimizer, self.step + 1, 1.0))
+    }
+
     /// [Enqueues](crate#waiting) an update from the gradients accumulated since the last one: divides the sums by their Σ w (by 1 for
     /// [`Reduction::Sum`](crate::Reduction::Sum)), clips, and applies the optimizer. With `in_flight` submissions
     /// pending, waits for the oldest report and returns it.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if nothing was accumulated; [`Error::Value`] if the weights of a mean sum to 0, in which
-    /// case another batch can be accumulated; [`Error::NonFinite`] once an earlier step has stopped updating.
+    /// case another batch can be accumulated; those of [`Training::check_update`](crate::Training::check_update);
+    /// [`Error::NonFinite`] once an earlier step has stopped updating.
     pub async fn update(&mut self) -> Result<Option<StepReport>> {
         let GradientSums::Open { weight, .. } = self.sums else {
             let reason = "an update needs an accumulated batch: none was accumulated since the last update";

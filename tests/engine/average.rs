@@ -1,13 +1,15 @@
 //! The moving average of the parameters, against its definition in f64.
 
 use bptt::data::{AddingTask, SequentialBatches, ShuffledBatches};
+use bptt::gpu::GpuOptions;
 use bptt::train::{KeepWeights, RunLength, RunOptions, evaluate, run};
 
 use crate::common::Case;
-use crate::common::gpu::gpu;
+use crate::common::gpu::{gpu, open};
 use bptt::{
     Backend, Batch, Cell, Cpu, Engine, EngineOptions, Error, FlatBlock, Input, Inspection, Layers, Layout, MemoryPart,
     Model, Optimizer, OptimizerStep, ParameterGroup, Parameters, Real, Recurrent, Trainer, TrainerOptions, Training,
+    wgpu,
 };
 use pollster::block_on;
 
@@ -201,6 +203,86 @@ fn new_parameters_begin_the_average_anew_on_both_backends() {
     if let Some(gpu) = gpu() {
         new_parameters_begin_the_average_anew(&gpu);
     }
+}
+
+fn a_nested_average_is_the_average<B: Backend>(backend: &B) {
+    let (mut trainer, batch) = (trainer(backend, options()), case().batch());
+    for _ in 0..3 {
+        block_on(trainer.step(&batch)).unwrap();
+    }
+    let before = block_on(trainer.state()).unwrap();
+    let weights = block_on(trainer.averaged_state_dict()).unwrap();
+    let own = block_on(trainer.evaluate(&batch)).unwrap();
+    let mut outer = trainer.averaged().unwrap();
+    let want = block_on(outer.evaluate(&batch)).unwrap();
+    assert_ne!(want, own);
+    {
+        let mut inner = outer.averaged().unwrap();
+        assert_eq!(block_on(inner.evaluate(&batch)).unwrap(), want);
+        assert_eq!(block_on(inner.averaged_state_dict()).unwrap(), weights);
+    }
+    assert_eq!(block_on(outer.evaluate(&batch)).unwrap(), want);
+    assert_eq!(block_on(outer.averaged_state_dict()).unwrap(), weights);
+    drop(outer);
+    assert_eq!(block_on(trainer.evaluate(&batch)).unwrap(), own);
+    assert_eq!(block_on(trainer.state()).unwrap(), before);
+}
+
+#[test]
+fn a_nested_average_is_the_average_and_ends_with_the_outermost_on_both_backends() {
+    a_nested_average_is_the_average(&Cpu::<f32>::with_threads(1).unwrap());
+    if let Some(gpu) = gpu() {
+        a_nested_average_is_the_average(&gpu);
+    }
+}
+
+fn a_refused_step_leaves_no_gradients<B: Backend>(backend: &B) {
+    let [mut refused, mut untouched] = [(); 2].map(|()| {
+        let mut trainer = trainer(backend, options());
+        block_on(trainer.step(&case().batch())).unwrap();
+        trainer
+    });
+    let error = block_on(refused.averaged().unwrap().step(&bad())).unwrap_err();
+    assert!(error.to_string().contains("their average is in their place"), "{error}");
+    let [refused, untouched] = [&mut refused, &mut untouched].map(|trainer| {
+        block_on(trainer.step(&case().batch())).unwrap();
+        block_on(trainer.state()).unwrap()
+    });
+    assert_eq!(refused, untouched);
+}
+
+#[test]
+fn a_step_refused_for_the_average_leaves_no_gradients_on_both_backends() {
+    a_refused_step_leaves_no_gradients(&Cpu::<f32>::with_threads(1).unwrap());
+    if let Some(gpu) = gpu() {
+        a_refused_step_leaves_no_gradients(&gpu);
+    }
+}
+
+#[test]
+fn an_earlier_error_of_the_device_does_not_leave_the_average_in_the_parameters_place() {
+    // A device of its own, whose error no other test is told.
+    let Some(gpu) = open(GpuOptions::default()) else { return };
+    let mut trainer = trainer(&gpu, options());
+    block_on(trainer.step(&case().batch())).unwrap();
+    block_on(trainer.finish()).unwrap();
+    let before = block_on(trainer.state()).unwrap();
+    let fault = || {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::STORAGE;
+        let buffer = wgpu::BufferDescriptor { label: None, size: 16, usage, mapped_at_creation: false };
+        drop(gpu.device().create_buffer(&buffer));
+    };
+    fault();
+    {
+        let mut averaged = trainer.averaged().unwrap();
+        let told = block_on(averaged.evaluate(&case().batch()));
+        assert!(matches!(told, Err(Error::Device(_))), "{told:?}");
+        fault();
+    }
+    assert!(!trainer.engine().is_exchanged());
+    let told = block_on(trainer.evaluate(&case().batch()));
+    assert!(matches!(told, Err(Error::Device(_))), "{told:?}");
+    assert_eq!(block_on(trainer.state()).unwrap(), before);
 }
 
 fn the_average_is_planned<B: Backend>(backend: &B) {

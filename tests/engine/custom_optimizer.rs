@@ -192,6 +192,20 @@ fn a_run_with_an_optimizer_of_the_caller_goes_on_from_a_checkpoint_to_the_bit_an
 #[derive(Clone)]
 struct Count(Option<wgpu::ComputePipeline>);
 
+impl Count {
+    fn on(gpu: &Gpu) -> Self {
+        let kernel = "@group(0) @binding(4) var<storage, read_write> count: array<vec4f>;
+            @compute @workgroup_size(GROUP)
+            fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+                let i = linear(id, groups);
+                if is_skipped(i) { return; }
+                count[i] = vec4f(f32(updates())) + 0.0 * gradient(i);
+                parameters[i] += 0.0 * learning_rate();
+            }";
+        Self(Some(gpu.compute_pipeline(&format!("{}{kernel}", GpuUpdate::WGSL)).unwrap()))
+    }
+}
+
 impl CustomOptimizer<CpuEngine> for Count {
     fn update(&self, update: CpuUpdate<'_>) {
         let [count, unused @ ..] = update.state;
@@ -231,16 +245,33 @@ fn an_optimizer_of_the_caller_counts_only_the_updates_that_were_made() {
     let on_cpu = counted(&Cpu::new(), Count(None));
     assert_eq!(on_cpu, vec![4.0; on_cpu.len()]);
     let Some(gpu) = gpu() else { return };
-    let kernel = "@group(0) @binding(4) var<storage, read_write> count: array<vec4f>;
-        @compute @workgroup_size(GROUP)
-        fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-            let i = linear(id, groups);
-            if is_skipped(i) { return; }
-            count[i] = vec4f(f32(updates())) + 0.0 * gradient(i);
-            parameters[i] += 0.0 * learning_rate();
-        }";
-    let kernel = gpu.compute_pipeline(&format!("{}{kernel}", GpuUpdate::WGSL)).unwrap();
-    assert_eq!(counted(&gpu, Count(Some(kernel))), on_cpu);
+    assert_eq!(counted(&gpu, Count::on(&gpu)), on_cpu);
+}
+
+/// A step without the optimizer is refused, and the next one with it is the first.
+fn a_refused_step_leaves_no_gradients<B: Backend>(backend: &B, count: Count)
+where
+    Count: CustomOptimizer<B::Engine>,
+{
+    let of = |refused: bool| {
+        let mut trainer = Trainer::new(backend, &case().model(), Optimizer::custom("count", 1, 0.1), 1).unwrap();
+        if refused {
+            let far = Targets::Values(Array3::from_elem((4, 3, 5), 1e30));
+            let error = trainer.step(&Batch { targets: far, ..case().batch() }).wait().unwrap_err();
+            assert!(error.to_string().contains("set_custom_optimizer"), "{error}");
+        }
+        let mut trainer = trainer.custom_optimizer(count.clone()).unwrap();
+        trainer.step(&case().batch()).wait().unwrap();
+        (trainer.finish().wait().unwrap(), trainer.state().wait().unwrap())
+    };
+    assert_eq!(of(true), of(false));
+}
+
+#[test]
+fn a_step_refused_for_a_missing_optimizer_leaves_no_gradients_on_both_backends() {
+    a_refused_step_leaves_no_gradients(&Cpu::new(), Count(None));
+    let Some(gpu) = gpu() else { return };
+    a_refused_step_leaves_no_gradients(&gpu, Count::on(&gpu));
 }
 
 /// What is refused, in words.

@@ -7,6 +7,7 @@ mod common;
 
 mod accumulate;
 mod average;
+mod average_of_runs;
 mod call_order;
 #[cfg(feature = "experiment")]
 mod cells;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::common::Case;
 use crate::common::gpu::gpu;
 use bptt::{
-    Backend, Cell, Cpu, Engine, EngineOptions, Error, Inspection, Layers, MemoryPart, Optimizer, OptimizerKind,
+    Backend, Cell, Cpu, Engine, EngineOptions, Error, Input, Inspection, Layers, MemoryPart, Optimizer, OptimizerKind,
     OptimizerStep, ParameterGroup, Parameters, Real, Trainer, TrainerOptions, Training,
 };
 use pollster::block_on;
@@ -290,5 +290,35 @@ fn groups_are_checked_and_planned_on_both_backends() {
     groups_are_checked_and_planned(&Cpu::<f64>::with_threads(1).unwrap());
     if let Some(gpu) = gpu() {
         groups_are_checked_and_planned(&gpu);
+    }
+}
+
+fn a_refused_step_leaves_no_gradients<B: Backend>(backend: &B) {
+    let most = if size_of::<<B::Engine as Parameters>::Real>() == 4 { f64::from(f32::MAX) } else { f64::MAX };
+    let [refused, untouched] = [true, false].map(|refused| {
+        let options = TrainerOptions::default().engine(EngineOptions::default().parameter_groups(groups()));
+        let mut trainer = Trainer::with_options(backend, &case().model(), Optimizer::adam(0.01), 3, options).unwrap();
+        if refused {
+            let mut other = case().batch();
+            if let Input::Dense(x) = &mut other.sequence.input {
+                x.fill(1.0);
+            }
+            trainer.set_learning_rate(most / 20.0).unwrap();
+            let error = block_on(trainer.step(&other)).unwrap_err();
+            assert!(error.to_string().starts_with("learning_rate"), "{error}");
+            trainer.set_learning_rate(0.01).unwrap();
+        }
+        block_on(trainer.step(&case().batch())).unwrap();
+        block_on(trainer.state()).unwrap()
+    });
+    assert_eq!(refused, untouched);
+}
+
+#[test]
+fn a_step_refused_for_a_group_leaves_no_gradients_on_both_backends() {
+    a_refused_step_leaves_no_gradients(&Cpu::<f32>::with_threads(1).unwrap());
+    a_refused_step_leaves_no_gradients(&Cpu::<f64>::with_threads(1).unwrap());
+    if let Some(gpu) = gpu() {
+        a_refused_step_leaves_no_gradients(&gpu);
     }
 }

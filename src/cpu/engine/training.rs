@@ -71,15 +71,19 @@ impl<R: Real> CpuEngine<R> {
 
 impl<R: Real> Training for CpuEngine<R> {
     async fn update(&mut self, update: &OptimizerStep) -> Result<()> {
-        update.validate::<R>(self.options.optimizer)?;
-        self.custom_optimizer.check(update.optimizer.kind)?;
-        check_steps::<R>(&self.ranges, update)?;
-        check_not_exchanged(self.exchanged)?;
+        self.check_update(update)?;
         self.bad_step.check()?;
         self.last.parameters_change();
         let threads = self.passes.threads.clone();
         threads.within(self.squares.len(), || self.apply(update));
         Ok(())
+    }
+
+    fn check_update(&self, update: &OptimizerStep) -> Result<()> {
+        update.validate::<R>(self.options.optimizer)?;
+        self.custom_optimizer.check(update.optimizer.kind)?;
+        check_steps::<R>(&self.ranges, update)?;
+        check_not_exchanged(self.exchanged)
     }
 
     fn set_custom_optimizer(&mut self, optimizer: Arc<dyn CustomOptimizer<Self>>) -> Result<()> {

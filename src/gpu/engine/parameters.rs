@@ -80,7 +80,7 @@ impl Parameters for GpuEngine {
         self.exchanged = !self.exchanged;
         self.last.parameters_change();
         self.unpacked = true;
-        self.gpu.check()
+        Ok(())
     }
 
     fn is_exchanged(&self) -> bool {

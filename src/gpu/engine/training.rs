@@ -16,10 +16,7 @@ use crate::optim::OptimizerStep;
 
 impl Training for GpuEngine {
     async fn update(&mut self, update: &OptimizerStep) -> Result<()> {
-        update.validate::<f32>(self.options.optimizer)?;
-        self.custom_optimizer.check(update.optimizer.kind)?;
-        check_steps::<f32>(&self.ranges, update)?;
-        check_not_exchanged(self.exchanged)?;
+        self.check_update(update)?;
         self.bad_step.check()?;
         let cleared = self.clear_sums();
         self.recorder.record(&cleared);
@@ -34,6 +31,13 @@ impl Training for GpuEngine {
         }
         self.used = true;
         Ok(())
+    }
+
+    fn check_update(&self, update: &OptimizerStep) -> Result<()> {
+        update.validate::<f32>(self.options.optimizer)?;
+        self.custom_optimizer.check(update.optimizer.kind)?;
+        check_steps::<f32>(&self.ranges, update)?;
+        check_not_exchanged(self.exchanged)
     }
 
     fn set_custom_optimizer(&mut self, optimizer: Arc<dyn CustomOptimizer<Self>>) -> Result<()> {
