@@ -71,10 +71,10 @@ where
 }
 
 fn main() -> bptt::Result<()> {
-    let [before, after] = match Gpu::new(Default::default()).wait() {
-        Ok(gpu) => train(&gpu, Some(&gpu))?,
-        Err(_) => train(&Cpu::new(), None)?,
+    let ([before, after], device) = match Gpu::new(Default::default()).wait() {
+        Ok(gpu) => (train(&gpu, Some(&gpu))?, gpu.describe()),
+        Err(error) => (train(&Cpu::new(), None)?, format!("the CPU: {error}")),
     };
-    println!("mean loss {before:.3} before training, {after:.3} after");
+    println!("mean loss {before:.3} before training, {after:.3} after, on {device}");
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::real::Real;
 
 /// The role of a parameter. `layer_direction` is layer · D + direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Role {
     /// The embedding, \[V, I\]. If tied, also W_hy.
     Embedding,
