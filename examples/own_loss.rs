@@ -1,5 +1,5 @@
-//! A loss of your own on either backend: log cosh(a − y), which outliers pull less than a squared error. The network learns
-//! to repeat the last number but one, from targets of which one in eleven is far off.
+//! A loss of your own on either backend: log cosh(a − y), less sensitive to outliers than the squared error. The network
+//! learns to repeat the last number but one, from targets of which one in eleven is far off.
 //!
 //! `cargo run --release --example own_loss`
 
@@ -37,7 +37,7 @@ impl CustomLoss<CpuEngine> for LogCosh {
 
 impl CustomLoss<GpuEngine> for LogCosh {
     fn loss(&self, mut range: GpuPredictions<'_>) {
-        let Self(targets, Some((pipeline, buffer))) = self else { return };
+        let Self(targets, Some((pipeline, buffer))) = self else { panic!("a GPU needs the kernel") };
         let targets: Vec<f32> = targets.slice(s![range.p.clone(), range.rows.clone(), ..]).iter().copied().collect();
         range.write(buffer, 0, bytemuck::cast_slice(&targets));
         let buffers = [buffer.as_entire_buffer_binding(), range.logits.clone(), range.losses.clone()];
@@ -62,7 +62,7 @@ where
     let loss = LogCosh(Array3::from_shape_fn(x.dim(), target), gpu.map(kernel).transpose()?);
     let model = Model::new(Recurrent::new(Cell::Gru, 1, 8), Head::new(1, Loss::SquaredError, Readout::PerStep));
     let mut trainer = Trainer::new(backend, &model, Optimizer::adam(1e-2), 1)?;
-    let (sequence, weight) = (Sequence::dense(x), 320.0); // Σ w: the number of predictions
+    let (weight, sequence) = (x.len() as f64, Sequence::dense(x)); // Σ w: the number of predictions
     let before = trainer.evaluate_with(&sequence, weight, &loss).wait()?.loss;
     for _ in 0..300 {
         trainer.step_with(&sequence, weight, &loss).wait()?;

@@ -3,7 +3,7 @@
 //!
 //! The kernels are WGSL compute shaders. The host unrolls the forward pass and then the backward pass over time;
 //! gradient sums stay on the device. The CPU backend, written in Rust, is both the reference for the GPU tests and the
-//! fallback without a GPU. Embed the crate at either of two levels: [`Trainer`] trains a whole model;
+//! backend for machines without a GPU. Embed the crate at either of two levels: [`Trainer`] trains a whole model;
 //! [`Layers::forward`] and [`Layers::backward`] run the recurrent layers alone, for programs with their own head. Parts of
 //! a trainer can be your own: a cell is two functions of one hidden unit (see [`cells`]), a loss is a closure over logits or
 //! a kernel ([`CustomLoss`]), and so is an optimizer over weights and gradients ([`CustomOptimizer`]).
@@ -178,12 +178,13 @@ pub use engine::{
 #[cfg(not(target_arch = "wasm32"))]
 pub use engine::{Wait, block_on};
 pub use error::{Error, Result};
-pub use gpu::{Gpu, GpuPredictions, GpuUpdate};
+pub use gpu::{Gpu, GpuEngine, GpuOptions, GpuPredictions, GpuUpdate};
 pub use gradient_norms::HiddenGradientNorms;
 pub use memory::{BatchShape, Memory, MemoryPart};
 pub use model::{
     Activation, Cell, Direction, Embedding, Head, Initialisation, Layout, Loss, Model, Readout, Recurrent,
-    RecurrentInit, RecurrentKernel, Reduction, SafetensorsFile, SavedModel, StateDict, StateDictPrefixes, StoredTensor,
+    RecurrentInit, RecurrentKernel, Reduction, Role, SafetensorsFile, SavedModel, StateDict, StateDictPrefixes,
+    StoredTensor,
 };
 pub use optim::{CustomKind, Optimizer, OptimizerKind, OptimizerStep};
 pub use profile::{Profile, ProfilePart};

@@ -29,8 +29,8 @@ pub trait Hooks: Sealed {
 /// row) and that of its row in the batch, by which to find its target. It is a sum over predictions: a pass over many steps
 /// or rows calls it several times, each time with some of the predictions, and with `recompute` or threads in any order.
 ///
-/// For the logits a of each prediction it leaves ∂loss/∂a in their place, not divided by Σ w, and adds its loss. Padding
-/// is the engine's: it is not called for it, or what it leaves there is replaced by 0. Dropout, gradient norms, reports and
+/// For the logits a of each prediction it leaves ∂loss/∂a in their place, not divided by Σ w, and adds its loss. The
+/// engine takes care of padding: on the CPU the loss is not called for it, and on a GPU what it leaves there becomes 0. Dropout, gradient norms, reports and
 /// non-finite steps are as with a loss of the head.
 ///
 /// On the CPU backend a closure will do. Blocks of rows run on several threads, so it is [`Sync`] and returns Σ loss:
@@ -51,7 +51,8 @@ pub trait Hooks: Sealed {
 ///     });
 ///     losses.sum::<f64>()
 /// };
-/// trainer.step_with(&sequence, 20.0, &log_cosh).wait()?; // Σ w: 20 predictions of weight 1
+/// let weight = sequence.time_steps() as f64; // Σ w: the number of predictions, 20
+/// trainer.step_with(&sequence, weight, &log_cosh).wait()?;
 /// println!("loss {:?}", trainer.loss().wait()?);
 /// # Ok::<(), bptt::Error>(())
 /// ```
@@ -75,12 +76,13 @@ impl<E: Hooks + ?Sized, F: Fn(E::Predictions<'_>) -> E::Losses + Sync> CustomLos
 /// [`Training::set_custom_optimizer`](crate::Training::set_custom_optimizer); then everything that updates uses it, such as
 /// [`train::run`](crate::train::run).
 ///
-/// It replaces the last part of an update. What comes before stays the engine's: the division by Σ w, the norm, clipping,
-/// and that a step whose loss or norm is not finite changes nothing. It reads gradients, learning rate and weight decay, and
-/// changes parameters and the state values that the engine keeps for it, which start as 0 and are part of
+/// It replaces the last part of an update. What comes before stays the engine's: it takes the norm, and a step whose loss or
+/// norm is not finite changes nothing. Gradients arrive as sums; [`GradientScale::gradient`](crate::GradientScale::gradient),
+/// in WGSL `gradient(i)`, divides one by Σ w and clips it. The optimizer reads them with the learning rate and weight decay,
+/// and changes parameters and the state values that the engine keeps for it, which start as 0 and are part of
 /// [`Parameters::optimizer_state`](crate::Parameters::optimizer_state) and of checkpoints. What it keeps elsewhere is not.
-/// With parameter groups it is called for each range of parameters of the same settings, and frozen ones do not reach it. An
-/// average of the parameters follows it.
+/// With parameter groups it is called for each range of parameters with the same settings, and frozen ones do not reach it.
+/// An average of the parameters follows it.
 ///
 /// On the CPU backend a closure will do. It is called for pieces of the weights, on several threads:
 ///
@@ -92,10 +94,12 @@ impl<E: Hooks + ?Sized, F: Fn(E::Predictions<'_>) -> E::Losses + Sync> CustomLos
 ///
 /// // Chen et al. 2023: the sign of a momentum.
 /// let lion = |update: CpuUpdate<'_>| {
-///     let CpuUpdate { parameters, gradients, state: [momentum, ..], scale, learning_rate, .. } = update;
-///     for ((w, g), m) in parameters.iter_mut().zip(gradients).zip(momentum) {
-///         let g = scale.gradient(*g); // divided and clipped
-///         *w -= learning_rate * (0.9 * *m + 0.1 * g).signum();
+///     let CpuUpdate { parameters, gradient_sums, state: [momentum, ..], scale, learning_rate, .. } = update;
+///     for ((w, sum), m) in parameters.iter_mut().zip(gradient_sums).zip(momentum) {
+///         let g = scale.gradient(*sum); // divided and clipped
+///         let direction = 0.9 * *m + 0.1 * g;
+///         // `signum` of 0 is 1.
+///         *w -= if direction == 0.0 { 0.0 } else { learning_rate * direction.signum() };
 ///         *m = 0.99 * *m + 0.01 * g;
 ///     }
 /// };
@@ -130,8 +134,8 @@ impl<E: Hooks> OptimizerHook<E> {
     /// [`Error::Unsupported`] if the engine was created for an optimizer of this crate, or for none.
     pub(crate) fn set(&mut self, made_for: Option<OptimizerKind>, own: Arc<dyn CustomOptimizer<E>>) -> Result<()> {
         if made_for.and_then(|kind| kind.custom_name()).is_none() {
-            let reason = "an engine takes a custom optimizer if EngineOptions::optimizer, for which it is created, is \
-                          OptimizerKind::Custom";
+            let reason = "a custom optimizer needs settings of Optimizer::custom: the engine was created for an optimizer of \
+                          this crate, or for none";
             return Err(Error::Unsupported(reason.into()));
         }
         self.0 = Some(own);
@@ -142,7 +146,8 @@ impl<E: Hooks> OptimizerHook<E> {
     pub(crate) fn check(&self, kind: OptimizerKind) -> Result<()> {
         match kind.custom_name().filter(|_| self.0.is_none()) {
             Some(name) => Err(Error::Unsupported(format!(
-                "an update with the custom optimizer '{name}' needs set_custom_optimizer before"
+                "the custom optimizer '{name}' has not been given: call Trainer::custom_optimizer, or on an engine \
+                 Training::set_custom_optimizer, before the first update"
             ))),
             None => Ok(()),
         }

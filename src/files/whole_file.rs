@@ -3,13 +3,15 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 
 /// A file that gets its name once it is complete. If dropped before, it is deleted.
 pub(crate) struct WholeFile {
     file: Option<File>,
-    temporary: PathBuf,
+    /// Until it has its name.
+    temporary: Option<PathBuf>,
     path: PathBuf,
 }
 
@@ -20,18 +22,20 @@ impl WholeFile {
     /// If the folder is not writable.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let (file, temporary) = temporary(folder_of(path)).map_err(|source| io_error(path, source))?;
-        Ok(Self { file: Some(file), temporary, path: path.into() })
+        Ok(Self { file: Some(file), temporary: Some(temporary), path: path.into() })
     }
 
-    /// Gives the file its name with `give_name(temporary, path)`, if it was written.
+    /// Gives the file its name with `give_name(temporary, path)`, if it was written. That returns whether the temporary name
+    /// is gone.
     ///
     /// # Errors
     /// The error of `written`, with the path of this file if it is [`Error::Io`]; [`Error::Io`] if its bytes do not reach
-    /// the disk or `give_name` fails.
+    /// the disk or `give_name` fails. [`Error::Io`] with the path of the folder if the file has its name, but the name may
+    /// not have reached the disk.
     pub(crate) fn finish(
         mut self,
         written: Result<()>,
-        give_name: impl FnOnce(&Path, &Path) -> io::Result<()>,
+        give_name: impl FnOnce(&Path, &Path) -> io::Result<bool>,
     ) -> Result<()> {
         let path = self.path.clone();
         if let Some(file) = self.file.take() {
@@ -41,7 +45,11 @@ impl WholeFile {
             })?;
             file.sync_all().map_err(|source| io_error(&path, source))?;
         }
-        give_name(&self.temporary, &path).map_err(|source| io_error(&path, source))?;
+        if let Some(temporary) = &self.temporary {
+            let is_gone = give_name(temporary, &path).map_err(|source| io_error(&path, source))?;
+            // Once it is free, it may be the name of another file, which must not be deleted.
+            self.temporary = self.temporary.take().filter(|_| !is_gone);
+        }
         drop(self);
         synced(folder_of(&path)).map_err(|source| io_error(folder_of(&path), source))
     }
@@ -60,8 +68,10 @@ impl Write for WholeFile {
 impl Drop for WholeFile {
     fn drop(&mut self) {
         drop(self.file.take());
-        // It has its name by now, or is incomplete and useless.
-        let _ = fs::remove_file(&self.temporary);
+        // It has its own name too by now, or is incomplete and useless.
+        if let Some(temporary) = &self.temporary {
+            let _ = fs::remove_file(temporary);
+        }
     }
 }
 
@@ -75,14 +85,16 @@ fn folder_of(path: &Path) -> &Path {
 
 /// A file under a temporary name, short enough for every file system.
 fn temporary(folder: &Path) -> io::Result<(File, PathBuf)> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
     // A browser has no processes.
     let process = if cfg!(target_family = "wasm") { 0 } else { std::process::id() };
-    let mut number = 0;
+    let mut attempts = 0;
     loop {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = folder.join(format!(".bptt-{process}-{number}.part"));
         match File::create_new(&path) {
             // Left by a killed process with the same id.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1000 => number += 1,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempts < 1000 => attempts += 1,
             made => return made.map(|file| (file, path)),
         }
     }

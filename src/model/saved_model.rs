@@ -62,7 +62,7 @@ impl SavedModel {
 }
 
 impl<R: Real> SavedModel<R> {
-    /// A model with weights in its own layout: [`Trainer::saved_model`](crate::Trainer::saved_model) makes it of a trainer.
+    /// A model with weights in its own layout: [`Trainer::saved_model`](crate::Trainer::saved_model) makes one from a trainer.
     pub fn new(model: Model, weights: StateDict<R>) -> Self {
         Self { weights, description: Description::new(model) }
     }
@@ -109,12 +109,13 @@ impl<R: Real> SavedModel<R> {
     /// Writes a file, in place of one that has this name. On an error, also on a full disk, the earlier file stays as it was.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be written; those of [`write_to`](Self::write_to).
+    /// [`Error::Io`] if the file cannot be written, or, with the path of its folder, if it is in place but may not outlive a
+    /// failure of power; those of [`write_to`](Self::write_to).
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let mut file = WholeFile::create(path)?;
         let written = self.write_to(&mut file);
-        file.finish(written, |temporary, path| fs::rename(temporary, path))
+        file.finish(written, |temporary, path| fs::rename(temporary, path).map(|()| true))
     }
 
     /// Reads a file with weights as f32 or f64, whichever `R` is.

@@ -71,7 +71,7 @@ impl<E: Engine> Trainer<E> {
     /// ```
     /// # use bptt::{*, ndarray::Array3};
     /// # let model = Model::new(Recurrent::new(Cell::Gru, 1, 4), Head::new(1, Loss::SquaredError, Readout::Final));
-    /// # let batch = Batch::new(Sequence::dense(Array3::ones((3, 2, 1))), Targets::Values(Array3::ones((1, 2, 1))));
+    /// # let batch: Batch = Batch::new(Sequence::dense(Array3::ones((3, 2, 1))), Targets::Values(Array3::ones((1, 2, 1))));
     /// let options = TrainerOptions::default().engine(EngineOptions::default().ema_decay(0.999));
     /// let mut trainer = Trainer::with_options(&Cpu::new(), &model, Optimizer::adam(1e-3), 1, options)?;
     /// trainer.step(&batch).wait()?;

@@ -228,8 +228,9 @@ impl<E: Engine> Trainer<E> {
 
     /// Like [`accumulate`](Self::accumulate), with a loss of your own in place of the head's. `weight` is its Σ w: what the
     /// update divides the sums of the loss and its gradient by, unless the head's reduction is
-    /// [`Reduction::Sum`](crate::Reduction::Sum). It is the number of predictions for a mean of their losses. Micro-batches
-    /// call the loss with the rows' indices in `sequence`. [Enqueues](crate#waiting).
+    /// [`Reduction::Sum`](crate::Reduction::Sum). For a mean of the
+    /// losses it is the number of predictions without padding: [`Sequence::time_steps`] for a head at every step, the number
+    /// of rows otherwise. Micro-batches call the loss with the rows' indices in `sequence`. [Enqueues](crate#waiting).
     ///
     /// # Errors
     /// [`Error::Value`] for a weight that is negative or not finite, and the errors of [`Sequence::validate`], which leave

@@ -362,3 +362,47 @@ fn a_nan_of_a_callers_loss_skips_the_update_as_any_other() {
     assert!(matches!(refused, bptt::Error::NonFinite { step: 1, what: "loss" }), "{refused}");
     assert_eq!(trainer.state().wait().unwrap().parameters, before);
 }
+
+#[test]
+fn steps_that_share_a_submission_with_a_refused_command_of_the_caller_are_not_reported() {
+    let Some(gpu) = open(GpuOptions::default()) else { return };
+    let case = Case { initial: false, ..Case::new(Cell::Gru) }.sizes([6, 4, 2, 5, 3]);
+    let buffer = |usage| {
+        let descriptor = wgpu::BufferDescriptor { label: None, size: 64, usage, mapped_at_creation: false };
+        gpu.device().create_buffer(&descriptor)
+    };
+    // It cannot be a source.
+    let (target, source) = (buffer(wgpu::BufferUsages::COPY_DST), buffer(wgpu::BufferUsages::COPY_DST));
+    let wrong = |mut range: GpuPredictions<'_>| range.encoder().copy_buffer_to_buffer(&source, 0, &target, 0, 64);
+    let options = TrainerOptions::default().in_flight(8);
+    let mut trainer = Trainer::with_options(&gpu, &case.model(), Optimizer::sgd(0.1), 1, options).unwrap();
+    trainer.step(&case.batch()).wait().unwrap();
+    // A submission of its own, so that the next one begins here.
+    assert_eq!(trainer.finish().wait().unwrap().len(), 1);
+    let mut failed = trainer.step(&case.batch()).wait().is_err();
+    failed |= trainer.step_with(&case.sequence::<f32>(), 24.0, &wrong).wait().is_err();
+    // Whoever asks for a report of either step gets an error, not a loss of 0.
+    for _ in 0..2 {
+        match trainer.engine().report().wait() {
+            Err(bptt::Error::Device(_)) => failed = true,
+            Ok(None) if failed => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(failed);
+}
+
+#[test]
+fn unaligned_bytes_of_the_caller_are_refused_and_the_step_goes_on() {
+    let Some(gpu) = open(GpuOptions::default()) else { return };
+    let case = Case { initial: false, ..Case::new(Cell::Gru) }.sizes([6, 4, 2, 5, 3]);
+    let usage = wgpu::BufferUsages::COPY_DST;
+    let descriptor = wgpu::BufferDescriptor { label: None, size: 64, usage, mapped_at_creation: false };
+    let buffer = gpu.device().create_buffer(&descriptor);
+    let mut trainer = Trainer::new(&gpu, &case.model(), Optimizer::sgd(0.1), 1).unwrap();
+    let unaligned = |mut range: GpuPredictions<'_>| range.write(&buffer, 0, &[0; 6]);
+    let refused = trainer.step_with(&case.sequence::<f32>(), 24.0, &unaligned).wait().unwrap_err().to_string();
+    assert!(refused.contains("6"), "{refused}");
+    trainer.step(&case.batch()).wait().unwrap();
+    assert!(trainer.loss().wait().unwrap().unwrap() > 0.0);
+}

@@ -56,8 +56,9 @@ impl Sgd {
 
 impl<R: Real> CustomOptimizer<CpuEngine<R>> for Sgd {
     fn update(&self, update: CpuUpdate<'_, R>) {
-        let CpuUpdate { parameters, gradients, state: [velocity, ..], scale, learning_rate, weight_decay, .. } = update;
-        for (i, (w, g)) in parameters.iter_mut().zip(gradients).enumerate() {
+        let CpuUpdate { parameters, gradient_sums, state: [velocity, ..], scale, learning_rate, weight_decay, .. } =
+            update;
+        for (i, (w, g)) in parameters.iter_mut().zip(gradient_sums).enumerate() {
             let mut g = scale.gradient(*g) + weight_decay * *w;
             if self.momentum {
                 velocity[i] = R::from_f64(MOMENTUM) * velocity[i] + g;

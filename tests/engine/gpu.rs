@@ -422,7 +422,8 @@ fn every_cell_equals_the_cpu_in_f64_at_every_size_of_every_axis() {
 #[test]
 fn one_dispatch_per_step_and_one_per_sequence_give_the_same_bits() {
     let Some(gpu) = gpu() else { return };
-    for (i, case) in table().into_iter().enumerate() {
+    // The sequence kernel does not project h.
+    for (i, case) in table().into_iter().enumerate().filter(|(_, case)| case.proj_size.is_none()) {
         let run = |kernel| {
             let chunk = [None, Some(3)][i % 2];
             let options = EngineOptions::default().kernel(kernel).chunk(chunk).input_gradient(true);

@@ -197,7 +197,7 @@ fn model() -> Vec<Setting> {
         Setting::key("direction", Form::choice("D", DIRECTIONS), "Read forward, in reverse, or both")
             .default("forward")
             .more("--bidirectional is the same as both."),
-        Setting::key("proj-size", size("S"), "Size of the projected h of the lstm cell")
+        Setting::key("proj-size", Form::new("S", "8", whole::<1, SIZE>), "Size of the projected h of the lstm cell")
             .default("none")
             .more("It is below --hidden. PyTorch's proj_size (Sak, Senior & Beaufays 2014)."),
         Setting::key("recurrent-dropout", rate(), "Dropout rate between time steps")

@@ -64,7 +64,7 @@ pub struct CpuUpdate<'a, R: Real = f32> {
     /// The weights, to be changed.
     pub parameters: &'a mut [R],
     /// Their gradient sums. [`scale`](Self::scale) divides and clips them.
-    pub gradients: &'a [R],
+    pub gradient_sums: &'a [R],
     /// Their state values, to be changed; those beyond the optimizer's number are empty.
     pub state: [&'a mut [R]; MAX_STATE_BLOCKS],
     /// Divides and clips a gradient sum.
@@ -140,7 +140,8 @@ pub(crate) fn apply<R: Real>(
         OptimizerKind::Custom(_) => {
             let UpdatePart { parameters, gradients, optimizer_state: state } = weights;
             let (learning_rate, weight_decay) = (rate, scale.decay);
-            custom(CpuUpdate { parameters, gradients, state, scale, learning_rate, weight_decay, updates });
+            let gradient_sums = gradients;
+            custom(CpuUpdate { parameters, gradient_sums, state, scale, learning_rate, weight_decay, updates });
         }
     }
 }

@@ -17,7 +17,8 @@ const LINES: usize = 4;
 pub struct FlowLog {
     every: u64,
     stacks: Vec<String>,
-    directions: usize,
+    /// Whether each reads its rows from their ends.
+    reverse: Vec<bool>,
     file: Log,
     /// Those whose index is a power of two, and the last one.
     kept: Vec<(u64, HiddenGradientNorms)>,
@@ -33,7 +34,7 @@ impl FlowLog {
     pub fn new(folder: &Folder, every: u64, recurrent: &Recurrent, from: Option<&Position>) -> Result<Self> {
         let stacks: Vec<String> =
             (0..recurrent.num_layer_directions()).map(|stack| stack_name(recurrent, stack)).collect();
-        let directions = recurrent.directions();
+        let reverse = (0..stacks.len()).map(|stack| recurrent.is_reverse(stack)).collect();
         let (mut kept, mut taken) = (Vec::new(), 0);
         let line = |line: &[u8]| {
             let flow = read(&stacks, line).ok_or("the norms are not of this network")?;
@@ -44,7 +45,7 @@ impl FlowLog {
             None => folder.log(FLOW)?,
             Some(bytes) => folder.log_from(FLOW, bytes, line)?,
         };
-        Ok(Self { every, stacks, directions, file, kept, taken })
+        Ok(Self { every, stacks, reverse, file, kept, taken })
     }
 
     /// Waits until everything is on the disk; returns how many bytes these are.
@@ -85,7 +86,7 @@ impl FlowLog {
         let panel = |(stack, of): (usize, &String)| {
             let line = |(colour, (step, flow)): (usize, &&(u64, HiddenGradientNorms))| {
                 let (name, norms) = (format!("step {}", grouped(*step)), flow.norms.row(stack).to_vec());
-                GradientLine { name, colour, is_reverse: stack % self.directions > 0, norms, clip_factor: 1.0 }
+                GradientLine { name, colour, is_reverse: self.reverse[stack], norms, clip_factor: 1.0 }
             };
             GradientPanel {
                 name: format!("‖∂L/∂h‖ of {of}"), lines: chosen.iter().enumerate().map(line).collect()

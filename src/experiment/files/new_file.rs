@@ -156,15 +156,16 @@ impl Write for NewFile {
     }
 }
 
-/// Gives a file its name, which must be unused.
-fn give_name(temporary: &Path, path: &Path) -> io::Result<()> {
+/// Gives a file its name, which must be unused. Whether the temporary name is gone.
+fn give_name(temporary: &Path, path: &Path) -> io::Result<bool> {
     match fs::hard_link(temporary, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(false),
         // Without hard links, an empty file reserves the name until the complete one replaces it.
         Err(_) => {
             File::create_new(path)?;
-            fs::rename(temporary, path).inspect_err(|_| drop(fs::remove_file(path)))
+            fs::rename(temporary, path).inspect_err(|_| drop(fs::remove_file(path)))?;
+            Ok(true)
         }
     }
 }

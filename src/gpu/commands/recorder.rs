@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use super::builder::allocate;
 use super::profiler::Profiler;
 use super::program::{BufferOffset, GpuCommand};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::device::Gpu;
 use crate::model::plan::TensorSpec;
 use crate::profile::Profile;
@@ -91,12 +91,23 @@ impl Insertion<'_> {
 
 /// A past or future submission.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Submission(Arc<OnceLock<wgpu::SubmissionIndex>>);
+pub(crate) struct Submission(Arc<OnceLock<Submitted>>);
+
+#[derive(Clone, Debug)]
+struct Submitted {
+    index: wgpu::SubmissionIndex,
+    /// Whether the device refused it: none of its commands ran.
+    refused: bool,
+}
 
 impl Submission {
     /// The index of the submission, once made.
     pub(crate) fn index(&self) -> Option<wgpu::SubmissionIndex> {
-        self.0.get().cloned()
+        self.0.get().map(|submitted| submitted.index.clone())
+    }
+
+    fn is_refused(&self) -> bool {
+        self.0.get().is_some_and(|submitted| submitted.refused)
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {
@@ -138,7 +149,9 @@ impl Recorder {
         if let Some(profiler) = &mut open.profiler {
             profiler.upload(bytes.len() as u64);
         }
-        let uploads = self.uploads.as_ref().filter(|_| bytes.len() <= UPLOAD);
+        // Only bytes of the caller's own may be none of wgpu's: the queue refuses them alone, an encoder with all that it has.
+        let aligned = (bytes.len() as u64 | to.offset).is_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
+        let uploads = self.uploads.as_ref().filter(|_| aligned && bytes.len() <= UPLOAD);
         if uploads.is_none() || open.uploads.len() + bytes.len() > UPLOADS {
             self.flush(open);
         }
@@ -146,9 +159,6 @@ impl Recorder {
             Some(uploads) => {
                 let at = open.uploads.len() as u64;
                 open.uploads.extend_from_slice(bytes);
-                // Only the caller's own bytes may need it, and the copy of those is refused.
-                let aligned = open.uploads.len().next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT as usize);
-                open.uploads.resize(aligned, 0);
                 let bytes = Some(bytes.len() as u64);
                 self.encoder(&mut open.encoder).copy_buffer_to_buffer(uploads, at, &to.buffer, to.offset, bytes);
             }
@@ -239,9 +249,18 @@ impl Recorder {
     }
 
     /// Waits until a buffer written by a submission can be read.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device refused the submission, and so did not write the buffer; the other errors of the
+    /// device. In a browser, and of a device that another program opened, a refusal is not known.
     pub(crate) async fn arrival(&self, submission: &Submission, buffer: &wgpu::Buffer) -> Result<()> {
         if submission.index().is_none() {
             self.submit();
+        }
+        if submission.is_refused() {
+            self.gpu.check()?;
+            let reason = "the submission of this step was refused, so its commands did not run: see the error before";
+            return Err(Error::Device(reason.into()));
         }
         let mapped = self.gpu.map(buffer);
         self.gpu.wait(submission.index(), mapped).await
@@ -274,13 +293,15 @@ impl Recorder {
             self.gpu.queue().write_buffer(uploads, 0, &open.uploads);
             open.uploads.clear();
         }
+        let before = self.gpu.errors();
         let index = match &mut open.profiler {
             Some(profiler) => profiler.submit(&self.gpu, encoder),
             None => self.gpu.submit(encoder.finish()),
         };
         (open.work, open.steps) = (0, 0);
         // No other call sets it.
-        let _ = std::mem::take(&mut open.submission).0.set(index);
+        let refused = self.gpu.errors() > before;
+        let _ = std::mem::take(&mut open.submission).0.set(Submitted { index, refused });
     }
 
     fn lock(&self) -> MutexGuard<'_, OpenSubmission> {

@@ -141,6 +141,8 @@ struct DeviceErrors {
     lost: Option<String>,
     /// An error since the last check.
     error: Option<String>,
+    /// All errors so far.
+    count: u64,
 }
 
 fn instance() -> wgpu::Instance {
@@ -223,7 +225,9 @@ impl Gpu {
         gpu.0.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             let error = error.to_string();
             log::error!("{error}");
-            lock(&failure).error.get_or_insert(error);
+            let mut failure = lock(&failure);
+            failure.count += 1;
+            failure.error.get_or_insert(error);
         }));
         let failure = gpu.0.failure.clone();
         gpu.0.device.set_device_lost_callback(move |_, reason| {
@@ -319,6 +323,11 @@ impl Gpu {
             max_groups: limits.max_compute_workgroups_per_dimension,
             software: self.0.software,
         }
+    }
+
+    /// The number of errors that the device has raised so far. None are seen of a device that another program opened.
+    pub(crate) fn errors(&self) -> u64 {
+        lock(&self.0.failure).count
     }
 
     /// Returns an error that the device raised since the last check, or its loss.

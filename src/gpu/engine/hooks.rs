@@ -94,7 +94,8 @@ impl GpuPredictions<'_> {
 ///             let i = linear(id, groups);
 ///             if is_skipped(i) { return; }
 ///             let g = gradient(i);
-///             parameters[i] -= learning_rate() * sign(0.9 * momentum[i] + 0.1 * g);
+///             let direction = sign(0.9 * momentum[i] + 0.1 * g);
+///             parameters[i] -= learning_rate() * (direction + weight_decay() * parameters[i]);
 ///             momentum[i] = 0.99 * momentum[i] + 0.01 * g;
 ///         }
 ///     "))?;
@@ -113,7 +114,7 @@ pub struct GpuUpdate<'a> {
     /// The settings of the step, a uniform: `args` in [`WGSL`](Self::WGSL).
     pub settings: wgpu::BufferBinding<'a>,
     /// The gradient sums, f32 \[4·count\].
-    pub gradients: wgpu::BufferBinding<'a>,
+    pub gradient_sums: wgpu::BufferBinding<'a>,
     /// The factor of the gradients, and whether the step is skipped: `status` in [`WGSL`](Self::WGSL).
     pub status: wgpu::BufferBinding<'a>,
     /// The weights, f32 \[4·count\], to be changed.
@@ -145,13 +146,13 @@ impl<'a> GpuUpdate<'a> {
     /// `of` is what the updater binds.
     pub(super) fn new(of: RangeBindings<'a>, insertion: Insertion<'a>) -> Self {
         let RangeBindings { count, settings, gradients, status, parameters, state } = of;
-        Self { count, settings, gradients, status, parameters, state, insertion }
+        Self { count, settings, gradient_sums: gradients, status, parameters, state, insertion }
     }
 
     /// Records a kernel that begins with [`WGSL`](Self::WGSL). It binds settings, gradients, status, parameters, the state
     /// values and then `others`, and uses each of them.
     pub fn dispatch(&mut self, pipeline: &wgpu::ComputePipeline, others: &[wgpu::BufferBinding<'_>]) {
-        let own = [&self.settings, &self.gradients, &self.status, &self.parameters];
+        let own = [&self.settings, &self.gradient_sums, &self.status, &self.parameters];
         let buffers: Vec<_> = own.into_iter().chain(&self.state).chain(others).cloned().collect();
         let grid = self.gpu().limits().elements(self.count);
         self.insertion.dispatch(pipeline, &buffers, grid);
