@@ -308,8 +308,10 @@ where
 #[test]
 fn both_backends_refuse_an_optimizer_of_the_caller_in_the_same_words() {
     let refused = refusals(&Cpu::new());
-    assert_eq!(refused[0], "an update with the custom optimizer 'count' needs set_custom_optimizer before");
-    assert!(refused[1].contains("OptimizerKind::Custom"), "{}", refused[1]);
+    let not_given = "the custom optimizer 'count' has not been given: call Trainer::custom_optimizer, or on an engine \
+                     Training::set_custom_optimizer, before the first update";
+    assert_eq!(refused[0], not_given);
+    assert!(refused[1].contains("needs settings of Optimizer::custom"), "{}", refused[1]);
     assert_eq!(refused[6], "state_blocks of the optimizer 'five': expected at most 4, got 5");
     assert_eq!(refused[7], refused[6]);
     let Some(gpu) = gpu() else { return };
