@@ -5,8 +5,8 @@ use std::ops::Range;
 use crate::common::Case;
 use crate::common::gpu::gpu;
 use bptt::{
-    Backend, Cell, Cpu, Engine, EngineOptions, Error, Input, Inspection, Layers, MemoryPart, Optimizer, OptimizerKind,
-    OptimizerStep, ParameterGroup, Parameters, Real, Trainer, TrainerOptions, Training,
+    Backend, Cell, Cpu, Engine, EngineOptions, Error, Inspection, Layers, MemoryPart, Optimizer, OptimizerKind,
+    OptimizerStep, ParameterGroup, Parameters, Real, Targets, Trainer, TrainerOptions, Training,
 };
 use pollster::block_on;
 
@@ -300,9 +300,8 @@ fn a_refused_step_leaves_no_gradients<B: Backend>(backend: &B) {
         let mut trainer = Trainer::with_options(backend, &case().model(), Optimizer::adam(0.01), 3, options).unwrap();
         if refused {
             let mut other = case().batch();
-            if let Input::Dense(x) = &mut other.sequence.input {
-                x.fill(1.0);
-            }
+            let Targets::Values(targets) = &mut other.targets else { panic!("the targets of a regression") };
+            targets.fill(1.0);
             trainer.set_learning_rate(most / 20.0).unwrap();
             let error = block_on(trainer.step(&other)).unwrap_err();
             assert!(error.to_string().starts_with("learning_rate"), "{error}");
