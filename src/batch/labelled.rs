@@ -185,9 +185,9 @@ impl<R: Real> Batch<R> {
 pub struct Validated<'a, T: Clone>(Cow<'a, T>);
 
 impl<T: Clone> Validated<'_, T> {
-    /// Borrows it again.
-    pub(crate) fn by_ref(&self) -> Validated<'_, T> {
-        Validated(Cow::Borrowed(&self.0))
+    /// A nonempty range of `rows` rows, which fits the model too. All of them are not copied.
+    fn part(&self, range: Range<usize>, rows: usize, copied: impl FnOnce(&T, Range<usize>) -> T) -> Validated<'_, T> {
+        Validated(if range == (0..rows) { Cow::Borrowed(&self.0) } else { Cow::Owned(copied(&self.0, range)) })
     }
 }
 
@@ -199,9 +199,9 @@ impl<'a, R: Real> Validated<'a, Sequence<R>> {
         Ok(Self(Cow::Borrowed(sequence)))
     }
 
-    /// A nonempty range of the rows, which fits the model too.
-    pub(crate) fn rows(&self, range: Range<usize>) -> Validated<'static, Sequence<R>> {
-        Validated(Cow::Owned(self.0.rows(range)))
+    /// A nonempty range of the rows.
+    pub(crate) fn rows(&self, range: Range<usize>) -> Validated<'_, Sequence<R>> {
+        self.part(range, self.shape().1, Sequence::rows)
     }
 }
 
@@ -215,9 +215,9 @@ impl<'a, R: Real> Validated<'a, Batch<R>> {
         Ok(Self(Cow::Borrowed(batch)))
     }
 
-    /// A nonempty range of the rows, which fits the model too.
-    pub(crate) fn rows(&self, range: Range<usize>) -> Validated<'static, Batch<R>> {
-        Validated(Cow::Owned(self.0.rows(range)))
+    /// A nonempty range of the rows.
+    pub(crate) fn rows(&self, range: Range<usize>) -> Validated<'_, Batch<R>> {
+        self.part(range, self.sequence.shape().1, Batch::rows)
     }
 }
 

@@ -45,22 +45,12 @@ impl<'a, S: Real, E: Hooks + ?Sized> Objective<'a, S, E> {
         }
     }
 
-    /// A nonempty range of the rows.
+    /// A nonempty range of the rows. All of them are not copied.
     pub(crate) fn rows(&self, range: Range<usize>) -> Objective<'_, S, E> {
         match self {
             Self::Batch(batch) => Objective::Batch(batch.rows(range)),
             Self::Custom { sequence, loss, first_row } => {
                 Objective::Custom { first_row: first_row + range.start, sequence: sequence.rows(range), loss: *loss }
-            }
-        }
-    }
-
-    /// Borrows it again.
-    pub(crate) fn by_ref(&self) -> Objective<'_, S, E> {
-        match self {
-            Self::Batch(batch) => Objective::Batch(batch.by_ref()),
-            Self::Custom { sequence, loss, first_row } => {
-                Objective::Custom { sequence: sequence.by_ref(), loss: *loss, first_row: *first_row }
             }
         }
     }

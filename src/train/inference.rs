@@ -75,7 +75,7 @@ impl<E: Engine> Trainer<E> {
         let objective = Objective::Batch(Validated::batch::<E::Real>(batch, self.engine.model())?);
         let (rows, mut sum) = (batch.sequence.shape().1, 0.0);
         for part in self.parts(rows) {
-            let of_part = if part.len() < rows { objective.rows(part.clone()) } else { objective.by_ref() };
+            let of_part = objective.rows(part.clone());
             sum += self.engine.loss_from(of_part, states, StatefulRows { first_row: part.start, rows }).await?;
         }
         Ok(sum)
@@ -83,18 +83,17 @@ impl<E: Engine> Trainer<E> {
 
     async fn sum_losses<S: Real>(&mut self, objective: Objective<'_, S, E>) -> Result<LossSum<E::Real>> {
         let rows = objective.sequence().shape().1;
-        let (mut loss_sum, mut joined) = (0.0, None);
-        for part in self.parts(rows) {
-            if part.len() == rows {
-                return self.engine.evaluate_validated(objective).await;
-            }
-            let of_part = self.engine.evaluate_validated(objective.rows(part.clone())).await?;
-            loss_sum += of_part.loss_sum;
-            let recurrent = &self.engine.model().recurrent;
-            joined.get_or_insert_with(|| States::zeros(recurrent, rows)).put_rows(part, &of_part.states);
+        let parts = self.parts(rows);
+        if parts.len() == 1 {
+            return self.engine.evaluate_validated(objective).await;
         }
-        let states = joined.unwrap_or_else(|| States::zeros(&self.engine.model().recurrent, rows));
-        Ok(LossSum { loss_sum, states })
+        let mut sum = LossSum { loss_sum: 0.0, states: States::zeros(&self.engine.model().recurrent, rows) };
+        for part in parts {
+            let of_part = self.engine.evaluate_validated(objective.rows(part.clone())).await?;
+            sum.loss_sum += of_part.loss_sum;
+            sum.states.put_rows(part, &of_part.states);
+        }
+        Ok(sum)
     }
 
     /// The head's logits for every prediction, and the final states, from which the next piece of a long sequence can
@@ -106,24 +105,20 @@ impl<E: Engine> Trainer<E> {
     pub async fn logits<S: Real>(&mut self, sequence: &Sequence<S>) -> Result<Logits<E::Real>> {
         let sequence = Validated::sequence(sequence, self.engine.model())?;
         let (steps, rows) = sequence.shape();
-        self.engine.model().require_head()?;
-        let shape = self.engine.model().output_shape(steps, rows);
-        let mut joined = None;
-        for part in self.parts(rows) {
-            if part.len() == rows {
-                return self.engine.logits_validated(sequence).await;
-            }
+        let model = self.engine.model();
+        model.require_head()?;
+        let parts = self.parts(rows);
+        if parts.len() == 1 {
+            return self.engine.logits_validated(sequence).await;
+        }
+        let logits = Array3::from_elem(model.output_shape(steps, rows), E::Real::default());
+        let mut joined = Logits { logits, states: States::zeros(&model.recurrent, rows) };
+        for part in parts {
             let of_part = self.engine.logits_validated(sequence.rows(part.clone())).await?;
-            let recurrent = &self.engine.model().recurrent;
-            let (logits, states) = joined
-                .get_or_insert_with(|| (Array3::from_elem(shape, E::Real::default()), States::zeros(recurrent, rows)));
-            logits.slice_mut(s![.., part.clone(), ..]).assign(&of_part.logits);
-            states.put_rows(part, &of_part.states);
+            joined.logits.slice_mut(s![.., part.clone(), ..]).assign(&of_part.logits);
+            joined.states.put_rows(part, &of_part.states);
         }
-        match joined {
-            Some((logits, states)) => Ok(Logits { logits, states }),
-            None => self.engine.logits_validated(sequence).await,
-        }
+        Ok(joined)
     }
 
     /// The predictions ŷ, and the final states: the head's output function of [`logits`](Self::logits).

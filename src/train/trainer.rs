@@ -260,7 +260,7 @@ impl<E: Engine> Trainer<E> {
         self.input_gradient = None;
         for part in self.parts(rows) {
             let first_row = part.start;
-            let of_part = if part.len() < rows { objective.rows(part.clone()) } else { objective.by_ref() };
+            let of_part = objective.rows(part.clone());
             self.engine.set_dropout(Some(DropoutKey { seed, step, first_row: rows_before + first_row }));
             let carry = carries.then_some(StatefulRows { first_row, rows });
             self.engine.accumulate_validated(of_part, carry).await?;
@@ -358,7 +358,7 @@ impl<E: Engine> Trainer<E> {
     }
 
     /// The row ranges of the micro-batches of a batch.
-    pub(super) fn parts(&self, rows: usize) -> impl Iterator<Item = Range<usize>> + use<E> {
+    pub(super) fn parts(&self, rows: usize) -> impl ExactSizeIterator<Item = Range<usize>> + use<E> {
         let part = self.options.micro_batch.unwrap_or(rows).clamp(1, rows.max(1));
         (0..rows).step_by(part).map(move |first| first..rows.min(first + part))
     }
