@@ -2,16 +2,9 @@
 
 use std::ops::Range;
 
-use super::GpuEngine;
-use super::updater::RangeBindings;
-use crate::engine::Hooks;
-use crate::engine::passes::Objective;
-use crate::gpu::commands::builder::range;
-use crate::gpu::commands::program::{BufferOffset, GpuCommand};
+use crate::gpu::commands::program::BufferOffset;
 use crate::gpu::commands::recorder::Insertion;
 use crate::gpu::device::Gpu;
-use crate::gpu::pass::Pass;
-use crate::real::Real;
 
 /// A range of predictions, for a loss of your own on the GPU backend: see [`CustomLoss`](crate::CustomLoss).
 ///
@@ -38,7 +31,7 @@ pub struct GpuPredictions<'a> {
     pub logits: wgpu::BufferBinding<'a>,
     /// The losses, f32 \[p, rows\], to be written. What is left at padding is replaced by 0.
     pub losses: wgpu::BufferBinding<'a>,
-    insertion: Insertion<'a>,
+    pub(super) insertion: Insertion<'a>,
 }
 
 impl GpuPredictions<'_> {
@@ -121,10 +114,10 @@ pub struct GpuUpdate<'a> {
     pub parameters: wgpu::BufferBinding<'a>,
     /// The state values, f32 \[4·count\] each, to be changed.
     pub state: Vec<wgpu::BufferBinding<'a>>,
-    insertion: Insertion<'a>,
+    pub(super) insertion: Insertion<'a>,
 }
 
-impl<'a> GpuUpdate<'a> {
+impl GpuUpdate<'_> {
     /// The beginning of a kernel: bindings 0 to 3 (settings, gradients, status, parameters) with functions on them.
     ///
     /// | | |
@@ -142,12 +135,6 @@ impl<'a> GpuUpdate<'a> {
         include_str!("../../../shaders/status.wgsl"),
         include_str!("../../../shaders/update_inputs.wgsl")
     );
-
-    /// `of` is what the updater binds.
-    pub(super) fn new(of: RangeBindings<'a>, insertion: Insertion<'a>) -> Self {
-        let RangeBindings { count, settings, gradients, status, parameters, state } = of;
-        Self { count, settings, gradient_sums: gradients, status, parameters, state, insertion }
-    }
 
     /// Records a kernel that begins with [`WGSL`](Self::WGSL). It binds settings, gradients, status, parameters, the state
     /// values and then `others`, and uses each of them.
@@ -171,49 +158,5 @@ impl<'a> GpuUpdate<'a> {
     /// The GPU, with its device and queue.
     pub fn gpu(&self) -> &Gpu {
         self.insertion.gpu()
-    }
-}
-
-impl Hooks for GpuEngine {
-    type Predictions<'a> = GpuPredictions<'a>;
-    type Losses = ();
-    type Update<'a> = GpuUpdate<'a>;
-}
-
-impl GpuEngine {
-    /// Records the commands of a pass over `objective`.
-    pub(super) fn record_objective<'c, S: Real>(
-        &self,
-        objective: &Objective<'_, S, Self>,
-        commands: impl IntoIterator<Item = &'c GpuCommand>,
-    ) {
-        match objective {
-            Objective::Batch(_) => self.recorder.record(commands),
-            Objective::Custom { loss, first_row, .. } => self.recorder.record_with(commands, |index, insertion| {
-                loss.loss(self.predictions(self.pass(), index, *first_row, insertion));
-            }),
-        }
-    }
-
-    /// The range of predictions with this index in a pass.
-    fn predictions<'a>(
-        &self,
-        pass: &'a Pass,
-        index: usize,
-        first_row: usize,
-        insertion: Insertion<'a>,
-    ) -> GpuPredictions<'a> {
-        let (run, rows) = (&pass.plan.predictions[index], pass.plan.rows);
-        let binding = |tensor: usize, numbers: usize| range(&pass.buffers[tensor], 0, 4 * numbers as u64);
-        let stride = 4 * self.weights.sizes.o4;
-        GpuPredictions {
-            p: run.first..run.first + run.rows / rows,
-            rows: first_row..first_row + rows,
-            outputs: self.weights.model.head.as_ref().map_or(0, |head| head.outputs),
-            stride,
-            logits: binding(run.logits.0, run.rows * stride),
-            losses: binding(run.losses.0, run.rows),
-            insertion,
-        }
     }
 }

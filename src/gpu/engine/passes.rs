@@ -1,20 +1,28 @@
 //! The passes of a GPU engine: stage a batch, record the commands of its shape, submit.
 
 use super::GpuEngine;
+use super::hooks::{GpuPredictions, GpuUpdate};
 use super::stage::clear;
 use super::transfer::array;
 use crate::batch::{Output, Sequence, Validated};
 use crate::engine::passes::{Objective, Passes};
 use crate::engine::streaming::Streaming;
-use crate::engine::{Inference, Logits, LossSum, StatefulRows};
+use crate::engine::{Hooks, Inference, Logits, LossSum, StatefulRows};
 use crate::error::Result;
-use crate::gpu::commands::builder::Binding;
+use crate::gpu::commands::builder::{self, Binding};
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
-use crate::gpu::pass::PassKind;
+use crate::gpu::commands::recorder::Insertion;
 use crate::gpu::pass::carried::CarriedStates;
 use crate::gpu::pass::staging::{self, HostInputs};
+use crate::gpu::pass::{Pass, PassKind};
 use crate::model::plan::{Checkpointing, PassShape};
 use crate::real::Real;
+
+impl Hooks for GpuEngine {
+    type Predictions<'a> = GpuPredictions<'a>;
+    type Losses = ();
+    type Update<'a> = GpuUpdate<'a>;
+}
 
 impl Passes for GpuEngine {
     async fn forward_validated(&mut self, sequence: Validated<'_, Sequence>) -> Result<Output> {
@@ -122,6 +130,42 @@ impl GpuEngine {
         let batch_shape = objective.sequence().batch_shape();
         let custom_loss = matches!(objective, Objective::Custom { .. });
         PassShape { custom_loss, ..self.shape(batch_shape, self.options.input_gradient, Checkpointing::Borders) }
+    }
+
+    /// Records the commands of a pass over `objective`.
+    fn record_objective<'c, S: Real>(
+        &self,
+        objective: &Objective<'_, S, Self>,
+        commands: impl IntoIterator<Item = &'c GpuCommand>,
+    ) {
+        match objective {
+            Objective::Batch(_) => self.recorder.record(commands),
+            Objective::Custom { loss, first_row, .. } => self.recorder.record_with(commands, |index, insertion| {
+                loss.loss(self.predictions(self.pass(), index, *first_row, insertion));
+            }),
+        }
+    }
+
+    /// The range of predictions with this index in a pass.
+    fn predictions<'a>(
+        &self,
+        pass: &'a Pass,
+        index: usize,
+        first_row: usize,
+        insertion: Insertion<'a>,
+    ) -> GpuPredictions<'a> {
+        let (run, rows) = (&pass.plan.predictions[index], pass.plan.rows);
+        let binding = |tensor: usize, numbers: usize| builder::range(&pass.buffers[tensor], 0, 4 * numbers as u64);
+        let stride = 4 * self.weights.sizes.o4;
+        GpuPredictions {
+            p: run.first..run.first + run.rows / rows,
+            rows: first_row..first_row + rows,
+            outputs: self.weights.model.head.as_ref().map_or(0, |head| head.outputs),
+            stride,
+            logits: binding(run.logits.0, run.rows * stride),
+            losses: binding(run.losses.0, run.rows),
+            insertion,
+        }
     }
 }
 

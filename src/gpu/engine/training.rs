@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use super::GpuEngine;
 use super::hooks::GpuUpdate;
-use super::updater::{RangeBindings, Updater};
+use super::updater::Updater;
 use crate::batch::States;
 use crate::engine::parameter_groups::check_steps;
 use crate::engine::streaming::Streaming;
 use crate::engine::{CustomOptimizer, SkippedUpdates, StepReport, Training, check_not_exchanged};
 use crate::error::{Error, Result};
-use crate::gpu::commands::recorder::Insertion;
 use crate::gpu::commands::uniforms::Status;
 use crate::optim::OptimizerStep;
 
@@ -24,10 +23,8 @@ impl Training for GpuEngine {
         self.unpacked = true;
         // Without an optimizer no update is valid.
         if let Some(updater) = &mut self.updater {
-            let own = |of: RangeBindings<'_>, insertion: Insertion<'_>| {
-                self.custom_optimizer.update(GpuUpdate::new(of, insertion))
-            };
-            updater.update(&self.gpu, &self.recorder, update, &self.weights, own).await?;
+            let custom = |update: GpuUpdate<'_>| self.custom_optimizer.update(update);
+            updater.update(&self.gpu, &self.recorder, update, &self.weights, custom).await?;
         }
         self.used = true;
         Ok(())

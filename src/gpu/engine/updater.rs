@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::average::{self, WeightAverage};
+use super::hooks::GpuUpdate;
 use crate::engine::parameter_groups::{GroupSettings, UpdateRange};
 use crate::engine::{EngineOptions, SkippedUpdates, StepReport};
 use crate::error::{Error, Result};
@@ -88,16 +89,6 @@ impl DeviceRange {
         let Range { start, end } = self.vec4s;
         Binding { buffer: block.clone(), offset: 16 * start as u64, bytes: 16 * (end - start) as u64 }
     }
-}
-
-/// What an optimizer of the caller binds of a range.
-pub(super) struct RangeBindings<'a> {
-    pub(super) count: usize,
-    pub(super) settings: wgpu::BufferBinding<'a>,
-    pub(super) gradients: wgpu::BufferBinding<'a>,
-    pub(super) status: wgpu::BufferBinding<'a>,
-    pub(super) parameters: wgpu::BufferBinding<'a>,
-    pub(super) state: Vec<wgpu::BufferBinding<'a>>,
 }
 
 /// The number of partial sums of the norm.
@@ -214,30 +205,36 @@ impl Updater {
         buffers.into_iter().chain(&self.unused).map(wgpu::Buffer::size).sum::<u64>() + average
     }
 
-    /// What an optimizer of the caller binds of the range with this index.
-    fn bindings<'a>(&'a self, index: usize, weights: &'a DeviceWeights) -> RangeBindings<'a> {
+    /// The range with this index, for an optimizer of the caller.
+    fn custom_update<'a>(
+        &'a self,
+        index: usize,
+        weights: &'a DeviceWeights,
+        insertion: Insertion<'a>,
+    ) -> GpuUpdate<'a> {
         let range = &self.ranges[index];
         let (first, bytes) = (16 * range.vec4s.start as u64, 16 * range.vec4s.len() as u64);
         let of = |block| builder::range(block, first, bytes);
-        RangeBindings {
+        GpuUpdate {
             count: range.vec4s.len(),
             settings: builder::range(&self.uniforms, index as u64 * ALIGNMENT, ALIGNMENT),
-            gradients: of(&weights.gradients),
+            gradient_sums: of(&weights.gradients),
             status: builder::range(&self.status, 0, STATUS_BYTES),
             parameters: of(&weights.parameters),
             state: weights.optimizer_state.iter().map(of).collect(),
+            insertion,
         }
     }
 
-    /// Records a valid update, reported by [`Updater::report`], with an optimizer of the caller as `own`. If updates may be
-    /// skipped, waits so that at most [`UNKNOWN`] of them are outstanding.
+    /// Records a valid update, reported by [`Updater::report`], with the optimizer of the caller if it has one. If updates
+    /// may be skipped, waits so that at most [`UNKNOWN`] of them are outstanding.
     pub(super) async fn update(
         &mut self,
         gpu: &Gpu,
         recorder: &Recorder,
         update: &OptimizerStep,
         weights: &DeviceWeights,
-        own: impl Fn(RangeBindings<'_>, Insertion<'_>),
+        custom: impl Fn(GpuUpdate<'_>),
     ) -> Result<()> {
         while self.max_skipped_updates > 0 && self.pending.len() > UNKNOWN {
             let arrived = self.arrival(recorder).await?;
@@ -254,7 +251,8 @@ impl Updater {
             })
             .collect();
         recorder.write(&BufferOffset::of(&self.choices), &choices);
-        for (index, range) in self.ranges.iter().enumerate() {
+        let mut uniforms = vec![0; self.uniforms.size() as usize];
+        for (range, bytes) in self.ranges.iter().zip(uniforms.chunks_exact_mut(ALIGNMENT as usize)) {
             let uniform = Uniform {
                 count: range.vec4s.len() as u32,
                 partials: partials(&self.ranges) as u32,
@@ -266,13 +264,13 @@ impl Updater {
                 updates: update.updates(self.in_all) as u32,
                 ..uniform(&range.settings.of(update))
             };
-            let offset = index as u64 * ALIGNMENT;
-            recorder.write(&BufferOffset { offset, ..BufferOffset::of(&self.uniforms) }, &[uniform]);
+            bytes[..size_of::<Uniform>()].copy_from_slice(bytemuck::bytes_of(&uniform));
         }
+        recorder.write(&BufferOffset::of(&self.uniforms), &uniforms);
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let buffer = self.free.pop().map_or_else(|| gpu.buffer("report", STATUS_BYTES, usage), Ok)?;
         let commands = self.commands.iter().chain(self.average.as_ref().map(|average| &average.update));
-        recorder.record_with(commands, |index, insertion| own(self.bindings(index, weights), insertion));
+        recorder.record_with(commands, |index, insertion| custom(self.custom_update(index, weights, insertion)));
         recorder.record([&GpuCommand::Copy {
             from: BufferOffset::of(&self.status),
             to: BufferOffset::of(&buffer),
