@@ -253,7 +253,7 @@ impl Recorder {
     /// # Errors
     /// [`Error::Device`] if the device refused the submission, and so did not write the buffer; the other errors of the
     /// device. In a browser, and of a device that another program opened, a refusal is not known.
-    pub(crate) async fn arrival(&self, submission: &Submission, buffer: &wgpu::Buffer) -> Result<()> {
+    async fn arrival(&self, submission: &Submission, buffer: &wgpu::Buffer) -> Result<()> {
         if submission.index().is_none() {
             self.submit();
         }
@@ -264,6 +264,25 @@ impl Recorder {
         }
         let mapped = self.gpu.map(buffer);
         self.gpu.wait(submission.index(), mapped).await
+    }
+
+    /// Waits for a submission and passes the first `bytes` that it has written to a buffer to `take`.
+    ///
+    /// # Errors
+    /// Those of [`arrival`](Self::arrival).
+    pub(crate) async fn read<T>(
+        &self,
+        submission: &Submission,
+        buffer: &wgpu::Buffer,
+        bytes: u64,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T> {
+        self.arrival(submission, buffer).await?;
+        let view = buffer.slice(..bytes).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
+        let taken = take(&view);
+        drop(view);
+        buffer.unmap();
+        Ok(taken)
     }
 
     /// Sets whether kernels are timed from now on.

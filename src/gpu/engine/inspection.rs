@@ -31,7 +31,7 @@ impl Inspection for GpuEngine {
     async fn hidden_gradient_norms(&mut self) -> Result<HiddenGradientNorms> {
         self.last.gradient_norms()?;
         let Some(norms) = self.passes.last().and_then(Pass::norms) else { return Err(HiddenGradientNorms::none()) };
-        let pairs = self.read(&[self.whole(norms)]).await?;
+        let pairs = self.read_buffer(norms).await?;
         let plan = &self.pass().plan;
         let shape = (self.weights.model.recurrent.num_layer_directions(), plan.steps);
         let parts = plan.gradient_norm_parts();

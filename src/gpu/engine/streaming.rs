@@ -27,7 +27,7 @@ pub struct DeviceOutputs {
 impl GpuEngine {
     /// Reads carried states. Waits for all earlier calls.
     pub(super) async fn states_on_host(&self, carried: &CarriedStates) -> Result<States> {
-        let numbers = self.read(&[self.whole(&carried.states)]).await?;
+        let numbers = self.read_buffer(&carried.states).await?;
         self.states_from(&numbers, carried.rows)
     }
 }
@@ -133,21 +133,18 @@ impl Streaming for GpuEngine {
 
     async fn read_outputs(&mut self, outputs: &mut DeviceOutputs, to: &mut Vec<f32>) -> Result<()> {
         let Some(buffer) = &outputs.buffer else { return Err(Error::Failed("the step has no outputs".into())) };
-        self.recorder.arrival(&outputs.submission, buffer).await?;
         let model = &self.weights.model;
         let (part, parts) = match &model.head {
             Some(head) => (head.outputs, 1),
             None => (model.recurrent.state_size(), model.recurrent.directions()),
         };
-        to.clear();
-        {
-            let view =
-                buffer.slice(..outputs.bytes).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
-            let numbers: &[f32] = bytemuck::cast_slice(&view);
+        let take = |bytes: &[u8]| {
+            let numbers: &[f32] = bytemuck::cast_slice(bytes);
+            to.clear();
             allocate::reserve(to, numbers.len(), "the outputs")?;
             to.extend(staging::unpack(numbers, part, parts));
-        }
-        buffer.unmap();
-        Ok(())
+            Ok(())
+        };
+        self.recorder.read(&outputs.submission, buffer, outputs.bytes, take).await?
     }
 }

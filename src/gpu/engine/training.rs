@@ -53,13 +53,13 @@ impl Training for GpuEngine {
     async fn loss_sum(&mut self) -> Result<f64> {
         let cleared = self.clear_sums();
         self.recorder.record(&cleared);
-        let loss = self.read(&[self.whole(&self.weights.loss)]).await?;
+        let loss = self.read_buffer(&self.weights.loss).await?;
         Ok(loss[0].into())
     }
 
     async fn skipped(&mut self) -> Result<SkippedUpdates> {
         let Some(updater) = &self.updater else { return Ok(SkippedUpdates::default()) };
-        let status = self.read(&[self.whole(updater.status())]).await?;
+        let status = self.read_buffer(updater.status()).await?;
         let status: Status = bytemuck::pod_read_unaligned(&bytemuck::cast_slice(&status)[..size_of::<Status>()]);
         Ok(updater.skipped(&status))
     }

@@ -21,10 +21,6 @@ const PIECE: usize = 2 << 20;
 const READ_LEAST: u64 = 64 << 10;
 
 impl GpuEngine {
-    pub(super) fn whole(&self, buffer: &wgpu::Buffer) -> (BufferOffset, u64) {
-        (BufferOffset::of(buffer), buffer.size())
-    }
-
     pub(crate) fn block(&self, block: FlatBlock) -> Result<wgpu::Buffer> {
         match block {
             FlatBlock::Parameters => Ok(self.weights.parameters.clone()),
@@ -123,14 +119,15 @@ impl GpuEngine {
                     rest.pop_front();
                 }
             }
-            self.recorder.arrival(&self.recorder.submit(), &staging).await?;
-            let view = staging.slice(..filled).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
-            let words = view.as_chunks().0.iter();
-            numbers.extend(words.map(|word| f32::from_le_bytes(*word)));
-            drop(view);
-            staging.unmap();
+            let take = |bytes: &[u8]| numbers.extend(bytes.as_chunks().0.iter().map(|word| f32::from_le_bytes(*word)));
+            self.recorder.read(&self.recorder.submit(), &staging, filled, take).await?;
         }
         Ok(numbers)
+    }
+
+    /// Reads a whole buffer.
+    pub(super) async fn read_buffer(&self, buffer: &wgpu::Buffer) -> Result<Vec<f32>> {
+        self.read(&[(BufferOffset::of(buffer), buffer.size())]).await
     }
 
     /// The last layer's y of the pass, chunk by chunk.

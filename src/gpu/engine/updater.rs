@@ -304,12 +304,8 @@ impl Updater {
     /// Waits for the oldest outstanding step and returns its status.
     async fn arrival(&mut self, recorder: &Recorder) -> Result<Option<(u64, Status)>> {
         let Some(PendingUpdate { step, buffer, submission }) = self.pending.pop_front() else { return Ok(None) };
-        recorder.arrival(&submission, &buffer).await?;
-        let status: Status = {
-            let view = buffer.slice(..).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
-            bytemuck::pod_read_unaligned(&view[..size_of::<Status>()])
-        };
-        buffer.unmap();
+        let read = bytemuck::pod_read_unaligned::<Status>;
+        let status = recorder.read(&submission, &buffer, size_of::<Status>() as u64, read).await?;
         self.free.push(buffer);
         self.in_all = self.skipped(&status).in_all;
         self.known = status.skipped;

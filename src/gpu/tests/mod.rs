@@ -67,8 +67,9 @@ fn run<U: Uniform>(
         let staging = make(size, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
         let recorder = Recorder::new(gpu);
         recorder.record([&GpuCommand::Copy { from: binding.position(0), to: BufferOffset::of(&staging), bytes: size }]);
-        block_on(recorder.arrival(&recorder.submit(), &staging)).unwrap();
-        let mut numbers: Vec<f32> = bytemuck::pod_collect_to_vec(&staging.slice(..).get_mapped_range().unwrap());
+        let submission = recorder.submit();
+        let read = recorder.read(&submission, &staging, size, bytemuck::pod_collect_to_vec);
+        let mut numbers: Vec<f32> = block_on(read).unwrap();
         let guard = numbers.split_off(numbers.len() - GUARD.len());
         assert_eq!(guard, GUARD, "{} wrote behind a buffer", entry.name);
         numbers

@@ -43,8 +43,7 @@ fn work_beyond_the_limit_is_split_into_ordered_submissions() {
     let submission = recorder.submit();
     // Other tests submit to the same device, so there may be more.
     assert!(gpu.counters().submits - before >= 3);
-    block_on(recorder.arrival(&submission, &staging)).unwrap();
-    let numbers: Vec<f32> = bytemuck::pod_collect_to_vec(&staging.slice(..).get_mapped_range().unwrap());
+    let numbers: Vec<f32> = block_on(recorder.read(&submission, &staging, 16, bytemuck::pod_collect_to_vec)).unwrap();
     assert_eq!(numbers[0], 8.0);
 }
 
