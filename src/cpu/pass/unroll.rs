@@ -241,10 +241,9 @@ fn backward_step<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>,
     let c_before = &state.c[before * rows * cell_state..][..rows * cell_state];
     let d_output = above.then(|| &block.d_output[t * width..][..width]);
     let square = block.squares.get_mut(index * mask.steps + first + t);
-    if layer_direction.weight_hr.is_empty() {
-        let h_before = &*h_before;
-        let dh = &mut *dh;
-        model.cell.rows().backward(BackwardRows { step, kept: gates, h_before, c_before, d_output, dh, dc, square });
+    // A projection takes what lies above the cell, and leaves dm_t. Without one, m is h.
+    let (m_before, dm, d_output, square) = if layer_direction.weight_hr.is_empty() {
+        (&*h_before, &mut *dh, d_output, square)
     } else {
         let (whole, dm) = (&mut state.projected_dh[t * rows * size..][..rows * size], &mut state.dm[..rows * hidden]);
         projection::backward(step, d_output, dh, whole, square);
@@ -253,19 +252,18 @@ fn backward_step<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>,
         weights
             .gemm
             .split_columns(Product::assign(to, whole, weights.prepared.projection_back(index)), &mut state.shares);
-        let h_before = &state.m[before * rows * hidden..][..rows * hidden];
-        let (d_output, square) = (None, None);
-        model.cell.rows().backward(BackwardRows {
-            step,
-            kept: gates,
-            h_before,
-            c_before,
-            d_output,
-            dh: dm,
-            dc: &mut *dc,
-            square,
-        });
-    }
+        (&state.m[before * rows * hidden..][..rows * hidden], dm, None, None)
+    };
+    model.cell.rows().backward(BackwardRows {
+        step,
+        kept: gates,
+        h_before: m_before,
+        c_before,
+        d_output,
+        dh: dm,
+        dc,
+        square,
+    });
     column_sum::add(&mut state.bias_sum, gates);
     let dz = MatrixRef { data: &gates[model.cell.first_recurrent() * hidden..], stride: kept, count: rows };
     let weight_hh = weights.prepared.hidden_back(index);
