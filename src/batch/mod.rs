@@ -73,6 +73,11 @@ impl<R: Real> States<R> {
         self.to()
     }
 
+    /// h and, if there is one, c.
+    pub(crate) fn arrays(&self) -> impl Iterator<Item = &Array3<R>> {
+        std::iter::once(&self.h).chain(&self.c)
+    }
+
     /// Copies the states of some rows to their position among all rows.
     pub(crate) fn put_rows(&mut self, rows: Range<usize>, of_rows: &Self) {
         self.h.slice_mut(s![.., rows.clone(), ..]).assign(&of_rows.h);

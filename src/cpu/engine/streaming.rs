@@ -17,8 +17,7 @@ impl<R: Real> Streaming for CpuEngine<R> {
     type DeviceOutputs = Vec<R>;
 
     fn states_bytes(states: &States<R>) -> u64 {
-        let numbers = states.h.len() + states.c.as_ref().map_or(0, |c| c.len());
-        (numbers * size_of::<R>()) as u64
+        (states.arrays().map(|array| array.len()).sum::<usize>() * size_of::<R>()) as u64
     }
 
     fn outputs_bytes(outputs: &Vec<R>) -> u64 {

@@ -44,12 +44,10 @@ impl GpuEngine {
             }
         }
         if let Some(states) = &sequence.initial {
-            let layer_directions = self.weights.model.recurrent.num_layer_directions();
-            for (kind, array) in std::iter::once(&states.h).chain(&states.c).enumerate() {
-                for layer_direction in 0..layer_directions {
-                    staging::pack(array, layer_direction..layer_direction + 1, 1, |_, _| true, &mut numbers);
-                    self.recorder.write(&pass.ends[kind * layer_directions + layer_direction].enters, &numbers);
-                }
+            let arrays = states.arrays().flat_map(|array| (0..array.dim().0).map(move |index| (array, index)));
+            for ((array, index), ends) in arrays.zip(&pass.ends) {
+                staging::pack(array, index..index + 1, 1, |_, _| true, &mut numbers);
+                self.recorder.write(&ends.enters, &numbers);
             }
         }
         self.numbers = numbers;

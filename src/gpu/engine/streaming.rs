@@ -64,7 +64,7 @@ impl Streaming for GpuEngine {
 
     fn write_states(&mut self, from: &States, to: &mut CarriedStates) -> Result<()> {
         let (mut numbers, mut offset) = (std::mem::take(&mut self.numbers), 0);
-        for array in std::iter::once(&from.h).chain(&from.c) {
+        for array in from.arrays() {
             staging::pack(array, 0..array.dim().0, 1, |_, _| true, &mut numbers);
             self.recorder.write(&BufferOffset { buffer: to.states.clone(), offset }, &numbers);
             offset += size_of_val(&numbers[..]) as u64;

@@ -6,7 +6,9 @@ use crate::error::Result;
 use crate::gpu::commands::builder::allocate;
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::device::Gpu;
+use crate::gpu::record::StateOf;
 use crate::gpu::weights::DeviceWeights;
+use crate::model::Recurrent;
 use crate::model::plan::{StateKind, carried_states};
 
 /// h of every (layer, direction), \[·, rows, S\], then c, \[·, rows, H\], in whole vec4.
@@ -14,6 +16,13 @@ use crate::model::plan::{StateKind, carried_states};
 pub struct CarriedStates {
     pub(crate) rows: usize,
     pub(crate) states: wgpu::Buffer,
+}
+
+/// h of each (layer, direction), then c of each: the order of everything that has one entry for each of them.
+pub(crate) fn all_states(recurrent: &Recurrent) -> impl Iterator<Item = StateOf> {
+    let layer_directions = recurrent.num_layer_directions();
+    let of_kind = move |&kind: &StateKind| (0..layer_directions).map(move |layer_direction| (kind, layer_direction));
+    StateKind::of(recurrent).iter().flat_map(of_kind)
 }
 
 impl CarriedStates {
@@ -24,23 +33,15 @@ impl CarriedStates {
 
     /// Commands that clear the states of a row.
     pub(crate) fn clear_row(&self, weights: &DeviceWeights, row: usize) -> Vec<GpuCommand> {
-        let recurrent = &weights.model.recurrent;
-        let kinds = StateKind::of(recurrent).iter();
-        let states = kinds.flat_map(|kind| (0..recurrent.num_layer_directions()).map(|index| (*kind, index)));
-        let command = |(kind, layer_direction)| GpuCommand::Clear {
-            to: self.position(weights, (kind, layer_direction), row),
-            bytes: weights.sizes.state_bytes(kind, 1),
+        let command = |of: StateOf| GpuCommand::Clear {
+            to: self.position(weights, of, row),
+            bytes: weights.sizes.state_bytes(of.0, 1),
         };
-        states.map(command).collect()
+        all_states(&weights.model.recurrent).map(command).collect()
     }
 
     /// The position of the states of a (layer, direction) from row `row` on.
-    fn position(
-        &self,
-        weights: &DeviceWeights,
-        (kind, layer_direction): (StateKind, usize),
-        row: usize,
-    ) -> BufferOffset {
+    fn position(&self, weights: &DeviceWeights, (kind, layer_direction): StateOf, row: usize) -> BufferOffset {
         let first = weights.sizes.carried_offset(&weights.model.recurrent, kind, layer_direction, self.rows);
         BufferOffset { buffer: self.states.clone(), offset: first + weights.sizes.state_bytes(kind, row) }
     }

@@ -10,9 +10,9 @@ use crate::error::Result;
 use crate::gpu::commands::builder::{Binding, Builder, BuiltCommands, ListId, allocate};
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::device::Gpu;
-use crate::gpu::record::{Recording, backward, forward, head, loss};
+use crate::gpu::record::{Recording, StateOf, backward, forward, head, loss};
 use crate::gpu::weights::DeviceWeights;
-use crate::model::plan::{PassShape, SequencePlan, StateKind};
+use crate::model::plan::{PassShape, SequencePlan};
 use crate::model::{Head, Readout};
 
 /// The number of cached passes; the least recently used one is dropped first. They share their buffers, so a further
@@ -32,7 +32,7 @@ pub(crate) struct Pass {
     head: HeadCommands,
     clear_carries: Vec<GpuCommand>,
     sum_losses: Vec<GpuCommand>,
-    /// For h of each (layer, direction), then c of each.
+    /// In the order of [`carried::all_states`].
     pub(crate) ends: Vec<StateEnds>,
     uniform_bytes: u64,
     gradient_norms: Option<NormsPass>,
@@ -42,7 +42,7 @@ pub(crate) struct Pass {
 #[derive(Debug)]
 pub(crate) struct StateEnds {
     /// The state, and its (layer, direction).
-    pub(crate) of: (StateKind, usize),
+    pub(crate) of: StateOf,
     pub(crate) enters: BufferOffset,
     pub(crate) leaves: BufferOffset,
     pub(crate) bytes: u64,
@@ -112,9 +112,7 @@ impl Pass {
         let mut builder = Builder::on(gpu, &plan, buffers);
         let mut recording = Recording { builder: &mut builder, weights, gradient_norms: None };
         let recurrent = &weights.model.recurrent;
-        let ends = StateKind::of(recurrent)
-            .iter()
-            .flat_map(|kind| (0..recurrent.num_layer_directions()).map(|layer_direction| (*kind, layer_direction)))
+        let ends = carried::all_states(recurrent)
             .map(|of| {
                 let (enters, leaves) = recording.ends(of);
                 StateEnds { of, enters, leaves, bytes: recording.state_bytes(of.0) }
