@@ -50,7 +50,7 @@ pub enum LossConfig {
     Squared,
     /// The absolute error: forecasts tend to the median.
     Absolute,
-    /// Huber's loss: squared up to `delta`, linear beyond it.
+    /// The Huber loss: squared up to `delta`, linear beyond it.
     Huber {
         /// `delta`, in units of the scaled target; `None`: that of the model, or 1.
         delta: Option<f64>,

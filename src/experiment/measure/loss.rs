@@ -32,7 +32,7 @@ pub(crate) fn of_error(loss: &Loss, error: f64) -> f64 {
 pub fn describe(loss: &Loss) -> Option<String> {
     match loss {
         Loss::AbsoluteError => Some("the absolute error".into()),
-        Loss::Huber { delta } => Some(format!("Huber's loss, linear beyond {delta} of the scaled target")),
+        Loss::Huber { delta } => Some(format!("the Huber loss, linear beyond {delta} of the scaled target")),
         Loss::Quantile { .. } => Some(format!("the quantile loss of {}", Quantiles::of(loss).words())),
         Loss::SmoothedCrossEntropy { smoothing } => Some(format!("cross-entropy with label smoothing {smoothing}")),
         Loss::SquaredError | Loss::BinaryCrossEntropy | Loss::CrossEntropy => None,
@@ -44,7 +44,7 @@ pub(crate) fn name(loss: &Loss) -> &'static str {
     match loss {
         Loss::SquaredError => "squared error",
         Loss::AbsoluteError => "absolute error",
-        Loss::Huber { .. } => "Huber's loss",
+        Loss::Huber { .. } => "Huber loss",
         Loss::Quantile { .. } => "quantile loss",
         Loss::BinaryCrossEntropy => "binary cross-entropy",
         Loss::CrossEntropy => "cross-entropy",
