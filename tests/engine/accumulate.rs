@@ -60,8 +60,7 @@ fn accumulated_batches_equal_one_large_batch_on_the_cpu() {
 
 #[test]
 fn accumulated_batches_equal_one_large_batch_on_the_gpu() {
-    let Some(gpu) = gpu() else { return };
-    accumulated_batches_equal_one_large_batch(&gpu, 1e-4);
+    gpu().iter().for_each(|gpu| accumulated_batches_equal_one_large_batch(gpu, 1e-4));
 }
 
 fn state_is_carried_between_accumulated_batches<B: Backend>(backend: &B, relative: f64) {
@@ -99,8 +98,7 @@ fn state_is_carried_between_accumulated_batches_on_the_cpu() {
 
 #[test]
 fn state_is_carried_between_accumulated_batches_on_the_gpu() {
-    let Some(gpu) = gpu() else { return };
-    state_is_carried_between_accumulated_batches(&gpu, 1e-5);
+    gpu().iter().for_each(|gpu| state_is_carried_between_accumulated_batches(gpu, 1e-5));
 }
 
 fn an_update_without_a_batch_is_refused<B: Backend>(backend: &B) {

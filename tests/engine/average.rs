@@ -93,9 +93,7 @@ fn the_average_follows_its_definition<B: Backend>(backend: &B, within: f64) {
 fn the_average_follows_its_definition_on_both_backends() {
     the_average_follows_its_definition(&Cpu::<f64>::with_threads(1).unwrap(), 1e-15);
     the_average_follows_its_definition(&Cpu::<f32>::with_threads(3).unwrap(), 2e-7);
-    if let Some(gpu) = gpu() {
-        the_average_follows_its_definition(&gpu, 2e-7);
-    }
+    gpu().iter().for_each(|gpu| the_average_follows_its_definition(gpu, 2e-7));
 }
 
 fn the_average_is_measured_without_a_trace<B: Backend>(backend: &B) {
@@ -129,9 +127,7 @@ fn the_average_is_measured_without_a_trace<B: Backend>(backend: &B) {
 #[test]
 fn the_average_is_measured_without_a_trace_on_both_backends() {
     the_average_is_measured_without_a_trace(&Cpu::<f32>::with_threads(1).unwrap());
-    if let Some(gpu) = gpu() {
-        the_average_is_measured_without_a_trace(&gpu);
-    }
+    gpu().iter().for_each(the_average_is_measured_without_a_trace);
 }
 
 fn refusals_name_what_is_missing<B: Backend>(backend: &B) {
@@ -181,9 +177,7 @@ fn refusals_name_what_is_missing<B: Backend>(backend: &B) {
 #[test]
 fn refusals_name_what_is_missing_on_both_backends() {
     refusals_name_what_is_missing(&Cpu::<f32>::with_threads(1).unwrap());
-    if let Some(gpu) = gpu() {
-        refusals_name_what_is_missing(&gpu);
-    }
+    gpu().iter().for_each(refusals_name_what_is_missing);
 }
 
 fn new_parameters_begin_the_average_anew<B: Backend>(backend: &B) {
@@ -200,9 +194,7 @@ fn new_parameters_begin_the_average_anew<B: Backend>(backend: &B) {
 #[test]
 fn new_parameters_begin_the_average_anew_on_both_backends() {
     new_parameters_begin_the_average_anew(&Cpu::<f32>::with_threads(1).unwrap());
-    if let Some(gpu) = gpu() {
-        new_parameters_begin_the_average_anew(&gpu);
-    }
+    gpu().iter().for_each(new_parameters_begin_the_average_anew);
 }
 
 fn a_nested_average_is_the_average<B: Backend>(backend: &B) {
@@ -231,9 +223,7 @@ fn a_nested_average_is_the_average<B: Backend>(backend: &B) {
 #[test]
 fn a_nested_average_is_the_average_and_ends_with_the_outermost_on_both_backends() {
     a_nested_average_is_the_average(&Cpu::<f32>::with_threads(1).unwrap());
-    if let Some(gpu) = gpu() {
-        a_nested_average_is_the_average(&gpu);
-    }
+    gpu().iter().for_each(a_nested_average_is_the_average);
 }
 
 fn a_refused_step_leaves_no_gradients<B: Backend>(backend: &B) {
@@ -254,9 +244,7 @@ fn a_refused_step_leaves_no_gradients<B: Backend>(backend: &B) {
 #[test]
 fn a_step_refused_for_the_average_leaves_no_gradients_on_both_backends() {
     a_refused_step_leaves_no_gradients(&Cpu::<f32>::with_threads(1).unwrap());
-    if let Some(gpu) = gpu() {
-        a_refused_step_leaves_no_gradients(&gpu);
-    }
+    gpu().iter().for_each(a_refused_step_leaves_no_gradients);
 }
 
 #[test]
@@ -302,9 +290,7 @@ fn the_average_is_planned<B: Backend>(backend: &B) {
 #[test]
 fn the_average_is_planned_on_both_backends() {
     the_average_is_planned(&Cpu::<f64>::with_threads(1).unwrap());
-    if let Some(gpu) = gpu() {
-        the_average_is_planned(&gpu);
-    }
+    gpu().iter().for_each(the_average_is_planned);
 }
 
 fn a_run_measures_and_keeps_the_average<B: Backend>(backend: &B) {
@@ -340,7 +326,5 @@ fn a_run_measures_and_keeps_the_average<B: Backend>(backend: &B) {
 #[test]
 fn a_run_measures_and_keeps_the_average_on_both_backends() {
     a_run_measures_and_keeps_the_average(&Cpu::<f32>::with_threads(1).unwrap());
-    if let Some(gpu) = gpu() {
-        a_run_measures_and_keeps_the_average(&gpu);
-    }
+    gpu().iter().for_each(a_run_measures_and_keeps_the_average);
 }

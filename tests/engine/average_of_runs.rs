@@ -79,9 +79,7 @@ fn the_average_begins_anew_with_the_best_weights<B: Backend>(backend: &B) {
 #[test]
 fn after_a_run_that_kept_the_best_weights_the_average_begins_anew_with_them() {
     the_average_begins_anew_with_the_best_weights(&Cpu::<f32>::with_threads(1).unwrap());
-    if let Some(gpu) = gpu() {
-        the_average_begins_anew_with_the_best_weights(&gpu);
-    }
+    gpu().iter().for_each(the_average_begins_anew_with_the_best_weights);
 }
 
 fn the_parameters_stay<B: Backend>(backend: &B) {
@@ -100,9 +98,7 @@ fn the_parameters_stay<B: Backend>(backend: &B) {
 #[test]
 fn after_an_error_of_the_observer_the_parameters_are_those_that_training_goes_on_from() {
     the_parameters_stay(&Cpu::<f32>::with_threads(1).unwrap());
-    if let Some(gpu) = gpu() {
-        the_parameters_stay(&gpu);
-    }
+    gpu().iter().for_each(the_parameters_stay);
 }
 
 /// The batches up to a step, and from then on some without a loss.
@@ -142,9 +138,7 @@ fn the_average_is_kept<B: Backend>(backend: &B) {
 #[test]
 fn after_a_step_without_a_finite_loss_a_run_keeps_the_average_of_the_steps_before() {
     the_average_is_kept(&Cpu::<f32>::with_threads(1).unwrap());
-    if let Some(gpu) = gpu() {
-        the_average_is_kept(&gpu);
-    }
+    gpu().iter().for_each(the_average_is_kept);
 }
 
 fn a_run_is_refused<B: Backend>(backend: &B) -> String {

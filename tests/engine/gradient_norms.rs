@@ -226,14 +226,12 @@ fn the_norms_in_f32_equal_those_in_f64() {
 
 #[test]
 fn the_norms_on_the_gpu_equal_those_on_the_cpu_in_f64() {
-    let Some(gpu) = gpu() else { return };
-    equals_the_cpu_in_f64(&gpu, None);
+    gpu().iter().for_each(|gpu| equals_the_cpu_in_f64(gpu, None));
 }
 
 #[test]
 fn the_norms_on_the_gpu_in_chunks_of_3_steps_equal_those_on_the_cpu_in_f64() {
-    let Some(gpu) = gpu() else { return };
-    equals_the_cpu_in_f64(&gpu, Some(3));
+    gpu().iter().for_each(|gpu| equals_the_cpu_in_f64(gpu, Some(3)));
 }
 
 /// Everything else that a training step gives, with the norms asked for and without.
@@ -268,8 +266,7 @@ fn requesting_norms_changes_no_other_bit_on_the_cpu() {
 
 #[test]
 fn requesting_norms_changes_no_other_bit_on_the_gpu() {
-    let Some(gpu) = gpu() else { return };
-    nothing_else_changes(&gpu);
+    gpu().iter().for_each(nothing_else_changes);
 }
 
 /// Batches and micro-batches before an update, of different T, give the norms of the one batch that has all their rows.
@@ -303,8 +300,7 @@ fn the_squares_of_micro_batches_add_up_on_the_cpu() {
 
 #[test]
 fn the_squares_of_micro_batches_add_up_on_the_gpu() {
-    let Some(gpu) = gpu() else { return };
-    squares_add_up_over_rows(&gpu, RELATIVE);
+    gpu().iter().for_each(|gpu| squares_add_up_over_rows(gpu, RELATIVE));
 }
 
 #[test]
@@ -345,8 +341,7 @@ fn vanished_and_exploded_gradients_have_finite_norms_on_the_cpu() {
 
 #[test]
 fn vanished_and_exploded_gradients_have_finite_norms_on_the_gpu() {
-    let Some(gpu) = gpu() else { return };
-    a_vanished_gradient_has_its_norm(&gpu);
+    gpu().iter().for_each(a_vanished_gradient_has_its_norm);
 }
 
 fn only_a_backward_pass_has_norms<B: Backend>(backend: &B) {
@@ -379,8 +374,7 @@ fn only_a_requested_backward_pass_has_norms_on_the_cpu() {
 
 #[test]
 fn only_a_requested_backward_pass_has_norms_on_the_gpu() {
-    let Some(gpu) = gpu() else { return };
-    only_a_backward_pass_has_norms(&gpu);
+    gpu().iter().for_each(only_a_backward_pass_has_norms);
 }
 
 fn norms_are_planned_within_the_budget<B: Backend>(backend: &B) {
@@ -411,6 +405,5 @@ fn norms_are_planned_within_the_budget_on_the_cpu() {
 
 #[test]
 fn norms_are_planned_within_the_budget_on_the_gpu() {
-    let Some(gpu) = gpu() else { return };
-    norms_are_planned_within_the_budget(&gpu);
+    gpu().iter().for_each(norms_are_planned_within_the_budget);
 }

@@ -73,12 +73,10 @@ fn lstm_and_gru_solve_the_adding_problem_on_the_cpu() {
 
 #[test]
 fn each_cell_forecasts_sunspots_as_well_as_pytorch_on_the_gpu() {
-    let Some(gpu) = common::gpu::gpu() else { return };
-    forecasts_sunspots(&gpu);
+    common::gpu::gpu().iter().for_each(forecasts_sunspots);
 }
 
 #[test]
 fn lstm_and_gru_solve_the_adding_problem_on_the_gpu() {
-    let Some(gpu) = common::gpu::gpu() else { return };
-    solves_the_adding_problem(&gpu);
+    common::gpu::gpu().iter().for_each(solves_the_adding_problem);
 }

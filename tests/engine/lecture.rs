@@ -470,6 +470,5 @@ fn gradient_descent_finds_the_slope_and_intercept_of_a_line_in_f64() {
 
 #[test]
 fn gradient_descent_finds_the_slope_and_intercept_of_a_line_on_the_gpu() {
-    let Some(gpu) = common::gpu::gpu() else { return };
-    gradient_descent_finds_the_slope_and_intercept_of_a_line(&gpu, 1e-5);
+    common::gpu::gpu().iter().for_each(|gpu| gradient_descent_finds_the_slope_and_intercept_of_a_line(gpu, 1e-5));
 }

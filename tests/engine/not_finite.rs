@@ -263,8 +263,7 @@ fn consecutive_bad_steps_are_counted_on_the_cpu() {
 
 #[test]
 fn consecutive_bad_steps_are_counted_on_the_gpu() {
-    let Some(gpu) = gpu::gpu() else { return };
-    as_many_bad_steps_in_a_row_as_were_allowed_change_nothing_and_one_more_ends_it(&gpu);
+    gpu::gpu().iter().for_each(as_many_bad_steps_in_a_row_as_were_allowed_change_nothing_and_one_more_ends_it);
 }
 
 #[test]
@@ -274,8 +273,7 @@ fn a_run_on_the_cpu_skips_bad_steps_and_reports_them() {
 
 #[test]
 fn a_run_on_the_gpu_skips_bad_steps_and_reports_them() {
-    let Some(gpu) = gpu::gpu() else { return };
-    a_run_passes_bad_steps_over_and_says_so(&gpu);
+    gpu::gpu().iter().for_each(a_run_passes_bad_steps_over_and_says_so);
 }
 
 #[test]
@@ -285,8 +283,7 @@ fn a_run_on_the_cpu_rolls_back_at_half_the_rate() {
 
 #[test]
 fn a_run_on_the_gpu_rolls_back_at_half_the_rate() {
-    let Some(gpu) = gpu::gpu() else { return };
-    a_run_goes_back_to_its_last_checkpoint_at_half_the_rate(&gpu);
+    gpu::gpu().iter().for_each(a_run_goes_back_to_its_last_checkpoint_at_half_the_rate);
 }
 
 /// WGSL's `clamp` may turn what is not a number into a bound.

@@ -196,9 +196,7 @@ fn ranges_of_the_same_settings_give_the_bits_of_one<B: Backend>(backend: &B) {
 fn ranges_of_the_same_settings_give_the_bits_of_one_on_both_backends() {
     ranges_of_the_same_settings_give_the_bits_of_one(&Cpu::<f32>::with_threads(1).unwrap());
     ranges_of_the_same_settings_give_the_bits_of_one(&Cpu::<f32>::with_threads(3).unwrap());
-    if let Some(gpu) = gpu() {
-        ranges_of_the_same_settings_give_the_bits_of_one(&gpu);
-    }
+    gpu().iter().for_each(ranges_of_the_same_settings_give_the_bits_of_one);
 }
 
 fn a_factor_of_0_is_not_frozen<B: Backend>(backend: &B) {
@@ -219,9 +217,7 @@ fn a_factor_of_0_is_not_frozen<B: Backend>(backend: &B) {
 #[test]
 fn a_factor_of_0_keeps_the_weights_but_counts_in_the_norm_and_the_optimizer_state() {
     a_factor_of_0_is_not_frozen(&Cpu::<f64>::with_threads(1).unwrap());
-    if let Some(gpu) = gpu() {
-        a_factor_of_0_is_not_frozen(&gpu);
-    }
+    gpu().iter().for_each(a_factor_of_0_is_not_frozen);
 }
 
 fn a_restored_trainer_goes_on_with_its_groups<B: Backend>(backend: &B) {
@@ -246,9 +242,7 @@ fn a_restored_trainer_goes_on_with_its_groups<B: Backend>(backend: &B) {
 #[test]
 fn a_restored_trainer_goes_on_with_its_groups_on_both_backends() {
     a_restored_trainer_goes_on_with_its_groups(&Cpu::<f32>::with_threads(1).unwrap());
-    if let Some(gpu) = gpu() {
-        a_restored_trainer_goes_on_with_its_groups(&gpu);
-    }
+    gpu().iter().for_each(a_restored_trainer_goes_on_with_its_groups);
 }
 
 fn groups_are_checked_and_planned<B: Backend>(backend: &B) {
@@ -288,9 +282,7 @@ fn groups_are_checked_and_planned<B: Backend>(backend: &B) {
 fn groups_are_checked_and_planned_on_both_backends() {
     groups_are_checked_and_planned(&Cpu::<f32>::with_threads(1).unwrap());
     groups_are_checked_and_planned(&Cpu::<f64>::with_threads(1).unwrap());
-    if let Some(gpu) = gpu() {
-        groups_are_checked_and_planned(&gpu);
-    }
+    gpu().iter().for_each(groups_are_checked_and_planned);
 }
 
 fn a_refused_step_leaves_no_gradients<B: Backend>(backend: &B) {
@@ -317,7 +309,5 @@ fn a_refused_step_leaves_no_gradients<B: Backend>(backend: &B) {
 fn a_step_refused_for_a_group_leaves_no_gradients_on_both_backends() {
     a_refused_step_leaves_no_gradients(&Cpu::<f32>::with_threads(1).unwrap());
     a_refused_step_leaves_no_gradients(&Cpu::<f64>::with_threads(1).unwrap());
-    if let Some(gpu) = gpu() {
-        a_refused_step_leaves_no_gradients(&gpu);
-    }
+    gpu().iter().for_each(a_refused_step_leaves_no_gradients);
 }

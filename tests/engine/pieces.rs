@@ -88,8 +88,7 @@ fn pieces_give_the_logits_loss_and_final_states_of_the_whole_on_the_cpu() {
 
 #[test]
 fn pieces_give_the_logits_loss_and_final_states_of_the_whole_on_the_gpu() {
-    let Some(gpu) = gpu() else { return };
-    pieces_give_the_logits_loss_and_final_states_of_the_whole(&gpu, 1e-5, 1.0);
+    gpu().iter().for_each(|gpu| pieces_give_the_logits_loss_and_final_states_of_the_whole(gpu, 1e-5, 1.0));
 }
 
 /// Over rows of differing lengths and in both directions too.

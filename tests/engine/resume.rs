@@ -172,8 +172,7 @@ fn every_checkpoint_leads_to_the_same_end_on_the_cpu_for_every_optimizer() {
 
 #[test]
 fn every_checkpoint_leads_to_the_same_end_on_the_gpu() {
-    let Some(gpu) = gpu::gpu() else { return };
-    every_checkpoint_leads_to_the_same_end(&gpu, ADAM, &options());
+    gpu::gpu().iter().for_each(|gpu| every_checkpoint_leads_to_the_same_end(gpu, ADAM, &options()));
 }
 
 #[test]
@@ -184,9 +183,7 @@ fn every_checkpoint_leads_to_the_same_end_with_an_average_of_the_weights() {
     for options in &all {
         every_checkpoint_leads_to_the_same_end(&Cpu::<f32>::new(), averaged, options);
     }
-    if let Some(gpu) = gpu::gpu() {
-        every_checkpoint_leads_to_the_same_end(&gpu, averaged, &all[0]);
-    }
+    gpu::gpu().iter().for_each(|gpu| every_checkpoint_leads_to_the_same_end(gpu, averaged, &all[0]));
 }
 
 #[test]

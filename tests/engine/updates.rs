@@ -98,8 +98,7 @@ fn a_skipped_step_leaves_no_trace_on_the_cpu() {
 
 #[test]
 fn a_skipped_step_leaves_no_trace_on_the_gpu() {
-    let Some(gpu) = gpu() else { return };
-    a_skipped_step_leaves_no_trace(&gpu);
+    gpu().iter().for_each(a_skipped_step_leaves_no_trace);
 }
 
 #[test]
@@ -148,9 +147,7 @@ fn a_trainers_state_counts_updates_and_steps_separately<B: Backend>(backend: &B)
 fn a_trainers_state_counts_updates_and_steps_separately_on_both_backends() {
     a_trainers_state_counts_updates_and_steps_separately(&Cpu::<f32>::with_threads(1).unwrap());
     a_trainers_state_counts_updates_and_steps_separately(&Cpu::<f64>::with_threads(1).unwrap());
-    if let Some(gpu) = gpu() {
-        a_trainers_state_counts_updates_and_steps_separately(&gpu);
-    }
+    gpu().iter().for_each(a_trainers_state_counts_updates_and_steps_separately);
 }
 
 fn steps_after_training_stopped_are_not_counted_as_updates<B: Backend>(backend: &B) {
@@ -191,9 +188,7 @@ fn steps_after_training_stopped_are_not_counted_as_updates<B: Backend>(backend: 
 #[test]
 fn steps_after_training_stopped_are_not_counted_as_updates_on_both_backends() {
     steps_after_training_stopped_are_not_counted_as_updates(&Cpu::<f32>::with_threads(1).unwrap());
-    if let Some(gpu) = gpu() {
-        steps_after_training_stopped_are_not_counted_as_updates(&gpu);
-    }
+    gpu().iter().for_each(steps_after_training_stopped_are_not_counted_as_updates);
 }
 
 /// The parameters after three steps from `first` on, with recurrent dropout; and the step that a bad one is reported by.

@@ -50,6 +50,5 @@ fn gradients_vanish_or_explode_by_the_spectral_radius_per_step_in_f32() {
 
 #[test]
 fn gradients_vanish_or_explode_by_the_spectral_radius_per_step_on_the_gpu() {
-    let Some(gpu) = common::gpu::gpu() else { return };
-    gradients_vanish_or_explode_by_the_spectral_radius_per_step(&gpu);
+    common::gpu::gpu().iter().for_each(gradients_vanish_or_explode_by_the_spectral_radius_per_step);
 }
