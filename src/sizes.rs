@@ -90,13 +90,13 @@ impl BatchShape {
         let outputs = model.head.as_ref().map_or(0, |head| head.outputs);
         // An upper bound of what either backend keeps per step and row: gates, states, carries and outputs of every
         // (layer, direction), input and output, each with its gradient and padded to whole vec4.
-        let of_stack = (count(recurrent.hidden_size) + 3usize) * (20 + recurrent.cell.definition().kept());
+        let of_each = (count(recurrent.hidden_size) + 3usize) * (20 + recurrent.cell.definition().kept());
         let of_ends = count(recurrent.input_size) + outputs + recurrent.output_size() + 8usize;
-        let width = layer_directions * of_stack + of_ends * 4usize;
+        let width = layer_directions * of_each + of_ends * 4usize;
         let pass = (count(steps) + 2usize) * (count(rows) + 32usize) * width * size_of::<f64>();
         let remedy = "use fewer rows or time steps at once";
         pass.within(addressable, || format!("a pass over [T, B] = [{steps}, {rows}]"), remedy)?;
-        let states = layer_directions * of_stack * carried * size_of::<f64>();
+        let states = layer_directions * of_each * carried * size_of::<f64>();
         states.within(addressable, || format!("the carried states of {carried} rows"), "carry fewer rows")
     }
 }

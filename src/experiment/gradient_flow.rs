@@ -4,7 +4,6 @@ use ndarray::{Axis, s};
 
 use super::device::network::Network;
 use super::device::open::OpenDevice;
-use super::files::flow_log::stack_name;
 use super::setup::{new_network, trained_network};
 use super::tasks::task::{Order, Task};
 use super::training::Experiment;
@@ -62,7 +61,7 @@ impl GradientFlow {
         let derivatives = mean_derivatives(&model, &weights, &batch.sequence).await?;
         let norms = norms.norms.axis_iter(Axis(0)).map(|norms| norms.to_vec());
         let layers = norms.zip(factors).zip(radii).enumerate().map(|(index, ((norms, factor), radii))| LayerFlow {
-            name: stack_name(&model.recurrent, index),
+            name: model.recurrent.suffix(index),
             norms,
             factor,
             radii,

@@ -16,7 +16,8 @@ const LINES: usize = 4;
 /// Writes `flow.jsonl`, and keeps what a picture needs.
 pub struct FlowLog {
     every: u64,
-    stacks: Vec<String>,
+    /// The suffix of each (layer, direction) in PyTorch's names: `l0`, `l0_reverse`.
+    suffixes: Vec<String>,
     /// Whether each reads its rows from their ends.
     reverse: Vec<bool>,
     file: Log,
@@ -32,12 +33,12 @@ impl FlowLog {
     /// [`Error::Io`](crate::Error::Io) where the file cannot be written or read; [`Error::Data`](crate::Error::Data) where it is shorter than the run left
     /// it, for a line that does not have the norms of this network, and for a link or a folder in its place.
     pub fn new(folder: &Folder, every: u64, recurrent: &Recurrent, from: Option<&Position>) -> Result<Self> {
-        let stacks: Vec<String> =
-            (0..recurrent.num_layer_directions()).map(|stack| stack_name(recurrent, stack)).collect();
-        let reverse = (0..stacks.len()).map(|stack| recurrent.is_reverse(stack)).collect();
+        let all = 0..recurrent.num_layer_directions();
+        let suffixes: Vec<String> = all.clone().map(|index| recurrent.suffix(index)).collect();
+        let reverse = all.map(|index| recurrent.is_reverse(index)).collect();
         let (mut kept, mut taken) = (Vec::new(), 0);
         let line = |line: &[u8]| {
-            let flow = read(&stacks, line).ok_or("the norms are not of this network")?;
+            let flow = read(&suffixes, line).ok_or("the norms are not of this network")?;
             keep(&mut kept, &mut taken, flow);
             Ok(())
         };
@@ -45,7 +46,7 @@ impl FlowLog {
             None => folder.log(FLOW)?,
             Some(bytes) => folder.log_from(FLOW, bytes, line)?,
         };
-        Ok(Self { every, stacks, reverse, file, kept, taken })
+        Ok(Self { every, suffixes, reverse, file, kept, taken })
     }
 
     /// Waits until everything is on the disk; returns how many bytes these are.
@@ -66,7 +67,7 @@ impl FlowLog {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) where it cannot be written.
     pub fn take(&mut self, step: u64, flow: &HiddenGradientNorms) -> Result<()> {
-        let norms = self.stacks.iter().zip(flow.norms.rows());
+        let norms = self.suffixes.iter().zip(flow.norms.rows());
         let norms: Map<_, _> = norms.map(|(name, norms)| (name.clone(), json!(norms.to_vec()))).collect();
         self.file.append(&json_line(&json!({"step": step, "norms": norms}))?)?;
         keep(&mut self.kept, &mut self.taken, (step, flow.clone()));
@@ -83,16 +84,16 @@ impl FlowLog {
         let lines = LINES.min(last + 1);
         let chosen: Vec<&(u64, HiddenGradientNorms)> =
             (0..lines).map(|n| &self.kept[n * last / (lines - 1).max(1)]).collect();
-        let panel = |(stack, of): (usize, &String)| {
+        let panel = |(index, of): (usize, &String)| {
             let line = |(colour, (step, flow)): (usize, &&(u64, HiddenGradientNorms))| {
-                let (name, norms) = (format!("step {}", grouped(*step)), flow.norms.row(stack).to_vec());
-                GradientLine { name, colour, is_reverse: self.reverse[stack], norms, clip_factor: 1.0 }
+                let (name, norms) = (format!("step {}", grouped(*step)), flow.norms.row(index).to_vec());
+                GradientLine { name, colour, is_reverse: self.reverse[index], norms, clip_factor: 1.0 }
             };
             GradientPanel {
                 name: format!("‖∂L/∂h‖ of {of}"), lines: chosen.iter().enumerate().map(line).collect()
             }
         };
-        let panels: Vec<GradientPanel> = self.stacks.iter().enumerate().map(panel).collect();
+        let panels: Vec<GradientPanel> = self.suffixes.iter().enumerate().map(panel).collect();
         let description = "The gradient of the training loss, before clipping, goes back through time as the arrow shows. \
                            Where a line falls straight, each step costs the same factor, and what lies far back is hardly \
                            learned from; with a loss at every step, each adds its own.";
@@ -101,14 +102,14 @@ impl FlowLog {
 }
 
 /// A line as written.
-fn read(stacks: &[String], line: &[u8]) -> Option<(u64, HiddenGradientNorms)> {
+fn read(suffixes: &[String], line: &[u8]) -> Option<(u64, HiddenGradientNorms)> {
     let line: Value = serde_json::from_slice(line).ok()?;
     // JSON has null for numbers that are not finite.
-    let row = |stack: &String| {
-        let norms = line["norms"][stack].as_array()?;
+    let row = |suffix: &String| {
+        let norms = line["norms"][suffix].as_array()?;
         Some(norms.iter().map(|norm| norm.as_f64().unwrap_or(f64::NAN)).collect::<Vec<_>>())
     };
-    let rows = stacks.iter().map(row).collect::<Option<Vec<_>>>()?;
+    let rows = suffixes.iter().map(row).collect::<Option<Vec<_>>>()?;
     let shape = (rows.len(), rows.first()?.len());
     let norms = Array2::from_shape_vec(shape, rows.into_iter().flatten().collect()).ok()?;
     Some((line["step"].as_u64()?, HiddenGradientNorms { norms }))
@@ -120,9 +121,4 @@ fn keep(kept: &mut Vec<(u64, HiddenGradientNorms)>, taken: &mut u64, flow: (u64,
     }
     *taken += 1;
     kept.push(flow);
-}
-
-/// The suffix of PyTorch's names: `l0`, `l0_reverse`.
-pub fn stack_name(recurrent: &Recurrent, stack: usize) -> String {
-    recurrent.suffix(stack)
 }

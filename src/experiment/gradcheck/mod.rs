@@ -9,7 +9,6 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use self::gradients::{Gradients, STEP, Subject};
 use super::device::open::{AnyBackend, OpenDevice};
-use super::files::flow_log::stack_name;
 use crate::{Batch, Cpu, DropoutKey, Error, Input, Model, Result, Sequence, States, Targets};
 
 /// A network whose gradients are checked, on random data.
@@ -171,11 +170,12 @@ fn compare(model: &Model, got: &Gradients, want: &Gradients, differences: &[Arra
     }
     checked.extend(steps);
     let least = want.hidden_norms.iter().fold(0.0, |most: f64, norm| most.max(*norm)) / 1024.0;
-    for (stack, (got, want)) in got.hidden_norms.rows().into_iter().zip(want.hidden_norms.rows()).enumerate() {
+    for (layer_direction, (got, want)) in got.hidden_norms.rows().into_iter().zip(want.hidden_norms.rows()).enumerate()
+    {
         for (t, (got, want)) in got.iter().zip(want).enumerate() {
             let error = (got - want).abs() / want.max(least);
             let device = Deviation { error: refuse_nan(error), index: Vec::new(), got: *got, want: *want };
-            let name = format!("‖∂L/∂h‖ of {} at step {t}", stack_name(&model.recurrent, stack));
+            let name = format!("‖∂L/∂h‖ of {} at step {t}", model.recurrent.suffix(layer_direction));
             checked.push(CheckedGradient { name, shape: Vec::new(), device, differences: None });
         }
     }
