@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::ArrayD;
 
-use super::parameters::shaped;
+use super::parameters::{append_to, shaped};
 use super::passes::Passes;
 use crate::allocate::reserve;
 use crate::batch::{InputGradient, Output, OutputGradient, Sequence, Validated};
@@ -69,11 +69,7 @@ pub trait Layers: Passes {
     async fn gradients(&mut self) -> Result<Vec<Self::Real>> {
         let (mut numbers, all) = (Vec::new(), 0..self.layout().tensors().len());
         reserve(&mut numbers, self.layout().len(), "a copy of the gradients")?;
-        let mut take = |piece: &[Self::Real]| {
-            numbers.extend_from_slice(piece);
-            Ok(())
-        };
-        self.read_gradients(all, &mut take).await?;
+        self.read_gradients(all, &mut append_to(&mut numbers)).await?;
         Ok(numbers)
     }
 
@@ -86,11 +82,7 @@ pub trait Layers: Passes {
         let tensor = self.layout().index_of(name)?;
         let (mut numbers, shape) = (Vec::new(), self.layout().tensors()[tensor].shape.clone());
         reserve(&mut numbers, shape.iter().product(), "a copy of a tensor")?;
-        let mut take = |piece: &[Self::Real]| {
-            numbers.extend_from_slice(piece);
-            Ok(())
-        };
-        self.read_gradients(tensor..tensor + 1, &mut take).await?;
+        self.read_gradients(tensor..tensor + 1, &mut append_to(&mut numbers)).await?;
         shaped(&shape, numbers)
     }
 

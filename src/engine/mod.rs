@@ -32,7 +32,9 @@ pub use layers::Layers;
 pub use options::{EngineOptions, ParameterGroup, StatefulRows};
 pub(crate) use options::{check_carries, parameter_groups};
 pub use parameters::{FlatBlock, Parameters};
-pub(crate) use parameters::{check_not_exchanged, check_optimizer_state, no_average, no_optimizer_block, numbers_of};
+pub(crate) use parameters::{
+    check_not_exchanged, check_optimizer_state, no_average, no_optimizer_block, numbers_of, read_tensor,
+};
 pub use results::{Logits, LossSum, SkippedUpdates, StepReport};
 pub use session::{EngineHandle, Session, Snapshot};
 pub use training::Training;

@@ -104,11 +104,7 @@ pub trait Parameters: Sealed {
         let (length, all) = (self.layout().len(), 0..self.layout().tensors().len());
         to.clear();
         reserve(to, length, "a copy of the parameters")?;
-        let mut take = |piece: &[Self::Real]| {
-            to.extend_from_slice(piece);
-            Ok(())
-        };
-        self.read_tensors(block, all, &mut take).await
+        self.read_tensors(block, all, &mut append_to(to)).await
     }
 
     /// Replaces a whole block.
@@ -149,14 +145,7 @@ pub trait Parameters: Sealed {
     /// [`Error::Value`] for a name that the layout does not have.
     async fn parameter(&mut self, name: &str) -> Result<ArrayD<Self::Real>> {
         let tensor = self.layout().index_of(name)?;
-        let (mut numbers, shape) = (Vec::new(), self.layout().tensors()[tensor].shape.clone());
-        reserve(&mut numbers, shape.iter().product(), "a copy of a tensor")?;
-        let mut take = |piece: &[Self::Real]| {
-            numbers.extend_from_slice(piece);
-            Ok(())
-        };
-        self.read_tensors(FlatBlock::Parameters, tensor..tensor + 1, &mut take).await?;
-        shaped(&shape, numbers)
+        read_tensor(self, FlatBlock::Parameters, tensor).await
     }
 
     /// Replaces one tensor of the parameters, by [`Layout`] name, as [`set_parameters`](Self::set_parameters) does all.
@@ -200,6 +189,26 @@ pub trait Parameters: Sealed {
         check_optimizer_state(optimizer_state, self.optimizer_blocks(), self.layout().len())?;
         let mut blocks = optimizer_state.iter().enumerate();
         blocks.try_for_each(|(index, numbers)| self.write_block(FlatBlock::OptimizerState(index), numbers))
+    }
+}
+
+/// Reads the tensor with this index in the layout.
+pub(crate) async fn read_tensor<P: Parameters + ?Sized>(
+    engine: &mut P,
+    block: FlatBlock,
+    tensor: usize,
+) -> Result<ArrayD<P::Real>> {
+    let (mut numbers, shape) = (Vec::new(), engine.layout().tensors()[tensor].shape.clone());
+    reserve(&mut numbers, shape.iter().product(), "a copy of a tensor")?;
+    engine.read_tensors(block, tensor..tensor + 1, &mut append_to(&mut numbers)).await?;
+    shaped(&shape, numbers)
+}
+
+/// Takes pieces of numbers, to be read one after the other.
+pub(super) fn append_to<R: Copy>(numbers: &mut Vec<R>) -> impl FnMut(&[R]) -> Result<()> {
+    |piece| {
+        numbers.extend_from_slice(piece);
+        Ok(())
     }
 }
 

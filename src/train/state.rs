@@ -4,14 +4,12 @@ use std::borrow::Borrow;
 use std::io::Write;
 use std::ops::{Deref, DerefMut};
 
-use ndarray::{ArrayD, IxDyn};
-
 use super::trainer::{GradientSums, Trainer, fill};
 use crate::batch::States;
-use crate::engine::{Engine, FlatBlock, SkippedUpdates, check_optimizer_state};
+use crate::engine::{Engine, FlatBlock, SkippedUpdates, check_optimizer_state, read_tensor};
 use crate::error::{Error, Result};
 use crate::model::safetensors::{begin, dtype, unwritten, write_numbers};
-use crate::model::{SavedModel, StateDict, Tensor};
+use crate::model::{SavedModel, StateDict};
 use crate::real::Real;
 
 /// Everything that a trainer's next steps depend on besides its model, optimizer, options and seed, bit for bit.
@@ -141,15 +139,7 @@ impl<E: Engine> Trainer<E> {
     async fn state_dict_of(&mut self, block: FlatBlock) -> Result<StateDict<E::Real>> {
         let mut tensors = Vec::new();
         for (name, tensor) in self.named() {
-            let Tensor { shape, .. } = &self.engine.layout().tensors()[tensor];
-            let (shape, mut values) = (IxDyn(shape), Vec::with_capacity(shape.iter().product()));
-            let mut take = |piece: &[E::Real]| {
-                values.extend_from_slice(piece);
-                Ok(())
-            };
-            self.engine.read_tensors(block, tensor..tensor + 1, &mut take).await?;
-            let array = ArrayD::from_shape_vec(shape, values).map_err(|error| Error::Failed(error.to_string()))?;
-            tensors.push((name, array));
+            tensors.push((name, read_tensor(&mut self.engine, block, tensor).await?));
         }
         Ok(tensors.into_iter().collect())
     }
