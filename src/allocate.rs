@@ -53,8 +53,8 @@ pub(crate) fn collect<T>(values: impl IntoIterator<Item = T>, what: &str) -> Res
     Ok(all)
 }
 
-/// Asks for the memory that short-lived lists are about to take, and gives it back: where it is missing this is the error,
-/// so that the lists themselves need not be asked for one by one.
+/// Asks for the memory that short-lived lists are about to take, and gives it back: where it is missing this is the
+/// error, so that the lists themselves need not be asked for one by one.
 ///
 /// # Errors
 /// [`Error::NoMemory`] names `what` they are.

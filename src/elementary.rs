@@ -1,10 +1,11 @@
 //! e^z, σ(z) and tanh(z) in f32, without branches and calls, so that loops over them vectorise.
 //!
 //! Range reduction after Cody & Waite (*Software Manual for the Elementary Functions*, 1980): z = k·ln 2 + r with
-//! |r| ≤ ½·ln 2 and ln 2 split in two, so that k·ln 2 is exact; then a minimax polynomial in r. The polynomial approximates
-//! e^r − 1 rather than e^r, because tanh needs its relative accuracy near 0. NaN is propagated.
+//! |r| ≤ ½·ln 2 and ln 2 split in two, so that k·ln 2 is exact; then a minimax polynomial in r. The polynomial
+//! approximates e^r − 1 rather than e^r, because tanh needs its relative accuracy near 0. NaN is propagated.
 
-/// e^r − 1 = r + r²·q(r) to 1.8e-8 relative for |r| ≤ ½·ln 2; fitted by Lawson's reweighted least squares, rounded to f32.
+/// e^r − 1 = r + r²·q(r) to 1.8e-8 relative for |r| ≤ ½·ln 2; fitted by Lawson's reweighted least squares, rounded to
+/// f32.
 const Q: [f32; 5] = [0.499_999_97, 0.166_665_42, 0.041_667_204, 0.008_366_647, 0.001_388_249_7];
 
 /// ln 2 = HIGH + LOW; HIGH is 355/512, so k·HIGH is exact for every k that occurs.

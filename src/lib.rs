@@ -4,9 +4,9 @@
 //! The kernels are WGSL compute shaders. The host unrolls the forward pass and then the backward pass over time;
 //! gradient sums stay on the device. The CPU backend, written in Rust, is both the reference for the GPU tests and the
 //! backend for machines without a GPU. Embed the crate at either of two levels: [`Trainer`] trains a whole model;
-//! [`Layers::forward`] and [`Layers::backward`] run the recurrent layers alone, for programs with their own head. Parts of
-//! a trainer can be your own: a cell is two functions of one hidden unit (see [`cells`]), a loss is a closure over logits or
-//! a kernel ([`CustomLoss`]), and so is an optimizer over weights and gradients ([`CustomOptimizer`]).
+//! [`Layers::forward`] and [`Layers::backward`] run the recurrent layers alone, for programs with their own head. Parts
+//! of a trainer can be your own: a cell is two functions of one hidden unit (see [`cells`]), a loss is a closure over
+//! logits or a kernel ([`CustomLoss`]), and so is an optimizer over weights and gradients ([`CustomOptimizer`]).
 //!
 //! ```
 //! use bptt::ndarray::{Array2, Array3};
@@ -27,15 +27,16 @@
 //!
 //! # Notation
 //!
-//! T time steps · B batch rows · I input size · H hidden size · S size of h (H, or less if h is projected) · G gates per
-//! cell (1 RNN, 3 GRU, 4 LSTM) · O outputs · L layers · D directions · P predictions per row (T for a head at every step,
-//! otherwise 1). A leading `d` is the gradient of the loss with respect to what follows. Arrays are row major; sequences
-//! are time major, \[T, B, ·\].
+//! T time steps · B batch rows · I input size · H hidden size · S size of h (H, or less if h is projected) · G gates
+//! per cell (1 RNN, 3 GRU, 4 LSTM) · O outputs · L layers · D directions · P predictions per row (T for a head at every
+//! step, otherwise 1). A leading `d` is the gradient of the loss with respect to what follows. Arrays are row major;
+//! sequences are time major, \[T, B, ·\].
 //!
 //! Weights have PyTorch's names, shapes and gate order: `weight_ih_l0` \[G·H, I\], `weight_hh_l0` \[G·H, S\],
-//! `bias_ih_l0` and `bias_hh_l0` \[G·H\], and for a projected h `weight_hr_l0` \[S, H\], with the suffix `_reverse` for the
-//! reverse direction. The gate order is i, f, g, o for the LSTM and r, z, n for the GRU. The textbook's W_xh, W_hh and W_hy
-//! are `weight_ih`, `weight_hh` and `head.weight`; its single b_h is `bias_ih + bias_hh`, and its b_y is `head.bias`.
+//! `bias_ih_l0` and `bias_hh_l0` \[G·H\], and for a projected h `weight_hr_l0` \[S, H\], with the suffix `_reverse` for
+//! the reverse direction. The gate order is i, f, g, o for the LSTM and r, z, n for the GRU. The textbook's W_xh, W_hh
+//! and W_hy are `weight_ih`, `weight_hh` and `head.weight`; its single b_h is `bias_ih + bias_hh`, and its b_y is
+//! `head.bias`.
 //!
 //! # Equations
 //!
@@ -58,9 +59,9 @@
 //!
 //! # Sums and means
 //!
-//! An [`Engine`] leaves everything summed, so that batches can be added up. A [`Trainer`] divides by [`Head::divisor`]: Σ w of
-//! all predictions in the sums, or 1 for [`Reduction::Sum`]. A loss per prediction is a mean over the O outputs for
-//! [`Reduction::Mean`].
+//! An [`Engine`] leaves everything summed, so that batches can be added up. A [`Trainer`] divides by [`Head::divisor`]:
+//! Σ w of all predictions in the sums, or 1 for [`Reduction::Sum`]. A loss per prediction is a mean over the O outputs
+//! for [`Reduction::Mean`].
 //!
 //! | Engine: weighted sums | Trainer: divided | Of which batches |
 //! |---|---|---|
@@ -71,24 +72,26 @@
 //! | [`Inference::evaluate`]: [`LossSum`] | [`Trainer::evaluate`]: [`Evaluation`]; [`train::evaluate`] | the one given; all |
 //!
 //! The sums of the last update can be read until the next pass adds to them. [`Training::update`] divides by
-//! [`OptimizerStep::divisor`], and its [`StepReport`] is divided by it as well: loss, and the norm of the gradient before
-//! clipping.
+//! [`OptimizerStep::divisor`], and its [`StepReport`] is divided by it as well: loss, and the norm of the gradient
+//! before clipping.
 //!
 //! # Guarantees
 //!
-//! * **Padding.** Rows have lengths. Output at padding is 0. Values at padding, in the input, the targets or their weights,
-//!   are ignored even if they are NaN. Each row has its own final state, and the reverse direction starts at each row's end.
-//! * **Accumulation.** Gradients are accumulated as weighted sums, so micro-batches, or several batches before one update,
-//!   equal one large batch. This includes dropout: a mask depends only on the step, the row and the unit ([`DropoutKey`]).
+//! * **Padding.** Rows have lengths. Output at padding is 0. Values at padding, in the input, the targets or their
+//!   weights, are ignored even if they are NaN. Each row has its own final state, and the reverse direction starts at
+//!   each row's end.
+//! * **Accumulation.** Gradients are accumulated as weighted sums, so micro-batches, or several batches before one
+//!   update, equal one large batch. This includes dropout: a mask depends only on the step, the row and the unit
+//!   ([`DropoutKey`]).
 //! * **Pieces.** Processing a sequence in pieces, each starting from the final states of the one before, gives the same
 //!   outputs as the whole.
-//! * **Determinism.** The order of every sum follows from shapes alone. The same device gives the same bits in every run,
-//!   and the CPU backend gives them for any number of threads.
+//! * **Determinism.** The order of every sum follows from shapes alone. The same device gives the same bits in every
+//!   run, and the CPU backend gives them for any number of threads.
 //! * **One set of rules.** Both backends allow the same order of calls and handle non-finite steps in the same way: see
 //!   [`Engine`] and [`Trainer`].
-//! * **No panics on input.** Shapes and ranges are checked before anything is dispatched. An [`Error`] names the tensor,
-//!   what was expected and what was given. Running out of memory is an error too. The few functions that panic, as slices
-//!   do, say so. The library does not print and has no global state.
+//! * **No panics on input.** Shapes and ranges are checked before anything is dispatched. An [`Error`] names the
+//!   tensor, what was expected and what was given. Running out of memory is an error too. The few functions that panic,
+//!   as slices do, say so. The library does not print and has no global state.
 //!
 //! # Waiting
 //!
@@ -99,11 +102,11 @@
 //! | enqueues: [`Trainer::step`], [`Training::accumulate`] and [`update`](Training::update) | computes | records commands and submits them | the same |
 //! | waits: every method that returns numbers | computes | blocks the thread until the device is done | yields to the event loop |
 //!
-//! A native future does all its work when it is first polled, on the thread that polls it, and is never pending. A program
-//! without an executor calls `Wait::wait` on it, as above, or `block_on` for a whole async block. On an executor, give
-//! a long one, such as that of [`train::run`], a thread of its own. All futures are `Send`, except in a browser, where
-//! wgpu's handles are not; so `tokio::spawn(async move { run(&mut trainer, …).await })` compiles too, and occupies one of the
-//! executor's threads until the run is over.
+//! A native future does all its work when it is first polled, on the thread that polls it, and is never pending. A
+//! program without an executor calls `Wait::wait` on it, as above, or `block_on` for a whole async block. On an
+//! executor, give a long one, such as that of [`train::run`], a thread of its own. All futures are `Send`, except in a
+//! browser, where wgpu's handles are not; so `tokio::spawn(async move { run(&mut trainer, …).await })` compiles too,
+//! and occupies one of the executor's threads until the run is over.
 //!
 //! # Features
 //!
@@ -115,8 +118,9 @@
 //! | `experiment` | `bptt::experiment`: what the program trains, measures and keeps; includes `csv` | csv, toml |
 //! | `cli` (default) | the program `bptt`; includes all others | clap, indicatif, toml and more |
 //!
-//! With `default-features = false`, the library reads .ts, .tsv, .npy, idx and JSON files, has no command-line dependencies
-//! and compiles for the web. A file that needs a missing feature is refused with an error that names the feature.
+//! With `default-features = false`, the library reads .ts, .tsv, .npy, idx and JSON files, has no command-line
+//! dependencies and compiles for the web. A file that needs a missing feature is refused with an error that names the
+//! feature.
 
 // docs.rs marks each item with the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]

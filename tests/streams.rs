@@ -1,5 +1,5 @@
-//! Checkpoints and models go to their files and come from them tensor by tensor: what is held beside the network is a piece
-//! of one, and the bytes are those that a whole file in memory would have.
+//! Checkpoints and models go to their files and come from them tensor by tensor: what is held beside the network is a
+//! piece of one, and the bytes are those that a whole file in memory would have.
 
 #![allow(unsafe_code, reason = "a global allocator is unsafe to implement; this one only counts")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
@@ -110,7 +110,8 @@ impl<W: WriteSeek> Observer for Watch<W> {
     }
 }
 
-/// One step with its validation, the best weights and those to go back to kept: eight blocks of parameters in a checkpoint.
+/// One step with its validation, the best weights and those to go back to kept: eight blocks of parameters in a
+/// checkpoint.
 fn one_step<E: Engine>(trainer: &mut Trainer<E>, observer: &mut dyn Observer) -> Result<bptt::train::Outcome> {
     let examples = TASK.examples(1, 0, 1).unwrap();
     let batches = SequentialBatches::new(&examples as &dyn Examples, 1).unwrap();

@@ -29,8 +29,8 @@ pub enum Cell {
     Custom(CustomCell),
 }
 
-/// A cell that another crate defines, created by [`Cell::custom`]. Two are equal if the same type defines them. Serializing
-/// it is an error: nothing could read it again.
+/// A cell that another crate defines, created by [`Cell::custom`]. Two are equal if the same type defines them.
+/// Serializing it is an error: nothing could read it again.
 #[derive(Clone, Copy, Debug)]
 pub struct CustomCell(&'static dyn CellDefinition);
 
@@ -64,9 +64,9 @@ impl Cell {
     /// Not supported: configuration and model files, and export to other formats, which refer to cells by name.
     ///
     /// # Errors
-    /// [`Error::Value`](crate::Error::Value) names what is wrong with the definition: sums in a wrong order, a block of a
-    /// weight that no sum or more than one reads, or a name that is taken. Errors of the WGSL are reported when an engine is
-    /// created on a GPU.
+    /// [`Error::Value`](crate::Error::Value) names what is wrong with the definition: sums in a wrong order, a block of
+    /// a weight that no sum or more than one reads, or a name that is taken. Errors of the WGSL are reported when an
+    /// engine is created on a GPU.
     pub fn custom<F: CellFunctions<S, P>, const S: usize, const P: usize>(_: F) -> Result<Self> {
         let definition = define::<F, S, P>();
         check(definition)?;

@@ -3,8 +3,8 @@
 use super::lanes::Lanes;
 use crate::real::Real;
 
-/// A sum of a unit: its row of a block of W_ih times x_t with the bias, its row of a block of W_hh times h_{t−1} with the
-/// bias, or both.
+/// A sum of a unit: its row of a block of W_ih times x_t with the bias, its row of a block of W_hh times h_{t−1} with
+/// the bias, or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sum {
     pub(super) name: &'static str,
@@ -107,8 +107,8 @@ pub struct BackwardOutput<R, const N: usize, const S: usize, const P: usize = 0>
 /// A step of a unit reads its sums, its states h_{t−1} and c_{t−1}, and its own parameters, and leaves its h_t and c_t.
 /// Units meet only in the products with W_ih and W_hh, which make the sums and which a cell does not see.
 ///
-/// The functions are written twice, in Rust for the CPU backend and in WGSL for the GPU backend. `bptt`'s gradient tests
-/// compare them with each other and with finite differences.
+/// The functions are written twice, in Rust for the CPU backend and in WGSL for the GPU backend. `bptt`'s gradient
+/// tests compare them with each other and with finite differences.
 ///
 /// The two Rust functions are generic over f32 and f64 and over the number of units; mark them `#[inline(always)]`, so
 /// that they are compiled for the instruction set found at run time.

@@ -1,8 +1,8 @@
 //! The cells: what one step computes for one hidden unit.
 //!
 //! A cell is an implementation of [`CellFunctions`]: the sums that a unit has, and two functions, forward and backward,
-//! that see the sums and states of one unit, in Rust and in WGSL. [`Cell::custom`] makes a cell from it. Everything else,
-//! from the products that make the sums to the gradients of the weights, is the same for all cells.
+//! that see the sums and states of one unit, in Rust and in WGSL. [`Cell::custom`] makes a cell from it. Everything
+//! else, from the products that make the sums to the gradients of the weights, is the same for all cells.
 //!
 //! `examples/peephole_lstm.rs` defines a cell with parameters of its own, `examples/min_gru.rs` one without W_hh.
 

@@ -1,5 +1,5 @@
-//! One time step of a block of rows on the CPU: the cell of each row, forward or backward, for the instruction set found
-//! at run time.
+//! One time step of a block of rows on the CPU: the cell of each row, forward or backward, for the instruction set
+//! found at run time.
 
 use std::marker::PhantomData;
 
@@ -56,8 +56,8 @@ pub(crate) struct BackwardRows<'a, R> {
     pub(crate) square: Option<&'a mut f64>,
 }
 
-/// The steps of a cell in numbers of one type. The cell is chosen once a step, and its functions are inlined in the loops
-/// over rows and units.
+/// The steps of a cell in numbers of one type. The cell is chosen once a step, and its functions are inlined in the
+/// loops over rows and units.
 pub(crate) trait CellRows<R> {
     fn forward(&self, rows: ForwardRows<'_, R>);
     fn backward(&self, rows: BackwardRows<'_, R>);

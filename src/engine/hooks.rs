@@ -13,8 +13,8 @@ pub trait Hooks: Sealed {
     /// [`GpuPredictions`](crate::GpuPredictions).
     type Predictions<'a>;
 
-    /// Σ loss of these predictions, as an f64, on the CPU backend. On the GPU backend `()`, because the losses stay on the
-    /// device.
+    /// Σ loss of these predictions, as an f64, on the CPU backend. On the GPU backend `()`, because the losses stay on
+    /// the device.
     type Losses;
 
     /// Weights to be updated: [`CpuUpdate`](crate::CpuUpdate) or [`GpuUpdate`](crate::GpuUpdate).
@@ -25,13 +25,14 @@ pub trait Hooks: Sealed {
 /// [`Training::accumulate_with`](crate::Training::accumulate_with). The engine runs forward, calls it with the logits,
 /// and runs backward from what it leaves there.
 ///
-/// It has targets and settings of its own; a prediction has the index p of its step (0 for a head with one prediction per
-/// row) and that of its row in the batch, by which to find its target. It is a sum over predictions: a pass over many steps
-/// or rows calls it several times, each time with some of the predictions, and with `recompute` or threads in any order.
+/// It has targets and settings of its own; a prediction has the index p of its step (0 for a head with one prediction
+/// per row) and that of its row in the batch, by which to find its target. It is a sum over predictions: a pass over
+/// many steps or rows calls it several times, each time with some of the predictions, and with `recompute` or threads
+/// in any order.
 ///
 /// For the logits a of each prediction it leaves ∂loss/∂a in their place, not divided by Σ w, and adds its loss. The
-/// engine takes care of padding: on the CPU the loss is not called for it, and on a GPU what it leaves there becomes 0. Dropout, gradient norms, reports and
-/// non-finite steps are as with a loss of the head.
+/// engine takes care of padding: on the CPU the loss is not called for it, and on a GPU what it leaves there becomes 0.
+/// Dropout, gradient norms, reports and non-finite steps are as with a loss of the head.
 ///
 /// On the CPU backend a closure will do. Blocks of rows run on several threads, so it is [`Sync`] and returns Σ loss:
 ///
@@ -57,9 +58,9 @@ pub trait Hooks: Sealed {
 /// # Ok::<(), bptt::Error>(())
 /// ```
 ///
-/// On the GPU backend it records commands into the submission of the step: see [`GpuPredictions`](crate::GpuPredictions).
-/// `examples/own_loss.rs` implements the trait for both backends. In a browser, wgpu's handles are [`Sync`] with wgpu's
-/// feature `fragile-send-sync-non-atomic-wasm`.
+/// On the GPU backend it records commands into the submission of the step: see
+/// [`GpuPredictions`](crate::GpuPredictions). `examples/own_loss.rs` implements the trait for both backends. In a
+/// browser, wgpu's handles are [`Sync`] with wgpu's feature `fragile-send-sync-non-atomic-wasm`.
 pub trait CustomLoss<E: Hooks + ?Sized>: Sync {
     /// Computes the loss of each prediction, and leaves its gradient in place of the logits.
     fn loss(&self, predictions: E::Predictions<'_>) -> E::Losses;
@@ -73,16 +74,17 @@ impl<E: Hooks + ?Sized, F: Fn(E::Predictions<'_>) -> E::Losses + Sync> CustomLos
 
 /// An optimizer of your own, for [`Optimizer::custom`](crate::Optimizer::custom). The trainer takes it with
 /// [`Trainer::custom_optimizer`](crate::Trainer::custom_optimizer), an engine with
-/// [`Training::set_custom_optimizer`](crate::Training::set_custom_optimizer); then everything that updates uses it, such as
-/// [`train::run`](crate::train::run).
+/// [`Training::set_custom_optimizer`](crate::Training::set_custom_optimizer); then everything that updates uses it,
+/// such as [`train::run`](crate::train::run).
 ///
-/// It replaces the last part of an update. What comes before stays the engine's: it takes the norm, and a step whose loss or
-/// norm is not finite changes nothing. Gradients arrive as sums; [`GradientScale::gradient`](crate::GradientScale::gradient),
-/// in WGSL `gradient(i)`, divides one by Σ w and clips it. The optimizer reads them with the learning rate and weight decay,
-/// and changes parameters and the state values that the engine keeps for it, which start as 0 and are part of
-/// [`Parameters::optimizer_state`](crate::Parameters::optimizer_state) and of checkpoints. What it keeps elsewhere is not.
-/// With parameter groups it is called for each range of parameters with the same settings, and frozen ones do not reach it.
-/// An average of the parameters follows it.
+/// It replaces the last part of an update. What comes before stays the engine's: it takes the norm, and a step whose
+/// loss or norm is not finite changes nothing. Gradients arrive as sums;
+/// [`GradientScale::gradient`](crate::GradientScale::gradient), in WGSL `gradient(i)`, divides one by Σ w and clips it.
+/// The optimizer reads them with the learning rate and weight decay, and changes parameters and the state values that
+/// the engine keeps for it, which start as 0 and are part of
+/// [`Parameters::optimizer_state`](crate::Parameters::optimizer_state) and of checkpoints. What it keeps elsewhere is
+/// not. With parameter groups it is called for each range of parameters with the same settings, and frozen ones do not
+/// reach it. An average of the parameters follows it.
 ///
 /// On the CPU backend a closure will do. It is called for pieces of the weights, on several threads:
 ///

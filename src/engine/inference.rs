@@ -39,8 +39,8 @@ pub trait Inference: Streaming {
         self.evaluate_validated(Objective::Batch(batch)).await
     }
 
-    /// Σ loss of a loss of the caller, and the final states. Like [`evaluate`](Self::evaluate); the gradient that the loss
-    /// leaves is not used.
+    /// Σ loss of a loss of the caller, and the final states. Like [`evaluate`](Self::evaluate); the gradient that the
+    /// loss leaves is not used.
     ///
     /// # Errors
     /// [`Error::Unsupported`](crate::Error::Unsupported) for a model without a head; those of [`Sequence::validate`];

@@ -8,8 +8,8 @@ use crate::batch::{Sequence, States, Validated};
 use crate::error::Result;
 use crate::real::Real;
 
-/// What a [`Session`](super::Session) is made of, and an evaluation of batches that continue each other: states of rows on the
-/// device, and steps from them.
+/// What a [`Session`](super::Session) is made of, and an evaluation of batches that continue each other: states of rows
+/// on the device, and steps from them.
 #[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
 pub trait Streaming: Passes {
     /// The states of some rows on the device.
@@ -48,8 +48,8 @@ pub trait Streaming: Passes {
         outputs: &mut Self::DeviceOutputs,
     ) -> Result<()>;
 
-    /// The sum of the losses of an objective, whose rows are some of those of `states`: they start from these, and leave
-    /// their final states there. Waits for the sum.
+    /// The sum of the losses of an objective, whose rows are some of those of `states`: they start from these, and
+    /// leave their final states there. Waits for the sum.
     async fn loss_from<S: Real>(
         &mut self,
         objective: Objective<'_, S, Self>,
@@ -57,7 +57,7 @@ pub trait Streaming: Passes {
         rows: StatefulRows,
     ) -> Result<f64>;
 
-    /// Waits for the outputs, in the order of `Model::output_shape`, and leaves them at the beginning of `to`. Values at
-    /// padding are arbitrary.
+    /// Waits for the outputs, in the order of `Model::output_shape`, and leaves them at the beginning of `to`. Values
+    /// at padding are arbitrary.
     async fn read_outputs(&mut self, outputs: &mut Self::DeviceOutputs, to: &mut Vec<Self::Real>) -> Result<()>;
 }

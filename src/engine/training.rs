@@ -18,21 +18,22 @@ use crate::real::Real;
 pub trait Training: Layers {
     /// Runs forward, loss and backward over a batch, and adds Σ w·loss and its gradient to the sums. With `carry`, the
     /// rows start from the carried state unless the sequence has initial states, and store their final states there.
-    /// [Enqueues](crate#waiting) only. The caller limits the steps [in flight](Self::in_flight) by calling [`report`](Self::report).
+    /// [Enqueues](crate#waiting) only. The caller limits the steps [in flight](Self::in_flight) by calling
+    /// [`report`](Self::report).
     ///
     /// # Errors
-    /// Those of [`Batch::validate`]; with `carry` [`Error::Unsupported`](crate::Error::Unsupported) for a network
-    /// with a reverse direction, and [`Error::Value`](crate::Error::Value) for rows beyond those that are carried or for another number
-    /// of these; [`Error::Limit`](crate::Error::Limit), [`Error::OutOfMemory`](crate::Error::OutOfMemory) or
-    /// [`Error::NoMemory`](crate::Error::NoMemory) where there is no room for it; those of the device.
+    /// Those of [`Batch::validate`]; with `carry` [`Error::Unsupported`](crate::Error::Unsupported) for a network with
+    /// a reverse direction, and [`Error::Value`](crate::Error::Value) for rows beyond those that are carried or for
+    /// another number of these; [`Error::Limit`](crate::Error::Limit),
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) or [`Error::NoMemory`](crate::Error::NoMemory) where there is
+    /// no room for it; those of the device.
     async fn accumulate<S: Real>(&mut self, batch: &Batch<S>, carry: Option<StatefulRows>) -> Result<()> {
         let batch = Validated::batch::<Self::Real>(batch, self.model())?;
         self.accumulate_validated(Objective::Batch(batch), carry).await
     }
 
-    /// Like [`accumulate`](Self::accumulate), with a loss of the caller in place of the head's: adds Σ loss and its gradient
-    /// to the sums. [`OptimizerStep::divisor`] is then the caller's Σ w.
-    /// [Enqueues](crate#waiting) only.
+    /// Like [`accumulate`](Self::accumulate), with a loss of the caller in place of the head's: adds Σ loss and its
+    /// gradient to the sums. [`OptimizerStep::divisor`] is then the caller's Σ w. [Enqueues](crate#waiting) only.
     ///
     /// # Errors
     /// [`Error::Unsupported`](crate::Error::Unsupported) for a model without a head; those of [`Sequence::validate`];
@@ -83,8 +84,8 @@ pub trait Training: Layers {
     /// while the parameters are [exchanged](super::Parameters::exchange_average) with their average.
     fn check_update(&self, update: &OptimizerStep) -> Result<()>;
 
-    /// Gives the engine the optimizer that [`OptimizerKind::Custom`](crate::OptimizerKind::Custom) stands for. Updates need
-    /// it.
+    /// Gives the engine the optimizer that [`OptimizerKind::Custom`](crate::OptimizerKind::Custom) stands for. Updates
+    /// need it.
     ///
     /// # Errors
     /// [`Error::Unsupported`](crate::Error::Unsupported) if the engine was created for another kind of optimizer.

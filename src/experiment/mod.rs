@@ -1,8 +1,9 @@
-//! Experiments: what a trained model is beyond its weights, how each kind of data becomes batches, what is measured and against
-//! which baseline, and the folder in which all of it is kept. All that the `bptt` program does, without a line printed.
+//! Experiments: what a trained model is beyond its weights, how each kind of data becomes batches, what is measured and
+//! against which baseline, and the folder in which all of it is kept. All that the `bptt` program does, without a line
+//! printed.
 //!
-//! A trained model is a [`LoadedModel`]: it forecasts, generates, measures and predicts. Training is an [`Experiment`], the
-//! settings with the data that they name, and a [`TrainingRun`]:
+//! A trained model is a [`LoadedModel`]: it forecasts, generates, measures and predicts. Training is an [`Experiment`],
+//! the settings with the data that they name, and a [`TrainingRun`]:
 //!
 //! ```no_run
 //! use bptt::experiment::config::{Config, Data, SeriesConfig};

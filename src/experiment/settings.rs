@@ -94,8 +94,9 @@ impl Settings {
     /// Fills in every default that does not depend on the data.
     ///
     /// # Errors
-    /// [`Error::Unsupported`](crate::Error::Unsupported) for settings that do not go together, by their flags; [`Error::Value`](crate::Error::Value) for an optimizer
-    /// or a schedule with a number out of its range; [`Error::Io`](crate::Error::Io) where a file that they name is not there.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for settings that do not go together, by their flags;
+    /// [`Error::Value`](crate::Error::Value) for an optimizer or a schedule with a number out of its range;
+    /// [`Error::Io`](crate::Error::Io) where a file that they name is not there.
     pub fn new(mut given: Config) -> Result<Self> {
         check_paths(&mut given)?;
         let applies = given.applies;
@@ -294,8 +295,8 @@ impl Settings {
         Model { embedding, ..Model::new(recurrent, head) }
     }
 
-    /// Refuses a batch that no memory has room for, before any is asked for. Only where the settings alone determine its size:
-    /// elsewhere the data bound it.
+    /// Refuses a batch that no memory has room for, before any is asked for. Only where the settings alone determine
+    /// its size: elsewhere the data bound it.
     ///
     /// # Errors
     /// [`Error::Unsupported`](crate::Error::Unsupported) names the flags and the numbers that it would take.

@@ -25,13 +25,13 @@ impl WholeFile {
         Ok(Self { file: Some(file), temporary: Some(temporary), path: path.into() })
     }
 
-    /// Gives the file its name with `give_name(temporary, path)`, if it was written. That returns whether the temporary name
-    /// is gone.
+    /// Gives the file its name with `give_name(temporary, path)`, if it was written. That returns whether the temporary
+    /// name is gone.
     ///
     /// # Errors
-    /// The error of `written`, with the path of this file if it is [`Error::Io`]; [`Error::Io`] if its bytes do not reach
-    /// the disk or `give_name` fails. [`Error::Io`] with the path of the folder if the file has its name, but the name may
-    /// not have reached the disk.
+    /// The error of `written`, with the path of this file if it is [`Error::Io`]; [`Error::Io`] if its bytes do not
+    /// reach the disk or `give_name` fails. [`Error::Io`] with the path of the folder if the file has its name, but the
+    /// name may not have reached the disk.
     pub(crate) fn finish(
         mut self,
         written: Result<()>,

@@ -6,8 +6,8 @@
 //! the prefix `l0_reverse/` for the second direction and `l1/` for the second layer; finally `dense/kernel` \[D·H, O\],
 //! unless it is tied to the embedding, and `dense/bias` \[O\]. Gate order: LSTM i, f, c, o; GRU z, r, h.
 //!
-//! [`Direction::Reverse`](crate::Direction::Reverse) is `go_backwards=True`. Keras returns the sequence of such a layer in the order
-//! in which it was read: reverse it before the next layer.
+//! [`Direction::Reverse`](crate::Direction::Reverse) is `go_backwards=True`. Keras returns the sequence of such a layer
+//! in the order in which it was read: reverse it before the next layer.
 //!
 //! ```python
 //! # names: bptt::interchange::keras::names(&model)

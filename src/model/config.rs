@@ -14,8 +14,9 @@ pub enum Direction {
     /// From the first step to the last.
     #[default]
     Forward,
-    /// From the last step of each row to its first, like ONNX's `reverse` and Keras's `go_backwards`. The output of step t
-    /// is that of the steps from t to the end of the row, and stands at t; the final state is that after the first step.
+    /// From the last step of each row to its first, like ONNX's `reverse` and Keras's `go_backwards`. The output of
+    /// step t is that of the steps from t to the end of the row, and stands at t; the final state is that after the
+    /// first step.
     Reverse,
     /// Both, each with weights of its own. The output is that of the forward direction, then that of the reverse one.
     Both,
@@ -35,9 +36,9 @@ pub struct Recurrent {
     pub input_size: usize,
     /// H, the number of hidden units per direction.
     pub hidden_size: usize,
-    /// The size of h if it is projected, at least 1 and below H: h_t = W_hr m_t, where m_t are the H numbers that the cell
-    /// computes (Sak, Senior & Beaufays 2014). W_hh, the next layer and the head read the projected h. For the LSTM, same
-    /// as PyTorch's `proj_size`. `None`: h is m itself.
+    /// The size of h if it is projected, at least 1 and below H: h_t = W_hr m_t, where m_t are the H numbers that the
+    /// cell computes (Sak, Senior & Beaufays 2014). W_hh, the next layer and the head read the projected h. For the
+    /// LSTM, same as PyTorch's `proj_size`. `None`: h is m itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proj_size: Option<usize>,
     /// L, the number of stacked layers.
@@ -258,7 +259,8 @@ impl Embedding {
 /// ```
 ///
 /// A key or a name that this version does not know is an error, and so is a cell of another crate ([`Cell::custom`]).
-/// Sizes are not checked before [`validate`](Self::validate). With the weights, a [`SavedModel`](crate::SavedModel) stores it.
+/// Sizes are not checked before [`validate`](Self::validate). With the weights, a [`SavedModel`](crate::SavedModel)
+/// stores it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -304,9 +306,9 @@ impl Model {
     }
 
     /// Checks the model. Rejects sizes of zero or above [`SIZE`](Self::SIZE), a projection to H numbers or more, or of
-    /// another cell than the LSTM, more than [`Recurrent::LAYERS`] layers, more than 2^30 parameters, dropout rates out of
-    /// range, dropout between layers if there is only one (it would do nothing), recurrent dropout in a cell without W_hh, a
-    /// head that [`Head::validate`] rejects, and a tied embedding whose sizes do not match the head.
+    /// another cell than the LSTM, more than [`Recurrent::LAYERS`] layers, more than 2^30 parameters, dropout rates out
+    /// of range, dropout between layers if there is only one (it would do nothing), recurrent dropout in a cell without
+    /// W_hh, a head that [`Head::validate`] rejects, and a tied embedding whose sizes do not match the head.
     ///
     /// # Errors
     /// [`Error::Value`] names the size, the rate or the count; [`Error::Unsupported`] for a projection of another cell,

@@ -4,9 +4,9 @@ use serde::Deserialize;
 
 use crate::version::RELEASE;
 
-/// The version of the form. A key never changes its meaning: what means something else gets another name. So a later form can
-/// be read unless it has a key or a name that this version does not know. A key that this form lacks is to be written only
-/// where it says something, so that other files stay readable.
+/// The version of the form. A key never changes its meaning: what means something else gets another name. So a later
+/// form can be read unless it has a key or a name that this version does not know. A key that this form lacks is to be
+/// written only where it says something, so that other files stay readable.
 pub(super) const FORMAT: u32 = 2;
 
 /// Who wrote a description.
@@ -28,7 +28,8 @@ impl Writer {
         self.bptt.as_ref().map_or_else(|| "another version of bptt".into(), |version| format!("bptt {version}"))
     }
 
-    /// The reason for `error`, which came of reading `json`, the value of the key `part` of the description, or all of it.
+    /// The reason for `error`, which came of reading `json`, the value of the key `part` of the description, or all of
+    /// it.
     pub(super) fn refusal(&self, part: &str, json: &str, error: &serde_json::Error) -> String {
         let message = error.to_string();
         // A description is one line: the key says more.

@@ -88,8 +88,8 @@ impl<E: Engine> Trainer<E> {
     }
 
     /// dx, dh_0 and dc_0 of the last batch. Divided like the gradients. Requires
-    /// [`EngineOptions::input_gradient`](crate::EngineOptions::input_gradient); with it, a batch that is split waits for
-    /// each of its micro-batches. [Waits](crate#waiting).
+    /// [`EngineOptions::input_gradient`](crate::EngineOptions::input_gradient); with it, a batch that is split waits
+    /// for each of its micro-batches. [Waits](crate#waiting).
     ///
     /// # Errors
     /// [`Error::Unsupported`] without that option, or after an evaluation or prediction.

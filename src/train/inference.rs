@@ -132,8 +132,8 @@ impl<E: Engine> Trainer<E> {
         Ok(Prediction { y, states })
     }
 
-    /// Streams through the network as it is now: `rows` rows whose states stay on the device from step to step. Does not
-    /// use micro-batches. Changes neither accumulated gradients nor the carried state.
+    /// Streams through the network as it is now: `rows` rows whose states stay on the device from step to step. Does
+    /// not use micro-batches. Changes neither accumulated gradients nor the carried state.
     ///
     /// # Errors
     /// Same as [`Session::new`].
@@ -141,8 +141,8 @@ impl<E: Engine> Trainer<E> {
         Session::new(&mut self.engine, rows)
     }
 
-    /// Ends training and streams through the network: see [`session`](Self::session). Reports that have not been read are
-    /// lost.
+    /// Ends training and streams through the network: see [`session`](Self::session). Reports that have not been read
+    /// are lost.
     ///
     /// # Errors
     /// Same as [`Session::new`].

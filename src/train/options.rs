@@ -15,8 +15,8 @@ pub enum RunLength {
     Steps(u64),
 }
 
-/// Which weights the trainer holds after a run: with [`EngineOptions::ema_decay`](crate::EngineOptions::ema_decay), which
-/// averages.
+/// Which weights the trainer holds after a run: with [`EngineOptions::ema_decay`](crate::EngineOptions::ema_decay),
+/// which averages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]

@@ -241,8 +241,8 @@ fn number_of(signal: &str) -> i32 {
     }
 }
 
-/// What may not reach a terminal: control characters, of which only those that part lines and fields are text, and those
-/// that turn the direction of writing.
+/// What may not reach a terminal: control characters, of which only those that part lines and fields are text, and
+/// those that turn the direction of writing.
 pub(crate) fn is_control(c: char) -> bool {
     (c.is_control() && !"\n\t".contains(c))
         || ('\u{202a}'..='\u{202e}').contains(&c)

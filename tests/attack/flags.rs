@@ -55,7 +55,8 @@ fn settings() -> Vec<Setting> {
 /// The kinds of data, which have flags of their own.
 const KINDS: [&str; 6] = ["series", "text", "sequences", "classes", "rolls", "task"];
 
-/// The commands of the program and their flags, from its help. What lists devices opens them all, which is not for here.
+/// The commands of the program and their flags, from its help. What lists devices opens them all, which is not for
+/// here.
 fn commands() -> BTreeMap<String, Vec<Flag>> {
     let nowhere = folder();
     let help = |arguments: &str| Call::new(nowhere.path()).words(arguments).go().unwrap().stdout;

@@ -1,4 +1,5 @@
-//! Machines that lose their power: of what a process did to files, that is left which it waited for, and of the rest some.
+//! Machines that lose their power: of what a process did to files, that is left which it waited for, and of the rest
+//! some.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -145,8 +146,8 @@ impl Disk {
         }
     }
 
-    /// What is found when the power is back: in each folder the first changes that nobody waited for may have come to the
-    /// disk, and of files any part. `now` has them as they were.
+    /// What is found when the power is back: in each folder the first changes that nobody waited for may have come to
+    /// the disk, and of files any part. `now` has them as they were.
     fn after_power_loss(mut self, case: &Case<'_>, now: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
         let current: BTreeMap<Id, PathBuf> = self.names.iter().map(|(path, id)| (*id, path.clone())).collect();
         let mut left: BTreeMap<PathBuf, usize> = BTreeMap::new();

@@ -1,6 +1,6 @@
-//! The library that lets calls on files fail, compiled from its source, and what it is told through variables: which calls
-//! it counts (`SHIM_CALLS`, letters of [`CALLS`]), which of them fails (`SHIM_AT`, from 1), how (`SHIM_WHAT`), whether all
-//! later ones do too (`SHIM_LASTS`), and where it writes down what was done (`SHIM_RECORD`).
+//! The library that lets calls on files fail, compiled from its source, and what it is told through variables: which
+//! calls it counts (`SHIM_CALLS`, letters of [`CALLS`]), which of them fails (`SHIM_AT`, from 1), how (`SHIM_WHAT`),
+//! whether all later ones do too (`SHIM_LASTS`), and where it writes down what was done (`SHIM_RECORD`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,8 +55,8 @@ impl Fault {
 }
 
 impl Call<'_> {
-    /// With the library before it, which writes down in files whose names begin with `record` what was done, and lets a call
-    /// fail.
+    /// With the library before it, which writes down in files whose names begin with `record` what was done, and lets a
+    /// call fail.
     pub(crate) fn preloaded(self, record: Option<&Path>, fault: Option<&Fault>) -> Self {
         let mut call = self.variable("LD_PRELOAD", library());
         if let Some(record) = record {

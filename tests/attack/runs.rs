@@ -226,8 +226,8 @@ pub(crate) fn same(whole: &Path, run: &Path) -> Result<(), String> {
 
 /// The same of a run that may have said that it is finished without some of its files.
 pub(crate) fn same_but(whole: &Path, run: &Path, said: &str) -> Result<(), String> {
-    // Checkpoints before the last one may have stayed where removing them was what failed, and so may parts of files and
-    // the mark of a measurement.
+    // Checkpoints before the last one may have stayed where removing them was what failed, and so may parts of files
+    // and the mark of a measurement.
     let names = |run: &Path| {
         let others = |path: &PathBuf| {
             let is_kept =

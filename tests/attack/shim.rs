@@ -1,5 +1,5 @@
-//! Stands before the C library's calls on files, when it is preloaded, and lets one of them fail. `preloaded.rs` compiles it
-//! and says what the variables are. Of the standard library it uses what makes no such calls.
+//! Stands before the C library's calls on files, when it is preloaded, and lets one of them fail. `preloaded.rs`
+//! compiles it and says what the variables are. Of the standard library it uses what makes no such calls.
 
 #![allow(unused_unsafe, reason = "the macro stands in unsafe blocks and outside of them")]
 

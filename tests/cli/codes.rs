@@ -194,8 +194,8 @@ fn a_signal_ends_every_long_command_with_130_or_143() {
     use std::process::{Command, Stdio};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    // A shell's background job begins with SIGINT ignored, and so would whatever it starts; a signal that is handled here has
-    // its default in there.
+    // A shell's background job begins with SIGINT ignored, and so would whatever it starts; a signal that is handled
+    // here has its default in there.
     signal_hook::flag::register(signal_hook::consts::SIGINT, std::sync::Arc::default()).unwrap();
     let long = [
         "flow task adding --device cpu --length 30 --steps 100000000 --out flow.svg",

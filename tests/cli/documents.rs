@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Commands of a document with the lines that they stand in: those of its shell blocks, and those between backticks that have no
-/// placeholder.
+/// Commands of a document with the lines that they stand in: those of its shell blocks, and those between backticks
+/// that have no placeholder.
 fn commands(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut block: Option<&str> = None;

@@ -7,8 +7,8 @@ use std::process::{Command, Output};
 use crate::common::program::{bptt, entries, train};
 use bptt::train::{Checkpoint, Metrics};
 
-/// `bptt` in a folder of which no file can grow beyond so many blocks of 512 bytes: further ones are refused as on a full
-/// disk.
+/// `bptt` in a folder of which no file can grow beyond so many blocks of 512 bytes: further ones are refused as on a
+/// full disk.
 fn on_a_small_disk(folder: &Path, blocks: u64, arguments: &str) -> Output {
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" {arguments}");
     Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_bptt")]).current_dir(folder).output().unwrap()

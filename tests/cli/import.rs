@@ -1,5 +1,5 @@
-//! Files from elsewhere, and files that were damaged, from outside: what is wrong is told whole, by name, and nothing is
-//! written.
+//! Files from elsewhere, and files that were damaged, from outside: what is wrong is told whole, by name, and nothing
+//! is written.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! What comes from files of any kind is bounded: what is no file is refused by what it is, small files take little memory, and
-//! what files tell is held to the bounds that flags have.
+//! What comes from files of any kind is bounded: what is no file is refused by what it is, small files take little
+//! memory, and what files tell is held to the bounds that flags have.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -168,8 +168,8 @@ fn a_list_in_a_configuration_is_checked_in_linear_time() {
     assert!(told.contains("line 5, series.quantiles: expected numbers above 0 and below 1, got 7.0"), "{told}");
 }
 
-/// The most bytes that a plan of a file takes, what it tells of them, and those of the file; `None` where the system does not
-/// tell.
+/// The most bytes that a plan of a file takes, what it tells of them, and those of the file; `None` where the system
+/// does not tell.
 #[cfg(target_os = "linux")]
 fn taken(folder: &Path, kind: &str, file: &str, arguments: &str) -> i64 {
     use std::process::{Command, Stdio};

@@ -270,8 +270,8 @@ fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// What a `{` of a format has behind its colon where its width is a variable's, as in `{name:<width$}` and `{name:>1$}`,
-/// and not its precision alone, as in `{value:.digits$}`.
+/// What a `{` of a format has behind its colon where its width is a variable's, as in `{name:<width$}` and
+/// `{name:>1$}`, and not its precision alone, as in `{value:.digits$}`.
 fn has_width(format: &str) -> bool {
     let Some((_, form)) = format.split_once(':') else { return false };
     let width = form.split('.').next().unwrap_or_default();

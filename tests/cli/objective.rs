@@ -34,8 +34,8 @@ fn mean(numbers: impl Iterator<Item = f64>) -> f64 {
     sum / count
 }
 
-/// A folder with `s.csv`, a wave; `t.txt`; and sequences of numbers around their class: `two.csv` of 2 classes, and `rare.csv`
-/// of 3, of which `few` is one in ten and hard to tell from `many`.
+/// A folder with `s.csv`, a wave; `t.txt`; and sequences of numbers around their class: `two.csv` of 2 classes, and
+/// `rare.csv` of 3, of which `few` is one in ten and hard to tell from `many`.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let rows: String = (0..90).map(|row| format!("{row},{:.3}\n", (f64::from(row) * 0.7).sin() + 2.0)).collect();

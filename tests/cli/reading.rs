@@ -1,5 +1,5 @@
-//! How the program reads separated text from outside: what it says of separators, decimal marks, first lines and gaps, and
-//! that its figures are those of the numbers that stand in the file.
+//! How the program reads separated text from outside: what it says of separators, decimal marks, first lines and gaps,
+//! and that its figures are those of the numbers that stand in the file.
 
 use std::path::Path;
 
@@ -165,12 +165,14 @@ fn a_filled_gap_is_read_and_never_measured() {
         line.split(',').nth(names.iter().position(|name| *name == "v_truth").unwrap()).unwrap().to_owned()
     };
     assert_eq!([89, 90, 91, 92].map(truth), ["89", "", "", "92"]);
-    // Of a horizon that meets the gap, the other steps count: step k is k off, and 2 more where the row before is missing.
+    // Of a horizon that meets the gap, the other steps count: step k is k off, and 2 more where the row before is
+    // missing.
     let stdout = train(path, "ahead", &format!("series s.csv --missing ffill --horizon 2 {TINY}"));
     says(&stdout, &["windows left out: 0 in training with a missing target, 1 later without a target"]);
     let test = &json(path, "eval ahead --json")["test"];
     assert_eq!(test["forecasts"], 12);
-    // What is forecast of row 92 alone from row 91 on, and of rows 92 and 93 from row 92 on, knows nothing after row 89.
+    // What is forecast of row 92 alone from row 91 on, and of rows 92 and 93 from row 92 on, knows nothing after
+    // row 89.
     let square = |step: usize| test["by_step"][step]["naive_rmse"].as_f64().unwrap().powi(2);
     near(square(0), (10.0 + 9.0) / 11.0);
     near(square(1), (9.0 * 4.0 + 9.0 + 16.0) / 11.0);

@@ -49,9 +49,9 @@ fn assert_same(folder: &Path, a: &str, b: &str) {
     assert!(b.join("report.html").is_file());
 }
 
-/// Kills a run again and again, goes on with it each time, and lets it end at last: mostly at random moments behind a new
-/// checkpoint, of a step or, since there is one at each step, more likely of the next saving; sometimes while it loads. A
-/// machine that is fast may be done before the last kill.
+/// Kills a run again and again, goes on with it each time, and lets it end at last: mostly at random moments behind a
+/// new checkpoint, of a step or, since there is one at each step, more likely of the next saving; sometimes while it
+/// loads. A machine that is fast may be done before the last kill.
 fn killed_50_times(device: &str) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

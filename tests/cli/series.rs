@@ -21,8 +21,8 @@ fn day(row: usize) -> String {
     unreachable!("no month is that long");
 }
 
-/// A folder with `s.csv`, 100 days of two waves and columns that help, of which `known` goes on for 10 more; and `gaps.csv`,
-/// the same with values of `a` missing.
+/// A folder with `s.csv`, 100 days of two waves and columns that help, of which `known` goes on for 10 more; and
+/// `gaps.csv`, the same with values of `a` missing.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let wave = |row: usize, speed: f64| (row as f64 * speed).sin() * 3.0 + 10.0;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::common::program::{bptt, command, entries, train};
 use bptt::train::Metrics;
 
-/// The remainder of a message by Castagnoli's polynomial, bit by bit: each byte's lowest bit first, the first 32 bits and
-/// the remainder inverted, the remainder's bits in reverse.
+/// The remainder of a message by Castagnoli's polynomial, bit by bit: each byte's lowest bit first, the first 32 bits
+/// and the remainder inverted, the remainder's bits in reverse.
 fn crc32c(bytes: &[u8]) -> u32 {
     let bits = bytes.iter().flat_map(|byte| (0..8).map(move |bit| u64::from(byte >> bit & 1)));
     let mut message: Vec<u64> = bits.chain([0; 32]).collect();

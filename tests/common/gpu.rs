@@ -6,8 +6,8 @@ use bptt::Gpu;
 use bptt::gpu::{AdapterChoice, GpuOptions};
 use pollster::block_on;
 
-/// The GPU, or `None` where the machine has none. With BPTT_REQUIRE_GPU=1 there has to be one, so that nothing is passed
-/// over in silence; BPTT_ADAPTER picks one by a part of its name.
+/// The GPU, or `None` where the machine has none. With BPTT_REQUIRE_GPU=1 there has to be one, so that nothing is
+/// passed over in silence; BPTT_ADAPTER picks one by a part of its name.
 pub fn gpu() -> Option<Gpu> {
     static DEVICE: OnceLock<Option<Gpu>> = OnceLock::new();
     DEVICE.get_or_init(|| open(GpuOptions::default())).clone()

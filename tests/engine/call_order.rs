@@ -1,5 +1,5 @@
-//! Which calls may follow which, what a step that is not finite leaves, and evaluation in micro-batches: the same on either
-//! path, word for word.
+//! Which calls may follow which, what a step that is not finite leaves, and evaluation in micro-batches: the same on
+//! either path, word for word.
 
 use crate::common::gpu::gpu;
 use crate::common::{CELLS, Case, assert_close, wide};

@@ -37,14 +37,15 @@ fn f32_follows_f64_to_its_own_rounding() {
     }
 }
 
-/// A change of these bits is one of `ORDER_OF_SUMS` in `src/cpu/arithmetic.rs` too: a run that is resumed across it is then
-/// told of it.
+/// A change of these bits is one of `ORDER_OF_SUMS` in `src/cpu/arithmetic.rs` too: a run that is resumed across it is
+/// then told of it.
 #[test]
 fn the_bits_are_those_of_the_recorded_order_of_sums() {
     let cpu = Cpu::<f32>::with_threads(1).unwrap();
     let value = |name: &str| cpu.arithmetic().into_iter().find(|(known, _)| *known == name).unwrap().1;
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
-    // The reverse direction alone and projections are younger than the record; the former sums in the order of the other two.
+    // The reverse direction alone and projections are younger than the record; the former sums in the order of the
+    // other two.
     let recorded = |case: &Case| !case.reverse && case.proj_size.is_none();
     for case in table().into_iter().filter(recorded) {
         // The platform's logarithm is in losses, and in nothing else here.

@@ -1,4 +1,5 @@
-//! A loss of the caller: the cross-entropy of this crate written as one gives the same bits, and log-cosh the right gradient.
+//! A loss of the caller: the cross-entropy of this crate written as one gives the same bits, and log-cosh the right
+//! gradient.
 
 use crate::common::gpu::{gpu, open};
 use crate::common::{

@@ -52,7 +52,8 @@ fn code(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 
-/// A path from the root of the repository, where the text is one: a file or folder below one of the folders, or any source.
+/// A path from the root of the repository, where the text is one: a file or folder below one of the folders, or any
+/// source.
 fn source_path(text: &str) -> Option<&str> {
     let is_path = text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
     let is_source = [".rs", ".wgsl", ".py"].iter().any(|ending| text.ends_with(ending));

@@ -1,5 +1,5 @@
-//! What dropout claims beside its gradients: which masks there are, that every path, kernel and cut draws the same ones,
-//! and that nothing but training sees them.
+//! What dropout claims beside its gradients: which masks there are, that every path, kernel and cut draws the same
+//! ones, and that nothing but training sees them.
 
 use crate::common;
 use crate::common::gpu::{gpu, open};
@@ -26,8 +26,8 @@ fn block<R: Real>(model: &Model, set: impl Fn(&str, &mut Array2<R>)) -> Vec<R> {
     blocks.collect()
 }
 
-/// Which outputs of layer `layer` reach the layer above, \[T, B, D·H\]: that layer puts out 1 everywhere, and the one above,
-/// the last, hands on what it reads, each direction its part.
+/// Which outputs of layer `layer` reach the layer above, \[T, B, D·H\]: that layer puts out 1 everywhere, and the one
+/// above, the last, hands on what it reads, each direction its part.
 fn kept_between<B: Backend>(
     backend: &B,
     [layer, steps, rows, hidden]: [usize; 4],
@@ -59,8 +59,8 @@ fn kept_between<B: Backend>(
     })
 }
 
-/// Which units of h_{t−1} enter the product at each step, \[T, B, D·H\]: each unit hands its own on to itself, from 1, and
-/// stays at 0 once it was dropped.
+/// Which units of h_{t−1} enter the product at each step, \[T, B, D·H\]: each unit hands its own on to itself, from 1,
+/// and stays at 0 once it was dropped.
 fn kept_recurrent<B: Backend>(
     backend: &B,
     cell: Cell,

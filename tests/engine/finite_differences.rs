@@ -8,8 +8,8 @@ use bptt::{
 };
 use pollster::block_on;
 
-/// The step, exact beside the f32 inputs. What a central difference leaves out is of the order of its square, 6e-11; its
-/// rounding, of 1e-16 over it. It is also far below the distance of this data from relu's kink.
+/// The step, exact beside the f32 inputs. What a central difference leaves out is of the order of its square, 6e-11;
+/// its rounding, of 1e-16 over it. It is also far below the distance of this data from relu's kink.
 const STEP: f64 = 1.0 / 131_072.0;
 
 /// Relative to elements of at least 1e-3: what lies below is rounding of the difference.

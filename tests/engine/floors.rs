@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The folders and files of `src/`, lowest first. Each imports only from the floors before its own. The parts of one floor do
-/// not import from each other.
+/// The folders and files of `src/`, lowest first. Each imports only from the floors before its own. The parts of one
+/// floor do not import from each other.
 const FLOORS: [&[&str]; 13] = [
     &["error", "elementary", "version"],
     &["real", "memory", "gradient_norms", "profile", "format", "files"],
@@ -23,7 +23,8 @@ const FLOORS: [&[&str]; 13] = [
     &["main"],
 ];
 
-/// Parts whose files may import from each other, without a cycle: sizes are checked against a model, and a model uses sizes.
+/// Parts whose files may import from each other, without a cycle: sizes are checked against a model, and a model uses
+/// sizes.
 const TOGETHER: [&str; 3] = ["model", "sizes", "allocate"];
 
 /// The floors of `src/data/`: formats import the kinds of data, and no kind imports a format.
@@ -266,8 +267,8 @@ fn no_file_imports_itself_through_others() {
     assert!(circles.is_empty(), "files in a cycle of imports: {circles:?}");
 }
 
-/// Checks that the parts of a folder import only from the floors before their own. `part` maps a module to its part, or to
-/// `None` if it is not in the folder.
+/// Checks that the parts of a folder import only from the floors before their own. `part` maps a module to its part, or
+/// to `None` if it is not in the folder.
 fn hold_floors(source: &Source, floors: &[&[&str]], part: impl Fn(&Module) -> Option<String>) {
     let floor = |name: &str| floors.iter().position(|floor| floor.contains(&name));
     let is_of = |module: &Module, name: &str| part(module).is_some_and(|it| it == name) && !source.is_test(module);
@@ -294,8 +295,8 @@ fn folders_import_only_from_lower_floors() {
     let source = Source::read();
     hold_floors(&source, &FLOORS, |module| Some(module.first().cloned().unwrap_or_else(|| "lib".into())));
     hold_floors(&source, &DATA_FLOORS, |module| module.get(1).filter(|_| module[0] == "data").cloned());
-    // Folders within them form no cycle either. A file next to subfolders counts as a part of its own, since it is above some
-    // of them and below others.
+    // Folders within them form no cycle either. A file next to subfolders counts as a part of its own, since it is
+    // above some of them and below others.
     let of = |module: &Module| source.files[module].parent().unwrap().to_owned();
     let folders: BTreeSet<PathBuf> = source.files.keys().map(of).collect();
     let has_subfolders = |folder: &Path| folders.iter().any(|other| other.parent() == Some(folder));

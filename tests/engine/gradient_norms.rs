@@ -118,7 +118,8 @@ fn the_norm_at_a_step_equals_finite_differences_in_the_state() {
             let mut square = 0.0f64;
             for unit in 0..case.hidden {
                 let mut loss = |by: f64| {
-                    // The states enter in f64, where the head has no raw pass: its loss by hand, averaged over two outputs.
+                    // The states enter in f64, where the head has no raw pass: its loss by hand, averaged over two
+                    // outputs.
                     let mut states: States<f64> = states.clone();
                     states.h[[0, 0, unit]] += by;
                     let rest = Sequence { initial: Some(states), ..cut(&wide, t + 1, case.steps) };

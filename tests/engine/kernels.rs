@@ -92,7 +92,8 @@ fn every_kernel_tile_and_bounds_check_equals_the_cpu_in_f64() {
         let want = all(&Cpu::<f64>::with_threads(2).unwrap(), &case, RecurrentKernel::Auto, chunk);
         for (d, (device, gpu)) in gpus.iter().enumerate() {
             for (k, kernel) in KERNELS.into_iter().enumerate() {
-                // With their checks on shaders are compiled once more, which takes longest: every case takes another place.
+                // With their checks on shaders are compiled once more, which takes longest: every case takes another
+                // place.
                 if d % 2 == 1 && (d / 2 + k + i) % 4 != 0 {
                     continue;
                 }

@@ -386,7 +386,8 @@ fn the_jacobian_across_three_steps_is_the_product_of_theirs<B: Backend>(backend:
     }
 }
 
-/// Where the notes begin: with T = 1 and f(z) = z the network is linear regression, y = 3·x − 0.5, whose minimum is known.
+/// Where the notes begin: with T = 1 and f(z) = z the network is linear regression, y = 3·x − 0.5, whose minimum is
+/// known.
 fn gradient_descent_finds_the_slope_and_intercept_of_a_line<B: Backend>(backend: &B, tolerance: f64) {
     let head = Head::new(1, Loss::SquaredError, Readout::PerStep);
     let model = Model::new(Recurrent::new(Cell::Rnn(Activation::Identity), 1, 1), head);

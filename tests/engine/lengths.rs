@@ -1,7 +1,7 @@
 //! Bounds on the length of files, functions and impl blocks of `src/`, so that each can be read at a sitting.
 //!
-//! Tests do not count. The code is formatted by rustfmt, so an item ends at the first `}` with the indentation of its first
-//! line.
+//! Tests do not count. The code is formatted by rustfmt, so an item ends at the first `}` with the indentation of its
+//! first line.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,8 @@ const FILE: usize = 500;
 const FUNCTION: usize = 80;
 const IMPL: usize = 300;
 
-/// Items that read better in one piece: the file, the first line of the item (empty for the file itself), and the reason.
+/// Items that read better in one piece: the file, the first line of the item (empty for the file itself), and the
+/// reason.
 const EXCEPTIONS: [(&str, &str, &str); 0] = [];
 
 struct Item {

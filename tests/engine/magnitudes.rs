@@ -1,5 +1,5 @@
-//! Numbers far from 1: what a path computes of them keeps its digits, and both backends mean the same by a setting that their
-//! type cannot hold.
+//! Numbers far from 1: what a path computes of them keeps its digits, and both backends mean the same by a setting that
+//! their type cannot hold.
 
 use crate::common;
 use crate::common::Case;

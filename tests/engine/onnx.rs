@@ -1,5 +1,5 @@
-//! Exported models, read back and computed by ONNX's specification: no other program is needed. What ONNX Runtime makes of
-//! the same files is checked by hand with `tests/fixtures/onnx_check.py`.
+//! Exported models, read back and computed by ONNX's specification: no other program is needed. What ONNX Runtime makes
+//! of the same files is checked by hand with `tests/fixtures/onnx_check.py`.
 
 use crate::common::onnx;
 use bptt::{
@@ -229,8 +229,8 @@ fn all_mismatched_weights_are_named() {
     assert!(lines.contains(&"unexpected: head.bias [2]".to_owned()), "{lines:?}");
 }
 
-/// For `tests/fixtures/onnx_check.py`, which names a folder for them: each case as a model, and beside it what goes in and what
-/// the crate says in f32.
+/// For `tests/fixtures/onnx_check.py`, which names a folder for them: each case as a model, and beside it what goes in
+/// and what the crate says in f32.
 #[test]
 fn the_cases_are_written_for_onnx_runtime() {
     let own = tempfile::tempdir().unwrap();

@@ -18,8 +18,8 @@ type RealOf<B> = <<B as Backend>::Engine as Parameters>::Real;
 /// How near to PyTorch's float64 a path comes.
 #[derive(Clone, Copy)]
 enum Within {
-    /// To 1e-10 of each number, or 1e-12: both sides round each of the operations behind a number by 1.1e-16, in another
-    /// order, and what is left of terms that cancelled has no better than that.
+    /// To 1e-10 of each number, or 1e-12: both sides round each of the operations behind a number by 1.1e-16, in
+    /// another order, and what is left of terms that cancelled has no better than that.
     F64,
     /// To 20 times the distance of PyTorch's own float32, or 1e-6, of the tensor's largest element: the sums of a path
     /// have another order than PyTorch's, and their errors are as random as its own.

@@ -1,4 +1,5 @@
-//! A pass that keeps only the states between chunks, and makes the rest again, gives the same bits as one that keeps all.
+//! A pass that keeps only the states between chunks, and makes the rest again, gives the same bits as one that keeps
+//! all.
 
 use crate::common::gpu::gpu;
 use crate::common::{CELLS, Case, Named, PLACES, assert_all_close, assert_same_bits, gradients, masks, wide};

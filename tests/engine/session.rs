@@ -1,4 +1,5 @@
-//! Streaming: states stay on the device, steps have the bits of the whole sequence, and training beside them sees nothing.
+//! Streaming: states stay on the device, steps have the bits of the whole sequence, and training beside them sees
+//! nothing.
 
 use bptt::gpu::GpuOptions;
 use bptt::ndarray::{Array2, Array3, Axis, concatenate, s};

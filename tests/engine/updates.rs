@@ -1,4 +1,5 @@
-//! What an optimizer counts: the updates that were made, also where some were passed over, and beyond what 32 bits hold.
+//! What an optimizer counts: the updates that were made, also where some were passed over, and beyond what 32 bits
+//! hold.
 
 use crate::common::Case;
 use crate::common::gpu::gpu;
@@ -37,8 +38,8 @@ fn bad(mut batch: Batch) -> Batch {
     batch
 }
 
-/// Parameters and slots after `steps` steps of which those that `is_bad` names are bad, or are left out. Every `report_every`
-/// steps all reports are taken; 0: none before the end.
+/// Parameters and slots after `steps` steps of which those that `is_bad` names are bad, or are left out. Every
+/// `report_every` steps all reports are taken; 0: none before the end.
 fn numbers<B: Backend>(
     backend: &B,
     optimizer: Optimizer,
@@ -191,7 +192,8 @@ fn steps_after_training_stopped_are_not_counted_as_updates_on_both_backends() {
     gpu().iter().for_each(steps_after_training_stopped_are_not_counted_as_updates);
 }
 
-/// The parameters after three steps from `first` on, with recurrent dropout; and the step that a bad one is reported by.
+/// The parameters after three steps from `first` on, with recurrent dropout; and the step that a bad one is reported
+/// by.
 fn from_step<B: Backend>(backend: &B, optimizer: Optimizer, first: u64, dropout: f64) -> (Vec<f64>, u64) {
     let case = Case { dropout: (0.0, dropout), ..case() }.sizes([4, 3, 2, 9, 1]);
     let model = case.model();

@@ -82,8 +82,8 @@ impl FromArgMatches for DataCommand {
     }
 }
 
-/// The settings that say how other data are read and split than those that a model was trained on: the section whose form
-/// each has, its key, its help and its default.
+/// The settings that say how other data are read and split than those that a model was trained on: the section whose
+/// form each has, its key, its help and its default.
 const READ: [(&str, &str, &str, &str); 17] = [
     ("series", "split", "Train, validation, test", "all test"),
     ("series", "train-until", "Series: last training row, by its first column", ""),

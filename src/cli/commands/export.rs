@@ -30,7 +30,8 @@ pub(crate) struct ExportArgs {
     out: PathBuf,
     /// Names in the PyTorch module [default: rnn,head,embedding]
     ///
-    /// The attributes of the recurrent layers, the linear layer and the embedding: `lstm,fc` for `self.lstm` and `self.fc`.
+    /// The attributes of the recurrent layers, the linear layer and the embedding: `lstm,fc` for `self.lstm` and
+    /// `self.fc`.
     #[arg(long, value_delimiter = ',', value_name = "A,B,C")]
     names: Option<Vec<String>>,
 }

@@ -22,8 +22,8 @@ pub(crate) struct FlowArgs {
     data_file: Option<PathBuf>,
     /// Draw several networks in one picture
     ///
-    /// They are those of the runs. Without runs they are a tanh RNN, an IRNN, an LSTM and a GRU of the same size, before
-    /// and after training with the other flags.
+    /// They are those of the runs. Without runs they are a tanh RNN, an IRNN, an LSTM and a GRU of the same size,
+    /// before and after training with the other flags.
     #[arg(long)]
     pub(crate) compare: bool,
     /// Gradient of the loss of every step, not of the last alone

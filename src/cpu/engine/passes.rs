@@ -36,8 +36,8 @@ impl<R: Real> CpuEngine<R> {
         ChunkPlan { chunk: self.passes.shortest_chunk(steps), backward: false, dx: false }
     }
 
-    /// Runs forward without a backward pass, and writes the logits, or without a head the last layer's h, in the order of
-    /// `Model::output_shape`, leaving padding unchanged. Returns the number of blocks, which have the final states.
+    /// Runs forward without a backward pass, and writes the logits, or without a head the last layer's h, in the order
+    /// of `Model::output_shape`, leaving padding unchanged. Returns the number of blocks, which have the final states.
     pub(super) fn infer<S: Real>(
         &mut self,
         sequence: &Sequence<S>,
@@ -68,8 +68,8 @@ impl<R: Real> CpuEngine<R> {
         Ok(self.passes.model.blocks(rows))
     }
 
-    /// Runs forward without a backward pass. Returns the sum of the losses and the number of blocks, which have the final
-    /// states.
+    /// Runs forward without a backward pass. Returns the sum of the losses and the number of blocks, which have the
+    /// final states.
     pub(super) fn infer_loss<S: Real>(
         &mut self,
         objective: &Objective<'_, S, Self>,

@@ -173,7 +173,8 @@ mod tests {
             .fold(0.0, f64::max)
     }
 
-    /// Runs a check in both types without vectors, and on every instruction set of the machine for which there are some.
+    /// Runs a check in both types without vectors, and on every instruction set of the machine for which there are
+    /// some.
     macro_rules! on_every_set {
         ($check:ident) => {
             $check::<f32, _>(Scalar);

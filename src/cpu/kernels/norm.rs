@@ -30,7 +30,8 @@ pub(crate) fn chunks(numbers: usize) -> usize {
     numbers.div_ceil(CHUNK)
 }
 
-/// The Euclidean norm of some ranges of the gradients together. `sums` is scratch with one number per chunk of each range.
+/// The Euclidean norm of some ranges of the gradients together. `sums` is scratch with one number per chunk of each
+/// range.
 pub(crate) fn norm<'a, R: Real>(
     threads: &Threads,
     clock: &Clock,

@@ -3,8 +3,8 @@
 use crate::cells::StepRows;
 use crate::real::Real;
 
-/// After the product that made `h`, \[rows, S\]: copies it to the output, \[rows, D·S\]. At padding h_t is h_{t−1}, and the
-/// output 0.
+/// After the product that made `h`, \[rows, S\]: copies it to the output, \[rows, D·S\]. At padding h_t is h_{t−1}, and
+/// the output 0.
 pub(crate) fn forward<R: Real>(step: StepRows<'_, R>, h_before: &[R], h: &mut [R], output: &mut [R]) {
     let (size, width) = (h.len() / step.lengths.len(), output.len() / step.lengths.len());
     for (row, length) in step.lengths.iter().enumerate() {
@@ -18,8 +18,9 @@ pub(crate) fn forward<R: Real>(step: StepRows<'_, R>, h_before: &[R], h: &mut [R
     }
 }
 
-/// Before the product that makes dm_t: moves the whole dh_t, \[rows, S\], from `dh` to `whole`, with the gradient from above,
-/// \[rows, D·S\]. At padding `dh` passes through unchanged, and `whole` is 0. Accumulates the square, if requested.
+/// Before the product that makes dm_t: moves the whole dh_t, \[rows, S\], from `dh` to `whole`, with the gradient from
+/// above, \[rows, D·S\]. At padding `dh` passes through unchanged, and `whole` is 0. Accumulates the square, if
+/// requested.
 pub(crate) fn backward<R: Real>(
     step: StepRows<'_, R>,
     d_output: Option<&[R]>,

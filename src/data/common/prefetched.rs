@@ -8,16 +8,16 @@ use crate::batch::Batch;
 use crate::data::Batches;
 use crate::error::Result;
 
-/// Prepares batch n + 1 on a thread of its own while batch n is in use. The batches and their errors are those of `B`, bit for
-/// bit, under the same numbers.
+/// Prepares batch n + 1 on a thread of its own while batch n is in use. The batches and their errors are those of `B`,
+/// bit for bit, under the same numbers.
 ///
 /// It holds one batch more in memory, and prepares one in vain wherever the numbers do not ascend one by one, as at the
 /// end of a run. Where there are no threads, as in a browser, each batch is prepared when it is asked for.
 ///
-/// It is for batches that take long to prepare, such as those of large files or with augmentation. Training on the CPU with
-/// this crate's own batches gains nothing measurable, since preparing one takes a small share of a step: 0.4 % with a text,
-/// 0.7 % with labelled sequences of 8 columns, 4 % with the sunspot numbers and 16 hidden units (CPU time on 2 virtual EPYC
-/// cores, 2026-11-29). The program does not use it.
+/// It is for batches that take long to prepare, such as those of large files or with augmentation. Training on the CPU
+/// with this crate's own batches gains nothing measurable, since preparing one takes a small share of a step: 0.4 %
+/// with a text, 0.7 % with labelled sequences of 8 columns, 4 % with the sunspot numbers and 16 hidden units (CPU time
+/// on 2 virtual EPYC cores, 2026-11-29). The program does not use it.
 ///
 /// ```
 /// use bptt::data::{AddingTask, Batches, PrefetchedBatches, ShuffledBatches};

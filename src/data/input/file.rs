@@ -129,8 +129,8 @@ fn whole(file: File, len: u64, path: &Path) -> Result<Vec<u8>> {
     }
 }
 
-/// What comes of a reader whose length is not known, up to `most` bytes: memory is taken for no more than these, and for no
-/// more than twice what came.
+/// What comes of a reader whose length is not known, up to `most` bytes: memory is taken for no more than these, and
+/// for no more than twice what came.
 ///
 /// # Errors
 /// The reader's own, behind what came before it; [`Error::NoMemory`] names `what` it is.

@@ -8,8 +8,9 @@ use crate::allocate;
 use crate::batch::{Batch, Sequence, Targets};
 use crate::error::{Error, Result};
 
-/// Pieces in which each step predicts the next: x is \[T, B, K\], all steps but the last, 1 where a key is active and
-/// 0 elsewhere; the targets are all steps but the first, at every step, for binary cross-entropy. The rolls are a reference to them, or an `Arc`.
+/// Pieces in which each step predicts the next: x is \[T, B, K\], all steps but the last, 1 where a key is active and 0
+/// elsewhere; the targets are all steps but the first, at every step, for binary cross-entropy. The rolls are a
+/// reference to them, or an `Arc`.
 pub struct NextStep<P> {
     rolls: P,
     pieces: Vec<usize>,

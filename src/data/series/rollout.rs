@@ -139,8 +139,8 @@ impl Rollout {
     /// Takes ŷ of the last input, Q·K outputs in the order of [`SeriesCodec`](crate::data::SeriesCodec).
     ///
     /// # Errors
-    /// [`Error::Shape`] where there are more or fewer; [`Error::Value`] where one is not finite, or where nothing was left
-    /// to forecast.
+    /// [`Error::Shape`] where there are more or fewer; [`Error::Value`] where one is not finite, or where nothing was
+    /// left to forecast.
     pub fn push(&mut self, outputs: &[f32]) -> Result<()> {
         let codec = &self.encoded.codec;
         let targets = codec.targets.len();

@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 /// characters, the weight is 0.
 ///
 /// With a warm-up of W, each stream except for the first starts W characters earlier with weights of 0, so that its
-/// predictions have context; all streams are as long as the first. The text and the vocabulary are references to them, or `Arc`s.
+/// predictions have context; all streams are as long as the first. The text and the vocabulary are references to them,
+/// or `Arc`s.
 pub struct ContiguousStreams<T, V> {
     text: T,
     vocabulary: V,

@@ -11,13 +11,13 @@ use crate::real::Real;
 /// [`EngineOptions::parameter_groups`](crate::EngineOptions::parameter_groups), the first one whose pattern matches a
 /// tensor's name decides; a tensor that none matches has the optimizer's own settings.
 ///
-/// A pattern is matched against the whole of a name in the [`Layout`]: `*` stands for any characters, `?` for one. A tied
-/// embedding is one tensor with two names, and a pattern that matches either of them matches it.
+/// A pattern is matched against the whole of a name in the [`Layout`]: `*` stands for any characters, `?` for one. A
+/// tied embedding is one tensor with two names, and a pattern that matches either of them matches it.
 ///
-/// A frozen tensor is one with `requires_grad = False` in PyTorch: no update changes it, its optimizer state stays 0, and
-/// its gradient counts neither in the norm that [`StepReport`](crate::StepReport) has nor in clipping. The gradient itself
-/// is still computed and can be read. With a learning-rate factor of 0 the weights stay too, but the gradient counts in the
-/// norm, and the optimizer state is updated.
+/// A frozen tensor is one with `requires_grad = False` in PyTorch: no update changes it, its optimizer state stays 0,
+/// and its gradient counts neither in the norm that [`StepReport`](crate::StepReport) has nor in clipping. The gradient
+/// itself is still computed and can be read. With a learning-rate factor of 0 the weights stay too, but the gradient
+/// counts in the norm, and the optimizer state is updated.
 ///
 /// ```
 /// use bptt::{EngineOptions, ParameterGroup, TrainerOptions};
@@ -134,7 +134,8 @@ impl UpdateRange {
 /// All tensors but the frozen ones, in order, in as few ranges as their settings allow: one without groups.
 ///
 /// # Errors
-/// [`Error::Value`] for a setting out of its range, a pattern that decides for no tensor, and if every tensor is frozen.
+/// [`Error::Value`] for a setting out of its range, a pattern that decides for no tensor, and if every tensor is
+/// frozen.
 pub(crate) fn update_ranges(groups: &[ParameterGroup], layout: &Layout) -> Result<Vec<UpdateRange>> {
     let named = layout.named();
     // The group of each tensor.

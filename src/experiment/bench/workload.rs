@@ -1,5 +1,5 @@
-//! The workload that a benchmark times: a network, its batch and its weights, all from an integer hash, so that any program
-//! in any language can start from the same bits.
+//! The workload that a benchmark times: a network, its batch and its weights, all from an integer hash, so that any
+//! program in any language can start from the same bits.
 
 use ndarray::{Array2, Array3, ArrayD};
 use serde::Serialize;

@@ -132,8 +132,8 @@ pub struct ModelConfig {
     pub activation: Option<Activation>,
     /// Number of hidden units per layer and direction [default: 16; text, classes, rolls: 128; sequences, tasks: 64]
     pub hidden: Option<usize>,
-    /// Number of values that h of the lstm cell is projected to, below the number of hidden units (Sak, Senior & Beaufays
-    /// 2014); PyTorch's proj_size [default: none]
+    /// Number of values that h of the lstm cell is projected to, below the number of hidden units (Sak, Senior &
+    /// Beaufays 2014); PyTorch's proj_size [default: none]
     pub proj_size: Option<usize>,
     /// Number of stacked layers [default: 1]
     pub layers: Option<usize>,
@@ -201,8 +201,8 @@ pub struct TrainingConfig {
     pub clip: Option<f64>,
     /// Weight decay [default: 0; adamw: 0.01]
     pub weight_decay: Option<f64>,
-    /// Tensors with a learning rate or weight decay of their own, and frozen ones, by patterns of their names; of several
-    /// that match a tensor the first decides [default: none]
+    /// Tensors with a learning rate or weight decay of their own, and frozen ones, by patterns of their names; of
+    /// several that match a tensor the first decides [default: none]
     pub groups: Option<Vec<GroupConfig>>,
     /// Decay of a moving average of the weights, which is then validated and stored in their place [default: none]
     pub ema_decay: Option<f64>,

@@ -10,7 +10,8 @@ use crate::experiment::files::names::CONFIG;
 use crate::format::path_text;
 
 impl Config {
-    /// Reads a configuration file. The values are checked once they become [`Settings`](crate::experiment::settings::Settings).
+    /// Reads a configuration file. The values are checked once they become
+    /// [`Settings`](crate::experiment::settings::Settings).
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) if it cannot be read; [`Error::Unsupported`](crate::Error::Unsupported) names

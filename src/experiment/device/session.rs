@@ -6,8 +6,8 @@ use crate::cpu::CpuEngine;
 use crate::gpu::GpuEngine;
 use crate::{Error, Result, Sequence, Session};
 
-/// Rows whose states stay on the device from step to step: a [`Session`] on a [`Network`](super::network::Network). Errors
-/// are [`Error::Failed`].
+/// Rows whose states stay on the device from step to step: a [`Session`] on a [`Network`](super::network::Network).
+/// Errors are [`Error::Failed`].
 pub enum NetworkSession<'n> {
     /// On the CPU.
     Cpu(Session<&'n mut CpuEngine<f32>>),

@@ -88,8 +88,8 @@ struct Writing {
 }
 
 impl<'a> Checkpoints<'a> {
-    /// For a run that has its configuration in its folder, on a device of this arithmetic, of a model by its description. The
-    /// last `kept` remain.
+    /// For a run that has its configuration in its folder, on a device of this arithmetic, of a model by its
+    /// description. The last `kept` remain.
     ///
     /// # Errors
     /// [`Error::Io`] where the folder cannot be written to or its configuration cannot be read; [`Error::Data`] for a

@@ -30,8 +30,9 @@ impl FlowLog {
     /// Of a run that begins, or that goes on from a position.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) where the file cannot be written or read; [`Error::Data`](crate::Error::Data) where it is shorter than the run left
-    /// it, for a line that does not have the norms of this network, and for a link or a folder in its place.
+    /// [`Error::Io`](crate::Error::Io) where the file cannot be written or read; [`Error::Data`](crate::Error::Data)
+    /// where it is shorter than the run left it, for a line that does not have the norms of this network, and for a
+    /// link or a folder in its place.
     pub fn new(folder: &Folder, every: u64, recurrent: &Recurrent, from: Option<&Position>) -> Result<Self> {
         let all = 0..recurrent.num_layer_directions();
         let suffixes: Vec<String> = all.clone().map(|index| recurrent.suffix(index)).collect();

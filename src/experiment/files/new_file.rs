@@ -140,7 +140,8 @@ impl NewFile {
     /// Renames the file, if it was written.
     ///
     /// # Errors
-    /// The error of `written`, with the path of this file if it is [`Error::Io`]; [`Error::Io`] if the path exists by now.
+    /// The error of `written`, with the path of this file if it is [`Error::Io`]; [`Error::Io`] if the path exists by
+    /// now.
     pub fn finish(self, written: Result<()>) -> Result<()> {
         self.0.finish(written, give_name)
     }

@@ -22,7 +22,8 @@ impl Tensorboard {
     /// A file of a run that begins, or that goes on after a step: what an earlier file has of later ones is void then.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) where it cannot be created; [`Error::Data`](crate::Error::Data) for a link or a folder in its place.
+    /// [`Error::Io`](crate::Error::Io) where it cannot be created; [`Error::Data`](crate::Error::Data) for a link or a
+    /// folder in its place.
     pub fn new(folder: &Folder, after: Option<u64>) -> Result<Self> {
         let path = folder.path().join(FOLDER);
         folder.make(FOLDER)?;

@@ -1,8 +1,8 @@
 //! The cross-entropy of predicting the class frequencies of training.
 
-/// The cross-entropy in nats per prediction, where `known` are the training counts and `part` those of the measured split,
-/// of the same classes; add-one smoothing keeps every known frequency above 0. With `weights` and `smoothing` it is the
-/// minimum of the loss with these over all constant predictions. NaN if nothing is measured.
+/// The cross-entropy in nats per prediction, where `known` are the training counts and `part` those of the measured
+/// split, of the same classes; add-one smoothing keeps every known frequency above 0. With `weights` and `smoothing` it
+/// is the minimum of the loss with these over all constant predictions. NaN if nothing is measured.
 pub(crate) fn cross_entropy(known: &[f64], part: &[f64], weights: Option<&[f64]>, smoothing: f64) -> f64 {
     let shares = |counts: &[f64], more: f64| -> Vec<f64> {
         let weight = |class: usize| weights.map_or(1.0, |weights| weights[class]);

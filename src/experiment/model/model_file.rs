@@ -43,8 +43,8 @@ pub struct ModelFile {
 /// What describes a model, as JSON, but for the step that the run has come to.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a model without a head, or with a cell that another crate defines; [`Error::Failed`] for a
-/// description that no file can hold.
+/// [`Error::Unsupported`] for a model without a head, or with a cell that another crate defines; [`Error::Failed`] for
+/// a description that no file can hold.
 pub fn description(model: &Model, codec: &Codec, origin: &Origin) -> Result<String> {
     model.require_head()?;
     let mut description = Description::new(model.clone());
@@ -108,8 +108,8 @@ impl<R> SavedModel<R> {
     /// What the data taught, such as a vocabulary, scalings or classes; `None` if the file has no such part.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] names the key that is wrong or unknown to this version, or says that the network has other
-    /// inputs or outputs than the data.
+    /// [`Error::Unsupported`] names the key that is wrong or unknown to this version, or says that the network has
+    /// other inputs or outputs than the data.
     pub fn codec(&self) -> Result<Option<Codec>> {
         codec_in(&self.description)
     }
@@ -131,8 +131,8 @@ fn codec_in(description: &Description) -> Result<Option<Codec>> {
     Ok(codec)
 }
 
-/// Checks that a network has as many inputs and outputs as its data. Buffers for the data are as large as the network, and
-/// nothing else limits that.
+/// Checks that a network has as many inputs and outputs as its data. Buffers for the data are as large as the network,
+/// and nothing else limits that.
 fn check_sizes(model: &Model, codec: &Codec) -> Result<()> {
     let wrong = |message: String| Error::Unsupported(format!("the model's description: {message}"));
     let targets = model.require_head().map_err(|error| wrong(error.to_string()))?.target_size();
@@ -221,7 +221,8 @@ impl Found {
     /// The model, whether or not it has what the data taught.
     ///
     /// # Errors
-    /// [`Error::Data`] if it is no model that this version can read, or its tensors are not those of the described model.
+    /// [`Error::Data`] if it is no model that this version can read, or its tensors are not those of the described
+    /// model.
     pub fn saved_model(self) -> Result<SavedModel> {
         let Self { path, weights, .. } = self;
         match weights {

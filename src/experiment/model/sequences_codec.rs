@@ -36,8 +36,8 @@ impl SequencesCodec {
     /// Fits to the training sequences of `labelled`, as the settings `scale`, `missing` and `read` of `data` say.
     ///
     /// # Errors
-    /// [`Error::Unsupported`](crate::Error::Unsupported) if there are no labels, [`Error::NoMemory`](crate::Error::NoMemory)
-    /// if memory runs out.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if there are no labels,
+    /// [`Error::NoMemory`](crate::Error::NoMemory) if memory runs out.
     pub fn fit(labelled: &LabelledSequences, training: &[usize], data: &SequencesConfig) -> Result<Self> {
         let scale = data.scale.unwrap_or(ScaleName::None);
         let fit = |dimension| {

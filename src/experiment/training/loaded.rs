@@ -66,8 +66,8 @@ impl Experiment {
     /// The same data, which are not read again, for a network of other settings.
     ///
     /// # Errors
-    /// Those of [`Settings::new`]; [`Error::Unsupported`] where these settings do not fit the data, and for a network that
-    /// starts from another's weights: that one determines how the data are read.
+    /// Those of [`Settings::new`]; [`Error::Unsupported`] where these settings do not fit the data, and for a network
+    /// that starts from another's weights: that one determines how the data are read.
     pub fn with_network(self, network: ModelConfig) -> Result<Self> {
         if network.init_from.is_some() {
             let reason = "expected a network with initial weights of its own, got --init-from";

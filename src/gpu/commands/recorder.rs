@@ -149,7 +149,8 @@ impl Recorder {
         if let Some(profiler) = &mut open.profiler {
             profiler.upload(bytes.len() as u64);
         }
-        // Only bytes of the caller's own may be none of wgpu's: the queue refuses them alone, an encoder with all that it has.
+        // Only bytes of the caller's own may be none of wgpu's: the queue refuses them alone, an encoder with all that
+        // it has.
         let aligned = (bytes.len() as u64 | to.offset).is_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
         let uploads = self.uploads.as_ref().filter(|_| aligned && bytes.len() <= UPLOAD);
         if uploads.is_none() || open.uploads.len() + bytes.len() > UPLOADS {

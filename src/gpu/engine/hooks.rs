@@ -8,10 +8,10 @@ use crate::gpu::device::Gpu;
 
 /// A range of predictions, for a loss of your own on the GPU backend: see [`CustomLoss`](crate::CustomLoss).
 ///
-/// The loss records a kernel that reads the logits, leaves ∂loss/∂a in their place, and writes the loss of each prediction.
-/// The kernel, its targets and bind groups are the program's. Its commands become part of the step's submission, between
-/// forward and backward: nothing is submitted or read back for it. Prediction i is p = `p.start + i / rows.len()` of row
-/// `rows.start + i % rows.len()`.
+/// The loss records a kernel that reads the logits, leaves ∂loss/∂a in their place, and writes the loss of each
+/// prediction. The kernel, its targets and bind groups are the program's. Its commands become part of the step's
+/// submission, between forward and backward: nothing is submitted or read back for it. Prediction i is p =
+/// `p.start + i / rows.len()` of row `rows.start + i % rows.len()`.
 ///
 /// [`dispatch`](Self::dispatch) is enough for one kernel, which [`Gpu::compute_pipeline`] compiles; otherwise use the
 /// [`encoder`](Self::encoder). Profiles do not time what is recorded.
@@ -56,8 +56,8 @@ impl GpuPredictions<'_> {
     }
 
     /// Writes bytes, for example targets, for the commands that are recorded after this. As for
-    /// [`wgpu::Queue::write_buffer`], the offset and the number of bytes are multiples of 4, and the buffer has the usage
-    /// `COPY_DST`.
+    /// [`wgpu::Queue::write_buffer`], the offset and the number of bytes are multiples of 4, and the buffer has the
+    /// usage `COPY_DST`.
     ///
     /// [`wgpu::Queue::write_buffer`] itself writes before all that has not been submitted: as a few short steps share a
     /// submission, it can overtake a step that still reads the old numbers.
@@ -71,7 +71,8 @@ impl GpuPredictions<'_> {
     }
 }
 
-/// A range of weights, for an optimizer of your own on the GPU backend: see [`CustomOptimizer`](crate::CustomOptimizer).
+/// A range of weights, for an optimizer of your own on the GPU backend: see
+/// [`CustomOptimizer`](crate::CustomOptimizer).
 ///
 /// The optimizer records a kernel, which becomes part of the step's submission. A kernel that begins with
 /// [`WGSL`](Self::WGSL) has all that it needs, and [`dispatch`](Self::dispatch) runs it:
@@ -129,15 +130,16 @@ impl GpuUpdate<'_> {
     /// | `learning_rate()`, `weight_decay()` | η and λ of this step and parameter group |
     /// | `updates()` | the number of updates that were made, with this one |
     ///
-    /// The state values are at `@binding(4)` and on, as `array<vec4f>`, and the entry point has `@workgroup_size(GROUP)`.
+    /// The state values are at `@binding(4)` and on, as `array<vec4f>`, and the entry point has
+    /// `@workgroup_size(GROUP)`.
     pub const WGSL: &'static str = concat!(
         include_str!("../../../shaders/grid.wgsl"),
         include_str!("../../../shaders/status.wgsl"),
         include_str!("../../../shaders/update_inputs.wgsl")
     );
 
-    /// Records a kernel that begins with [`WGSL`](Self::WGSL). It binds settings, gradients, status, parameters, the state
-    /// values and then `others`, and uses each of them.
+    /// Records a kernel that begins with [`WGSL`](Self::WGSL). It binds settings, gradients, status, parameters, the
+    /// state values and then `others`, and uses each of them.
     pub fn dispatch(&mut self, pipeline: &wgpu::ComputePipeline, others: &[wgpu::BufferBinding<'_>]) {
         let own = [&self.settings, &self.gradient_sums, &self.status, &self.parameters];
         let buffers: Vec<_> = own.into_iter().chain(&self.state).chain(others).cloned().collect();

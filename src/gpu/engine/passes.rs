@@ -102,8 +102,8 @@ impl Passes for GpuEngine {
 impl Inference for GpuEngine {}
 
 impl GpuEngine {
-    /// Records a forward pass up to the sum of the losses, from and to the states of some rows if given. Returns where the
-    /// sum is.
+    /// Records a forward pass up to the sum of the losses, from and to the states of some rows if given. Returns where
+    /// the sum is.
     pub(super) fn record_loss<S: Real>(
         &mut self,
         objective: &Objective<'_, S, Self>,

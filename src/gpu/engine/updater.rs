@@ -226,8 +226,8 @@ impl Updater {
         }
     }
 
-    /// Records a valid update, reported by [`Updater::report`], with the optimizer of the caller if it has one. If updates
-    /// may be skipped, waits so that at most [`UNKNOWN`] of them are outstanding.
+    /// Records a valid update, reported by [`Updater::report`], with the optimizer of the caller if it has one. If
+    /// updates may be skipped, waits so that at most [`UNKNOWN`] of them are outstanding.
     pub(super) async fn update(
         &mut self,
         gpu: &Gpu,

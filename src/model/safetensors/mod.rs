@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::real::Real;
 
 impl<R: Real> StateDict<R> {
-    /// Writes a safetensors file of the dict's number type, F32 or F64, with one metadata entry, `note`, as (name, text). (Several entries would have no fixed
-    /// order in the file.) Buffers no more than a piece of one tensor.
+    /// Writes a safetensors file of the dict's number type, F32 or F64, with one metadata entry, `note`, as (name,
+    /// text). (Several entries would have no fixed order in the file.) Buffers no more than a piece of one tensor.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the format does not allow a name; [`Error::Io`], without a file name, if `to` fails.
@@ -94,8 +94,8 @@ impl<F: Read> SafetensorsFile<F> {
         self.state_dict_in()
     }
 
-    /// Reads the tensors as f32 or f64, whichever `R` is: see [`state_dict`](Self::state_dict). Only f64 that is read as
-    /// f32 is rounded.
+    /// Reads the tensors as f32 or f64, whichever `R` is: see [`state_dict`](Self::state_dict). Only f64 that is read
+    /// as f32 is rounded.
     ///
     /// # Errors
     /// Same as [`state_dict`](Self::state_dict).

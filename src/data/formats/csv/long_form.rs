@@ -351,7 +351,8 @@ fn twice(times: &PackedTexts, of: &[u32]) -> Option<(usize, usize)> {
 /// Two rows of one sequence that have the same time.
 type SameTime = (usize, usize);
 
-/// The rows of each sequence in the order of time, one sequence after the other; they are at `places` in that of the file.
+/// The rows of each sequence in the order of time, one sequence after the other; they are at `places` in that of the
+/// file.
 fn sorted(
     places: &[u32],
     lengths: &[u32],

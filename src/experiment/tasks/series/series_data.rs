@@ -36,8 +36,8 @@ pub struct SeriesData {
 }
 
 impl SeriesData {
-    /// Reads the file of `data`, and puts into them what they left open: columns, sizes, scale and the file's digest. With
-    /// `codec` that is the model's, and anything else is refused.
+    /// Reads the file of `data`, and puts into them what they left open: columns, sizes, scale and the file's digest.
+    /// With `codec` that is the model's, and anything else is refused.
     ///
     /// # Errors
     /// [`Error::Io`] where the file cannot be read; [`Error::Data`] for what it holds, by line and column, and for
