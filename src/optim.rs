@@ -66,22 +66,59 @@ pub enum OptimizerKind {
 /// What identifies an optimizer of your own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CustomKind {
-    /// Its name. Checkpoints have it, and refuse another.
+    /// Its name, which no optimizer of this crate [has](OptimizerKind::name). Checkpoints have it, and refuse another.
     pub name: &'static str,
     /// The number of state values per weight, at most 4.
     pub state_blocks: usize,
 }
 
+/// The [names](OptimizerKind::name) of this crate's optimizers.
+const NAMES: [&str; 9] = [
+    "SGD",
+    "SGD with momentum",
+    "SGD with Nesterov momentum",
+    "RMSprop",
+    "centered RMSprop",
+    "RMSprop with momentum",
+    "centered RMSprop with momentum",
+    "Adam",
+    "AdamW",
+];
+
 impl OptimizerKind {
-    /// Fails if an optimizer of the caller has more state values than are possible.
-    pub(crate) fn check_state_blocks(&self) -> Result<()> {
-        match self {
-            OptimizerKind::Custom(CustomKind { name, state_blocks }) if *state_blocks > MAX_STATE_BLOCKS => {
-                let setting = format!("state_blocks of the optimizer '{name}'");
-                Err(Error::value(setting, format!("at most {MAX_STATE_BLOCKS}"), state_blocks))
-            }
-            _ => Ok(()),
+    /// The name of the algorithm, without its coefficients: `SGD`, `SGD with momentum`, `SGD with Nesterov momentum`,
+    /// `RMSprop`, `RMSprop with momentum`, `centered RMSprop`, `centered RMSprop with momentum`, `Adam`, `AdamW`, or that of
+    /// an optimizer of your own. Two kinds of one name understand each other's state.
+    pub fn name(&self) -> &'static str {
+        match *self {
+            OptimizerKind::Sgd { momentum: 0.0, .. } => "SGD",
+            OptimizerKind::Sgd { nesterov: false, .. } => "SGD with momentum",
+            OptimizerKind::Sgd { nesterov: true, .. } => "SGD with Nesterov momentum",
+            OptimizerKind::RmsProp { momentum: 0.0, centered: false, .. } => "RMSprop",
+            OptimizerKind::RmsProp { momentum: 0.0, centered: true, .. } => "centered RMSprop",
+            OptimizerKind::RmsProp { centered: false, .. } => "RMSprop with momentum",
+            OptimizerKind::RmsProp { centered: true, .. } => "centered RMSprop with momentum",
+            OptimizerKind::Adam { .. } => "Adam",
+            OptimizerKind::AdamW { .. } => "AdamW",
+            OptimizerKind::Custom(CustomKind { name, .. }) => name,
         }
+    }
+
+    /// Fails if an optimizer of the caller has the name of one of this crate, or more state values than are possible.
+    pub(crate) fn check_custom(&self) -> Result<()> {
+        let OptimizerKind::Custom(CustomKind { name, state_blocks }) = self else { return Ok(()) };
+        if NAMES.contains(name) {
+            return Err(Error::value(
+                "the name of a custom optimizer",
+                "one that no optimizer of this crate has",
+                name,
+            ));
+        }
+        if *state_blocks > MAX_STATE_BLOCKS {
+            let setting = format!("state_blocks of the optimizer '{name}'");
+            return Err(Error::value(setting, format!("at most {MAX_STATE_BLOCKS}"), state_blocks));
+        }
+        Ok(())
     }
 
     /// The name of an optimizer of the caller.
@@ -277,7 +314,7 @@ impl Optimizer {
                 below_1("beta2", beta2)?;
                 at_least_0("eps", eps)
             }
-            OptimizerKind::Custom(_) => self.kind.check_state_blocks(),
+            OptimizerKind::Custom(_) => self.kind.check_custom(),
         }
     }
 
@@ -366,20 +403,16 @@ impl OptimizerStep {
                 format!("a number from {least:e} to {:e}, which f{} divides by", 1.0 / least, 8 * size_of::<R>());
             return Err(Error::value("update.divisor", expected, self.divisor));
         }
-        let kind = |rule: OptimizerKind| match rule {
-            OptimizerKind::Sgd { momentum, nesterov, .. } => (0, momentum != 0.0, nesterov, None),
-            OptimizerKind::RmsProp { momentum, centered, .. } => (1, momentum != 0.0, centered, None),
-            OptimizerKind::Adam { .. } => (2, false, false, None),
-            OptimizerKind::AdamW { .. } => (3, false, false, None),
-            OptimizerKind::Custom(own) => (4, false, false, Some(own)),
-        };
+        let kind = |kind: OptimizerKind| (kind.name(), kind.state_blocks());
         if made_for.map(kind) == Some(kind(self.optimizer.kind)) {
-            Ok(())
-        } else {
-            let reason =
-                "the kind of optimizer is not the one in EngineOptions::optimizer, for which the engine was created";
-            Err(Error::Unsupported(reason.into()))
+            return Ok(());
         }
+        let words = |kind: OptimizerKind| format!("{} with {} state values", kind.name(), kind.state_blocks());
+        let made_for = made_for.map_or_else(|| "none".into(), words);
+        Err(Error::Unsupported(format!(
+            "the engine was created for another optimizer: EngineOptions::optimizer was {made_for}, and this update's is {}",
+            words(self.optimizer.kind)
+        )))
     }
 
     /// The coefficients if `skipped` updates up to this step were skipped.
@@ -420,6 +453,27 @@ mod tests {
         assert_eq!(momentum, 0.5);
         let OptimizerKind::Adam { beta1, .. } = Optimizer::adam(0.1).momentum(0.5).kind else { panic!() };
         assert_eq!(beta1, 0.5);
+    }
+
+    #[test]
+    fn every_optimizer_of_this_crate_has_a_name_of_its_own_that_a_custom_one_is_refused() {
+        let mut kinds = Vec::new();
+        for momentum in [0.0, 0.9] {
+            let sgd = |nesterov| OptimizerKind::Sgd { momentum, dampening: 0.0, nesterov };
+            kinds.extend([false, true].map(sgd).into_iter().take(if momentum == 0.0 { 1 } else { 2 }));
+        }
+        for momentum in [0.0, 0.9] {
+            let rmsprop = |centered| OptimizerKind::RmsProp { alpha: 0.99, eps: 1e-8, momentum, centered };
+            kinds.extend([false, true].map(rmsprop));
+        }
+        kinds.extend([Optimizer::adam(0.1).kind, Optimizer::adamw(0.1).kind]);
+        let names: Vec<&str> = kinds.iter().map(OptimizerKind::name).collect();
+        assert_eq!(names, NAMES);
+        for name in names {
+            let refused = Optimizer::custom(name, 1, 0.1).validate().unwrap_err().to_string();
+            assert!(refused.contains(&format!("got {name}")), "{refused}");
+        }
+        Optimizer::custom("adam with warm restarts", 2, 0.1).validate().unwrap();
     }
 
     #[test]

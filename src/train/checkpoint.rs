@@ -59,7 +59,7 @@ struct JsonNote {
     skipped_in_all: u64,
     /// The number of updates of the rollback snapshot.
     back_updates: Option<u64>,
-    /// The name of a custom optimizer.
+    /// The name of the optimizer. The first files of this version have only that of a custom one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     optimizer: Option<String>,
     progress: serde_json::Value,
@@ -224,7 +224,7 @@ pub(super) async fn write<E: Engine>(
 ) -> Result<()> {
     trainer.check_between_steps()?;
     let (step, averages) = (trainer.steps(), trainer.averages());
-    let optimizer = trainer.optimizer().kind.custom_name();
+    let optimizer = Some(trainer.optimizer().kind.name());
     let engine = trainer.engine();
     let (carried, skipped, parameters) = (engine.states().await?, engine.skipped().await?, engine.layout().len());
     let blocks = (0..engine.optimizer_blocks()).map(|index| (name_of(index), FlatBlock::OptimizerState(index)));

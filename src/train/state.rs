@@ -19,7 +19,8 @@ pub struct TrainerState<R = f32> {
     pub step: u64,
     /// The parameters in the layout's order.
     pub parameters: Vec<R>,
-    /// The name of a custom optimizer; `None` for one of this crate.
+    /// The [name](crate::OptimizerKind::name) of the optimizer. `None` in a checkpoint of before this was stored, if the
+    /// optimizer was one of this crate.
     pub optimizer: Option<String>,
     /// The optimizer state: see [`Parameters::optimizer_state`](crate::Parameters::optimizer_state).
     pub optimizer_state: Vec<Vec<R>>,
@@ -204,7 +205,7 @@ impl<E: Engine> Trainer<E> {
         Ok(TrainerState {
             step: self.step,
             parameters: self.engine.parameters().await?,
-            optimizer: self.optimizer.kind.custom_name().map(str::to_owned),
+            optimizer: Some(self.optimizer.kind.name().to_owned()),
             optimizer_state: self.engine.optimizer_state().await?,
             averaged,
             carried: self.engine.states().await?,
@@ -233,8 +234,8 @@ impl<E: Engine> Trainer<E> {
     /// bits. Discards accumulated gradients, outstanding reports and a bad step that stopped updating.
     ///
     /// # Errors
-    /// [`Error::Shape`] and the like if the state does not fit the model or the optimizer; the trainer is then
-    /// unchanged.
+    /// [`Error::Unsupported`] for the state of an optimizer of another name; [`Error::Shape`] and the like if the state does
+    /// not fit the model; the trainer is then unchanged.
     pub fn restore(&mut self, state: &TrainerState<E::Real>) -> Result<()> {
         let TrainerState { step, parameters, optimizer, optimizer_state, averaged, carried, skipped } = state;
         self.check_optimizer(optimizer.as_deref())?;
@@ -242,14 +243,20 @@ impl<E: Engine> Trainer<E> {
         self.restore_from((*step, *skipped), (parameters, averaged.as_ref()), optimizer_state, carried.as_ref())
     }
 
-    /// Checks that a state belongs to the trainer's optimizer, by the name of a custom one.
+    /// Checks that a state belongs to the trainer's optimizer, by its name. A state without one belongs to any optimizer of
+    /// this crate whose state has as many blocks, which is checked apart.
     pub(super) fn check_optimizer(&self, got: Option<&str>) -> Result<()> {
-        let expected = self.optimizer.kind.custom_name();
-        if got == expected {
+        let kind = self.optimizer.kind;
+        let fits = got.map_or_else(|| kind.custom_name().is_none(), |got| got == kind.name());
+        if fits {
             return Ok(());
         }
-        let words = |name: Option<&str>| name.map_or("one of this crate".into(), |name| format!("'{name}'"));
-        Err(Error::value("the optimizer of the state", format!("{}, as in the trainer", words(expected)), words(got)))
+        let (got, ours) = (got.unwrap_or("an optimizer of this crate"), kind.name());
+        let reason = format!(
+            "the optimizer state is that of {got}, and this trainer's optimizer is {ours}: create the trainer with {got}, or \
+             load only the weights"
+        );
+        Err(Error::Unsupported(reason))
     }
 
     /// Checks that a state has an average of this length if the engine has one.

@@ -106,7 +106,8 @@ where
             });
             let (reports, state) = five_steps(own.custom_optimizer(sgd).unwrap());
             assert_eq!(state.optimizer.as_deref(), Some("own sgd"));
-            assert_eq!((reports, TrainerState { optimizer: None, ..state }), five_steps(built_in), "{momentum}");
+            let name = Some(built_in.optimizer().kind.name().to_owned());
+            assert_eq!((reports, TrainerState { optimizer: name, ..state }), five_steps(built_in), "{momentum}");
         }
     }
 }
@@ -172,14 +173,20 @@ where
         let mut trainer = make(optimizer);
         resume(&mut trainer, checkpoint(), &batches, None, &options, &mut ()).wait().unwrap_err().to_string()
     };
+    let words = |state: &str, trainer: &str| {
+        format!("the optimizer state is that of {state}, and this trainer's optimizer is {trainer}: ")
+    };
     let another = refused(Optimizer::custom("lion", 1, 0.1));
-    assert_eq!(another, "the optimizer of the state: expected 'lion', as in the trainer, got 'own sgd'");
+    assert!(another.starts_with(&words("own sgd", "lion")), "{another}");
     let of_crate = refused(Optimizer::sgd(0.1).momentum(0.9));
-    assert_eq!(of_crate, "the optimizer of the state: expected one of this crate, as in the trainer, got 'own sgd'");
+    assert!(of_crate.starts_with(&words("own sgd", "SGD with momentum")), "{of_crate}");
     assert_eq!(refused(Optimizer::custom("own sgd", 2, 0.1)), "the optimizer state: expected 2 blocks, got 1");
-    let state = make(Optimizer::sgd(0.1)).state().wait().unwrap();
-    let refused = own().restore(&state).unwrap_err().to_string();
-    assert_eq!(refused, "the optimizer of the state: expected 'own sgd', as in the trainer, got one of this crate");
+    let mut state = make(Optimizer::sgd(0.1)).state().wait().unwrap();
+    for (name, got) in [(Some("SGD".to_owned()), "SGD"), (None, "an optimizer of this crate")] {
+        state.optimizer = name;
+        let refused = own().restore(&state).unwrap_err().to_string();
+        assert!(refused.starts_with(&words(got, "own sgd")), "{refused}");
+    }
 }
 
 #[test]

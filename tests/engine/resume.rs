@@ -272,6 +272,44 @@ fn a_checkpoint_of_another_version_or_type_is_refused_by_name() {
     assert!(refused::<f32>(b"{\"a model\"}").contains("expected at least 64 bytes"));
 }
 
+/// The state and the checkpoint of a trainer with Adam are refused by the others, whatever the number of state blocks.
+fn hold_another_optimizer<B: Backend>(backend: &B) {
+    let momentum = OptimizerKind::Sgd { momentum: 0.9, dampening: 0.0, nesterov: false };
+    let rmsprop = OptimizerKind::RmsProp { alpha: 0.99, eps: 1e-8, momentum: 0.9, centered: false };
+    let adamw = OptimizerKind::AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+    let examples = TASK.examples(1, 0, 12).unwrap();
+    let batches = SequentialBatches::new(&examples as &dyn Examples, 4).unwrap();
+    let options = RunOptions::new(RunLength::Steps(3));
+    let mut kept = Kept::new(3, u64::MAX);
+    let mut adam = trainer(backend, ADAM);
+    block_on(run(&mut adam, &batches, None, &options, &mut kept)).unwrap();
+    let (mut state, file) = (block_on(adam.state()).unwrap(), kept.files.pop().unwrap());
+    for (rule, name) in [(momentum, "SGD with momentum"), (rmsprop, "RMSprop with momentum"), (adamw, "AdamW")] {
+        let mut other = trainer(backend, of(rule));
+        let before = block_on(other.state()).unwrap();
+        let (checkpoint, _) = Checkpoint::from_bytes(&file).unwrap();
+        let resumed = block_on(resume(&mut other, checkpoint, &batches, None, &options, &mut ())).unwrap_err();
+        let want = format!("the optimizer state is that of Adam, and this trainer's optimizer is {name}");
+        assert!(resumed.to_string().contains(&want), "{resumed}");
+        assert_eq!(other.restore(&state).unwrap_err().to_string(), resumed.to_string());
+        assert_eq!(block_on(other.state()).unwrap(), before);
+    }
+    // Coefficients may change, and a state of before names were stored fits by its number of blocks.
+    let mut slower = trainer(backend, of(OptimizerKind::Adam { beta1: 0.8, beta2: 0.99, eps: 1e-8 }));
+    slower.restore(&state).unwrap();
+    state.optimizer = None;
+    slower.restore(&state).unwrap();
+    let refused = trainer(backend, of(momentum)).restore(&state).unwrap_err();
+    assert_eq!(refused.to_string(), "the optimizer state: expected 1 blocks, got 2");
+}
+
+#[test]
+fn the_state_of_another_optimizer_is_refused_by_its_name_on_both_backends() {
+    hold_another_optimizer(&Cpu::<f32>::new());
+    let Some(gpu) = gpu::gpu() else { return };
+    hold_another_optimizer(&gpu);
+}
+
 #[test]
 fn a_mismatched_state_leaves_the_trainer_unchanged() {
     let mut trainer = trainer(&Cpu::<f32>::new(), ADAM);

@@ -105,7 +105,7 @@ impl EngineOptions {
         if self.chunk == Some(0) {
             return Err(Error::value("chunk", "at least 1 time step", 0));
         }
-        self.optimizer.map_or(Ok(()), |kind| kind.check_state_blocks())?;
+        self.optimizer.map_or(Ok(()), |kind| kind.check_custom())?;
         if let Some(decay) = self.ema_decay {
             if !(0.0..1.0).contains(&decay) {
                 return Err(Error::value("ema_decay", "a number from 0 to below 1", decay));
