@@ -23,7 +23,7 @@ pub(crate) async fn run(steps: usize) -> Result<Vec<f32>, Box<dyn std::error::Er
 
     let model = Model::headless(Recurrent::new(Cell::Gru, 1, HIDDEN));
     let mut layers = gpu.engine(&model, &EngineOptions::default())?;
-    let mut weights = Initialisation::default().draw(&model, 1);
+    let mut weights = Initialisation::default().draw(&model, 1)?;
     let mut velocity = vec![0.0; weights.len()];
 
     // x, the output and its gradient stay on the device. The program's own head is the first hidden unit.

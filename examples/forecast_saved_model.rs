@@ -5,6 +5,7 @@
 //! cargo run --example forecast_saved_model -- runs/sunspots-1 12
 //! ```
 
+use bptt::Error;
 use bptt::experiment::LoadedModel;
 use bptt::experiment::config::{RunConfig, SeriesConfig};
 
@@ -18,7 +19,8 @@ pub(crate) async fn forecast(run: &str, rows: Option<usize>) -> bptt::Result<Vec
 fn main() -> bptt::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let run = arguments.first().map_or("runs/sunspots-1", String::as_str);
-    let rows = arguments.get(1).and_then(|rows| rows.parse().ok());
+    let number = |rows: &String| rows.parse().map_err(|_| Error::Unsupported(format!("expected rows, got {rows:?}")));
+    let rows = arguments.get(1).map(number).transpose()?;
     bptt::block_on(forecast(run, rows))?.iter().for_each(|line| println!("{line}"));
     Ok(())
 }

@@ -27,8 +27,7 @@ pub(crate) fn train(backend: &impl Backend) -> bptt::Result<(Vec<f64>, f64)> {
     let model = Model::new(Recurrent::new(Cell::Gru, 1, 16), Head::new(2, Loss::CrossEntropy, Readout::Final));
     let optimizer = Optimizer::adam(1e-2).clip_norm(1.0);
     let mut engine = backend.engine(&model, &EngineOptions::default().optimizer(optimizer.kind))?;
-    let first = Initialisation::default().draw(&model, 1).into_iter().map(|w| bptt::Real::from_f64(w.into()));
-    engine.set_parameters(&first.collect::<Vec<_>>())?;
+    engine.initialise(Initialisation::default(), 1)?; // until then, its weights are zero
     let mut losses = Vec::new();
     for step in 1..=STEPS {
         let batch = batch(step as usize % 20);

@@ -136,7 +136,7 @@ pub async fn train(steps: usize) -> Result<(f64, f64)> {
 pub async fn check(device: &str) -> Result<(String, usize)> {
     let device = OpenDevice::open(&DeviceOptions { name: device.into(), ..DeviceOptions::default() }).await?;
     let model = model()?;
-    let parameters = &Initialisation::default().draw(&model, 1);
+    let parameters = &Initialisation::default().draw(&model, 1)?;
     let check = GradientCheck { model: &model, parameters, steps: 7, rows: 5, elements: 16, seed: 1 };
     let checked = check.run(&device).await?;
     match checked.failure() {

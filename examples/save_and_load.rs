@@ -15,7 +15,10 @@ use bptt::data::{
 use bptt::experiment::Codec;
 use bptt::experiment::config::ScaleName;
 use bptt::train::{RunLength, RunOptions, run};
-use bptt::{Cell, Cpu, Error, Head, Loss, Model, Optimizer, Readout, Recurrent, Result, SavedModel, Sequence, Trainer};
+use bptt::{
+    Cell, Cpu, Error, Head, Loss, Model, Optimizer, Readout, Recurrent, Result, SavedModel, Sequence, Trainer,
+    TrainerOptions,
+};
 
 fn sunspots(roles: &ColumnRoles) -> Result<Series> {
     let table = SeriesTable::from_csv(SUNSPOTS.as_bytes(), Path::new("sunspots.csv"), &["SUNACTIVITY"], None)?;
@@ -44,8 +47,7 @@ pub(crate) async fn train_and_save(path: &Path) -> Result<()> {
 
 pub(crate) async fn load_and_forecast(path: &Path, rows: usize) -> Result<Vec<(String, f64)>> {
     let saved = SavedModel::load(path)?;
-    let mut trainer = Trainer::new(&Cpu::new(), saved.model(), Optimizer::sgd(0.0), 1)?;
-    trainer.load_state_dict(&saved.weights)?;
+    let mut trainer = saved.trainer(&Cpu::new(), Optimizer::sgd(0.0), 1, TrainerOptions::default())?;
     let Some(Codec::Series { series: codec, .. }) = saved.codec()? else {
         return Err(Error::Unsupported(format!("{}: expected a model of a series", path.display())));
     };

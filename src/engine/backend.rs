@@ -13,7 +13,10 @@ pub trait Backend: Sealed + Clone {
     /// The backend's engine: a network's weights and buffers on its device.
     type Engine: Engine;
 
-    /// Creates an engine for `model` with all weights zero.
+    /// Creates an engine for `model`. Its weights are zero, from which most networks do not train:
+    /// [`Parameters::initialise`](crate::Parameters::initialise), [`load_state_dict`](crate::Parameters::load_state_dict) or
+    /// [`set_parameters`](crate::Parameters::set_parameters) comes next. [`SavedModel::engine`](crate::SavedModel::engine)
+    /// creates an engine with the weights of a file.
     ///
     /// # Errors
     /// Those of [`Model::validate`]; [`Error::Value`](crate::Error::Value) or

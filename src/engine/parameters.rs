@@ -6,9 +6,10 @@ use std::ops::Range;
 use ndarray::{ArrayD, IxDyn};
 
 use super::sealed::Sealed;
+use super::{Backend, EngineOptions};
 use crate::allocate::reserve;
 use crate::error::{Error, Result};
-use crate::model::{Layout, Model};
+use crate::model::{Initialisation, Layout, Model, SavedModel, StateDict};
 use crate::real::Real;
 
 /// A flat block of numbers in the layout's order that an engine keeps between steps. It names a place:
@@ -139,6 +140,34 @@ pub trait Parameters: Sealed {
         self.write_block(FlatBlock::Parameters, block)
     }
 
+    /// Draws all parameters: those that a [`Trainer`](crate::Trainer) with this seed begins with.
+    ///
+    /// # Errors
+    /// Those of [`Initialisation::draw`], which leave everything unchanged; those of the device.
+    fn initialise(&mut self, initialisation: Initialisation, seed: u64) -> Result<()> {
+        let block = initialisation.draw(self.model(), seed)?;
+        let (tensors, mut numbers) = (self.layout().tensors().len(), block.iter());
+        self.write_tensors(FlatBlock::Parameters, 0..tensors, &mut |piece| {
+            convert(piece, &mut numbers);
+            Ok(())
+        })
+    }
+
+    /// Replaces all parameters with those of a state dict, in f32 or f64, as [`set_parameters`](Self::set_parameters) does.
+    ///
+    /// # Errors
+    /// [`Error::StateDict`] lists every difference; the parameters are then unchanged.
+    fn load_state_dict<S: Real>(&mut self, dict: &StateDict<S>) -> Result<()> {
+        for (tensor, array) in self.layout().arrays(dict)?.into_iter().enumerate() {
+            let mut numbers = array.iter();
+            self.write_tensors(FlatBlock::Parameters, tensor..tensor + 1, &mut |piece| {
+                convert(piece, &mut numbers);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
     /// One tensor of the parameters, by [`Layout`] name. [Waits](crate#waiting).
     ///
     /// # Errors
@@ -210,6 +239,24 @@ pub(super) fn append_to<R: Copy>(numbers: &mut Vec<R>) -> impl FnMut(&[R]) -> Re
         numbers.extend_from_slice(piece);
         Ok(())
     }
+}
+
+impl<R: Real> SavedModel<R> {
+    /// Creates an engine with the model and its weights: for predictions, for a [`Session`](crate::Session), or, with an
+    /// optimizer in the options, for training steps of your own. [`trainer`](Self::trainer) creates a trainer.
+    ///
+    /// # Errors
+    /// Those of [`Backend::engine`]; [`Error::StateDict`] if the weights are not those of the model.
+    pub fn engine<B: Backend>(&self, backend: &B, options: &EngineOptions) -> Result<B::Engine> {
+        let mut engine = backend.engine(self.model(), options)?;
+        engine.load_state_dict(&self.weights)?;
+        Ok(engine)
+    }
+}
+
+/// Fills a piece with the next numbers, in the type of the engine.
+fn convert<'a, R: Real, S: Real>(piece: &mut [R], numbers: &mut impl Iterator<Item = &'a S>) {
+    piece.iter_mut().zip(numbers).for_each(|(to, number)| *to = R::from_f64(number.as_f64()));
 }
 
 /// Numbers in the shape of their tensor.

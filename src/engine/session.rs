@@ -64,7 +64,7 @@ type RealOf<H> = <<H as EngineHandle>::Engine as Parameters>::Real;
 ///
 /// let model = Model::new(Recurrent::new(Cell::Lstm, 2, 8), Head::new(3, Loss::CrossEntropy, Readout::PerStep));
 /// let mut engine = Cpu::new().engine(&model, &EngineOptions::default())?; // or Gpu; or Trainer::into_session
-/// engine.set_parameters(&Initialisation::default().draw(&model, 1))?;
+/// engine.initialise(Initialisation::default(), 1)?;
 ///
 /// let mut session = Session::new(engine, 4)?; // 4 rows, which start from zero
 /// for t in 0..10 {

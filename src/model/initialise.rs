@@ -8,7 +8,7 @@ use super::config::Model;
 use super::layout::{Layout, Role};
 use crate::allocate;
 use crate::cells::Initial;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The initialisation of W_hh. All other parameters are initialised as in PyTorch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,17 +49,15 @@ impl Initialisation {
     }
 
     /// Draws the parameters of `model`, as one flat block, from ChaCha8 with `seed`. The result is the same on every
-    /// machine.
-    pub fn draw(&self, model: &Model, seed: u64) -> Vec<f32> {
-        let layout = Layout::new(model);
-        self.fill(vec![0.0; layout.len()], &layout, model, seed)
-    }
-
-    /// Like [`draw`](Self::draw), with a checked allocation.
+    /// machine. [`Parameters::initialise`](crate::Parameters::initialise) draws them for an engine.
     ///
     /// # Errors
-    /// [`Error::NoMemory`](crate::Error::NoMemory).
-    pub(crate) fn try_draw(&self, model: &Model, seed: u64) -> Result<Vec<f32>> {
+    /// Those of [`Model::validate`]; [`Error::Value`] for a forget bias that is not finite in f32; [`Error::NoMemory`].
+    pub fn draw(&self, model: &Model, seed: u64) -> Result<Vec<f32>> {
+        model.validate()?;
+        if let Some(bias) = self.forget_bias.filter(|bias| !(*bias as f32).is_finite()) {
+            return Err(Error::value("forget_bias", "a number that is finite in f32", bias));
+        }
         let layout = Layout::new(model);
         let block = allocate::zeros(layout.len(), "the first weights")?;
         Ok(self.fill(block, &layout, model, seed))
@@ -117,7 +115,7 @@ pub(crate) fn uniform(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
-/// A matrix \[h, s\] with orthonormal rows, or columns if there are fewer: Gram–Schmidt on vectors of normal numbers,
+/// A matrix \[h, s\], s at most h, with orthonormal columns, and rows if it is square: Gram–Schmidt on vectors of normal numbers,
 /// applied twice, which suffices for working precision (Giraud et al. 2005).
 fn orthogonal(matrix: &mut [f32], h: usize, s: usize, rng: &mut ChaCha8Rng) {
     let mut rows: Vec<Vec<f64>> = Vec::with_capacity(s);

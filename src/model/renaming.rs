@@ -44,7 +44,7 @@ mod tests {
     }
 
     fn weights(model: &Model) -> StateDict {
-        Layout::new(model).to_state_dict(&Initialisation::default().draw(model, 3))
+        Layout::new(model).to_state_dict(&Initialisation::default().draw(model, 3).unwrap())
     }
 
     #[test]

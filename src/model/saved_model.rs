@@ -21,7 +21,7 @@ use crate::real::Real;
 /// the other commands read it.
 ///
 /// ```
-/// use bptt::{Cell, Cpu, Head, Loss, Model, Optimizer, Readout, Recurrent, SavedModel, Trainer, Wait};
+/// use bptt::{Cell, Cpu, EngineOptions, Head, Loss, Model, Optimizer, Readout, Recurrent, SavedModel, Trainer, Wait};
 ///
 /// # let folder = std::env::temp_dir().join(format!("bptt-{}", std::process::id()));
 /// # std::fs::create_dir_all(&folder).unwrap();
@@ -32,8 +32,7 @@ use crate::real::Real;
 /// trainer.saved_model().wait()?.with_metadata("threshold", &0.7)?.save(&path)?;
 ///
 /// let saved = SavedModel::load(&path)?;
-/// let mut trainer = Trainer::new(&Cpu::new(), saved.model(), Optimizer::adam(1e-2), 1)?;
-/// trainer.load_state_dict(&saved.weights)?;
+/// let engine = saved.engine(&Cpu::new(), &EngineOptions::default())?; // or saved.trainer(…), to train on
 /// assert_eq!(saved.metadata("threshold")?, Some(0.7));
 /// # std::fs::remove_dir_all(&folder).unwrap();
 /// # Ok::<(), bptt::Error>(())

@@ -4,12 +4,13 @@ use std::borrow::Borrow;
 use std::io::Write;
 use std::ops::{Deref, DerefMut};
 
-use super::trainer::{GradientSums, Trainer, fill};
+use super::trainer::{GradientSums, Trainer, TrainerOptions};
 use crate::batch::States;
-use crate::engine::{Engine, FlatBlock, SkippedUpdates, check_optimizer_state, read_tensor};
+use crate::engine::{Backend, Engine, FlatBlock, SkippedUpdates, check_optimizer_state, read_tensor};
 use crate::error::{Error, Result};
 use crate::model::safetensors::{begin, dtype, unwritten, write_numbers};
 use crate::model::{SavedModel, StateDict};
+use crate::optim::Optimizer;
 use crate::real::Real;
 
 /// Everything that a trainer's next steps depend on besides its model, optimizer, options and seed, bit for bit.
@@ -61,6 +62,25 @@ impl<E: Engine> Drop for Averaged<'_, E> {
             // Fails without an average only, and there is one.
             let _ = self.trainer.end_average();
         }
+    }
+}
+
+impl<R: Real> SavedModel<R> {
+    /// Creates a trainer of the model that begins with its weights. `seed` determines the dropout masks; the options'
+    /// initialisation is not used.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::with_options`]; [`Error::StateDict`] if the weights are not those of the model.
+    pub fn trainer<B: Backend>(
+        &self,
+        backend: &B,
+        optimizer: Optimizer,
+        seed: u64,
+        options: TrainerOptions,
+    ) -> Result<Trainer<B::Engine>> {
+        let mut trainer = Trainer::zeroed(backend, self.model(), optimizer, seed, options)?;
+        trainer.load_state_dict(&self.weights)?;
+        Ok(trainer)
     }
 }
 
@@ -183,11 +203,7 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// [`Error::StateDict`] lists every difference; the parameters are then unchanged.
     pub fn load_state_dict<S: Real>(&mut self, dict: &StateDict<S>) -> Result<()> {
-        for (tensor, array) in self.engine.layout().arrays(dict)?.into_iter().enumerate() {
-            let mut values = array.iter();
-            let fill = &mut |piece: &mut [E::Real]| fill(piece, &mut values);
-            self.engine.write_tensors(FlatBlock::Parameters, tensor..tensor + 1, fill)?;
-        }
+        self.engine.load_state_dict(dict)?;
         self.restart_average()
     }
 

@@ -7,7 +7,7 @@ use crate::batch::{Batch, InputGradient, Sequence, States, Validated};
 use crate::dropout::DropoutKey;
 use crate::engine::passes::{Objective, check_weight};
 use crate::engine::{
-    Backend, CustomLoss, CustomOptimizer, Engine, EngineOptions, FlatBlock, StatefulRows, StepReport, check_carries,
+    Backend, CustomLoss, CustomOptimizer, Engine, EngineOptions, StatefulRows, StepReport, check_carries,
 };
 use crate::error::{Error, Result};
 use crate::gradient_norms::HiddenGradientNorms;
@@ -121,7 +121,8 @@ pub struct Trainer<E: Engine> {
 }
 
 impl<E: Engine> Trainer<E> {
-    /// Creates a trainer. `seed` determines the initial parameters and the dropout masks.
+    /// Creates a trainer. `seed` determines the initial parameters, which are drawn as in PyTorch, and the dropout masks.
+    /// [`SavedModel::trainer`](crate::SavedModel::trainer) creates one with the parameters of a file.
     ///
     /// # Errors
     /// Those of [`with_options`](Self::with_options).
@@ -129,13 +130,27 @@ impl<E: Engine> Trainer<E> {
         Self::with_options(backend, model, optimizer, seed, TrainerOptions::default())
     }
 
-    /// Creates a trainer with options.
+    /// Creates a trainer with options. Its parameters are drawn by [`TrainerOptions::initialisation`].
     ///
     /// # Errors
     /// Those of [`Model::validate`] and [`Optimizer::validate`]; [`Error::Value`] for an `in_flight` or `micro_batch`
     /// of 0; [`Error::Unsupported`] for a model without a head, and for carried states in a network with a reverse direction;
     /// those of [`Backend::engine`], such as [`Error::NoMemory`].
     pub fn with_options<B: Backend<Engine = E>>(
+        backend: &B,
+        model: &Model,
+        optimizer: Optimizer,
+        seed: u64,
+        options: TrainerOptions,
+    ) -> Result<Self> {
+        let mut trainer = Self::zeroed(backend, model, optimizer, seed, options)?;
+        trainer.engine.initialise(trainer.options.initialisation, seed)?;
+        trainer.restart_average()?;
+        Ok(trainer)
+    }
+
+    /// A trainer whose parameters are zero.
+    pub(super) fn zeroed<B: Backend<Engine = E>>(
         backend: &B,
         model: &Model,
         optimizer: Optimizer,
@@ -154,12 +169,8 @@ impl<E: Engine> Trainer<E> {
             }
         }
         options.engine.optimizer = Some(optimizer.kind);
-        let mut engine = backend.engine(model, &options.engine)?;
-        let block = options.initialisation.try_draw(model, seed)?;
-        let (tensors, mut block) = (engine.layout().tensors().len(), block.iter());
-        engine.write_tensors(FlatBlock::Parameters, 0..tensors, &mut |piece| fill(piece, &mut block))?;
-        let mut trainer = Self {
-            engine,
+        Ok(Self {
+            engine: backend.engine(model, &options.engine)?,
             optimizer,
             options,
             seed,
@@ -168,9 +179,7 @@ impl<E: Engine> Trainer<E> {
             takes_gradient_norms: false,
             gradient_norms: None,
             input_gradient: None,
-        };
-        trainer.restart_average()?;
-        Ok(trainer)
+        })
     }
 
     /// Gives the trainer the optimizer that [`Optimizer::custom`] stands for. Updates need it.
@@ -367,10 +376,4 @@ impl<E: Engine> Trainer<E> {
     pub fn engine(&mut self) -> &mut E {
         &mut self.engine
     }
-}
-
-/// Fills a piece with the next values.
-pub(super) fn fill<'a, R: Real, S: Real>(piece: &mut [R], values: &mut impl Iterator<Item = &'a S>) -> Result<()> {
-    piece.iter_mut().zip(values).for_each(|(to, value)| *to = R::from_f64(value.as_f64()));
-    Ok(())
 }

@@ -263,7 +263,7 @@ impl Case {
 
     /// The parameters of `model` as they begin, in the type of a path.
     pub fn parameters<R: Real>(&self, model: &Model) -> Vec<R> {
-        Initialisation::default().draw(model, 5).into_iter().map(|w| R::from_f64(f64::from(w))).collect()
+        Initialisation::default().draw(model, 5).unwrap().into_iter().map(|w| R::from_f64(f64::from(w))).collect()
     }
 
     /// A random gradient of what the stack puts out.

@@ -235,7 +235,7 @@ fn a_cell_has_the_tensors_that_its_definition_names() {
     );
     // The forget gate has its bias, and a parameter the values that its definition gives it.
     let model = Model::headless(Recurrent::new(peephole, 2, 3));
-    let drawn = Initialisation::default().forget_bias(1.0).draw(&model, 1);
+    let drawn = Initialisation::default().forget_bias(1.0).draw(&model, 1).unwrap();
     let dict = Layout::new(&model).to_state_dict(&drawn);
     let values = |name: &str| dict.get(name).unwrap().iter().copied().collect::<Vec<f32>>();
     assert_eq!((&values("rnn.bias_ih_l0")[3..6], values("rnn.weight_co_l0")), (&[1.0; 3][..], vec![0.0; 3]));
@@ -255,7 +255,7 @@ fn what_a_cell_from_outside_cannot_do_is_refused_with_the_reason() {
         "recurrent dropout acts on h in the product with W_hh, which the cell min_gru does not have; use dropout"
     );
     let layout = Layout::new(&model);
-    let dict = layout.to_state_dict(&Initialisation::default().draw(&model, 1));
+    let dict = layout.to_state_dict(&Initialisation::default().draw(&model, 1).unwrap());
     let onnx = onnx::export(&model, &dict, ModelInput::Dense, &[]).unwrap_err().to_string();
     assert_eq!(onnx, "ONNX has the cells RNN, LSTM and GRU, and the network's is min_gru");
     let named = "a model's description names the cells rnn, lstm and gru, and the network's is min_gru, which another crate \

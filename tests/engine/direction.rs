@@ -162,7 +162,7 @@ fn a_reverse_network_is_the_second_half_of_one_in_both_directions() {
 #[test]
 fn other_formats_have_the_reverse_direction_by_their_own_names() {
     let model = Model::headless(Recurrent::new(Cell::Gru, 2, 3).layers(2).direction(Direction::Reverse));
-    let weights = Layout::new(&model).to_state_dict(&Initialisation::default().draw(&model, 1));
+    let weights = Layout::new(&model).to_state_dict(&Initialisation::default().draw(&model, 1).unwrap());
     let names: Vec<&str> = weights.iter().map(|(name, _)| name).filter(|name| name.contains("weight")).collect();
     assert_eq!(
         names,

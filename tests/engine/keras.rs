@@ -56,7 +56,7 @@ fn a_state_dict_survives_keras_except_for_biases_that_keras_merges() {
         for bias in [true, false] {
             let recurrent = Recurrent::new(cell, 2, 3).layers(2).bidirectional(true).bias(bias);
             let model = Model::new(recurrent, Head::new(4, Loss::CrossEntropy, Readout::PerStep));
-            let dict = Layout::new(&model).to_state_dict(&Initialisation::default().draw(&model, 1));
+            let dict = Layout::new(&model).to_state_dict(&Initialisation::default().draw(&model, 1).unwrap());
             let back = state_dict(&model, &weights(&model, &dict).unwrap()).unwrap();
             for (name, array) in dict.iter() {
                 let got = back.get(name).unwrap();
@@ -95,7 +95,7 @@ fn gates_are_in_the_order_of_keras() {
 #[test]
 fn a_gru_without_reset_after_is_refused_by_the_shape_of_its_bias() {
     let model = Model::headless(Recurrent::new(Cell::Gru, 2, 3));
-    let dict = Layout::new(&model).to_state_dict(&Initialisation::default().draw(&model, 1));
+    let dict = Layout::new(&model).to_state_dict(&Initialisation::default().draw(&model, 1).unwrap());
     let theirs = weights(&model, &dict).unwrap();
     let before = theirs.iter().map(|(name, array)| match name {
         "l0/bias" => (name.to_owned(), array.index_axis(bptt::ndarray::Axis(0), 0).to_owned()),

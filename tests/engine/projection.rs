@@ -44,7 +44,7 @@ fn weights_have_pytorchs_names_shapes_and_first_values() {
         ("weight_hr_l1", &[4, 7]),
     ];
     assert_eq!(shapes[5..9], of_layer);
-    let block = Initialisation::default().draw(&model, 1);
+    let block = Initialisation::default().draw(&model, 1).unwrap();
     let bound = 7f32.sqrt().recip();
     assert!(block.iter().all(|value| value.abs() <= bound) && block.iter().any(|value| value.abs() > 0.95 * bound));
 }
@@ -54,7 +54,7 @@ fn orthogonal_gates_have_orthonormal_columns_and_identity_gates_the_units_that_a
     let model = Model::headless(projected());
     let layout = Layout::new(&model);
     let gates = |recurrent| {
-        let block = Initialisation::default().recurrent(recurrent).draw(&model, 7);
+        let block = Initialisation::default().recurrent(recurrent).draw(&model, 7).unwrap();
         let weight = layout.find(Role::WeightHh { layer_direction: 0 }).unwrap();
         block[weight.range()].chunks(7 * 4).map(<[f32]>::to_vec).collect::<Vec<_>>()
     };
@@ -90,7 +90,7 @@ fn states_of_another_size_than_that_of_h_or_c_are_refused_by_name() {
 fn formats_without_a_projection_refuse_it_with_the_reason() {
     let head = Head::new(2, Loss::SquaredError, Readout::Final);
     let model = Model::new(projected(), head);
-    let dict = Layout::new(&model).to_state_dict(&Initialisation::default().draw(&model, 1));
+    let dict = Layout::new(&model).to_state_dict(&Initialisation::default().draw(&model, 1).unwrap());
     let expected = |format: &str| {
         format!(
             "the LSTM of {format} has no weight that projects h, and the network's projects it to 4 (proj_size); PyTorch's \
@@ -112,7 +112,7 @@ fn a_saved_model_keeps_its_projection_and_one_without_has_no_such_key() {
         let model = Model::new(recurrent, Head::new(2, Loss::SquaredError, Readout::Final));
         let text = serde_json::to_string(&model).unwrap();
         assert_eq!(text.contains("\"proj_size\":4"), is_named, "{text}");
-        let dict = Layout::new(&model).to_state_dict(&Initialisation::default().draw(&model, 1));
+        let dict = Layout::new(&model).to_state_dict(&Initialisation::default().draw(&model, 1).unwrap());
         let mut file = Vec::new();
         SavedModel::new(model.clone(), dict.clone()).write_to(&mut file).unwrap();
         assert_eq!(*SavedModel::<f32>::read_from(&file[..], file.len() as u64).unwrap().model(), model);

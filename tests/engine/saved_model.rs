@@ -6,8 +6,8 @@ use crate::common::{CELLS, Case, projected};
 use crate::random_calls::{Dice, draw_case};
 use bptt::ndarray::Array3;
 use bptt::{
-    Activation, Cell, Cpu, Embedding, Error, Head, Initialisation, Layout, Loss, Model, Optimizer, Readout, Recurrent,
-    Reduction, SavedModel, Sequence, StateDict, Trainer, Wait,
+    Activation, Backend, Cell, Cpu, Embedding, EngineOptions, Error, Head, Inference, Initialisation, Layout, Loss,
+    Model, Optimizer, Readout, Recurrent, Reduction, SavedModel, Sequence, StateDict, Trainer, TrainerOptions, Wait,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -21,7 +21,7 @@ fn whole() -> Model {
 }
 
 fn saved(model: &Model) -> SavedModel {
-    let weights = Layout::new(model).to_state_dict(&Initialisation::default().draw(model, 3));
+    let weights = Layout::new(model).to_state_dict(&Initialisation::default().draw(model, 3).unwrap());
     SavedModel::new(model.clone(), weights)
 }
 
@@ -44,6 +44,36 @@ fn described(saved: &SavedModel, description: &Value) -> bptt::Result<SavedModel
 
 fn refusal(saved: &SavedModel, description: &Value) -> String {
     described(saved, description).unwrap_err().to_string()
+}
+
+/// The loaded weights give the same outputs in an engine and in a trainer, whose average begins with them too.
+fn hold_opened<B: Backend>(backend: &B) {
+    let saved = saved(&whole());
+    let tokens = Sequence::tokens(bptt::ndarray::array![[0, 1], [2, 3], [4, 5]]);
+    let mut trainer = Trainer::new(backend, saved.model(), Optimizer::sgd(0.1), 1).unwrap();
+    trainer.load_state_dict(&saved.weights).unwrap();
+    let want = trainer.logits(&tokens).wait().unwrap().logits;
+    let mut engine = saved.engine(backend, &EngineOptions::default()).unwrap();
+    assert_eq!(engine.logits(&tokens).wait().unwrap().logits, want);
+    let options = TrainerOptions::default().engine(EngineOptions::default().ema_decay(0.9));
+    let mut opened = saved.trainer(backend, Optimizer::sgd(0.1), 1, options).unwrap();
+    assert_eq!(opened.logits(&tokens).wait().unwrap().logits, want);
+    assert_eq!(opened.averaged().unwrap().logits(&tokens).wait().unwrap().logits, want);
+}
+
+#[test]
+fn a_saved_model_opens_as_an_engine_and_as_a_trainer() {
+    hold_opened(&Cpu::<f32>::new());
+    hold_opened(&Cpu::<f64>::default());
+    if let Some(gpu) = crate::common::gpu::gpu() {
+        hold_opened(&gpu);
+    }
+    let mut other = saved(&whole());
+    other.weights = saved(&Case::new(Cell::Gru).model()).weights;
+    let refused = other.engine(&Cpu::<f32>::new(), &EngineOptions::default()).unwrap_err();
+    assert!(matches!(refused, Error::StateDict(_)), "{refused}");
+    let refused = other.trainer(&Cpu::<f32>::new(), Optimizer::sgd(0.1), 1, TrainerOptions::default()).unwrap_err();
+    assert!(matches!(refused, Error::StateDict(_)), "{refused}");
 }
 
 #[test]
@@ -95,7 +125,7 @@ fn the_form_is_the_one_that_is_documented() {
     let example: Value = serde_json::from_str(example).unwrap();
     let described: Model = serde_json::from_value(example["model"].clone()).unwrap();
     assert_eq!(serde_json::to_value(&described).unwrap(), example["model"]);
-    let weights = Layout::new(&described).to_state_dict(&Initialisation::default().draw(&described, 1));
+    let weights = Layout::new(&described).to_state_dict(&Initialisation::default().draw(&described, 1).unwrap());
     self::described(&SavedModel::new(described, weights), &example).unwrap();
     // What is left out.
     let least = json!({"recurrent": {"cell": "gru", "input_size": 2, "hidden_size": 3}});
@@ -255,7 +285,7 @@ fn a_file_is_saved_whole_or_not_at_all_and_read_with_its_name_in_errors() {
     std::fs::write(&path, second.weights.to_safetensors(None).unwrap()).unwrap();
     named(&path, "expected a model that bptt saved, got tensors without its description; see `bptt inspect`");
     let text = description(&second).to_string();
-    let other = Layout::new(first.model()).to_state_dict(&Initialisation::default().draw(first.model(), 1));
+    let other = Layout::new(first.model()).to_state_dict(&Initialisation::default().draw(first.model(), 1).unwrap());
     std::fs::write(&path, other.to_safetensors(Some(("bptt", &text))).unwrap()).unwrap();
     let error = SavedModel::load(&path).unwrap_err().to_string();
     assert!(error.starts_with(&format!("{}: the state dict does not fit the model:\n", path.display())), "{error}");

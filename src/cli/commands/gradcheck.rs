@@ -146,7 +146,7 @@ fn subject(args: &GradcheckArgs) -> Result<(Model, Vec<f32>, Settings), Failure>
     };
     let model = settings.network(inputs, head);
     model.validate()?;
-    let parameters = settings.initialisation().draw(&model, settings.seed);
+    let parameters = settings.initialisation().draw(&model, settings.seed)?;
     Ok((model, parameters, settings))
 }
 

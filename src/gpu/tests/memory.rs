@@ -25,7 +25,7 @@ fn options() -> EngineOptions {
 fn engine(gpu: &Gpu) -> GpuEngine {
     let model = model();
     let mut engine = gpu.engine(&model, &options()).unwrap();
-    engine.set_parameters(&crate::Initialisation::default().draw(&model, 1)).unwrap();
+    engine.initialise(crate::Initialisation::default(), 1).unwrap();
     engine
 }
 

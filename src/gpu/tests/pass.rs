@@ -107,7 +107,7 @@ fn nothing_left_in_a_buffer_reaches_the_next_pass() {
             let model = Model::new(recurrent, Head::new(3, Loss::SquaredError, at));
             let options = EngineOptions { chunk: Some(3), input_gradient: true, ..EngineOptions::default() };
             let mut engine = gpu.engine(&model, &options).unwrap();
-            engine.set_parameters(&crate::Initialisation::default().draw(&model, 1)).unwrap();
+            engine.initialise(crate::Initialisation::default(), 1).unwrap();
             let x = ndarray::Array3::from_shape_fn((7, 4, 3), |(t, b, i)| number(1, 12 * t + 3 * b + i));
             let predictions = if at == Readout::PerStep { 7 } else { 1 };
             let y = ndarray::Array3::from_shape_fn((predictions, 4, 3), |(p, b, o)| number(2, 12 * p + 3 * b + o));
