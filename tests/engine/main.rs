@@ -6,6 +6,7 @@
 mod common;
 
 mod accumulate;
+mod adapters;
 mod average;
 mod average_of_runs;
 mod call_order;

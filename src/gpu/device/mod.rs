@@ -23,9 +23,12 @@ use crate::model::{Cell, DeviceLimits};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdapterChoice {
-    /// A discrete GPU, otherwise an integrated or virtual one, otherwise a software driver.
+    /// A discrete GPU, otherwise an integrated or virtual one, otherwise a software driver, which is logged as a warning
+    /// (crate `log`) because it is slower than the [`Cpu`](crate::Cpu) backend.
     #[default]
     Best,
+    /// As `Best`, without software drivers: [`Gpu::new`] fails where there is only one.
+    Hardware,
     /// The first adapter, in the order of `Best`, whose name contains this text. Case-insensitive.
     Name(String),
     /// The adapter at this index of [`Gpu::adapters`].
@@ -188,15 +191,26 @@ impl Gpu {
         adapters
     }
 
-    /// Opens a device. [Waits](crate#waiting) for the driver.
+    /// Opens a device. [Waits](crate#waiting) for the driver. Unless [`GpuOptions::adapter`] is
+    /// [`AdapterChoice::Hardware`], it may be a software driver: [`info`](Self::info) has its type.
     ///
     /// # Errors
     /// [`Error::NoDevice`] if no adapter matches; the message lists the available ones.
     pub async fn new(options: GpuOptions) -> Result<Self> {
         let mut adapters = Self::adapters().await;
         let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
+        let is_software = |adapter: &wgpu::Adapter| adapter.get_info().device_type == wgpu::DeviceType::Cpu;
         let index = match &options.adapter {
-            AdapterChoice::Best => 0,
+            AdapterChoice::Best => {
+                if let Some(software) = adapters.first().filter(|first| is_software(first)) {
+                    log::warn!(
+                        "no hardware GPU was found: using the software driver {}, which is slower than the CPU backend",
+                        software.get_info().name
+                    );
+                }
+                0
+            }
+            AdapterChoice::Hardware => adapters.iter().position(|adapter| !is_software(adapter)).unwrap_or(usize::MAX),
             AdapterChoice::Index(index) => *index,
             AdapterChoice::Name(part) => {
                 let part = part.to_lowercase();
@@ -206,6 +220,9 @@ impl Gpu {
         if index >= adapters.len() {
             return Err(Error::NoDevice(match (adapters.is_empty(), &options.adapter) {
                 (true, _) => "no driver answered that can run compute shaders".into(),
+                (_, AdapterChoice::Hardware) => {
+                    format!("no hardware GPU was found, only the software drivers {names:?}")
+                }
                 (_, AdapterChoice::Name(part)) => format!("no adapter's name contains {part:?}; there are {names:?}"),
                 (_, _) => format!("no adapter at index {index}; there are {names:?}"),
             }));
