@@ -65,11 +65,14 @@ pub enum OptimizerKind {
 
 /// What identifies an optimizer of your own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CustomKind {
     /// Its name, which no optimizer of this crate [has](OptimizerKind::name). Checkpoints have it, and refuse another.
     pub name: &'static str,
     /// The number of state values per weight, at most 4.
     pub state_blocks: usize,
+    /// Whether [`Optimizer::momentum`] was called, which has no meaning for it.
+    has_momentum: bool,
 }
 
 /// The [names](OptimizerKind::name) of this crate's optimizers.
@@ -104,9 +107,10 @@ impl OptimizerKind {
         }
     }
 
-    /// Fails if an optimizer of the caller has the name of one of this crate, or more state values than are possible.
+    /// Fails if an optimizer of the caller has the name of one of this crate, more state values than are possible, or a
+    /// setting that it does not know.
     pub(crate) fn check_custom(&self) -> Result<()> {
-        let OptimizerKind::Custom(CustomKind { name, state_blocks }) = self else { return Ok(()) };
+        let OptimizerKind::Custom(CustomKind { name, state_blocks, has_momentum }) = self else { return Ok(()) };
         if NAMES.contains(name) {
             return Err(Error::value(
                 "the name of a custom optimizer",
@@ -117,6 +121,12 @@ impl OptimizerKind {
         if *state_blocks > MAX_STATE_BLOCKS {
             let setting = format!("state_blocks of the optimizer '{name}'");
             return Err(Error::value(setting, format!("at most {MAX_STATE_BLOCKS}"), state_blocks));
+        }
+        if *has_momentum {
+            let reason = format!(
+                "Optimizer::momentum does not reach the custom optimizer '{name}': make the momentum a setting of its own"
+            );
+            return Err(Error::Unsupported(reason));
         }
         Ok(())
     }
@@ -190,7 +200,7 @@ impl Optimizer {
     /// An optimizer of your own, with a name and a number of state values per weight, at most 4: see
     /// [`CustomOptimizer`](crate::CustomOptimizer).
     pub fn custom(name: &'static str, state_blocks: usize, learning_rate: f64) -> Self {
-        Self::new(OptimizerKind::Custom(CustomKind { name, state_blocks }), learning_rate)
+        Self::new(OptimizerKind::Custom(CustomKind { name, state_blocks, has_momentum: false }), learning_rate)
     }
 
     /// Sets the learning rate η.
@@ -205,12 +215,13 @@ impl Optimizer {
         self
     }
 
-    /// Sets the momentum: μ of SGD and RMSprop, β₁ of Adam and AdamW. An optimizer of your own has settings of its own.
+    /// Sets the momentum: μ of SGD and RMSprop, β₁ of Adam and AdamW. An optimizer of your own has settings of its own, and
+    /// [`validate`](Self::validate) refuses it with this one.
     pub fn momentum(mut self, momentum: f64) -> Self {
         match &mut self.kind {
             OptimizerKind::Sgd { momentum: own, .. } | OptimizerKind::RmsProp { momentum: own, .. } => *own = momentum,
             OptimizerKind::Adam { beta1, .. } | OptimizerKind::AdamW { beta1, .. } => *beta1 = momentum,
-            OptimizerKind::Custom(_) => {}
+            OptimizerKind::Custom(own) => own.has_momentum = true,
         }
         self
     }
@@ -268,7 +279,7 @@ impl Optimizer {
     ///
     /// # Errors
     /// [`Error::Value`] for a setting out of its range; [`Error::Unsupported`] for Nesterov's momentum without momentum
-    /// or with dampening.
+    /// or with dampening, and for the [`momentum`](Self::momentum) of an optimizer of your own.
     pub fn validate(&self) -> Result<()> {
         let at_least_0 = |name: &str, value: f64| {
             if value >= 0.0 && value.is_finite() {

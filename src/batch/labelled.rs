@@ -12,6 +12,7 @@ use crate::real::Real;
 
 /// The targets of the predictions. P is T for a head at every step, otherwise 1.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Targets<R = f32> {
     /// \[P, B, O\], or \[P, B, O / Q\] for Q quantiles: see [`Head::target_size`](crate::Head::target_size).
     Values(Array3<R>),

@@ -21,6 +21,7 @@ pub(crate) use labelled::{Validated, check_class_weights};
 
 /// The input of the first layer.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Input<R = f32> {
     /// x, \[T, B, I\].
     Dense(Array3<R>),
@@ -274,6 +275,7 @@ impl<R: Real> Sequence<R> {
 
 /// The output of the recurrent layers.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Output<R = f32> {
     /// The last layer's h at every step, \[T, B, D·S\]; 0 at padding.
     pub output: Array3<R>,
@@ -314,6 +316,7 @@ impl<R: Real> OutputGradient<R> {
 
 /// The gradient with respect to the input and the initial states.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct InputGradient<R = f32> {
     /// dx, \[T, B, I\], 0 at padding. `None` for tokens.
     pub x: Option<Array3<R>>,

@@ -68,6 +68,7 @@ struct JsonNote {
 
 /// Weights read from a checkpoint, with the step they belong to and the step of the checkpoint.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct SavedWeights<R = f32> {
     /// The weights, by PyTorch's names.
     pub weights: StateDict<R>,

@@ -10,6 +10,7 @@ use crate::real::Real;
 
 /// The factor by which ‖∂L/∂h_t‖ changes per step backward through time.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct GradientDecay {
     /// The geometric mean of ‖∂L/∂h_t‖ / ‖∂L/∂h_{t+1}‖; in the reverse direction of ‖∂L/∂h_{t+1}‖ / ‖∂L/∂h_t‖.
     pub factor: f64,

@@ -238,7 +238,7 @@ async fn steps<E: Engine>(
         trainer.check_step()?;
         let wants_hidden_gradient_norms = observer.wants_hidden_gradient_norms(step);
         // With rollback, the steps behind a bad one are repeated, so the norms are read only after good reports.
-        while let Some(report) = if wants_hidden_gradient_norms { trainer.engine().report().await? } else { None } {
+        while let Some(report) = if wants_hidden_gradient_norms { trainer.report().await? } else { None } {
             progress.last = pending.report(report, None, observer)?;
         }
         trainer.set_hidden_gradient_norms(wants_hidden_gradient_norms);
@@ -261,7 +261,7 @@ async fn steps<E: Engine>(
             continue;
         }
         report_all_but_last(trainer, progress, pending, observer).await?;
-        let report = trainer.engine().report().await?;
+        let report = trainer.report().await?;
         let val_loss = match measured {
             Some(batches) => Some(validation_loss(trainer, batches).await?),
             None => None,
@@ -306,7 +306,7 @@ async fn report_all_but_last<E: Engine>(
     observer: &mut dyn Observer,
 ) -> Result<()> {
     while trainer.engine().unreported() > 1 {
-        if let Some(report) = trainer.engine().report().await? {
+        if let Some(report) = trainer.report().await? {
             progress.last = pending.report(report, None, observer)?;
         }
     }

@@ -15,6 +15,7 @@ use crate::real::Real;
 
 /// Everything that a trainer's next steps depend on besides its model, optimizer, options and seed, bit for bit.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct TrainerState<R = f32> {
     /// The number of updates so far.
     pub step: u64,
@@ -324,7 +325,7 @@ impl<E: Engine> Trainer<E> {
         self.engine.set_states(carried)?;
         self.engine.clear_gradients();
         self.engine.restart(skipped)?;
-        (self.step, self.sums) = (step, GradientSums::Nothing);
+        (self.step, self.last_report, self.sums) = (step, None, GradientSums::Nothing);
         Ok(())
     }
 }

@@ -112,6 +112,8 @@ pub struct Trainer<E: Engine> {
     pub(super) options: TrainerOptions,
     pub(super) seed: u64,
     pub(super) step: u64,
+    /// The last report that a step has returned.
+    pub(super) last_report: Option<StepReport>,
     pub(super) sums: GradientSums,
     pub(super) takes_gradient_norms: bool,
     /// The norms of ∂L/∂h_t that belong to the sums, not divided.
@@ -175,6 +177,7 @@ impl<E: Engine> Trainer<E> {
             options,
             seed,
             step: 0,
+            last_report: None,
             sums: GradientSums::Nothing,
             takes_gradient_norms: false,
             gradient_norms: None,
@@ -305,7 +308,14 @@ impl<E: Engine> Trainer<E> {
         self.engine.update(&OptimizerStep::new(self.optimizer, self.step + 1, divisor)).await?;
         self.sums = GradientSums::Used(weight);
         self.step += 1;
-        if self.engine.in_flight() >= self.options.in_flight { self.engine.report().await } else { Ok(None) }
+        if self.engine.in_flight() >= self.options.in_flight { self.report().await } else { Ok(None) }
+    }
+
+    /// The report of the oldest step that has not been reported.
+    pub(super) async fn report(&mut self) -> Result<Option<StepReport>> {
+        let report = self.engine.report().await?;
+        self.last_report = report.or(self.last_report);
+        Ok(report)
     }
 
     /// [Waits](crate#waiting) for all enqueued steps and returns the outstanding reports, oldest first.
@@ -315,18 +325,21 @@ impl<E: Engine> Trainer<E> {
     /// lost; [`Training::report`](crate::Training::report) returns them one by one.
     pub async fn finish(&mut self) -> Result<Vec<StepReport>> {
         let mut reports = Vec::new();
-        while let Some(report) = self.engine.report().await? {
+        while let Some(report) = self.report().await? {
             reports.push(report);
         }
         Ok(reports)
     }
 
-    /// [Waits](crate#waiting) for all enqueued steps and returns the last one's loss. `None` if all steps were already reported.
+    /// [Waits](crate#waiting) for all enqueued steps and returns the last one's loss, whether or not it has been reported
+    /// before. `None` before the first step, after [`restore`](Self::restore), and if the engine itself was asked for the
+    /// report.
     ///
     /// # Errors
     /// Same as [`finish`](Self::finish).
     pub async fn loss(&mut self) -> Result<Option<f64>> {
-        Ok(self.finish().await?.last().map(|report| report.loss))
+        self.finish().await?;
+        Ok(self.last_report.filter(|report| report.step == self.step).map(|report| report.loss))
     }
 
     /// The carried states. `None` before the first batch. [Waits](crate#waiting).

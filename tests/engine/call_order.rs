@@ -209,6 +209,37 @@ fn evaluation_and_prediction_in_micro_batches_give_the_same_result_on_both_backe
     gpu().iter().for_each(|gpu| evaluation_and_prediction_in_micro_batches_give_the_same_result(gpu, 1e-5));
 }
 
+/// The last loss, whether its report came with the step, with `finish` or has not come yet.
+fn the_last_loss_remains<B: Backend>(backend: &B) {
+    let case = Case::new(Cell::Gru);
+    for in_flight in [1, 2, 8] {
+        let options = TrainerOptions::default().in_flight(in_flight);
+        let mut trainer = Trainer::with_options(backend, &case.model(), Optimizer::sgd(0.1), 1, options).unwrap();
+        assert_eq!(block_on(trainer.loss()).unwrap(), None);
+        let first = block_on(trainer.state()).unwrap();
+        let mut losses = Vec::new();
+        for _ in 0..3 {
+            block_on(trainer.step(&case.batch())).unwrap();
+            losses.push(block_on(trainer.loss()).unwrap().unwrap());
+            assert_eq!(block_on(trainer.finish()).unwrap(), []);
+            assert_eq!(block_on(trainer.loss()).unwrap().as_ref(), losses.last());
+        }
+        assert!(losses[0] > losses[1] && losses[1] > losses[2], "{losses:?}");
+        // The engine's own reports are not the trainer's.
+        block_on(trainer.step(&case.batch())).unwrap();
+        let report = block_on(trainer.engine().report()).unwrap();
+        assert_eq!(block_on(trainer.loss()).unwrap().is_none(), report.is_some());
+        trainer.restore(&first).unwrap();
+        assert_eq!(block_on(trainer.loss()).unwrap(), None);
+    }
+}
+
+#[test]
+fn the_last_loss_remains_after_its_report_on_both_backends() {
+    the_last_loss_remains(&Cpu::<f32>::new());
+    gpu().iter().for_each(the_last_loss_remains);
+}
+
 /// More rows than a dispatch has workgroups, and a budget that holds a few of them.
 fn evaluation_and_prediction_use_the_micro_batches_of_a_step<B: Backend>(backend: &B) {
     let case = Case { initial: false, ..Case::new(Cell::Gru) }.sizes([1, 70_000, 2, 4, 1]);

@@ -94,6 +94,7 @@ fn poison(case: &Case, batch: &mut Batch) {
             match &mut batch.sequence.input {
                 Input::Dense(x) => x.slice_mut(s![t, row, ..]).fill(f32::NAN),
                 Input::Tokens(tokens) => tokens[[t, row]] = u32::MAX,
+                _ => unreachable!("the crate has no third kind"),
             }
             if let Some(resets) = &mut batch.sequence.resets {
                 resets[[t, row]] ^= true;
@@ -102,6 +103,7 @@ fn poison(case: &Case, batch: &mut Batch) {
                 match &mut batch.targets {
                     Targets::Values(values) => values.slice_mut(s![t, row, ..]).fill(f32::NAN),
                     Targets::Classes(classes) => classes[[t, row]] = u32::MAX,
+                    _ => unreachable!("the crate has no third kind"),
                 }
             }
         }
@@ -166,6 +168,7 @@ fn a_prediction_of_weight_0_is_not_read() {
         match &mut batch.targets {
             Targets::Values(values) => values.slice_mut(s![1, .., ..]).fill(f32::NAN),
             Targets::Classes(classes) => classes.slice_mut(s![1, ..]).fill(u32::MAX),
+            _ => unreachable!("the crate has no third kind"),
         }
         assert_same_bits(&case, &run(&batch), &clean);
     }

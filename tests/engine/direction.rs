@@ -32,6 +32,7 @@ fn reversed(sequence: &Sequence) -> Sequence {
         Input::Tokens(tokens) => Input::Tokens(Array2::from_shape_fn((steps, rows), |(t, row)| {
             tokens[[mirrored(t, sequence.length(row)), row]]
         })),
+        _ => unreachable!("the crate has no third kind"),
     };
     // A reset before step t is one after step t − 1, which is before it in the other direction.
     let resets = sequence.resets.as_ref().map(|resets| {

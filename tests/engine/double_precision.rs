@@ -78,6 +78,7 @@ fn widened(batch: &Batch) -> Batch<f64> {
     let targets = match &batch.targets {
         Targets::Values(values) => Targets::Values(values.mapv(f64::from)),
         Targets::Classes(classes) => Targets::Classes(classes.clone()),
+        _ => unreachable!("the crate has no third kind"),
     };
     let weights = batch.weights.as_ref().map(|weights| weights.mapv(f64::from));
     Batch { sequence: batch.sequence.to(), targets, weights }

@@ -69,7 +69,7 @@ fn by_differences(case: &Case) -> Named {
         let (shape, len) = (x.shape().to_vec(), x.len());
         let nudge = |batch: &mut Batch, index, by: f64| match &mut batch.sequence.input {
             Input::Dense(x) => x.as_slice_mut().unwrap()[index] += by as f32,
-            Input::Tokens(_) => unreachable!(),
+            _ => unreachable!("dx is that of numbers"),
         };
         named.push(("dx".into(), shaped(&shape, differences(&mut batch, len, nudge, loss))));
     }

@@ -160,6 +160,7 @@ fn with_garbage(sequence: &Sequence) -> Sequence {
             match &mut sequence.input {
                 Input::Dense(x) => x.slice_mut(bptt::ndarray::s![t, row, ..]).fill(f32::NAN),
                 Input::Tokens(tokens) => tokens[[t, row]] = u32::MAX,
+                _ => unreachable!("the crate has no third kind"),
             }
         }
     }

@@ -63,6 +63,7 @@ fn poisoned<R: Real>(case: &Case) -> Sequence<R> {
             .indexed_iter_mut()
             .filter(|((t, row), _)| *t >= lengths[*row])
             .for_each(|(_, token)| *token = 1 << 20),
+        _ => unreachable!("the crate has no third kind"),
     }
     sequence
 }
@@ -77,6 +78,7 @@ fn inputs<R: Real>(sequence: &Sequence<R>) -> BTreeMap<String, Value> {
     let input = match &sequence.input {
         Input::Dense(x) => ("x".to_owned(), Value::Float(wide(x))),
         Input::Tokens(tokens) => ("tokens".to_owned(), Value::Int(tokens.mapv(i64::from).into_dyn())),
+        _ => unreachable!("the crate has no third kind"),
     };
     let lengths = (0..sequence.shape().1).map(|row| sequence.length(row) as i64);
     let lengths = ("lengths".to_owned(), Value::Int(Array1::from_iter(lengths).into_dyn()));

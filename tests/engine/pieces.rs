@@ -25,6 +25,7 @@ fn piece(batch: &Batch, steps: Range<usize>) -> Batch {
         input: match &batch.sequence.input {
             Input::Dense(x) => Input::Dense(x.slice(s![steps.clone(), .., ..]).to_owned()),
             Input::Tokens(tokens) => Input::Tokens(tokens.slice(s![steps.clone(), ..]).to_owned()),
+            _ => unreachable!("the crate has no third kind"),
         },
         lengths: None,
         resets: batch.sequence.resets.as_ref().map(|resets| resets.slice(s![steps.clone(), ..]).to_owned()),
@@ -33,6 +34,7 @@ fn piece(batch: &Batch, steps: Range<usize>) -> Batch {
     let targets = match &batch.targets {
         Targets::Values(values) => Targets::Values(values.slice(s![steps.clone(), .., ..]).to_owned()),
         Targets::Classes(classes) => Targets::Classes(classes.slice(s![steps.clone(), ..]).to_owned()),
+        _ => unreachable!("the crate has no third kind"),
     };
     Batch { sequence, targets, weights: batch.weights.as_ref().map(|w| w.slice(s![steps, ..]).to_owned()) }
 }

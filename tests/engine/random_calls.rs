@@ -141,6 +141,7 @@ impl Data {
                     match &mut sequence.input {
                         Input::Dense(x) => x.slice_mut(s![t, row, ..]).fill(number(f64::NAN)),
                         Input::Tokens(tokens) => tokens[[t, row]] = u32::MAX,
+                        _ => unreachable!("the crate has no third kind"),
                     }
                     if let Some(resets) = &mut sequence.resets {
                         resets[[t, row]] = true;
@@ -171,16 +172,19 @@ impl Data {
             Some(Fault::TargetsShape) => match &mut batch.targets {
                 Targets::Values(values) => *values = Array3::zeros((predictions + 1, rows, values.dim().2)),
                 Targets::Classes(classes) => *classes = Array2::zeros((predictions, rows + 1)),
+                _ => unreachable!("the crate has no third kind"),
             },
             Some(Fault::OtherTargets) => {
                 batch.targets = match batch.targets {
                     Targets::Values(values) => Targets::Classes(Array2::zeros((predictions, values.dim().1))),
                     Targets::Classes(_) => Targets::Values(Array3::zeros((predictions, rows, self.case.outputs))),
+                    _ => unreachable!("the crate has no third kind"),
                 }
             }
             Some(Fault::Target) => match &mut batch.targets {
                 Targets::Values(values) => values.fill(f32::NAN),
                 Targets::Classes(classes) => classes.fill(1000),
+                _ => unreachable!("the crate has no third kind"),
             },
             Some(Fault::WeightBelowZero) => batch.weights = Some(whole.mapv(|_| -1.0)),
             Some(Fault::WeightOfNaN) => batch.weights = Some(whole.mapv(|_| f32::NAN)),
@@ -196,6 +200,7 @@ impl Data {
                         match &mut batch.targets {
                             Targets::Values(values) => values.slice_mut(s![p, row, ..]).fill(f32::NAN),
                             Targets::Classes(classes) => classes[[p, row]] = u32::MAX,
+                            _ => unreachable!("the crate has no third kind"),
                         }
                     }
                 }
@@ -707,12 +712,10 @@ impl<E: Engine<Real = f32>> Told<E> {
                 self.hear(rest);
                 Ok(self.reports.drain(..).flat_map(|it| report(&it)).collect())
             }
-            // Whether there is one depends on how late reports are.
             Turn::Loss => {
                 let loss = block_on(trainer.loss())?;
-                let last = loss.or(self.reports.last().map(|report| report.loss));
                 self.reports.clear();
-                Ok(last.map_or_else(|| text("no loss"), |loss| numbers("loss", [loss])))
+                Ok(loss.map_or_else(|| text("no loss"), |loss| numbers("loss", [loss])))
             }
             Turn::Evaluate(data) => block_on(trainer.evaluate(&data.batch())).map(|evaluation| {
                 let mut named = states(&evaluation.states);

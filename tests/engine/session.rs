@@ -30,6 +30,7 @@ fn piece<R: Real>(sequence: &Sequence<R>, steps: Range<usize>) -> Sequence<R> {
         input: match &sequence.input {
             Input::Dense(x) => Input::Dense(x.slice(s![steps.clone(), .., ..]).to_owned()),
             Input::Tokens(tokens) => Input::Tokens(tokens.slice(s![steps.clone(), ..]).to_owned()),
+            _ => unreachable!("the crate has no third kind"),
         },
         lengths: None,
         resets: sequence.resets.as_ref().map(|resets| resets.slice(s![steps.clone(), ..]).to_owned()),
