@@ -14,11 +14,12 @@ const KERNEL: &str = "
     @group(0) @binding(0) var<storage, read> targets: array<f32>;
     @group(0) @binding(1) var<storage, read_write> a: array<vec4f>; // O = 1, in rows of whole vec4
     @group(0) @binding(2) var<storage, read_write> losses: array<f32>;
-    @compute @workgroup_size(64) fn log_cosh(@builtin(global_invocation_id) id: vec3u) {
-        if id.x >= arrayLength(&losses) { return; }
-        let error = clamp(a[id.x].x - targets[id.x], -40.0, 40.0);
-        losses[id.x] = abs(error) + log(0.5 + 0.5 * exp(-2.0 * abs(error)));
-        a[id.x].x = tanh(error);
+    @compute @workgroup_size(GROUP)
+    fn log_cosh(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+        let i = linear(id, groups); if i >= arrayLength(&losses) { return; }
+        let error = clamp(a[i].x - targets[i], -40.0, 40.0);
+        losses[i] = abs(error) + log(0.5 + 0.5 * exp(-2.0 * abs(error)));
+        a[i].x = tanh(error);
     }";
 
 /// The targets [T, B, 1], and on a GPU the kernel and a buffer for the targets.
@@ -41,15 +42,14 @@ impl CustomLoss<GpuEngine> for LogCosh {
         let targets: Vec<f32> = targets.slice(s![range.p.clone(), range.rows.clone(), ..]).iter().copied().collect();
         range.write(buffer, 0, bytemuck::cast_slice(&targets));
         let buffers = [buffer.as_entire_buffer_binding(), range.logits.clone(), range.losses.clone()];
-        range.dispatch(pipeline, &buffers, [(range.count() as u32).div_ceil(64), 1, 1]);
+        range.dispatch(pipeline, &buffers, range.groups());
     }
 }
 
-/// The kernel, and a buffer for the targets.
 fn kernel(gpu: &Gpu) -> bptt::Result<(wgpu::ComputePipeline, wgpu::Buffer)> {
     let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
     let targets = wgpu::BufferDescriptor { label: None, size: 4 * 320, usage, mapped_at_creation: false };
-    Ok((gpu.compute_pipeline(KERNEL)?, gpu.device().create_buffer(&targets)))
+    Ok((gpu.compute_pipeline(&[GpuPredictions::WGSL, KERNEL].concat())?, gpu.device().create_buffer(&targets)))
 }
 
 /// The mean loss before and after training; of the head, only O and the readout are used.

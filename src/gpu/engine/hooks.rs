@@ -14,7 +14,9 @@ use crate::gpu::device::Gpu;
 /// `p.start + i / rows.len()` of row `rows.start + i % rows.len()`.
 ///
 /// [`dispatch`](Self::dispatch) is enough for one kernel, which [`Gpu::compute_pipeline`] compiles; otherwise use the
-/// [`encoder`](Self::encoder). Profiles do not time what is recorded.
+/// [`encoder`](Self::encoder). A kernel with one invocation per prediction begins with [`WGSL`](Self::WGSL) and runs over
+/// [`groups`](Self::groups), since one dimension of a dispatch has at most 65,535 workgroups. Profiles do not time what is
+/// recorded.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct GpuPredictions<'a> {
@@ -35,9 +37,19 @@ pub struct GpuPredictions<'a> {
 }
 
 impl GpuPredictions<'_> {
+    /// The beginning of a kernel with one invocation per prediction: the constant `GROUP`, for `@workgroup_size(GROUP)`, and
+    /// `linear(id, groups)`, the index i of an invocation from the built-ins `global_invocation_id` and `num_workgroups`.
+    /// There are more invocations than predictions: return where i is not below `arrayLength(&losses)`.
+    pub const WGSL: &'static str = include_str!("../../../shaders/grid.wgsl");
+
     /// The number of predictions, with padding.
     pub fn count(&self) -> usize {
         self.p.len() * self.rows.len()
+    }
+
+    /// The workgroups of a kernel that begins with [`WGSL`](Self::WGSL), in as many dimensions as needed.
+    pub fn groups(&self) -> [u32; 3] {
+        self.gpu().limits().elements(self.count())
     }
 
     /// Records a kernel over `groups` workgroups, with `buffers` bound to `@group(0)` at `@binding(0)`, 1, 2 and so on.
