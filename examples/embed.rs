@@ -72,8 +72,8 @@ pub(crate) async fn run(steps: usize) -> Result<Vec<f32>, Box<dyn std::error::Er
     Ok(losses)
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let losses = bptt::block_on(run(401))?;
+fn main() -> bptt::Result<()> {
+    let losses = bptt::block_on(run(401)).map_err(|error| bptt::Error::Failed(error.to_string()))?;
     losses.iter().enumerate().step_by(100).for_each(|(step, loss)| println!("step {step:3}: loss {loss:.5}"));
     Ok(())
 }

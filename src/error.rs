@@ -1,10 +1,13 @@
 //! The crate's error type. Every message names the tensor, flag, file or line, what was expected and what was given.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The errors of this crate.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` writes the message as `Display` does, because that is what a `main` that returns a [`Result`] prints.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A tensor's shape does not fit the model or the batch.
@@ -105,6 +108,12 @@ pub enum Error {
     },
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// The beginning and end of a text, as much as a message shows: a name in a file can have any length.
 fn shortened(text: &str) -> Cow<'_, str> {
     const MOST: usize = 1500;
@@ -189,6 +198,7 @@ mod tests {
         }
         let text = Error::Unsupported(format!("a{long}b")).to_string();
         assert!(text.starts_with("aéé") && text.ends_with("éb") && text.contains("… (1997604 bytes more) …"), "{text}");
+        assert_eq!(format!("{:?}", Error::NoDevice("no driver".into())), "no GPU: no driver");
         let whole = "x".repeat(1500);
         assert_eq!(Error::Unsupported(whole.clone()).to_string(), whole);
         let many = Error::StateDict((0..1000).map(|n| n.to_string()).collect()).to_string();

@@ -12,6 +12,9 @@ mod character_model;
 #[path = "../../examples/embed.rs"]
 mod embed;
 #[allow(dead_code, reason = "an example has a main of its own")]
+#[path = "../../examples/fine_tune.rs"]
+mod fine_tune;
+#[allow(dead_code, reason = "an example has a main of its own")]
 #[path = "../../examples/forecast_series.rs"]
 mod forecast_series;
 #[allow(dead_code, reason = "an example has a main of its own")]
@@ -38,6 +41,20 @@ fn the_example_of_a_loss_of_ones_own_learns_the_same_on_both_backends() {
     let Some(gpu) = crate::common::gpu::gpu() else { return };
     let [first, last] = own_loss::train(&gpu, Some(&gpu)).unwrap();
     assert!((first - before).abs() < 1e-4 && (last - after).abs() < 1e-2, "{first} {before}, {last} {after}");
+}
+
+fn hold_fine_tuning(backend: &impl bptt::Backend<Engine: bptt::Parameters<Real = f32>>) {
+    let saved = fine_tune::pretrained(backend).unwrap();
+    let (tuned, [before, after, of_average]) = fine_tune::fine_tune(backend, &saved).unwrap();
+    assert!(before > 1.0 && after < 0.1 * before && of_average < 0.1 * before, "{before} {after} {of_average}");
+    let is_kept = |name| saved.weights.get(name).unwrap() == tuned.weights.get(name).unwrap();
+    assert!(is_kept("embedding.weight") && !is_kept("head.weight") && !is_kept("rnn.weight_hh_l0"));
+}
+
+#[test]
+fn the_fine_tuning_example_keeps_the_embedding_and_learns_the_rest_on_both_backends() {
+    hold_fine_tuning(&bptt::Cpu::new());
+    crate::common::gpu::gpu().iter().for_each(hold_fine_tuning);
 }
 
 #[test]
