@@ -10,8 +10,8 @@ use bptt::ndarray::{Array2, Array3, ArrayD, IxDyn, s};
 use bptt::wgpu::{self, BufferUsages};
 use bptt::{
     Backend, Batch, Cell, Cpu, CpuEngine, CpuPredictions, CustomLoss, Engine, EngineOptions, Gpu, GpuPredictions,
-    Inference, Layers, Loss, Optimizer, OptimizerStep, Parameters, Real, StatefulRows, Targets, Trainer,
-    TrainerOptions, Training, Wait,
+    Inference, Layers, Loss, Model, Optimizer, OptimizerStep, Parameters, Real, Sequence, StatefulRows, StepReport,
+    Targets, Trainer, TrainerOptions, Training, Wait,
 };
 
 /// Softmax and cross-entropy as in shaders/loss.wgsl, for at most 8 outputs.
@@ -350,6 +350,88 @@ fn a_kernel_that_does_not_compile_is_refused_with_the_compilers_message() {
     let refused = gpu.compute_pipeline("@compute @workgroup_size(64) fn loss() { let x = unknown; }").unwrap_err();
     assert!(refused.to_string().contains("the WGSL of the kernel: "), "{refused}");
     assert!(refused.to_string().contains("unknown"), "{refused}");
+}
+
+/// A loss that must not be called.
+struct Unused;
+
+impl CustomLoss<CpuEngine> for Unused {
+    fn loss(&self, _: CpuPredictions<'_>) -> f64 {
+        panic!("the step was not refused")
+    }
+}
+
+impl CustomLoss<GpuEngine> for Unused {
+    fn loss(&self, _: GpuPredictions<'_>) {
+        panic!("the step was not refused")
+    }
+}
+
+/// What refuses a step with a loss of the caller, in words. The loss is not called, and the next step is as if the refused
+/// ones had not been tried.
+fn refusals<B: Backend>(backend: &B, gpu: Option<&Gpu>) -> Vec<String>
+where
+    Unused: CustomLoss<B::Engine>,
+    CrossEntropy: CustomLoss<B::Engine>,
+    B::Engine: Parameters<Real = f32>,
+{
+    let case = Case { initial: false, loss: Loss::CrossEntropy, ..Case::new(Cell::Gru) }.sizes([6, 4, 2, 5, 3]);
+    let (sequence, weight) = (case.batch().sequence, 24.0);
+    let make = |optimizer: Optimizer| {
+        let options = TrainerOptions::default().engine(EngineOptions::default().ema_decay(0.5));
+        Trainer::with_options(backend, &case.model(), optimizer, 1, options).unwrap()
+    };
+    let mut refused = Vec::new();
+    let mut refuse = |answer: bptt::Result<Option<StepReport>>| refused.push(answer.unwrap_err().to_string());
+
+    let [mut trainer, mut other] = [0.1, 0.1].map(|rate| make(Optimizer::sgd(rate)));
+    for weight in [-1.0, f64::NAN, f64::INFINITY] {
+        refuse(trainer.step_with(&sequence, weight, &Unused).wait());
+    }
+    let wide = Sequence::dense(Array3::<f32>::zeros((6, 4, 3)));
+    refuse(trainer.step_with(&wide, weight, &Unused).wait());
+    refuse(trainer.averaged().unwrap().step_with(&sequence, weight, &Unused).wait());
+    let loss = CrossEntropy::new(&case, gpu);
+    for trainer in [&mut trainer, &mut other] {
+        trainer.step_with(&sequence, weight, &loss).wait().unwrap();
+    }
+    assert_eq!(trainer.finish().wait().unwrap(), other.finish().wait().unwrap());
+    assert_eq!(trainer.state().wait().unwrap(), other.state().wait().unwrap());
+
+    let mut without_optimizer = make(Optimizer::custom("own", 0, 0.1));
+    refuse(without_optimizer.step_with(&sequence, weight, &Unused).wait());
+    without_optimizer.state().wait().unwrap(); // refused if a batch had been accumulated
+
+    let nan = Sequence::dense(Array3::from_elem((6, 4, 2), f32::NAN));
+    trainer.step_with(&nan, weight, &loss).wait().unwrap();
+    trainer.finish().wait().unwrap_err();
+    refuse(trainer.step_with(&sequence, weight, &Unused).wait());
+
+    let headless = Model::headless(case.model().recurrent);
+    let mut engine = backend.engine(&headless, &EngineOptions::default()).unwrap();
+    refused.push(engine.accumulate_with(&sequence, &Unused, None).wait().unwrap_err().to_string());
+    refused
+}
+
+#[test]
+fn both_backends_refuse_a_step_with_a_loss_of_the_caller_in_the_same_words_and_leave_no_trace() {
+    let refused = refusals(&Cpu::new(), None);
+    let expected = [
+        "weight: expected a finite number of at least 0, got -1",
+        "weight: expected a finite number of at least 0, got NaN",
+        "weight: expected a finite number of at least 0, got inf",
+        "x: expected shape [6, 4, 2], got [6, 4, 3]",
+        "an update needs the parameters, and their average is in their place",
+        "the custom optimizer 'own' has not been given",
+        "step 2: the loss is not finite",
+        "this call needs a head, which the model lacks",
+    ];
+    assert_eq!(refused.len(), expected.len());
+    for (refused, expected) in refused.iter().zip(expected) {
+        assert!(refused.starts_with(expected), "{refused}, expected {expected}");
+    }
+    let Some(gpu) = gpu() else { return };
+    assert_eq!(refusals(&gpu, Some(&gpu)), refused);
 }
 
 #[test]
