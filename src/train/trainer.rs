@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use ndarray::ArrayD;
+
 use crate::batch::{Batch, InputGradient, Sequence, States, Validated};
 use crate::dropout::DropoutKey;
 use crate::engine::passes::{Objective, check_weight};
@@ -11,7 +13,7 @@ use crate::engine::{
 };
 use crate::error::{Error, Result};
 use crate::gradient_norms::HiddenGradientNorms;
-use crate::model::{Initialisation, Model};
+use crate::model::{Initialisation, Layout, Model};
 use crate::optim::{Optimizer, OptimizerStep};
 use crate::real::Real;
 
@@ -358,9 +360,33 @@ impl<E: Engine> Trainer<E> {
         self.engine.set_states(None)
     }
 
+    /// The model.
+    pub fn model(&self) -> &Model {
+        self.engine.model()
+    }
+
+    /// The names, shapes and positions of the parameters.
+    pub fn layout(&self) -> &Layout {
+        self.engine.layout()
+    }
+
+    /// One tensor of the parameters, by [`Layout`] name, or of their average while it is [in their place](Self::averaged).
+    /// [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a name that the layout does not have; those of the device.
+    pub async fn parameter(&mut self, name: &str) -> Result<ArrayD<E::Real>> {
+        self.engine.parameter(name).await
+    }
+
     /// The number of updates enqueued so far.
     pub fn steps(&self) -> u64 {
         self.step
+    }
+
+    /// The options, with the [`optimizer`](EngineOptions::optimizer) of the engine.
+    pub fn options(&self) -> &TrainerOptions {
+        &self.options
     }
 
     /// The optimizer. Its learning rate can change between steps, its kind cannot.

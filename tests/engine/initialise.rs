@@ -118,6 +118,10 @@ fn hold_an_engine<B: Backend>(backend: &B) {
     assert!(engine.parameters().wait().unwrap().iter().all(|weight| weight.as_f64() == 0.0));
     engine.initialise(initialisation, 7).unwrap();
     assert_eq!(engine.parameters().wait().unwrap(), trainer.engine().parameters().wait().unwrap());
+    let weight = trainer.parameter("rnn.weight_hh_l0").wait().unwrap();
+    assert_eq!(weight, engine.parameter("rnn.weight_hh_l0").wait().unwrap());
+    assert_eq!((trainer.model(), trainer.layout().len()), (&model, engine.layout().len()));
+    assert_eq!(trainer.options().initialisation, initialisation);
     let before = engine.parameters().wait().unwrap();
     let refused = engine.initialise(initialisation.forget_bias(f64::NAN), 8).unwrap_err().to_string();
     assert!(refused.starts_with("forget_bias"), "{refused}");
