@@ -17,9 +17,11 @@ mod tests;
 pub use device::{AdapterChoice, Counters, Gpu, GpuOptions, Tiles, required_features, required_limits};
 pub use engine::{DeviceArrays, GpuEngine, GpuPredictions, GpuUpdate};
 
-/// The kernels and their uniforms as data, for tests that hold them against the WGSL; and one by itself, for benches.
+/// The kernels and their uniforms as data: for tests that hold them against the WGSL, and for tools that show what a
+/// driver's compiler makes of them. Also one kernel by itself, for benches.
 pub mod kernels {
     pub use super::commands::product::DeviceProduct;
     pub use super::commands::uniforms::UNIFORMS;
-    pub use super::device::kernel::{Access, ShaderEntry, shader_entries};
+    pub use super::device::compiled_kernels;
+    pub use super::device::kernel::{Access, CompiledKernel, ShaderEntry, shader_entries};
 }

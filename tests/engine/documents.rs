@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 const FOLDERS: [&str; 10] =
     ["src/", "shaders/", "tests/", "docs/", "scripts/", "examples/", "benches/", "fuzz/", ".ci/", ".github/"];
 
-/// Those that the archive of a release lacks: another package, and what is for the repository's host.
-const NOT_PACKAGED: [&str; 2] = ["fuzz/", ".github/"];
+/// Those that the archive of a release lacks: other packages, and what is for the repository's host.
+const NOT_PACKAGED: [&str; 3] = ["fuzz/", "scripts/shader-stats", ".github/"];
 
 /// Pages whose tables have a file in the first cell and, in the second, names from that file.
 const PAGES_OF_NAMES: [&str; 3] = ["docs/adding-a-cell.md", "docs/adding-a-loss.md", "docs/adding-a-kind-of-data.md"];

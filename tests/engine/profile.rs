@@ -1,7 +1,10 @@
 //! Where the time goes: profiles count what was done, and change nothing of it.
 
+use std::collections::BTreeSet;
+
 use crate::common::gpu::open;
-use bptt::gpu::GpuOptions;
+use bptt::gpu::kernels::{CompiledKernel, compiled_kernels};
+use bptt::gpu::{GpuOptions, Tiles};
 use bptt::ndarray::{Array2, Array3};
 use bptt::{
     Backend, Batch, Cell, Cpu, EngineOptions, Error, Head, Inspection, Loss, Model, Optimizer, OptimizerStep,
@@ -121,4 +124,30 @@ fn a_profile_adds_no_submission() {
         gpu.counters().submits - before
     };
     assert_eq!(submits(false), submits(true));
+}
+
+#[test]
+fn every_kernel_that_a_profile_counts_is_among_the_compiled_ones() {
+    let gpu = open(GpuOptions::default().tiles(Tiles::Hardware).profile(true));
+    let Some(gpu) = gpu.filter(|gpu| gpu.device().features().contains(bptt::wgpu::Features::TIMESTAMP_QUERY)) else {
+        return;
+    };
+    assert!(compiled_kernels(&gpu).is_empty());
+    let (_, profile) = train(&gpu, true);
+    let profile = profile.unwrap();
+    let dispatched: BTreeSet<&str> = profile.parts.iter().map(|part| part.name.as_str()).collect();
+    let compiled = compiled_kernels(&gpu);
+    let names: BTreeSet<&str> = compiled.iter().map(|kernel| kernel.name.as_str()).collect();
+    // Those that copy outputs to the host are compiled with the pass, too.
+    assert!(dispatched.len() > 10 && dispatched.is_subset(&names), "{dispatched:?}, of {names:?}");
+    for kernel in &compiled {
+        let source = kernel.entry.source();
+        for (constant, _) in &kernel.constants {
+            assert!(source.contains(&format!("override {constant}:")), "{}: {constant}", kernel.name);
+        }
+        assert_eq!(kernel.checked, kernel.name == "loss", "{}", kernel.name);
+        assert_eq!(kernel.entry.is_recurrent_step(), kernel.name.starts_with("lstm_"), "{}", kernel.name);
+    }
+    let rows = |kernel: &CompiledKernel| kernel.constants.iter().any(|constant| *constant == ("ROWS".into(), 1.0));
+    assert_eq!(compiled.iter().filter(|kernel| rows(kernel)).count(), 2, "forward and backward: {compiled:?}");
 }

@@ -371,7 +371,7 @@ pub(crate) fn bind(
         .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource })
         .collect();
     device.create_bind_group(&wgpu::BindGroupDescriptor {
-        label: Some(&kernel.name),
+        label: Some(&kernel.compiled.name),
         layout: &kernel.layout,
         entries: &entries,
     })

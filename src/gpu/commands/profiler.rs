@@ -98,7 +98,7 @@ fn add(profile: &mut Profile, runs: Vec<KernelRun>, ticks: &[u64], gpu: &Gpu) {
         let pair = ticks.get(2 * index..2 * index + 2);
         let seconds = pair.map(|pair| pair[1].saturating_sub(pair[0]) as f64 * seconds_a_tick);
         let (operations, bytes) = (cost.operations, cost.bytes);
-        profile.add(ProfilePart { name: kernel.name.clone(), calls, seconds, operations, bytes });
+        profile.add(ProfilePart { name: kernel.compiled.name.clone(), calls, seconds, operations, bytes });
     }
 }
 

@@ -65,6 +65,11 @@ impl ShaderEntry {
         }
     }
 
+    /// Whether it is a recurrent step of a cell.
+    pub fn is_recurrent_step(&self) -> bool {
+        self.cell.is_some()
+    }
+
     /// The identity of the cell, if it is the step of one.
     pub(super) fn cell_identity(&self) -> Option<TypeId> {
         self.cell.map(|cell| cell.definition().identity())
@@ -173,11 +178,23 @@ entries! { ENTRIES false:
     EXCHANGE = "exchange" ["grid.wgsl", "status.wgsl", "average.wgsl"] "Average" { 2 ReadWrite, 3 ReadWrite } false;
 }
 
+/// What a kernel was compiled from.
+#[derive(Clone, Debug)]
+pub struct CompiledKernel {
+    /// The name in profiles: the label, with the transposed operands of a matrix product.
+    pub name: String,
+    /// The entry point, with its source and its bindings.
+    pub entry: ShaderEntry,
+    /// The values of the `override` constants that the plan sets.
+    pub constants: Vec<(String, f64)>,
+    /// Whether it keeps the runtime checks of its indices and loops.
+    pub checked: bool,
+}
+
 /// A compiled kernel.
 #[derive(Debug)]
 pub(crate) struct Kernel {
-    /// The name in profiles: the label, with the transposed operands of a matrix product.
-    pub(crate) name: String,
+    pub(crate) compiled: CompiledKernel,
     /// The storage bindings, with their numbers.
     pub(crate) bindings: Vec<(u32, Access)>,
     pub(crate) pipeline: wgpu::ComputePipeline,
@@ -209,11 +226,14 @@ pub(crate) fn flag(on: bool) -> f64 {
 
 impl Kernel {
     pub(crate) fn new(device: &wgpu::Device, entry: ShaderEntry, constants: Constants<'_>, trusted: bool) -> Self {
+        let checked = !trusted || entry.data_indices;
         let name = entry.label();
         let label = Some(name.as_str());
         let descriptor =
             wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(Cow::Owned(entry.source())) };
-        let module = if trusted && !entry.data_indices {
+        let module = if checked {
+            device.create_shader_module(descriptor)
+        } else {
             #[allow(
                 unsafe_code,
                 reason = "every index of these shaders follows from the plan's sizes, every loop ends at one of them, and \
@@ -223,8 +243,6 @@ impl Kernel {
             unsafe {
                 device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
             }
-        } else {
-            device.create_shader_module(descriptor)
         };
         let layout_entry = |binding, access| wgpu::BindGroupLayoutEntry {
             binding,
@@ -262,7 +280,9 @@ impl Kernel {
             },
             cache: None,
         });
-        Self { name: with_sides(name, constants), bindings, pipeline, layout }
+        let owned = constants.iter().map(|(constant, value)| ((*constant).to_owned(), *value)).collect();
+        let compiled = CompiledKernel { name: with_sides(name, constants), entry, constants: owned, checked };
+        Self { compiled, bindings, pipeline, layout }
     }
 }
 

@@ -4,7 +4,7 @@ mod cell_kernel;
 pub(crate) mod kernel;
 pub(crate) mod signal;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[cfg(not(target_arch = "wasm32"))]
@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use self::kernel::{Constants, Kernel, ShaderEntry, backward_step, forward_step};
+use self::kernel::{CompiledKernel, Constants, Kernel, ShaderEntry, backward_step, forward_step};
 use self::signal::Signal;
 use crate::error::{Error, Result};
 use crate::model::{Cell, DeviceLimits};
@@ -111,7 +111,7 @@ struct Inner {
     software: bool,
     trusted: bool,
     failure: Arc<Mutex<DeviceErrors>>,
-    kernels: Mutex<HashMap<String, Arc<Kernel>>>,
+    kernels: Mutex<BTreeMap<String, Arc<Kernel>>>,
     submits: AtomicU64,
     maps: AtomicU64,
     /// A memory limit set by tests; 0: none.
@@ -260,17 +260,22 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] with the name of a limit that is too low.
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        Self::from_device_with_tiles(device, queue, Tiles::Auto)
+    }
+
+    /// Like [`from_device`](Self::from_device), with tiles and workgroups for a kind of device, whatever the adapter
+    /// says that it is.
+    ///
+    /// # Errors
+    /// [`Error::Device`] with the name of a limit that is too low.
+    pub fn from_device_with_tiles(device: wgpu::Device, queue: wgpu::Queue, tiles: Tiles) -> Result<Self> {
         let limits = device.limits();
         let mut short = Vec::new();
         let needed = required_limits(&limits);
         needed.check_limits_with_fail_fn(&limits, false, |name, wanted, allowed| {
             short.push(format!("{name} is {allowed} where {wanted} is needed"));
         });
-        if short.is_empty() {
-            Ok(Self::wrap(device, queue, true, Tiles::Auto))
-        } else {
-            Err(Error::Device(short.join("; ")))
-        }
+        if short.is_empty() { Ok(Self::wrap(device, queue, true, tiles)) } else { Err(Error::Device(short.join("; "))) }
     }
 
     fn wrap(device: wgpu::Device, queue: wgpu::Queue, trusted: bool, tiles: Tiles) -> Self {
@@ -477,6 +482,12 @@ impl Gpu {
         polled.map_err(|error| Error::Device(error.to_string()))?;
         mapped.await.map_err(Error::Device)
     }
+}
+
+/// The kernels that the engines on a device have compiled so far: each entry point with each set of constants that
+/// their plans chose. Sorted by entry point.
+pub fn compiled_kernels(gpu: &Gpu) -> Vec<CompiledKernel> {
+    lock(&gpu.0.kernels).values().map(|kernel| kernel.compiled.clone()).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

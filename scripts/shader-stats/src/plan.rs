@@ -1,0 +1,223 @@
+//! The kernels that the project's own plan chooses on a hardware GPU. Its engine trains on a device that runs nothing,
+//! and says what it has compiled.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use bptt::experiment::bench::workload::{Workload, WorkloadSize};
+use bptt::experiment::config::CellName;
+use bptt::gpu::kernels::{CompiledKernel, compiled_kernels, shader_entries};
+use bptt::gpu::{Tiles, required_limits};
+use bptt::ndarray::{Array2, Array3};
+use bptt::{
+    Activation, Batch, Cell, Embedding, EngineOptions, Gpu, Head, Input, Loss, Model, Optimizer, Readout, Recurrent,
+    RecurrentKernel, Sequence, Targets, Trainer, TrainerOptions, Wait,
+};
+
+const CELLS: [Cell; 3] = [Cell::Rnn(Activation::Tanh), Cell::Lstm, Cell::Gru];
+
+/// The sizes of `bptt bench`; `odd`, which divide into no workgroup, tile or part evenly; and `options`, networks and
+/// settings that together use every kernel.
+pub const SIZES: [&str; 6] = ["S", "M", "L", "C", "odd", "options"];
+
+/// H and B of the odd sizes: small ones, those around the bounds between kernels, and many rows.
+const ODD: [[usize; 2]; 16] = [
+    [1, 1],
+    [3, 3],
+    [17, 5],
+    [33, 64],
+    [64, 65],
+    [65, 1],
+    [76, 3],
+    [77, 5],
+    [88, 64],
+    [89, 65],
+    [130, 1],
+    [156, 3],
+    [157, 5],
+    [513, 64],
+    [20, 4099],
+    [515, 1025],
+];
+
+/// Whether a size is one of `bptt bench`.
+pub fn is_of_bench(size: &str) -> bool {
+    WorkloadSize::by_name(size).is_some()
+}
+
+/// The kernel that the plan chooses for software drivers alone.
+const SOFTWARE: &str = "matmul";
+
+/// A kernel, and the sizes at which the plan chooses it.
+pub struct PlannedKernel {
+    pub compiled: CompiledKernel,
+    pub sizes: Vec<&'static str>,
+}
+
+/// The kernels of these [`SIZES`], sorted by name.
+///
+/// # Errors
+/// Those of the engine.
+pub fn planned(sizes: &[&'static str]) -> Result<Vec<PlannedKernel>, Box<dyn Error>> {
+    let mut all: BTreeMap<String, PlannedKernel> = BTreeMap::new();
+    for size in sizes {
+        // Of its own, so that what it has compiled is what this size needs.
+        let gpu = device()?;
+        match *size {
+            "odd" => odd_sizes().into_iter().try_for_each(|network| network.train(&gpu))?,
+            "options" => options().into_iter().try_for_each(|network| network.train(&gpu))?,
+            name => {
+                let size = WorkloadSize::by_name(name).ok_or_else(|| format!("{name} is no size"))?;
+                for cell in [CellName::Rnn, CellName::Lstm, CellName::Gru] {
+                    let work = Workload::new(cell, size.sizes());
+                    Network::new(work.model, work.batch).train(&gpu)?;
+                }
+            }
+        }
+        for compiled in compiled_kernels(&gpu) {
+            let key = format!("{} {:?} {}", compiled.name, compiled.constants, compiled.entry.source());
+            all.entry(key).or_insert_with(|| PlannedKernel { compiled, sizes: Vec::new() }).sizes.push(size);
+        }
+    }
+    Ok(all.into_values().collect())
+}
+
+/// The kernels for GPUs that are not among these, by label.
+pub fn left_out(planned: &[&PlannedKernel]) -> Vec<String> {
+    let mut labels: Vec<String> = shader_entries(&CELLS).iter().map(|entry| entry.label()).collect();
+    labels.retain(|label| label != SOFTWARE && planned.iter().all(|kernel| kernel.compiled.entry.label() != *label));
+    labels
+}
+
+/// wgpu's device that runs nothing, with the largest buffers and bindings that wgpu has on GPUs.
+fn device() -> Result<Gpu, Box<dyn Error>> {
+    let bytes = (1 << 31) - 4;
+    let adapter =
+        wgpu::Limits { max_buffer_size: bytes, max_storage_buffer_binding_size: bytes, ..wgpu::Limits::defaults() };
+    let descriptor = wgpu::DeviceDescriptor { required_limits: required_limits(&adapter), ..Default::default() };
+    let (device, queue) = wgpu::Device::noop(&descriptor);
+    Ok(Gpu::from_device_with_tiles(device, queue, Tiles::Hardware)?)
+}
+
+/// A network with its batch and settings.
+struct Network {
+    model: Model,
+    batch: Batch,
+    optimizer: Optimizer,
+    engine: EngineOptions,
+    hidden_gradient_norms: bool,
+}
+
+impl Network {
+    fn new(model: Model, batch: Batch) -> Self {
+        let (optimizer, engine) = (Optimizer::sgd(0.01), EngineOptions::default());
+        Self { model, batch, optimizer, engine, hidden_gradient_norms: false }
+    }
+
+    /// A network that learns `steps` time steps of `rows` rows. All are zero, since nothing is computed.
+    fn of_zeros(recurrent: Recurrent, head: Head, [steps, rows]: [usize; 2]) -> Self {
+        let x = Array3::zeros((steps, rows, recurrent.input_size));
+        let predictions = head.predictions(steps);
+        let targets = if head.loss.takes_classes() {
+            Targets::Classes(Array2::zeros((predictions, rows)))
+        } else {
+            Targets::Values(Array3::zeros((predictions, rows, head.target_size())))
+        };
+        Self::new(Model::new(recurrent, head), Batch::new(Sequence::dense(x), targets))
+    }
+
+    /// Replaces x by tokens.
+    fn tokens(mut self, embedding: Option<Embedding>) -> Self {
+        let shape = self.batch.sequence.shape();
+        self.model.embedding = embedding;
+        self.batch.sequence.input = Input::Tokens(Array2::zeros(shape));
+        self
+    }
+
+    /// Starts every row anew at every step.
+    fn resets(mut self) -> Self {
+        self.batch.sequence.resets = Some(Array2::from_elem(self.batch.sequence.shape(), true));
+        self
+    }
+
+    fn hidden_gradient_norms(self) -> Self {
+        Self { hidden_gradient_norms: true, ..self }
+    }
+
+    fn optimizer(self, optimizer: Optimizer) -> Self {
+        Self { optimizer, ..self }
+    }
+
+    fn engine(self, engine: EngineOptions) -> Self {
+        Self { engine, ..self }
+    }
+
+    /// Makes one training step.
+    fn train(self, gpu: &Gpu) -> Result<(), Box<dyn Error>> {
+        let has_average = self.engine.ema_decay.is_some();
+        let options = TrainerOptions::default().engine(self.engine);
+        let mut trainer = Trainer::with_options(gpu, &self.model, self.optimizer, 0, options)?;
+        trainer.set_hidden_gradient_norms(self.hidden_gradient_norms);
+        trainer.step(&self.batch).wait()?;
+        if has_average {
+            trainer.averaged()?;
+        }
+        trainer.finish().wait()?;
+        Ok(())
+    }
+}
+
+/// Networks of one layer with a head, at sizes that divide evenly into nothing.
+fn odd_sizes() -> Vec<Network> {
+    let of = |cell, [hidden, rows]: [usize; 2]| {
+        let head = Head::new(3, Loss::SquaredError, Readout::PerStep);
+        Network::of_zeros(Recurrent::new(cell, 5, hidden), head, [3, rows])
+    };
+    CELLS.into_iter().flat_map(|cell| ODD.map(|sizes| of(cell, sizes))).collect()
+}
+
+/// Networks and settings that together use every kernel.
+fn options() -> Vec<Network> {
+    let of = |recurrent: &Recurrent, readout| {
+        Network::of_zeros(recurrent.clone(), Head::new(6, Loss::CrossEntropy, readout), [7, 5])
+    };
+    let plain = |recurrent: &Recurrent| of(recurrent, Readout::PerStep);
+    let kernel = |kernel| EngineOptions::default().kernel(kernel);
+    let mut networks = Vec::new();
+    for cell in CELLS {
+        for hidden in [20, 200] {
+            let recurrent = Recurrent::new(cell, 9, hidden);
+            let dropped = recurrent.clone().layers(2).dropout(0.5).recurrent_dropout(0.5);
+            networks.extend([
+                of(&dropped, Readout::Final).tokens(None).hidden_gradient_norms(),
+                of(&dropped.bidirectional(true), Readout::MeanPool),
+                plain(&recurrent).tokens(Some(Embedding::new(11))).hidden_gradient_norms(),
+                plain(&recurrent).resets(),
+                plain(&recurrent).engine(kernel(RecurrentKernel::Sequence)),
+                plain(&recurrent).engine(kernel(RecurrentKernel::Step)),
+            ]);
+        }
+    }
+    let activations = [Activation::Relu, Activation::Sigmoid, Activation::Identity];
+    networks.extend(activations.map(|activation| plain(&Recurrent::new(Cell::Rnn(activation), 9, 20))));
+    let projected = Recurrent::new(Cell::Lstm, 9, 200).proj_size(70).recurrent_dropout(0.5);
+    networks.extend([plain(&projected), plain(&projected).hidden_gradient_norms()]);
+    let small = Recurrent::new(Cell::Gru, 9, 20);
+    let losses = [
+        Loss::SquaredError,
+        Loss::AbsoluteError,
+        Loss::Huber { delta: 1.0 },
+        Loss::Quantile { quantiles: vec![0.1, 0.5, 0.9] },
+        Loss::BinaryCrossEntropy,
+        Loss::SmoothedCrossEntropy { smoothing: 0.1 },
+    ];
+    let losses = losses.map(|loss| Head::new(6, loss, Readout::PerStep));
+    networks.extend(losses.map(|head| Network::of_zeros(small.clone(), head, [7, 5])));
+    let averaged = EngineOptions::default().ema_decay(0.9).input_gradient(true);
+    networks.extend([
+        plain(&small).optimizer(Optimizer::sgd(0.01).momentum(0.9)),
+        plain(&small).optimizer(Optimizer::rmsprop(0.01)),
+        plain(&small).optimizer(Optimizer::adam(0.01)).engine(averaged),
+    ]);
+    networks
+}
