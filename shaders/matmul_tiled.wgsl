@@ -75,13 +75,13 @@ fn matmul_tiled(
             let b_at = 4u * k4 * B_STRIDE + id.x;
             let a0 = a_columns(a_at);
             let b0 = b_columns(b_at);
-            c00 += b0 * a0;
+            c00 = products(b0, a0, c00);
             if BLOCK == 64u {
                 let b1 = b_columns(b_at + 8u);
-                c01 += b1 * a0;
+                c01 = products(b1, a0, c01);
                 let a1 = a_columns(a_at + 32u);
-                c10 += b0 * a1;
-                c11 += b1 * a1;
+                c10 = products(b0, a1, c10);
+                c11 = products(b1, a1, c11);
             }
         }
         workgroupBarrier();

@@ -62,6 +62,11 @@ fn b_block(first: u32, n4: u32, k4: u32, k: u32) -> mat4x4f {
     );
 }
 
+// sum + b · a, where the columns of a are rows of op(A).
+fn products(b: mat4x4f, a: mat4x4f, sum: mat4x4f) -> mat4x4f {
+    return mat4x4f(chain(b, a[0], sum[0]), chain(b, a[1], sum[1]), chain(b, a[2], sum[2]), chain(b, a[3], sum[3]));
+}
+
 // A block whose 4 rows of C are `apart` rows apart.
 fn store(first: u32, row: u32, apart: u32, n4: u32, block: mat4x4f) {
     if n4 >= args.n4 {

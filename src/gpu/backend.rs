@@ -11,7 +11,7 @@ use crate::model::{Model, RecurrentKernel};
 
 /// The version of the order of sums on this backend. Increased with every change of a shader, a plan or wgpu that
 /// changes the bits of a run on the same device and driver.
-const ORDER_OF_SUMS: u32 = 1;
+const ORDER_OF_SUMS: u32 = 2;
 
 impl sealed::Sealed for Gpu {}
 
@@ -34,8 +34,9 @@ impl Backend for Gpu {
 
     fn planned_kernel(&self, model: &Model, options: &EngineOptions, rows: usize) -> Option<RecurrentKernel> {
         let recurrent = &model.recurrent;
-        let (h4, gates) = (vec4s(recurrent.hidden_size).max(1), recurrent.cell.recurrent_gates());
-        Some(self.limits().steps(rows, h4, gates, options.kernel.for_network(recurrent)).kernel)
+        let widths = [recurrent.hidden_size, recurrent.state_size()].map(|units| vec4s(units).max(1));
+        let gates = recurrent.cell.recurrent_gates();
+        Some(self.limits().steps(rows, widths, gates, options.kernel.for_network(recurrent)).kernel)
     }
 
     fn describe(&self) -> String {

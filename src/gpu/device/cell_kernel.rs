@@ -1,6 +1,7 @@
 //! The text of a cell's step kernels: the shaders around a cell, written for its counts, and the cell's own functions.
 
 use crate::cells::CellDefinition;
+use crate::model::plan::StepForm;
 
 /// The storage bindings of `step.wgsl` that not every cell has.
 const W_HH: u32 = 2;
@@ -22,42 +23,99 @@ pub(super) fn uses(cell: &'static dyn CellDefinition, binding: u32, has_vectors:
     }
 }
 
-/// The complete WGSL of the step kernels of a cell, whose h may be `projected`, from the shaders around it.
-pub(super) fn source(cell: &'static dyn CellDefinition, projected: bool, shaders: &str) -> String {
-    let (sums, gates, parameters) = (cell.sums().len(), cell.recurrent_gates(), cell.parameters().len());
-    let repetitions = [
-        ("each_sum", sums),
-        ("each_input", cell.input_gates()),
-        ("each_gate", gates),
-        ("each_parameter", parameters),
-        ("has_c", usize::from(cell.has_cell_state())),
-        ("has_w_hh", usize::from(gates > 0)),
-        ("has_parameters", usize::from(parameters > 0)),
-        ("has_projection", usize::from(projected)),
-        ("no_projection", usize::from(!projected)),
-    ];
-    let first = cell.first_recurrent();
-    let counts = [("SUMS", sums), ("GATES", gates), ("FIRST", first), ("PARAMETERS", parameters)];
-    let counts: String = counts.iter().map(|(name, count)| format!("const {name}: u32 = {count}u;\n")).collect();
-    [&counts, &expand(shaders, &repetitions), cell.wgsl()].join("\n")
+/// What a step kernel is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StepPart {
+    Forward,
+    Backward,
+    /// The product of a backward step whose h is projected.
+    Dh,
 }
 
-/// Repeats the text in braces after each `$word` as often as `repetitions` says, with the index of the repetition for `#`.
-/// Other words stay, and fail to compile.
-fn expand(text: &str, repetitions: &[(&str, usize)]) -> String {
+/// A step kernel of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StepKernel {
+    pub(super) part: StepPart,
+    /// Whether the cell's h is projected.
+    pub(super) projected: bool,
+    pub(super) form: StepForm,
+}
+
+impl StepKernel {
+    /// The number of products of a unit.
+    pub(super) fn results(&self, cell: &'static dyn CellDefinition) -> usize {
+        match (self.part, self.projected) {
+            (StepPart::Forward, _) => cell.recurrent_gates(),
+            (StepPart::Backward, true) => 0,
+            (StepPart::Backward, false) | (StepPart::Dh, _) => cell.recurrent_gates().min(1),
+        }
+    }
+
+    /// The complete WGSL of the step of a cell from the shaders around it.
+    pub(super) fn source(&self, cell: &'static dyn CellDefinition, shaders: &str) -> String {
+        let (sums, gates, parameters) = (cell.sums().len(), cell.recurrent_gates(), cell.parameters().len());
+        let results = self.results(cell);
+        // A projected forward step leaves the mask to the product with W_hr.
+        let masks = results > 0 && !(self.part == StepPart::Forward && self.projected);
+        let StepForm { rows, split, held_weights } = self.form;
+        let repeated = |word, count| Repetition { word, index: '#', count };
+        let optional = |word, on| Repetition { word, index: '#', count: usize::from(on) };
+        let repetitions = [
+            repeated("each_sum", sums),
+            repeated("each_input", cell.input_gates()),
+            repeated("each_gate", gates),
+            repeated("each_parameter", parameters),
+            repeated("each_result", results),
+            repeated("each_held", if split { 1 } else { results }),
+            Repetition { word: "each_row", index: '?', count: rows },
+            Repetition { word: "each_weight", index: '!', count: held_weights },
+            optional("has_c", cell.has_cell_state()),
+            optional("has_product", results > 0),
+            optional("has_masks", masks),
+            optional("has_parameters", parameters > 0),
+            optional("has_projection", self.projected),
+            optional("no_projection", !self.projected),
+            optional("split", split),
+            optional("whole", !split),
+            optional("held_weights", held_weights > 0),
+            optional("read_weights", held_weights == 0),
+        ];
+        let counts = [
+            ("SUMS", sums),
+            ("GATES", gates),
+            ("FIRST", cell.first_recurrent()),
+            ("PARAMETERS", parameters),
+            ("RESULTS", results),
+            ("ROWS", rows),
+        ];
+        let counts: String = counts.iter().map(|(name, count)| format!("const {name}: u32 = {count}u;\n")).collect();
+        [&counts, &expand(shaders, &repetitions), cell.wgsl()].join("\n")
+    }
+}
+
+/// The text in braces after `$word` stands `count` times, with the number of the repetition for `index`.
+struct Repetition {
+    word: &'static str,
+    index: char,
+    count: usize,
+}
+
+/// Expands all repetitions, inner ones first. Other words stay, and fail to compile.
+fn expand(text: &str, repetitions: &[Repetition]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
         out += before;
         rest = after;
         let (word, inner) = after.split_once('{').unwrap_or((after, ""));
-        let Some((_, count)) = repetitions.iter().find(|(known, _)| *known == word) else {
+        let Some(Repetition { index, count, .. }) = repetitions.iter().find(|repetition| repetition.word == word)
+        else {
             out.push('$');
             continue;
         };
         let (inner, behind) = inner.split_at(closing(inner));
         let inner = expand(inner, repetitions);
-        (0..*count).for_each(|index| out += &inner.replace('#', &index.to_string()));
+        (0..*count).for_each(|number| out += &inner.replace(*index, &number.to_string()));
         rest = behind.strip_prefix('}').unwrap_or(behind);
     }
     out + rest
@@ -75,13 +133,21 @@ fn closing(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::expand;
+    use super::{Repetition, expand};
 
     #[test]
     fn braces_after_a_word_are_repeated_with_the_index() {
-        let of = |text| expand(text, &[("each_gate", 2), ("has_c", 1), ("has_w_hh", 0)]);
+        let repetition = |word, index, count| Repetition { word, index, count };
+        let repetitions = [
+            repetition("each_gate", '#', 2),
+            repetition("each_row", '?', 2),
+            repetition("has_c", '#', 1),
+            repetition("has_w_hh", '#', 0),
+        ];
+        let of = |text| expand(text, &repetitions);
         assert_eq!(of("f(a$each_gate{, w_#}) { }"), "f(a, w_0, w_1) { }");
         assert_eq!(of("$has_c{if x { $each_gate{s[#]; }}}-$has_w_hh{gone $each_gate{#}}-"), "if x { s[0]; s[1]; }--");
+        assert_eq!(of("$each_row{$each_gate{s_?_# }}"), "s_0_0 s_0_1 s_1_0 s_1_1 ");
         assert_eq!(of("no words, { # }"), "no words, { # }");
         assert_eq!(of("$each_gat{, #}$has_c{c}"), "$each_gat{, #}c");
     }

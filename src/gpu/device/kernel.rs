@@ -3,9 +3,9 @@
 use std::any::TypeId;
 use std::borrow::Cow;
 
-use super::cell_kernel;
+use super::cell_kernel::{self, StepKernel, StepPart};
 use crate::model::Cell;
-use crate::model::plan::ProductTile;
+use crate::model::plan::{ProductTile, StepForm};
 
 /// How a kernel binds a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,17 +33,17 @@ pub struct ShaderEntry {
     pub data_indices: bool,
     /// The cell whose step it is.
     pub(super) cell: Option<Cell>,
-    /// Whether it is a step whose h is projected.
-    pub(super) projected: bool,
+    /// The step, if it is one.
+    pub(super) step: Option<StepKernel>,
 }
 
 impl ShaderEntry {
     /// The complete WGSL source.
     pub fn source(&self) -> String {
         let joined = self.sources.iter().map(|(_, text)| *text).collect::<Vec<_>>().join("\n");
-        match self.cell {
-            Some(cell) => cell_kernel::source(cell.definition(), self.projected, &joined),
-            None => joined,
+        match (self.cell, self.step) {
+            (Some(cell), Some(step)) => step.source(cell.definition(), &joined),
+            _ => joined,
         }
     }
 
@@ -75,32 +75,43 @@ impl ShaderEntry {
         self.cell.map(|cell| cell.definition().identity())
     }
 
-    /// The step of a cell.
-    fn of(self, cell: Cell) -> Self {
-        Self { cell: Some(cell), data_indices: self.data_indices || matches!(cell, Cell::Custom(_)), ..self }
+    /// The step of a cell in a form.
+    fn of(self, cell: Cell, form: StepForm) -> Self {
+        let step = self.step.map(|step| StepKernel { form, ..step });
+        Self { cell: Some(cell), step, data_indices: self.data_indices || matches!(cell, Cell::Custom(_)), ..self }
     }
 }
 
 /// A cell's forward step.
-pub(crate) fn forward_step(cell: Cell) -> ShaderEntry {
-    STEP_FORWARD.of(cell)
+pub(crate) fn forward_step(cell: Cell, projected: bool, form: StepForm) -> ShaderEntry {
+    if projected { PROJECTED_FORWARD.of(cell, form) } else { STEP_FORWARD.of(cell, form) }
 }
 
 /// A cell's backward step; with `gradient_norms` the one that stores dh_t in place of dy_t.
-pub(crate) fn backward_step(cell: Cell, gradient_norms: bool) -> ShaderEntry {
-    if gradient_norms { STEP_BACKWARD_NORMS.of(cell) } else { STEP_BACKWARD.of(cell) }
+pub(crate) fn backward_step(cell: Cell, gradient_norms: bool, form: StepForm) -> ShaderEntry {
+    if gradient_norms { STEP_BACKWARD_NORMS.of(cell, form) } else { STEP_BACKWARD.of(cell, form) }
 }
 
-/// The parts of a step of a cell whose h is projected: forward, and backward dh_t and the cell.
-pub(crate) fn projected_steps(cell: Cell) -> [ShaderEntry; 3] {
-    [PROJECTED_FORWARD, STEP_DH, PROJECTED_BACKWARD].map(|step| step.of(cell))
+/// The product of a backward step of a cell whose h is projected: dh_t.
+pub(crate) fn dh_step(cell: Cell, form: StepForm) -> ShaderEntry {
+    STEP_DH.of(cell, form)
 }
 
-/// All kernels of the crate, with the steps of these cells.
+/// The backward step of a cell whose h is projected, from the gradient of m.
+pub(crate) fn projected_backward_step(cell: Cell, form: StepForm) -> ShaderEntry {
+    PROJECTED_BACKWARD.of(cell, form)
+}
+
+/// All kernels of the crate, with the steps of these cells in all forms.
 pub fn shader_entries(cells: &[Cell]) -> Vec<ShaderEntry> {
     let steps = |cell: &Cell| {
         let projected = PROJECTED_STEPS.iter().filter(|_| cell.can_be_projected());
-        STEPS.iter().chain(projected).map(|step| step.of(*cell)).collect::<Vec<_>>()
+        let forms = |step: &ShaderEntry| {
+            let has_product = step.step.is_some_and(|step| step.results(cell.definition()) > 0);
+            let forms = StepForm::all().into_iter().filter(|form| has_product || !form.split);
+            forms.map(|form| step.of(*cell, form)).collect::<Vec<_>>()
+        };
+        STEPS.iter().chain(projected).flat_map(forms).collect::<Vec<_>>()
     };
     let of_cells = cells.iter().flat_map(steps);
     of_cells.chain(ENTRIES.iter().copied()).collect()
@@ -115,7 +126,7 @@ macro_rules! file {
 use Access::{Read, ReadWrite};
 
 macro_rules! entries {
-    ($list:ident $projected:literal: $($constant:ident = $name:literal [$($file:literal),*] $uniform:literal { $($number:literal $access:ident),* } $data:literal;)*) => {
+    ($list:ident: $($constant:ident = $name:literal [$($file:literal),*] $uniform:literal { $($number:literal $access:ident),* } $data:literal $(($part:ident $projected:literal))?;)*) => {
         $(pub(crate) const $constant: ShaderEntry = ShaderEntry {
             name: $name,
             sources: &[$(file!($file)),*],
@@ -123,35 +134,39 @@ macro_rules! entries {
             bindings: &[$(($number, $access)),*],
             data_indices: $data,
             cell: None,
-            projected: $projected,
+            step: entries!(@step $($part $projected)?),
         };)*
 
         const $list: &[ShaderEntry] = &[$($constant),*];
     };
+    (@step) => { None };
+    (@step $part:ident $projected:literal) => {
+        Some(StepKernel { part: StepPart::$part, projected: $projected, form: StepForm::DEFAULT })
+    };
 }
 
-entries! { STEPS false:
-    STEP_FORWARD = "step_forward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "cell_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 10 ReadWrite, 11 Read } false;
-    STEP_BACKWARD = "step_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "cell_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 7 Read, 8 ReadWrite, 11 Read } false;
-    STEP_BACKWARD_NORMS = "step_backward" ["activation.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "step.wgsl", "cell_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false;
+entries! { STEPS:
+    STEP_FORWARD = "step_forward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "step_forward.wgsl"] "Step"
+        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 10 ReadWrite, 11 Read } false (Forward false);
+    STEP_BACKWARD = "step_backward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "product_dh.wgsl", "step_backward.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 7 Read, 8 ReadWrite, 11 Read } false (Backward false);
+    STEP_BACKWARD_NORMS = "step_backward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "product_dh.wgsl", "step_backward.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false (Backward false);
 }
 
-entries! { PROJECTED_STEPS true:
-    PROJECTED_FORWARD = "step_forward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "cell_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 9 ReadWrite, 10 ReadWrite } false;
-    STEP_DH = "step_dh" ["activation.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "step.wgsl", "cell_step.wgsl", "step_dh.wgsl"] "Step"
-        { 1 Read, 2 Read, 4 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false;
-    PROJECTED_BACKWARD = "step_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "cell_step.wgsl"] "Step"
-        { 1 Read, 4 ReadWrite, 6 ReadWrite, 8 ReadWrite } false;
+entries! { PROJECTED_STEPS:
+    PROJECTED_FORWARD = "step_forward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "step_forward.wgsl"] "Step"
+        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 9 ReadWrite, 10 ReadWrite } false (Forward true);
+    STEP_DH = "step_dh" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "product_dh.wgsl", "step_dh.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false (Dh true);
+    PROJECTED_BACKWARD = "step_backward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "product_dh.wgsl", "step_backward.wgsl"] "Step"
+        { 1 Read, 4 ReadWrite, 6 ReadWrite, 8 ReadWrite } false (Backward true);
 }
 
-entries! { ENTRIES false:
+entries! { ENTRIES:
     GRADIENT_NORMS = "gradient_norms" ["gradient_norms.wgsl"] "GradientNorms" { 1 Read, 2 ReadWrite } false;
-    MATMUL = "matmul" ["product.wgsl", "matmul.wgsl"] "Matmul" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;
-    MATMUL_TILED = "matmul_tiled" ["product.wgsl", "matmul_tiled.wgsl"] "Matmul"
+    MATMUL = "matmul" ["fma.wgsl", "product.wgsl", "matmul.wgsl"] "Matmul" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;
+    MATMUL_TILED = "matmul_tiled" ["fma.wgsl", "product.wgsl", "matmul_tiled.wgsl"] "Matmul"
         { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;
     TRANSPOSE = "transpose_weights" ["grid.wgsl", "transpose.wgsl"] "Transpose" { 1 Read, 2 ReadWrite } false;
     REDUCE = "reduce" ["grid.wgsl", "reduce.wgsl"] "Reduce" { 1 Read, 2 ReadWrite } false;

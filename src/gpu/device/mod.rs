@@ -2,6 +2,7 @@
 
 mod cell_kernel;
 pub(crate) mod kernel;
+mod limits;
 pub(crate) mod signal;
 
 use std::collections::BTreeMap;
@@ -15,9 +16,11 @@ use std::{
 };
 
 use self::kernel::{CompiledKernel, Constants, Kernel, ShaderEntry, backward_step, forward_step};
+pub use self::limits::{required_features, required_limits};
 use self::signal::Signal;
 use crate::error::{Error, Result};
-use crate::model::{Cell, DeviceLimits};
+use crate::model::Cell;
+use crate::model::plan::StepForm;
 
 /// The choice of an adapter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -153,23 +156,6 @@ fn instance() -> wgpu::Instance {
     // Debug builds would otherwise enable validation layers, which are very slow with software drivers.
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     wgpu::Instance::new(descriptor)
-}
-
-/// The limits required of a device for [`Gpu::from_device`]: WebGPU's defaults for compute shaders, and the adapter's
-/// largest buffers and bindings, since they bound the length of a time chunk.
-pub fn required_limits(adapter: &wgpu::Limits) -> wgpu::Limits {
-    wgpu::Limits {
-        max_buffer_size: adapter.max_buffer_size,
-        max_storage_buffer_binding_size: adapter.max_storage_buffer_binding_size,
-        max_storage_buffers_per_shader_stage: wgpu::Limits::defaults().max_storage_buffers_per_shader_stage,
-        max_compute_workgroup_storage_size: wgpu::Limits::defaults().max_compute_workgroup_storage_size,
-        ..wgpu::Limits::downlevel_defaults()
-    }
-}
-
-/// The features required of a device for [`Gpu::from_device`]: none beyond WebGPU's base.
-pub fn required_features() -> wgpu::Features {
-    wgpu::Features::empty()
 }
 
 impl Gpu {
@@ -336,17 +322,6 @@ impl Gpu {
         Counters { submits: load(&self.0.submits), maps: load(&self.0.maps) }
     }
 
-    /// The limits that the plan depends on.
-    pub fn limits(&self) -> DeviceLimits {
-        let limits = self.0.device.limits();
-        DeviceLimits {
-            max_binding: limits.max_storage_buffer_binding_size,
-            max_buffer: limits.max_buffer_size,
-            max_groups: limits.max_compute_workgroups_per_dimension,
-            software: self.0.software,
-        }
-    }
-
     /// The number of errors that the device has raised so far. None are seen of a device that another program opened.
     pub(crate) fn errors(&self) -> u64 {
         lock(&self.0.failure).count
@@ -369,7 +344,7 @@ impl Gpu {
     pub(crate) fn kernel(&self, entry: ShaderEntry, constants: Constants<'_>) -> Arc<Kernel> {
         // Variants of an entry point are joined from different files.
         let files: Vec<&str> = entry.sources.iter().map(|(file, _)| *file).collect();
-        let key = format!("{} {files:?} {:?} {} {constants:?}", entry.name, entry.cell_identity(), entry.projected);
+        let key = format!("{} {files:?} {:?} {:?} {constants:?}", entry.name, entry.cell_identity(), entry.step);
         let mut kernels = lock(&self.0.kernels);
         let make = || Arc::new(Kernel::new(&self.0.device, entry, constants, self.0.trusted));
         kernels.entry(key).or_insert_with(make).clone()
@@ -383,7 +358,7 @@ impl Gpu {
         if !matches!(cell, Cell::Custom(_)) {
             return Ok(());
         }
-        for entry in [forward_step(cell), backward_step(cell, false)] {
+        for entry in [forward_step(cell, false, StepForm::DEFAULT), backward_step(cell, false, StepForm::DEFAULT)] {
             let make = || Kernel::new(&self.0.device, entry, cell.definition().constants(), false);
             self.compiled(&format!("the WGSL of the cell {}", cell.name()), make)?;
         }

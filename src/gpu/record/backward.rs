@@ -92,17 +92,11 @@ fn backward_steps(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: us
     bindings.extend(&c);
     bindings.extend([&dy, &carry]);
     bindings.extend([&dropout_params].into_iter().filter(|_| rec.weights.sizes.recurrent4 > 0));
-    let (constants, plan) = (rec.step_constants(rec.builder.plan.step.shared_vec4s[1]), &rec.builder.plan.step);
-    let has_c = c.is_some();
-    let cost = Cost::backward_steps(plan, rec.rows(), &rec.weights.sizes, has_c).times(step.count as usize);
-    rec.builder.dispatch(
-        backward_step(rec.weights.model.recurrent.cell, rec.gradient_norms.is_some()),
-        &constants,
-        &bindings,
-        &step,
-        plan.grid,
-        cost,
-    );
+    let shape = rec.builder.plan.step.backward;
+    let constants = rec.step_constants(&shape);
+    let cost = Cost::backward_steps(shape.grid, rec.rows(), &rec.weights.sizes, c.is_some()).times(step.count as usize);
+    let entry = backward_step(rec.weights.model.recurrent.cell, rec.gradient_norms.is_some(), shape.form);
+    rec.builder.dispatch(entry, &constants, &bindings, &step, shape.grid, cost);
 }
 
 /// Clears the history where a state was reset, so that dW_hh uses the state that actually entered.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::{ALIVE, Recording, dropout, embedding, projection};
 use crate::gpu::commands::builder::{Binding, MatrixProduct};
 use crate::gpu::commands::uniforms::{Copy, Step, Tokens};
-use crate::gpu::device::kernel::{GATHER, forward_step, projected_steps};
+use crate::gpu::device::kernel::{GATHER, flag, forward_step};
 use crate::model::Role;
 use crate::model::plan::{Chunk, Cost, StateKind};
 
@@ -163,13 +163,12 @@ fn forward_steps(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Ch
     bindings.extend([&h_masked].into_iter().filter(|_| has_w_hh));
     // The kernel of a projected h does not mask it.
     bindings.extend([&dropout_params].into_iter().filter(|_| has_w_hh && m.is_none()));
-    let (constants, plan) = (rec.step_constants(rec.builder.plan.step.shared_vec4s[0]), &rec.builder.plan.step);
-    let has_c = chunk.c.get(layer_direction).is_some();
-    let cost = Cost::forward_steps(plan, rec.rows(), &rec.weights.sizes, has_c).times(step.count as usize);
-    let cell = rec.weights.model.recurrent.cell;
-    let [projected, ..] = projected_steps(cell);
-    let entry = if m.is_some() { projected } else { forward_step(cell) };
-    rec.builder.dispatch(entry, &constants, &bindings, &step, plan.grid, cost);
+    let shape = rec.builder.plan.step.forward;
+    let mut constants = rec.step_constants(&shape);
+    constants.push(("TRANSPOSED_W", flag(rec.weights.packed.is_some())));
+    let cost = Cost::forward_steps(shape.grid, rec.rows(), &rec.weights.sizes, c.is_some()).times(step.count as usize);
+    let entry = forward_step(rec.weights.model.recurrent.cell, m.is_some(), shape.form);
+    rec.builder.dispatch(entry, &constants, &bindings, &step, shape.grid, cost);
     if m.is_some() {
         projection::forward(rec, layer_direction, chunk, step);
     }

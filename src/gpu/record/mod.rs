@@ -16,7 +16,7 @@ use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::commands::uniforms::{Copy, Step};
 use crate::gpu::device::kernel::{COPY, flag};
 use crate::gpu::weights::DeviceWeights;
-use crate::model::plan::{Chunk, Cost, StateKind, StepPlan, TensorId};
+use crate::model::plan::{Chunk, Cost, StateKind, StepShape, TensorId};
 
 /// The flag of a step within the row's length.
 pub(crate) const ALIVE: u32 = 1;
@@ -165,19 +165,23 @@ impl<'a> Recording<'_, 'a> {
         recurrent.dropout > 0.0 && layer + 1 < recurrent.layers
     }
 
-    /// The constants of step kernels in both directions of time; `shared_vec4s` is for one of them.
-    pub(crate) fn step_constants(&self, shared_vec4s: usize) -> Vec<(&'static str, f64)> {
-        let StepPlan { tile, group: (x, y), .. } = self.builder.plan.step;
+    /// The constants of a step kernel.
+    pub(crate) fn step_constants(&self, shape: &StepShape) -> Vec<(&'static str, f64)> {
+        let [x, y, z] = shape.group;
+        // A single part has all of k: one kernel for all sizes.
+        let part = if shape.parts == 1 { u32::MAX } else { shape.part as u32 };
         let mut constants = self.weights.model.recurrent.cell.definition().constants().to_vec();
         constants.extend([
-            ("ROWS", tile as f64),
             ("DROPOUT", flag(self.drops_recurrent())),
-            ("TRANSPOSED_W", flag(self.weights.packed.is_some())),
-            ("STAGED", flag(shared_vec4s > 0)),
-            ("SHARED_VEC4S", shared_vec4s.max(1) as f64),
             ("GROUP_X", x as f64),
             ("GROUP_Y", y as f64),
+            ("GROUP_Z", z as f64),
+            ("PARTS", shape.parts as f64),
+            ("PART", f64::from(part)),
         ]);
+        if shape.form.split {
+            constants.extend([("STAGED", flag(shape.staged)), ("SHARED_VEC4S", shape.shared_vec4s as f64)]);
+        }
         constants
     }
 
@@ -200,7 +204,7 @@ impl<'a> Recording<'_, 'a> {
             y4: sizes.y4 as u32,
             y_column: self.y_column(layer_direction) as u32,
             keep: keep(direction),
-            product: 0,
+            product: 1,
             epilogue: 1,
             // Without recurrent masks all layers share their uniforms.
             layer_direction: if self.drops_recurrent() { layer_direction as u32 } else { 0 },

@@ -3,7 +3,7 @@
 use super::{Recording, dropout};
 use crate::gpu::commands::builder::{Binding, Matrix, MatrixProduct};
 use crate::gpu::commands::uniforms::Step;
-use crate::gpu::device::kernel::projected_steps;
+use crate::gpu::device::kernel::{dh_step, projected_backward_step};
 use crate::model::Role;
 use crate::model::plan::{Chunk, Cost};
 
@@ -34,16 +34,17 @@ pub(crate) fn forward(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk
 /// A backward step: dh_t over dy_t, dm_t = dh_t · W_hr, then the cell. Beyond the chunk the first part alone, which leaves
 /// the gradient of the entering state in the carry.
 pub(crate) fn backward(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, chunk: &Chunk, step: Step) {
-    let (constants, plan) = (rec.step_constants(0), &rec.builder.plan.step);
-    let [_, step_dh, cell_backward] = projected_steps(rec.weights.model.recurrent.cell);
+    let (plan, cell) = (&rec.builder.plan.step, rec.weights.model.recurrent.cell);
     let (rows, sizes) = (rec.rows(), rec.weights.sizes);
     let flags = rec.builder.span(chunk.flags);
     let weight = rec.weights.parameter(Role::WeightHh { layer_direction }).binding;
     let (z, dy) = (rec.builder.tensor(chunk.z[layer_direction]), rec.builder.tensor(chunk.y[layer]));
     let (carry_of_h, dropout_params) = (rec.carry_of_h(layer_direction), Binding::whole(&rec.weights.dropout_params));
     let bindings = [&flags, &weight, &z, &dy, &carry_of_h, &dropout_params];
-    let grid = plan.state_grid(sizes.state4);
-    rec.builder.dispatch(step_dh, &constants, &bindings, &step, grid, Cost::step_dh(grid, rows, &sizes));
+    let product = plan.backward;
+    let constants = rec.step_constants(&product);
+    let cost = Cost::step_dh(product.grid, rows, &sizes);
+    rec.builder.dispatch(dh_step(cell, product.form), &constants, &bindings, &step, product.grid, cost);
     if step.epilogue == 0 {
         return;
     }
@@ -66,7 +67,9 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, layer: usize, layer_directio
     bindings.extend(&c);
     bindings.push(&carry);
     let cost = Cost::projected_cell(rows, &sizes, c.is_some());
-    rec.builder.dispatch(cell_backward, &constants, &bindings, &step, plan.grid, cost);
+    let shape = plan.projected_backward;
+    let constants = rec.step_constants(&shape);
+    rec.builder.dispatch(projected_backward_step(cell, shape.form), &constants, &bindings, &step, shape.grid, cost);
 }
 
 /// dW_hr += dh_tᵀ · m_t over all steps of the chunk, if h is projected.

@@ -1,6 +1,6 @@
 //! The cost of a dispatch in operations and bytes. Submissions are split by operations; profiles divide both by time.
 
-use super::{Grid, MatmulPlan, StepPlan, Vec4Sizes};
+use super::{Grid, MatmulPlan, Vec4Sizes};
 
 /// Planned operations, and bytes read and written by workgroups. Data that several workgroups read, such as the weights
 /// of a recurrent step, counts once per workgroup, cached or not.
@@ -33,17 +33,17 @@ impl Cost {
         Self::new(8 * m * n4 * k, (columns * m * k).div_ceil(4) + rows * k * n4 + results)
     }
 
-    /// `count` recurrent steps forward: W_hh, entering states, gates in place, and leaving states.
-    pub(crate) fn forward_steps(plan: &StepPlan, rows: usize, sizes: &Vec4Sizes, has_c: bool) -> Self {
-        let [columns, groups, _] = plan.grid.map(|groups| groups as usize);
+    /// A recurrent step forward with these workgroups: W_hh, entering states, gates in place, and leaving states.
+    pub(crate) fn forward_steps(grid: Grid, rows: usize, sizes: &Vec4Sizes, has_c: bool) -> Self {
+        let [columns, groups, _] = grid.map(|groups| groups as usize);
         let weights = 4 * groups * sizes.recurrent4 * sizes.state4;
         let states = columns * sizes.state4 + sizes.h4 * (1 + 2 * usize::from(has_c));
         Self::new(32 * rows * sizes.recurrent4 * sizes.state4, weights + rows * (sizes.input4 + sizes.z4 + states))
     }
 
-    /// `count` recurrent steps backward: W_hh, dz of the previous step, dy, gates in place, history and carries.
-    pub(crate) fn backward_steps(plan: &StepPlan, rows: usize, sizes: &Vec4Sizes, has_c: bool) -> Self {
-        let [columns, groups, _] = plan.grid.map(|groups| groups as usize);
+    /// A recurrent step backward: W_hh, dz of the previous step, dy, gates in place, history and carries.
+    pub(crate) fn backward_steps(grid: Grid, rows: usize, sizes: &Vec4Sizes, has_c: bool) -> Self {
+        let [columns, groups, _] = grid.map(|groups| groups as usize);
         let weights = 4 * groups * sizes.recurrent4 * sizes.h4;
         let states = sizes.h4 * (4 + 2 * usize::from(has_c));
         Self::new(
@@ -52,8 +52,7 @@ impl Cost {
         )
     }
 
-    /// The first part of a backward step whose h is projected: W_hh, dz of the previous step, dy and the carry. `grid`: its
-    /// workgroups.
+    /// The first part of a backward step whose h is projected: W_hh, dz of the previous step, dy and the carry.
     pub(crate) fn step_dh(grid: Grid, rows: usize, sizes: &Vec4Sizes) -> Self {
         let [columns, groups, _] = grid.map(|groups| groups as usize);
         let weights = 4 * groups * sizes.recurrent4 * sizes.state4;

@@ -10,7 +10,7 @@ mod row_sizes;
 mod sequence;
 
 pub(crate) use cost::Cost;
-pub(crate) use dispatch::{Grid, MatmulPlan, ProductTile, StepPlan};
+pub(crate) use dispatch::{Grid, MAX_HELD_WEIGHTS, MatmulPlan, ProductTile, StepForm, StepPlan, StepShape};
 pub(crate) use parameters::{ParameterPlan, RowSpan};
 pub(crate) use row_sizes::{StateKind, Vec4Sizes};
 pub(crate) use sequence::{Checkpointing, Chunk, PassShape, Predictions, SequencePlan, Span, TensorId, carried_states};
@@ -26,6 +26,10 @@ pub struct DeviceLimits {
     pub max_buffer: u64,
     /// The maximum number of workgroups per grid dimension.
     pub max_groups: u32,
+    /// The maximum workgroup memory in bytes, at least 16 KiB.
+    pub max_shared: u32,
+    /// The number of 4 × 4 blocks of weights that a thread may keep in registers; 0 where its compiler is not known.
+    pub held_weights: usize,
     /// Whether the device is a software driver on the CPU, which needs other tiles and limits loop iterations.
     pub software: bool,
 }
@@ -58,6 +62,17 @@ pub(crate) struct TensorSpec {
 }
 
 impl DeviceLimits {
+    /// Those of any GPU with WebGPU, and registers enough, for tests.
+    #[cfg(test)]
+    pub(crate) const LEAST_GPU: Self = Self {
+        max_binding: 1 << 27,
+        max_buffer: 1 << 28,
+        max_groups: 65_535,
+        max_shared: 16 * 1024,
+        held_weights: MAX_HELD_WEIGHTS,
+        software: false,
+    };
+
     pub(crate) fn check(&self, spec: &TensorSpec) -> Result<()> {
         if spec.bytes > self.max_binding {
             return Err(over_limit(&spec.name, spec.bytes, "the device's largest storage binding", self.max_binding));

@@ -150,8 +150,9 @@ impl SequencePlan {
         if rows.checked_mul(steps).is_none_or(|rows| rows > u32::MAX as usize / 64) {
             return Err(Error::value("T·B", "at most 67 million", format!("{steps}·{rows}")));
         }
-        // A workgroup of the recurrent step may have as few as 4 rows. One token may select every row of a step.
-        let most = if tokens { MAX_ITERATIONS } else { 4 * limits.max_groups as usize };
+        let step = limits.steps(rows, [sizes.h4, sizes.state4], r.cell.recurrent_gates(), kernel.for_network(r));
+        // One token may select every row of a step.
+        let most = if tokens { MAX_ITERATIONS } else { step.most_rows(limits) };
         if rows > most {
             return Err(Error::value("B", format!("at most {most} rows at once on the GPU; use micro-batches"), rows));
         }
@@ -167,7 +168,7 @@ impl SequencePlan {
         let mut plan = Self {
             steps,
             rows,
-            step: limits.steps(rows, sizes.h4, r.cell.recurrent_gates(), kernel.for_network(r)),
+            step,
             chunks: Vec::new(),
             predictions: Vec::new(),
             carries: Vec::new(),
