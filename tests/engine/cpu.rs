@@ -331,7 +331,7 @@ fn calls_out_of_order_or_with_the_wrong_shape_are_refused() {
     refused(engine.set_parameters(&[0.0]), "parameters");
     refused(block_on(engine.input_gradient()).map(drop), "input_gradient");
     let update = OptimizerStep::new(Optimizer::sgd(0.1), 1, 1.0);
-    refused(block_on(engine.update(&update)), "kind of optimizer");
+    refused(block_on(engine.update(&update)), "created for another optimizer");
     refused(
         block_on(engine.accumulate(&case.batch(), Some(StatefulRows { first_row: 1, rows: 3 }))),
         "carry.first_row",
