@@ -6,12 +6,14 @@
 mod cost;
 mod dispatch;
 mod parameters;
+mod products;
 mod row_sizes;
 mod sequence;
 
 pub(crate) use cost::Cost;
-pub(crate) use dispatch::{Grid, MAX_HELD_WEIGHTS, MatmulPlan, ProductTile, StepForm, StepPlan, StepShape};
+pub(crate) use dispatch::{Grid, MAX_HELD_WEIGHTS, StepForm, StepPlan, StepShape};
 pub(crate) use parameters::{ParameterPlan, RowSpan};
+pub(crate) use products::{MatmulPlan, ProductTile};
 pub(crate) use row_sizes::{StateKind, Vec4Sizes};
 pub(crate) use sequence::{Checkpointing, Chunk, PassShape, Predictions, SequencePlan, Span, TensorId, carried_states};
 
