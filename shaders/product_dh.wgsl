@@ -14,15 +14,20 @@ fn operand(at: u32) -> vec4f {
 }
 
 fn weights_at(result: u32, unit: u32, k: u32) -> u32 {
-    return 4u * k * step.state4 + unit;
+    return 4u * k * weights_ld() + unit;
+}
+
+// vec4 per row of w_hh.
+fn weights_ld() -> u32 {
+    return step.state4;
 }
 
 fn weights_step() -> u32 {
-    return 4u * step.state4;
+    return 4u * weights_ld();
 }
 
 fn weights(at: u32) -> mat4x4f {
-    let ld = step.state4;
+    let ld = weights_ld();
     return mat4x4f(w_hh[at], w_hh[at + ld], w_hh[at + 2u * ld], w_hh[at + 3u * ld]);
 }
 

@@ -7,22 +7,24 @@
 //
 // There is a product for each of the RESULTS of a unit: forward for every block of W_hh, backward one, and none in a kernel
 // without W_hh. The sum over k has PARTS parts of PART vec4, each one chain of fma; the parts are added in their order. So a
-// result has the same bits however many threads share it. There are two forms:
+// result has the same bits however many threads share it. There are three forms:
 //
 // $whole{…}: a thread owns ROWS rows of one vec4 of units with all their results and parts. A workgroup has GROUP_X vec4 of
-// units × GROUP_Y times ROWS rows. For software drivers, which read memory lane by lane, and for many rows.
+// units × GROUP_Y times ROWS rows. For software drivers, which read memory lane by lane.
 //
 // $split{…}: a workgroup owns ROWS rows of GROUP_X vec4 of units, and its threads share their results and parts, so that a
 // thread has few loads that wait for each other. The parts meet in workgroup memory, and a thread for each row and vec4 of
 // units goes on. If a workgroup owns all units of its rows, they may also pass h_t or dz_t to the next step there (STAGED).
 // With $held_weights{…} a thread keeps its blocks of W_hh from step to step; with $read_weights{…} it reads them at each step.
 //
+// $tiled{…}: a workgroup multiplies 64 rows by 4 vec4 of units, slab by slab of k: step_tiled.wgsl. For many rows and units.
+//
 // The host expands these files. What is in braces is repeated after $each_sum{…} for every sum, $each_input{…} for every sum
 // that reads x, $each_gate{…} for every block of W_hh, $each_parameter{…} for every parameter of the cell's own,
 // $each_result{…} for every product, and $each_held{…} for those that one thread computes, with the index for the number sign;
 // after $each_row{…} for ROWS rows, with the index for the question mark; after $each_weight{…} for the blocks of W_hh that a
 // thread keeps, with the index for the exclamation mark. After $has_c{…}, $has_product{…}, $has_masks{…}, $has_parameters{…},
-// $has_projection{…}, $no_projection{…}, $whole{…} and $split{…} it stands only in kernels of that kind. SUMS, GATES and
+// $has_projection{…}, $no_projection{…}, $whole{…}, $split{…}, $tiled{…} and $untiled{…} it stands only in kernels of that kind. SUMS, GATES and
 // PARAMETERS are counts, and FIRST is the first sum that reads h.
 
 override PARTS: u32 = 1u;
@@ -52,7 +54,7 @@ fn stage(local: u32) {
     }
 }
 }
-$has_product{fn product_operand_at(row: u32) -> u32 {
+$untiled{$has_product{fn product_operand_at(row: u32) -> u32 {
 $split{    if STAGED {
         return staged_at(row - group_first);
     }
@@ -65,7 +67,7 @@ $split{    if STAGED {
     }
 }    return operand(at);
 }
-}
+}}
 // Stores vec4 `k` of the operand of the next step's product.
 fn store_operand(row: u32, k: u32, value: vec4f) {
 $split{    if STAGED {
@@ -73,7 +75,7 @@ $split{    if STAGED {
     }
 }}
 
-fn run(group: vec3u, id: vec3u, local: u32) {
+$untiled{fn run(group: vec3u, id: vec3u, local: u32) {
 $whole{    let unit = group.x * GROUP_X + id.x;
     let first = (group.y * GROUP_Y + id.y) * ROWS;
     let within = unit < units() && first < step.batch;
@@ -157,4 +159,4 @@ $split{$each_result{            var product_# = shared_tile[#u * ROWS * GROUP_X 
 $split{        workgroupBarrier();
 }        storageBarrier();
     }
-}
+}}

@@ -24,4 +24,6 @@ pub mod kernels {
     pub use super::commands::uniforms::UNIFORMS;
     pub use super::device::compiled_kernels;
     pub use super::device::kernel::{Access, CompiledKernel, ShaderEntry, shader_entries};
+    pub use super::engine::planned::step_demand;
+    pub use crate::model::plan::StepDemand;
 }

@@ -4,7 +4,7 @@ use crate::common;
 use crate::common::gpu::open;
 use crate::common::{Case, Named, assert_close, assert_same_bits, by_name, fill, masks, wide};
 use bptt::gpu::{GpuOptions, Tiles};
-use bptt::ndarray::Array2;
+use bptt::ndarray::{Array2, s};
 use bptt::{
     Activation, Backend, Batch, Cell, Cpu, EngineOptions, Gpu, Inference, Inspection, Layers, Loss, Optimizer,
     OptimizerStep, Parameters, RecurrentKernel, Sequence, Targets, Training,
@@ -125,6 +125,57 @@ fn kernels_and_bounds_checks_change_no_bit_over_20_runs() {
             let first = all(&pair[0].1, &case, kernel, Some(4));
             (1..20).for_each(|_| assert_same_bits(&case, &all(&pair[0].1, &case, kernel, Some(4)), &first));
         }
+    }
+}
+
+#[test]
+fn steps_of_many_rows_and_units_equal_the_cpu_in_f64() {
+    let many = |cell, sizes| Case { ragged: true, resets: true, dropout: (0.0, 0.3), ..Case::new(cell) }.sizes(sizes);
+    let cases = [
+        many(Cell::Rnn(Activation::Tanh), [3, 257, 3, 200, 3]),
+        many(Cell::Lstm, [3, 65, 5, 517, 3]),
+        Case { bidirectional: true, ..many(Cell::Gru, [3, 130, 3, 345, 5]) },
+        Case { proj_size: Some(250), ..many(Cell::Lstm, [3, 257, 3, 261, 2]) },
+    ];
+    for (i, case) in cases.into_iter().enumerate() {
+        let chunk = [None, Some(2)][i % 2];
+        let want = all(&Cpu::<f64>::with_threads(2).unwrap(), &case, RecurrentKernel::Auto, chunk);
+        let Some(gpu) = open(GpuOptions::default().tiles(Tiles::Hardware).checked(i % 2 == 1)) else { return };
+        let got = all(&gpu, &case, RecurrentKernel::Step, chunk);
+        for ((name, got), (_, want)) in got.iter().zip(&want) {
+            let largest = want.iter().fold(FLOOR, |largest, value| largest.max(value.abs()));
+            assert_close(&format!("{case}: {name}"), got, want, RELATIVE, largest);
+        }
+    }
+}
+
+/// What the first 3 of `rows` rows predict, and the gradients of their inputs.
+fn of_three_rows(gpu: &Gpu, cell: Cell, hidden: usize, rows: usize) -> Named {
+    let (steps, inputs) = (5, 2);
+    let case = Case { loss: Loss::SquaredError, dropout: (0.0, 0.3), ..Case::new(cell) };
+    let case = case.sizes([steps, rows, inputs, hidden, 1]);
+    let model = case.model();
+    let options = EngineOptions::default().kernel(RecurrentKernel::Step).input_gradient(true);
+    let mut engine = gpu.engine(&model, &options).unwrap();
+    engine.set_parameters(&case.parameters(&model)).unwrap();
+    engine.set_dropout(masks(1));
+    // Rows first, so that the first ones are the same beside any number of others.
+    let of_rows = |columns, seed| fill::<f32, _>((rows, steps, columns), seed).permuted_axes([1, 0, 2]).to_owned();
+    let batch = Batch::new(Sequence::dense(of_rows(inputs, 1)), Targets::Values(of_rows(1, 4)));
+    block_on(engine.accumulate(&batch, None)).unwrap();
+    let dx = block_on(engine.input_gradient()).unwrap().x.unwrap();
+    let logits = block_on(engine.logits(&batch.sequence)).unwrap().logits;
+    let first = |array: &bptt::ndarray::Array3<f32>| wide(&array.slice(s![.., ..3, ..]).to_owned());
+    vec![("dx".into(), first(&dx)), ("logits".into(), first(&logits))]
+}
+
+#[test]
+fn a_row_has_the_same_bits_beside_few_rows_and_beside_many() {
+    let Some(gpu) = open(GpuOptions::default().tiles(Tiles::Hardware)) else { return };
+    for (cell, hidden, many) in [(Cell::Rnn(Activation::Tanh), 200, 257), (Cell::Lstm, 517, 65), (Cell::Gru, 345, 130)]
+    {
+        let case = Case::new(cell);
+        assert_same_bits(&case, &of_three_rows(&gpu, cell, hidden, many), &of_three_rows(&gpu, cell, hidden, 3));
     }
 }
 

@@ -15,8 +15,8 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use crate::driver::Driver;
-use crate::plan::{SIZES, left_out, planned};
-use crate::table::{Report, table};
+use crate::plan::{SIZES, left_out, planned, trainings};
+use crate::table::{Report, plan_table, table};
 
 const HELP: &str = "\
 Prints what Mesa's compiler for AMD makes of every kernel that the plan chooses on a hardware GPU.
@@ -27,6 +27,7 @@ FAMILY is a name that Mesa knows, such as polaris10, vega10, navi10 or navi21 (t
 
   --size SIZE,SIZE    of S, M, L, C, as in bptt bench; odd: sizes that divide into nothing; options: every kernel and
                       setting [default: all]
+  --plan              print instead what the plan makes of a training step at the sizes of bptt bench; needs no driver
   --assembly FOLDER   write each kernel's assembly to FOLDER/FAMILY
   --waits             fail too if a turn of a recurrent step's product waits for memory more than once
   --driver FILE.json  the manifest of the driver [default: that of the installed RADV]
@@ -36,6 +37,10 @@ The exit status is 1 if a kernel spills registers or uses scratch memory on any 
 The table's loop is the innermost one that has the most multiply-adds, and `around` is the loop around it, without what
 is within; figures are of one turn. Loads are from memory, by bytes a lane. A wait counts if it is for a load that the
 same turn has issued since the last wait that counts.
+
+In the table of --plan, figures of a recurrent step are of one step forward, and of one backward: its workgroups, how
+often a thread waits for something from memory before it can ask for the next, and the bytes of W_hh that all
+workgroups read together, cached or not.
 ";
 
 /// The statistics that head an assembly.
@@ -53,6 +58,7 @@ const HEADER: [&str; 8] = [
 struct Options {
     families: Vec<String>,
     sizes: Vec<&'static str>,
+    plan: bool,
     assembly: Option<PathBuf>,
     waits: bool,
     driver: Option<PathBuf>,
@@ -86,6 +92,7 @@ fn parse() -> Result<Option<Options>, Box<dyn Error>> {
     let mut options = Options {
         families: Vec::new(),
         sizes: SIZES.to_vec(),
+        plan: false,
         assembly: None,
         waits: false,
         driver: None,
@@ -104,6 +111,7 @@ fn parse() -> Result<Option<Options>, Box<dyn Error>> {
             "--assembly" => options.assembly = Some(value()?.into()),
             "--driver" => options.driver = Some(value()?.into()),
             "--waits" => options.waits = true,
+            "--plan" => options.plan = true,
             PREPARED => options.prepared = true,
             flag if flag.starts_with('-') => return Err(format!("there is no {flag}: see --help").into()),
             family => options.families.push(family.into()),
@@ -118,6 +126,10 @@ fn parse() -> Result<Option<Options>, Box<dyn Error>> {
 /// Compiles for each family, and returns whether all is well. A process loads the driver once, and the driver then reads
 /// the family from the environment, so each family has a process of its own.
 fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
+    if options.plan {
+        print!("{}", plan_table(&trainings(&options.sizes)?));
+        return Ok(true);
+    }
     if let ([family], true) = (options.families.as_slice(), options.prepared) {
         return compile(family, options);
     }

@@ -6,12 +6,12 @@ use std::error::Error;
 
 use bptt::experiment::bench::workload::{Workload, WorkloadSize};
 use bptt::experiment::config::CellName;
-use bptt::gpu::kernels::{CompiledKernel, compiled_kernels, shader_entries};
+use bptt::gpu::kernels::{CompiledKernel, StepDemand, compiled_kernels, shader_entries, step_demand};
 use bptt::gpu::{Tiles, required_limits};
 use bptt::ndarray::{Array2, Array3};
 use bptt::{
-    Activation, Batch, Cell, Embedding, EngineOptions, Gpu, Head, Input, Loss, Model, Optimizer, Readout, Recurrent,
-    RecurrentKernel, Sequence, Targets, Trainer, TrainerOptions, Wait,
+    Activation, Batch, Cell, Embedding, EngineOptions, Gpu, Head, Input, Inspection, Loss, Model, Optimizer, Readout,
+    Recurrent, RecurrentKernel, Sequence, Targets, Trainer, TrainerOptions, Wait,
 };
 
 const CELLS: [Cell; 3] = [Cell::Rnn(Activation::Tanh), Cell::Lstm, Cell::Gru];
@@ -80,6 +80,40 @@ pub fn planned(sizes: &[&'static str]) -> Result<Vec<PlannedKernel>, Box<dyn Err
         }
     }
     Ok(all.into_values().collect())
+}
+
+/// What the plan makes of a training step.
+pub struct PlannedTraining {
+    /// The size and the cell.
+    pub name: String,
+    pub dispatches: u64,
+    pub submissions: u64,
+    /// Of a recurrent step, forward and backward.
+    pub steps: [StepDemand; 2],
+}
+
+/// A training step of each cell at these sizes of `bptt bench`.
+///
+/// # Errors
+/// Those of the engine.
+pub fn trainings(sizes: &[&str]) -> Result<Vec<PlannedTraining>, Box<dyn Error>> {
+    let mut all = Vec::new();
+    for (name, size) in sizes.iter().filter_map(|name| Some((name, WorkloadSize::by_name(name)?))) {
+        for cell in [CellName::Rnn, CellName::Lstm, CellName::Gru] {
+            let gpu = device()?;
+            let work = Workload::new(cell, size.sizes());
+            let steps = step_demand(&gpu, &work.model, work.batch.sequence.shape().1);
+            let mut trainer = Trainer::new(&gpu, &work.model, Optimizer::sgd(0.01), 0)?;
+            let (engine, before) = (trainer.engine(), gpu.counters().submits);
+            engine.set_profile(true)?;
+            trainer.step(&work.batch).wait()?;
+            trainer.finish().wait()?;
+            let submissions = gpu.counters().submits - before;
+            let dispatches = trainer.engine().profile().wait()?.parts.iter().map(|part| part.calls).sum();
+            all.push(PlannedTraining { name: format!("{name} {}", cell.name()), dispatches, submissions, steps });
+        }
+    }
+    Ok(all)
 }
 
 /// The kernels for GPUs that are not among these, by label.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::assembly::{InnerLoop, Turn};
 use crate::driver::Compiled;
-use crate::plan::{PlannedKernel, SIZES, is_of_bench};
+use crate::plan::{PlannedKernel, PlannedTraining, SIZES, is_of_bench};
 
 /// The heads of the columns of figures, with how many figures each has.
 const COLUMNS: [(&str, usize); 13] = [
@@ -25,6 +25,27 @@ const COLUMNS: [(&str, usize); 13] = [
 
 /// The figures of the innermost loop, which come first.
 const OF_LOOP: usize = 9;
+
+/// The table of `--plan`.
+pub fn plan_table(trainings: &[PlannedTraining]) -> String {
+    let mut text =
+        "| size and cell | dispatches | submissions | a recurrent step: workgroups | dependent reads | MB of W_hh |\n\
+                    |---|---|---|---|---|---|\n"
+            .to_owned();
+    for PlannedTraining { name, dispatches, submissions, steps: [forward, backward] } in trainings {
+        let mb = |bytes: u64| bytes as f64 / 1e6;
+        text += &format!(
+            "| {name} | {dispatches} | {submissions} | {} / {} | {} / {} | {:.1} / {:.1} |\n",
+            forward.workgroups,
+            backward.workgroups,
+            forward.dependent_reads,
+            backward.dependent_reads,
+            mb(forward.weight_bytes),
+            mb(backward.weight_bytes),
+        );
+    }
+    text
+}
 
 /// A kernel as the compiler made it.
 pub struct Report<'p> {

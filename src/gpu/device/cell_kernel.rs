@@ -1,7 +1,7 @@
 //! The text of a cell's step kernels: the shaders around a cell, written for its counts, and the cell's own functions.
 
 use crate::cells::CellDefinition;
-use crate::model::plan::StepForm;
+use crate::model::plan::{StepForm, StepTile};
 
 /// The storage bindings of `step.wgsl` that not every cell has.
 const W_HH: u32 = 2;
@@ -57,7 +57,11 @@ impl StepKernel {
         let results = self.results(cell);
         // A projected forward step leaves the mask to the product with W_hr.
         let masks = results > 0 && !(self.part == StepPart::Forward && self.projected);
-        let StepForm { rows, split, held_weights } = self.form;
+        let rows = self.form.rows();
+        let (split, tiled) = (matches!(self.form, StepForm::Split { .. }), self.form == StepForm::Tiled);
+        let held_weights = if let StepForm::Split { held_weights, .. } = self.form { held_weights } else { 0 };
+        let tile = StepTile::of(results);
+        let [operand_loads, weights_loads, items] = tile.shares_of_thread();
         let repeated = |word, count| Repetition { word, index: '#', count };
         let optional = |word, on| Repetition { word, index: '#', count: usize::from(on) };
         let repetitions = [
@@ -69,6 +73,10 @@ impl StepKernel {
             repeated("each_held", if split { 1 } else { results }),
             Repetition { word: "each_row", index: '?', count: rows },
             Repetition { word: "each_weight", index: '!', count: held_weights },
+            Repetition { word: "each_slab_k", index: '!', count: tile.slab },
+            Repetition { word: "each_operand_load", index: '?', count: operand_loads },
+            Repetition { word: "each_weights_load", index: '?', count: weights_loads },
+            Repetition { word: "each_item", index: '?', count: items },
             optional("has_c", cell.has_cell_state()),
             optional("has_product", results > 0),
             optional("has_masks", masks),
@@ -76,7 +84,9 @@ impl StepKernel {
             optional("has_projection", self.projected),
             optional("no_projection", !self.projected),
             optional("split", split),
-            optional("whole", !split),
+            optional("whole", !self.form.is_shared()),
+            optional("tiled", tiled),
+            optional("untiled", !tiled),
             optional("held_weights", held_weights > 0),
             optional("read_weights", held_weights == 0),
         ];
@@ -87,6 +97,10 @@ impl StepKernel {
             ("PARAMETERS", parameters),
             ("RESULTS", results),
             ("ROWS", rows),
+            ("ROW_TILES", StepTile::ROW_TILES),
+            ("SHARES", tile.shares),
+            ("SLAB", tile.slab),
+            ("OPERAND_LOADS", operand_loads),
         ];
         let counts: String = counts.iter().map(|(name, count)| format!("const {name}: u32 = {count}u;\n")).collect();
         [&counts, &expand(shaders, &repetitions), cell.wgsl()].join("\n")

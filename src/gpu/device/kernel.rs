@@ -108,7 +108,7 @@ pub fn shader_entries(cells: &[Cell]) -> Vec<ShaderEntry> {
         let projected = PROJECTED_STEPS.iter().filter(|_| cell.can_be_projected());
         let forms = |step: &ShaderEntry| {
             let has_product = step.step.is_some_and(|step| step.results(cell.definition()) > 0);
-            let forms = StepForm::all().into_iter().filter(|form| has_product || !form.split);
+            let forms = StepForm::all().into_iter().filter(|form| has_product || !form.is_shared());
             forms.map(|form| step.of(*cell, form)).collect::<Vec<_>>()
         };
         STEPS.iter().chain(projected).flat_map(forms).collect::<Vec<_>>()
@@ -146,20 +146,20 @@ macro_rules! entries {
 }
 
 entries! { STEPS:
-    STEP_FORWARD = "step_forward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "step_forward.wgsl"] "Step"
+    STEP_FORWARD = "step_forward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "step_forward.wgsl"] "Step"
         { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 10 ReadWrite, 11 Read } false (Forward false);
-    STEP_BACKWARD = "step_backward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "product_dh.wgsl", "step_backward.wgsl"] "Step"
+    STEP_BACKWARD = "step_backward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "product_dh.wgsl", "step_backward.wgsl"] "Step"
         { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 7 Read, 8 ReadWrite, 11 Read } false (Backward false);
-    STEP_BACKWARD_NORMS = "step_backward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "product_dh.wgsl", "step_backward.wgsl"] "Step"
+    STEP_BACKWARD_NORMS = "step_backward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "product_dh.wgsl", "step_backward.wgsl"] "Step"
         { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false (Backward false);
 }
 
 entries! { PROJECTED_STEPS:
-    PROJECTED_FORWARD = "step_forward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "step_forward.wgsl"] "Step"
+    PROJECTED_FORWARD = "step_forward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "step_forward.wgsl"] "Step"
         { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 9 ReadWrite, 10 ReadWrite } false (Forward true);
-    STEP_DH = "step_dh" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "product_dh.wgsl", "step_dh.wgsl"] "Step"
+    STEP_DH = "step_dh" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "product_dh.wgsl", "step_dh.wgsl"] "Step"
         { 1 Read, 2 Read, 4 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false (Dh true);
-    PROJECTED_BACKWARD = "step_backward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "product_dh.wgsl", "step_backward.wgsl"] "Step"
+    PROJECTED_BACKWARD = "step_backward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "product_dh.wgsl", "step_backward.wgsl"] "Step"
         { 1 Read, 4 ReadWrite, 6 ReadWrite, 8 ReadWrite } false (Backward true);
 }
 

@@ -5,13 +5,15 @@ use crate::engine::EngineOptions;
 use crate::engine::parameter_groups::update_ranges;
 use crate::error::Result;
 use crate::gpu::commands::recorder::UPLOADS;
+use crate::gpu::device::Gpu;
 use crate::gpu::pass::PASSES;
 use crate::gpu::weights::{DROPOUT_PARAMS, LOSS, block};
 use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::plan::{
-    ALIGNMENT, Checkpointing, DeviceLimits, ParameterPlan, PassShape, SequencePlan, carried_states,
+    ALIGNMENT, Checkpointing, DeviceLimits, ParameterPlan, PassShape, SequencePlan, StepDemand, Vec4Sizes,
+    carried_states,
 };
-use crate::model::{Layout, Model, Role};
+use crate::model::{Layout, Model, RecurrentKernel, Role};
 use crate::sizes::ON_DEVICE;
 
 /// Bytes of the losses of a step in progress and of a batch being evaluated.
@@ -87,4 +89,11 @@ pub(crate) fn planned(
         memory.add(MemoryPart::Carried, carried.bytes);
     }
     Ok(memory)
+}
+
+/// What a step of a network over `rows` rows asks of a device, forward and backward.
+pub fn step_demand(gpu: &Gpu, model: &Model, rows: usize) -> [StepDemand; 2] {
+    let recurrent = &model.recurrent;
+    let kernel = RecurrentKernel::Auto.for_network(recurrent);
+    gpu.limits().step_demand(rows, &Vec4Sizes::new(model), recurrent.cell.recurrent_gates(), kernel)
 }

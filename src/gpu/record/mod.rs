@@ -16,7 +16,7 @@ use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::commands::uniforms::{Copy, Step};
 use crate::gpu::device::kernel::{COPY, flag};
 use crate::gpu::weights::DeviceWeights;
-use crate::model::plan::{Chunk, Cost, StateKind, StepShape, TensorId};
+use crate::model::plan::{Chunk, Cost, StateKind, StepForm, StepShape, TensorId};
 
 /// The flag of a step within the row's length.
 pub(crate) const ALIVE: u32 = 1;
@@ -179,8 +179,11 @@ impl<'a> Recording<'_, 'a> {
             ("PARTS", shape.parts as f64),
             ("PART", f64::from(part)),
         ]);
-        if shape.form.split {
-            constants.extend([("STAGED", flag(shape.staged)), ("SHARED_VEC4S", shape.shared_vec4s as f64)]);
+        if shape.form.is_shared() {
+            constants.push(("SHARED_VEC4S", shape.shared_vec4s as f64));
+        }
+        if matches!(shape.form, StepForm::Split { .. }) {
+            constants.push(("STAGED", flag(shape.staged)));
         }
         constants
     }

@@ -9,13 +9,16 @@ mod parameters;
 mod products;
 mod row_sizes;
 mod sequence;
+mod steps;
 
 pub(crate) use cost::Cost;
-pub(crate) use dispatch::{Grid, MAX_HELD_WEIGHTS, StepForm, StepPlan, StepShape};
+pub(crate) use dispatch::Grid;
 pub(crate) use parameters::{ParameterPlan, RowSpan};
 pub(crate) use products::{MatmulPlan, ProductTile};
 pub(crate) use row_sizes::{StateKind, Vec4Sizes};
 pub(crate) use sequence::{Checkpointing, Chunk, PassShape, Predictions, SequencePlan, Span, TensorId, carried_states};
+pub use steps::StepDemand;
+pub(crate) use steps::{MAX_HELD_WEIGHTS, StepForm, StepPlan, StepShape, StepTile};
 
 use crate::error::{Error, Result};
 
