@@ -9,7 +9,9 @@ use super::uniforms::{ColumnSum, Matmul, Reduce, Uniform};
 use crate::error::Result;
 use crate::gpu::device::Gpu;
 use crate::gpu::device::kernel::{COLUMN_SUM, Constants, Kernel, REDUCE, ShaderEntry, matmul};
-use crate::model::plan::{ALIGNMENT, Cost, DeviceLimits, Grid, MatmulPlan, SequencePlan, Span, TensorId, TensorSpec};
+use crate::model::plan::{
+    ALIGNMENT, ColumnSumPlan, Cost, DeviceLimits, Grid, MatmulPlan, SequencePlan, Span, TensorId, TensorSpec,
+};
 
 /// A buffer range bound to a kernel.
 #[derive(Clone, Debug)]
@@ -89,7 +91,24 @@ pub(crate) struct Builder<'a> {
     uniforms: Uniforms,
     items: Vec<DraftCommand>,
     lists: Vec<Vec<DraftCommand>>,
+    /// What is in parts in scratch, and the vec4 of scratch in use.
+    unreduced: Vec<PartialSums>,
+    scratch_used: usize,
 }
+
+/// A gradient whose sum is in parts in scratch. All numbers are in vec4.
+struct PartialSums {
+    /// Where the first part begins in scratch, and the distance from one to the next.
+    first: usize,
+    stride: usize,
+    parts: usize,
+    /// Where the gradient begins in the block of all, and its size.
+    to: usize,
+    vec4s: usize,
+}
+
+/// The blocks of a dispatch of `reduce`.
+const BLOCKS: usize = 4;
 
 /// A list of commands that [`Builder::finish`] will return.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +139,17 @@ impl<'a> Builder<'a> {
     /// Creates a builder for a plan and its buffers, each at least as large as its tensor.
     pub(crate) fn on(gpu: &'a Gpu, plan: &'a SequencePlan, buffers: Vec<wgpu::Buffer>) -> Self {
         let limits = gpu.limits();
-        Self { gpu, limits, plan, buffers, uniforms: Uniforms::default(), items: Vec::new(), lists: Vec::new() }
+        Self {
+            gpu,
+            limits,
+            plan,
+            buffers,
+            uniforms: Uniforms::default(),
+            items: Vec::new(),
+            lists: Vec::new(),
+            unreduced: Vec::new(),
+            scratch_used: 0,
+        }
     }
 
     /// A whole tensor of the plan.
@@ -178,17 +207,16 @@ impl<'a> Builder<'a> {
         self.matmul_parts(sides, a, b, bias, c, (m, n4), plan, accumulate, 0);
     }
 
-    /// C += Aᵀ · B with A \[k, m\] and B \[k, n\]: a weight gradient. k = T·B is split into parts whose results are
-    /// added in order.
+    /// C += Aᵀ · B with A \[k, m\] and B \[k, n\], a weight gradient, at the latest with the next
+    /// [`reduce`](Self::reduce): k = T·B is split into parts, whose results are added in order.
     pub(crate) fn weight_gradient(&mut self, a: &Matrix, b: &Matrix, c: &Matrix, m: usize, n4: usize, k: usize) {
         let plan = self.limits.weight_gradient(m, 4 * n4, k);
         if plan.parts == 1 {
             return self.matmul_parts((true, false), a, b, None, c, (m, n4), plan, true, 0);
         }
-        let scratch = self.matrix(self.plan.scratch, 0, n4);
+        let first = self.in_parts(plan.parts, m * n4, &[(0, c)]);
+        let scratch = self.matrix(self.plan.scratch, first, n4);
         self.matmul_parts((true, false), a, b, None, &scratch, (m, n4), plan, false, m * n4);
-        let parts = PartialSums { count: plan.parts, stride: m * n4, ld: n4, column: 0 };
-        self.reduce(parts, m, n4, c);
     }
 
     #[allow(clippy::too_many_arguments, reason = "the one place where all of a product's numbers meet")]
@@ -229,61 +257,70 @@ impl<'a> Builder<'a> {
         self.dispatch(entry, &constants, &bindings, &uniform, plan.grid, Cost::product(m, n4, &plan, accumulate));
     }
 
-    /// out += the sum of the `rows` × `n4` vec4 of all parts in scratch.
-    fn reduce(&mut self, parts: PartialSums, rows: usize, n4: usize, out: &Matrix) {
-        let uniform = Reduce {
-            rows: rows as u32,
-            n4: n4 as u32,
-            ld: parts.ld as u32,
-            column: parts.column as u32,
-            parts: parts.count as u32,
-            stride: parts.stride as u32,
-            ldc: out.ld as u32,
-            c_first: out.first as u32,
-        };
-        let scratch = self.tensor(self.plan.scratch);
-        let grid = self.limits.rows_and_columns(rows, n4);
-        let cost = Cost::sums(parts.count * rows * n4, rows * n4);
-        self.dispatch(REDUCE, &[], &[&scratch, &out.binding], &uniform, grid, cost);
-    }
-
-    /// Adds column sums over `rows` rows of `values` to the gradients of one or two biases, each given with its first
-    /// column. Columns used by both are summed once.
-    pub(crate) fn bias_gradients(&mut self, values: &Matrix, rows: usize, biases: &[(usize, &Matrix)]) {
-        let n4 = biases.iter().map(|(column, bias)| column + bias.ld).max().unwrap_or(0);
-        let (grid, part, scratch) = self.limits.column_sum(rows, n4);
-        let parts = grid[1] as usize;
+    /// Adds column sums over `rows` rows of `values` to gradients of vectors, each given with its first column, with the next
+    /// [`reduce`](Self::reduce). Columns used by several are summed once.
+    pub(crate) fn column_sums(&mut self, values: &Matrix, rows: usize, vectors: &[(usize, &Matrix)]) {
+        let n4 = vectors.iter().map(|(column, vector)| column + vector.ld).max().unwrap_or(0);
+        let ColumnSumPlan { grid, parts, part } = self.limits.column_sum(rows, n4);
+        let first = self.in_parts(parts, n4, vectors);
         let sums = ColumnSum {
             rows: rows as u32,
             part_rows: part as u32,
             n4: n4 as u32,
             ld: values.ld as u32,
             column: values.first as u32,
-            out_stride: n4 as u32,
-            accumulate: 0,
-            first4: n4 as u32,
-            other: u32::MAX,
-            other_at: 0,
+            first: first as u32,
         };
-        let cost = Cost::sums(rows * n4, parts * n4);
-        if scratch > 0 {
-            let to = self.tensor(self.plan.scratch);
-            self.dispatch(COLUMN_SUM, &[], &[&values.binding, &to], &sums, grid, cost);
-            for (column, bias) in biases {
-                self.reduce(PartialSums { count: parts, stride: n4, ld: n4, column: *column }, 1, bias.ld, bias);
+        let to = self.tensor(self.plan.scratch);
+        self.dispatch(COLUMN_SUM, &[], &[&values.binding, &to], &sums, grid, Cost::sums(rows * n4, parts * n4));
+    }
+
+    /// Room in scratch for parts of `vec4s` vec4 each, of which the next [`reduce`](Self::reduce) adds ranges to
+    /// gradients, each given with its first vec4 in a part. Returns where the first part begins.
+    fn in_parts(&mut self, parts: usize, vec4s: usize, gradients: &[(usize, &Matrix)]) -> usize {
+        let first = self.scratch_used;
+        self.scratch_used += parts * vec4s;
+        debug_assert!(16 * self.scratch_used as u64 <= self.tensor(self.plan.scratch).bytes);
+        self.unreduced.extend(gradients.iter().map(|(at, gradient)| PartialSums {
+            first: first + at,
+            stride: vec4s,
+            parts,
+            to: gradient.binding.offset as usize / 16 + gradient.first,
+            vec4s: gradient.binding.bytes as usize / 16,
+        }));
+        first
+    }
+
+    /// Adds what is in parts to the block of all gradients.
+    pub(crate) fn reduce(&mut self, gradients: &wgpu::Buffer) {
+        let scratch = self.tensor(self.plan.scratch);
+        let out = Binding::whole(gradients);
+        for blocks in std::mem::take(&mut self.unreduced).chunks(BLOCKS) {
+            let of = |field: fn(&PartialSums) -> usize| {
+                let mut all = [0; BLOCKS];
+                all.iter_mut().zip(blocks).for_each(|(all, block)| *all = field(block) as u32);
+                all
+            };
+            let count: usize = blocks.iter().map(|block| block.vec4s).sum();
+            let mut begin = [count as u32; BLOCKS];
+            let mut next = 0;
+            for (begin, block) in begin.iter_mut().zip(blocks) {
+                *begin = next;
+                next += block.vec4s as u32;
             }
-            return;
+            let uniform = Reduce {
+                begin,
+                scratch: of(|block| block.first),
+                stride: of(|block| block.stride),
+                parts: of(|block| block.parts),
+                to: of(|block| block.to),
+                count: count as u32,
+            };
+            let read = blocks.iter().map(|block| block.parts * block.vec4s).sum();
+            let grid = self.limits.elements(count);
+            self.dispatch(REDUCE, &[], &[&scratch, &out], &uniform, grid, Cost::sums(read, count));
         }
-        let [(_, first), others @ ..] = biases else { return };
-        let mut out = first.binding.clone();
-        let mut uniform = ColumnSum { accumulate: 1, first4: first.ld as u32, ..sums };
-        for (column, other) in others {
-            // The gradients of a layer's two biases are adjacent.
-            let at = other.binding.offset - out.offset;
-            out.bytes = at + other.binding.bytes;
-            uniform = ColumnSum { other: *column as u32, other_at: (at / 16) as u32, ..uniform };
-        }
-        self.dispatch(COLUMN_SUM, &[], &[&values.binding, &out], &uniform, grid, cost);
+        self.scratch_used = 0;
     }
 
     /// Uploads the uniforms and creates the bind groups.
@@ -307,16 +344,6 @@ impl<'a> Builder<'a> {
         let lists = self.lists.into_iter().map(commands).collect();
         Ok(BuiltCommands { buffers: self.buffers, lists, uniform_bytes: size })
     }
-}
-
-/// Partial results in scratch, to be added up.
-#[derive(Clone, Copy)]
-struct PartialSums {
-    count: usize,
-    /// vec4 from one part to the next, per row, and before the first column.
-    stride: usize,
-    ld: usize,
-    column: usize,
 }
 
 /// The arguments of [`Builder::matmul`]: C \[m, 4·n4\], inner size k.

@@ -2,12 +2,12 @@
 
 use bytemuck::{Pod, Zeroable};
 
-/// A uniform struct with fields of 4 bytes each.
+/// A uniform struct.
 pub(crate) trait Uniform: Pod {
     /// The name of the WGSL struct.
     const NAME: &'static str;
-    /// Its fields, in order.
-    const FIELDS: &'static [&'static str];
+    /// Its fields, with their offsets in bytes.
+    const FIELDS: &'static [(&'static str, usize)];
 }
 
 macro_rules! uniforms {
@@ -20,12 +20,13 @@ macro_rules! uniforms {
 
             impl Uniform for $name {
                 const NAME: &'static str = stringify!($name);
-                const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
+                const FIELDS: &'static [(&'static str, usize)] =
+                    &[$((stringify!($field), std::mem::offset_of!($name, $field))),*];
             }
         )*
 
-        /// The name and fields of every uniform struct.
-        pub const UNIFORMS: &[(&str, &[&str])] = &[$(($name::NAME, $name::FIELDS)),*];
+        /// The name of every uniform struct, and its fields with their offsets in bytes.
+        pub const UNIFORMS: &[(&str, &[(&str, usize)])] = &[$(($name::NAME, $name::FIELDS)),*];
     };
 }
 
@@ -44,12 +45,9 @@ uniforms! {
     /// `transpose.wgsl`.
     Transpose { rows4: u32, columns4: u32 }
     /// `reduce.wgsl`.
-    Reduce { rows: u32, n4: u32, ld: u32, column: u32, parts: u32, stride: u32, ldc: u32, c_first: u32 }
+    Reduce { begin: [u32; 4], scratch: [u32; 4], stride: [u32; 4], parts: [u32; 4], to: [u32; 4], count: u32 }
     /// `column_sum.wgsl`.
-    ColumnSum {
-        rows: u32, part_rows: u32, n4: u32, ld: u32, column: u32, out_stride: u32, accumulate: u32, first4: u32,
-        other: u32, other_at: u32,
-    }
+    ColumnSum { rows: u32, part_rows: u32, n4: u32, ld: u32, column: u32, first: u32 }
     /// `copy.wgsl`.
     Copy {
         rows: u32, width: u32, columns: u32, ld_from: u32, from_first: u32, ld_to: u32, to_first: u32, masked: u32,

@@ -149,21 +149,25 @@ fn weight_gradients(
         }
         (None, None) => unreachable!("a chunk has x or tokens"),
     }
+    let gradient = |role| rec.weights.gradient(role);
+    let mut vectors = Vec::new();
     if rec.weights.model.recurrent.bias {
-        let db_ih = rec.weights.gradient(Role::BiasIh { layer_direction });
-        let mut biases = vec![(0, &db_ih)];
-        let db_hh = (sizes.recurrent4 > 0).then(|| rec.weights.gradient(Role::BiasHh { layer_direction }));
-        biases.extend(db_hh.iter().map(|db_hh| (sizes.recurrent_column, db_hh)));
-        rec.builder.bias_gradients(&dz_input, k, &biases);
+        vectors.push((0, gradient(Role::BiasIh { layer_direction })));
+        if sizes.recurrent4 > 0 {
+            vectors.push((sizes.recurrent_column, gradient(Role::BiasHh { layer_direction })));
+        }
     }
-    // The steps' parts lie behind the gradients of the sums.
-    let (own, sums) =
-        (rec.weights.model.recurrent.cell.definition().parameters(), dz_recurrent.first + sizes.recurrent4);
-    for index in 0..own.len() {
-        let parts = rec.builder.matrix(chunk.z[layer_direction], sums + index * sizes.h4, sizes.z4);
-        let gradient = rec.weights.gradient(Role::CellParameter { layer_direction, index });
-        rec.builder.bias_gradients(&parts, k, &[(0, &gradient)]);
+    // The steps' parts of the gradients of the cell's own parameters lie behind the gradients of the sums.
+    let own = rec.weights.model.recurrent.cell.definition().parameters().len();
+    let sums = sizes.recurrent_column + sizes.recurrent4;
+    vectors.extend(
+        (0..own).map(|index| (sums + index * sizes.h4, gradient(Role::CellParameter { layer_direction, index }))),
+    );
+    if !vectors.is_empty() {
+        let vectors: Vec<_> = vectors.iter().map(|(column, vector)| (*column, vector)).collect();
+        rec.builder.column_sums(&dz_input, k, &vectors);
     }
+    rec.builder.reduce(&rec.weights.gradients);
 }
 
 /// The norms of dh_t, which the steps have stored in place of dy, if requested.

@@ -136,7 +136,8 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usi
         let weight = rec.weights.parameter(Role::HeadWeight);
         let (dw, db) = (rec.weights.gradient(Role::HeadWeight), rec.weights.gradient(Role::HeadBias));
         rec.builder.weight_gradient(&da, &features, &dw, 4 * sizes.o4, sizes.y4, run.rows);
-        rec.builder.bias_gradients(&da, run.rows, &[(0, &db)]);
+        rec.builder.column_sums(&da, run.rows, &[(0, &db)]);
+        rec.builder.reduce(&rec.weights.gradients);
         rec.builder.matmul(MatrixProduct {
             sides: (false, false),
             a: &da,

@@ -98,17 +98,16 @@ fn a_product_split_along_k_equals_the_whole() {
         let [gx, gy, _] = limits.matmul_parts(tile, m, 4 * n4, k, 1).grid;
         let scratch = nan(parts * m * 4 * n4);
         let scratch = &run(&gpu, entry, &constants, &uniform, &[&a, &b, &a, &scratch], [gx, gy, 3])[0];
+        let count = (m * n4) as u32;
         let uniform = Reduce {
-            rows: m as u32,
-            n4: n4 as u32,
-            ld: n4 as u32,
-            parts: parts as u32,
-            stride: (m * n4) as u32,
-            ldc: n4 as u32,
+            begin: [0, count, count, count],
+            stride: [count, 0, 0, 0],
+            parts: [parts as u32, 0, 0, 0],
+            count,
             ..Reduce::default()
         };
         let c = vec![0.25; m * 4 * n4];
-        let c = &run(&gpu, REDUCE, &[], &uniform, &[scratch, &c], limits.rows_and_columns(m, n4))[0];
+        let c = &run(&gpu, REDUCE, &[], &uniform, &[scratch, &c], limits.elements(m * n4))[0];
         for row in 0..m {
             for column in 0..n {
                 let sum: f32 = (0..k).map(|l| a_at(l, row) * b_at(l, column)).sum();
@@ -127,8 +126,8 @@ fn the_plan_splits_a_long_weight_gradient_along_k_without_gaps() {
                 assert_eq!(plan.part * (plan.parts - 1) + plan.last, k);
                 assert!(plan.last > 0 && plan.last <= plan.part && plan.part.div_ceil(4) <= 60_000);
                 assert!(plan.scratch == 0 || plan.scratch == 16 * (plan.parts * m * 16) as u64);
-                let (grid, part, _) = limits.column_sum(k, m / 4);
-                assert!(part * grid[1] as usize >= k && part * (grid[1] as usize - 1) < k && part <= 60_000);
+                let sum = limits.column_sum(k, m / 4);
+                assert!(sum.part * sum.parts >= k && sum.part * (sum.parts - 1) < k && sum.part <= 60_000);
             }
         }
     }

@@ -2,58 +2,77 @@
 
 use super::common::gpu;
 use super::{SIZES, matrix, nan, number, run};
-use crate::gpu::commands::uniforms::{ColumnSum, GradientNorms, Mean, Sum};
-use crate::gpu::device::kernel::{COLUMN_SUM, GRADIENT_NORMS, MEAN, SPREAD, SUM};
+use crate::gpu::commands::uniforms::{ColumnSum, GradientNorms, Mean, Reduce, Sum};
+use crate::gpu::device::kernel::{COLUMN_SUM, GRADIENT_NORMS, MEAN, REDUCE, SPREAD, SUM};
 use crate::model::plan::vec4s;
 
 #[test]
-fn column_sum_is_exact_at_every_size_when_split_and_for_two_biases() {
+fn column_sum_is_exact_at_every_size_and_in_parts_with_last_ones_of_any_length() {
     let Some(gpu) = gpu() else { return };
     for rows in SIZES {
         for n in SIZES {
             let (values, at) = matrix(1, rows, n);
             let n4 = vec4s(n);
-            let column_sum = |column: usize| (0..rows).map(|row| at(row, column)).sum::<f32>();
-            let uniform = ColumnSum { rows: rows as u32, n4: n4 as u32, ld: n4 as u32, ..ColumnSum::default() };
             for parts in [1, 3] {
-                let part_rows = rows.div_ceil(parts);
-                let parts = rows.div_ceil(part_rows);
+                let part = rows.div_ceil(parts);
+                let parts = rows.div_ceil(part);
+                // Without the first vec4 of columns, if there are others, and behind something else.
+                let (column, first) = (usize::from(n4 > 1), 2);
                 let uniform = ColumnSum {
-                    part_rows: part_rows as u32,
-                    out_stride: n4 as u32,
-                    first4: n4 as u32,
-                    other: u32::MAX,
-                    ..uniform
+                    rows: rows as u32,
+                    part_rows: part as u32,
+                    n4: (n4 - column) as u32,
+                    ld: n4 as u32,
+                    column: column as u32,
+                    first: first as u32,
                 };
-                let grid = [gpu.limits().column_sum(rows, n4).0[0], parts as u32, 1];
-                let out = &run(&gpu, COLUMN_SUM, &[], &uniform, &[&values, &nan(parts * 4 * n4)], grid)[0];
-                for column in 0..n {
-                    let got: f32 = (0..parts).map(|part| out[part * 4 * n4 + column]).sum();
-                    assert_eq!(got, column_sum(column), "[{rows}, {n}] column {column}");
+                let grid = [gpu.limits().column_sum(rows, n4 - column).grid[0], parts as u32, 1];
+                let out = nan(4 * (first + parts * (n4 - column)));
+                let out = &run(&gpu, COLUMN_SUM, &[], &uniform, &[&values, &out], grid)[0];
+                assert!(out[..4 * first].iter().all(|value| value.is_nan()), "what stood before is as it was");
+                for (i, got) in out[4 * first..].iter().enumerate() {
+                    let (part_index, place) = (i / (4 * (n4 - column)), i % (4 * (n4 - column)) + 4 * column);
+                    let of_part = part_index * part..((part_index + 1) * part).min(rows);
+                    let want = if place < n { of_part.map(|row| at(row, place)).sum::<f32>() } else { 0.0 };
+                    assert_eq!(*got, want, "[{rows}, {n}] part {part_index} column {place}");
                 }
             }
-            // The first takes all columns but the last vec4, the other all but the first; a vec4 lies between the two.
-            let (count, other_at) = (n4 - 1, n4);
-            let uniform = ColumnSum {
-                part_rows: rows as u32,
-                accumulate: 1,
-                first4: count as u32,
-                other: 1,
-                other_at: other_at as u32,
-                ..uniform
+        }
+    }
+}
+
+#[test]
+fn reduce_adds_every_part_of_up_to_four_blocks_once_and_nothing_between_them() {
+    let Some(gpu) = gpu() else { return };
+    for count in [1, 3, 17, 65, 130usize] {
+        // vec4, parts, room between two parts, where they begin and where the sum goes.
+        let blocks = [(count, 3, 2, 5, 1), (2 * count, 1, 0, 500, 140), (1, 70, 1, 900, 410), (count, 2, 0, 1100, 420)];
+        let scratch: Vec<f32> = (0..4 * 1400).map(|i| number(1, i)).collect();
+        let before = vec![0.5; 4 * 560];
+        for used in 1..=blocks.len() {
+            let blocks = &blocks[..used];
+            let of = |field: fn(&(usize, usize, usize, usize, usize)) -> usize| {
+                std::array::from_fn(|block| blocks.get(block).map_or(0, |block| field(block) as u32))
             };
-            let grid = [gpu.limits().column_sum(rows, n4).0[0], 1, 1];
-            let before = vec![0.5; 4 * (other_at + count).max(1)];
-            let out = &run(&gpu, COLUMN_SUM, &[], &uniform, &[&values, &before], grid)[0];
-            for (place, got) in out.iter().enumerate() {
-                let column = match place {
-                    _ if place < 4 * count => Some(place),
-                    _ if place >= 4 * other_at => Some(place - 4 * other_at + 4),
-                    _ => None,
-                };
-                let sum = column.filter(|column| *column < n).map_or(0.0, column_sum);
-                assert_eq!(*got, 0.5 + sum, "[{rows}, {n}] place {place}");
+            let all: usize = blocks.iter().map(|block| block.0).sum();
+            let begins = |block: usize| blocks.iter().take(block).map(|block| block.0).sum::<usize>() as u32;
+            let uniform = Reduce {
+                begin: std::array::from_fn(begins),
+                scratch: of(|block| block.3),
+                stride: of(|block| block.0 + block.2),
+                parts: of(|block| block.1),
+                to: of(|block| block.4),
+                count: all as u32,
+            };
+            let out = &run(&gpu, REDUCE, &[], &uniform, &[&scratch, &before], gpu.limits().elements(all))[0];
+            let mut want = before.clone();
+            for (vec4s, parts, between, first, to) in blocks {
+                for i in 0..4 * vec4s {
+                    let part = |part| scratch[4 * (first + part * (vec4s + between)) + i];
+                    want[4 * to + i] += (0..*parts).map(part).sum::<f32>();
+                }
             }
+            assert_eq!(out, &want, "{used} blocks around {count} vec4");
         }
     }
 }

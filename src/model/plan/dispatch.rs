@@ -23,15 +23,28 @@ pub(crate) type Grid = [u32; 3];
 /// Workgroups that keep a large GPU busy: about two per multiprocessor.
 pub(super) const BUSY: usize = 256;
 
+/// Column sums on the device, in parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ColumnSumPlan {
+    pub(crate) grid: Grid,
+    pub(crate) parts: usize,
+    /// Rows of each part but the last.
+    pub(crate) part: usize,
+}
+
 impl DeviceLimits {
-    /// The sum over `rows` rows of `n4` vec4 columns: the grid, rows per part and scratch bytes.
-    pub(crate) fn column_sum(&self, rows: usize, n4: usize) -> (Grid, usize, u64) {
-        let (wanted, least) = if self.software { (16, 1024) } else { (2048, 64) };
-        let parts = (wanted / n4).clamp(1, rows.div_ceil(least)).max(rows.div_ceil(MAX_ITERATIONS));
-        let part = rows.div_ceil(parts);
+    /// The sum over `rows` rows of `n4` vec4 columns.
+    pub(crate) fn column_sum(&self, rows: usize, n4: usize) -> ColumnSumPlan {
+        let groups = n4.div_ceil(COLUMN_GROUP);
+        let parts = if self.software {
+            (16 / n4).clamp(1, rows.div_ceil(1024))
+        } else {
+            // Short parts, and shorter ones until the device is busy.
+            rows.div_ceil(256).max((BUSY / groups).min(rows.div_ceil(64)))
+        };
+        let part = rows.div_ceil(parts.max(rows.div_ceil(MAX_ITERATIONS)));
         let parts = rows.div_ceil(part);
-        let scratch = if parts > 1 { 16 * (parts * n4) as u64 } else { 0 };
-        ([n4.div_ceil(COLUMN_GROUP) as u32, parts as u32, 1], part, scratch)
+        ColumnSumPlan { grid: [groups as u32, parts as u32, 1], parts, part }
     }
 
     /// One thread per element.

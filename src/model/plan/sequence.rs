@@ -312,34 +312,27 @@ impl SequencePlan {
         TensorId(self.tensors.len() - 1)
     }
 
+    /// Room for all parts of a layer's gradients, or of the head's.
     fn scratch_bytes(&self, model: &Model, parameters: &ParameterPlan, limits: &DeviceLimits) -> u64 {
-        use crate::model::Role::{HeadWeight, WeightHh, WeightHr, WeightIh};
+        use crate::model::Role::{self, HeadWeight, WeightHh, WeightHr, WeightIh};
         let sizes = Vec4Sizes::new(model);
+        let parts = |roles: &[Role], columns: usize, k: usize| {
+            let products = roles.iter().map(|role| {
+                let weight = parameters.get(*role);
+                limits.weight_gradient(weight.rows(), 4 * weight.ld(), k).scratch
+            });
+            products.sum::<u64>() + 16 * (limits.column_sum(k, columns).parts * columns) as u64
+        };
         // The last chunk may be shorter and still have more parts, since part sizes are rounded.
         let lengths: BTreeSet<usize> = self.chunks.iter().map(|chunk| chunk.steps.len() * self.rows).collect();
-        let weights = (0..model.recurrent.num_layer_directions())
-            .flat_map(|layer_direction| {
-                [WeightIh { layer_direction }, WeightHh { layer_direction }, WeightHr { layer_direction }]
-            })
-            .filter(|role| match role {
-                WeightHh { .. } => sizes.recurrent4 > 0,
-                WeightHr { .. } => model.recurrent.proj_size.is_some(),
-                _ => true,
-            })
-            .flat_map(|role| lengths.iter().map(move |k| (role, *k)));
-        let head = self.predictions.iter().map(|run| (HeadWeight, run.rows));
-        let bytes = weights.chain(head).map(|(role, k)| {
-            let weight = parameters.get(role);
-            let columns = match role {
-                HeadWeight => [sizes.o4, sizes.o4],
-                // The gradients of both biases, and of a parameter of the cell's own.
-                _ => [sizes.recurrent_column + sizes.recurrent4, sizes.h4],
-            };
-            let product = limits.weight_gradient(weight.rows(), 4 * weight.ld(), k).scratch;
-            let sums = columns.map(|columns| limits.column_sum(k, columns).2);
-            product.max(sums[0]).max(sums[1])
+        let layers = (0..model.recurrent.num_layer_directions()).flat_map(|layer_direction| {
+            let mut roles = vec![WeightIh { layer_direction }];
+            roles.extend((sizes.recurrent4 > 0).then_some(WeightHh { layer_direction }));
+            roles.extend(model.recurrent.proj_size.map(|_| WeightHr { layer_direction }));
+            lengths.iter().map(move |k| parts(&roles, sizes.z4, *k)).collect::<Vec<_>>()
         });
-        bytes.max().unwrap_or(0)
+        let head = self.predictions.iter().map(|run| parts(&[HeadWeight], sizes.o4, run.rows));
+        layers.chain(head).max().unwrap_or(0)
     }
 
     /// The bytes of the gradient of h in a carry, and of the cell's own gradients: of h or m, and of c.
