@@ -6,6 +6,9 @@
 // plain matrix product whose columns are rows of C. A transposed operand is transposed in registers. Leading dimensions
 // and n are in vec4. Rows are padded to whole vec4 with zeros, so only the rows of C and the k of a transposed A can
 // end within a block.
+//
+// The host writes the text for a tile: what stands after `$each_…` once for each block or load of a thread, with its
+// number for # or ?, and the tile's sizes as constants.
 
 struct Matmul {
     m: u32,          // rows of C
@@ -34,48 +37,20 @@ override TRANSPOSE_B: bool = false; // B is stored [n, k] rather than [k, n]
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> c: array<vec4f>;
 
-// Columns: 4 rows of op(A) from row 4·m4, at 4 values of k from 4·k4.
-fn a_block(first: u32, m4: u32, k4: u32, k: u32) -> mat4x4f {
-    if TRANSPOSE_A {
-        let rows = min(4u * k4 + vec4u(0u, 1u, 2u, 3u), vec4u(k - 1u));
-        let at = first + rows * args.lda + min(m4, (args.m + 3u) / 4u - 1u);
-        return transpose(mat4x4f(a[at.x], a[at.y], a[at.z], a[at.w]));
-    }
-    let rows = min(4u * m4 + vec4u(0u, 1u, 2u, 3u), vec4u(args.m - 1u));
-    let at = first + rows * args.lda + k4;
-    return mat4x4f(a[at.x], a[at.y], a[at.z], a[at.w]);
-}
-
-// Columns: 4 rows of op(B) from row 4·k4 of k, at 4 columns from 4·n4. They are 0 beyond k, where A repeats its last
-// value.
-fn b_block(first: u32, n4: u32, k4: u32, k: u32) -> mat4x4f {
-    let n = min(n4, args.n4 - 1u);
-    if TRANSPOSE_B {
-        let at = first + 4u * n * args.ldb + k4;
-        return transpose(mat4x4f(b[at], b[at + args.ldb], b[at + 2u * args.ldb], b[at + 3u * args.ldb]));
-    }
-    let rows = 4u * k4 + vec4u(0u, 1u, 2u, 3u);
-    let at = first + min(rows, vec4u(k - 1u)) * args.ldb + n;
-    let zero = vec4f(0.0);
-    return mat4x4f(
-        b[at.x], select(zero, b[at.y], rows.y < k), select(zero, b[at.z], rows.z < k), select(zero, b[at.w], rows.w < k)
-    );
-}
-
 // sum + b · a, where the columns of a are rows of op(A).
 fn products(b: mat4x4f, a: mat4x4f, sum: mat4x4f) -> mat4x4f {
     return mat4x4f(chain(b, a[0], sum[0]), chain(b, a[1], sum[1]), chain(b, a[2], sum[2]), chain(b, a[3], sum[3]));
 }
 
-// A block whose 4 rows of C are `apart` rows apart.
-fn store(first: u32, row: u32, apart: u32, n4: u32, block: mat4x4f) {
+// A block of 4 rows of C.
+fn store(first: u32, row: u32, n4: u32, block: mat4x4f) {
     if n4 >= args.n4 {
         return;
     }
     store_row(first, row, n4, block[0]);
-    store_row(first, row + apart, n4, block[1]);
-    store_row(first, row + 2u * apart, n4, block[2]);
-    store_row(first, row + 3u * apart, n4, block[3]);
+    store_row(first, row + 1u, n4, block[1]);
+    store_row(first, row + 2u, n4, block[2]);
+    store_row(first, row + 3u, n4, block[3]);
 }
 
 fn store_row(first: u32, row: u32, n4: u32, values: vec4f) {

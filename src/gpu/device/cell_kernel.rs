@@ -108,14 +108,14 @@ impl StepKernel {
 }
 
 /// The text in braces after `$word` stands `count` times, with the number of the repetition for `index`.
-struct Repetition {
-    word: &'static str,
-    index: char,
-    count: usize,
+pub(super) struct Repetition {
+    pub(super) word: &'static str,
+    pub(super) index: char,
+    pub(super) count: usize,
 }
 
 /// Expands all repetitions, inner ones first. Other words stay, and fail to compile.
-fn expand(text: &str, repetitions: &[Repetition]) -> String {
+pub(super) fn expand(text: &str, repetitions: &[Repetition]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {

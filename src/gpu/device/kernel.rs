@@ -4,6 +4,7 @@ use std::any::TypeId;
 use std::borrow::Cow;
 
 use super::cell_kernel::{self, StepKernel, StepPart};
+use super::product_kernel;
 use crate::model::Cell;
 use crate::model::plan::{ProductTile, StepForm};
 
@@ -21,7 +22,8 @@ pub enum Access {
 /// A shader entry point.
 #[derive(Clone, Copy, Debug)]
 pub struct ShaderEntry {
-    /// The entry point. But for the steps of a cell also the kernel's label, and its name in tests and benchmarks.
+    /// The entry point. But for the steps of a cell and products in tiles also the kernel's label, and its name in tests
+    /// and benchmarks.
     pub name: &'static str,
     /// The source files as (name, text), joined in order.
     pub sources: &'static [(&'static str, &'static str)],
@@ -35,14 +37,17 @@ pub struct ShaderEntry {
     pub(super) cell: Option<Cell>,
     /// The step, if it is one.
     pub(super) step: Option<StepKernel>,
+    /// The tile, if it is a matrix product.
+    pub(super) tile: Option<ProductTile>,
 }
 
 impl ShaderEntry {
     /// The complete WGSL source.
     pub fn source(&self) -> String {
         let joined = self.sources.iter().map(|(_, text)| *text).collect::<Vec<_>>().join("\n");
-        match (self.cell, self.step) {
-            (Some(cell), Some(step)) => step.source(cell.definition(), &joined),
+        match (self.cell, self.step, self.tile) {
+            (Some(cell), Some(step), _) => step.source(cell.definition(), &joined),
+            (_, _, Some(tile)) => product_kernel::source(tile, &joined),
             _ => joined,
         }
     }
@@ -57,11 +62,13 @@ impl ShaderEntry {
         self.bindings.iter().copied().filter(uses).collect()
     }
 
-    /// The kernel's label, and its name in profiles: `lstm_forward` for a step of the LSTM, otherwise the entry point.
+    /// The kernel's label, and its name in profiles: `lstm_forward` for a step of the LSTM, `matmul_tiled 64` for products
+    /// in tiles of 64 × 64, otherwise the entry point.
     pub fn label(&self) -> String {
-        match self.cell {
-            Some(cell) => self.name.replacen("step", cell.name(), 1),
-            None => self.name.into(),
+        match (self.cell, self.tile) {
+            (Some(cell), _) => self.name.replacen("step", cell.name(), 1),
+            (_, Some(ProductTile::Block(side))) => format!("{} {side}", self.name),
+            _ => self.name.into(),
         }
     }
 
@@ -102,7 +109,13 @@ pub(crate) fn projected_backward_step(cell: Cell, form: StepForm) -> ShaderEntry
     PROJECTED_BACKWARD.of(cell, form)
 }
 
-/// All kernels of the crate, with the steps of these cells in all forms.
+/// A matrix product in these tiles.
+fn product(tile: ProductTile) -> ShaderEntry {
+    let entry = if tile == ProductTile::Registers { MATMUL } else { MATMUL_TILED };
+    ShaderEntry { tile: Some(tile), ..entry }
+}
+
+/// All kernels of the crate, with the steps of these cells in all forms and the matrix products in all tiles.
 pub fn shader_entries(cells: &[Cell]) -> Vec<ShaderEntry> {
     let steps = |cell: &Cell| {
         let projected = PROJECTED_STEPS.iter().filter(|_| cell.can_be_projected());
@@ -114,7 +127,7 @@ pub fn shader_entries(cells: &[Cell]) -> Vec<ShaderEntry> {
         STEPS.iter().chain(projected).flat_map(forms).collect::<Vec<_>>()
     };
     let of_cells = cells.iter().flat_map(steps);
-    of_cells.chain(ENTRIES.iter().copied()).collect()
+    of_cells.chain(ProductTile::ALL.map(product)).chain(ENTRIES.iter().copied()).collect()
 }
 
 macro_rules! file {
@@ -126,7 +139,7 @@ macro_rules! file {
 use Access::{Read, ReadWrite};
 
 macro_rules! entries {
-    ($list:ident: $($constant:ident = $name:literal [$($file:literal),*] $uniform:literal { $($number:literal $access:ident),* } $data:literal $(($part:ident $projected:literal))?;)*) => {
+    ($list:tt: $($constant:ident = $name:literal [$($file:literal),*] $uniform:literal { $($number:literal $access:ident),* } $data:literal $(($part:ident $projected:literal))?;)*) => {
         $(pub(crate) const $constant: ShaderEntry = ShaderEntry {
             name: $name,
             sources: &[$(file!($file)),*],
@@ -135,6 +148,7 @@ macro_rules! entries {
             data_indices: $data,
             cell: None,
             step: entries!(@step $($part $projected)?),
+            tile: None,
         };)*
 
         const $list: &[ShaderEntry] = &[$($constant),*];
@@ -163,11 +177,15 @@ entries! { PROJECTED_STEPS:
         { 1 Read, 4 ReadWrite, 6 ReadWrite, 8 ReadWrite } false (Backward true);
 }
 
-entries! { ENTRIES:
-    GRADIENT_NORMS = "gradient_norms" ["gradient_norms.wgsl"] "GradientNorms" { 1 Read, 2 ReadWrite } false;
+// The list of these is `ProductTile::ALL`.
+entries! { _:
     MATMUL = "matmul" ["fma.wgsl", "product.wgsl", "matmul.wgsl"] "Matmul" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;
     MATMUL_TILED = "matmul_tiled" ["fma.wgsl", "product.wgsl", "matmul_tiled.wgsl"] "Matmul"
         { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;
+}
+
+entries! { ENTRIES:
+    GRADIENT_NORMS = "gradient_norms" ["gradient_norms.wgsl"] "GradientNorms" { 1 Read, 2 ReadWrite } false;
     TRANSPOSE = "transpose_weights" ["grid.wgsl", "transpose.wgsl"] "Transpose" { 1 Read, 2 ReadWrite } false;
     REDUCE = "reduce" ["grid.wgsl", "reduce.wgsl"] "Reduce" { 1 Read, 2 ReadWrite } false;
     COLUMN_SUM = "column_sum" ["column_sum.wgsl"] "ColumnSum" { 1 Read, 2 ReadWrite } false;
@@ -219,19 +237,9 @@ pub(crate) struct Kernel {
 /// The values of `override` constants.
 pub(crate) type Constants<'a> = &'a [(&'a str, f64)];
 
-/// The entry point and constants of a tiled product. `sides`: which of A and B are stored transposed.
-pub(crate) fn matmul(tile: ProductTile, sides: (bool, bool)) -> (ShaderEntry, Vec<(&'static str, f64)>) {
-    let mut constants = vec![("TRANSPOSE_A", flag(sides.0)), ("TRANSPOSE_B", flag(sides.1))];
-    match tile {
-        ProductTile::Registers => {
-            constants.extend(["GROUP_X", "GROUP_Y"].map(|name| (name, ProductTile::REGISTERS_GROUP as f64)));
-            (MATMUL, constants)
-        }
-        ProductTile::Block(side) => {
-            constants.push(("BLOCK", side as f64));
-            (MATMUL_TILED, constants)
-        }
-    }
+/// The entry point and constants of a matrix product. `sides`: which of A and B are stored transposed.
+pub(crate) fn matmul(tile: ProductTile, sides: (bool, bool)) -> (ShaderEntry, [(&'static str, f64); 2]) {
+    (product(tile), [("TRANSPOSE_A", flag(sides.0)), ("TRANSPOSE_B", flag(sides.1))])
 }
 
 /// A boolean constant.

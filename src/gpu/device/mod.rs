@@ -3,6 +3,7 @@
 mod cell_kernel;
 pub(crate) mod kernel;
 mod limits;
+mod product_kernel;
 pub(crate) mod signal;
 
 use std::collections::BTreeMap;
@@ -344,7 +345,8 @@ impl Gpu {
     pub(crate) fn kernel(&self, entry: ShaderEntry, constants: Constants<'_>) -> Arc<Kernel> {
         // Variants of an entry point are joined from different files.
         let files: Vec<&str> = entry.sources.iter().map(|(file, _)| *file).collect();
-        let key = format!("{} {files:?} {:?} {:?} {constants:?}", entry.name, entry.cell_identity(), entry.step);
+        let (cell, ShaderEntry { name, step, tile, .. }) = (entry.cell_identity(), entry);
+        let key = format!("{name} {files:?} {cell:?} {step:?} {tile:?} {constants:?}");
         let mut kernels = lock(&self.0.kernels);
         let make = || Arc::new(Kernel::new(&self.0.device, entry, constants, self.0.trusted));
         kernels.entry(key).or_insert_with(make).clone()

@@ -8,49 +8,88 @@ use crate::gpu::device::kernel::{REDUCE, matmul};
 use crate::model::DeviceLimits;
 use crate::model::plan::{ProductTile, vec4s};
 
-const TILES: [ProductTile; 3] = [ProductTile::Registers, ProductTile::Block(64), ProductTile::Block(32)];
-
-/// A whole product in such tiles, sides stored as told.
-fn product(
-    gpu: &Gpu,
-    tile: ProductTile,
-    (ta, tb): (bool, bool),
-    (m, n, k): (usize, usize, usize),
+/// A product's sizes and settings.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    /// m, n and k.
+    sizes: (usize, usize, usize),
+    /// Which of A and B are stored transposed.
+    sides: (bool, bool),
     bias: bool,
     accumulate: bool,
-) {
-    let limits = gpu.limits();
-    let plan = limits.matmul_parts(tile, m, n, k, 1);
-    let (a, a_at) = if ta { matrix(1, k, m) } else { matrix(1, m, k) };
-    let (b, b_at) = if tb { matrix(2, n.next_multiple_of(4), k) } else { matrix(2, k, n) };
-    let (bias_row, bias_at) = matrix(3, 1, n);
+}
+
+/// The sides of all products of a pass.
+const SIDES: [(bool, bool); 3] = [(false, true), (false, false), (true, false)];
+
+/// vec4 before a matrix in its buffer.
+const FIRST: usize = 3;
+
+/// The vec4 from one row to the next of a matrix that is part of a wider one.
+fn ld(columns: usize) -> usize {
+    vec4s(columns) + 2
+}
+
+/// A matrix of `rows` rows of whole vec4 as a part of a wider one, of NaN around it.
+fn part_of_nan(matrix: &[f32], rows: usize) -> Vec<f32> {
+    let columns = matrix.len() / rows;
+    let mut wider = nan(4 * (FIRST + rows * ld(columns)));
+    for (row, values) in matrix.chunks_exact(columns).enumerate() {
+        let start = 4 * (FIRST + row * ld(columns));
+        wider[start..start + columns].copy_from_slice(values);
+    }
+    wider
+}
+
+/// C in whole vec4 a row, where both A and B are parts of wider matrices of NaN, and so is C, in which nothing else may
+/// change. A has `rows` rows of op(A).
+fn product(gpu: &Gpu, tile: ProductTile, case: Case, [a, b, bias]: [&[f32]; 3], rows: usize) -> Vec<f32> {
+    let Case { sizes: (m, n, k), sides: (ta, tb), .. } = case;
     let n4 = vec4s(n);
-    let rows = if ta { m.next_multiple_of(4) } else { m };
-    let c = if accumulate { vec![0.5; rows * 4 * n4] } else { nan(rows * 4 * n4) };
-    let ld = |transposed, rows, columns| vec4s(if transposed { rows } else { columns }) as u32;
+    let plan = gpu.limits().matmul_parts(tile, rows, 4 * n4, k, 1);
     let uniform = Matmul {
         m: rows as u32,
         n4: n4 as u32,
         k: plan.part as u32,
         k_last: plan.last as u32,
-        lda: ld(ta, m, k),
-        ldb: ld(tb, k, n),
-        ldc: n4 as u32,
-        bias: bias.into(),
-        accumulate: accumulate.into(),
+        lda: ld(if ta { m } else { k }) as u32,
+        ldb: ld(if tb { k } else { n }) as u32,
+        ldc: ld(n) as u32,
+        a_first: FIRST as u32,
+        b_first: FIRST as u32,
+        c_first: FIRST as u32,
+        bias: case.bias.into(),
+        accumulate: case.accumulate.into(),
         ..Matmul::default()
     };
-    let (entry, constants) = matmul(tile, (ta, tb));
-    let grid = limits.matmul_parts(tile, rows, 4 * n4, k, 1).grid;
-    let c = &run(gpu, entry, &constants, &uniform, &[&a, &b, &bias_row, &c], grid)[0];
+    let [a, b] = [(a, if ta { k } else { m }), (b, if tb { 4 * n4 } else { k })].map(|(x, rows)| part_of_nan(x, rows));
+    let before = vec![if case.accumulate { 0.5 } else { f32::NAN }; rows * 4 * n4];
+    let (entry, constants) = matmul(tile, case.sides);
+    let buffers = [&a, &b, bias, &part_of_nan(&before, rows)];
+    let wider = &run(gpu, entry, &constants, &uniform, &buffers, plan.grid)[0];
+    let start = |row: usize| 4 * (FIRST + row * ld(n));
+    let c: Vec<f32> = (0..rows).flat_map(|row| wider[start(row)..].iter().take(4 * n4).copied()).collect();
+    let is_number = |values: &[f32]| values.iter().any(|value| !value.is_nan());
+    let around = (0..rows).any(|row| is_number(&wider[start(row) + 4 * n4..start(row + 1)]));
+    assert!(!around && !is_number(&wider[..start(0)]), "{tile:?} {case:?} wrote outside of C");
+    c
+}
+
+/// A product of sums that are exact, compared with the host's.
+fn check(gpu: &Gpu, tile: ProductTile, case: Case) {
+    let Case { sizes: (m, n, k), sides: (ta, tb), .. } = case;
+    let (a, a_at) = if ta { matrix(1, k, m) } else { matrix(1, m, k) };
+    let (b, b_at) = if tb { matrix(2, n.next_multiple_of(4), k) } else { matrix(2, k, n) };
+    let (bias, bias_at) = matrix(3, 1, n);
+    let c = product(gpu, tile, case, [&a, &b, &bias], if ta { m.next_multiple_of(4) } else { m });
     for row in 0..m {
         for column in 0..n {
             let sum: f32 = (0..k)
                 .map(|l| if ta { a_at(l, row) } else { a_at(row, l) } * if tb { b_at(column, l) } else { b_at(l, column) })
                 .sum();
-            let start = if bias { bias_at(0, column) } else { 0.0 } + if accumulate { 0.5 } else { 0.0 };
-            let got = c[row * 4 * n4 + column];
-            assert_eq!(got, start + sum, "{tile:?} A {ta} B {tb} [{m}, {n}, {k}] at [{row}, {column}]");
+            let start = if case.bias { bias_at(0, column) } else { 0.0 } + if case.accumulate { 0.5 } else { 0.0 };
+            let got = c[row * 4 * vec4s(n) + column];
+            assert_eq!(got, start + sum, "{tile:?} {case:?} at [{row}, {column}]");
         }
     }
 }
@@ -58,13 +97,66 @@ fn product(
 #[test]
 fn products_are_exact_for_every_tile_size_transpose_bias_and_accumulation() {
     let Some(gpu) = gpu() else { return };
+    let mut cases = Vec::new();
     for (i, m) in SIZES.into_iter().enumerate() {
         for (j, n) in SIZES.into_iter().enumerate() {
             let k = SIZES[(i + 2 * j) % SIZES.len()];
-            for sides in [(false, true), (false, false), (true, false)] {
-                for tile in TILES {
-                    product(&gpu, tile, sides, (m, n, k), (i + j) % 2 == 0, j % 2 == 0);
-                }
+            cases.push(((m, n, k), (i + j) % 2 == 0, j % 2 == 0));
+        }
+    }
+    // Several workgroups of the largest tile on either side, and many slabs.
+    let long =
+        [(513, 65, 130), (65, 513, 33), (130, 64, 513), (1, 513, 513), (513, 1, 3), (3, 17, 513), (513, 513, 17)];
+    cases.extend(long.into_iter().enumerate().map(|(i, sizes)| (sizes, i % 2 == 0, i % 3 == 0)));
+    for (sizes, bias, accumulate) in cases {
+        for sides in SIDES {
+            for tile in ProductTile::ALL {
+                check(&gpu, tile, Case { sizes, sides, bias, accumulate });
+            }
+        }
+    }
+}
+
+#[test]
+fn products_have_the_same_bits_in_every_tile() {
+    let Some(gpu) = gpu() else { return };
+    // Not exact: any other order of the sums has other bits.
+    let inexact = |seed: usize, rows: usize, columns: usize| {
+        let (matrix, _) = matrix(seed, rows, columns);
+        matrix.into_iter().enumerate().map(|(i, value)| value * (1.0 + (i % 977) as f32 / 1009.0)).collect::<Vec<_>>()
+    };
+    for (i, sizes) in [(130, 65, 513), (64, 132, 64), (33, 4, 130), (260, 64, 17)].into_iter().enumerate() {
+        let (m, n, k) = sizes;
+        for (ta, tb) in SIDES {
+            let case = Case { sizes, sides: (ta, tb), bias: i % 2 == 0, accumulate: i % 2 == 1 };
+            let a = if ta { inexact(1, k, m) } else { inexact(1, m, k) };
+            let b = if tb { inexact(2, n.next_multiple_of(4), k) } else { inexact(2, k, n) };
+            let rows = if ta { m.next_multiple_of(4) } else { m };
+            let of = |tile| product(&gpu, tile, case, [&a, &b, &inexact(3, 1, n)], rows);
+            let bits = |c: Vec<f32>| c.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+            let expected = bits(of(ProductTile::Registers));
+            for tile in ProductTile::ALL {
+                assert!(bits(of(tile)) == expected, "{tile:?} {case:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_number_that_is_not_finite_stays_in_its_row_of_the_product() {
+    let Some(gpu) = gpu() else { return };
+    let (m, n, k) = (130, 65, 67);
+    for (tile, value) in ProductTile::ALL.into_iter().flat_map(|tile| [(tile, f32::NAN), (tile, f32::INFINITY)]) {
+        for (place, sides) in [0, k - 1].into_iter().flat_map(|place| SIDES.map(|sides| (place, sides))) {
+            let case = Case { sizes: (m, n, k), sides, bias: false, accumulate: false };
+            let (mut a, _) = if sides.0 { matrix(1, k, m) } else { matrix(1, m, k) };
+            a[if sides.0 { place * 4 * vec4s(m) + 5 } else { 5 * 4 * vec4s(k) + place }] = value;
+            let (b, _) = if sides.1 { matrix(2, n.next_multiple_of(4), k) } else { matrix(2, k, n) };
+            let rows = if sides.0 { m.next_multiple_of(4) } else { m };
+            let c = product(&gpu, tile, case, [&a, &b, &a], rows);
+            for (row, values) in c.chunks_exact(4 * vec4s(n)).enumerate() {
+                let all_finite = values[..n].iter().all(|value| value.is_finite());
+                assert_eq!(all_finite, row != 5, "{tile:?} {case:?}, {value} at {place}: row {row}");
             }
         }
     }
@@ -74,8 +166,9 @@ fn products_are_exact_for_every_tile_size_transpose_bias_and_accumulation() {
 fn a_product_split_along_k_equals_the_whole() {
     let Some(gpu) = gpu() else { return };
     let limits = gpu.limits();
-    for (tile, (m, n, k)) in
-        TILES.into_iter().flat_map(|tile| [(4, 3, 130), (64, 33, 2050), (12, 130, 1027)].map(|size| (tile, size)))
+    for (tile, (m, n, k)) in ProductTile::ALL
+        .into_iter()
+        .flat_map(|tile| [(4, 3, 130), (64, 33, 2050), (12, 130, 1027)].map(|size| (tile, size)))
     {
         let (a, a_at) = matrix(1, k, m);
         let (b, b_at) = matrix(2, k, n);

@@ -3,7 +3,7 @@
 use super::dispatch::{BUSY, Grid};
 use super::{DeviceLimits, MAX_ITERATIONS, vec4s};
 
-/// The tiling of a matrix product. All tilings sum in the same order.
+/// The tiling of a matrix product. All tilings sum in the same order: a chain over k for each part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProductTile {
     /// 16 × 16 outputs per thread, in registers only: the fastest on a software driver.
@@ -13,6 +13,9 @@ pub(crate) enum ProductTile {
 }
 
 impl ProductTile {
+    /// All of them, those through workgroup memory from the largest on.
+    pub(crate) const ALL: [Self; 4] = [Self::Registers, Self::Block(128), Self::Block(64), Self::Block(32)];
+
     /// Threads per side of a workgroup. A software driver runs each workgroup on one core, so small ones balance
     /// better.
     pub(crate) const REGISTERS_GROUP: usize = 4;
@@ -20,14 +23,43 @@ impl ProductTile {
     /// Rows, and columns, per workgroup.
     fn side(self) -> usize {
         match self {
-            Self::Registers => 16 * Self::REGISTERS_GROUP,
+            Self::Registers => 4 * self.blocks() * Self::REGISTERS_GROUP,
             Self::Block(side) => side,
         }
     }
 
+    /// 4 × 4 blocks of outputs per side of those of a thread.
+    pub(crate) fn blocks(self) -> usize {
+        match self {
+            Self::Registers => 4,
+            Self::Block(side) => (side / 32).min(2),
+        }
+    }
+
+    /// Threads per workgroup.
+    pub(crate) fn threads(self) -> usize {
+        (self.side() / (4 * self.blocks())).pow(2)
+    }
+
+    /// The values of k that a workgroup takes at a time, of which it computes all. A slab's products take as long as the
+    /// loads of the next one, which wait in registers: large tiles have more products per value, and fewer registers left.
+    pub(crate) fn slab(self) -> usize {
+        match self {
+            Self::Registers => 4,
+            Self::Block(32) => 32,
+            Self::Block(_) => 8,
+        }
+    }
+
+    /// Slabs in workgroup memory. Two, with half as many barriers, where 16 KiB hold them without fewer workgroups at a
+    /// time.
+    pub(crate) fn slabs(self) -> usize {
+        if self == Self::Block(32) { 1 } else { 2 }
+    }
+
     /// The number of workgroups for C \[m, n\].
     fn groups(self, m: usize, n: usize) -> usize {
-        m.div_ceil(self.side()) * n.div_ceil(self.side())
+        m.div_ceil(self.side()).saturating_mul(n.div_ceil(self.side()))
     }
 }
 
@@ -47,41 +79,41 @@ pub(crate) struct MatmulPlan {
 }
 
 impl DeviceLimits {
-    /// The tiling of a product C \[m, n\] in `parts` parts.
-    fn product_tile(&self, m: usize, n: usize, parts: usize) -> ProductTile {
-        let large = ProductTile::Block(64);
+    /// The tiling of a product C \[m, n\] that can be split along k into as many parts as `most` allows a tile.
+    fn product_tile(&self, m: usize, n: usize, most: impl Fn(ProductTile) -> usize) -> ProductTile {
         if self.software {
-            ProductTile::Registers
-        } else if large.groups(m, n) * parts >= BUSY {
-            // The larger tile reads memory half as often.
-            large
-        } else {
-            ProductTile::Block(32)
+            return ProductTile::Registers;
         }
+        // A tile twice as large reads memory half as often, but must leave the device busy.
+        let busy = |tile: &ProductTile| tile.groups(m, n).saturating_mul(most(*tile)) >= BUSY;
+        [ProductTile::Block(128), ProductTile::Block(64)].into_iter().find(busy).unwrap_or(ProductTile::Block(32))
     }
 
     /// C \[m, n\] = op(A) · op(B) with inner size k, in one part.
     pub(crate) fn matmul(&self, m: usize, n: usize, k: usize) -> MatmulPlan {
-        self.matmul_parts(self.product_tile(m, n, 1), m, n, k, 1)
+        self.matmul_parts(self.product_tile(m, n, |_| 1), m, n, k, 1)
     }
 
     /// A weight gradient, with k = T·B split into parts until the device has enough workgroups.
     pub(crate) fn weight_gradient(&self, m: usize, n: usize, k: usize) -> MatmulPlan {
-        // Each part writes and reads a partial result, so it must have a minimum number of rows.
-        let (wanted, least) = if self.software { (64, 256) } else { (BUSY, 64) };
-        let most = k.div_ceil(least);
-        let tile = self.product_tile(m, n, most);
-        let running = match tile {
-            // In threads, which a software driver distributes over the cores.
-            ProductTile::Registers => m.div_ceil(16) * n.div_ceil(16),
-            ProductTile::Block(_) => tile.groups(m, n),
+        // Each part writes and reads a partial result, so it must have a minimum number of rows. Of a larger tile there
+        // are more parts, which must not take the time that its fewer reads save.
+        let most = |tile: ProductTile| match tile {
+            ProductTile::Registers => k.div_ceil(256),
+            ProductTile::Block(side) => k.div_ceil(side.max(64)),
         };
-        let parts = (wanted / running).clamp(1, most);
+        let tile = self.product_tile(m, n, most);
+        let (wanted, running) = match tile {
+            // In threads, which a software driver distributes over the cores.
+            ProductTile::Registers => (64, m.div_ceil(16) * n.div_ceil(16)),
+            ProductTile::Block(_) => (BUSY, tile.groups(m, n)),
+        };
+        let parts = (wanted / running).clamp(1, most(tile));
         self.matmul_parts(tile, m, n, k, parts.max(k.div_ceil(4 * MAX_ITERATIONS)))
     }
 
     pub(crate) fn matmul_parts(&self, tile: ProductTile, m: usize, n: usize, k: usize, parts: usize) -> MatmulPlan {
-        let part = k.div_ceil(parts).next_multiple_of(4);
+        let part = k.div_ceil(parts).next_multiple_of(tile.slab());
         let parts = k.div_ceil(part);
         MatmulPlan {
             tile,
@@ -101,14 +133,27 @@ mod tests {
     const GPU: DeviceLimits = DeviceLimits::LEAST_GPU;
 
     #[test]
-    fn gpus_use_the_large_tile_if_there_are_enough_of_them() {
+    fn gpus_use_the_largest_tile_of_which_there_are_enough() {
         let software = DeviceLimits { software: true, ..GPU };
         assert_eq!(software.matmul(8192, 1024, 128).tile, ProductTile::Registers);
-        assert_eq!(GPU.matmul(8192, 1024, 128).tile, ProductTile::Block(64));
+        assert_eq!(GPU.matmul(8192, 1024, 128).tile, ProductTile::Block(128));
+        assert_eq!(GPU.matmul(2048, 1024, 128).tile, ProductTile::Block(64));
         assert_eq!(GPU.matmul(512, 256, 32).tile, ProductTile::Block(32));
         // Parts along k count too, and there are no more of them than the device needs.
         let plan = GPU.weight_gradient(1024, 256, 8192);
-        assert_eq!((plan.tile, plan.parts), (ProductTile::Block(64), 4));
+        assert_eq!((plan.tile, plan.parts), (ProductTile::Block(128), 16));
+        assert_eq!(GPU.weight_gradient(1024, 256, 1024).tile, ProductTile::Block(64));
+        assert_eq!(GPU.weight_gradient(256, 64, 2048).tile, ProductTile::Block(32));
         assert_eq!(GPU.weight_gradient(4096, 1024, 16_384).parts, 1);
+    }
+
+    #[test]
+    fn only_the_last_part_of_a_product_ends_within_a_slab() {
+        for (m, n) in [(4, 4), (300, 64), (1024, 256), (2048, 2048)] {
+            for k in [5, 333, 4097, 100_000] {
+                let plan = GPU.weight_gradient(m, n, k);
+                assert!(plan.parts == 1 || plan.part.is_multiple_of(plan.tile.slab()), "{plan:?}");
+            }
+        }
     }
 }
