@@ -7,9 +7,11 @@ struct Tokens {
     ldw: u32,  // numbers per row of W_ih
 }
 
+override TRANSPOSED_W: bool = false; // w_ih is W_ih transposed, in which the numbers of a token are adjacent
+
 @group(0) @binding(0) var<uniform> args: Tokens;
 @group(0) @binding(1) var<storage, read> tokens: array<u32>;      // [n, B]
-@group(0) @binding(2) var<storage, read> w_ih: array<f32>;        // [4·n4, ldw]
+@group(0) @binding(2) var<storage, read> w_ih: array<vec4f>;      // [4·n4, ldw], or [ldw, 4·n4]
 @group(0) @binding(3) var<storage, read> b_ih: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> z: array<vec4f>;   // [n, B, ldz]
 @group(0) @binding(5) var<storage, read> starts: array<u32>;      // where each token's rows begin in `order`
@@ -25,10 +27,23 @@ fn gather(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gro
         return;
     }
     for (var row = id.y; row < args.rows; row += groups.y * SIDE) {
-        let at = 4u * n * args.ldw + tokens[row];
-        let column = vec4f(w_ih[at], w_ih[at + args.ldw], w_ih[at + 2u * args.ldw], w_ih[at + 3u * args.ldw]);
-        z[row * args.ldz + n] = column + b_ih[n];
+        z[row * args.ldz + n] = column(tokens[row], n) + b_ih[n];
     }
+}
+
+// 4 rows of a token's column.
+fn column(token: u32, n: u32) -> vec4f {
+    if TRANSPOSED_W {
+        return w_ih[token * args.n4 + n];
+    }
+    let at = 4u * n * (args.ldw / 4u) + token / 4u;
+    let in_vec4 = token % 4u;
+    return vec4f(
+        w_ih[at][in_vec4],
+        w_ih[at + args.ldw / 4u][in_vec4],
+        w_ih[at + args.ldw / 2u][in_vec4],
+        w_ih[at + 3u * (args.ldw / 4u)][in_vec4],
+    );
 }
 
 // Adds to each column of dW_ih the dz of all steps with this token, in row order.

@@ -1,5 +1,5 @@
-// W_hhᵀ, [H, G·H], for forward steps on a GPU: neighbouring threads own neighbouring units, whose weights for one k are
-// then adjacent. A thread transposes a 4 × 4 block.
+// A transposed copy of W_hh for forward steps on a GPU, and of W_ih for tokens: neighbouring threads own neighbouring units,
+// whose weights for one k, or one token, are then adjacent. A thread transposes a 4 × 4 block.
 
 struct Transpose {
     rows4: u32,    // rows in vec4, G·h4

@@ -2,7 +2,7 @@
 
 use super::Gpu;
 use crate::model::DeviceLimits;
-use crate::model::plan::MAX_HELD_WEIGHTS;
+use crate::model::plan::{MAX_HELD_WEIGHTS, MAX_TURNS_OF_GPUS, MAX_TURNS_OF_SOFTWARE};
 
 /// The limits required of a device for [`Gpu::from_device`]: WebGPU's defaults for compute shaders, and the adapter's
 /// largest buffers and bindings, since they bound the length of a time chunk, and workgroup memory.
@@ -33,6 +33,11 @@ impl Gpu {
             max_groups: limits.max_compute_workgroups_per_dimension,
             max_shared: limits.max_compute_workgroup_storage_size,
             held_weights: held_weights(&self.0.info),
+            max_turns: if self.0.info.device_type == wgpu::DeviceType::Cpu {
+                MAX_TURNS_OF_SOFTWARE
+            } else {
+                MAX_TURNS_OF_GPUS
+            },
             software: self.0.software,
         }
     }

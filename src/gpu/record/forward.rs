@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::{ALIVE, Recording, dropout, embedding, projection};
 use crate::gpu::commands::builder::{Binding, MatrixProduct};
-use crate::gpu::commands::uniforms::{Copy, Step, Tokens};
-use crate::gpu::device::kernel::{GATHER, flag, forward_step};
+use crate::gpu::commands::uniforms::{Copy, Step, Tokens, Transpose};
+use crate::gpu::device::kernel::{GATHER, TRANSPOSE, flag, forward_step};
 use crate::model::Role;
 use crate::model::plan::{Chunk, Cost, StateKind};
 
@@ -14,6 +14,7 @@ use crate::model::plan::{Chunk, Cost, StateKind};
 /// below the last whose output differs from its history.
 pub(crate) fn forward(rec: &mut Recording<'_, '_>, chunk_range: Range<usize>) {
     embedding::look_up(rec, chunk_range.clone());
+    transpose_token_weights(rec);
     for layer in 0..rec.weights.model.recurrent.layers {
         for chunk_index in chunk_range.clone() {
             forward_chunks(rec, layer, chunk_index);
@@ -21,6 +22,20 @@ pub(crate) fn forward(rec: &mut Recording<'_, '_>, chunk_range: Range<usize>) {
         if layer + 1 < rec.weights.model.recurrent.layers && !rec.outputs_history(layer) {
             outputs(rec, layer, chunk_range.clone());
         }
+    }
+}
+
+/// W_ih of the first layer with a token's column as a row, if the plan has room for it.
+fn transpose_token_weights(rec: &mut Recording<'_, '_>) {
+    let copies = &rec.builder.plan.token_weights;
+    for (layer_direction, copy) in rec.of_layer(0).zip(copies) {
+        let weight = rec.weights.parameter(Role::WeightIh { layer_direction });
+        let (rows4, columns4) = (rec.weights.sizes.input4, weight.ld);
+        let uniform = Transpose { rows4: rows4 as u32, columns4: columns4 as u32 };
+        let (grid, cost) =
+            (rec.builder.limits.rows_and_columns(columns4, rows4), Cost::each(16 * rows4 * columns4, 1, 2));
+        let copy = rec.builder.tensor(*copy);
+        rec.builder.dispatch(TRANSPOSE, &[], &[&weight.binding, &copy], &uniform, grid, cost);
     }
 }
 
@@ -101,10 +116,13 @@ fn project(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, ch
             accumulate: false,
         }),
         (None, Some([tokens, ..])) => {
+            let copy = rec.builder.plan.token_weights.get(layer_direction).map(|copy| rec.builder.tensor(*copy));
+            let constants = [("TRANSPOSED_W", flag(copy.is_some()))];
             let uniform = Tokens { rows: rows as u32, n4: n4 as u32, ldz: z.ld as u32, ldw: 4 * weight.ld as u32 };
-            let bindings = [&rec.builder.span(tokens), &weight.binding, &bias.binding, &z.binding];
+            let weight = copy.unwrap_or(weight.binding);
+            let bindings = [&rec.builder.span(tokens), &weight, &bias.binding, &z.binding];
             let grid = rec.builder.limits.rows_and_columns(rows, n4);
-            rec.builder.dispatch(GATHER, &[], &bindings, &uniform, grid, Cost::each(4 * rows * n4, 1, 2));
+            rec.builder.dispatch(GATHER, &constants, &bindings, &uniform, grid, Cost::each(4 * rows * n4, 1, 2));
         }
         (None, None) => unreachable!("a chunk has x or tokens"),
     }

@@ -2,8 +2,8 @@
 
 use super::common::gpu;
 use super::{SIZES, floats, matrix, nan, number, run};
-use crate::gpu::commands::uniforms::{Copy, Embedding, Tokens};
-use crate::gpu::device::kernel::{COPY, EMBED, EMBED_BACKWARD, GATHER, MASK, SCATTER};
+use crate::gpu::commands::uniforms::{Copy, Embedding, Tokens, Transpose};
+use crate::gpu::device::kernel::{COPY, EMBED, EMBED_BACKWARD, GATHER, MASK, SCATTER, TRANSPOSE, flag};
 use crate::model::plan::vec4s;
 
 #[test]
@@ -58,7 +58,15 @@ fn gather_and_scatter_equal_products_with_one_hot_rows() {
             let uniform = Tokens { rows: rows as u32, n4: n4 as u32, ldz: n4 as u32, ldw: ldw as u32 };
             let z = nan(rows * gates);
             let grid = gpu.limits().rows_and_columns(rows, n4);
-            let z = &run(&gpu, GATHER, &[], &uniform, &[&floats(&tokens), &weight, &bias, &z], grid)[0];
+            let gather = |transposed, weight: &[f32]| {
+                let constants = [("TRANSPOSED_W", flag(transposed))];
+                run(&gpu, GATHER, &constants, &uniform, &[&floats(&tokens), weight, &bias, &z], grid).remove(0)
+            };
+            let transpose = Transpose { rows4: n4 as u32, columns4: ldw as u32 / 4 };
+            let copies = gpu.limits().rows_and_columns(ldw / 4, n4);
+            let transposed = &run(&gpu, TRANSPOSE, &[], &transpose, &[&weight, &nan(gates * ldw)], copies)[0];
+            let z = gather(false, &weight);
+            assert_eq!(gather(true, transposed), z, "gather [{rows}, {gates}] of {vocabulary}");
             let mut order: Vec<u32> = (0..rows as u32).collect();
             order.sort_by_key(|row| tokens[*row as usize]);
             let starts: Vec<u32> =

@@ -35,16 +35,20 @@ pub struct DeviceLimits {
     pub max_shared: u32,
     /// The number of 4 × 4 blocks of weights that a thread may keep in registers; 0 where its compiler is not known.
     pub held_weights: usize,
-    /// Whether the device is a software driver on the CPU, which needs other tiles and limits loop iterations.
+    /// The most turns that the loops of a thread may take together in a dispatch.
+    pub max_turns: usize,
+    /// Whether the device is a software driver on the CPU, which needs other tiles.
     pub software: bool,
 }
 
 /// The alignment of buffer bindings: the largest that a WebGPU device may require.
 pub(crate) const ALIGNMENT: u64 = 256;
 
-/// Mesa 22.3's lavapipe silently leaves a loop after 65,535 loop iterations in total per invocation. Every kernel stays
-/// below.
-const MAX_ITERATIONS: usize = 60_000;
+/// [`DeviceLimits::max_turns`] of Mesa 22.3's lavapipe, which silently leaves a loop after 65,535 turns in total per
+/// invocation, and of GPUs, on which a thread has waited for that many reads after half a second: a system's watchdog ends
+/// dispatches of two seconds.
+pub(crate) const MAX_TURNS_OF_SOFTWARE: usize = 60_000;
+pub(crate) const MAX_TURNS_OF_GPUS: usize = 1 << 20;
 
 /// The maximum steps per chunk. Bounds the commands and uniforms of a chunk, and its time on the device.
 const MAX_CHUNK: usize = 4096;
@@ -75,6 +79,7 @@ impl DeviceLimits {
         max_groups: 65_535,
         max_shared: 16 * 1024,
         held_weights: MAX_HELD_WEIGHTS,
+        max_turns: MAX_TURNS_OF_GPUS,
         software: false,
     };
 

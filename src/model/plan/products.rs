@@ -1,7 +1,7 @@
 //! The tilings of matrix products, and the splitting of those with a long inner size.
 
-use super::dispatch::{BUSY, Grid};
-use super::{DeviceLimits, MAX_ITERATIONS, vec4s};
+use super::dispatch::{FULL_GPU, Grid};
+use super::{DeviceLimits, vec4s};
 
 /// The tiling of a matrix product. All tilings sum in the same order: a chain over k for each part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl DeviceLimits {
             return ProductTile::Registers;
         }
         // A tile twice as large reads memory half as often, but must leave the device busy.
-        let busy = |tile: &ProductTile| tile.groups(m, n).saturating_mul(most(*tile)) >= BUSY;
+        let busy = |tile: &ProductTile| tile.groups(m, n).saturating_mul(most(*tile)) >= FULL_GPU;
         [ProductTile::Block(128), ProductTile::Block(64)].into_iter().find(busy).unwrap_or(ProductTile::Block(32))
     }
 
@@ -106,10 +106,10 @@ impl DeviceLimits {
         let (wanted, running) = match tile {
             // In threads, which a software driver distributes over the cores.
             ProductTile::Registers => (64, m.div_ceil(16) * n.div_ceil(16)),
-            ProductTile::Block(_) => (BUSY, tile.groups(m, n)),
+            ProductTile::Block(_) => (FULL_GPU, tile.groups(m, n)),
         };
         let parts = (wanted / running).clamp(1, most(tile));
-        self.matmul_parts(tile, m, n, k, parts.max(k.div_ceil(4 * MAX_ITERATIONS)))
+        self.matmul_parts(tile, m, n, k, parts.max(k.div_ceil(4 * self.max_turns)))
     }
 
     pub(crate) fn matmul_parts(&self, tile: ProductTile, m: usize, n: usize, k: usize, parts: usize) -> MatmulPlan {

@@ -1,6 +1,6 @@
 //! The sizes of rows on the device.
 
-use super::{MAX_ITERATIONS, vec4s};
+use super::vec4s;
 use crate::error::{Error, Result};
 use crate::model::{Model, Readout, Recurrent};
 
@@ -104,12 +104,12 @@ impl Vec4Sizes {
     }
 
     /// Fails for sizes that exceed the loop limit of an invocation.
-    pub(super) fn check_loops(&self) -> Result<()> {
+    pub(super) fn check_loops(&self, max_turns: usize) -> Result<()> {
         let hidden = self.input4.max(self.recurrent4).max(self.y4);
         let loops = [("input_size", self.x4), ("hidden_size", hidden), ("outputs", self.o4)];
-        match loops.into_iter().find(|(_, vec4s)| *vec4s > MAX_ITERATIONS) {
+        match loops.into_iter().find(|(_, vec4s)| *vec4s > max_turns) {
             Some((name, vec4s)) => {
-                let expected = format!("at most {} numbers in a product on the GPU", 4 * MAX_ITERATIONS);
+                let expected = format!("at most {} numbers in a product on the GPU", 4 * max_turns);
                 Err(Error::value(name, expected, 4 * vec4s))
             }
             None => Ok(()),

@@ -4,10 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::dispatch::NORM_RANGE;
-use super::{
-    ALIGNMENT, DeviceLimits, MAX_CHUNK, MAX_ITERATIONS, MIN_CHUNK, ParameterPlan, StateKind, StepPlan, TensorSpec,
-    Vec4Sizes,
-};
+use super::{ALIGNMENT, DeviceLimits, MAX_CHUNK, MIN_CHUNK, ParameterPlan, StateKind, StepPlan, TensorSpec, Vec4Sizes};
 use crate::error::{Error, Result};
 use crate::memory::{Memory, MemoryPart};
 use crate::model::{Head, Model, Readout, RecurrentKernel};
@@ -95,7 +92,9 @@ pub(crate) struct SequencePlan {
     carry_vec4s: [usize; 2],
     /// Per (layer, direction), with recurrent dropout only: \[2, B, S\], masked h as it enters this step and the next.
     pub(crate) h_masked: Vec<TensorId>,
-    /// Partial results of products that are split along k.
+    /// Per direction, if a chunk looks up more rows than there are tokens: the first layer's W_ih transposed, \[V, G·H\].
+    pub(crate) token_weights: Vec<TensorId>,
+    /// Gradients whose sums are in parts.
     pub(crate) scratch: TensorId,
     pub(crate) tensors: Vec<TensorSpec>,
     /// The memory of all buffers.
@@ -152,11 +151,11 @@ impl SequencePlan {
         }
         let step = limits.steps(rows, [sizes.h4, sizes.state4], r.cell.recurrent_gates(), kernel.for_network(r));
         // One token may select every row of a step.
-        let most = if tokens { MAX_ITERATIONS } else { step.most_rows(limits) };
+        let most = if tokens { limits.max_turns } else { step.most_rows(limits) };
         if rows > most {
             return Err(Error::value("B", format!("at most {most} rows at once on the GPU; use micro-batches"), rows));
         }
-        sizes.check_loops()?;
+        sizes.check_loops(limits.max_turns)?;
         let chunk = chunk
             .or_else(|| (checkpointing != Checkpointing::Everything).then(|| cheapest_chunk(model, &sizes, steps)));
         let n = chunk_steps(&sizes, limits, shape, chunk);
@@ -175,6 +174,7 @@ impl SequencePlan {
             projected_carries: Vec::new(),
             carry_vec4s: [sizes.state4, sizes.h4],
             h_masked: Vec::new(),
+            token_weights: Vec::new(),
             scratch: TensorId(0),
             tensors: Vec::new(),
             memory: Memory::default(),
@@ -183,6 +183,14 @@ impl SequencePlan {
             plan.add_chunk(model, &sizes, shape, first..steps.min(first + n));
         }
         plan.add_carries(model, &sizes);
+        if tokens && model.embedding.is_none() && limits.packs_weights() && n * rows >= r.input_size {
+            let numbers = 16 * sizes.x4 as u64 * sizes.input4 as u64;
+            let directions = &layer_direction_names(model)[..r.directions()];
+            let copies = directions
+                .iter()
+                .map(|of| plan.tensor(MemoryPart::Workspace, format!("transposed weight_ih_{of}"), numbers));
+            plan.token_weights = copies.collect();
+        }
         let scratch = plan.scratch_bytes(model, parameters, limits) / 4;
         plan.scratch = plan.tensor(MemoryPart::Workspace, "scratch".into(), scratch);
         plan.tensors.iter().try_for_each(|spec| limits.check(spec))?;
@@ -466,7 +474,7 @@ fn chunk_steps(sizes: &Vec4Sizes, limits: &DeviceLimits, shape: PassShape, chunk
     let mut most = by_bytes.min(history).min(host_inputs).min(groups).min(MAX_CHUNK as u64) as usize;
     if tokens {
         // In the worst case, one token selects every row of the chunk.
-        most = most.min(MAX_ITERATIONS / rows);
+        most = most.min(limits.max_turns / rows);
     }
     chunk.unwrap_or(most).min(most).clamp(1, steps)
 }

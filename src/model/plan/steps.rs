@@ -1,21 +1,23 @@
 //! Recurrent steps: which kernel, and how the threads of its workgroups divide the product with W_hh.
 
-use super::dispatch::{BUSY, Grid, MAX_GROUP};
-use super::{DeviceLimits, MAX_ITERATIONS, Vec4Sizes};
+use super::dispatch::{FULL_GPU, Grid, MAX_GROUP};
+use super::{DeviceLimits, Vec4Sizes};
 use crate::model::RecurrentKernel;
 use crate::sizes::Count;
 
-/// vec4 of W_hh that a thread may read one after the other at each step of a sequence: above, a dispatch per step, with
-/// more threads for each result, takes less time.
-const MAX_TURNS: usize = 24;
+/// vec4 of W_hh that a thread may read one after the other at each step of a sequence. A read from a large GPU's second cache
+/// takes about 0.15 µs, of which none begins before the one before has come; with more of them, a dispatch per step, at 2.5 to
+/// 5 µs, and more threads for each result take less time.
+const MAX_DEPENDENT_READS: usize = 24;
 
 /// 4 × 4 blocks of W_hh that a thread of a workgroup of 256 can keep where it has 255 registers: half of them. What a step
 /// needs besides takes up to 64.
 pub(crate) const MAX_HELD_WEIGHTS: usize = 8;
 
-/// Workgroups of a tiled step that keep half of a large GPU's multiprocessors busy. From as many on a step is bound by what it
-/// reads of W_hh, 16 times less than if threads share k, and no longer by the time of a load.
-const ENOUGH_TILES: usize = 64;
+/// Workgroups of a tiled step from which on it takes less time than threads that share k: on an H100 half of the
+/// multiprocessors. The step is then bound by what it reads of W_hh, of which a tile reads a sixteenth, and no longer by the
+/// time of a read.
+const HALF_GPU: usize = 64;
 
 /// How the threads of a step kernel divide its products: see `shaders/step_product.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,7 +270,7 @@ impl StepProduct {
         let tile = StepTile::of(self.results);
         let (wide, high) = (self.units.div_ceil(StepTile::UNITS), self.rows.div_ceil(StepTile::ROWS));
         let fits = tile.threads() <= MAX_GROUP && 16 * tile.shared_vec4s() <= limits.max_shared as usize;
-        (fits && wide.saturating_mul(high) >= ENOUGH_TILES).then(|| StepShape {
+        (fits && wide.saturating_mul(high) >= HALF_GPU).then(|| StepShape {
             form: StepForm::Tiled,
             group: [StepTile::UNITS, self.results, StepTile::ROW_TILES * tile.shares],
             parts,
@@ -320,7 +322,8 @@ impl DeviceLimits {
         let [forward, backward, projected_backward] = StepProduct::of(rows, [h4, state4], gates);
         // The parts are those of a workgroup that owns all units, if there can be one, whichever kernel runs.
         let [of_all, of_some] = [h4, StepProduct::UNITS].map(|units| [forward.parts(units), backward.parts(units)]);
-        let owns_all = h4 == state4 && h4 * gates <= MAX_GROUP && of_all.iter().all(|(_, part)| *part <= MAX_TURNS);
+        let owns_all =
+            h4 == state4 && h4 * gates <= MAX_GROUP && of_all.iter().all(|(_, part)| *part <= MAX_DEPENDENT_READS);
         let products = Count::from(rows) * gates * 16usize * h4 * h4;
         let worth_it = if self.software {
             // A software driver runs a workgroup on one core and needs tens of microseconds per dispatch: one workgroup
@@ -348,7 +351,7 @@ impl DeviceLimits {
                 let group = if sequence { [units, (64 / units).max(4).min(MAX_GROUP / units)] } else { [16, 4] };
                 let busy = |tile: &usize| {
                     let (x, y) = (units.div_ceil(group[0]), rows.div_ceil(tile * group[1]));
-                    x.saturating_mul(y) >= BUSY
+                    x.saturating_mul(y) >= FULL_GPU
                 };
                 return product.whole([4, 2].into_iter().find(busy).unwrap_or(1), group, parts);
             }
@@ -357,7 +360,7 @@ impl DeviceLimits {
             tiled.unwrap_or_else(|| product.split(units, parts, sequence, self))
         };
         let [forward_parts, backward_parts] = if owns_all { of_all } else { of_some };
-        let count = if sequence { (MAX_ITERATIONS / (gates * h4 + 16)).max(1) } else { 1 };
+        let count = if sequence { (self.max_turns / (gates * h4 + 16)).max(1) } else { 1 };
         StepPlan {
             kernel,
             count,
