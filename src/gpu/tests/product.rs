@@ -6,7 +6,7 @@ use crate::gpu::commands::uniforms::{Matmul, Reduce};
 use crate::gpu::device::Gpu;
 use crate::gpu::device::kernel::{REDUCE, matmul};
 use crate::model::DeviceLimits;
-use crate::model::plan::{ProductTile, vec4s};
+use crate::model::plan::{MAX_TURNS_OF_GPUS, MAX_TURNS_OF_SOFTWARE, ProductTile, vec4s};
 
 /// A product's sizes and settings.
 #[derive(Clone, Copy, Debug)]
@@ -212,15 +212,16 @@ fn a_product_split_along_k_equals_the_whole() {
 
 #[test]
 fn the_plan_splits_a_long_weight_gradient_along_k_without_gaps() {
-    for limits in [true, false].map(|software| DeviceLimits { software, ..DeviceLimits::LEAST_GPU }) {
+    let of = |(software, max_turns)| DeviceLimits { software, max_turns, ..DeviceLimits::LEAST_GPU };
+    for limits in [(true, MAX_TURNS_OF_SOFTWARE), (false, MAX_TURNS_OF_GPUS)].map(of) {
         for m in SIZES.map(|m| m.next_multiple_of(4)) {
             for k in [1, 3, 130, 2048, 65_536, 1_000_000] {
                 let plan = limits.weight_gradient(m, 64, k);
                 assert_eq!(plan.part * (plan.parts - 1) + plan.last, k);
-                assert!(plan.last > 0 && plan.last <= plan.part && plan.part.div_ceil(4) <= 60_000);
+                assert!(plan.last > 0 && plan.last <= plan.part && plan.part.div_ceil(4) <= limits.max_turns);
                 assert!(plan.scratch == 0 || plan.scratch == 16 * (plan.parts * m * 16) as u64);
                 let sum = limits.column_sum(k, m / 4);
-                assert!(sum.part * sum.parts >= k && sum.part * (sum.parts - 1) < k && sum.part <= 60_000);
+                assert!(sum.part * sum.parts >= k && sum.part * (sum.parts - 1) < k && sum.part <= limits.max_turns);
             }
         }
     }
