@@ -56,6 +56,73 @@ pub(crate) struct BackwardRows<'a, R> {
     pub(crate) square: Option<&'a mut f64>,
 }
 
+impl<R> StepRows<'_, R> {
+    /// Splits after `rows` rows.
+    fn split(self, rows: usize) -> (Self, Self) {
+        let (lengths, others) = self.lengths.split_at(rows);
+        (Self { lengths, ..self }, Self { lengths: others, ..self })
+    }
+}
+
+impl<R> ForwardRows<'_, R> {
+    /// Splits after `rows` rows.
+    pub(crate) fn split(self, rows: usize) -> (Self, Self) {
+        let all = self.step.lengths.len();
+        let (step, step_after) = self.step.split(rows);
+        let (kept, kept_after) = split_mut(self.kept, rows, all);
+        let (h_before, h_before_after) = split(self.h_before, rows, all);
+        let (c_before, c_before_after) = split(self.c_before, rows, all);
+        let (h, h_after) = split_mut(self.h, rows, all);
+        let (c, c_after) = split_mut(self.c, rows, all);
+        let (output, output_after) = self.output.map(|output| split_mut(output, rows, all)).unzip();
+        let after = ForwardRows {
+            step: step_after,
+            kept: kept_after,
+            h_before: h_before_after,
+            c_before: c_before_after,
+            h: h_after,
+            c: c_after,
+            output: output_after,
+        };
+        (Self { step, kept, h_before, c_before, h, c, output }, after)
+    }
+}
+
+impl<R> BackwardRows<'_, R> {
+    /// Splits after `rows` rows. The first part accumulates the square, if requested.
+    pub(crate) fn split(self, rows: usize) -> (Self, Self) {
+        let all = self.step.lengths.len();
+        let (step, step_after) = self.step.split(rows);
+        let (kept, kept_after) = split_mut(self.kept, rows, all);
+        let (h_before, h_before_after) = split(self.h_before, rows, all);
+        let (c_before, c_before_after) = split(self.c_before, rows, all);
+        let (d_output, d_output_after) = self.d_output.map(|d_output| split(d_output, rows, all)).unzip();
+        let (dh, dh_after) = split_mut(self.dh, rows, all);
+        let (dc, dc_after) = split_mut(self.dc, rows, all);
+        let after = BackwardRows {
+            step: step_after,
+            kept: kept_after,
+            h_before: h_before_after,
+            c_before: c_before_after,
+            d_output: d_output_after,
+            dh: dh_after,
+            dc: dc_after,
+            square: None,
+        };
+        (Self { step, kept, h_before, c_before, d_output, dh, dc, square: self.square }, after)
+    }
+}
+
+/// The numbers of the first `rows` of `all` rows, and those of the others.
+fn split<R>(numbers: &[R], rows: usize, all: usize) -> (&[R], &[R]) {
+    numbers.split_at(numbers.len() / all * rows)
+}
+
+/// The mutable [`split`].
+fn split_mut<R>(numbers: &mut [R], rows: usize, all: usize) -> (&mut [R], &mut [R]) {
+    numbers.split_at_mut(numbers.len() / all * rows)
+}
+
 /// The steps of a cell in numbers of one type. The cell is chosen once a step, and its functions are inlined in the
 /// loops over rows and units.
 pub(crate) trait CellRows<R> {

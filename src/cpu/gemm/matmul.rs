@@ -12,6 +12,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::packed::{PackedB, VECTORS};
 use super::tile::{Beta, MatrixMut, MatrixRef, Tile};
+use crate::cpu::parallel::threads::RowWork;
 use crate::real::Real;
 
 /// to ← bias + a·b, or to ← to + a·b.
@@ -40,23 +41,9 @@ impl<'a, R: Real> Product<'a, R> {
         Arch::new().dispatch(self);
     }
 
-    pub(crate) fn rows(&self) -> usize {
-        self.a.count
-    }
-
     pub(crate) fn multiplications(&self) -> usize {
         let (k, columns) = self.b.shape();
         self.a.count * k * columns
-    }
-
-    /// Splits after `rows` rows.
-    pub(crate) fn split(self, rows: usize) -> (Self, Self) {
-        let Self { to, a, b, panels, beta } = self;
-        let (data, other_data) = to.data.split_at_mut(rows * to.stride);
-        let other_a = MatrixRef { data: &a.data[rows * a.stride..], count: a.count - rows, ..a };
-        let first =
-            Self { to: MatrixMut { data, ..to }, a: MatrixRef { count: rows, ..a }, b, panels: panels.clone(), beta };
-        (first, Self { to: MatrixMut { data: other_data, ..to }, a: other_a, b, panels, beta })
     }
 
     /// The columns of some panels.
@@ -87,6 +74,21 @@ impl<'a, R: Real> Product<'a, R> {
                 Beta::One => to.iter_mut().zip(from).for_each(|(to, from)| *to += *from),
             }
         }
+    }
+}
+
+impl<R: Real> RowWork for Product<'_, R> {
+    fn rows(&self) -> usize {
+        self.a.count
+    }
+
+    fn split(self, rows: usize) -> (Self, Self) {
+        let Self { to, a, b, panels, beta } = self;
+        let (data, other_data) = to.data.split_at_mut(rows * to.stride);
+        let other_a = MatrixRef { data: &a.data[rows * a.stride..], count: a.count - rows, ..a };
+        let first =
+            Self { to: MatrixMut { data, ..to }, a: MatrixRef { count: rows, ..a }, b, panels: panels.clone(), beta };
+        (first, Self { to: MatrixMut { data: other_data, ..to }, a: other_a, b, panels, beta })
     }
 }
 

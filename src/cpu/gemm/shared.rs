@@ -1,26 +1,29 @@
-//! Products of one block shared by several threads, for batches of few rows or machines with many cores. Sharing
-//! changes no bit of the result.
+//! Work of one block shared by several threads, for batches of few rows or machines with many cores. Sharing changes no
+//! bit of the result.
 
 use std::ops::Range;
 
 use super::matmul::Product;
-use crate::cpu::parallel::threads::{Divide, Threads};
+use crate::cpu::parallel::threads::{Divide, RowWork, Threads};
 use crate::real::Real;
 
 /// The minimum multiplications worth another thread.
 const MIN_PARALLEL_FLOPS: usize = 1 << 17;
 
-/// Rows are shared in groups of this size if there are many.
+/// The minimum units of a cell, counted over rows, worth another thread.
+const MIN_PARALLEL_UNITS: usize = 1 << 10;
+
+/// Rows of a product are shared in groups of this size if there are many.
 const GROUP: usize = 8;
 
 /// The threads that work on one block.
 #[derive(Clone, Copy)]
-pub(crate) struct SharedGemm<'a> {
+pub(crate) struct SharedBlock<'a> {
     threads: &'a Threads,
     size: usize,
 }
 
-impl<'a> SharedGemm<'a> {
+impl<'a> SharedBlock<'a> {
     /// For each of `blocks` blocks.
     pub(crate) fn new(threads: &'a Threads, blocks: usize) -> Self {
         Self { threads, size: threads.count().div_ceil(blocks.max(1)) }
@@ -28,11 +31,25 @@ impl<'a> SharedGemm<'a> {
 
     /// Runs a product of many rows, split by rows.
     pub(crate) fn split_rows<R: Real>(self, product: Product<'_, R>) {
-        let groups = product.rows().div_ceil(GROUP);
-        match self.shares(product.multiplications()).min(groups) {
-            0 | 1 => product.run(),
+        let shares = self.shares(product.multiplications());
+        self.each_share(product, GROUP, shares, |product| product.run());
+    }
+
+    /// Calls `f` on one step of a cell with `hidden` units, split by rows. If one thread computed all rows, the others
+    /// would wait for it between two products that they share.
+    pub(crate) fn split_step<W: RowWork>(self, step: W, hidden: usize, f: impl Fn(W) + Sync) {
+        let shares = self.step_shares(step.rows() * hidden);
+        self.each_share(step, 1, shares, f);
+    }
+
+    /// Calls `f` on shares of the rows, in whole groups.
+    fn each_share<W: RowWork>(self, work: W, group: usize, shares: usize, f: impl Fn(W) + Sync) {
+        let groups = work.rows().div_ceil(group);
+        match shares.min(groups) {
+            0 | 1 => f(work),
             shares => {
-                self.threads.each(SplitRows { product, cuts: Cuts::new(groups, shares) }, |share| share.product.run())
+                let cuts = Cuts::new(groups, shares);
+                self.threads.each(SplitRows { work, group, cuts }, |share| f(share.work));
             }
         }
     }
@@ -58,6 +75,11 @@ impl<'a> SharedGemm<'a> {
     /// The number of shares of a product with this many multiplications.
     pub(crate) fn shares(self, multiplications: usize) -> usize {
         self.size.min(multiplications / MIN_PARALLEL_FLOPS).max(1)
+    }
+
+    /// The number of shares of a cell's step over this many units of all rows.
+    pub(crate) fn step_shares(self, units: usize) -> usize {
+        self.size.min(units / MIN_PARALLEL_UNITS).max(1)
     }
 }
 
@@ -94,22 +116,23 @@ impl Cuts {
     }
 }
 
-/// Shares of a product's rows.
-struct SplitRows<'a, R> {
-    product: Product<'a, R>,
+/// Shares of the rows.
+struct SplitRows<W> {
+    work: W,
+    group: usize,
     /// In groups of rows.
     cuts: Cuts,
 }
 
-impl<R: Real> Divide for SplitRows<'_, R> {
+impl<W: RowWork> Divide for SplitRows<W> {
     fn parts(&self) -> usize {
         self.cuts.shares.len()
     }
 
     fn divide(self, parts: usize) -> (Self, Self) {
         let (cuts, others) = self.cuts.divide(parts);
-        let (product, rest) = self.product.split(GROUP * cuts.all().len());
-        (Self { product, cuts }, Self { product: rest, cuts: others })
+        let (work, rest) = self.work.split(self.group * cuts.all().len());
+        (Self { work, cuts, ..self }, Self { work: rest, cuts: others, ..self })
     }
 }
 
@@ -137,11 +160,11 @@ impl<R: Real> Divide for SplitColumns<'_, '_, R> {
 
 #[cfg(test)]
 mod tests {
-    use super::SharedGemm;
+    use super::SharedBlock;
     use crate::cpu::gemm::matmul::Product;
     use crate::cpu::gemm::packed::PackedB;
     use crate::cpu::gemm::tile::{MatrixMut, MatrixRef};
-    use crate::cpu::parallel::threads::Threads;
+    use crate::cpu::parallel::threads::{RowWork, Threads};
 
     fn numbers(count: usize, seed: usize) -> Vec<f32> {
         (0..count).map(|at| (at * 7919 % 1000 + seed) as f32 / 500.0 - 1.0).collect()
@@ -163,15 +186,45 @@ mod tests {
                     how(if adds { Product::add(rows, a, &b) } else { Product::assign(rows, a, &b) });
                     to.into_iter().map(f32::to_bits).collect::<Vec<_>>()
                 };
-                let gemm = SharedGemm::new(&threads, 1);
-                assert!(gemm.shares(rows * k * columns) > 1, "{rows} × {k} × {columns} is not shared");
+                let shared = SharedBlock::new(&threads, 1);
+                assert!(shared.shares(rows * k * columns) > 1, "{rows} × {k} × {columns} is not shared");
                 let alone = run(&|product| product.run());
                 let shape = format!("{rows} × {columns}, k {k}");
-                assert_eq!(run(&|product| gemm.split_rows(product)), alone, "by rows: {shape}");
+                assert_eq!(run(&|product| shared.split_rows(product)), alone, "by rows: {shape}");
                 let split_columns =
-                    |product: Product<'_, f32>| gemm.split_columns(product, &mut vec![7.0; rows * columns]);
+                    |product: Product<'_, f32>| shared.split_columns(product, &mut vec![7.0; rows * columns]);
                 assert_eq!(run(&split_columns), alone, "by columns: {shape}");
             }
         }
+    }
+
+    /// Rows that are told how many there are in their share.
+    struct Rows<'a>(&'a mut [usize]);
+
+    impl RowWork for Rows<'_> {
+        fn rows(&self) -> usize {
+            self.0.len()
+        }
+
+        fn split(self, rows: usize) -> (Self, Self) {
+            let (rows, others) = self.0.split_at_mut(rows);
+            (Self(rows), Self(others))
+        }
+    }
+
+    #[test]
+    fn the_rows_of_a_step_are_split_where_each_share_has_units_enough() {
+        let threads = Threads::new(3).unwrap();
+        // For each row, the number of rows in its share.
+        let shares = |rows: usize, hidden: usize| {
+            let mut rows = vec![0; rows];
+            let shared = SharedBlock::new(&threads, 1);
+            shared.split_step(Rows(&mut rows), hidden, |share| share.0.fill(share.0.len()));
+            rows
+        };
+        assert_eq!(shares(1, 5000), [1]);
+        assert_eq!(shares(4, 511), [4; 4]);
+        assert_eq!(shares(4, 512), [2; 4]);
+        assert_eq!(shares(4, 1024), [1, 1, 2, 2]);
     }
 }

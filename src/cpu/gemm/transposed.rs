@@ -85,13 +85,13 @@ impl<R: Real> WithSimd for WithScratch<'_, '_, R> {
                     let row = &b.data[(first + k) * b.stride + left..][..wide];
                     pack_row::<S, R>(row, scratch.b.chunks_exact_mut(width).skip(k).step_by(DEPTH));
                 }
-                for (panel, column) in scratch.b.chunks(DEPTH * width).zip((0..wide).step_by(width)) {
-                    let panel = &panel[..depth * width];
-                    for (a, row) in scratch.a.chunks_exact(DEPTH).zip((0..rows).step_by(TALL)) {
+                // A tile of a stays in the first cache, and the result is visited along its rows.
+                for (a, row) in scratch.a.chunks_exact(DEPTH).zip((0..rows).step_by(TALL)) {
+                    for (panel, column) in scratch.b.chunks(DEPTH * width).zip((0..wide).step_by(width)) {
                         let data = &mut to[row * columns + left + column..];
                         let (rows, columns_here) = (TALL.min(rows - row), width.min(wide - column));
                         let to = Tile { data, stride: columns, rows, columns: columns_here, beta: Beta::One };
-                        to.of_columns(simd, &a[..depth], panel);
+                        to.of_columns(simd, &a[..depth], &panel[..depth * width]);
                     }
                 }
             }

@@ -8,6 +8,7 @@ pub(crate) mod loss;
 pub(crate) mod mask;
 pub(crate) mod norm;
 pub(crate) mod projection;
+pub(crate) mod step;
 pub(crate) mod tokens;
 pub(crate) mod update;
 

@@ -17,6 +17,14 @@ pub(crate) trait Divide: Send + Sized {
     fn divide(self, parts: usize) -> (Self, Self);
 }
 
+/// Work on the rows of a block, none of which needs another.
+pub(crate) trait RowWork: Send + Sized {
+    fn rows(&self) -> usize;
+
+    /// Splits after `rows` rows.
+    fn split(self, rows: usize) -> (Self, Self);
+}
+
 /// A slice can be split between any elements.
 impl<T: Send> Divide for &mut [T] {
     fn parts(&self) -> usize {

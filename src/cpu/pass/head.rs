@@ -52,7 +52,7 @@ fn logits<R: Real>(weights: &PassWeights<'_, R>, head: &Head, block: &mut RowBlo
     let features = &features(head, block)[rows.start * width..];
     let to = &mut logits[rows.start * head.outputs..];
     let features = MatrixRef { data: features, stride: width, count: rows.len() };
-    weights.gemm.split_rows(Product::assign(MatrixMut { data: to, stride: head.outputs }, features, weight));
+    weights.shared.split_rows(Product::assign(MatrixMut { data: to, stride: head.outputs }, features, weight));
     block.head.logits = logits;
 }
 
@@ -224,7 +224,7 @@ fn features_backward<R: Real>(
     column_sum::add(&mut block.head.bias_sum, da);
     let da = MatrixRef { data: da, stride: head.outputs, count: rows.len() };
     let to = MatrixMut { data: &mut to[rows.start * width..], stride: width };
-    weights.gemm.split_rows(Product::assign(to, da, weight));
+    weights.shared.split_rows(Product::assign(to, da, weight));
 }
 
 /// Adds the gradient of the features to that of the last layer's final states.

@@ -23,7 +23,7 @@ use self::predictions::PassLoss;
 use self::weight_gradient::{WeightTile, WeightTiles};
 use crate::allocate;
 use crate::batch::{OutputGradient, Sequence, States};
-use crate::cpu::gemm::shared::SharedGemm;
+use crate::cpu::gemm::shared::SharedBlock;
 use crate::cpu::gemm::transposed::PackScratch;
 use crate::cpu::parallel::clock::{Clock, Phase};
 use crate::cpu::parallel::threads::Threads;
@@ -95,7 +95,8 @@ impl<R: Real> PassContext<R> {
             .map(|layer_direction| layer_direction.weight_hh.len())
             .max()
             .unwrap_or_default();
-        let shares = SharedGemm::new(&self.threads, blocks).shares(block_rows * weights);
+        let shared = SharedBlock::new(&self.threads, blocks);
+        let shares = shared.shares(block_rows * weights).max(shared.step_shares(block_rows * self.model.hidden()));
         self.threads.clone().within(blocks * shares, || f(self))
     }
 
@@ -295,7 +296,7 @@ impl<R: Real> PassContext<R> {
             model: &self.model,
             parameters: &self.parameters,
             prepared: &self.prepared,
-            gemm: SharedGemm::new(&self.threads, blocks),
+            shared: SharedBlock::new(&self.threads, blocks),
             clock: &self.clock,
         }
     }

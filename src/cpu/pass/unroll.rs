@@ -99,7 +99,7 @@ fn project<R: Real>(
                 stride: layer_direction.input,
                 count: rows.len(),
             };
-            weights.gemm.split_rows(Product::assign(MatrixMut { data: gates, stride: kept }, x, weight_ih));
+            weights.shared.split_rows(Product::assign(MatrixMut { data: gates, stride: kept }, x, weight_ih));
             product(rows.len(), layer_direction.weight_ih.len())
         }
     }
@@ -137,21 +137,22 @@ fn forward_step<R: Real>(
         let to = MatrixMut { data: &mut gates[first..], stride: kept };
         let product =
             Product::add(to, MatrixRef { data: entering, stride: size, count: rows }, weights.prepared.hidden(index));
-        weights.gemm.split_columns(product, &mut state.shares);
+        weights.shared.split_columns(product, &mut state.shares);
     }
     let width = rows * model.recurrent.output_size();
     let output = &mut output[t * width..][..width];
     let step = step_rows(weights, index, mask, at + t);
     if layer_direction.weight_hr.is_empty() {
-        model.cell.rows().forward(ForwardRows { step, kept: gates, h_before, c_before, h, c, output: Some(output) });
+        let rows = ForwardRows { step, kept: gates, h_before, c_before, h, c, output: Some(output) };
+        weights.shared.split_step(rows, hidden, |rows| model.cell.rows().forward(rows));
         return;
     }
     let (m_before, m) = states_around(&mut state.m, rows * hidden, layer_direction.direction, t);
     let of_cell = ForwardRows { step, kept: gates, h_before: m_before, c_before, h: &mut *m, c, output: None };
-    model.cell.rows().forward(of_cell);
+    weights.shared.split_step(of_cell, hidden, |rows| model.cell.rows().forward(rows));
     let m = MatrixRef { data: m, stride: hidden, count: rows };
     let to = MatrixMut { data: &mut *h, stride: size };
-    weights.gemm.split_columns(Product::assign(to, m, weights.prepared.projection(index)), &mut state.shares);
+    weights.shared.split_columns(Product::assign(to, m, weights.prepared.projection(index)), &mut state.shares);
     projection::forward(step, h_before, h, output);
 }
 
@@ -213,7 +214,7 @@ pub(crate) fn backward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlo
                     MatrixMut { data: &mut to[span.start * layer_direction.input..], stride: layer_direction.input };
                 // The second direction adds to the first.
                 let beta = if layer_direction.place == 0 { Product::assign } else { Product::add };
-                weights.gemm.split_rows(beta(dx, dz, weights.prepared.input_back(index)));
+                weights.shared.split_rows(beta(dx, dz, weights.prepared.input_back(index)));
             }
             weights
                 .clock
@@ -250,20 +251,17 @@ fn backward_step<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>,
         let whole = MatrixRef { data: whole, stride: size, count: rows };
         let to = MatrixMut { data: &mut *dm, stride: hidden };
         weights
-            .gemm
+            .shared
             .split_columns(Product::assign(to, whole, weights.prepared.projection_back(index)), &mut state.shares);
         (&state.m[before * rows * hidden..][..rows * hidden], dm, None, None)
     };
-    model.cell.rows().backward(BackwardRows {
-        step,
-        kept: gates,
-        h_before: m_before,
-        c_before,
-        d_output,
-        dh: dm,
-        dc,
-        square,
-    });
+    let of_cell = BackwardRows { step, kept: gates, h_before: m_before, c_before, d_output, dh: dm, dc, square };
+    if of_cell.square.is_some() {
+        // The squares are added row after row.
+        model.cell.rows().backward(of_cell);
+    } else {
+        weights.shared.split_step(of_cell, hidden, |rows| model.cell.rows().backward(rows));
+    }
     column_sum::add(&mut state.bias_sum, gates);
     let dz = MatrixRef { data: &gates[model.cell.first_recurrent() * hidden..], stride: kept, count: rows };
     let weight_hh = weights.prepared.hidden_back(index);
@@ -271,14 +269,14 @@ fn backward_step<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>,
         // All of dh_{t−1} is what the cell has left.
     } else if state.drops {
         let product = Product::assign(MatrixMut { data: &mut state.masked, stride: size }, dz, weight_hh);
-        weights.gemm.split_columns(product, &mut state.shares);
+        weights.shared.split_columns(product, &mut state.shares);
         let products = state.masked.iter().zip(&state.factors).map(|(product, factor)| *product * *factor);
         dh.iter_mut().zip(products).for_each(|(dh, product)| *dh += product);
         // The cell has read h_{t−1} itself; dW_hh needs what entered the product.
         h_before.iter_mut().zip(&state.factors).for_each(|(h, factor)| *h *= *factor);
     } else {
         let product = Product::add(MatrixMut { data: dh, stride: size }, dz, weight_hh);
-        weights.gemm.split_columns(product, &mut state.shares);
+        weights.shared.split_columns(product, &mut state.shares);
     }
     for row in mask.starts(layer_direction.place, first + t) {
         dh[row * size..][..size].fill(R::zero());
