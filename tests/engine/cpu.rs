@@ -2,6 +2,7 @@
 
 use crate::common;
 use crate::common::{CELLS, Case, assert_all_close, assert_close, assert_same_bits, raw, table, trained, wide};
+use crate::{cells, recompute};
 use bptt::ndarray::{Array2, Array3, ArrayD, Axis, concatenate, s};
 use bptt::{
     Backend, Batch, Cell, Cpu, CpuEngine, EngineOptions, Error, Inference, Input, Inspection, Layers, Optimizer,
@@ -83,6 +84,22 @@ fn the_number_of_threads_does_not_change_a_bit() {
                 assert_same_bits(&case, &many.0, &one.0);
                 assert_same_bits(&case, &many.1, &one.1);
             }
+        }
+    }
+}
+
+#[test]
+fn threads_that_share_the_rows_of_a_step_change_no_bit() {
+    // Few rows of many units: both the products and the cell of a step are shared. In two chunks and in one, with norms
+    // of dh_t and without. A cell without W_hh has no recurrent dropout.
+    let dropped = |cell| Case { dropout: (0.0, 0.3), ..Case::new(cell) };
+    let own = [CELLS[0], Cell::Lstm, Cell::Gru].map(dropped);
+    for case in own.into_iter().chain(cells::outside().map(Case::new)) {
+        let case = Case { ragged: true, resets: true, ..case }.sizes([66, 3, 5, 700, 4]);
+        for recompute in [false, true] {
+            let run = |threads| recompute::all(&Cpu::<f32>::with_threads(threads).unwrap(), &case, recompute, 64);
+            let one = run(1);
+            (2..=4).for_each(|threads| assert_same_bits(&case, &run(threads), &one));
         }
     }
 }
