@@ -58,13 +58,14 @@ fn b_block(at: u32) -> mat4x4f {
 fn matmul_tiled(
     @builtin(local_invocation_index) local: u32,
     @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
 ) {
-    let k = select(args.k, args.k_last, group.z + 1u == groups.z);
-    let a_first = args.a_first + group.z * args.a_stride;
-    let b_first = args.b_first + group.z * args.b_stride;
+    let product = product_of(group.z);
+    let k = product.k;
     let m4 = group.y * BLOCK4;
     let n4 = group.x * BLOCK4;
+    if PAIR && (4u * m4 >= product.m || n4 >= product.n4) {
+        return; // The grid is that of the larger product.
+    }
 
     // The block that this thread loads or has a part in, as its k4 and its vec4 across: neighbouring threads load
     // neighbouring vec4.
@@ -77,14 +78,14 @@ fn matmul_tiled(
     let a_to = place(a_from.x, a_from.y) + part * BLOCK4;
     let b_to = place(b_from.x, b_from.y) + part * BLOCK4;
     let a_step = select(SLAB4, SLAB * args.lda, TRANSPOSE_A);
-    let b_step = select(SLAB * args.ldb, SLAB4, TRANSPOSE_B);
+    let b_step = select(SLAB * product.ldb, SLAB4, TRANSPOSE_B);
     $each_load{
     let a_k_# = 4u * a_from.x + select(0u, part + #u * PARTS, TRANSPOSE_A);
     let b_k_# = 4u * b_from.x + select(part + #u * PARTS, 0u, TRANSPOSE_B);
-    var a_at_# = source(!TRANSPOSE_A, a_first, args.lda, args.m, k, vec2u(0u, m4) + a_from, part + #u * PARTS);
-    var b_at_# = source(TRANSPOSE_B, b_first, args.ldb, 4u * args.n4, k, vec2u(0u, n4) + b_from, part + #u * PARTS);
+    var a_at_# = source(!TRANSPOSE_A, product.a_first, args.lda, product.m, k, vec2u(0u, m4) + a_from, part + #u * PARTS);
+    var b_at_# = source(TRANSPOSE_B, product.b_first, product.ldb, 4u * product.n4, k, vec2u(0u, n4) + b_from, part + #u * PARTS);
     var a_# = a[a_at_#];
-    var b_# = b[b_at_#];}
+    var b_# = from_b(b_at_#);}
 
     // The first of the blocks that it computes.
     let row4 = SQUARE4 * (local / 128u) + local / 8u % 8u;
@@ -119,7 +120,7 @@ fn matmul_tiled(
         if after > 0u {
             $each_load{
             a_# = a[a_at_#];
-            b_# = b[b_at_#];}
+            b_# = from_b(b_at_#);}
         }
         workgroupBarrier();
         // Not a loop, behind which a compiler may move the loads: their numbers are used in the next turn only. The branch
@@ -138,7 +139,6 @@ fn matmul_tiled(
             workgroupBarrier();
         }
     }
-    let c_first = args.c_first + group.z * args.c_stride;
     $each_row{$each_column{
-    store(c_first, 4u * (m4 + row4 + 8u * ?u), n4 + column4 + 8u * #u, c_?_#);}}
+    store(product, 4u * (m4 + row4 + 8u * ?u), n4 + column4 + 8u * #u, c_?_#);}}
 }

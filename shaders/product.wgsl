@@ -1,6 +1,6 @@
-// A batch of products C_i (+)= op(A_i) · op(B_i) (+ bias), row major, where i is the workgroup's z. A product with a
-// long k is split along k into such a batch, whose results `reduce` adds in order. Shared by matmul.wgsl and
-// matmul_tiled.wgsl, which sum in the same order.
+// Products C (+)= op(A) · op(B) (+ bias), row major, in parts along k, one for each of the workgroup's z, whose results
+// `reduce` adds in order. A pair of products has the same k, and A in the same buffer: those of the parts beyond `parts`
+// are of the second one. Shared by matmul.wgsl and matmul_tiled.wgsl, which sum in the same order.
 //
 // With 4 rows of A as the columns of one matrix and B's 4 rows of k as the columns of another, a 4 × 4 block of C is a
 // plain matrix product whose columns are rows of C. A transposed operand is transposed in registers. Leading dimensions
@@ -11,31 +11,72 @@
 // number for # or ?, and the tile's sizes as constants.
 
 struct Matmul {
-    m: u32,          // rows of C
-    n4: u32,         // vec4 per row of C
-    k: u32,          // the inner size of each product
-    k_last: u32,     // the same for the last product of the batch
+    // Of the first product, and of the second if there is one.
+    m: vec2u,        // rows of C
+    n4: vec2u,       // vec4 per row of C
+    ldb: vec2u,
+    ldc: vec2u,
+    a_first: vec2u,  // the start of each matrix, in vec4
+    b_first: vec2u,
+    c_first: vec2u,
+    b_stride: vec2u, // vec4 between consecutive parts
+    c_stride: vec2u,
+    // Of both.
     lda: u32,
-    ldb: u32,
-    ldc: u32,
-    a_first: u32,    // the start of each matrix, in vec4
-    b_first: u32,
-    c_first: u32,
-    a_stride: u32,   // vec4 between consecutive products of the batch
-    b_stride: u32,
-    c_stride: u32,
+    a_stride: u32,
+    k: u32,          // the inner size of each part
+    k_last: u32,     // the same for the last part
+    parts: u32,      // of each product
     bias: u32,       // 1: rows of C start from the bias
     accumulate: u32, // 1: add to C
 }
 
+override PAIR: bool = false;
 override TRANSPOSE_A: bool = false; // A is stored [k, m] rather than [m, k]
 override TRANSPOSE_B: bool = false; // B is stored [n, k] rather than [k, n]
 
 @group(0) @binding(0) var<uniform> args: Matmul;
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read> b: array<vec4f>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
+@group(0) @binding(3) var<storage, read> other: array<vec4f>; // the bias, or B of the second product
 @group(0) @binding(4) var<storage, read_write> c: array<vec4f>;
+
+// What a workgroup computes: a part of a product.
+struct Product {
+    m: u32,
+    n4: u32,
+    ldb: u32,
+    ldc: u32,
+    a_first: u32,
+    b_first: u32,
+    c_first: u32,
+    k: u32,
+}
+
+var<private> is_second: bool;
+
+fn product_of(z: u32) -> Product {
+    let which = select(0u, 1u, PAIR && z >= args.parts);
+    is_second = which == 1u;
+    let part = z - which * args.parts;
+    return Product(
+        args.m[which],
+        args.n4[which],
+        args.ldb[which],
+        args.ldc[which],
+        args.a_first[which] + part * args.a_stride,
+        args.b_first[which] + part * args.b_stride[which],
+        args.c_first[which] + part * args.c_stride[which],
+        select(args.k, args.k_last, part + 1u == args.parts),
+    );
+}
+
+fn from_b(at: u32) -> vec4f {
+    if PAIR && is_second {
+        return other[at];
+    }
+    return b[at];
+}
 
 // sum + b · a, where the columns of a are rows of op(A).
 fn products(b: mat4x4f, a: mat4x4f, sum: mat4x4f) -> mat4x4f {
@@ -43,21 +84,21 @@ fn products(b: mat4x4f, a: mat4x4f, sum: mat4x4f) -> mat4x4f {
 }
 
 // A block of 4 rows of C.
-fn store(first: u32, row: u32, n4: u32, block: mat4x4f) {
-    if n4 >= args.n4 {
+fn store(product: Product, row: u32, n4: u32, block: mat4x4f) {
+    if n4 >= product.n4 {
         return;
     }
-    store_row(first, row, n4, block[0]);
-    store_row(first, row + 1u, n4, block[1]);
-    store_row(first, row + 2u, n4, block[2]);
-    store_row(first, row + 3u, n4, block[3]);
+    store_row(product, row, n4, block[0]);
+    store_row(product, row + 1u, n4, block[1]);
+    store_row(product, row + 2u, n4, block[2]);
+    store_row(product, row + 3u, n4, block[3]);
 }
 
-fn store_row(first: u32, row: u32, n4: u32, values: vec4f) {
-    if row >= args.m {
+fn store_row(product: Product, row: u32, n4: u32, values: vec4f) {
+    if row >= product.m {
         return;
     }
-    let at = first + row * args.ldc + n4;
+    let at = product.c_first + row * product.ldc + n4;
     if args.accumulate != 0u {
         c[at] += values;
     } else {
@@ -69,6 +110,6 @@ fn bias_block(n4: u32) -> mat4x4f {
     if args.bias == 0u {
         return mat4x4f();
     }
-    let row = bias[min(n4, args.n4 - 1u)];
+    let row = other[min(n4, args.n4[0] - 1u)];
     return mat4x4f(row, row, row, row);
 }

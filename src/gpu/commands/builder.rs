@@ -204,57 +204,88 @@ impl<'a> Builder<'a> {
     pub(crate) fn matmul(&mut self, product: MatrixProduct<'_>) {
         let MatrixProduct { sides, a, b, bias, c, m, n4, k, accumulate } = product;
         let plan = self.limits.matmul(m, 4 * n4, k);
-        self.matmul_parts(sides, a, b, bias, c, (m, n4), plan, accumulate, 0);
+        let part = ProductPart { a, b, c, m, n4, plan, c_stride: 0 };
+        self.product_parts(sides, &[part], bias, accumulate);
     }
 
-    /// C += Aᵀ · B with A \[k, m\] and B \[k, n\], a weight gradient, at the latest with the next
-    /// [`reduce`](Self::reduce): k = T·B is split into parts, whose results are added in order.
-    pub(crate) fn weight_gradient(&mut self, a: &Matrix, b: &Matrix, c: &Matrix, m: usize, n4: usize, k: usize) {
-        let plan = self.limits.weight_gradient(m, 4 * n4, k);
-        if plan.parts == 1 {
-            return self.matmul_parts((true, false), a, b, None, c, (m, n4), plan, true, 0);
+    /// C += Aᵀ · B with A \[k, m\] and B \[k, n\], one weight gradient or two of the same A's tensor in one dispatch, at the
+    /// latest with the next [`reduce`](Self::reduce): k = T·B is split into parts, whose results are added in order.
+    pub(crate) fn weight_gradients(&mut self, k: usize, gradients: &[WeightGradient<'_>]) {
+        if gradients.is_empty() {
+            return;
         }
-        let first = self.in_parts(plan.parts, m * n4, &[(0, c)]);
-        let scratch = self.matrix(self.plan.scratch, first, n4);
-        self.matmul_parts((true, false), a, b, None, &scratch, (m, n4), plan, false, m * n4);
+        let sizes: Vec<_> = gradients.iter().map(|gradient| (gradient.m, 4 * gradient.n4)).collect();
+        let plans = self.limits.weight_gradients(&sizes, k);
+        let in_parts = plans.iter().any(|plan| plan.parts > 1);
+        // All in one buffer: scratch, or the block of all gradients.
+        let targets: Vec<Matrix> = std::iter::zip(gradients, &plans)
+            .map(|(WeightGradient { c, m, n4, .. }, plan)| {
+                if in_parts {
+                    let first = self.in_parts(plan.parts, m * n4, &[(0, c)]);
+                    return self.matrix(self.plan.scratch, first, *n4);
+                }
+                let first = c.binding.offset as usize / 16 + c.first;
+                Matrix { binding: Binding::whole(&c.binding.buffer), first, ld: c.ld }
+            })
+            .collect();
+        let parts: Vec<_> = std::iter::zip(gradients, plans)
+            .zip(&targets)
+            .map(|((&WeightGradient { a, b, m, n4, .. }, plan), c)| ProductPart {
+                a,
+                b,
+                c,
+                m,
+                n4,
+                plan,
+                c_stride: if in_parts { m * n4 } else { 0 },
+            })
+            .collect();
+        self.product_parts((true, false), &parts, None, !in_parts);
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the one place where all of a product's numbers meet")]
-    fn matmul_parts(
+    /// One product, or two without a bias in the same number of parts along the same k.
+    fn product_parts(
         &mut self,
         sides: (bool, bool),
-        a: &Matrix,
-        b: &Matrix,
+        products: &[ProductPart<'_>],
         bias: Option<&Binding>,
-        c: &Matrix,
-        (m, n4): (usize, usize),
-        plan: MatmulPlan,
         accumulate: bool,
-        c_stride: usize,
     ) {
+        let [ProductPart { a, b, c, plan, .. }, others @ ..] = products else { return };
+        let of = |field: &dyn Fn(&ProductPart<'_>) -> usize| {
+            let mut both = [0; 2];
+            both.iter_mut().zip(products).for_each(|(number, product)| *number = field(product) as u32);
+            both
+        };
         let uniform = Matmul {
-            m: m as u32,
-            n4: n4 as u32,
+            m: of(&|product| product.m),
+            n4: of(&|product| product.n4),
+            ldb: of(&|product| product.b.ld),
+            ldc: of(&|product| product.c.ld),
+            a_first: of(&|product| product.a.first),
+            b_first: of(&|product| product.b.first),
+            c_first: of(&|product| product.c.first),
+            // Each part starts `part` values of k later: in rows of a transposed A, in vec4 of a plain one.
+            b_stride: of(&|product| if sides.1 { plan.part / 4 } else { plan.part * product.b.ld }),
+            c_stride: of(&|product| product.c_stride),
+            lda: a.ld as u32,
+            a_stride: (if sides.0 { plan.part * a.ld } else { plan.part / 4 }) as u32,
             k: plan.part as u32,
             k_last: plan.last as u32,
-            lda: a.ld as u32,
-            ldb: b.ld as u32,
-            ldc: c.ld as u32,
-            a_first: a.first as u32,
-            b_first: b.first as u32,
-            c_first: c.first as u32,
-            // Each part starts `part` values of k later: in rows of a transposed A, in vec4 of a plain one.
-            a_stride: (if sides.0 { plan.part * a.ld } else { plan.part / 4 }) as u32,
-            b_stride: (if sides.1 { plan.part / 4 } else { plan.part * b.ld }) as u32,
-            c_stride: c_stride as u32,
+            parts: plan.parts as u32,
             bias: u32::from(bias.is_some()),
             accumulate: u32::from(accumulate),
+            padding: 0,
         };
-        let (entry, constants) = matmul(plan.tile, sides);
-        // A binding is required even without a bias; b is read in any case.
-        let bias = bias.unwrap_or(&b.binding);
-        let bindings = [&a.binding, &b.binding, bias, &c.binding];
-        self.dispatch(entry, &constants, &bindings, &uniform, plan.grid, Cost::product(m, n4, &plan, accumulate));
+        let (entry, constants) = matmul(plan.tile, sides, !others.is_empty());
+        // A binding is required even without a bias or a second product; b is read in any case.
+        let other = others.first().map(|second| &second.b.binding).or(bias).unwrap_or(&b.binding);
+        let bindings = [&a.binding, &b.binding, other, &c.binding];
+        let largest = |axis: usize| products.iter().map(|product| product.plan.grid[axis]).max().unwrap_or(0);
+        let grid = [largest(0), largest(1), (plan.parts * products.len()) as u32];
+        let mut cost = Cost::default();
+        products.iter().for_each(|product| cost += Cost::product(product.m, product.n4, &product.plan, accumulate));
+        self.dispatch(entry, &constants, &bindings, &uniform, grid, cost);
     }
 
     /// Adds column sums over `rows` rows of `values` to gradients of vectors, each given with its first column, with the next
@@ -344,6 +375,26 @@ impl<'a> Builder<'a> {
         let lists = self.lists.into_iter().map(commands).collect();
         Ok(BuiltCommands { buffers: self.buffers, lists, uniform_bytes: size })
     }
+}
+
+/// The gradient of a weight \[m, n\]: C += Aᵀ · B. n4 is in vec4.
+pub(crate) struct WeightGradient<'m> {
+    pub(crate) a: &'m Matrix,
+    pub(crate) b: &'m Matrix,
+    pub(crate) c: &'m Matrix,
+    pub(crate) m: usize,
+    pub(crate) n4: usize,
+}
+
+/// A product of a dispatch. `c_stride`: vec4 between the results of consecutive parts.
+struct ProductPart<'m> {
+    a: &'m Matrix,
+    b: &'m Matrix,
+    c: &'m Matrix,
+    m: usize,
+    n4: usize,
+    plan: MatmulPlan,
+    c_stride: usize,
 }
 
 /// The arguments of [`Builder::matmul`]: C \[m, 4·n4\], inner size k.

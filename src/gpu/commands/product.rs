@@ -34,18 +34,19 @@ impl DeviceProduct {
         let bindings = [m * k, k * n, n, m * n].map(|numbers| Binding::whole(&make(numbers, usage)));
         let plan = gpu.limits().matmul(m, n, k);
         let uniform = Matmul {
-            m: m as u32,
-            n4: vec4s(n) as u32,
+            m: [m as u32, 0],
+            n4: [vec4s(n) as u32, 0],
+            ldb: [vec4s(if b_transposed { k } else { n }) as u32, 0],
+            ldc: [vec4s(n) as u32, 0],
+            lda: vec4s(k) as u32,
             k: k as u32,
             k_last: k as u32,
-            lda: vec4s(k) as u32,
-            ldb: vec4s(if b_transposed { k } else { n }) as u32,
-            ldc: vec4s(n) as u32,
+            parts: 1,
             ..Matmul::default()
         };
         let uniforms = make(ALIGNMENT as usize / 4, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST);
         gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&uniform));
-        let (entry, constants) = matmul(plan.tile, (false, b_transposed));
+        let (entry, constants) = matmul(plan.tile, (false, b_transposed), false);
         let kernel = gpu.kernel(entry, &constants);
         let bindings = bind(gpu.device(), &kernel, &uniforms, &bindings);
         gpu.check()?;

@@ -237,9 +237,10 @@ pub(crate) struct Kernel {
 /// The values of `override` constants.
 pub(crate) type Constants<'a> = &'a [(&'a str, f64)];
 
-/// The entry point and constants of a matrix product. `sides`: which of A and B are stored transposed.
-pub(crate) fn matmul(tile: ProductTile, sides: (bool, bool)) -> (ShaderEntry, [(&'static str, f64); 2]) {
-    (product(tile), [("TRANSPOSE_A", flag(sides.0)), ("TRANSPOSE_B", flag(sides.1))])
+/// The entry point and constants of a matrix product, or of a pair of them. `sides`: which of A and B are stored
+/// transposed.
+pub(crate) fn matmul(tile: ProductTile, sides: (bool, bool), pair: bool) -> (ShaderEntry, [(&'static str, f64); 3]) {
+    (product(tile), [("TRANSPOSE_A", flag(sides.0)), ("TRANSPOSE_B", flag(sides.1)), ("PAIR", flag(pair))])
 }
 
 /// A boolean constant.

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::{Recording, dropout, embedding, keep, projection};
-use crate::gpu::commands::builder::{Binding, MatrixProduct};
+use crate::gpu::commands::builder::{Binding, MatrixProduct, WeightGradient};
 use crate::gpu::commands::uniforms::{Copy, GradientNorms, Step, Tokens};
 use crate::gpu::device::kernel::{GRADIENT_NORMS, MASK, SCATTER, backward_step};
 use crate::model::Role;
@@ -133,13 +133,21 @@ fn weight_gradients(
     let (enters, _) = Recording::history_indices(direction, 0);
     let h = rec.builder.matrix(chunk.h[layer_direction], enters * rec.rows() * sizes.state4, sizes.state4);
     let dw_ih = rec.weights.gradient(Role::WeightIh { layer_direction });
-    if sizes.recurrent4 > 0 {
-        let dw_hh = rec.weights.gradient(Role::WeightHh { layer_direction });
-        rec.builder.weight_gradient(&dz_recurrent, &h, &dw_hh, 4 * sizes.recurrent4, sizes.state4, k);
-    }
+    let dw_hh = (sizes.recurrent4 > 0).then(|| rec.weights.gradient(Role::WeightHh { layer_direction }));
+    let x = rec.input(layer, chunk);
+    let mut products = Vec::new();
+    products.extend(dw_hh.as_ref().map(|c| WeightGradient {
+        a: &dz_recurrent,
+        b: &h,
+        c,
+        m: 4 * sizes.recurrent4,
+        n4: sizes.state4,
+    }));
+    products.extend(x.as_ref().map(|x| WeightGradient { a: &dz_input, b: x, c: &dw_ih, m: 4 * n4, n4: x.ld }));
+    rec.builder.weight_gradients(k, &products);
     projection::weight_gradient(rec, layer, layer_direction, chunk);
-    match (rec.input(layer, chunk), chunk.tokens) {
-        (Some(x), _) => rec.builder.weight_gradient(&dz_input, &x, &dw_ih, 4 * n4, x.ld, k),
+    match (&x, chunk.tokens) {
+        (Some(_), _) => {}
         (None, Some([_, starts, order])) => {
             let tokens = rec.weights.model.recurrent.input_size;
             let uniform = Tokens { rows: tokens as u32, n4: n4 as u32, ldz: sizes.z4 as u32, ldw: 4 * dw_ih.ld as u32 };

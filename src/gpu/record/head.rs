@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Recording;
-use crate::gpu::commands::builder::{Matrix, MatrixProduct};
+use crate::gpu::commands::builder::{Matrix, MatrixProduct, WeightGradient};
 use crate::gpu::commands::uniforms::{Copy, Mean};
 use crate::gpu::device::kernel::{MEAN, SPREAD, ShaderEntry};
 use crate::model::plan::{Cost, Predictions, Span, TensorId};
@@ -135,7 +135,8 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usi
         let (features, d_features) = (head_input(rec, head, run), rec.builder.matrix(run.features, 0, sizes.y4));
         let weight = rec.weights.parameter(Role::HeadWeight);
         let (dw, db) = (rec.weights.gradient(Role::HeadWeight), rec.weights.gradient(Role::HeadBias));
-        rec.builder.weight_gradient(&da, &features, &dw, 4 * sizes.o4, sizes.y4, run.rows);
+        let product = WeightGradient { a: &da, b: &features, c: &dw, m: 4 * sizes.o4, n4: sizes.y4 };
+        rec.builder.weight_gradients(run.rows, &[product]);
         rec.builder.column_sums(&da, run.rows, &[(0, &db)]);
         rec.builder.reduce(&rec.weights.gradients);
         rec.builder.matmul(MatrixProduct {

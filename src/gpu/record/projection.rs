@@ -1,7 +1,7 @@
 //! The products with W_hr around the steps of a cell whose h is projected: a dispatch each, before and after every step.
 
 use super::{Recording, dropout};
-use crate::gpu::commands::builder::{Binding, Matrix, MatrixProduct};
+use crate::gpu::commands::builder::{Binding, Matrix, MatrixProduct, WeightGradient};
 use crate::gpu::commands::uniforms::Step;
 use crate::gpu::device::kernel::{dh_step, projected_backward_step};
 use crate::model::Role;
@@ -78,7 +78,8 @@ pub(crate) fn weight_gradient(rec: &mut Recording<'_, '_>, layer: usize, layer_d
     let (sizes, k) = (rec.weights.sizes, chunk.steps.len() * rec.rows());
     let (dh, m) = (dh(rec, layer, layer_direction, chunk), rec.builder.matrix(*m, 0, sizes.h4));
     let gradient = rec.weights.gradient(Role::WeightHr { layer_direction });
-    rec.builder.weight_gradient(&dh, &m, &gradient, 4 * sizes.state4, sizes.h4, k);
+    let product = WeightGradient { a: &dh, b: &m, c: &gradient, m: 4 * sizes.state4, n4: sizes.h4 };
+    rec.builder.weight_gradients(k, &[product]);
 }
 
 /// The whole dh_t of every step, which the steps store in the direction's columns of y.

@@ -87,7 +87,7 @@ fn a_sequence_beyond_the_binding_limit_is_chunked_and_a_step_beyond_it_is_refuse
             let plan = SequencePlan::new(&model, &parameters, &limits, shape, Some(60), RecurrentKernel::Auto).unwrap();
             let room = plan.tensors[plan.scratch.0].bytes;
             let k = plan.chunks.iter().map(|chunk| 5 * chunk.steps.len());
-            assert!(k.into_iter().all(|k| limits.weight_gradient(256, 64, k).scratch <= room), "T = {steps}");
+            assert!(k.into_iter().all(|k| limits.weight_gradients(&[(256, 64)], k)[0].scratch <= room), "T = {steps}");
         }
     }
     let error = plan(4096).unwrap_err().to_string();

@@ -48,23 +48,24 @@ fn product(gpu: &Gpu, tile: ProductTile, case: Case, [a, b, bias]: [&[f32]; 3], 
     let n4 = vec4s(n);
     let plan = gpu.limits().matmul_parts(tile, rows, 4 * n4, k, 1);
     let uniform = Matmul {
-        m: rows as u32,
-        n4: n4 as u32,
+        m: [rows as u32, 0],
+        n4: [n4 as u32, 0],
+        ldb: [ld(if tb { k } else { n }) as u32, 0],
+        ldc: [ld(n) as u32, 0],
+        a_first: [FIRST as u32, 0],
+        b_first: [FIRST as u32, 0],
+        c_first: [FIRST as u32, 0],
+        lda: ld(if ta { m } else { k }) as u32,
         k: plan.part as u32,
         k_last: plan.last as u32,
-        lda: ld(if ta { m } else { k }) as u32,
-        ldb: ld(if tb { k } else { n }) as u32,
-        ldc: ld(n) as u32,
-        a_first: FIRST as u32,
-        b_first: FIRST as u32,
-        c_first: FIRST as u32,
+        parts: 1,
         bias: case.bias.into(),
         accumulate: case.accumulate.into(),
         ..Matmul::default()
     };
     let [a, b] = [(a, if ta { k } else { m }), (b, if tb { 4 * n4 } else { k })].map(|(x, rows)| part_of_nan(x, rows));
     let before = vec![if case.accumulate { 0.5 } else { f32::NAN }; rows * 4 * n4];
-    let (entry, constants) = matmul(tile, case.sides);
+    let (entry, constants) = matmul(tile, case.sides, false);
     let buffers = [&a, &b, bias, &part_of_nan(&before, rows)];
     let wider = &run(gpu, entry, &constants, &uniform, &buffers, plan.grid)[0];
     let start = |row: usize| 4 * (FIRST + row * ld(n));
@@ -163,49 +164,67 @@ fn a_number_that_is_not_finite_stays_in_its_row_of_the_product() {
 }
 
 #[test]
-fn a_product_split_along_k_equals_the_whole() {
+fn products_split_along_k_equal_the_whole_alone_and_in_pairs() {
     let Some(gpu) = gpu() else { return };
     let limits = gpu.limits();
-    for (tile, (m, n, k)) in ProductTile::ALL
+    // m, n and k, and m and n of a second product, whose A is a range of columns of the first one's.
+    let sizes = [([4, 3, 130], [4, 70]), ([64, 33, 2050], [60, 1]), ([12, 130, 1027], [8, 140])];
+    for (tile, ([m, n, k], second), pair) in ProductTile::ALL
         .into_iter()
-        .flat_map(|tile| [(4, 3, 130), (64, 33, 2050), (12, 130, 1027)].map(|size| (tile, size)))
+        .flat_map(|tile| sizes.map(|sizes| (tile, sizes)))
+        .flat_map(|(tile, sizes)| [false, true].map(|pair| (tile, sizes, pair)))
     {
+        let first4 = usize::from(m > second[0]);
         let (a, a_at) = matrix(1, k, m);
         let (b, b_at) = matrix(2, k, n);
-        let n4 = vec4s(n);
+        let (other, other_at) = matrix(3, k, second[1]);
         let (part, parts) = (k.div_ceil(3).next_multiple_of(4), 3);
+        let [n4, second4] = [n, second[1]].map(vec4s);
+        let both = |first: usize, second: usize| [first as u32, if pair { second as u32 } else { 0 }];
         let uniform = Matmul {
-            m: m as u32,
-            n4: n4 as u32,
+            m: both(m, second[0]),
+            n4: both(n4, second4),
+            ldb: both(n4, second4),
+            ldc: both(n4, second4),
+            a_first: both(0, first4),
+            c_first: both(0, parts * m * n4),
+            b_stride: both(part * n4, part * second4),
+            c_stride: both(m * n4, second[0] * second4),
+            lda: vec4s(m) as u32,
+            a_stride: (part * vec4s(m)) as u32,
             k: part as u32,
             k_last: (k - 2 * part) as u32,
-            lda: vec4s(m) as u32,
-            ldb: n4 as u32,
-            ldc: n4 as u32,
-            a_stride: (part * vec4s(m)) as u32,
-            b_stride: (part * n4) as u32,
-            c_stride: (m * n4) as u32,
+            parts: parts as u32,
             ..Matmul::default()
         };
-        let (entry, constants) = matmul(tile, (true, false));
-        let [gx, gy, _] = limits.matmul_parts(tile, m, 4 * n4, k, 1).grid;
-        let scratch = nan(parts * m * 4 * n4);
-        let scratch = &run(&gpu, entry, &constants, &uniform, &[&a, &b, &a, &scratch], [gx, gy, 3])[0];
-        let count = (m * n4) as u32;
+        let (entry, constants) = matmul(tile, (true, false), pair);
+        let of = |m, n| limits.matmul_parts(tile, m, n, k, 1).grid;
+        let [[x, y, _], [second_x, second_y, _]] = [of(m, 4 * n4), of(second[0], 4 * second4)];
+        let grid = if pair { [x.max(second_x), y.max(second_y), 6] } else { [x, y, 3] };
+        let [count, second_count] = [m * n4, if pair { second[0] * second4 } else { 0 }];
+        let scratch = nan(4 * parts * (count + second_count));
+        let scratch = &run(&gpu, entry, &constants, &uniform, &[&a, &b, &other, &scratch], grid)[0];
+        let all = (count + second_count) as u32;
         let uniform = Reduce {
-            begin: [0, count, count, count],
-            stride: [count, 0, 0, 0],
-            parts: [parts as u32, 0, 0, 0],
-            count,
-            ..Reduce::default()
+            begin: [0, count as u32, all, all],
+            scratch: [0, (parts * count) as u32, 0, 0],
+            stride: [count as u32, second_count as u32, 0, 0],
+            parts: [parts as u32, parts as u32, 0, 0],
+            to: [0, count as u32, 0, 0],
+            count: all,
         };
-        let c = vec![0.25; m * 4 * n4];
-        let c = &run(&gpu, REDUCE, &[], &uniform, &[scratch, &c], limits.elements(m * n4))[0];
-        for row in 0..m {
-            for column in 0..n {
-                let sum: f32 = (0..k).map(|l| a_at(l, row) * b_at(l, column)).sum();
-                assert_eq!(c[row * 4 * n4 + column], 0.25 + sum, "{tile:?} [{m}, {n}, {k}] at [{row}, {column}]");
-            }
+        let c = vec![0.25; 4 * (count + second_count)];
+        let c = &run(&gpu, REDUCE, &[], &uniform, &[scratch, &c], limits.elements(count + second_count))[0];
+        let what = format!("{tile:?} [{m}, {n}, {k}] with {second:?}: {pair}");
+        for (row, column) in (0..m).flat_map(|row| (0..n).map(move |column| (row, column))) {
+            let sum: f32 = (0..k).map(|l| a_at(l, row) * b_at(l, column)).sum();
+            assert_eq!(c[row * 4 * n4 + column], 0.25 + sum, "{what}, the first at [{row}, {column}]");
+        }
+        let columns = if pair { second[1] } else { 0 };
+        for (row, column) in (0..second[0]).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+            let sum: f32 = (0..k).map(|l| a_at(l, row + 4 * first4) * other_at(l, column)).sum();
+            let got = c[4 * count + row * 4 * second4 + column];
+            assert_eq!(got, 0.25 + sum, "{what}, the second at [{row}, {column}]");
         }
     }
 }
@@ -216,7 +235,7 @@ fn the_plan_splits_a_long_weight_gradient_along_k_without_gaps() {
     for limits in [(true, MAX_TURNS_OF_SOFTWARE), (false, MAX_TURNS_OF_GPUS)].map(of) {
         for m in SIZES.map(|m| m.next_multiple_of(4)) {
             for k in [1, 3, 130, 2048, 65_536, 1_000_000] {
-                let plan = limits.weight_gradient(m, 64, k);
+                let plan = limits.weight_gradients(&[(m, 64)], k)[0];
                 assert_eq!(plan.part * (plan.parts - 1) + plan.last, k);
                 assert!(plan.last > 0 && plan.last <= plan.part && plan.part.div_ceil(4) <= limits.max_turns);
                 assert!(plan.scratch == 0 || plan.scratch == 16 * (plan.parts * m * 16) as u64);

@@ -78,38 +78,43 @@ pub(crate) struct MatmulPlan {
     pub(crate) scratch: u64,
 }
 
+/// The number of workgroups of these products.
+fn groups(tile: ProductTile, products: &[(usize, usize)]) -> usize {
+    products.iter().map(|(m, n)| tile.groups(*m, *n)).fold(0, usize::saturating_add)
+}
+
 impl DeviceLimits {
-    /// The tiling of a product C \[m, n\] that can be split along k into as many parts as `most` allows a tile.
-    fn product_tile(&self, m: usize, n: usize, most: impl Fn(ProductTile) -> usize) -> ProductTile {
+    /// The tiling of products C \[m, n\] that can be split along k into as many parts as `most` allows a tile.
+    fn product_tile(&self, products: &[(usize, usize)], most: impl Fn(ProductTile) -> usize) -> ProductTile {
         if self.software {
             return ProductTile::Registers;
         }
         // A tile twice as large reads memory half as often, but must leave the device busy.
-        let busy = |tile: &ProductTile| tile.groups(m, n).saturating_mul(most(*tile)) >= FULL_GPU;
+        let busy = |tile: &ProductTile| groups(*tile, products).saturating_mul(most(*tile)) >= FULL_GPU;
         [ProductTile::Block(128), ProductTile::Block(64)].into_iter().find(busy).unwrap_or(ProductTile::Block(32))
     }
 
     /// C \[m, n\] = op(A) · op(B) with inner size k, in one part.
     pub(crate) fn matmul(&self, m: usize, n: usize, k: usize) -> MatmulPlan {
-        self.matmul_parts(self.product_tile(m, n, |_| 1), m, n, k, 1)
+        self.matmul_parts(self.product_tile(&[(m, n)], |_| 1), m, n, k, 1)
     }
 
-    /// A weight gradient, with k = T·B split into parts until the device has enough workgroups.
-    pub(crate) fn weight_gradient(&self, m: usize, n: usize, k: usize) -> MatmulPlan {
+    /// Weight gradients \[m, n\] in one dispatch, with k = T·B split into parts until the device has enough workgroups.
+    pub(crate) fn weight_gradients(&self, products: &[(usize, usize)], k: usize) -> Vec<MatmulPlan> {
         // Each part writes and reads a partial result, so it must have a minimum number of rows. Of a larger tile there
         // are more parts, which must not take the time that its fewer reads save.
         let most = |tile: ProductTile| match tile {
             ProductTile::Registers => k.div_ceil(256),
             ProductTile::Block(side) => k.div_ceil(side.max(64)),
         };
-        let tile = self.product_tile(m, n, most);
+        let tile = self.product_tile(products, most);
         let (wanted, running) = match tile {
             // In threads, which a software driver distributes over the cores.
-            ProductTile::Registers => (64, m.div_ceil(16) * n.div_ceil(16)),
-            ProductTile::Block(_) => (FULL_GPU, tile.groups(m, n)),
+            ProductTile::Registers => (64, products.iter().map(|(m, n)| m.div_ceil(16) * n.div_ceil(16)).sum()),
+            ProductTile::Block(_) => (FULL_GPU, groups(tile, products)),
         };
-        let parts = (wanted / running).clamp(1, most(tile));
-        self.matmul_parts(tile, m, n, k, parts.max(k.div_ceil(4 * self.max_turns)))
+        let parts = (wanted / running).clamp(1, most(tile)).max(k.div_ceil(4 * self.max_turns));
+        products.iter().map(|(m, n)| self.matmul_parts(tile, *m, *n, k, parts)).collect()
     }
 
     pub(crate) fn matmul_parts(&self, tile: ProductTile, m: usize, n: usize, k: usize, parts: usize) -> MatmulPlan {
@@ -140,18 +145,22 @@ mod tests {
         assert_eq!(GPU.matmul(2048, 1024, 128).tile, ProductTile::Block(64));
         assert_eq!(GPU.matmul(512, 256, 32).tile, ProductTile::Block(32));
         // Parts along k count too, and there are no more of them than the device needs.
-        let plan = GPU.weight_gradient(1024, 256, 8192);
+        let of = |m, n, k| GPU.weight_gradients(&[(m, n)], k)[0];
+        let plan = of(1024, 256, 8192);
         assert_eq!((plan.tile, plan.parts), (ProductTile::Block(128), 16));
-        assert_eq!(GPU.weight_gradient(1024, 256, 1024).tile, ProductTile::Block(64));
-        assert_eq!(GPU.weight_gradient(256, 64, 2048).tile, ProductTile::Block(32));
-        assert_eq!(GPU.weight_gradient(4096, 1024, 16_384).parts, 1);
+        assert_eq!(of(1024, 256, 1024).tile, ProductTile::Block(64));
+        assert_eq!(of(256, 64, 2048).tile, ProductTile::Block(32));
+        assert_eq!(of(4096, 1024, 16_384).parts, 1);
+        // Two in one dispatch share the device.
+        let [first, second] = GPU.weight_gradients(&[(1024, 256), (1024, 128)], 8192)[..] else { panic!() };
+        assert_eq!([first.parts, second.parts], [10, 10]);
     }
 
     #[test]
     fn only_the_last_part_of_a_product_ends_within_a_slab() {
         for (m, n) in [(4, 4), (300, 64), (1024, 256), (2048, 2048)] {
             for k in [5, 333, 4097, 100_000] {
-                let plan = GPU.weight_gradient(m, n, k);
+                let plan = GPU.weight_gradients(&[(m, n)], k)[0];
                 assert!(plan.parts == 1 || plan.part.is_multiple_of(plan.tile.slab()), "{plan:?}");
             }
         }

@@ -324,22 +324,28 @@ impl SequencePlan {
     fn scratch_bytes(&self, model: &Model, parameters: &ParameterPlan, limits: &DeviceLimits) -> u64 {
         use crate::model::Role::{self, HeadWeight, WeightHh, WeightHr, WeightIh};
         let sizes = Vec4Sizes::new(model);
-        let parts = |roles: &[Role], columns: usize, k: usize| {
-            let products = roles.iter().map(|role| {
-                let weight = parameters.get(*role);
-                limits.weight_gradient(weight.rows(), 4 * weight.ld(), k).scratch
-            });
-            products.sum::<u64>() + 16 * (limits.column_sum(k, columns).parts * columns) as u64
+        let products = |roles: &[Role], k: usize| {
+            let of = |role: &Role| (parameters.get(*role).rows(), 4 * parameters.get(*role).ld());
+            let plans = limits.weight_gradients(&roles.iter().map(of).collect::<Vec<_>>(), k);
+            plans.iter().map(|plan| plan.scratch).sum::<u64>()
         };
+        let sums = |columns: usize, k: usize| 16 * (limits.column_sum(k, columns).parts * columns) as u64;
         // The last chunk may be shorter and still have more parts, since part sizes are rounded.
         let lengths: BTreeSet<usize> = self.chunks.iter().map(|chunk| chunk.steps.len() * self.rows).collect();
-        let layers = (0..model.recurrent.num_layer_directions()).flat_map(|layer_direction| {
-            let mut roles = vec![WeightIh { layer_direction }];
-            roles.extend((sizes.recurrent4 > 0).then_some(WeightHh { layer_direction }));
-            roles.extend(model.recurrent.proj_size.map(|_| WeightHr { layer_direction }));
-            lengths.iter().map(move |k| parts(&roles, sizes.z4, *k)).collect::<Vec<_>>()
-        });
-        let head = self.predictions.iter().map(|run| parts(&[HeadWeight], sizes.o4, run.rows));
+        let of_layer = |layer_direction: usize, k: usize| {
+            let (input, recurrent) = (WeightIh { layer_direction }, WeightHh { layer_direction });
+            // Tokens have no product for W_ih.
+            let weights = match sizes.recurrent4 {
+                0 => products(&[input], k),
+                _ => products(&[recurrent, input], k).max(products(&[recurrent], k)),
+            };
+            let projection = model.recurrent.proj_size.map_or(0, |_| products(&[WeightHr { layer_direction }], k));
+            weights + projection + sums(sizes.z4, k)
+        };
+        let layers = (0..model.recurrent.num_layer_directions())
+            .flat_map(|layer_direction| lengths.iter().map(move |k| (layer_direction, *k)))
+            .map(|(layer_direction, k)| of_layer(layer_direction, k));
+        let head = self.predictions.iter().map(|run| products(&[HeadWeight], run.rows) + sums(sizes.o4, run.rows));
         layers.chain(head).max().unwrap_or(0)
     }
 
