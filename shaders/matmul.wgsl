@@ -15,27 +15,28 @@ fn a_block(product: Product, m4: u32, k4: u32) -> mat4x4f {
 
 // Columns: 4 rows of op(B) from row 4·k4 of k, at 4 columns from 4·n4. They are 0 beyond k, where A repeats its last
 // value.
-fn b_block(product: Product, n4: u32, k4: u32) -> mat4x4f {
+fn b_block(which: u32, product: Product, n4: u32, k4: u32) -> mat4x4f {
     let n = min(n4, product.n4 - 1u);
     let ld = product.ldb;
     if TRANSPOSE_B {
         let at = product.b_first + 4u * n * ld + k4;
-        return transpose(mat4x4f(from_b(at), from_b(at + ld), from_b(at + 2u * ld), from_b(at + 3u * ld)));
+        return transpose(mat4x4f(from_b(which, at), from_b(which, at + ld), from_b(which, at + 2u * ld), from_b(which, at + 3u * ld)));
     }
     let rows = 4u * k4 + vec4u(0u, 1u, 2u, 3u);
     let at = product.b_first + min(rows, vec4u(product.k - 1u)) * ld + n;
     let zero = vec4f(0.0);
     return mat4x4f(
-        from_b(at.x),
-        select(zero, from_b(at.y), rows.y < product.k),
-        select(zero, from_b(at.z), rows.z < product.k),
-        select(zero, from_b(at.w), rows.w < product.k),
+        from_b(which, at.x),
+        select(zero, from_b(which, at.y), rows.y < product.k),
+        select(zero, from_b(which, at.z), rows.z < product.k),
+        select(zero, from_b(which, at.w), rows.w < product.k),
     );
 }
 
 @compute @workgroup_size(GROUP, GROUP)
 fn matmul(@builtin(global_invocation_id) id: vec3u) {
-    let product = product_of(id.z);
+    let which = select(0u, 1u, PAIR && id.z >= args.parts);
+    let product = product_of(which, id.z - which * args.parts);
     let n4 = BLOCKS * id.x;
     let m4 = BLOCKS * id.y;
     if n4 >= product.n4 || 4u * m4 >= product.m {
@@ -47,7 +48,7 @@ fn matmul(@builtin(global_invocation_id) id: vec3u) {
     var c_?_# = bias_#;}}
     for (var k4 = 0u; 4u * k4 < product.k; k4++) {
         $each_column{
-        let columns_# = b_block(product, n4 + #u, k4);}
+        let columns_# = b_block(which, product, n4 + #u, k4);}
         $each_row{
         let rows_? = a_block(product, m4 + ?u, k4);$each_column{
         c_?_# = products(columns_#, rows_?, c_?_#);}}

@@ -55,11 +55,17 @@ fn b_block(at: u32) -> mat4x4f {
 }
 
 @compute @workgroup_size(THREADS)
-fn matmul_tiled(
-    @builtin(local_invocation_index) local: u32,
-    @builtin(workgroup_id) group: vec3u,
-) {
-    let product = product_of(group.z);
+fn matmul_tiled(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3u) {
+    // Each of a pair has a copy of the code, so that no load stands in a branch.
+    if PAIR && group.z >= args.parts {
+        compute(1u, vec3u(group.xy, group.z - args.parts), local);
+    } else {
+        compute(0u, group, local);
+    }
+}
+
+fn compute(which: u32, group: vec3u, local: u32) {
+    let product = product_of(which, group.z);
     let k = product.k;
     let m4 = group.y * BLOCK4;
     let n4 = group.x * BLOCK4;
@@ -85,7 +91,7 @@ fn matmul_tiled(
     var a_at_# = source(!TRANSPOSE_A, product.a_first, args.lda, product.m, k, vec2u(0u, m4) + a_from, part + #u * PARTS);
     var b_at_# = source(TRANSPOSE_B, product.b_first, product.ldb, 4u * product.n4, k, vec2u(0u, n4) + b_from, part + #u * PARTS);
     var a_# = a[a_at_#];
-    var b_# = from_b(b_at_#);}
+    var b_# = from_b(which, b_at_#);}
 
     // The first of the blocks that it computes.
     let row4 = SQUARE4 * (local / 128u) + local / 8u % 8u;
@@ -120,7 +126,7 @@ fn matmul_tiled(
         if after > 0u {
             $each_load{
             a_# = a[a_at_#];
-            b_# = from_b(b_at_#);}
+            b_# = from_b(which, b_at_#);}
         }
         workgroupBarrier();
         // Not a loop, behind which a compiler may move the loads: their numbers are used in the next turn only. The branch

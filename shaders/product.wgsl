@@ -53,12 +53,8 @@ struct Product {
     k: u32,
 }
 
-var<private> is_second: bool;
-
-fn product_of(z: u32) -> Product {
-    let which = select(0u, 1u, PAIR && z >= args.parts);
-    is_second = which == 1u;
-    let part = z - which * args.parts;
+// Product 0 or 1 of a pair, in a part.
+fn product_of(which: u32, part: u32) -> Product {
     return Product(
         args.m[which],
         args.n4[which],
@@ -71,8 +67,8 @@ fn product_of(z: u32) -> Product {
     );
 }
 
-fn from_b(at: u32) -> vec4f {
-    if PAIR && is_second {
+fn from_b(which: u32, at: u32) -> vec4f {
+    if which == 1u {
         return other[at];
     }
     return b[at];
