@@ -275,7 +275,6 @@ impl<'a> Builder<'a> {
             parts: plan.parts as u32,
             bias: u32::from(bias.is_some()),
             accumulate: u32::from(accumulate),
-            padding: 0,
         };
         let (entry, constants) = matmul(plan.tile, sides, !others.is_empty());
         // A binding is required even without a bias or a second product; b is read in any case.

@@ -41,7 +41,7 @@ uniforms! {
     Matmul {
         m: [u32; 2], n4: [u32; 2], ldb: [u32; 2], ldc: [u32; 2], a_first: [u32; 2], b_first: [u32; 2], c_first: [u32; 2],
         b_stride: [u32; 2], c_stride: [u32; 2], lda: u32, a_stride: u32, k: u32, k_last: u32, parts: u32, bias: u32,
-        accumulate: u32, padding: u32,
+        accumulate: u32,
     }
     /// `transpose.wgsl`.
     Transpose { rows4: u32, columns4: u32 }
