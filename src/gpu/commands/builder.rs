@@ -208,12 +208,15 @@ impl<'a> Builder<'a> {
         self.product_parts(sides, &[part], bias, accumulate);
     }
 
-    /// C += Aᵀ · B with A \[k, m\] and B \[k, n\], one weight gradient or two of the same A's tensor in one dispatch, at the
-    /// latest with the next [`reduce`](Self::reduce): k = T·B is split into parts, whose results are added in order.
+    /// C += Aᵀ · B with A \[k, m\] and B \[k, n\], one weight gradient or two of the same A's tensor, at the latest with the next
+    /// [`reduce`](Self::reduce): k = T·B is split into parts, whose results are added in order.
     pub(crate) fn weight_gradients(&mut self, k: usize, gradients: &[WeightGradient<'_>]) {
-        if gradients.is_empty() {
-            return;
+        for gradients in gradients.chunks(self.limits.products_per_dispatch()) {
+            self.weight_gradients_at_once(k, gradients);
         }
+    }
+
+    fn weight_gradients_at_once(&mut self, k: usize, gradients: &[WeightGradient<'_>]) {
         let sizes: Vec<_> = gradients.iter().map(|gradient| (gradient.m, 4 * gradient.n4)).collect();
         let plans = self.limits.weight_gradients(&sizes, k);
         let in_parts = plans.iter().any(|plan| plan.parts > 1);
@@ -230,14 +233,9 @@ impl<'a> Builder<'a> {
             .collect();
         let parts: Vec<_> = std::iter::zip(gradients, plans)
             .zip(&targets)
-            .map(|((&WeightGradient { a, b, m, n4, .. }, plan), c)| ProductPart {
-                a,
-                b,
-                c,
-                m,
-                n4,
-                plan,
-                c_stride: if in_parts { m * n4 } else { 0 },
+            .map(|((&WeightGradient { a, b, m, n4, .. }, plan), c)| {
+                let c_stride = if in_parts { m * n4 } else { 0 };
+                ProductPart { a, b, c, m, n4, plan, c_stride }
             })
             .collect();
         self.product_parts((true, false), &parts, None, !in_parts);

@@ -99,6 +99,12 @@ impl DeviceLimits {
         self.matmul_parts(self.product_tile(&[(m, n)], |_| 1), m, n, k, 1)
     }
 
+    /// The weight gradients that one dispatch may compute. On a GPU a second one fills it up. lavapipe gives each core a
+    /// range of workgroups, of which those of the larger product would be one.
+    pub(crate) fn products_per_dispatch(&self) -> usize {
+        if self.software { 1 } else { 2 }
+    }
+
     /// Weight gradients \[m, n\] in one dispatch, with k = T·B split into parts until the device has enough workgroups.
     pub(crate) fn weight_gradients(&self, products: &[(usize, usize)], k: usize) -> Vec<MatmulPlan> {
         // Each part writes and reads a partial result, so it must have a minimum number of rows. Of a larger tile there

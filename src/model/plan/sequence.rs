@@ -326,8 +326,10 @@ impl SequencePlan {
         let sizes = Vec4Sizes::new(model);
         let products = |roles: &[Role], k: usize| {
             let of = |role: &Role| (parameters.get(*role).rows(), 4 * parameters.get(*role).ld());
-            let plans = limits.weight_gradients(&roles.iter().map(of).collect::<Vec<_>>(), k);
-            plans.iter().map(|plan| plan.scratch).sum::<u64>()
+            let sizes: Vec<_> = roles.iter().map(of).collect();
+            let plans =
+                sizes.chunks(limits.products_per_dispatch()).flat_map(|sizes| limits.weight_gradients(sizes, k));
+            plans.map(|plan| plan.scratch).sum::<u64>()
         };
         let sums = |columns: usize, k: usize| 16 * (limits.column_sum(k, columns).parts * columns) as u64;
         // The last chunk may be shorter and still have more parts, since part sizes are rounded.
