@@ -18,7 +18,6 @@ use std::{
 
 use self::kernel::{CompiledKernel, Constants, Kernel, ShaderEntry, backward_step, forward_step};
 pub use self::limits::{required_features, required_limits};
-use self::signal::Signal;
 use crate::error::{Error, Result};
 use crate::model::Cell;
 use crate::model::plan::StepForm;
@@ -436,28 +435,6 @@ impl Gpu {
     pub(crate) fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
         self.0.submits.fetch_add(1, Ordering::Relaxed);
         self.0.queue.submit([commands])
-    }
-
-    /// Starts mapping a buffer; [`Gpu::wait`] waits for it.
-    pub(crate) fn map(&self, buffer: &wgpu::Buffer) -> Signal {
-        self.0.maps.fetch_add(1, Ordering::Relaxed);
-        let signal = Signal::default();
-        let done = signal.clone();
-        buffer.map_async(wgpu::MapMode::Read, .., move |result| done.set(result.map_err(|error| error.to_string())));
-        signal
-    }
-
-    /// Waits until the submission (all if `None`) has finished and the mapping is ready.
-    pub(crate) async fn wait(&self, submission: Option<wgpu::SubmissionIndex>, mapped: Signal) -> Result<()> {
-        // In a browser the event loop runs callbacks; elsewhere they run only within a poll.
-        #[cfg(not(target_arch = "wasm32"))]
-        let polled = self.0.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout: None });
-        #[cfg(target_arch = "wasm32")]
-        let polled = Ok::<_, wgpu::PollError>(submission);
-        // An unknown submission means that the device was lost.
-        self.check()?;
-        polled.map_err(|error| Error::Device(error.to_string()))?;
-        mapped.await.map_err(Error::Device)
     }
 }
 
