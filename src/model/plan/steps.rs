@@ -15,8 +15,8 @@ const MAX_DEPENDENT_READS: usize = 24;
 pub(crate) const MAX_HELD_WEIGHTS: usize = 8;
 
 /// Workgroups of a tiled step from which on it takes less time than threads that share k: on an H100 half of the
-/// multiprocessors. The step is then bound by what it reads of W_hh, of which a tile reads a sixteenth, and no longer by the
-/// time of a read.
+/// multiprocessors. The time of a read no longer counts then, but the bytes that are read of W_hh, once for 64 rows instead of
+/// for 4.
 const HALF_GPU: usize = 64;
 
 /// How the threads of a step kernel divide its products: see `shaders/step_product.wgsl`.
