@@ -1,6 +1,7 @@
 //! The GPU device: choosing an adapter, or using a device of the host program.
 
 mod cell_kernel;
+mod expansion;
 pub(crate) mod kernel;
 mod limits;
 mod product_kernel;

@@ -1,6 +1,6 @@
 //! The text of the kernels of matrix products, written for their tiles.
 
-use super::cell_kernel::{Repetition, expand};
+use super::expansion::{Repetition, expand};
 use crate::model::plan::ProductTile;
 
 /// The complete WGSL of a product in these tiles from its shaders.

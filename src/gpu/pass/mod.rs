@@ -25,6 +25,8 @@ pub(crate) struct Pass {
     pub(crate) shape: PassShape,
     pub(crate) plan: SequencePlan,
     pub(crate) buffers: Vec<wgpu::Buffer>,
+    /// Transposed copies of what tokens select, before the first chunk.
+    token_weights: Vec<GpuCommand>,
     chunk_sequences: Vec<ChunkSequence>,
     /// Whether the head reads the last layer's y.
     head_reads_y: bool,
@@ -125,6 +127,8 @@ impl Pass {
             .into_iter()
             .map(|chunk_range| chunk_sequence(&mut recording, head, chunk_range, shape))
             .collect();
+        forward::transpose_token_weights(&mut recording);
+        let token_weights = recording.builder.end_list();
         // With a head at every step, each chunk sequence has its own predictions.
         let runs = if every { 0..0 } else { 0..plan.predictions.len() };
         let single = head_commands(&mut recording, head, runs, shape.custom_loss);
@@ -143,6 +147,7 @@ impl Pass {
             shape,
             head_reads_y,
             chunk_sequences: chunk_sequences.into_iter().map(|ids| ChunkSequence::take(&mut built, ids)).collect(),
+            token_weights: built.take(token_weights),
             head: HeadCommands::take(&mut built, single),
             clear_carries: built.take(clear_carries),
             sum_losses: built.take(sum_losses),
@@ -187,7 +192,7 @@ impl Pass {
 
     /// The forward commands, from x and the initial states to the final states and the result of `kind`.
     pub(crate) fn forward(&self, kind: PassKind) -> Lists<'_> {
-        let mut lists: Lists<'_> = Vec::new();
+        let mut lists: Lists<'_> = vec![&self.token_weights];
         for ChunkSequence { keep, forward, output, features, head, .. } in &self.chunk_sequences {
             lists.extend([&keep[..], forward]);
             if kind == PassKind::Output || self.head_reads_y {

@@ -14,7 +14,6 @@ use crate::model::plan::{Chunk, Cost, StateKind};
 /// below the last whose output differs from its history.
 pub(crate) fn forward(rec: &mut Recording<'_, '_>, chunk_range: Range<usize>) {
     embedding::look_up(rec, chunk_range.clone());
-    transpose_token_weights(rec);
     for layer in 0..rec.weights.model.recurrent.layers {
         for chunk_index in chunk_range.clone() {
             forward_chunks(rec, layer, chunk_index);
@@ -26,7 +25,7 @@ pub(crate) fn forward(rec: &mut Recording<'_, '_>, chunk_range: Range<usize>) {
 }
 
 /// W_ih of the first layer with a token's column as a row, if the plan has room for it.
-fn transpose_token_weights(rec: &mut Recording<'_, '_>) {
+pub(crate) fn transpose_token_weights(rec: &mut Recording<'_, '_>) {
     let copies = &rec.builder.plan.token_weights;
     for (layer_direction, copy) in rec.of_layer(0).zip(copies) {
         let weight = rec.weights.parameter(Role::WeightIh { layer_direction });
