@@ -1,5 +1,5 @@
-// The global norm of the divided gradient. Each workgroup sums some of the squares; then one workgroup adds their sums,
-// checks loss and norm, and computes the factor of the update. Squares leave the range of f32 long before the numbers
+// The global norm of the divided gradient. Each workgroup sums some of the squares; then one workgroup adds their sums
+// and those of the loss, checks loss and norm, and computes the factor of the update. Squares leave the range of f32 long before the numbers
 // do, so the numbers are first divided by a power of two near the largest one, as in Blue (1978), "A portable Fortran
 // program to find the Euclidean norm of a vector". This changes no digit.
 
@@ -9,7 +9,7 @@ const RANGE = 4096u; // vec4 per workgroup
 @group(0) @binding(0) var<uniform> args: Update;
 @group(0) @binding(1) var<storage, read> gradients: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> partials: array<vec2f>; // power of two, sum of squares over it
-@group(0) @binding(3) var<storage, read> total_loss: array<f32>;
+@group(0) @binding(3) var<storage, read> loss_sums: array<vec4f>; // WIDE of them
 @group(0) @binding(4) var<storage, read_write> status: Status;
 // (rate, root_bias2, fresh, average) for each possible number of skipped steps beyond args.known: the optimizer counts applied
 // updates, and the host does not know the outcome of the last ones yet.
@@ -94,11 +94,14 @@ fn norm(@builtin(local_invocation_index) local: u32) {
         sum += factor * factor * partials[i].y;
     }
     sum = workgroup_sum(local, sum);
+    // The host adds in this order too: `loss_sum` in src/gpu/weights/mod.rs.
+    let losses = loss_sums[local];
+    let loss_sum = workgroup_sum(local, (losses.x + losses.y) + (losses.z + losses.w));
     if local != 0u {
         return;
     }
     let norm = sqrt(sum) * args.inverse_divisor * power;
-    let loss = total_loss[0] * args.inverse_divisor;
+    let loss = loss_sum * args.inverse_divisor;
     status.loss = loss;
     status.norm = norm;
     var scale = args.inverse_divisor;

@@ -11,7 +11,7 @@ use crate::model::{Model, RecurrentKernel};
 
 /// The version of the order of sums on this backend. Increased with every change of a shader, a plan or wgpu that
 /// changes the bits of a run on the same device and driver.
-const ORDER_OF_SUMS: u32 = 3;
+const ORDER_OF_SUMS: u32 = 4;
 
 impl sealed::Sealed for Gpu {}
 

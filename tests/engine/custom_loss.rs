@@ -459,9 +459,10 @@ fn steps_that_share_a_submission_with_a_refused_command_of_the_caller_are_not_re
     let wrong = |mut range: GpuPredictions<'_>| range.encoder().copy_buffer_to_buffer(&source, 0, &target, 0, 64);
     let options = TrainerOptions::default().in_flight(8);
     let mut trainer = Trainer::with_options(&gpu, &case.model(), Optimizer::sgd(0.1), 1, options).unwrap();
+    // The buffers of both kinds of pass exist, and a submission has ended, so that the next one begins here.
     trainer.step(&case.batch()).wait().unwrap();
-    // A submission of its own, so that the next one begins here.
-    assert_eq!(trainer.finish().wait().unwrap().len(), 1);
+    trainer.step_with(&case.sequence::<f32>(), 24.0, &|_: GpuPredictions<'_>| {}).wait().unwrap();
+    assert_eq!(trainer.finish().wait().unwrap().len(), 2);
     let mut failed = trainer.step(&case.batch()).wait().is_err();
     failed |= trainer.step_with(&case.sequence::<f32>(), 24.0, &wrong).wait().is_err();
     // Whoever asks for a report of either step gets an error, not a loss of 0.

@@ -76,8 +76,6 @@ uniforms! {
     Mean { steps: u32, rows: u32, n4: u32, accumulate: u32 }
     /// `gradient_norms.wgsl`.
     GradientNorms { count: u32, state4: u32, y4: u32, y_column: u32, first: u32 }
-    /// `sum.wgsl`.
-    Sum { count: u32 }
     /// `average.wgsl`.
     Average { count: u32 }
     /// `status.wgsl`, for `norm` and `update`.

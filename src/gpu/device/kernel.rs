@@ -201,7 +201,7 @@ entries! { ENTRIES:
     MEAN = "mean" ["grid.wgsl", "mean.wgsl"] "Mean" { 1 Read, 2 ReadWrite, 3 ReadWrite } false;
     SPREAD = "spread" ["grid.wgsl", "mean.wgsl"] "Mean" { 1 Read, 2 ReadWrite, 3 ReadWrite } false;
     LOSS = "loss" ["grid.wgsl", "loss.wgsl"] "Loss" { 1 Read, 2 Read, 3 ReadWrite, 4 ReadWrite } true;
-    SUM = "sum" ["sum.wgsl"] "Sum" { 1 Read, 2 ReadWrite } false;
+    CUSTOM_LOSS = "custom_loss" ["grid.wgsl", "loss.wgsl"] "Loss" { 2 Read, 3 ReadWrite, 4 ReadWrite, 5 Read } false;
     NORM_PARTIAL = "norm_partial" ["status.wgsl", "norm.wgsl"] "Update" { 1 Read, 2 ReadWrite } false;
     NORM = "norm" ["status.wgsl", "norm.wgsl"] "Update"
         { 2 ReadWrite, 3 Read, 4 ReadWrite, 5 Read } false;

@@ -31,7 +31,7 @@ pub struct GpuPredictions<'a> {
     pub stride: usize,
     /// The logits a, f32 \[p, rows, stride\], to be overwritten by ∂loss/∂a. What is left at padding is replaced by 0.
     pub logits: wgpu::BufferBinding<'a>,
-    /// The losses, f32 \[p, rows\], to be written. What is left at padding is replaced by 0.
+    /// The losses, f32 \[p, rows\], to be written. What is left at padding does not count.
     pub losses: wgpu::BufferBinding<'a>,
     pub(super) insertion: Insertion<'a>,
 }

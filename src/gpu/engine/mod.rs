@@ -53,7 +53,7 @@ pub struct GpuEngine {
     pub(crate) passes: Vec<Pass>,
     arena: Arena,
     carried: Option<CarriedStates>,
-    /// Two slots of 16 bytes: the loss of a step in progress while a batch is evaluated, and that batch's loss.
+    /// The parts of two losses: that of a step in progress while a batch is evaluated, and that batch's.
     losses: wgpu::Buffer,
     /// Whether the parameters have changed since W_hh was last transposed.
     unpacked: bool,

@@ -15,6 +15,7 @@ use crate::gpu::commands::recorder::Insertion;
 use crate::gpu::pass::carried::CarriedStates;
 use crate::gpu::pass::staging::{self, HostInputs};
 use crate::gpu::pass::{Pass, PassKind};
+use crate::gpu::weights::{LOSS, loss_sum};
 use crate::model::plan::{Checkpointing, PassShape};
 use crate::real::Real;
 
@@ -95,15 +96,15 @@ impl Passes for GpuEngine {
     async fn evaluate_validated<S: Real>(&mut self, objective: Objective<'_, S, Self>) -> Result<LossSum> {
         let loss = self.record_loss(&objective, None)?;
         let (loss, states) = self.read_with_states(vec![loss]).await?;
-        Ok(LossSum { loss_sum: loss[0].into(), states })
+        Ok(LossSum { loss_sum: loss_sum(&loss), states })
     }
 }
 
 impl Inference for GpuEngine {}
 
 impl GpuEngine {
-    /// Records a forward pass up to the sum of the losses, from and to the states of some rows if given. Returns where
-    /// the sum is.
+    /// Records a forward pass up to the loss, from and to the states of some rows if given. Returns where the parts of
+    /// the loss are.
     pub(super) fn record_loss<S: Real>(
         &mut self,
         objective: &Objective<'_, S, Self>,
@@ -117,12 +118,12 @@ impl GpuEngine {
         let leave = carried.map(|(states, rows)| states.leave(&self.weights, pass, rows)).unwrap_or_default();
         // The loss of a step in progress is saved, and restored before the host waits.
         let (loss, losses) = (Binding::whole(&self.weights.loss), Binding::whole(&self.losses));
-        let copy = |from: BufferOffset, to: BufferOffset| GpuCommand::Copy { from, to, bytes: 16 };
+        let copy = |from: BufferOffset, to: BufferOffset| GpuCommand::Copy { from, to, bytes: LOSS };
         let begin = [copy(loss.position(0), losses.position(0)), clear(&self.weights.loss)];
-        let end = [copy(loss.position(0), losses.position(16)), copy(losses.position(0), loss.position(0))];
+        let end = [copy(loss.position(0), losses.position(LOSS)), copy(losses.position(0), loss.position(0))];
         let forward = pass.forward(PassKind::Loss).into_iter().flatten();
         self.record_objective(objective, begin.iter().chain(&enter).chain(forward).chain(&leave).chain(&end));
-        Ok((losses.position(16), 16))
+        Ok((losses.position(LOSS), LOSS))
     }
 
     /// The shape of a pass with a loss.
@@ -163,7 +164,7 @@ impl GpuEngine {
             outputs: self.weights.model.head.as_ref().map_or(0, |head| head.outputs),
             stride,
             logits: binding(run.logits.0, run.rows * stride),
-            losses: binding(run.losses.0, run.rows),
+            losses: binding(pass.plan.custom_losses.expect("the loss is the caller's").0, run.rows),
             insertion,
         }
     }

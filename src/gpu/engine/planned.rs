@@ -17,7 +17,7 @@ use crate::model::{Layout, Model, RecurrentKernel, Role};
 use crate::sizes::ON_DEVICE;
 
 /// Bytes of the losses of a step in progress and of a batch being evaluated.
-pub(crate) const LOSSES: u64 = 32;
+pub(crate) const LOSSES: u64 = 2 * LOSS;
 
 /// The shape of a pass with the given checkpointing if the others recompute.
 pub(crate) fn shape(

@@ -13,6 +13,7 @@ use crate::gpu::commands::recorder::Submission;
 use crate::gpu::pass::PassKind;
 use crate::gpu::pass::carried::CarriedStates;
 use crate::gpu::pass::staging::{self, HostInputs};
+use crate::gpu::weights::loss_sum;
 use crate::model::plan::Checkpointing;
 use crate::real::Real;
 
@@ -128,7 +129,7 @@ impl Streaming for GpuEngine {
         rows: StatefulRows,
     ) -> Result<f64> {
         let loss = self.record_loss(&objective, Some((states, rows)))?;
-        Ok(self.read(&[loss]).await?[0].into())
+        Ok(loss_sum(&self.read(&[loss]).await?))
     }
 
     async fn read_outputs(&mut self, outputs: &mut DeviceOutputs, to: &mut Vec<f32>) -> Result<()> {

@@ -11,6 +11,7 @@ use crate::engine::streaming::Streaming;
 use crate::engine::{CustomOptimizer, SkippedUpdates, StepReport, Training, check_not_exchanged};
 use crate::error::{Error, Result};
 use crate::gpu::commands::uniforms::Status;
+use crate::gpu::weights::loss_sum;
 use crate::optim::OptimizerStep;
 
 impl Training for GpuEngine {
@@ -53,8 +54,7 @@ impl Training for GpuEngine {
     async fn loss_sum(&mut self) -> Result<f64> {
         let cleared = self.clear_sums();
         self.recorder.record(&cleared);
-        let loss = self.read_buffer(&self.weights.loss).await?;
-        Ok(loss[0].into())
+        Ok(loss_sum(&self.read_buffer(&self.weights.loss).await?))
     }
 
     async fn skipped(&mut self) -> Result<SkippedUpdates> {

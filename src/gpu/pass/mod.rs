@@ -33,7 +33,6 @@ pub(crate) struct Pass {
     /// The commands of a head with one prediction per row, after all chunks.
     head: HeadCommands,
     clear_carries: Vec<GpuCommand>,
-    sum_losses: Vec<GpuCommand>,
     /// In the order of [`carried::all_states`].
     pub(crate) ends: Vec<StateEnds>,
     uniform_bytes: u64,
@@ -131,11 +130,9 @@ impl Pass {
         let token_weights = recording.builder.end_list();
         // With a head at every step, each chunk sequence has its own predictions.
         let runs = if every { 0..0 } else { 0..plan.predictions.len() };
-        let single = head_commands(&mut recording, head, runs, shape.custom_loss);
+        let single = head_commands(&mut recording, head, runs);
         head::clear_carries(&mut recording);
         let clear_carries = recording.builder.end_list();
-        loss::add_up(&mut recording);
-        let sum_losses = recording.builder.end_list();
         let head_reads_y = head.is_some_and(|head| match head.readout {
             Readout::PerStep => !recording.outputs_history(recurrent.layers - 1),
             Readout::Final => false,
@@ -150,7 +147,6 @@ impl Pass {
             token_weights: built.take(token_weights),
             head: HeadCommands::take(&mut built, single),
             clear_carries: built.take(clear_carries),
-            sum_losses: built.take(sum_losses),
             buffers: built.buffers,
             uniform_bytes: built.uniform_bytes,
             ends,
@@ -215,14 +211,11 @@ impl Pass {
         if let PassKind::Loss | PassKind::Gradient = kind {
             lists.push(&self.head.loss);
         }
-        if kind == PassKind::Loss {
-            lists.push(&self.sum_losses);
-        }
         lists
     }
 
-    /// The backward commands of a pass of kind [`PassKind::Gradient`], from the logits to every gradient sum, including
-    /// the sum of the losses. With `gradient_norms` they also record the norms of dh_t, which needs
+    /// The backward commands of a pass of kind [`PassKind::Gradient`], from the logits to every gradient sum, with the
+    /// losses. With `gradient_norms` they also record the norms of dh_t, which needs
     /// [`make_gradient_norms`](Self::make_gradient_norms).
     pub(crate) fn gradient(&self, gradient_norms: bool) -> Lists<'_> {
         let mut lists: Lists<'_> = vec![&self.clear_carries, &self.head.backward];
@@ -242,7 +235,6 @@ impl Pass {
                 self.chunk_sequence_backward(index, gradient_norms),
             ]);
         }
-        lists.push(&self.sum_losses);
         lists
     }
 
@@ -302,7 +294,7 @@ fn chunk_sequence(
     head::features(recording, chunk_range.clone());
     let features = recording.builder.end_list();
     let every = head.filter(|head| head.readout == Readout::PerStep);
-    let commands = head_commands(recording, every, chunk_range.clone(), shape.custom_loss);
+    let commands = head_commands(recording, every, chunk_range.clone());
     if let Some(head) = head {
         head::output_gradient(recording, head, chunk_range.clone());
     }
@@ -312,15 +304,10 @@ fn chunk_sequence(
     ChunkSequenceIds { layers: [keep, forward, output, features, output_gradient, backward], head: commands }
 }
 
-fn head_commands(
-    recording: &mut Recording<'_, '_>,
-    head: Option<&Head>,
-    runs: Range<usize>,
-    custom_loss: bool,
-) -> [ListId; 3] {
+fn head_commands(recording: &mut Recording<'_, '_>, head: Option<&Head>, runs: Range<usize>) -> [ListId; 3] {
     head.into_iter().for_each(|head| head::logits(recording, head, runs.clone()));
     let logits = recording.builder.end_list();
-    head.into_iter().for_each(|head| loss::loss_and_gradient(recording, head, runs.clone(), custom_loss));
+    head.into_iter().for_each(|head| loss::loss_and_gradient(recording, head, runs.clone()));
     let loss = recording.builder.end_list();
     head.into_iter().for_each(|head| head::backward(recording, head, runs.clone()));
     [logits, loss, recording.builder.end_list()]

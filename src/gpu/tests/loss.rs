@@ -1,10 +1,13 @@
 //! Losses and da.
 
+use std::collections::BTreeSet;
+
 use super::common::gpu;
 use super::{SIZES, floats, matrix, nan, number, run};
 use crate::gpu::commands::uniforms::Loss;
-use crate::gpu::device::kernel::LOSS;
-use crate::model::plan::vec4s;
+use crate::gpu::device::kernel::{CUSTOM_LOSS, LOSS};
+use crate::model::DeviceLimits;
+use crate::model::plan::{MAX_TURNS_OF_SOFTWARE, vec4s};
 
 /// (loss, da) of one prediction in f64, from the definitions; the quantile that an output is for comes with it.
 fn loss_by_definition(loss: &Loss, kind: usize, a: &[f32], class: usize, values: &[(f32, f32)]) -> (f64, Vec<f64>) {
@@ -35,8 +38,13 @@ fn loss_by_definition(loss: &Loss, kind: usize, a: &[f32], class: usize, values:
     (losses.iter().sum(), da)
 }
 
+/// The predictions that a workgroup of a grid of `groups` takes.
+fn taken(group: usize, groups: usize, at_once: usize, predictions: usize) -> impl Iterator<Item = usize> {
+    (0..predictions).filter(move |p| p / at_once % groups == group)
+}
+
 #[test]
-fn loss_and_gradient_are_correct_at_every_size_and_workgroup_size() {
+fn loss_and_gradient_are_correct_at_every_size_and_number_of_workgroups() {
     let Some(gpu) = gpu() else { return };
     for outputs in SIZES {
         for predictions in SIZES {
@@ -68,19 +76,34 @@ fn loss_and_gradient_are_correct_at_every_size_and_workgroup_size() {
                     smoothing,
                     quantiles: levels.len() as u32,
                 };
+                let close = |got: f32, want: f64| (f64::from(got) - want).abs() <= 2e-6 * want.abs().max(1.0);
+                let want: Vec<(f64, Vec<f64>)> = (0..predictions)
+                    .map(|p| {
+                        let a: Vec<f32> = (0..outputs).map(|o| 4.0 * at(p, o)).collect();
+                        let y = (0..outputs).map(|o| (values[(p * outputs + o) / share], levels[o % levels.len()]));
+                        let y: Vec<(f32, f32)> = y.collect();
+                        let (loss, da) = loss_by_definition(&uniform, kind, &a, classes[p] as usize, &y);
+                        let factor = f64::from(weights[p] * uniform.factor);
+                        (factor * loss, da.iter().map(|da| factor * da).collect())
+                    })
+                    .collect();
+                // A workgroup for each part of the predictions, and one or two for all of them.
                 let grid = gpu.limits().predictions(predictions, lanes);
-                let buffers: [&[f32]; 4] = [&targets, &weights, &logits, &nan(predictions)];
-                let written = run(&gpu, LOSS, &[("LOSS", kind as f64)], &uniform, &buffers, grid);
-                for p in 0..predictions {
-                    let a: Vec<f32> = (0..outputs).map(|o| 4.0 * at(p, o)).collect();
-                    let y: Vec<(f32, f32)> =
-                        (0..outputs).map(|o| (values[(p * outputs + o) / share], levels[o % levels.len()])).collect();
-                    let (loss, da) = loss_by_definition(&uniform, kind, &a, classes[p] as usize, &y);
-                    let factor = f64::from(weights[p] * uniform.factor);
-                    let close = |got: f32, want: f64| (f64::from(got) - want).abs() <= 2e-6 * want.abs().max(1.0);
-                    assert!(close(written[1][p], factor * loss), "loss {kind} [{predictions}, {outputs}] at {p}");
-                    let right = (0..outputs).all(|o| close(written[0][p * ld + o], factor * da[o]));
-                    assert!(right, "da {kind} [{predictions}, {outputs}] at {p}");
+                for groups in BTreeSet::from([grid[0], grid[0].min(2), 1]) {
+                    let sums = [vec![0.5; groups as usize], nan(1)].concat();
+                    let buffers: [&[f32]; 4] = [&targets, &weights, &logits, &sums];
+                    let written = run(&gpu, LOSS, &[("LOSS", kind as f64)], &uniform, &buffers, [groups, 1, 1]);
+                    for (p, (_, da)) in want.iter().enumerate() {
+                        let right = (0..outputs).all(|o| close(written[0][p * ld + o], da[o]));
+                        assert!(right, "da {kind} [{predictions}, {outputs}] at {p}");
+                    }
+                    let (sums, behind) = written[1].split_at(groups as usize);
+                    for (group, got) in sums.iter().enumerate() {
+                        let of_group = taken(group, groups as usize, 64 / lanes, predictions);
+                        let loss = 0.5 + of_group.map(|p| want[p].0).sum::<f64>();
+                        assert!(close(*got, loss), "loss {kind} [{predictions}, {outputs}] of {group}");
+                    }
+                    assert!(behind[0].is_nan(), "the sum of no workgroup is as it was");
                 }
             }
         }
@@ -100,5 +123,57 @@ fn losses_of_enormous_logits_stay_finite() {
         let buffers: [&[f32]; 4] = [&targets, &[1.0], &logits, &[0.0]];
         let written = run(&gpu, LOSS, &[("LOSS", f64::from(kind))], &uniform, &buffers, [1, 1, 1]);
         assert_eq!((written[1][0], &written[0][..2]), (want, &da[..]));
+    }
+}
+
+#[test]
+fn the_losses_of_a_caller_are_added_and_padding_is_cleared_and_does_not_count() {
+    let Some(gpu) = gpu() else { return };
+    for outputs in SIZES {
+        for predictions in SIZES {
+            let ld = 4 * vec4s(outputs);
+            let weights: Vec<f32> = (0..predictions).map(|p| [1.0, 0.0, 1.0][p % 3]).collect();
+            // What the caller left there.
+            let at_padding = |i: usize, value: f32| if weights[i] == 0.0 { f32::NAN } else { value };
+            let losses: Vec<f32> = (0..predictions).map(|p| at_padding(p, number(1, p))).collect();
+            let da: Vec<f32> = (0..predictions * ld).map(|i| at_padding(i / ld, number(2, i))).collect();
+            let lanes = gpu.limits().loss_lanes(outputs);
+            let uniform = Loss {
+                predictions: predictions as u32,
+                outputs: outputs as u32,
+                ld: ld as u32,
+                lanes: lanes as u32,
+                ..Loss::default()
+            };
+            let grid = gpu.limits().predictions(predictions, lanes);
+            for groups in BTreeSet::from([grid[0], grid[0].min(2), 1]) {
+                let sums = vec![0.5; groups as usize];
+                let buffers: [&[f32]; 4] = [&weights, &da, &sums, &losses];
+                let written = run(&gpu, CUSTOM_LOSS, &[], &uniform, &buffers, [groups, 1, 1]);
+                for (i, got) in written[0].iter().enumerate() {
+                    let clear = weights[i / ld] == 0.0 || i % ld >= outputs;
+                    assert_eq!(*got, if clear { 0.0 } else { da[i] }, "da [{predictions}, {outputs}] at {i}");
+                }
+                for (group, got) in written[1].iter().enumerate() {
+                    let counting = taken(group, groups as usize, 64 / lanes, predictions).filter(|p| weights[*p] > 0.0);
+                    let want = 0.5 + counting.map(|p| losses[p]).sum::<f32>();
+                    assert_eq!(*got, want, "[{predictions}, {outputs}] of {group}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_thread_takes_more_turns_for_the_largest_logits_than_a_software_driver_allows() {
+    let limits = DeviceLimits::LEAST_GPU;
+    // No binding is larger than 2 GiB, and a chunk has no more predictions than tiles of 32 rows in a grid.
+    for outputs in 1..=MAX_TURNS_OF_SOFTWARE {
+        let predictions = (1usize << 31).div_ceil(16 * vec4s(outputs)).min(32 * limits.max_groups as usize);
+        let lanes = limits.loss_lanes(outputs);
+        let turns = predictions.div_ceil(limits.predictions(predictions, lanes)[0] as usize * (64 / lanes));
+        // The softmax goes three times over its outputs, and adds twice in a tree.
+        let each = 1 + 3 * outputs.div_ceil(lanes) + 2 * lanes.ilog2() as usize;
+        assert!(turns * each <= MAX_TURNS_OF_SOFTWARE, "{outputs} outputs: {turns} times {each}");
     }
 }

@@ -8,8 +8,8 @@ use super::{nan, number};
 use crate::gpu::commands::builder::{Binding, bind};
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::commands::recorder::Recorder;
-use crate::gpu::commands::uniforms::Sum;
-use crate::gpu::device::kernel::SUM;
+use crate::gpu::commands::uniforms::Reduce;
+use crate::gpu::device::kernel::REDUCE;
 use crate::model::DeviceLimits;
 use crate::model::plan::{ALIGNMENT, Cost};
 
@@ -28,8 +28,9 @@ fn work_beyond_the_limit_is_split_into_ordered_submissions() {
     let (value, total) = (buffer(16, storage), buffer(16, storage));
     gpu.queue().write_buffer(&value, 0, bytemuck::cast_slice(&[1.0f32; 4]));
     let uniforms = buffer(ALIGNMENT, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST);
-    gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&Sum { count: 1 }));
-    let kernel = gpu.kernel(SUM, &[]);
+    let uniform = Reduce { begin: [0, 1, 1, 1], parts: [1; 4], count: 1, ..Reduce::default() };
+    gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&uniform));
+    let kernel = gpu.kernel(REDUCE, &[]);
     let bindings = bind(gpu.device(), &kernel, &uniforms, &[Binding::whole(&value), Binding::whole(&total)]);
     let add =
         GpuCommand::Dispatch { kernel, bindings, offset: 0, grid: [1, 1, 1], cost: Cost { operations: 10, bytes: 0 } };

@@ -2,8 +2,8 @@
 
 use super::common::gpu;
 use super::{SIZES, matrix, nan, number, run};
-use crate::gpu::commands::uniforms::{ColumnSum, GradientNorms, Mean, Reduce, Sum};
-use crate::gpu::device::kernel::{COLUMN_SUM, GRADIENT_NORMS, MEAN, REDUCE, SPREAD, SUM};
+use crate::gpu::commands::uniforms::{ColumnSum, GradientNorms, Mean, Reduce};
+use crate::gpu::device::kernel::{COLUMN_SUM, GRADIENT_NORMS, MEAN, REDUCE, SPREAD};
 use crate::model::plan::vec4s;
 
 #[test]
@@ -74,16 +74,6 @@ fn reduce_adds_every_part_of_up_to_four_blocks_once_and_nothing_between_them() {
             }
             assert_eq!(out, &want, "{used} blocks around {count} vec4");
         }
-    }
-}
-
-#[test]
-fn sum_adds_every_value_once() {
-    let Some(gpu) = gpu() else { return };
-    for count in SIZES.into_iter().chain([256, 257, 10_000]) {
-        let values: Vec<f32> = (0..count).map(|i| number(1, i)).collect();
-        let total = &run(&gpu, SUM, &[], &Sum { count: count as u32 }, &[&values, &[0.5, 0.0, 0.0, 0.0]], [1, 1, 1])[0];
-        assert_eq!(total[0], 0.5 + values.iter().sum::<f32>(), "{count} values");
     }
 }
 

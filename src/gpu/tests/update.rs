@@ -4,6 +4,8 @@ use super::common::gpu;
 use super::{SIZES, nan, number, run};
 use crate::gpu::commands::uniforms::{Status, Update};
 use crate::gpu::device::kernel::{NORM, NORM_PARTIAL, UPDATE};
+use crate::gpu::weights::loss_sum;
+use crate::model::plan::LOSS_SUMS;
 
 #[test]
 fn the_norm_is_exact_at_every_size_and_the_first_non_finite_step_latches() {
@@ -28,7 +30,9 @@ fn the_norm_is_exact_at_every_size_and_the_first_non_finite_step_latches() {
         let partials = nan(2 * groups.next_multiple_of(2));
         let grid = [groups as u32, 1, 1];
         let partials = &run(&gpu, NORM_PARTIAL, &[], &uniform, &[gradients, &partials], grid)[0];
-        let written = run(&gpu, NORM, &[], &uniform, &[partials, &[loss, 0.0, 0.0, 0.0], &before, &choices], [1, 1, 1]);
+        let mut losses = [0.0; LOSS_SUMS];
+        losses[LOSS_SUMS - 2] = loss;
+        let written = run(&gpu, NORM, &[], &uniform, &[partials, &losses, &before, &choices], [1, 1, 1]);
         bytemuck::pod_read_unaligned(&bytemuck::cast_slice(&written[1])[..size_of::<Status>()])
     };
     for size in SIZES.into_iter().chain([20_000]) {
@@ -74,6 +78,23 @@ fn the_norm_is_exact_at_every_size_and_the_first_non_finite_step_latches() {
         assert_eq!((got.skipped, got.bad_in_row, got.rate), (4 + skipped, 0, rate));
     }
     assert_eq!(norm(&[f32::NAN; 4], 3.0, (2, 6, 1)).skipped, 6);
+}
+
+#[test]
+fn the_norm_and_the_host_add_every_part_of_the_loss_in_the_same_order() {
+    let Some(gpu) = gpu() else { return };
+    // Sums of the first are exact in any order, those of the second round.
+    for factor in [1.0, 0.1] {
+        let losses: Vec<f32> = (0..LOSS_SUMS).map(|i| factor * number(1, i)).collect();
+        let uniform = Update { partials: 1, inverse_divisor: 0.5, choices: 1, ..Update::default() };
+        let before = nan(size_of::<Status>().next_multiple_of(16) / 4);
+        let buffers: [&[f32]; 4] = [&[1.0; 4], &losses, &before, &[0.0; 4]];
+        let written = run(&gpu, NORM, &[], &uniform, &buffers, [1, 1, 1]);
+        assert_eq!(f64::from(written[1][0]), 0.5 * loss_sum(&losses));
+        if factor == 1.0 {
+            assert_eq!(loss_sum(&losses), losses.iter().map(|loss| f64::from(*loss)).sum::<f64>());
+        }
+    }
 }
 
 #[test]

@@ -8,11 +8,11 @@ use crate::error::Result;
 use crate::gpu::commands::builder::{Binding, Matrix, allocate};
 use crate::gpu::device::Gpu;
 use crate::memory::{Memory, MemoryPart};
-use crate::model::plan::{ParameterPlan, TensorSpec, Vec4Sizes};
+use crate::model::plan::{LOSS_SUMS, ParameterPlan, TensorSpec, Vec4Sizes};
 use crate::model::{Loss, Model, Role};
 
-/// Bytes of Σ w·loss, and of the dropout parameters.
-pub(crate) const LOSS: u64 = 16;
+/// Bytes of the sums of losses, and of the dropout parameters.
+pub(crate) const LOSS: u64 = 4 * LOSS_SUMS as u64;
 pub(crate) const DROPOUT_PARAMS: u64 = 32;
 
 /// A block of all parameters, or of one optimizer-state or gradient value for each.
@@ -31,7 +31,7 @@ pub(crate) struct DeviceWeights {
     pub(crate) optimizer_state: Vec<wgpu::Buffer>,
     /// The moving average of the parameters, if there is one.
     pub(crate) averaged: Option<wgpu::Buffer>,
-    /// Σ w·loss, one number.
+    /// Σ w·loss in [`LOSS_SUMS`] parts, which [`loss_sum`] adds.
     pub(crate) loss: wgpu::Buffer,
     /// The dropout parameters of the current pass.
     pub(crate) dropout_params: wgpu::Buffer,
@@ -45,6 +45,16 @@ pub(crate) struct StepParameters {
     /// The first vec4 of the cell's own parameters, and vec4 from one of them to the next.
     pub(crate) first: u32,
     pub(crate) ld: u32,
+}
+
+/// Σ w·loss from its parts on the device, in the order of the kernel `norm`: four by four, then in a tree.
+pub(crate) fn loss_sum(parts: &[f32]) -> f64 {
+    let mut sums: Vec<f32> = parts.as_chunks().0.iter().map(|[x, y, z, w]| (x + y) + (z + w)).collect();
+    while sums.len() > 1 {
+        let upper = sums.split_off(sums.len() / 2);
+        sums.iter_mut().zip(upper).for_each(|(sum, upper)| *sum += upper);
+    }
+    sums[0].into()
 }
 
 impl DeviceWeights {

@@ -14,6 +14,9 @@ const COLUMN_GROUP: usize = 16;
 /// vec4 per workgroup of `norm_partial` and `gradient_norms`.
 pub(super) const NORM_RANGE: usize = 4096;
 
+/// The most workgroups of the loss, each of which has a sum of its own: four for every thread of the kernel `norm`.
+pub(crate) const LOSS_SUMS: usize = 1024;
+
 /// Threads of the largest workgroup that every device supports.
 pub(super) const MAX_GROUP: usize = 256;
 
@@ -58,9 +61,9 @@ impl DeviceLimits {
         [columns.div_ceil(SIDE) as u32, rows.div_ceil(SIDE).min(self.max_groups as usize) as u32, 1]
     }
 
-    /// `lanes` threads per prediction.
+    /// `lanes` threads per prediction. Predictions beyond the grid are handled by the same threads in a loop.
     pub(crate) fn predictions(&self, count: usize, lanes: usize) -> Grid {
-        self.groups(count.div_ceil(GROUP / lanes))
+        [count.div_ceil(GROUP / lanes).clamp(1, LOSS_SUMS) as u32, 1, 1]
     }
 
     fn groups(&self, groups: usize) -> Grid {

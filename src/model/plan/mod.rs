@@ -12,7 +12,7 @@ mod sequence;
 mod steps;
 
 pub(crate) use cost::Cost;
-pub(crate) use dispatch::{ColumnSumPlan, Grid};
+pub(crate) use dispatch::{ColumnSumPlan, Grid, LOSS_SUMS};
 pub(crate) use parameters::{ParameterPlan, RowSpan};
 pub(crate) use products::{MatmulPlan, ProductTile};
 pub(crate) use row_sizes::{StateKind, Vec4Sizes};

@@ -65,8 +65,6 @@ pub(crate) struct Predictions {
     pub(crate) features: TensorId,
     /// \[rows, O\]: logits, then da.
     pub(crate) logits: TensorId,
-    /// \[rows\].
-    pub(crate) losses: TensorId,
     /// \[rows\] classes, or \[rows, O\] values; or \[rows, O / Q\] values, followed by q and 1 − q of the Q quantiles.
     pub(crate) targets: Span,
     /// \[rows\].
@@ -83,6 +81,8 @@ pub(crate) struct SequencePlan {
     pub(crate) step: StepPlan,
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) predictions: Vec<Predictions>,
+    /// The losses of a range of predictions, if they are the caller's.
+    pub(crate) custom_losses: Option<TensorId>,
     /// Per (layer, direction): \[B, H\], the gradient with respect to h on its way back, finally dh_0, or with a
     /// projection the gradient of m_t; then, if the cell has c, the same for c.
     pub(crate) carries: Vec<TensorId>,
@@ -170,6 +170,7 @@ impl SequencePlan {
             step,
             chunks: Vec::new(),
             predictions: Vec::new(),
+            custom_losses: None,
             carries: Vec::new(),
             projected_carries: Vec::new(),
             carry_vec4s: [sizes.state4, sizes.h4],
@@ -183,6 +184,9 @@ impl SequencePlan {
             plan.add_chunk(model, &sizes, shape, first..steps.min(first + n));
         }
         plan.add_carries(model, &sizes);
+        // The first range of predictions is the longest.
+        let longest = plan.predictions.first().filter(|_| shape.custom_loss).map(|run| run.rows as u64);
+        plan.custom_losses = longest.map(|rows| plan.tensor(MemoryPart::Head, "losses".into(), rows));
         if tokens && model.embedding.is_none() && limits.packs_weights() && n * rows >= r.input_size {
             let numbers = 16 * sizes.x4 as u64 * sizes.input4 as u64;
             let directions = &layer_direction_names(model)[..r.directions()];
@@ -290,10 +294,8 @@ impl SequencePlan {
             Some(run) => run.logits,
             None => self.tensor(MemoryPart::Head, format!("logits[{index}]"), numbers(sizes.o4)),
         };
-        // Per chunk, so that all are summed at the end, in order.
-        let losses = self.tensor(MemoryPart::Head, format!("losses[{index}]"), rows as u64);
         let first = if head.readout == Readout::PerStep { chunk.steps.start } else { 0 };
-        let run = Predictions { rows, first, chunk: index, features, logits, losses, targets, weights, shares };
+        let run = Predictions { rows, first, chunk: index, features, logits, targets, weights, shares };
         self.predictions.push(run);
     }
 
