@@ -38,7 +38,7 @@ pub(crate) async fn forecast() -> Result<Vec<String>> {
 
     // Errors in the units of the data.
     let test = encoded.measured_windows(split.test)?;
-    let predicted = encoded.codec().decode(&predict(&mut trainer, &test, 32).await?)?; // [N, K, Q]
+    let predicted = test.decode(&predict(&mut trainer, &test, 32).await?)?; // [N, K, Q]
     let rmse = |forecast: &bptt::ndarray::Array3<f64>| {
         forecast_errors(test.truth().view(), forecast.view()).map(|errors| errors[0].overall.rmse)
     };

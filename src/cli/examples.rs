@@ -25,6 +25,8 @@ Examples:
   bptt train text input.txt --cell gru --steps 2000
   bptt train text input.txt --carry-state       truncated BPTT
   bptt train series ETTh1.csv --target OT --features all --horizon 24
+  bptt train series ETTh1.csv --panel --window 336 --segment 24 --relative last
+  bptt train series shops.csv --id shop         long form, a row for each time of each shop
   bptt train series co2.csv --missing ffill --train-until 19951230
   bptt train series sales.csv --target units --horizon 7 --quantiles 0.1,0.5,0.9
   bptt train sequences X_TRAIN.ts --test-file X_TEST.ts --bidirectional

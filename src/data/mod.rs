@@ -36,8 +36,8 @@ pub use input::{InputLimit, open_input, read_input, read_settings, utf8};
 pub use piano_rolls::{NextStep, PianoKeys, PianoRolls, Piece};
 pub use sequences::{LabelKind, LabelledSequences, Labels, PackedSequences, SequenceInputs, Subset};
 pub use series::{
-    Column, ColumnCodec, ColumnRoles, EncodedSeries, Forecast, ForecastErrors, Rollout, Series, SeriesCodec,
-    SeriesTable, TargetErrors, Windows, forecast_errors,
+    Column, ColumnCodec, ColumnRoles, EncodedSeries, Forecast, ForecastErrors, LongForm, RelativeTo, Rollout, Series,
+    SeriesCodec, SeriesTable, TargetErrors, Windows, forecast_errors,
 };
 pub use synthetic::{AddingTask, CopyTask, SyntheticExamples};
 pub use text::{

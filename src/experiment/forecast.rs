@@ -13,10 +13,13 @@ use super::model::codec::Codec;
 use super::settings::Settings;
 use super::tasks::series::rolled::{RolledForecast, roll};
 use super::tasks::series::series_data::SeriesData;
-use crate::data::{EncodedSeries, Forecast, Series};
+use crate::data::{Column, EncodedSeries, Forecast, Series, list_names};
 use crate::format::{Digits, ahead, cell, grouped, left, path_text, right, widest};
 use crate::plot::{Drawing, RolloutTarget, RowAxis};
 use crate::{Error, Result, plot};
+
+/// Maximum number of targets side by side.
+const LISTED: usize = 24;
 
 /// A series as a model reads it, and the device for its forecast.
 pub struct ForecastInput {
@@ -91,7 +94,7 @@ impl SeriesForecast {
         let labels = std::iter::once(series.label_name()).chain(rolled.middle().labels.iter().map(String::as_str));
         let mut lines: Vec<String> = labels.map(cell).collect();
         let origin = rolled.middle().origin;
-        for (target, column) in series.targets().iter().enumerate() {
+        for (target, column) in self.forecast_targets().take(LISTED) {
             let values = || rolled.forecasts.iter().map(|forecast| forecast.values.column(target));
             // All values have the same number of decimals, so that columns align.
             let digits = Digits::of(&column.values, values().flatten().copied());
@@ -105,6 +108,16 @@ impl SeriesForecast {
         if let Some(why) = self.numbering_reason() {
             lines.push(String::new());
             lines.push(format!("{why}: rows are numbered"));
+        }
+        let forecast = self.forecast_targets().count();
+        if forecast > LISTED {
+            lines.push(String::new());
+            lines.push(format!("and {} more series, which --out and --json have", grouped((forecast - LISTED) as u64)));
+        }
+        let ended = self.ended();
+        if !ended.is_empty() {
+            lines.push(String::new());
+            lines.push(format!("not forecast, without a whole window before these rows: {}", list_names(ended)));
         }
         if origin + 1 < series.len() {
             lines.push(String::new());
@@ -124,6 +137,22 @@ impl SeriesForecast {
         lines
     }
 
+    /// The targets that are forecast.
+    fn forecast_targets(&self) -> impl Iterator<Item = (usize, &Column)> {
+        let targets = self.encoded.series().targets().iter().enumerate();
+        targets.filter(|(target, _)| self.is_forecast(*target))
+    }
+
+    fn is_forecast(&self, target: usize) -> bool {
+        self.rolled.middle().values.column(target).iter().any(|value| !value.is_nan())
+    }
+
+    /// The series of a panel that are not: they end before the forecast begins.
+    fn ended(&self) -> Vec<&str> {
+        let targets = self.encoded.series().targets().iter().enumerate();
+        targets.filter(|(target, _)| !self.is_forecast(*target)).map(|(_, column)| column.name.as_str()).collect()
+    }
+
     /// Why rows are numbered instead of labelled.
     fn numbering_reason(&self) -> Option<String> {
         let series = self.encoded.series();
@@ -135,7 +164,7 @@ impl SeriesForecast {
         let Self { encoded, rolled, .. } = self;
         let series = encoded.series();
         let by_target = |forecast: &Forecast| {
-            let targets = series.targets().iter().enumerate();
+            let targets = self.forecast_targets();
             let values = |target| json!(forecast.values.column(target).to_vec());
             Value::Object(targets.map(|(target, column)| (column.name.clone(), values(target))).collect())
         };
@@ -149,6 +178,10 @@ impl SeriesForecast {
         if let Some(why) = self.numbering_reason() {
             json["counted"] = why.into();
         }
+        let ended = self.ended();
+        if !ended.is_empty() {
+            json["not_forecast"] = json!(ended);
+        }
         if !rolled.quantiles.values().is_empty() {
             let quantiles = rolled.quantiles.values().iter().zip(&rolled.forecasts);
             let quantiles = quantiles.map(|(quantile, forecast)| (quantile.to_string(), by_target(forecast)));
@@ -158,7 +191,7 @@ impl SeriesForecast {
     }
 
     /// The forecast as comma-separated text, in the columns of `bptt predict` except part and truth: each row with the
-    /// last known row and the distance from it.
+    /// last known row and the distance from it; in long form if the data are.
     ///
     /// # Errors
     /// If there is not enough memory for the text.
@@ -166,20 +199,31 @@ impl SeriesForecast {
         let Self { encoded, rolled, .. } = self;
         let mut text = Vec::new();
         let mut csv = csv::Writer::from_writer(&mut text);
-        let mut record = vec![encoded.series().label_name().to_owned(), "origin".into(), "step".into()];
+        let long = encoded.codec().long.as_ref();
+        let mut record: Vec<String> = long.map(|form| form.id.clone()).into_iter().collect();
+        record.extend([encoded.series().label_name().to_owned(), "origin".into(), "step".into()]);
         let origin = rolled.middle().origin;
         let (known, passed) = (&encoded.series().labels()[origin], encoded.series().len() - 1 - origin);
-        let (targets, names) = (encoded.series().targets(), rolled.quantiles.columns());
-        record
-            .extend(targets.iter().flat_map(|target| names.iter().map(move |name| format!("{}_{name}", target.name))));
+        let names = rolled.quantiles.columns();
+        let targets: Vec<(usize, &Column)> = self.forecast_targets().collect();
+        if long.is_some() {
+            record.extend(names);
+        } else {
+            record
+                .extend(targets.iter().flat_map(|(_, of)| names.iter().map(move |name| format!("{}_{name}", of.name))));
+        }
         csv.write_record(&record).map_err(unwritten)?;
-        for (row, label) in rolled.middle().labels.iter().enumerate() {
-            record.clear();
-            record.extend([label.clone(), known.clone(), (passed + row + 1).to_string()]);
-            for target in 0..targets.len() {
-                record.extend(rolled.forecasts.iter().map(|forecast| forecast.values[[row, target]].to_string()));
+        // In long form a line has one target, and otherwise all.
+        for targets in targets.chunks(if long.is_some() { 1 } else { targets.len() }) {
+            for (row, label) in rolled.middle().labels.iter().enumerate() {
+                record.clear();
+                record.extend(targets.first().filter(|_| long.is_some()).map(|(_, column)| column.name.clone()));
+                record.extend([label.clone(), known.clone(), (passed + row + 1).to_string()]);
+                for (target, _) in targets {
+                    record.extend(rolled.forecasts.iter().map(|forecast| forecast.values[[row, *target]].to_string()));
+                }
+                csv.write_record(&record).map_err(unwritten)?;
             }
-            csv.write_record(&record).map_err(unwritten)?;
         }
         csv.flush().map_err(unwritten)?;
         drop(csv);

@@ -9,12 +9,20 @@ use std::process::Command;
 fn commands(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut block: Option<&str> = None;
+    // A line that a backslash ends goes on in the next.
+    let mut begun = String::new();
     for (line, number) in text.lines().zip(1..) {
         match (line.strip_prefix("```"), block) {
             (Some(_), Some(_)) => block = None,
             (Some(language), None) => block = Some(language),
             (None, Some("sh")) => {
-                let command = line.split(" #").next().unwrap_or_default().trim();
+                begun += line.split(" #").next().unwrap_or_default();
+                if let Some(begin) = begun.strip_suffix('\\') {
+                    begun = begin.to_owned();
+                    continue;
+                }
+                let whole = std::mem::take(&mut begun);
+                let command = whole.trim();
                 let arguments =
                     ["bptt ", "cargo run --release -- "].iter().find_map(|begin| command.strip_prefix(begin));
                 found.extend(arguments.map(|arguments| (number, arguments.to_owned())));

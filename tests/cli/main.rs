@@ -27,6 +27,7 @@ mod memory;
 mod messages;
 mod names;
 mod objective;
+mod panel;
 mod program;
 mod projection;
 mod reading;

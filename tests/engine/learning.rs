@@ -26,7 +26,7 @@ async fn sunspots<B: Backend>(backend: &B, cell: Cell, seed: u64) -> (f64, f64) 
     let options = RunOptions::new(duration);
     let training = ShuffledBatches::new(&training, 32, 1, seed).unwrap();
     run(&mut trainer, &training, None, &options, &mut ()).await.unwrap();
-    let forecast = codec.decode(&predict(&mut trainer, &test, 32).await.unwrap()).unwrap();
+    let forecast = test.decode(&predict(&mut trainer, &test, 32).await.unwrap()).unwrap();
     let rmse = |forecast| ForecastErrors::of(test.truth().into_iter().zip(forecast)).rmse;
     (rmse(forecast), rmse(test.naive(1).unwrap()))
 }

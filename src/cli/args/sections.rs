@@ -6,8 +6,8 @@ use bptt::train::RunLength;
 use super::setting::{Form, Setting};
 use super::values::{
     ACTIVATIONS, CELLS, DATES, DECIMAL, DIRECTIONS, INITS, KEEP, KERNELS, LABELS_AS, LOSSES, MISSING, ON_NAN,
-    OPTIMIZERS, READ, READOUTS, SCALES, SCHEDULES, TASKS, at_least_0, batch, below_1, count, groups, names, norm,
-    quantiles, share, shares, signed, single, whole,
+    OPTIMIZERS, READ, READOUTS, RELATIVES, SCALES, SCHEDULES, TASKS, at_least_0, batch, below_1, count, groups, names,
+    norm, quantiles, share, shares, signed, single, whole,
 };
 
 /// The sections of a configuration file.
@@ -49,14 +49,33 @@ fn columns() -> Form {
 fn series() -> Vec<Setting> {
     vec![
         Setting::positional("file", Form::file("FILE"), "CSV file with a header and the time in its first column"),
-        Setting::flag("target", columns(), "Columns to forecast")
-            .default("the second of two")
-            .more("Names are separated by commas. Quote a name that contains one: '\"a, b\",c'."),
+        Setting::flag("target", columns(), "Columns to forecast").default("the second of two").more(
+            "Names are separated by commas. Quote a name that contains one: '\"a, b\",c'. With --panel all other \
+                 columns are targets by default.",
+        ),
+        Setting::flag("panel", Form::switch(), "Make each target a series of its own").more(
+            "One network forecasts each target from its own past. Windows are drawn over all of them, and each is \
+                 scaled by its own training rows.",
+        ),
         Setting::flag("features", columns(), "Columns known up to the present, or all")
             .more("They are inputs beside the target. `all` takes every other column."),
         Setting::flag("known", columns(), "Columns whose future values are known too"),
         Setting::flag("horizon", size("K"), "Number of rows to forecast at once").default("1"),
         Setting::flag("window", size("T"), "Number of rows in an input window").default("22"),
+        Setting::flag("id", Form::text("COLUMN"), "Long form: column of the series' names")
+            .more("A row for each time of each series, which may begin and end at times of their own: a panel."),
+        Setting::flag("time", Form::text("COLUMN"), "Long form: column of the times").default("the first"),
+        Setting::flag("drop-short", Form::switch(), "Leave out series too short for a window")
+            .more("Of a panel. Without it, a series that has no training window is an error."),
+        Setting::flag("segment", size("ROWS"), "Number of rows in a step of the network")
+            .default("1")
+            .more("It divides --window: a window of 336 rows is 14 steps of 24."),
+        Setting::flag("relative", Form::choice("WHAT", RELATIVES), "See windows from: none, last, mean, standard")
+            .default("none")
+            .more(
+                "The targets of a window and their forecast are measured from the window's own last value or mean, so \
+                 that a level that training never saw looks like any other.",
+            ),
         Setting::flag("season", size("ROWS"), "Season length of the seasonal naive baseline"),
         Setting::flag("train-until", Form::text("ROW"), "Last training row, by its value in the first column")
             .more("The rows after it are for validation and test. The sunspots use 1920."),

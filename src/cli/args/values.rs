@@ -162,6 +162,13 @@ pub(crate) const ON_NAN: Choices = &[
 pub(crate) const SCALES: Choices =
     &[("standard", "mean 0 and standard deviation 1"), ("min-max", "from 0 to 1"), ("none", "unchanged")];
 
+pub(crate) const RELATIVES: Choices = &[
+    ("none", "by the scaling of the column alone"),
+    ("last", "from the window's last value"),
+    ("mean", "from the window's mean"),
+    ("standard", "from the window's mean, in units of its standard deviation"),
+];
+
 pub(crate) const MISSING: Choices = &[
     ("error", "refuse the file and name the first one"),
     ("ffill", "repeat the previous value"),

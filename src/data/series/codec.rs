@@ -1,23 +1,31 @@
 //! Encodes a series for a network, and decodes its predictions.
 
-use ndarray::{Array2, Array3};
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::data::common::scaling::is_constant;
-use crate::data::{Column, ColumnRoles, DateOrder, DecimalMark, Frame, MissingPolicy, Scaling, ScalingKind, Series};
+use crate::data::{
+    Column, ColumnRoles, DateOrder, DecimalMark, Frame, LongForm, MissingPolicy, RelativeTo, Scaling, ScalingKind,
+    Series,
+};
 use crate::error::{Error, Result};
-use crate::real::Real;
 
 /// Everything that is stored with a network's weights to forecast from new data.
 ///
 /// # Inputs
-/// A step of an example has these inputs, in this order: the targets, the features, and a mask for each of these that
-/// has one; then the known columns, and a mask for each of these that has one. A mask is 1 where the value exists and 0
-/// where it is missing (Che et al. 2018). The known columns are shifted by K rows: step t has targets_t, features_t and
-/// known_{t+K}, so that the last K steps of the window contain the known values of all predicted rows.
+/// A row has these inputs, in this order: the targets, the features, and a mask for each of these that has one; then
+/// the known columns, and a mask for each of these that has one. A mask is 1 where the value exists and 0 where it is
+/// missing (Che et al. 2018). The known columns are shifted by K rows: row t has targets_t, features_t and
+/// known_{t+K}, so that the last K rows of the window contain the known values of all predicted rows. A step of an
+/// example has N such rows, one after the other: [`segment`](Self::segment).
 ///
 /// # Outputs
 /// Q targets at K steps: output k·Q + q is target q, k + 1 rows after the last input row.
+///
+/// # Panels
+/// With [`panel`](Self::panel), each target is a series of its own under one network: a member. An example is of one
+/// member and has its target alone, so that Q is 1 in the lines above; features and known columns are those of all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SeriesCodec {
@@ -39,6 +47,26 @@ pub struct SeriesCodec {
     pub features: Vec<ColumnCodec>,
     /// The columns whose future values are known.
     pub known: Vec<ColumnCodec>,
+    /// What the targets of a window are seen from.
+    #[serde(default, skip_serializing_if = "RelativeTo::is_none")]
+    pub relative: RelativeTo,
+    /// N, the number of rows that make one step; it divides W.
+    #[serde(default = "one_row", skip_serializing_if = "is_one_row")]
+    pub segment: usize,
+    /// Whether each target is a series of its own under one network: [`Series::into_panel`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub panel: bool,
+    /// The columns of the file, if it is in long form: the targets are ids then, and the series a panel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long: Option<LongForm>,
+}
+
+fn one_row() -> usize {
+    1
+}
+
+fn is_one_row(segment: &usize) -> bool {
+    *segment == 1
 }
 
 /// The encoding of a column.
@@ -58,21 +86,23 @@ impl SeriesCodec {
     ///
     /// # Errors
     /// [`Error::Value`] if the frame is empty or its window shorter than the horizon with known columns, and if the
-    /// rows before `train_end` have no value of a column, or a target is constant in them.
+    /// rows before `train_end` have no value of a column, or a target is constant in them that is not one of a panel.
     pub fn fit(series: &Series, frame: Frame, train_end: usize, kind: impl Fn(&str) -> ScalingKind) -> Result<Self> {
         let train_end = train_end.min(series.len());
-        let fit = |column: &Column| {
+        // In the order of the columns: targets, features, known.
+        let mut gaps = series.gaps().into_iter().map(|(_, count)| count > 0);
+        let mut fit = |column: &Column| {
+            let masked = gaps.next().unwrap_or_default();
             let values = &column.values[..train_end];
             if values.iter().all(|value| value.is_nan()) {
                 let what = format!("the training split of column {:?}", column.name);
                 return Err(Error::value(what, "values", format!("none in {train_end} rows")));
             }
             let scaling = Scaling::fit(kind(&column.name), values);
-            let masked = column.values.iter().any(|value| value.is_nan());
             Ok(ColumnCodec { name: column.name.clone(), scaling, masked })
         };
-        let fit_all = |columns: &[Column]| columns.iter().map(fit).collect::<Result<Vec<_>>>();
-        let codec = Self {
+        let mut fit_all = |columns: &[Column]| columns.iter().map(&mut fit).collect::<Result<Vec<_>>>();
+        let mut codec = Self {
             label_name: series.label_name().into(),
             dates: series.dates(),
             decimal: series.decimal(),
@@ -81,8 +111,15 @@ impl SeriesCodec {
             targets: fit_all(series.targets())?,
             features: fit_all(series.features())?,
             known: fit_all(series.known())?,
+            relative: RelativeTo::None,
+            segment: 1,
+            panel: series.is_panel(),
+            long: None,
         };
-        for column in series.targets() {
+        // One network reads the series of a panel, so that all have a mask or none.
+        let masked = codec.panel && codec.targets.iter().any(|column| column.masked);
+        codec.targets.iter_mut().for_each(|column| column.masked |= masked);
+        for column in series.targets().iter().filter(|_| !codec.panel) {
             let values = &column.values[..train_end];
             if is_constant(values) {
                 let first = values.iter().find(|value| !value.is_nan());
@@ -101,50 +138,50 @@ impl SeriesCodec {
         ColumnRoles { targets: names(&self.targets), features: names(&self.features), known: names(&self.known) }
     }
 
+    /// Sets what the targets of a window are seen from.
+    #[must_use]
+    pub fn relative_to(self, relative: RelativeTo) -> Self {
+        Self { relative, ..self }
+    }
+
+    /// Sets the number of rows that make one step; it must divide the window.
+    #[must_use]
+    pub fn segment(self, rows: usize) -> Self {
+        Self { segment: rows, ..self }
+    }
+
+    /// The number of series under the network: that of the targets in a panel, and otherwise 1.
+    pub fn members(&self) -> usize {
+        if self.panel { self.targets.len() } else { 1 }
+    }
+
+    /// The targets of a member.
+    pub(super) fn targets_of(&self, member: usize) -> Range<usize> {
+        if self.panel { member..member + 1 } else { 0..self.targets.len() }
+    }
+
+    /// W / N, the number of steps of an example.
+    pub fn steps(&self) -> usize {
+        self.frame.window / self.segment
+    }
+
     /// I.
     pub fn input_size(&self) -> usize {
-        self.past_size() + width(&self.known)
+        self.segment * self.row_size()
+    }
+
+    /// The inputs of a row.
+    pub(super) fn row_size(&self) -> usize {
+        width(&self.targets[self.targets_of(0)]) + width(&self.features) + width(&self.known)
     }
 
     /// O = Q·K.
     pub fn outputs(&self) -> usize {
-        self.targets.len() * self.frame.horizon
+        self.targets_of(0).len() * self.frame.horizon
     }
 
-    /// ŷ, \[1, Q·K\] per example as [`predict`](crate::train::predict) returns it, in the units of the data: \[N, K,
-    /// Q\].
-    ///
-    /// # Errors
-    /// [`Error::Shape`] if an example has another shape.
-    pub fn decode<R: Real>(&self, predictions: &[Array2<R>]) -> Result<Array3<f64>> {
-        self.validate()?;
-        let (horizon, targets) = (self.frame.horizon, self.targets.len());
-        let mut decoded = Array3::zeros((predictions.len(), horizon, targets));
-        for (example, prediction) in predictions.iter().enumerate() {
-            if prediction.shape() != [1, self.outputs()] {
-                let tensor = format!("the prediction of example {example}");
-                return Err(Error::shape(tensor, &[1, self.outputs()], prediction.shape()));
-            }
-            for (output, value) in prediction.iter().enumerate() {
-                let (step, target) = (output / targets, output % targets);
-                decoded[[example, step, target]] = self.unscale(target, value.as_f64());
-            }
-        }
-        Ok(decoded)
-    }
-
-    /// A value of a target in the units of the data.
-    pub(super) fn unscale(&self, target: usize, value: f64) -> f64 {
-        self.targets[target].scaling.unscale(value)
-    }
-
-    /// The targets and features.
-    pub(super) fn past_size(&self) -> usize {
-        width(&self.targets) + width(&self.features)
-    }
-
-    /// Refuses a codec from a file that cannot be valid: an empty frame or one beyond 2^24, or scalings that are not
-    /// finite.
+    /// Refuses a codec that cannot be valid: no target, an empty frame or one beyond 2^24, a segment that does not
+    /// divide the window, members with and without a mask, or scalings that are not finite.
     ///
     /// # Errors
     /// [`Error::Value`].
@@ -154,6 +191,16 @@ impl SeriesCodec {
         if !self.known.is_empty() && window < horizon {
             let expected = format!("at least the horizon, {horizon}, to hold what is known of it");
             return Err(Error::value("window", expected, window));
+        }
+        if self.targets.is_empty() {
+            return Err(Error::value("the targets", "at least one column", "none"));
+        }
+        if self.segment == 0 || !window.is_multiple_of(self.segment) {
+            let expected = format!("a number of rows that divides the window of {window}");
+            return Err(Error::value("segment", expected, self.segment));
+        }
+        if self.panel && self.targets.iter().any(|column| column.masked != self.targets[0].masked) {
+            return Err(Error::value("the targets of the panel", "all with a mask or all without", "some of each"));
         }
         for column in self.targets.iter().chain(&self.features).chain(&self.known) {
             let Scaling { offset, unit } = column.scaling;
@@ -210,8 +257,7 @@ mod tests {
         let series = |name: &str| series(&[("v", &[0.0, 4.0, 2.0, 4.0, 4.0, 2.0]), (name, &values)], 0);
         for kind in [ScalingKind::Standard, ScalingKind::MinMax] {
             let codec = SeriesCodec::fit(&series("x"), FRAME, 4, |_| kind).unwrap();
-            let encoded = codec.encode(series("x")).unwrap();
-            let scaled: Vec<f32> = encoded.past.column(1).to_vec();
+            let scaled = codec.encode(series("x")).unwrap().past().column(1).to_vec();
             assert_eq!(scaled.iter().map(|value| value.round()).collect::<Vec<_>>(), [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
         }
         let target = self::series(&[("v", &values)], 0);
@@ -225,7 +271,7 @@ mod tests {
         let codec = fit(&series, 3).unwrap();
         assert_eq!(codec.targets[0].scaling, Scaling { offset: 0.0, unit: 4.0 });
         assert_eq!(codec.features[0].scaling, Scaling { offset: 3.0, unit: 3.0 });
-        assert_eq!(codec.encode(series).unwrap().past.row(1), array![0.5, 0.0]);
+        assert_eq!(codec.encode(series).unwrap().past().row(1), array![0.5, 0.0]);
     }
 
     #[test]
@@ -262,8 +308,8 @@ mod tests {
         let encoded = codec.encode(series).unwrap();
         // v, w, x, and the masks of v and x.
         let past = [[0.0, 0.0, 0.0, 1.0, 0.0], [0.0, 0.5, 0.0, 0.0, 1.0], [1.0, 1.0, 1.0, 1.0, 1.0]];
-        assert_eq!(encoded.past, ndarray::arr2(&past));
-        assert_eq!(encoded.known, array![[0.0, 1.0], [0.0, 0.0], [1.0, 1.0]]);
+        assert_eq!(encoded.past(), ndarray::arr2(&past));
+        assert_eq!(*encoded.known(), array![[0.0, 1.0], [0.0, 0.0], [1.0, 1.0]]);
     }
 
     #[test]
@@ -291,17 +337,7 @@ mod tests {
         let json = serde_json::to_string(&codec).unwrap();
         let again: SeriesCodec = serde_json::from_str(&json).unwrap();
         assert_eq!(again.roles(), codec.roles());
-        assert_eq!(again.encode(series.clone()).unwrap().past, codec.encode(series).unwrap().past);
+        assert_eq!(again.encode(series.clone()).unwrap().past(), codec.encode(series).unwrap().past());
         assert!(serde_json::from_str::<SeriesCodec>(&json.replace("horizon", "horizons")).is_err());
-    }
-
-    #[test]
-    fn predictions_return_to_the_units_of_the_data_by_step_and_target() {
-        let mut codec = fit(&series(&[("v", &[0.0, 10.0])], 0), 2).unwrap();
-        codec.targets.push(ColumnCodec { scaling: Scaling { offset: 100.0, unit: 2.0 }, ..codec.targets[0].clone() });
-        let decoded = codec.decode(&[array![[0.0f32, 1.0, 2.0, 3.0]]]).unwrap();
-        assert_eq!(decoded, array![[[0.0, 102.0], [20.0, 106.0]]]);
-        assert!(codec.decode(&[array![[0.0f32, 1.0]]]).is_err());
-        assert_eq!(codec.decode::<f32>(&[]).unwrap().shape(), [0, 2, 2]);
     }
 }

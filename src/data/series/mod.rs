@@ -3,8 +3,11 @@
 mod codec;
 mod encoded;
 mod forecast_errors;
+mod relative;
 mod rollout;
 mod table;
+#[cfg(test)]
+mod tests;
 mod time_index;
 mod time_series;
 mod windows;
@@ -12,7 +15,8 @@ mod windows;
 pub use codec::{ColumnCodec, SeriesCodec};
 pub use encoded::EncodedSeries;
 pub use forecast_errors::{ForecastErrors, TargetErrors, forecast_errors};
+pub use relative::RelativeTo;
 pub use rollout::{Forecast, Rollout};
-pub use table::{Column, SeriesTable};
+pub use table::{Column, LongForm, SeriesTable};
 pub use time_series::{ColumnRoles, Series};
 pub use windows::Windows;

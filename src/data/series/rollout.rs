@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, Array3, Axis, s};
+use ndarray::{Array2, Array3, Axis};
 
-use crate::data::{EncodedSeries, Frame};
+use super::encoded::Window;
+use crate::data::{Column, EncodedSeries, Frame};
 use crate::error::{Error, Result};
 
 /// A forecast in progress: it returns the next input of the network, takes its predictions, a horizon at a time, and
@@ -44,10 +45,12 @@ pub struct Rollout {
     back: usize,
     /// The number of rows from `first` on with all known columns.
     known: usize,
-    /// The targets and features from W + `back` rows before `first` on: the data, then predictions.
-    past: Array2<f32>,
-    /// Predictions in the units of the data, by row.
-    values: Vec<f64>,
+    /// Each target from W + `back` rows before `first` on, in the units of the data: as it was read, then predictions.
+    past: Vec<Vec<f64>>,
+    /// The number of rows forecast so far.
+    rows: usize,
+    /// The series of a panel that are forecast.
+    members: Vec<usize>,
 }
 
 /// A forecast of a series.
@@ -58,16 +61,17 @@ pub struct Forecast {
     pub origin: usize,
     /// The labels of the rows.
     pub labels: Vec<String>,
-    /// The targets in the units of the data: \[rows, Q\].
+    /// The targets in the units of the data: \[rows, Q\]; NaN for a series of a panel that does not reach up to the first
+    /// row.
     pub values: Array2<f64>,
 }
 
 impl EncodedSeries {
     /// A forecast of `steps` rows from row `first` on, from the rows before it. If `first` is the number of rows, it
-    /// starts after the last one.
+    /// starts after the last one. A series of a panel is forecast if it reaches up to `first`.
     ///
     /// # Errors
-    /// [`Error::Value`] if there is no whole window before `first`, or no such row, or a known column ends before the
+    /// [`Error::Value`] if there is no whole window before `first`, of any series of a panel, or no such row, or a known column ends before the
     /// last of the `steps`; [`Error::Unsupported`] if more than one horizon is requested and the future of a feature
     /// would be needed.
     pub fn rollout(self: &Arc<Self>, first: usize, steps: usize) -> Result<Rollout> {
@@ -117,82 +121,101 @@ impl Rollout {
             );
             return Err(Error::value("the series", expected, format!("{first} rows")));
         }
-        let past = encoded.past.slice(s![first - window - back..first, ..]).to_owned();
-        Ok(Self { encoded, first, steps, back, known, past, values: Vec::new() })
+        let shown = |member: &usize| {
+            let rows = series.rows_of(encoded.codec.targets_of(*member).start);
+            rows.start + window + back <= first && first <= rows.end
+        };
+        let members: Vec<usize> = (0..encoded.codec.members()).filter(shown).collect();
+        if members.is_empty() {
+            let expected = format!("one with values in all {} rows before the forecast", window + back);
+            return Err(Error::value("the series of the panel", expected, "none"));
+        }
+        let read = |column: &Column| column.values[first - window - back..first].to_vec();
+        let past = series.targets().iter().map(read).collect();
+        Ok(Self { encoded, first, steps, back, known, past, rows: 0, members })
     }
 
-    /// x of the next horizon, \[W, 1, I\]; `None` once all rows are forecast.
+    /// The number of rows of a batch that it takes: one for each forecast series of a panel, and otherwise 1.
+    pub fn batch_rows(&self) -> usize {
+        self.members.len()
+    }
+
+    /// x of the next horizon, \[W / N, 1, I\], or for a panel \[W / N, B, I\] with a row for each
+    /// series; `None` once all rows are forecast.
     pub fn next_input(&self) -> Option<Array3<f32>> {
-        if self.rows() >= self.steps {
+        if self.rows >= self.steps {
             return None;
         }
         let codec = &self.encoded.codec;
-        let window = codec.frame.window;
-        let mut x = Array3::zeros((window, 1, codec.input_size()));
-        let begin = self.back + self.rows() - self.overlap();
-        let past = self.past.slice(s![begin..begin + window, ..]);
-        let first = self.first + self.rows() - self.overlap();
-        self.encoded.write_inputs(past, first, x.index_axis_mut(Axis(1), 0));
+        let mut x = Array3::zeros((codec.steps(), self.batch_rows(), codec.input_size()));
+        for (member, x) in self.members.iter().zip(x.axis_iter_mut(Axis(1))) {
+            self.encoded.write_inputs(&self.window(*member), x);
+        }
         Some(x)
     }
 
-    /// Takes ŷ of the last input, Q·K outputs in the order of [`SeriesCodec`](crate::data::SeriesCodec).
+    /// The window that the next horizon is forecast from.
+    fn window(&self, member: usize) -> Window<'_> {
+        let (begin, first) = (self.back + self.rows - self.overlap(), self.first + self.rows - self.overlap());
+        let rows = begin..begin + self.encoded.codec.frame.window;
+        self.encoded.window_of(member, first, |target| &self.past[target][rows.clone()])
+    }
+
+    /// Takes ŷ of the last input: for each row Q·K outputs in the order of
+    /// [`SeriesCodec`](crate::data::SeriesCodec).
     ///
     /// # Errors
     /// [`Error::Shape`] where there are more or fewer; [`Error::Value`] where one is not finite, or where nothing was
     /// left to forecast.
     pub fn push(&mut self, outputs: &[f32]) -> Result<()> {
         let codec = &self.encoded.codec;
-        let targets = codec.targets.len();
-        if self.rows() >= self.steps {
+        let (of_member, all) = (codec.outputs(), codec.outputs() * self.batch_rows());
+        if self.rows >= self.steps {
             let expected = format!("no more than the {} requested rows", self.steps);
-            return Err(Error::value("the forecast", expected, format!("outputs after {} rows", self.rows())));
+            return Err(Error::value("the forecast", expected, format!("outputs after {} rows", self.rows)));
         }
-        if outputs.len() != codec.outputs() {
-            return Err(Error::shape("the network's outputs", &[codec.outputs()], &[outputs.len()]));
+        if outputs.len() != all {
+            return Err(Error::shape("the network's outputs", &[all], &[outputs.len()]));
         }
         if let Some(index) = outputs.iter().position(|output| !output.is_finite()) {
             return Err(Error::value(format!("output {index} of the network"), "a finite number", outputs[index]));
         }
         // Existing values, from the data or an earlier horizon, are kept.
-        let new: Vec<&[f32]> = outputs.chunks(targets).skip(self.overlap()).collect();
-        for row in &new {
-            self.values.extend(row.iter().enumerate().map(|(target, value)| codec.unscale(target, f64::from(*value))));
+        let overlap = self.overlap();
+        for (member, outputs) in self.members.iter().zip(outputs.chunks(of_member)) {
+            let targets = self.encoded.codec.targets_of(*member);
+            let Window { scalings, .. } = self.window(*member);
+            for row in outputs.chunks(targets.len()).skip(overlap) {
+                let values = row.iter().zip(&scalings).map(|(value, scaling)| scaling.unscale(f64::from(*value)));
+                self.past[targets.clone()].iter_mut().zip(values).for_each(|(past, value)| past.push(value));
+            }
         }
-        // A prediction exists, so its mask is 1. Features have no future, and are not read after this.
-        let mut read = Array1::ones(self.past.ncols());
-        for row in new {
-            read.iter_mut().zip(row).for_each(|(input, output)| *input = *output);
-            self.past.push_row(read.view()).map_err(|error| Error::Unsupported(error.to_string()))?;
-        }
+        self.rows += self.encoded.codec.frame.horizon - overlap;
         Ok(())
     }
 
     /// The forecast: all requested rows, or fewer if it was not finished.
-    pub fn finish(mut self) -> Forecast {
-        let targets = self.encoded.codec.targets.len();
-        let rows = self.rows().min(self.steps);
-        self.values.truncate(rows * targets);
-        let values = Array2::from_shape_fn((rows, targets), |(row, target)| self.values[row * targets + target]);
+    pub fn finish(self) -> Forecast {
+        let begin = self.encoded.codec.frame.window + self.back;
+        let rows = self.rows.min(self.steps);
+        let value = |row: usize, target: usize| self.past[target].get(begin + row).copied().unwrap_or(f64::NAN);
+        let values = Array2::from_shape_fn((rows, self.past.len()), |(row, target)| value(row, target));
         let labels = self.encoded.series.labels_from(self.first, rows);
         Forecast { origin: self.first - self.back - 1, labels, values }
     }
 
-    /// The number of rows forecast so far.
-    fn rows(&self) -> usize {
-        self.values.len() / self.encoded.codec.targets.len()
-    }
-
     /// How many rows of the next horizon are already known, because the known columns end.
     fn overlap(&self) -> usize {
-        (self.rows() + self.encoded.codec.frame.horizon).saturating_sub(self.known)
+        (self.rows + self.encoded.codec.frame.horizon).saturating_sub(self.known)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ndarray::s;
+
     use super::*;
-    use crate::data::{Column, ColumnRoles, MissingPolicy, ScalingKind, Series, SeriesCodec, SeriesTable};
+    use crate::data::{ColumnRoles, MissingPolicy, ScalingKind, Series, SeriesCodec, SeriesTable};
 
     /// `v` counts rows from 0; `f` and `k` count from 100 and 200; `k` continues for `future` rows.
     fn encoded(frame: Frame, roles: &ColumnRoles, future: usize) -> Result<Arc<EncodedSeries>> {
@@ -236,7 +259,7 @@ mod tests {
             let frame = Frame { window: 4, horizon };
             let mut rollout = encoded(frame, &roles(&[], &[]), 0).unwrap().rollout(10, 7).unwrap();
             while let Some(x) = rollout.next_input() {
-                let first = 10 + rollout.rows();
+                let first = 10 + rollout.rows;
                 let read: Vec<f32> = (first - 4..first).map(|row| row as f32 / 9.0).collect();
                 assert!(x.iter().zip(&read).all(|(x, row)| (x - row).abs() < 1e-5), "{x} {read:?}");
                 rollout.push(&count_on(&x, horizon)).unwrap();

@@ -1,5 +1,7 @@
 //! Columns of numbers with a label per row, from a file or a program.
 
+use serde::{Deserialize, Serialize};
+
 use crate::data::{DateOrder, DecimalMark};
 
 /// Rows in time order: a label each, and a number for each column.
@@ -20,6 +22,18 @@ pub struct SeriesTable {
     pub dates: Option<DateOrder>,
     /// The decimal mark of the file, if it was set or proved by a number.
     pub decimal: Option<DecimalMark>,
+}
+
+/// The columns of a table in long form: a row for each time of each series.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LongForm {
+    /// The column of the series' names.
+    pub id: String,
+    /// The column of the times.
+    pub time: String,
+    /// The column of the values.
+    pub target: String,
 }
 
 /// One column of numbers.

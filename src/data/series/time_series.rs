@@ -1,6 +1,7 @@
 //! A series of one or more columns, with their roles and missing values.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +69,8 @@ pub struct Series {
     features: Vec<Column>,
     /// As far as each is known, at least for all rows before the future.
     known: Vec<Column>,
+    /// The rows of each target in a panel; `None` if all are one series.
+    members: Option<Vec<Range<usize>>>,
 }
 
 impl Series {
@@ -109,6 +112,7 @@ impl Series {
             truths: None,
             features,
             known,
+            members: None,
         };
         series.targets.iter_mut().chain(&mut series.features).for_each(|column| column.values.truncate(observed));
         series.known.iter_mut().for_each(|column| column.values.truncate(end_of(column).max(observed)));
@@ -129,13 +133,63 @@ impl Series {
         match missing {
             MissingPolicy::Refuse => self.refuse_gaps()?,
             MissingPolicy::Forward => {
-                let gaps = self.targets.iter().any(|column| column.values.iter().any(|value| value.is_nan()));
+                let gaps = self.gaps_by_column().take(self.targets.len()).any(|(_, mut rows)| rows.next().is_some());
                 self.truths = gaps.then(|| self.targets.clone());
                 self.fill_gaps()?;
             }
             MissingPolicy::Mask => {}
         }
         Ok(self)
+    }
+
+    /// The same series, before any value was filled, with each target as a series of its own: a panel. It begins with
+    /// its first value and ends with its last, and what is outside is not missing.
+    #[must_use]
+    pub fn into_panel(mut self) -> Self {
+        let begin = |column: &Column| column.values.iter().position(|value| !value.is_nan()).unwrap_or_default();
+        self.members = Some(self.targets.iter().map(|column| begin(column)..end_of(column)).collect());
+        self
+    }
+
+    /// Whether each target is a series of its own.
+    pub fn is_panel(&self) -> bool {
+        self.members.is_some()
+    }
+
+    /// The rows of a target, from its first to its last value in a panel, and otherwise all before the future.
+    pub fn rows_of(&self, target: usize) -> Range<usize> {
+        self.members.as_ref().map_or(0..self.observed, |members| members[target].clone())
+    }
+
+    /// The same panel without some of its targets, by index.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if none is left.
+    pub fn without_targets(mut self, targets: &[usize]) -> Result<Self> {
+        let left_out: BTreeSet<usize> = targets.iter().copied().collect();
+        fn without<T>(all: Vec<T>, left_out: &BTreeSet<usize>) -> Vec<T> {
+            all.into_iter().zip(0..).filter(|(_, index)| !left_out.contains(index)).map(|(one, _)| one).collect()
+        }
+        self.targets = without(self.targets, &left_out);
+        self.truths = self.truths.map(|truths| without(truths, &left_out));
+        self.members = self.members.map(|members| without(members, &left_out));
+        if self.targets.is_empty() {
+            return Err(Error::value("the targets", "at least one column", "none"));
+        }
+        Ok(self)
+    }
+
+    /// The missing values of each column: a place before the first or after the last value of a series of a panel is
+    /// none.
+    pub fn gaps(&self) -> Vec<(&Column, usize)> {
+        self.gaps_by_column().map(|(column, rows)| (column, rows.count())).collect()
+    }
+
+    /// Each column with the rows in which a value is missing.
+    fn gaps_by_column(&self) -> impl Iterator<Item = (&Column, impl Iterator<Item = usize>)> {
+        let targets = self.targets.iter().enumerate().map(|(target, column)| (column, self.rows_of(target)));
+        let others = self.features.iter().chain(&self.known).map(|column| (column, 0..column.values.len()));
+        targets.chain(others).map(|(column, rows)| (column, rows.filter(|row| column.values[*row].is_nan())))
     }
 
     /// The number of rows, without the future.
@@ -242,11 +296,9 @@ impl Series {
     }
 
     fn refuse_gaps(&self) -> Result<()> {
-        let gaps =
-            self.columns().map(|column| column.values.iter().filter(|value| value.is_nan()).count()).sum::<usize>();
-        let gap = |column: &Column| column.values.iter().position(|value| value.is_nan());
-        let first = self.columns().filter_map(|column| Some((gap(column)?, column))).min_by_key(|(row, _)| *row);
-        match first {
+        let gaps = self.gaps().iter().map(|(_, count)| count).sum::<usize>();
+        let firsts = self.gaps_by_column().filter_map(|(column, mut rows)| Some((rows.next()?, column)));
+        match firsts.min_by_key(|(row, _)| *row) {
             Some((row, column)) => {
                 let got = format!("a missing value, the first of {gaps}");
                 Err(Error::value(self.place(row, column), "a finite number", got))
@@ -256,13 +308,19 @@ impl Series {
     }
 
     fn fill_gaps(&mut self) -> Result<()> {
-        for column in self.targets.iter_mut().chain(&mut self.features).chain(&mut self.known) {
-            if column.values.first().is_some_and(|value| value.is_nan()) {
-                let what = time_index::place(&self.labels, &self.lines, 0, &column.name);
+        let rows: Vec<Range<usize>> = (0..self.targets.len()).map(|target| self.rows_of(target)).collect();
+        let targets = self.targets.iter_mut().zip(rows);
+        let others = self.features.iter_mut().chain(&mut self.known).map(|column| {
+            let rows = 0..column.values.len();
+            (column, rows)
+        });
+        for (column, rows) in targets.chain(others) {
+            if column.values[rows.clone()].first().is_some_and(|value| value.is_nan()) {
+                let what = time_index::place(&self.labels, &self.lines, rows.start, &column.name);
                 return Err(Error::value(what, "a value to fill forward from", "a missing value"));
             }
             let mut last = f64::NAN;
-            for value in &mut column.values {
+            for value in &mut column.values[rows] {
                 last = if value.is_nan() { last } else { *value };
                 *value = last;
             }

@@ -5,31 +5,45 @@ use std::sync::Arc;
 
 use ndarray::{Array2, Array3, s};
 
+use super::encoded::Window;
 use crate::allocate;
 use crate::batch::{Batch, Sequence, Targets};
-use crate::data::{EncodedSeries, Examples, Frame};
+use crate::data::{EncodedSeries, Examples, Frame, Scaling};
 use crate::error::{Error, Result};
+use crate::real::Real;
 
-/// Windows over a series, with the K rows after each as targets: x is \[W, B, I\], the targets \[1, B, Q·K\], in the
-/// order of [`SeriesCodec`](crate::data::SeriesCodec). Made by [`EncodedSeries::windows`] and
-/// [`EncodedSeries::all_windows`].
+/// Windows over a series, with the K rows after each as targets: x is \[W / N, B, I\], the targets \[1, B, Q·K\], in
+/// the order of [`SeriesCodec`](crate::data::SeriesCodec). In a panel, a window is an example of each of its members.
+/// Made by [`EncodedSeries::windows`] and [`EncodedSeries::all_windows`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Windows {
     encoded: Arc<EncodedSeries>,
-    /// The first target row of each example.
+    /// The first target row of each window, ascending.
     firsts: Vec<usize>,
+    /// By window, then by member.
+    examples: Vec<Example>,
     left_out: usize,
 }
 
-impl Windows {
-    /// `firsts` are rows with a whole window before them and a whole horizon of targets from there on.
-    pub(super) fn new(encoded: Arc<EncodedSeries>, firsts: Vec<usize>, left_out: usize) -> Self {
-        Self { encoded, firsts, left_out }
-    }
+/// A window of a member.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Example {
+    /// The index of its first target row.
+    window: usize,
+    member: usize,
+}
 
-    /// The first target row of each example.
+impl Windows {
+    /// The first target row of each window.
     pub fn first_rows(&self) -> &[usize] {
         &self.firsts
+    }
+
+    /// The members without an example.
+    pub fn without_example(&self) -> Vec<usize> {
+        let mut has_one = vec![false; self.encoded.codec.members()];
+        self.examples.iter().for_each(|example| has_one[example.member] = true);
+        (0..has_one.len()).filter(|member| !has_one[*member]).collect()
     }
 
     /// The number of examples left out because of missing targets.
@@ -37,9 +51,51 @@ impl Windows {
         self.left_out
     }
 
-    /// The truth, in the units of the data: \[N, K, Q\]; NaN if missing.
+    /// The truth, in the units of the data: \[N, K, Q\], N windows and all targets; NaN if missing, or if the example
+    /// is left out.
     pub fn truth(&self) -> Array3<f64> {
-        self.of_targets(|values, first, step| values[first + step])
+        let mut truth = self.missing();
+        for example in &self.examples {
+            let first = self.firsts[example.window];
+            for target in self.encoded.codec.targets_of(example.member) {
+                let values = &self.encoded.series.truths()[target].values[first..];
+                let mut to = truth.slice_mut(s![example.window, .., target]);
+                to.iter_mut().zip(values).for_each(|(to, value)| *to = *value);
+            }
+        }
+        truth
+    }
+
+    /// ŷ, \[1, Q·K\] per example as [`predict`](crate::train::predict) returns it, in the units of the data: \[N, K,
+    /// Q\], N windows and all targets; NaN if the example is left out.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if there are more or fewer predictions than examples, or one has another shape.
+    pub fn decode<R: Real>(&self, predictions: &[Array2<R>]) -> Result<Array3<f64>> {
+        if predictions.len() != self.examples.len() {
+            return Err(Error::shape("the predictions", &[self.examples.len()], &[predictions.len()]));
+        }
+        let mut decoded = self.missing();
+        for (index, (example, prediction)) in self.examples.iter().zip(predictions).enumerate() {
+            let outputs = self.encoded.codec.outputs();
+            if prediction.shape() != [1, outputs] {
+                let tensor = format!("the prediction of example {index}");
+                return Err(Error::shape(tensor, &[1, outputs], prediction.shape()));
+            }
+            let targets = self.encoded.codec.targets_of(example.member);
+            let Window { scalings, .. } = self.window(*example);
+            let mut decoded = decoded.slice_mut(s![example.window, .., targets]);
+            let scaled = prediction.iter().zip(scalings.iter().cycle());
+            decoded.iter_mut().zip(scaled).for_each(|(to, (value, scaling))| *to = scaling.unscale(value.as_f64()));
+        }
+        Ok(decoded)
+    }
+
+    /// How the targets of each window are scaled: by window, then by target.
+    pub fn scalings(&self) -> Vec<Vec<Scaling>> {
+        let members = self.encoded.codec.members();
+        let of = |first: usize| (0..members).flat_map(move |member| self.encoded.window(member, first).scalings);
+        self.firsts.iter().map(|first| of(*first).collect()).collect()
     }
 
     /// The seasonal naive forecast (Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., 5.2) in
@@ -57,48 +113,55 @@ impl Windows {
                 period,
             ));
         }
-        Ok(self.of_targets(|values, first, step| {
-            // As many periods back as are needed to get before `first`.
-            let latest = first + step % period - period;
+        let columns = self.encoded.series.truths();
+        Ok(Array3::from_shape_fn(self.shape(), |(window, step, target)| {
+            // As many periods back as are needed to get before the first target row.
+            let (values, latest) = (&columns[target].values, self.firsts[window] + step % period - period);
             let earlier = (0..=latest).rev().step_by(period);
             earlier.map(|row| values[row]).find(|value| !value.is_nan()).unwrap_or(f64::NAN)
         }))
     }
 
-    /// Whether all targets of the example exist.
-    fn is_complete(&self, example: usize) -> bool {
-        let first = self.firsts[example];
-        let rows = first..first + self.encoded.codec.frame.horizon;
-        self.encoded.series.truths().iter().all(|column| column.values[rows.clone()].iter().all(|v| !v.is_nan()))
+    fn window(&self, example: Example) -> Window<'_> {
+        self.encoded.window(example.member, self.firsts[example.window])
     }
 
-    /// `of` the values of each target, the first target row, and the step from there: \[N, K, Q\].
-    fn of_targets(&self, of: impl Fn(&[f64], usize, usize) -> f64) -> Array3<f64> {
-        let targets = self.encoded.series.truths();
-        let shape = (self.firsts.len(), self.encoded.codec.frame.horizon, targets.len());
-        Array3::from_shape_fn(shape, |(example, step, target)| of(&targets[target].values, self.firsts[example], step))
+    /// Whether all targets of the example exist.
+    fn is_complete(&self, Example { window, member }: Example) -> bool {
+        let first = self.firsts[window];
+        let rows = first..first + self.encoded.codec.frame.horizon;
+        let columns = &self.encoded.series.truths()[self.encoded.codec.targets_of(member)];
+        columns.iter().all(|column| column.values[rows.clone()].iter().all(|v| !v.is_nan()))
+    }
+
+    /// \[N, K, Q\].
+    fn shape(&self) -> (usize, usize, usize) {
+        let codec = &self.encoded.codec;
+        (self.firsts.len(), codec.frame.horizon, codec.targets.len())
+    }
+
+    fn missing(&self) -> Array3<f64> {
+        Array3::from_elem(self.shape(), f64::NAN)
     }
 }
 
 impl EncodedSeries {
     /// The training examples whose K target rows are all within `targets`, in time order. Those with a missing target
     /// are left out, even if the input was filled.
+    /// Those of a member of a panel are within its rows.
     ///
     /// # Errors
     /// [`Error::Value`] if `targets` is outside the series, starts before the first row with a whole window before it,
     /// or is not empty and has no example.
     pub fn windows(self: &Arc<Self>, targets: Range<usize>) -> Result<Windows> {
         let horizon = self.codec.frame.horizon;
-        let mut complete = 0;
-        let windows = self.select(&targets, |row, here| {
-            complete = if here.iter().all(|there| *there) { complete + 1 } else { 0 };
-            complete >= horizon && row + 1 >= targets.start + horizon
+        let mut complete = vec![0; self.codec.members()];
+        let windows = self.select(&targets, |_, member, here| {
+            let complete = &mut complete[member];
+            *complete = if here.iter().all(|there| *there) { *complete + 1 } else { 0 };
+            *complete >= horizon
         })?;
-        if windows.is_empty() && !targets.is_empty() {
-            Err(self.none_in(&targets, format!("{horizon} rows in succession with all targets")))
-        } else {
-            Ok(windows)
-        }
+        self.not_none(&targets, windows, format!("{horizon} rows in succession with all targets"))
     }
 
     /// The evaluation examples whose K target rows are all within `targets`, in time order: those without any target
@@ -108,47 +171,63 @@ impl EncodedSeries {
     /// Those of [`windows`](Self::windows).
     pub fn measured_windows(self: &Arc<Self>, targets: Range<usize>) -> Result<Windows> {
         let horizon = self.codec.frame.horizon;
-        let mut last = None;
-        let windows = self.select(&targets, |row, here| {
-            last = if here.contains(&true) { Some(row) } else { last };
-            row + 1 >= targets.start + horizon && last.is_some_and(|last| last + horizon > row)
+        let mut last = vec![None; self.codec.members()];
+        let windows = self.select(&targets, |row, member, here| {
+            let last = &mut last[member];
+            *last = if here.contains(&true) { Some(row) } else { *last };
+            last.is_some_and(|last| last + horizon > row)
         })?;
-        if windows.is_empty() && !targets.is_empty() {
-            Err(self.none_in(&targets, format!("{horizon} rows with a target")))
-        } else {
-            Ok(windows)
-        }
+        self.not_none(&targets, windows, format!("{horizon} rows with a target"))
     }
 
-    /// The examples whose last row is in `takes`, ascending, with the targets that exist.
+    /// The examples whose last row is in `takes`, ascending, by member and the targets that exist.
     fn select(
         self: &Arc<Self>,
         targets: &Range<usize>,
-        mut takes: impl FnMut(usize, &[bool]) -> bool,
+        mut takes: impl FnMut(usize, usize, &[bool]) -> bool,
     ) -> Result<Windows> {
         let Frame { window, horizon } = self.codec.frame;
-        let rows = self.series.len();
+        let (rows, members) = (self.series.len(), self.codec.members());
         if targets.start < window || targets.end > rows || targets.start > targets.end {
             let expected = format!("rows from {window} to {rows}");
             return Err(Error::value("the targets of the windows", expected, format!("{targets:?}")));
         }
         let mut here = Vec::new();
-        let mut firsts = Vec::new();
+        let (mut firsts, mut examples, mut candidates) = (Vec::new(), Vec::new(), 0);
         for row in targets.clone() {
             here.clear();
             here.extend(self.series.truths().iter().map(|column| !column.values[row].is_nan()));
-            if takes(row, &here) {
-                firsts.push(row + 1 - horizon);
+            let first = (row + 1).checked_sub(horizon).filter(|first| *first >= targets.start);
+            let before = examples.len();
+            for member in 0..members {
+                let taken = takes(row, member, &here[self.codec.targets_of(member)]);
+                if first.is_some_and(|first| self.shows(member, first)) {
+                    candidates += 1;
+                    examples.extend(taken.then_some(Example { window: firsts.len(), member }));
+                }
+            }
+            if examples.len() > before {
+                firsts.extend(first);
             }
         }
-        let left_out = (targets.len() + 1).saturating_sub(horizon) - firsts.len();
-        Ok(Windows::new(self.clone(), firsts, left_out))
+        let left_out = candidates - examples.len();
+        Ok(Windows { encoded: self.clone(), firsts, examples, left_out })
     }
 
-    fn none_in(&self, targets: &Range<usize>, expected: String) -> Error {
+    /// Whether a member has a whole window before row `first`, and a row from there on.
+    fn shows(&self, member: usize, first: usize) -> bool {
+        let rows = self.series.rows_of(self.codec.targets_of(member).start);
+        rows.start + self.codec.frame.window <= first && first < rows.end
+    }
+
+    /// Refuses `windows` within `targets` that are none.
+    fn not_none(&self, targets: &Range<usize>, windows: Windows, expected: String) -> Result<Windows> {
+        if targets.is_empty() || !windows.is_empty() {
+            return Ok(windows);
+        }
         let labels = self.series.labels();
         let what = format!("the rows from {:?} to {:?}", labels[targets.start], labels[targets.end - 1]);
-        Error::value(what, expected, format!("none in {} rows", targets.len()))
+        Err(Error::value(what, expected, format!("none in {} rows", targets.len())))
     }
 
     /// Every example whose K target rows are in the series, in time order, for prediction and evaluation: those with a
@@ -163,37 +242,43 @@ impl EncodedSeries {
             let expected = format!("at least a window of {window} and a horizon of {horizon}");
             return Err(Error::value("the series", expected, format!("{rows} rows")));
         }
-        Ok(Windows::new(self.clone(), (window..=rows - horizon).collect(), 0))
+        let firsts: Vec<usize> = (window..=rows - horizon).collect();
+        let mut examples = Vec::new();
+        for (window, first) in firsts.iter().enumerate() {
+            let members = (0..self.codec.members()).filter(|member| self.shows(*member, *first));
+            examples.extend(members.map(|member| Example { window, member }));
+        }
+        Ok(Windows { encoded: self.clone(), firsts, examples, left_out: 0 })
     }
 }
 
 impl Examples for Windows {
     fn len(&self) -> usize {
-        self.firsts.len()
+        self.examples.len()
     }
 
     fn steps(&self, _: usize) -> usize {
-        self.encoded.codec.frame.window
+        self.encoded.codec.steps()
     }
 
     fn batch(&self, examples: &[usize], _: usize) -> Result<Batch> {
-        let (codec, past) = (&self.encoded.codec, &self.encoded.past);
-        let Frame { window, horizon } = codec.frame;
-        let targets = codec.targets.len();
-        let mut x = allocate::array((window, examples.len(), codec.input_size()), "x of a batch")?;
+        let codec = &self.encoded.codec;
+        let mut x = allocate::array((codec.steps(), examples.len(), codec.input_size()), "x of a batch")?;
         let mut y = allocate::array((1, examples.len(), codec.outputs()), "the targets of a batch")?;
         for (b, example) in examples.iter().enumerate() {
-            let first = self.firsts[*example];
-            self.encoded.write_inputs(past.slice(s![first - window..first, ..]), first, x.slice_mut(s![.., b, ..]));
-            let rows = past.slice(s![first..first + horizon, ..targets]);
-            y.slice_mut(s![0, b, ..]).iter_mut().zip(rows).for_each(|(y, value)| *y = *value);
+            let example = self.examples[*example];
+            let window = self.window(example);
+            self.encoded.write_inputs(&window, x.slice_mut(s![.., b, ..]));
+            let scaled = self.encoded.scale_targets(example.member, &window);
+            y.slice_mut(s![0, b, ..]).iter_mut().zip(scaled).for_each(|(y, value)| *y = value);
         }
         let batch = Batch::new(Sequence::dense(x), Targets::Values(y));
-        let weight = |example: usize| if self.is_complete(example) { 1.0 } else { 0.0 };
-        if examples.iter().all(|example| self.is_complete(*example)) {
+        let complete: Vec<bool> = examples.iter().map(|example| self.is_complete(self.examples[*example])).collect();
+        if complete.iter().all(|complete| *complete) {
             Ok(batch)
         } else {
-            Ok(batch.weights(Array2::from_shape_fn((1, examples.len()), |(_, b)| weight(examples[b]))))
+            let weight = |complete: bool| if complete { 1.0 } else { 0.0 };
+            Ok(batch.weights(Array2::from_shape_fn((1, examples.len()), |(_, b)| weight(complete[b]))))
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{BUNDLED, Bytes, LabelsAsName, LossConfig, MissingName, Names, ReadName, ScaleName, TaskName};
 use crate::Readout;
-use crate::data::{DateOrder, DecimalMark, InputLimit};
+use crate::data::{DateOrder, DecimalMark, InputLimit, RelativeTo};
 use crate::error::{Error, Result};
 use crate::format::path_text;
 
@@ -80,18 +80,30 @@ impl fmt::Display for DataKind {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct SeriesConfig {
-    /// The table: comma-separated text with the time in its first column.
+    /// The table: comma-separated text with the time in its first column, or in long form.
     pub file: Option<PathBuf>,
-    /// Columns to forecast; by default the second of two.
+    /// Columns to forecast; by default the second of two, and all others in a panel.
     pub target: Option<Names>,
     /// Input columns known up to the present; `all`: every other column.
     pub features: Option<Names>,
     /// Columns whose future values are known too.
     pub known: Option<Names>,
+    /// Long form: the column of the series' names. Without it, each column is a series.
+    pub id: Option<String>,
+    /// Long form: the column of the times; by default the first that is not `id`.
+    pub time: Option<String>,
     /// Number of rows to forecast at once; 1 by default.
     pub horizon: Option<usize>,
     /// Number of rows in an input window; 22 by default.
     pub window: Option<usize>,
+    /// Number of rows in a step of the network; 1 by default.
+    pub segment: Option<usize>,
+    /// What the targets of a window, and their forecast, are seen from; by default nothing in the window.
+    pub relative: Option<RelativeTo>,
+    /// Whether each target is a series of its own under one network.
+    pub panel: Option<bool>,
+    /// Whether series of a panel that are too short for a training window are left out.
+    pub drop_short: Option<bool>,
     /// Season length of the seasonal naive forecast, in rows.
     pub season: Option<usize>,
     /// The label of the last training row.

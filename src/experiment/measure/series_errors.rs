@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::comparison::{self, BaselineName, Comparison};
 use super::quantiles::Quantiles;
 use crate::data::{ForecastErrors, TargetErrors};
+use crate::experiment::config::ScaleName;
 use crate::format::share;
 
 /// The errors of every forecaster on every split after training.
@@ -19,8 +20,10 @@ pub(crate) struct SeriesErrors {
     /// How the ranges of the naive forecasts are estimated, in words.
     pub(crate) ranges: String,
     pub(crate) parts: Vec<PartErrors>,
-    /// Whether the units of the targets are their standard deviations in training.
-    pub(crate) standard: bool,
+    /// What the units of the targets are.
+    pub(crate) scale: ScaleName,
+    /// Whether each target is a series of its own.
+    pub(crate) panel: bool,
 }
 
 pub(crate) struct TargetName {
@@ -108,6 +111,30 @@ impl SeriesErrors {
         Some(format!("{} {measure} {}{}", part.name, four(errors[0]), beside.unwrap_or_default()))
     }
 
+    /// The metric by which forecasts of a panel are compared over all series, and its value for each forecaster; `None`
+    /// without a panel, whose targets may have nothing in common.
+    fn compared_overall(&self, part: &PartErrors) -> Option<(&'static str, Vec<f64>)> {
+        if !self.panel {
+            return None;
+        }
+        let forecasters = 0..self.forecasters.len();
+        Some(if part.spreads.is_empty() {
+            ("scaled MSE", forecasters.map(|of| self.scaled(part, of).0).collect())
+        } else {
+            ("scaled pinball loss", forecasters.map(|of| self.scaled_pinball(part, of)).collect())
+        })
+    }
+
+    /// `test scaled MSE 0.3571, last value 1.294`: the network and the best naive forecast over all series of a panel.
+    pub(crate) fn overall_headline(&self) -> Option<String> {
+        let part = self.main()?;
+        let (measure, errors) = self.compared_overall(part)?;
+        let known = (1..errors.len()).filter(|forecaster| !errors[*forecaster].is_nan());
+        let best = known.min_by(|a, b| errors[*a].total_cmp(&errors[*b]));
+        let beside = best.map(|of| format!(", {} {}", self.forecasters[of].name, four(errors[of])));
+        Some(format!("{} {measure} {}{}", part.name, four(errors[0]), beside.unwrap_or_default()))
+    }
+
     /// The network compared with each naive forecast, on each split.
     pub(crate) fn comparisons(&self) -> Vec<Comparison> {
         let mut comparisons = Vec::new();
@@ -115,11 +142,15 @@ impl SeriesErrors {
             for (forecaster, baseline) in
                 self.forecasters.iter().enumerate().filter_map(|(of, forecaster)| Some((of, forecaster.baseline?)))
             {
+                if let Some((measure, errors)) = self.compared_overall(part) {
+                    let measure = comparison::Metric::Error(measure);
+                    comparisons.push(Comparison::new(part.name, measure, errors[0], baseline, errors[forecaster]));
+                }
                 for (index, target) in self.targets.iter().enumerate() {
                     let (measure, errors) = self.compared(part, index);
                     let measure = comparison::Metric::Error(measure);
                     let of = Comparison::new(part.name, measure, errors[0], baseline, errors[forecaster]);
-                    let target = (self.targets.len() > 1).then(|| target.name.clone());
+                    let target = (self.targets.len() > 1 || self.panel).then(|| target.name.clone());
                     comparisons.push(Comparison { target, ..of });
                 }
             }
@@ -140,6 +171,10 @@ impl SeriesErrors {
 
     fn errors_of(&self, part: &PartErrors) -> Vec<(String, String)> {
         let figure = |index: usize, forecaster: usize| four(part.accuracies[forecaster][index].overall.rmse);
+        if let Some((measure, errors)) = self.compared_overall(part) {
+            let figures = self.forecasters.iter().zip(errors);
+            return figures.map(|(of, error)| (format!("{} {measure}, {}", part.name, of.name), four(error))).collect();
+        }
         match &self.targets[..] {
             [_] => self
                 .forecasters
@@ -185,7 +220,7 @@ impl SeriesErrors {
                     value.insert("targets".into(), Value::Object(by_name.collect()));
                 }
             }
-            if self.standard {
+            if self.scale == ScaleName::Standard {
                 let scaled = self.forecasters.iter().enumerate().flat_map(|(index, Forecaster { prefix, .. })| {
                     let (mse, mae) = self.scaled(part, index);
                     [(format!("{prefix}mse"), json!(mse)), (format!("{prefix}mae"), json!(mae))]
@@ -212,6 +247,16 @@ impl SeriesErrors {
             errors.insert("by_step".into(), Value::Array(by_step));
         }
         errors
+    }
+
+    /// The mean pinball loss over all targets in scaled units.
+    fn scaled_pinball(&self, part: &PartErrors, forecaster: usize) -> f64 {
+        let counts = part.accuracies[0].iter().map(|accuracy| accuracy.overall.count);
+        let of_targets = part.spreads.iter().zip(&self.targets).zip(counts).filter(|(_, count)| *count > 0);
+        let (sum, count) = of_targets.fold((0.0, 0.0), |(sum, all), ((spread, target), count)| {
+            (sum + count as f64 * spread.pinball[forecaster] / target.unit, all + count as f64)
+        });
+        sum / count
     }
 
     /// MSE and MAE over all targets in scaled units.
@@ -279,7 +324,8 @@ mod tests {
             quantiles: Quantiles::of(&crate::Loss::SquaredError),
             ranges: String::new(),
             parts: vec![PartErrors { name: "test", ends, count: 3, accuracies, spreads: Vec::new() }],
-            standard: true,
+            scale: ScaleName::Standard,
+            panel: false,
         }
     }
 

@@ -1,8 +1,12 @@
 //! Forecast errors in tables.
 
 use super::series_errors::{ErrorMeasure, Forecaster, MAE, PartErrors, RMSE, SeriesErrors, TargetName, four, range};
-use crate::format::{cell, left, right, share, widest};
+use crate::experiment::config::ScaleName;
+use crate::format::{cell, grouped, left, right, share, widest};
 use crate::report::Table;
+
+/// Maximum number of series of a panel in a table.
+const LISTED: usize = 24;
 
 impl SeriesErrors {
     /// The table as text lines.
@@ -25,20 +29,44 @@ impl SeriesErrors {
             lines.extend(self.main().into_iter().flat_map(|part| self.table_by_step(part)));
             lines.push(String::new());
         }
+        if self.listed() < self.targets.len() {
+            let more = grouped((self.targets.len() - self.listed()) as u64);
+            lines.push(format!("and {more} more series, which --json lists"));
+        }
         lines.push(match &self.targets[..] {
             [target] => format!("in units of {}; {notes}", target.name),
+            _ if self.panel => format!("in each series' own units; {notes}"),
             _ => format!("in each target's own units; {notes}"),
         });
         lines.extend(self.quantile_notes());
-        if let Some(part) = self.main().filter(|_| self.standard && self.horizon > 1) {
+        if let Some(part) = self.main().filter(|_| self.panel || (self.standard() && self.horizon > 1)) {
             let of = |forecaster: usize| {
                 let (mse, mae) = self.scaled(part, forecaster);
                 format!("{} {}, {}", self.forecasters[forecaster].name, four(mse), four(mae))
             };
             let all: Vec<String> = (0..self.forecasters.len()).map(of).collect();
-            lines.push(format!("in standard deviations of training, {}: MSE, MAE of {}", part.name, all.join("; ")));
+            let over = if self.panel { "over all series, " } else { "" };
+            lines.push(format!("{over}{}, {}: MSE, MAE of {}", self.units(), part.name, all.join("; ")));
         }
         lines
+    }
+
+    /// The number of targets in tables: that of a panel may be large.
+    fn listed(&self) -> usize {
+        if self.panel { self.targets.len().min(LISTED) } else { self.targets.len() }
+    }
+
+    fn standard(&self) -> bool {
+        self.scale == ScaleName::Standard
+    }
+
+    /// The units of scaled targets, in words.
+    fn units(&self) -> &'static str {
+        match self.scale {
+            ScaleName::Standard => "in standard deviations of training",
+            ScaleName::MinMax => "in ranges of training",
+            ScaleName::None => "in units of the data",
+        }
     }
 
     /// Explains the quantiles and their errors.
@@ -90,7 +118,7 @@ impl SeriesErrors {
         };
         let mut lines = vec![format!("{name:<12}{}{}{}", left("", span_width), left("", target_width), cells(&names))];
         for part in &self.parts {
-            for (index, target) in self.targets.iter().enumerate() {
+            for (index, target) in self.targets.iter().enumerate().take(self.listed()) {
                 let (name, span) = if index == 0 { (part.name, part.span()) } else { ("", String::new()) };
                 let target = if target_width > 0 { format!("  {}", cell(&target.name)) } else { String::new() };
                 let (span, target) = (left(&cell(&span), span_width), left(&target, target_width));
@@ -109,7 +137,7 @@ impl SeriesErrors {
             _ => format!("{}, {}", cell(&target.name), forecaster.name),
         };
         let mut rows = Vec::new();
-        for (index, target) in self.targets.iter().enumerate() {
+        for (index, target) in self.targets.iter().enumerate().take(self.listed()) {
             for (forecaster, of) in self.forecasters.iter().zip(&part.accuracies) {
                 let values: String =
                     steps.iter().map(|step| format!("{:>10}", four(of[index].by_step[step - 1].rmse))).collect();
@@ -135,7 +163,7 @@ impl SeriesErrors {
         let fixed = ["part", "rows", "target", "forecasts"].map(str::to_owned);
         let mut rows = Vec::new();
         for part in &self.parts {
-            for (index, target) in self.targets.iter().enumerate() {
+            for (index, target) in self.targets.iter().enumerate().take(self.listed()) {
                 let mut row = vec![part.name.to_owned(), part.span(), target.name.clone(), part.count.to_string()];
                 for (_, value) in [RMSE, MAE] {
                     row.extend(part.accuracies.iter().map(|of| four(value(&of[index].overall))));
@@ -150,7 +178,7 @@ impl SeriesErrors {
         let columns = fixed.into_iter().chain(who(RMSE)).chain(who(MAE)).collect();
         let mut tables = vec![Table { caption, columns, rows }];
         if let Some(part) = self.main().filter(|_| self.horizon > 1) {
-            for (index, target) in self.targets.iter().enumerate() {
+            for (index, target) in self.targets.iter().enumerate().take(self.listed()) {
                 let row = |step: usize| {
                     let errors = [RMSE, MAE].into_iter().flat_map(|(_, value)| {
                         part.accuracies.iter().map(move |of| four(value(&of[index].by_step[step - 1])))
@@ -165,13 +193,17 @@ impl SeriesErrors {
             }
         }
         tables.extend(self.quantile_table());
-        if let Some(part) = self.main().filter(|_| self.standard) {
+        if let Some(part) = self.main().filter(|_| self.panel || self.standard()) {
             let row = |(index, forecaster): (usize, &Forecaster)| {
                 let (mse, mae) = self.scaled(part, index);
                 vec![forecaster.name.to_owned(), four(mse), four(mae)]
             };
             tables.push(Table {
-                caption: format!("Errors in standard deviations of the training split, {}", part.name),
+                caption: if self.panel {
+                    format!("Errors over all series, {}, {}", self.units(), part.name)
+                } else {
+                    format!("Errors in standard deviations of the training split, {}", part.name)
+                },
                 columns: ["forecast", "MSE", "MAE"].map(str::to_owned).to_vec(),
                 rows: self.forecasters.iter().enumerate().map(row).collect(),
             });
@@ -190,7 +222,7 @@ impl SeriesErrors {
         });
         let mut rows = Vec::new();
         for part in &self.parts {
-            for (target, spread) in self.targets.iter().zip(&part.spreads) {
+            for (target, spread) in self.targets.iter().zip(&part.spreads).take(self.listed()) {
                 let mut row = vec![part.name.to_owned(), part.span(), target.name.clone()];
                 row.extend(spread.pinball.iter().map(|loss| dash(*loss)));
                 row.extend(spread.coverage.iter().copied().map(share));

@@ -59,7 +59,8 @@ impl Codec {
                 let others = series.features.len() + series.known.len();
                 let others = if others > 0 { format!(" with {others} more columns") } else { String::new() };
                 let window = series.frame.window;
-                format!("a series, {names}{others}, {} from windows of {window}", ahead(series.frame.horizon))
+                let what = if series.panel { "a panel of series" } else { "a series" };
+                format!("{what}, {names}{others}, {} from windows of {window}", ahead(series.frame.horizon))
             }
             Self::Rolls { keys } => format!("piano rolls, {} keys", keys.len()),
             Self::Sequences(codec) => codec.describe(),

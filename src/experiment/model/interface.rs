@@ -7,7 +7,7 @@ use super::super::measure::quantiles::Quantiles;
 use super::codec::Codec;
 use super::label_codec::LabelCodec;
 use super::sequences_codec::SequencesCodec;
-use crate::data::{ColumnCodec, Scaling, SeriesCodec, TextUnit, Vocabulary};
+use crate::data::{ColumnCodec, RelativeTo, Scaling, SeriesCodec, TextUnit, Vocabulary};
 use crate::{Loss, Model};
 
 /// `input`: the meaning of each number of a step, in order, or of each token. `outputs`: the meaning of each number of
@@ -96,16 +96,39 @@ fn columns(codec: &SeriesCodec) -> Value {
         let masked = group.iter().filter(|codec| codec.masked);
         columns.extend(masked.map(|codec| with_lead(json!({"mask": codec.name, "present": 1, "missing": 0}))));
     };
-    put(&codec.targets.iter().chain(&codec.features).collect::<Vec<_>>(), 0);
+    let members = if codec.panel { &codec.targets[..1] } else { &codec.targets[..] };
+    put(&members.iter().chain(&codec.features).collect::<Vec<_>>(), 0);
     put(&codec.known.iter().collect::<Vec<_>>(), codec.frame.horizon);
-    json!({"columns": columns, "window": codec.frame.window})
+    let mut input = json!({"columns": columns, "window": codec.frame.window});
+    if codec.segment > 1 {
+        input["rows_per_step"] = json!(codec.segment);
+    }
+    if codec.panel {
+        let series = codec.targets.iter().map(|codec| column(&codec.name, &codec.scaling));
+        input["panel"] = json!({
+            "is": "a batch row reads one of these series in place of the first column, and forecasts it",
+            "series": series.collect::<Vec<_>>(),
+        });
+    }
+    let seen = match codec.relative {
+        RelativeTo::None => return input,
+        RelativeTo::Last => "offset is the last value that the window shows of the column",
+        RelativeTo::Mean => "offset is the mean of the values that the window shows of the column",
+        RelativeTo::Standard => {
+            "offset is the mean m of the values that the window shows of the column, and unit is \
+             sqrt(s^2 + 1e-5 u^2): s is their standard deviation, divided by n, and u the unit given here"
+        }
+    };
+    input["relative"] = json!({"of": "targets, and their forecasts", "is": seen});
+    input
 }
 
 /// By step, then target, then quantile.
 fn forecasts(codec: &SeriesCodec, quantiles: &Quantiles) -> Value {
     let mut each = Vec::new();
     for step in 1..=codec.frame.horizon {
-        for target in &codec.targets {
+        // That of one series in a panel.
+        for target in if codec.panel { &codec.targets[..1] } else { &codec.targets[..] } {
             let mut of = |quantile: Option<&f64>| {
                 let mut value = column(&target.name, &target.scaling);
                 value["step"] = json!(step);

@@ -164,7 +164,7 @@ impl<'a> ColumnLayout<'a> {
 }
 
 /// `row 2 (line 3)`, for a row counted from 0.
-fn place(records: &mut Records<'_>, row: usize) -> Result<String> {
+pub(super) fn place(records: &mut Records<'_>, row: usize) -> Result<String> {
     records.rewind()?;
     for _ in 0..=row {
         records.read()?;

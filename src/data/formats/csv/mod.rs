@@ -4,6 +4,7 @@ mod decimal_evidence;
 mod first_line;
 mod lines;
 mod long_form;
+mod long_series;
 mod packed_texts;
 mod piano_rolls;
 mod records;

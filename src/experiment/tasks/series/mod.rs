@@ -1,5 +1,7 @@
 //! Forecasts of a series.
 
+mod columns;
+mod forecast_file;
 mod pictures;
 pub mod rolled;
 pub mod series_data;

@@ -39,7 +39,7 @@ impl RolledForecast {
 /// Those of [`Network::session`], of the device and of [`Rollout::push`].
 pub async fn roll(network: &mut Network, rollouts: Vec<Rollout>) -> Result<Vec<RolledForecast>> {
     let mut rolling = Rolling::new(network.model(), rollouts);
-    let mut session = network.session(rolling.rollouts.len())?;
+    let mut session = network.session(rolling.batch_rows())?;
     while let Some(windows) = rolling.next_input()? {
         // Every horizon reads its window from a zero state.
         session.reset();
@@ -75,6 +75,11 @@ impl Rolling {
         Self { quantiles, rollouts }
     }
 
+    /// The number of rows that the network reads at once.
+    fn batch_rows(&self) -> usize {
+        self.rollouts.iter().flat_map(|rollouts| rollouts.first()).map(Rollout::batch_rows).sum()
+    }
+
     /// The windows that the network reads next; `None` once all rows are forecast.
     fn next_input(&self) -> Result<Option<Sequence>> {
         let middle = self.quantiles.middle();
@@ -89,8 +94,11 @@ impl Rolling {
 
     /// Takes the network's outputs; for every loss of a series they are the logits.
     fn push(&mut self, logits: ArrayView3<'_, f32>) -> Result<()> {
-        for (rollouts, outputs) in self.rollouts.iter_mut().zip(logits.index_axis(Axis(0), 0).outer_iter()) {
-            for (rollout, outputs) in rollouts.iter_mut().zip(self.quantiles.split(&outputs.to_vec())) {
+        let mut rows = logits.index_axis_move(Axis(0), 0).into_outer_iter();
+        for rollouts in &mut self.rollouts {
+            let of_forecast = rows.by_ref().take(rollouts[0].batch_rows());
+            let outputs: Vec<f32> = of_forecast.flat_map(|row| row.to_vec()).collect();
+            for (rollout, outputs) in rollouts.iter_mut().zip(self.quantiles.split(&outputs)) {
                 rollout.push(&outputs)?;
             }
         }

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::super::relation::Relation;
+use super::columns::{ids, long_form, roles};
 use crate::data::{
-    ColumnRoles, DateOrder, DecimalMark, Frame, MissingPolicy, SUNSPOTS, Series, SeriesCodec, SeriesSplit, SeriesTable,
-    csv_columns, list_names, read_input,
+    ColumnRoles, DateOrder, DecimalMark, Frame, LongForm, MissingPolicy, RelativeTo, SUNSPOTS, Series, SeriesCodec,
+    SeriesSplit, SeriesTable, csv_columns, list_names, read_input,
 };
-use crate::experiment::config::agree::{as_the_model, in_flag, shares};
+use crate::experiment::config::agree::{as_the_model, in_flag, shares, unsupported};
 use crate::experiment::config::{BUNDLED, MissingName, ScaleName, SeriesConfig, limit};
 use crate::experiment::files::digest::Digest;
 use crate::experiment::model::codec::Codec;
@@ -27,6 +28,14 @@ pub struct SeriesData {
     pub series: Series,
     pub(crate) frame: Frame,
     pub(crate) scale: ScaleName,
+    /// What the targets of a window are seen from.
+    relative: RelativeTo,
+    /// The number of rows in a step.
+    segment: usize,
+    /// Whether each target is a series of its own.
+    panel: bool,
+    /// The columns of a file in long form.
+    pub(super) long: Option<LongForm>,
     /// Columns with missing values and their number.
     pub(crate) gaps: Vec<(String, usize)>,
     /// Notes on how the file was read.
@@ -55,7 +64,13 @@ impl SeriesData {
         digest.update(&text);
         let sha256 = digest.check(&path, "series FILE", &mut data.sha256)?;
         let of_model = model.map(|(_, codec)| codec);
-        let roles = roles(data, of_model, &csv_columns(&text, &path)?, &path)?;
+        let columns = csv_columns(&text, &path)?;
+        let long = long_form(data, of_model, &columns, &path)?;
+        let panel = as_the_model("panel", &mut data.panel, of_model.map(|codec| codec.panel), long.is_some())?;
+        if long.is_some() && !panel {
+            return Err(unsupported("--panel=false: the ids of --id are the series of a panel"));
+        }
+        let named = if long.is_none() { roles(data, of_model, &columns, &path)? } else { ColumnRoles::default() };
         let of_frame = |size: fn(&Frame) -> usize| of_model.map(|codec| size(&codec.frame));
         let frame = Frame {
             window: as_the_model("window", &mut data.window, of_frame(|frame| frame.window), 22)?,
@@ -63,16 +78,34 @@ impl SeriesData {
         };
         let of_scale = model.map(|(scale, _)| scale);
         let scale = as_the_model("scale", &mut data.scale, of_scale, ScaleName::Standard)?;
+        let of_view = of_model.map(|codec| codec.relative);
+        let relative = as_the_model("relative", &mut data.relative, of_view, RelativeTo::None)?;
+        if relative == RelativeTo::Standard && scale == ScaleName::None {
+            return Err(unsupported(
+                "--relative standard needs a unit that a window's deviation is not far below, and --scale none has none: \
+                 take --scale standard or min-max",
+            ));
+        }
+        let segment = as_the_model("segment", &mut data.segment, of_model.map(|codec| codec.segment), 1)?;
+        if segment == 0 || !frame.window.is_multiple_of(segment) {
+            let expected = format!("a number of rows that divides the window of {}", frame.window);
+            return Err(Error::Value { what: "--segment".into(), expected, got: segment.to_string() });
+        }
         let of_missing = of_model.map(|codec| name_of(codec.missing));
         let missing = missing_as_the_model(&mut data.missing, of_missing)?;
         dates_as_the_model(&mut data.dates, of_model.and_then(|codec| codec.dates))?;
         let of_decimal = of_model.and_then(|codec| codec.decimal);
-        let read = |mark| SeriesTable::csv_within(&text, &path, &roles.columns(), mark, limit(data.input_limit));
+        let limit = limit(data.input_limit);
+        let read = |mark| match &long {
+            Some(form) => SeriesTable::long_csv_within(&text, &path, form, mark, data.dates, limit),
+            None => SeriesTable::csv_within(&text, &path, &named.columns(), mark, limit),
+        };
         let table = written_alike(data.decimal, of_decimal, |table: &SeriesTable| table.decimal, read)?;
         drop(text);
-        let table = SeriesTable { dates: data.dates, ..table };
-        let notes = table.notes.clone();
-        let (series, gaps) = with_gaps(table, &roles, missing, model.is_some(), &path)?;
+        let mut notes = table.notes.clone();
+        let roles = if long.is_some() { ids(&table, of_model, &path, &mut notes)? } else { named };
+        let table = SeriesTable { dates: data.dates.or(table.dates), ..table };
+        let (series, gaps) = with_gaps(table, &roles, panel, missing, model.is_some(), &path)?;
         Ok(Self {
             name: path.file_stem().map_or("series".into(), |stem| stem.to_string_lossy().into_owned()),
             file: if bundled { "bundled".into() } else { crate::format::path_text(&path) },
@@ -80,10 +113,67 @@ impl SeriesData {
             series,
             frame,
             scale,
+            relative,
+            segment,
+            panel,
+            long,
             gaps,
             notes,
             sha256,
         })
+    }
+
+    /// Leaves out the series of a panel that have no training window, or refuses them.
+    ///
+    /// # Errors
+    /// [`Error::Value`] names the first of them, unless `data` want them left out; [`Error::Unsupported`] if none is
+    /// left, or there is no panel.
+    pub(super) fn leave_out_short(&mut self, data: &mut SeriesConfig, train_end: usize) -> Result<()> {
+        let drops = *data.drop_short.get_or_insert(false);
+        if !self.panel {
+            return if drops { Err(unsupported("--drop-short is for the series of a --panel")) } else { Ok(()) };
+        }
+        let rows = |target: usize| {
+            let rows = self.series.rows_of(target);
+            train_end.min(rows.end).saturating_sub(rows.start)
+        };
+        let targets = self.series.targets().iter().map(|column| column.name.as_str()).enumerate();
+        let short: Vec<(usize, &str)> = targets.filter(|(target, _)| rows(*target) < self.frame.rows()).collect();
+        let Some((first, name)) = short.first() else { return Ok(()) };
+        if !drops {
+            let Frame { window, horizon } = self.frame;
+            let what = format!("series {name:?}");
+            let last = &self.series.labels()[train_end - 1];
+            let expected = format!(
+                "at least {} rows up to {last}, a window of {window} and a horizon of {horizon}",
+                self.frame.rows()
+            );
+            let others =
+                if short.len() > 1 { format!(", and {} more are short", short.len() - 1) } else { String::new() };
+            let got = format!("{}{others}; --drop-short leaves them out", rows(*first));
+            return Err(Error::Value { what, expected, got }.in_file(&self.path));
+        }
+        let names = list_names(short.iter().map(|(_, name)| *name));
+        let note =
+            format!("left out, too short for a training window: {} series, {names}", grouped(short.len() as u64));
+        let indices: Vec<usize> = short.iter().map(|(target, _)| *target).collect();
+        self.series = self.series.clone().without_targets(&indices).map_err(|error| error.in_file(&self.path))?;
+        let kept: HashSet<&str> = self.series.columns().map(|column| column.name.as_str()).collect();
+        self.gaps.retain(|(name, _)| kept.contains(name.as_str()));
+        if self.long.is_none() {
+            data.target = Some(self.series.targets().iter().map(|column| column.name.clone()).collect());
+        }
+        self.notes.push(note);
+        Ok(())
+    }
+
+    /// Fits a codec to the rows before `train_end`.
+    ///
+    /// # Errors
+    /// Those of [`SeriesCodec::fit`].
+    pub(super) fn fit(&self, train_end: usize) -> Result<SeriesCodec> {
+        let codec = SeriesCodec::fit(&self.series, self.frame, train_end, |_| self.scale.into())?;
+        Ok(SeriesCodec { long: self.long.clone(), ..codec.relative_to(self.relative).segment(self.segment) })
     }
 
     /// Notes on how the file was read, and on rows missing in time.
@@ -97,21 +187,35 @@ impl SeriesData {
     pub(crate) fn describe(&self, span: &str) -> Vec<String> {
         let Self { name, file, series, frame, .. } = self;
         let names = |columns: &[crate::data::Column]| list_names(columns.iter().map(|column| column.name.as_str()));
-        let lone = series.columns().count() == 1;
+        let lone = series.columns().count() == 1 && self.long.is_none();
         let column = if lone { format!(", column {}", names(series.targets())) } else { String::new() };
         let rows = grouped(series.len() as u64);
-        let mut lines = vec![format!("{name} ({file}){column}, {} {span}, {rows} rows", series.label_name())];
+        let rows = if self.long.is_some() { format!("{rows} times") } else { format!("{rows} rows") };
+        let mut lines = vec![format!("{name} ({file}){column}, {} {span}, {rows}", series.label_name())];
         lines.extend(self.remarks());
         if !lone {
-            let targets = if series.targets().len() == 1 { "target" } else { "targets" };
-            let roles =
-                [(targets, series.targets()), ("features", series.features()), ("known in advance", series.known())];
+            let targets = match series.targets().len() {
+                1 if self.panel => "one series".to_owned(),
+                count if self.panel => format!("{} series under one network", grouped(count as u64)),
+                1 => "target".to_owned(),
+                _ => "targets".to_owned(),
+            };
+            let roles = [
+                (targets.as_str(), series.targets()),
+                ("features", series.features()),
+                ("known in advance", series.known()),
+            ];
             let roles = roles.iter().filter(|(_, columns)| !columns.is_empty());
             let roles: Vec<String> = roles.map(|(role, columns)| format!("{role} {}", names(columns))).collect();
             lines.push(roles.join("; "));
         }
-        let ahead = ahead(frame.horizon);
-        lines.push(format!("windows of {}, {ahead}", frame.window));
+        let windows = [
+            Some(format!("windows of {}", frame.window)),
+            (self.segment > 1).then(|| format!("read in {} segments of {}", frame.window / self.segment, self.segment)),
+            seen(self.relative).map(str::to_owned),
+            Some(ahead(frame.horizon)),
+        ];
+        lines.push(windows.into_iter().flatten().collect::<Vec<_>>().join(", "));
         if !self.gaps.is_empty() {
             let gaps: Vec<String> =
                 self.gaps.iter().map(|(name, count)| format!("{} of {name}", grouped(*count as u64))).collect();
@@ -122,6 +226,16 @@ impl SeriesData {
             lines.push(format!("missing: {}; {what}", gaps.join(", ")));
         }
         lines
+    }
+}
+
+/// What windows are seen from, in words; `None` if nothing in them.
+fn seen(relative: RelativeTo) -> Option<&'static str> {
+    match relative {
+        RelativeTo::None => None,
+        RelativeTo::Last => Some("relative to their last value"),
+        RelativeTo::Mean => Some("relative to their mean"),
+        RelativeTo::Standard => Some("relative to their mean and deviation"),
     }
 }
 
@@ -177,14 +291,15 @@ fn name_of(missing: MissingPolicy) -> MissingName {
 fn with_gaps(
     table: SeriesTable,
     roles: &ColumnRoles,
+    panel: bool,
     missing: MissingName,
     trained: bool,
     path: &Path,
 ) -> Result<(Series, Vec<(String, usize)>)> {
     let masked = Series::new(table, roles, MissingPolicy::Mask).map_err(|error| error.in_file(path))?;
-    let count = |values: &[f64]| values.iter().filter(|value| value.is_nan()).count();
-    let gaps = masked.columns().map(|column| (column.name.clone(), count(&column.values)));
-    let gaps = gaps.filter(|(_, count)| *count > 0).collect();
+    let masked = if panel { masked.into_panel() } else { masked };
+    let gaps = masked.gaps().into_iter().filter(|(_, count)| *count > 0);
+    let gaps = gaps.map(|(column, count)| (column.name.clone(), count)).collect();
     // What a mask would allow is a gap without one.
     let mut advice = match missing {
         MissingName::Mask => return Ok((masked, gaps)),
@@ -197,55 +312,6 @@ fn with_gaps(
     }
     let series = masked.with_missing(missing.into());
     Ok((series.map_err(|error| with_advice(error.in_file(path), &advice))?, gaps))
-}
-
-/// The roles of the columns, from the flags, the model, or if there is no choice.
-fn roles(data: &mut SeriesConfig, model: Option<&SeriesCodec>, columns: &[String], path: &Path) -> Result<ColumnRoles> {
-    for names in [&mut data.target, &mut data.features, &mut data.known].into_iter().flatten() {
-        names.iter_mut().for_each(|name| *name = name.trim().to_owned());
-    }
-    let of_model = model.map(SeriesCodec::roles);
-    let of_role = |names: fn(&ColumnRoles) -> &Vec<String>| of_model.as_ref().map(|roles| names(roles).clone());
-    // An unnamed column, as after a trailing separator, is ignored.
-    let named = || columns.iter().filter(|name| !name.is_empty());
-    let others = || columns.iter().skip(1).filter(|name| !name.is_empty());
-    if data.target.is_none() && model.is_none() {
-        let target: Vec<String> = others().cloned().collect();
-        if target.len() != 1 {
-            let names: Vec<&str> = named().map(String::as_str).collect();
-            let message = if target.is_empty() {
-                format!(
-                    "expected a column of times followed by columns of numbers, got only {}; fields are separated by a \
-                     comma, a semicolon, a tab or a vertical bar{}",
-                    list_names(names.iter().copied()),
-                    // A comment, or a title.
-                    if names.first().is_some_and(|name| name.starts_with('#')) {
-                        "; the header must be the first line: remove the lines above it"
-                    } else {
-                        ""
-                    }
-                )
-            } else {
-                format!("expected --target COLUMN, one or more of {}", list_names(names))
-            };
-            return Err(Error::Data { path: path.into(), place: String::new(), message });
-        }
-        data.target = Some(target);
-    }
-    if data.target.as_ref().is_some_and(Vec::is_empty) {
-        let expected = "at least one column".into();
-        return Err(Error::Value { what: "--target".into(), expected, got: "none".into() });
-    }
-    let targets = as_the_model("target", &mut data.target, of_role(|roles| &roles.targets), Vec::new())?;
-    let known = as_the_model("known", &mut data.known, of_role(|roles| &roles.known), Vec::new())?;
-    if data.features.as_deref() == Some(&["all".to_owned()]) {
-        let taken: HashSet<&String> = targets.iter().chain(&known).collect();
-        let others = others().filter(|name| !taken.contains(name));
-        data.features = Some(others.cloned().collect());
-    }
-    let of_features = of_role(|roles| &roles.features);
-    let features = as_the_model("features", &mut data.features, of_features, Vec::new())?;
-    Ok(ColumnRoles { targets, features, known })
 }
 
 fn with_advice(error: Error, advice: &[&str]) -> Error {

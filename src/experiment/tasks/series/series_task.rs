@@ -12,13 +12,12 @@ use super::super::task::{MeasureOptions, Order, Pending, Results, Task};
 use super::super::{objective, relation};
 use super::series_data::{SeriesData, split};
 use crate::data::{
-    Batches, EncodedSeries, Examples, Frame, SequentialBatches, Series, SeriesCodec, SeriesSplit, ShuffledBatches,
-    Windows, forecast_errors,
+    Batches, EncodedSeries, Examples, Frame, SequentialBatches, Series, SeriesSplit, ShuffledBatches, Windows,
+    forecast_errors, list_names,
 };
 use crate::experiment::config::agree::in_flag;
 use crate::experiment::config::{ScaleName, SeriesConfig};
 use crate::experiment::device::network::Network;
-use crate::experiment::files::folder::unwritten;
 use crate::experiment::measure::comparison::BaselineName;
 use crate::experiment::measure::quantiles::{Quantiles, coverage, mean, mean_pinball, pinball};
 use crate::experiment::measure::series_errors::{Forecaster, PartErrors, SeriesErrors, Spread, TargetName};
@@ -81,24 +80,27 @@ impl SeriesTask {
     /// Reads the file of `data` and fills in its defaults.
     pub(crate) fn load(data: &mut SeriesConfig, applies: bool, model: Option<&ModelFile>) -> Result<Self> {
         let codec = model.map(|model| &model.codec);
-        let read = SeriesData::read(data, codec)?;
+        let mut read = SeriesData::read(data, codec)?;
         let of_training = Relation::new(model, &read.sha256, data.splitting(), applies);
         let split = split(&read.series, read.frame, data, &of_training, &read.path)?;
         let (split, relation) = of_training.series(&read.series, read.frame, split)?;
+        if codec.is_none() && !split.train.is_empty() {
+            read.leave_out_short(data, split.train.end)?;
+        }
         // An applied model keeps its settings.
         let trains = !split.train.is_empty() && !applies;
         let trained = trains.then(|| relation::of_series(read.sha256.clone(), &data.splitting(), &read.series, &split));
         let mut facts = read.describe(&span(&read.series, &(0..read.series.len())));
         facts.extend(relation.clone());
-        let SeriesData { name, path, series, frame, scale, .. } = read;
-        let in_file = |error: Error| error.in_file(&path);
         let codec = match codec {
             Some(Codec::Series { series, .. }) => series.clone(),
             _ if split.train.is_empty() => {
                 return Err(Error::Unsupported("--split leaves no training data".into()));
             }
-            _ => SeriesCodec::fit(&series, frame, split.train.end, |_| scale.into()).map_err(in_file)?,
+            _ => read.fit(split.train.end).map_err(|error| error.in_file(&read.path))?,
         };
+        let SeriesData { name, path, series, scale, .. } = read;
+        let in_file = |error: Error| error.in_file(&path);
         let head = objective::of_series(codec.outputs(), data, model)?;
         let rows = series.len();
         let encoded = codec.encode(series).map_err(in_file)?;
@@ -118,6 +120,18 @@ impl SeriesTask {
         let season = data.season.or(of_model);
         if let (Some(left_out), None, false) = (of_model_said, season, after.is_empty()) {
             facts.push(format!("no seasonal naive forecast: a season of {left_out} rows starts before these"));
+        }
+        let untrained = training.as_ref().filter(|_| !applies).map(Windows::without_example);
+        let unmeasured = Some(&after).filter(|after| !after.is_empty()).map(Windows::without_example);
+        for (what, members) in [
+            ("not trained on, without a complete training window", untrained),
+            ("not measured, without a window after training", unmeasured),
+        ] {
+            let members = members.unwrap_or_default();
+            if encoded.codec().panel && !members.is_empty() {
+                let names = list_names(members.iter().map(|member| encoded.codec().targets[*member].name.as_str()));
+                facts.push(format!("{what}: {} series, {names}", grouped(members.len() as u64)));
+            }
         }
         let origin = Origin { data: trained.into_iter().collect(), frequencies: None, season };
         Ok(Self { name, facts, scale, season, encoded, head, split, training, validation, after, origin, relation })
@@ -152,7 +166,7 @@ impl SeriesTask {
     /// The network's forecasts of every window, in the units of the data, by quantile: \[N, K, Q\] each.
     async fn by_quantile(&self, network: &mut Network, windows: &Windows, rows: usize) -> Result<Vec<Array3<f64>>> {
         let split = self.quantiles().split_all(&network.predict(windows, rows).await?);
-        split.iter().map(|predictions| self.encoded.codec().decode(predictions)).collect()
+        split.iter().map(|predictions| windows.decode(predictions)).collect()
     }
 
     async fn forecasts(&self, network: &mut Network, rows: usize) -> Result<Forecasts> {
@@ -237,49 +251,9 @@ impl SeriesTask {
             quantiles: self.quantiles(),
             ranges: self.range_notes(forecasts),
             parts,
-            standard: self.scale == ScaleName::Standard,
+            scale: self.scale,
+            panel: codec.panel,
         })
-    }
-
-    /// The split that contains a whole forecast starting at row `first`; empty if it crosses into the next one.
-    fn part_of(&self, first: usize) -> &'static str {
-        let rows = first..first + self.frame().horizon;
-        let mut parts = self.parts().filter(|(_, part)| part.start <= rows.start && rows.end <= part.end);
-        parts.next().map_or("", |(part, _)| part)
-    }
-
-    /// Writes one line per forecast row of the `examples`: its label, the split of the forecast, the last known row,
-    /// the steps from there, and `columns`, \[N, K, Q\], of each target.
-    fn write(
-        &self,
-        windows: &Windows,
-        examples: &[usize],
-        columns: &[(String, &Array3<f64>)],
-        out: &mut (dyn Write + Send),
-    ) -> Result<()> {
-        let (series, frame) = (self.series(), self.frame());
-        let mut csv = csv::Writer::from_writer(out);
-        let mut record = vec![series.label_name().to_owned(), "part".into(), "origin".into(), "step".into()];
-        for target in series.targets() {
-            record.extend(columns.iter().map(|(name, _)| format!("{}_{name}", target.name)));
-        }
-        csv.write_record(&record).map_err(unwritten)?;
-        for example in examples {
-            let first = windows.first_rows()[*example];
-            let part = self.part_of(first);
-            for step in 0..frame.horizon {
-                record.clear();
-                let [row, origin] = [first + step, first - 1].map(|row| series.labels()[row].clone());
-                record.extend([row, part.into(), origin, (step + 1).to_string()]);
-                for target in 0..series.targets().len() {
-                    let values = columns.iter().map(|(_, values)| values[[*example, step, target]]);
-                    // A missing value is an empty field, as in the data.
-                    record.extend(values.map(|value| if value.is_nan() { String::new() } else { value.to_string() }));
-                }
-                csv.write_record(&record).map_err(unwritten)?;
-            }
-        }
-        csv.flush().map_err(unwritten)
     }
 
     /// The explanation of the baselines.
@@ -380,9 +354,11 @@ impl Task for SeriesTask {
     fn baseline(&self) -> Option<Baseline> {
         let windows = self.validation.as_ref()?;
         let (truth, naive) = (windows.truth(), windows.naive(1).ok()?);
-        let units = || self.encoded.codec().targets.iter().map(|column| column.scaling.unit).cycle();
+        let scalings = windows.scalings();
         let mean_of = |forecast: &Array3<f64>, loss: &dyn Fn(f64) -> f64| {
-            let errors = truth.iter().zip(forecast).zip(units()).map(|((truth, naive), unit)| (truth - naive) / unit);
+            let errors = truth.indexed_iter().zip(forecast);
+            let errors =
+                errors.map(|(((window, _, target), truth), naive)| (truth - naive) / scalings[window][target].unit);
             mean(errors.filter(|error| !error.is_nan()).map(loss))
         };
         let quantiles = self.quantiles();
@@ -401,7 +377,8 @@ impl Task for SeriesTask {
     fn results_bytes(&self) -> u64 {
         // The forecasts of every forecaster and the truth in f64, ranges, and all of them as text.
         let of_value = 8 * 16 + 2 * 24;
-        (self.after.first_rows().len() * (64 + of_value * self.head().outputs)) as u64
+        let outputs = self.head().outputs * self.encoded.codec().members();
+        (self.after.first_rows().len() * (64 + of_value * outputs)) as u64
     }
 
     fn results<'a>(
@@ -434,7 +411,11 @@ impl Task for SeriesTask {
                     period = self.season.filter(|_| best == Some(SEASONAL.prefix)).unwrap_or(1);
                     format!("{unit}, {}: {headline}", ahead(errors.horizon))
                 }
-                _ => format!("{}: {} targets, {}", self.name, names.len(), ahead(errors.horizon)),
+                _ => {
+                    let what = if errors.panel { "series" } else { "targets" };
+                    let headline = errors.overall_headline().map(|words| format!(": {words}")).unwrap_or_default();
+                    format!("{}: {} {what}, {}{headline}", self.name, names.len(), ahead(errors.horizon))
+                }
             };
             results.comparisons = errors.comparisons();
             results.figures.push(("forecast.svg", self.picture(forecasts.quantiles(), title, period)));

@@ -1,0 +1,251 @@
+//! Series under one network, windows seen relatively and read in segments, from outside.
+
+use serde_json::Value;
+
+use crate::common::program::{json, read, refused, succeeds, train};
+
+/// A folder with `s.csv`: 120 rows of three series of whole numbers, at levels of their own, and a column that is known
+/// in advance; and `up.csv`, the same 4096 higher.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let row = |row: usize, up: f64| {
+        let wave = |speed: f64, level: f64| (8.0 * (row as f64 * speed).sin()).round() + level + up;
+        format!("{row},{},{},{},{}\n", wave(0.7, 10.0), wave(0.4, 300.0), wave(0.2, -50.0), row % 4)
+    };
+    for (name, up) in [("s.csv", 0.0), ("up.csv", 4096.0)] {
+        let rows: String = (0..120).map(|n| row(n, up)).collect();
+        std::fs::write(folder.path().join(name), format!("t,a,b,c,k\n{rows}")).unwrap();
+    }
+    folder
+}
+
+const TINY: &str = "--window 6 --horizon 2 --hidden 4 --epochs 2 --batch 16";
+
+#[test]
+fn a_panel_of_one_series_trains_and_forecasts_like_the_series_alone() {
+    let folder = folder();
+    let path = folder.path();
+    for (name, more) in [("alone", ""), ("panel", "--panel")] {
+        train(path, name, &format!("series s.csv --target b --features k --relative mean --segment 3 {TINY} {more}"));
+    }
+    for file in ["metrics.jsonl", "forecast.csv"] {
+        assert!(read(path, &format!("alone/{file}")) == read(path, &format!("panel/{file}")), "{file}");
+    }
+    assert_eq!(succeeds(path, "predict alone"), succeeds(path, "predict panel"));
+    let forecast = |run: &str| json(path, &format!("forecast {run} --json"))["targets"].clone();
+    assert_eq!(forecast("alone"), forecast("panel"));
+}
+
+#[test]
+fn the_series_of_a_panel_are_measured_each_and_over_all() {
+    let folder = folder();
+    let path = folder.path();
+    let stdout = train(path, "r", &format!("series s.csv --panel --known k {TINY}"));
+    for part in ["3 series under one network a, b, c; known in advance k", "lstm 2 → 4 → 2", "over all series, in "]
+    {
+        assert!(stdout.contains(part), "{part:?} is not in {stdout}");
+    }
+    let summary = json(path, "eval r --json");
+    let overall = &summary["baselines"]["test"]["last_value"];
+    assert_eq!(overall["measure"], "scaled MSE");
+    assert_eq!(overall["network"], summary["test"]["standardized"]["mse"]);
+    for name in ["a", "b", "c"] {
+        assert!(overall["targets"][name]["network"].as_f64().unwrap() > 0.0, "{overall}");
+        assert!(summary["test"]["targets"][name]["by_step"].as_array().unwrap().len() == 2);
+    }
+    // A forecast of a series reads that series alone: another one beside it changes nothing.
+    let table =
+        |text: &str| text.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect::<Vec<Vec<_>>>();
+    let mut rows = table(&read(path, "s.csv"));
+    rows.iter_mut().skip(1).for_each(|row| row[3] = "1".into());
+    let other: Vec<String> = rows.iter().map(|row| row.join(",")).collect();
+    std::fs::write(path.join("other.csv"), other.join("\n")).unwrap();
+    train(path, "p", &format!("series s.csv --panel --target a,b,c {TINY}"));
+    let forecast = |data: &str| json(path, &format!("forecast p {data} --json"))["targets"].clone();
+    let (own, other) = (forecast(""), forecast("other.csv"));
+    assert_eq!((&own["a"], &own["b"]), (&other["a"], &other["b"]));
+    assert_ne!(own["c"], other["c"]);
+}
+
+#[test]
+fn forecasts_and_quantiles_of_relative_windows_move_with_the_level() {
+    let folder = folder();
+    let path = folder.path();
+    for relative in ["last", "mean", "standard"] {
+        let run = format!("run-{relative}");
+        train(
+            path,
+            &run,
+            &format!("series s.csv --panel --known k --relative {relative} --quantiles 0.1,0.5,0.9 {TINY}"),
+        );
+        let forecast = |data: &str| json(path, &format!("forecast {run} {data} --rows 2 --json"));
+        let up = read(path, "up.csv");
+        let future: String = (120..124).map(|row| format!("{row},,,,{}\n", row % 4)).collect();
+        std::fs::write(path.join("up2.csv"), up + &future).unwrap();
+        std::fs::write(path.join("s2.csv"), read(path, "s.csv") + &future).unwrap();
+        let (own, up) = (forecast("s2.csv"), forecast("up2.csv"));
+        for quantile in ["0.1", "0.5", "0.9"] {
+            for name in ["a", "b", "c"] {
+                let of = |json: &Value| json["quantiles"][quantile][name].as_array().unwrap().clone();
+                for (low, high) in of(&own).iter().zip(of(&up)) {
+                    let moved = high.as_f64().unwrap() - low.as_f64().unwrap();
+                    assert!((moved - 4096.0).abs() < 1e-4, "{relative} {quantile} {name}: {low} {high}");
+                }
+            }
+        }
+        std::fs::remove_file(path.join("s2.csv")).unwrap();
+        std::fs::remove_file(path.join("up2.csv")).unwrap();
+    }
+}
+
+#[test]
+fn a_run_prints_and_keeps_how_its_windows_are_seen() {
+    let folder = folder();
+    let path = folder.path();
+    let stdout = train(path, "r", &format!("series s.csv --target a,c --relative last --segment 3 {TINY}"));
+    let words = "windows of 6, read in 2 segments of 3, relative to their last value, 2 steps ahead";
+    assert!(stdout.contains(words) && stdout.contains("lstm 6 → 4 → 4"), "{stdout}");
+    let config = read(path, "r/config.toml");
+    assert!(config.contains("relative = \"last\"") && config.contains("segment = 3"), "{config}");
+    // The same settings from the file are the same run, and the model alone knows how to see a window.
+    succeeds(path, "train --config r/config.toml --out again");
+    assert_eq!(read(path, "r/forecast.csv"), read(path, "again/forecast.csv"));
+    let rows: Vec<String> = read(path, "s.csv").lines().take(119).map(str::to_owned).collect();
+    std::fs::write(path.join("shorter.csv"), rows.join("\n")).unwrap();
+    let next = json(path, "forecast r/model.safetensors shorter.csv --json");
+    let predictions = succeeds(path, "predict r");
+    let of_row =
+        |step: &str| predictions.lines().find(|line| line.contains(&format!(",117,{step},"))).unwrap().to_owned();
+    for (index, step) in ["1", "2"].into_iter().enumerate() {
+        let line: Vec<String> = of_row(step).split(',').map(str::to_owned).collect();
+        for (target, column) in [("a", 5), ("c", 7)] {
+            assert_eq!(next["targets"][target][index].as_f64(), line[column].parse().ok(), "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn settings_of_windows_that_make_no_sense_are_refused_by_flag() {
+    let folder = folder();
+    let path = folder.path();
+    let data = format!("series s.csv --target a {TINY}");
+    refused(path, &format!("train {data} --segment 4"), 2, &["--segment", "divides the window of 6", "got 4"]);
+    refused(path, &format!("train {data} --relative first"), 2, &["--relative", "none, last, mean, standard"]);
+    let parts = ["--relative standard", "--scale none", "take --scale standard or min-max"];
+    refused(path, &format!("train {data} --relative standard --scale none"), 2, &parts);
+    train(path, "r", &format!("{data} --relative last --segment 2"));
+    let from = "train series s.csv --init-from r --epochs 1";
+    refused(path, &format!("{from} --relative mean"), 2, &["--relative mean", "the model was trained with last"]);
+    refused(path, &format!("{from} --segment 3"), 2, &["--segment 3", "the model was trained with 2"]);
+    refused(path, &format!("{from} --panel"), 2, &["--panel true", "the model was trained with false"]);
+    std::fs::write(path.join("t.txt"), "abcdefgh".repeat(60)).unwrap();
+    refused(path, "train text t.txt --relative last", 2, &["--relative"]);
+    refused(path, "train text t.txt --set text.segment=2", 2, &["text.segment"]);
+}
+
+/// The series of `s.csv` in long form, and those of `more`, each from a row to another.
+fn long(path: &std::path::Path, more: &[(&str, std::ops::Range<usize>)]) -> String {
+    let mut text = String::from("t,name,value\n");
+    for line in read(path, "s.csv").lines().skip(1) {
+        let fields: Vec<&str> = line.split(',').collect();
+        for (name, value) in ["a", "b", "c"].iter().zip(&fields[1..4]) {
+            text += &format!("{},{name},{value}\n", fields[0]);
+        }
+        let row: usize = fields[0].parse().unwrap();
+        for (name, _) in more.iter().filter(|(_, rows)| rows.contains(&row)) {
+            text += &format!("{row},{name},{}\n", (row * 5) % 7);
+        }
+    }
+    text
+}
+
+#[test]
+fn a_table_in_long_form_is_the_panel_of_its_wide_form() {
+    let folder = folder();
+    let path = folder.path();
+    std::fs::write(path.join("long.csv"), long(path, &[])).unwrap();
+    train(path, "wide", &format!("series s.csv --panel --target a,b,c --relative last {TINY}"));
+    let stdout = train(path, "long", &format!("series long.csv --id name --relative last {TINY}"));
+    for part in ["t 0–119, 120 times", "3 series under one network a, b, c", "over all series, in "] {
+        assert!(stdout.contains(part), "{part:?} is not in {stdout}");
+    }
+    assert_eq!(read(path, "wide/metrics.jsonl"), read(path, "long/metrics.jsonl"));
+    let forecast = |run: &str| json(path, &format!("forecast {run} --json"))["targets"].clone();
+    assert_eq!(forecast("wide"), forecast("long"));
+    // What comes out is in long form too, with the same numbers.
+    let lines = |text: String| -> Vec<Vec<String>> {
+        text.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect()
+    };
+    let (of_wide, of_long) = (lines(succeeds(path, "predict wide")), lines(succeeds(path, "predict long")));
+    assert_eq!(of_long[0], ["name", "t", "part", "origin", "step", "truth", "forecast"]);
+    assert_eq!(of_long.len() - 1, 3 * (of_wide.len() - 1));
+    let of = |name: &str| of_long.iter().filter(|line| line[0] == name).cloned().collect::<Vec<_>>();
+    for (index, name) in ["a", "b", "c"].into_iter().enumerate() {
+        for (wide, long) in of_wide[1..].iter().zip(of(name)) {
+            assert_eq!([&wide[..4], &wide[4 + 2 * index..][..2]].concat(), long[1..], "{name}");
+        }
+    }
+    assert!(read(path, "long/forecast.csv").starts_with("name,t,part,origin,step,truth,forecast,last_value\na,"));
+    succeeds(path, "forecast long --out next.csv");
+    let next = lines(read(path, "next.csv"));
+    assert_eq!((next[0].join(","), next.len()), ("name,t,origin,step,forecast".into(), 1 + 3 * 2));
+    assert_eq!(next[3][4].parse().ok(), forecast("long")["b"][0].as_f64());
+    // The model knows the columns; a file without one of its series is refused, one with more is not.
+    let other = long(path, &[("d", 0..120)]);
+    std::fs::write(path.join("other.csv"), &other).unwrap();
+    assert!(succeeds(path, "eval long other.csv").contains("unknown to the model: 1 series, d"));
+    let without: String = other.lines().filter(|line| !line.contains(",b,")).map(|line| format!("{line}\n")).collect();
+    std::fs::write(path.join("without.csv"), without).unwrap();
+    refused(path, "eval long without.csv", 1, &["without.csv", "no row of \"b\""]);
+}
+
+#[test]
+fn series_of_a_panel_may_begin_late_and_end_early() {
+    let folder = folder();
+    let path = folder.path();
+    std::fs::write(path.join("ends.csv"), long(path, &[("late", 78..120), ("early", 0..70)])).unwrap();
+    let data = format!("series ends.csv --id name --train-until 83 {TINY}");
+    let parts = ["series \"late\"", "at least 8 rows up to 83", "got 6", "--drop-short"];
+    refused(path, &format!("train {data} --out r"), 1, &parts);
+    let stdout = train(path, "r", &format!("{data} --drop-short"));
+    for part in [
+        "left out, too short for a training window: 1 series, late",
+        "4 series under one network a, b, c, early",
+        "not measured, without a window after training: 1 series, early",
+    ] {
+        assert!(stdout.contains(part), "{part:?} is not in {stdout}");
+    }
+    // It was trained on: windows of its own rows alone.
+    let predictions = succeeds(path, "predict r");
+    let of_early: Vec<&str> = predictions.lines().filter(|line| line.starts_with("early,")).collect();
+    let column =
+        |index: usize| of_early.iter().map(move |line| line.split(',').nth(index).unwrap().parse::<usize>().unwrap());
+    assert_eq!((column(1).min(), column(3).max()), (Some(6), Some(68)));
+    let stdout = succeeds(path, "forecast r");
+    assert!(stdout.contains("not forecast, without a whole window before these rows: early"), "{stdout}");
+    let next = json(path, "forecast r --json");
+    assert_eq!((next["not_forecast"][0].as_str(), next["targets"].get("early")), (Some("early"), None));
+    // The run repeats from its configuration, and is measured again by its model.
+    succeeds(path, "train --config r/config.toml --out again");
+    assert_eq!(read(path, "r/metrics.jsonl"), read(path, "again/metrics.jsonl"));
+    assert_eq!(json(path, "eval r --json")["test"], json(path, "eval again --json")["test"]);
+}
+
+#[test]
+fn settings_of_panels_that_make_no_sense_are_refused_by_flag() {
+    let folder = folder();
+    let path = folder.path();
+    std::fs::write(path.join("long.csv"), long(path, &[])).unwrap();
+    let refuse =
+        |arguments: &str, code: i32, parts: &[&str]| refused(path, &format!("train series {arguments}"), code, parts);
+    refuse("s.csv --target a --time t", 2, &["--time", "with --id"]);
+    refuse("long.csv --id name --features t", 2, &["--features and --known", "the long form"]);
+    refuse("long.csv --id name --panel=false", 2, &["--panel=false", "the series of a panel"]);
+    refuse("s.csv --id t", 1, &["--target COLUMN", "one of b, c, k"]);
+    refuse("s.csv --target a --drop-short", 2, &["--drop-short", "--panel"]);
+    refuse("long.csv --id nam", 1, &["the column \"nam\" of --id", "t, name, value"]);
+    refuse("long.csv --id name --time day", 1, &["the column \"day\" of --time", "t, name, value"]);
+    let twice = read(path, "long.csv") + "119,b,3\n";
+    std::fs::write(path.join("twice.csv"), twice).unwrap();
+    refuse("twice.csv --id name", 1, &["twice.csv", "line 362", "one row for each time of \"b\"", "line 360"]);
+}
