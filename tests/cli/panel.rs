@@ -205,9 +205,9 @@ fn series_of_a_panel_may_begin_late_and_end_early() {
     let path = folder.path();
     std::fs::write(path.join("ends.csv"), long(path, &[("late", 78..120), ("early", 0..70)])).unwrap();
     let data = format!("series ends.csv --id name --train-until 83 {TINY}");
-    let parts = ["series \"late\"", "at least 8 rows up to 83", "got 6", "--drop-short"];
+    let parts = ["series \"late\"", "at least 8 rows up to 83", "got 6", "series.drop-short=true"];
     refused(path, &format!("train {data} --out r"), 1, &parts);
-    let stdout = train(path, "r", &format!("{data} --drop-short"));
+    let stdout = train(path, "r", &format!("{data} --set series.drop-short=true"));
     for part in [
         "left out, too short for a training window: 1 series, late",
         "4 series under one network a, b, c, early",
@@ -242,7 +242,7 @@ fn settings_of_panels_that_make_no_sense_are_refused_by_flag() {
     refuse("long.csv --id name --features t", 2, &["--features and --known", "the long form"]);
     refuse("long.csv --id name --panel=false", 2, &["--panel=false", "the series of a panel"]);
     refuse("s.csv --id t", 1, &["--target COLUMN", "one of b, c, k"]);
-    refuse("s.csv --target a --drop-short", 2, &["--drop-short", "--panel"]);
+    refuse("s.csv --target a --set series.drop-short=true", 2, &["series.drop-short", "--panel"]);
     refuse("long.csv --id nam", 1, &["the column \"nam\" of --id", "t, name, value"]);
     refuse("long.csv --id name --time day", 1, &["the column \"day\" of --time", "t, name, value"]);
     let twice = read(path, "long.csv") + "119,b,3\n";

@@ -65,7 +65,7 @@ fn series() -> Vec<Setting> {
         Setting::flag("id", Form::text("COLUMN"), "Long form: column of the series' names")
             .more("A row for each time of each series, which may begin and end at times of their own: a panel."),
         Setting::flag("time", Form::text("COLUMN"), "Long form: column of the times").default("the first"),
-        Setting::flag("drop-short", Form::switch(), "Leave out series too short for a window")
+        Setting::key("drop-short", Form::switch(), "Leave out series too short for a window")
             .more("Of a panel. Without it, a series that has no training window is an error."),
         Setting::flag("segment", size("ROWS"), "Number of rows in a step of the network")
             .default("1")

@@ -129,9 +129,9 @@ impl SeriesData {
     /// [`Error::Value`] names the first of them, unless `data` want them left out; [`Error::Unsupported`] if none is
     /// left, or there is no panel.
     pub(super) fn leave_out_short(&mut self, data: &mut SeriesConfig, train_end: usize) -> Result<()> {
-        let drops = *data.drop_short.get_or_insert(false);
+        let drops = data.drop_short == Some(true);
         if !self.panel {
-            return if drops { Err(unsupported("--drop-short is for the series of a --panel")) } else { Ok(()) };
+            return if drops { Err(unsupported("series.drop-short is for the series of a --panel")) } else { Ok(()) };
         }
         let rows = |target: usize| {
             let rows = self.series.rows_of(target);
@@ -150,7 +150,7 @@ impl SeriesData {
             );
             let others =
                 if short.len() > 1 { format!(", and {} more are short", short.len() - 1) } else { String::new() };
-            let got = format!("{}{others}; --drop-short leaves them out", rows(*first));
+            let got = format!("{}{others}; --set series.drop-short=true leaves them out", rows(*first));
             return Err(Error::Value { what, expected, got }.in_file(&self.path));
         }
         let names = list_names(short.iter().map(|(_, name)| *name));
