@@ -11,7 +11,7 @@ struct ColumnSum {
 }
 
 @group(0) @binding(0) var<uniform> args: ColumnSum;
-@group(0) @binding(1) var<storage, read> values: array<vec4f>;
+@group(0) @binding(1) var<storage, read> values: array<Stored>;
 @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
 
 const COLUMNS = 16u;
@@ -30,7 +30,7 @@ fn column_sum(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id)
     for (var row = begin + id.y; row < end; row += 4u * SHARES) {
         let rows = row + vec4u(0u, SHARES, 2u * SHARES, 3u * SHARES);
         let at = first + min(rows, vec4u(end - 1u)) * args.ld;
-        let next = mat4x4f(values[at.x], values[at.y], values[at.z], values[at.w]);
+        let next = mat4x4f(loaded(values[at.x]), loaded(values[at.y]), loaded(values[at.z]), loaded(values[at.w]));
         let zero = vec4f(0.0);
         sum += next[0];
         sum += select(zero, next[1], rows.y < end);
@@ -43,6 +43,6 @@ fn column_sum(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id)
         for (var share = 1u; share < SHARES; share++) {
             sum += shared_[share * COLUMNS + id.x];
         }
-        out[args.first + group.y * args.n4 + column] = sum;
+        out[args.first + group.y * args.n4 + column] = unscaled(sum);
     }
 }

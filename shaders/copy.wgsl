@@ -15,8 +15,13 @@ struct Copy {
 
 @group(0) @binding(0) var<uniform> args: Copy;
 @group(0) @binding(1) var<storage, read> flags: array<u32>;
-@group(0) @binding(2) var<storage, read> src: array<f32>;
+@group(0) @binding(2) var<storage, read> src: array<$full{f32}$halves{u32}>;
 @group(0) @binding(3) var<storage, read_write> dst: array<f32>;
+
+fn number(at: u32) -> f32 {
+$full{    return src[at];
+}$halves{    return unpack2x16float(src[at / 2u])[at % 2u];
+}}
 
 @compute @workgroup_size(SIDE, SIDE)
 fn copy(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -26,7 +31,7 @@ fn copy(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     for (var row = id.y; row < args.rows; row += groups.y * SIDE) {
         var value = 0.0;
         if id.x < args.columns && (args.masked == 0u || (flags[row] & args.bit) != 0u) {
-            value = src[args.from_first + row * args.ld_from + id.x];
+            value = number(args.from_first + row * args.ld_from + id.x);
         }
         dst[args.to_first + row * args.ld_to + id.x] = value;
     }

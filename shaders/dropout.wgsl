@@ -18,8 +18,9 @@ struct Dropout {
 
 @group(0) @binding(0) var<uniform> args: Dropout;
 @group(0) @binding(1) var<storage, read> flags: array<u32>;
-@group(0) @binding(2) var<storage, read> src: array<vec4f>;
+@group(0) @binding(2) var<storage, read> src: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> dst: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> masked: array<Stored>;
 
 fn stands(row: u32) -> bool {
     return args.bit == 0u || (flags[row] & args.bit) != 0u;
@@ -42,7 +43,7 @@ fn drop_to(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
     for (var row = id.y; row < args.rows; row += groups.y * SIDE) {
         var value = vec4f(0.0);
         if stands(row) {
-            value = src[args.from_first + row * args.ld_from + id.x] * factors(row, id.x);
+            value = loaded(src[args.from_first + row * args.ld_from + id.x]) * factors(row, id.x);
         }
         dst[args.to_first + row * args.ld_to + id.x] = value;
     }
@@ -55,6 +56,6 @@ fn drop_in(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
     }
     for (var row = id.y; row < args.rows; row += groups.y * SIDE) {
         let at = args.to_first + row * args.ld_to + id.x;
-        dst[at] = select(vec4f(0.0), dst[at] * factors(row, id.x), stands(row));
+        masked[at] = stored(select(vec4f(0.0), loaded(masked[at]) * factors(row, id.x), stands(row)));
     }
 }

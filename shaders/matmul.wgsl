@@ -6,11 +6,11 @@ fn a_block(product: Product, m4: u32, k4: u32) -> mat4x4f {
     if TRANSPOSE_A {
         let rows = min(4u * k4 + vec4u(0u, 1u, 2u, 3u), vec4u(product.k - 1u));
         let at = product.a_first + rows * args.lda + min(m4, (product.m + 3u) / 4u - 1u);
-        return transpose(mat4x4f(a[at.x], a[at.y], a[at.z], a[at.w]));
+        return transpose(mat4x4f(loaded_a(a[at.x]), loaded_a(a[at.y]), loaded_a(a[at.z]), loaded_a(a[at.w])));
     }
     let rows = min(4u * m4 + vec4u(0u, 1u, 2u, 3u), vec4u(product.m - 1u));
     let at = product.a_first + rows * args.lda + k4;
-    return mat4x4f(a[at.x], a[at.y], a[at.z], a[at.w]);
+    return mat4x4f(loaded_a(a[at.x]), loaded_a(a[at.y]), loaded_a(a[at.z]), loaded_a(a[at.w]));
 }
 
 // Columns: 4 rows of op(B) from row 4·k4 of k, at 4 columns from 4·n4. They are 0 beyond k, where A repeats its last
@@ -20,16 +20,21 @@ fn b_block(which: u32, product: Product, n4: u32, k4: u32) -> mat4x4f {
     let ld = product.ldb;
     if TRANSPOSE_B {
         let at = product.b_first + 4u * n * ld + k4;
-        return transpose(mat4x4f(from_b(which, at), from_b(which, at + ld), from_b(which, at + 2u * ld), from_b(which, at + 3u * ld)));
+        return transpose(mat4x4f(
+            loaded_b(from_b(which, at)),
+            loaded_b(from_b(which, at + ld)),
+            loaded_b(from_b(which, at + 2u * ld)),
+            loaded_b(from_b(which, at + 3u * ld)),
+        ));
     }
     let rows = 4u * k4 + vec4u(0u, 1u, 2u, 3u);
     let at = product.b_first + min(rows, vec4u(product.k - 1u)) * ld + n;
     let zero = vec4f(0.0);
     return mat4x4f(
-        from_b(which, at.x),
-        select(zero, from_b(which, at.y), rows.y < product.k),
-        select(zero, from_b(which, at.z), rows.z < product.k),
-        select(zero, from_b(which, at.w), rows.w < product.k),
+        loaded_b(from_b(which, at.x)),
+        select(zero, loaded_b(from_b(which, at.y)), rows.y < product.k),
+        select(zero, loaded_b(from_b(which, at.z)), rows.z < product.k),
+        select(zero, loaded_b(from_b(which, at.w)), rows.w < product.k),
     );
 }
 

@@ -103,8 +103,8 @@ fn compute(which: u32, group: vec3u, local: u32) {
     for (var begin = 0u; begin < k; begin += SLAB) {
         let slab = PLACES * (begin / SLAB % SLABS);
         $each_load{
-        a_slabs[slab + a_to + #u * PARTS * BLOCK4] = a_#;
-        b_slabs[slab + b_to + #u * PARTS * BLOCK4] = b_#;}
+        a_slabs[slab + a_to + #u * PARTS * BLOCK4] = loaded_a(a_#);
+        b_slabs[slab + b_to + #u * PARTS * BLOCK4] = loaded_b(b_#);}
         let left = k - begin;
         if left < SLAB {
             // What lies beyond k counts as 0. That of A is enough if it lies along k, in rows that end with zeros.

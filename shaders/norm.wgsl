@@ -15,6 +15,27 @@ const RANGE = 4096u; // vec4 per workgroup
 // updates, and the host does not know the outcome of the last ones yet.
 @group(0) @binding(5) var<storage, read> choices: array<vec4f>;
 
+$scaled{@group(0) @binding(12) var<storage, read_write> loss_scale: LossScale;
+
+const GROWS_AFTER = 2000u;           // updates with finite gradients
+const MOST = 16777216.0;             // 2^24
+const LEAST = 5.960464477539063e-8;  // 2^−24
+
+// Halves the scale after gradients that were not finite, which may have left the range of halves, and doubles it after many
+// that were.
+fn adapt_loss_scale(is_finite: bool) {
+    loss_scale.good = select(0u, loss_scale.good + 1u, is_finite);
+    var by = 1.0;
+    if !is_finite && loss_scale.factor > LEAST {
+        by = 0.5;
+    } else if loss_scale.good == GROWS_AFTER {
+        loss_scale.good = 0u;
+        by = select(1.0, 2.0, loss_scale.factor < MOST);
+    }
+    loss_scale.factor *= by;
+    loss_scale.inverse = 1.0 / loss_scale.factor;
+}
+}
 var<workgroup> shared_: array<f32, WIDE>;
 
 fn workgroup_sum(local: u32, value: f32) -> f32 {
@@ -113,7 +134,8 @@ fn norm(@builtin(local_invocation_index) local: u32) {
         status.skipped += 1u;
         return;
     }
-    if finite(loss) && finite(norm) {
+$scaled{    adapt_loss_scale(finite(loss) && finite(norm));
+}    if finite(loss) && finite(norm) {
         status.bad_in_row = 0u;
         let choice = choices[min(status.skipped - args.known, args.choices - 1u)];
         status.rate = choice.x;

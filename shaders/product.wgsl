@@ -31,15 +31,37 @@ struct Matmul {
     accumulate: u32, // 1: add to C
 }
 
+// How A, B and C are stored; B of a pair's second product, and a bias, as B. See stored.wgsl.
+alias StoredA = $full_a{vec4f}$halves_a{vec2u};
+alias StoredB = $full_b{vec4f}$halves_b{vec2u};
+alias StoredC = $full_c{vec4f}$halves_c{vec2u};
+
 override PAIR: bool = false;
 override TRANSPOSE_A: bool = false; // A is stored [k, m] rather than [m, k]
 override TRANSPOSE_B: bool = false; // B is stored [n, k] rather than [k, n]
 
 @group(0) @binding(0) var<uniform> args: Matmul;
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
-@group(0) @binding(3) var<storage, read> other: array<vec4f>; // the bias, or B of the second product
-@group(0) @binding(4) var<storage, read_write> c: array<vec4f>;
+@group(0) @binding(1) var<storage, read> a: array<StoredA>;
+@group(0) @binding(2) var<storage, read> b: array<StoredB>;
+@group(0) @binding(3) var<storage, read> other: array<StoredB>; // the bias, or B of the second product
+@group(0) @binding(4) var<storage, read_write> c: array<StoredC>;
+$scaled{@group(0) @binding(12) var<uniform> loss_scale: LossScale;
+}
+fn loaded_a(stored: StoredA) -> vec4f {
+    return $full_a{stored}$halves_a{of_halves(stored)};
+}
+
+fn loaded_b(stored: StoredB) -> vec4f {
+    return $full_b{stored}$halves_b{of_halves(stored)};
+}
+
+fn loaded_c(stored: StoredC) -> vec4f {
+    return $full_c{stored}$halves_c{of_halves(stored)};
+}
+
+fn stored_c(value: vec4f) -> StoredC {
+    return $full_c{value}$halves_c{to_halves(value)};
+}
 
 // What a workgroup computes: a part of a product.
 struct Product {
@@ -67,7 +89,7 @@ fn product_of(which: u32, part: u32) -> Product {
     );
 }
 
-fn from_b(which: u32, at: u32) -> vec4f {
+fn from_b(which: u32, at: u32) -> StoredB {
     if which == 1u {
         return other[at];
     }
@@ -95,17 +117,17 @@ fn store_row(product: Product, row: u32, n4: u32, values: vec4f) {
         return;
     }
     let at = product.c_first + row * product.ldc + n4;
+    var sum = values$scaled{ * loss_scale.inverse};
     if args.accumulate != 0u {
-        c[at] += values;
-    } else {
-        c[at] = values;
+        sum += loaded_c(c[at]);
     }
+    c[at] = stored_c(sum);
 }
 
 fn bias_block(n4: u32) -> mat4x4f {
     if args.bias == 0u {
         return mat4x4f();
     }
-    let row = other[min(n4, args.n4[0] - 1u)];
+    let row = loaded_b(other[min(n4, args.n4[0] - 1u)]);
     return mat4x4f(row, row, row, row);
 }

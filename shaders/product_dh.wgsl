@@ -10,7 +10,7 @@ fn operand_at(row: u32) -> u32 {
 }
 
 fn operand(at: u32) -> vec4f {
-    return z[at];
+    return loaded(z[at]);
 }
 
 fn weights_at(result: u32, unit: u32, k: u32) -> u32 {
@@ -27,8 +27,7 @@ fn weights_step() -> u32 {
 }
 
 fn weights(at: u32) -> mat4x4f {
-    let ld = weights_ld();
-    return mat4x4f(w_hh[at], w_hh[at + ld], w_hh[at + 2u * ld], w_hh[at + 3u * ld]);
+    return block_of(at, weights_ld());
 }
 
 // The gradient of h_t from step t + 1: its carry, and the product unless the state was reset on entering step t + 1.
@@ -36,9 +35,9 @@ fn dh_of(carried: vec4f, row: u32, item: u32, product: vec4f) -> vec4f {
     var dh = carried;
     if now.product && (flags_at(now.from_t, row) & step.keep) != 0u {
         if DROPOUT {
-            dh += product * factors(item);
+            dh += unscaled(product) * factors(item);
         } else {
-            dh += product;
+            dh += unscaled(product);
         }
     }
     return dh;

@@ -41,11 +41,11 @@ override GROUP_Z: u32 = 1u;
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> flags: array<u32>;           // [n, B]
-// [G·4·h4, state4], or [4·state4, G·h4]; backward followed by the biases and the cell's own parameters.
-@group(0) @binding(2) var<storage, read> w_hh: array<vec4f>;
+// [G·4·h4, state4], or [4·state4, G·h4]; backward followed by the biases, unless they are halves, and the cell's own parameters.
+@group(0) @binding(2) var<storage, read> w_hh: array<Stored>;
 @group(0) @binding(3) var<storage, read> vectors: array<vec4f>;       // b_hh, [G·h4], and the cell's own parameters
-@group(0) @binding(4) var<storage, read_write> z: array<vec4f>;       // [n, B, z4]: what is kept, and then its gradients
-@group(0) @binding(5) var<storage, read_write> h: array<vec4f>;       // [n + 1, B, state4]
+@group(0) @binding(4) var<storage, read_write> z: array<Stored>;       // [n, B, z4]: what is kept, and then its gradients
+@group(0) @binding(5) var<storage, read_write> h: array<Stored>;       // [n + 1, B, state4]
 @group(0) @binding(6) var<storage, read_write> c: array<vec4f>;       // [n + 1, B, h4]
 // [B, h4]: dh, or dm if h is projected; then [B, h4]: dc, if there is c. In step_dh [B, state4]: dh.
 @group(0) @binding(8) var<storage, read_write> carry: array<vec4f>;
@@ -53,7 +53,12 @@ $has_projection{@group(0) @binding(9) var<storage, read_write> m: array<vec4f>; 
 }// [2, B, state4]: masked h_{t-1} at index t mod 2. With recurrent dropout only.
 @group(0) @binding(10) var<storage, read_write> h_masked: array<vec4f>;
 
-// The current step.
+$has_product{// The 4 rows of W_hh from `at` on, which are `ld` apart.
+fn block_of(at: u32, ld: u32) -> mat4x4f {
+    return mat4x4f(loaded(w_hh[at]), loaded(w_hh[at + ld]), loaded(w_hh[at + 2u * ld]), loaded(w_hh[at + 3u * ld]));
+}
+
+}// The current step.
 struct Now {
     t: u32,
     from_t: u32,    // backward: the step whose dz contributes to this one
@@ -120,7 +125,7 @@ fn c_at(index: u32, row: u32, unit: u32) -> u32 {
 
 // h_{t-1} as the cell of a unit reads it. A cell whose h is projected does not read it.
 fn entering_h(row: u32, unit: u32) -> vec4f {
-$no_projection{    return h[h_at(now.index_in, row, unit)];
+$no_projection{    return loaded(h[h_at(now.index_in, row, unit)]);
 }$has_projection{    return vec4f(0.0);
 }}
 

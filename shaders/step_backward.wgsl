@@ -4,7 +4,14 @@ fn units() -> u32 {
     return step.h4;
 }
 
-fn step_row(row: u32, unit: u32, item: u32$each_result{, product: vec4f}) {
+$has_parameters{// A parameter of the cell's own. Behind a copy of W_hh in halves it is not in halves.
+fn own_parameter(index: u32, unit: u32) -> vec4f {
+    let at = parameter_at(index, unit);
+$full{    return w_hh[at];
+}$halves{    return bitcast<vec4f>(vec4u(w_hh[2u * at], w_hh[2u * at + 1u]));
+}}
+
+}fn step_row(row: u32, unit: u32, item: u32$each_result{, product: vec4f}) {
     let carry_at = row * step.h4 + unit;
     var dh = carry[carry_at];
 $has_product{    dh = dh_of(dh, row, item, product);
@@ -18,9 +25,9 @@ $no_projection{            dh += dy_at(row, unit);
             store_dh(row, unit, dh);
 }            let keep = (flags_t & step.keep) != 0u;
             var kept: array<vec4f, SUMS>;
-$each_sum{            kept[#] = z[at + #u * step.h4];
+$each_sum{            kept[#] = loaded(z[at + #u * step.h4]);
 }$has_parameters{            var parameters: array<vec4f, PARAMETERS>;
-}$each_parameter{            parameters[#] = w_hh[parameter_at(#u, unit)];
+}$each_parameter{            parameters[#] = own_parameter(#u, unit);
 }            d = cell_backward(BackwardInput(
                 kept,
                 select(zero, entering_h(row, unit), keep),
@@ -37,9 +44,11 @@ $each_sum{            d.sums[#] = select(zero, d.sums[#], real);
         }$no_projection{ else {
             store_dh(row, unit, zero);
         }}
-$each_sum{        z[at + #u * step.h4] = d.sums[#];
-}$each_parameter{        z[at + (SUMS + #u) * step.h4] = d.parameters[#];
-}$has_product{$each_gate{        store_operand(row, #u * step.h4 + unit, d.sums[FIRST + #u]);
+        var dz: array<Stored, SUMS>;
+$each_sum{        dz[#] = stored(scaled(d.sums[#]));
+        z[at + #u * step.h4] = dz[#];
+}$each_parameter{        z[at + (SUMS + #u) * step.h4] = stored(scaled(d.parameters[#]));
+}$has_product{$each_gate{        store_operand(row, #u * step.h4 + unit, loaded(dz[FIRST + #u]));
 }}    }
     carry[carry_at] = dh;
 }

@@ -21,7 +21,7 @@ fn operand(at: u32) -> vec4f {
     if DROPOUT {
         return h_masked[at];
     }
-    return h[at];
+    return loaded(h[at]);
 }
 
 fn weights_at(gate: u32, unit: u32, k: u32) -> u32 {
@@ -42,7 +42,7 @@ fn weights_step() -> u32 {
 
 fn weights(at: u32) -> mat4x4f {
     let ld = weights_ld();
-    let rows = mat4x4f(w_hh[at], w_hh[at + ld], w_hh[at + 2u * ld], w_hh[at + 3u * ld]);
+    let rows = block_of(at, ld);
     if TRANSPOSED_W {
         return rows;
     }
@@ -50,19 +50,20 @@ fn weights(at: u32) -> mat4x4f {
 }
 }
 fn store_h(row: u32, unit: u32, item: u32, h_t: vec4f) {
-$no_projection{    h[h_at(now.index_out, row, unit)] = h_t;
+$no_projection{    let stored_h = stored(h_t);
+    h[h_at(now.index_out, row, unit)] = stored_h;
 $has_product{    if DROPOUT {
-        let masked = h_t * factors(item);
+        let masked = loaded(stored_h) * factors(item);
         h_masked[((~now.t & 1u) * step.batch + row) * step.h4 + unit] = masked;
         store_operand(row, unit, masked);
     } else {
-        store_operand(row, unit, h_t);
+        store_operand(row, unit, loaded(stored_h));
     }
 }}$has_projection{    // The product with W_hr adds m_t, 0 at padding, to what is here: 0, or at padding the state that passes through.
     m[(now.t * step.batch + row) * step.h4 + unit] = h_t;
     if unit < step.state4 {
         let alive = (flags_at(now.t, row) & ALIVE) != 0u;
-        h[h_at(now.index_out, row, unit)] = select(h[h_at(now.index_in, row, unit)], vec4f(0.0), alive);
+        h[h_at(now.index_out, row, unit)] = select(h[h_at(now.index_in, row, unit)], Stored(), alive);
     }
 }}
 
@@ -75,7 +76,7 @@ $has_c{    var c_t = c[c_at(now.index_in, row, unit)];
         let keep = (flags_t & step.keep) != 0u;
         let at = z_at(row, unit);
         var sums: array<vec4f, SUMS>;
-$each_input{        sums[#] = z[at + #u * step.h4];
+$each_input{        sums[#] = loaded(z[at + #u * step.h4]);
 }$each_gate{        sums[FIRST + #u] += select(zero, product_#, keep);
         sums[FIRST + #u] += vectors[#u * step.h4 + unit];
 }$has_parameters{        var parameters: array<vec4f, PARAMETERS>;
@@ -86,7 +87,7 @@ $each_input{        sums[#] = z[at + #u * step.h4];
 $has_c{            select(zero, c_t, keep),
 }$has_parameters{            parameters,
 }        ));
-$each_sum{        z[at + #u * step.h4] = left.kept[#];
+$each_sum{        z[at + #u * step.h4] = stored(left.kept[#]);
 }        let real = real_units(unit);
         h_t = select(zero, left.h, real);
 $has_c{        c_t = select(zero, left.c, real);

@@ -26,7 +26,7 @@ override WEIGHTS_AT = OPERAND_LOADS * THREADS;
 // What a thread loads for a turn.
 struct Slab {
 $each_operand_load{    x_?: vec4f,
-}$each_weights_load{    w_?: vec4f,
+}$each_weights_load{    w_?: Stored,
 }}
 
 // Where it loads that from at k = 0; the place in its part of a slab at 0, in vec4 of k; and that place in the turn's first part.
@@ -92,7 +92,7 @@ $each_row{        var sum_? = vec4f(0.0);
 }        for (var turn = 0u; turn < turns; turn++) {
             workgroupBarrier();
 $each_operand_load{            shared_tile[x_to_?] = within(next.x_?, x_place_?, x_k_?, part);
-}$each_weights_load{            shared_tile[WEIGHTS_AT + w_to_?] = within(next.w_?, w_place_?, w_k_?, part);
+}$each_weights_load{            shared_tile[WEIGHTS_AT + w_to_?] = within(loaded(next.w_?), w_place_?, w_k_?, part);
 }            workgroupBarrier();
             let ends = turn + 1u == turns;
             part_k += select(0u, SHARES * part, ends);

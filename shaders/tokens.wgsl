@@ -13,10 +13,10 @@ override TRANSPOSED_W: bool = false; // w_ih is W_ih transposed, in which the nu
 @group(0) @binding(1) var<storage, read> tokens: array<u32>;      // [n, B]
 @group(0) @binding(2) var<storage, read> w_ih: array<vec4f>;      // [4·n4, ldw], or [ldw, 4·n4]
 @group(0) @binding(3) var<storage, read> b_ih: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> z: array<vec4f>;   // [n, B, ldz]
+@group(0) @binding(4) var<storage, read_write> z: array<Stored>;  // [n, B, ldz]
 @group(0) @binding(5) var<storage, read> starts: array<u32>;      // where each token's rows begin in `order`
 @group(0) @binding(6) var<storage, read> order: array<u32>;       // rows of the chunk, sorted by token
-@group(0) @binding(7) var<storage, read> dz: array<vec4f>;        // [n, B, ldz]
+@group(0) @binding(7) var<storage, read> dz: array<Stored>;       // [n, B, ldz]
 @group(0) @binding(8) var<storage, read_write> dw_ih: array<f32>; // [4·n4, ldw]
 
 // z_t = the token's column of W_ih + b_ih.
@@ -27,7 +27,7 @@ fn gather(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gro
         return;
     }
     for (var row = id.y; row < args.rows; row += groups.y * SIDE) {
-        z[row * args.ldz + n] = column(tokens[row], n) + b_ih[n];
+        z[row * args.ldz + n] = stored(column(tokens[row], n) + b_ih[n]);
     }
 }
 
@@ -56,8 +56,9 @@ fn scatter(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
     for (var token = id.y; token < args.rows; token += groups.y * SIDE) {
         var sum = vec4f(0.0);
         for (var p = starts[token]; p < starts[token + 1u]; p++) {
-            sum += dz[order[p] * args.ldz + n];
+            sum += loaded(dz[order[p] * args.ldz + n]);
         }
+        sum = unscaled(sum);
         for (var j = 0u; j < 4u; j++) {
             dw_ih[(4u * n + j) * args.ldw + token] += sum[j];
         }

@@ -8,7 +8,7 @@ struct Transpose {
 
 @group(0) @binding(0) var<uniform> args: Transpose;
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> transposed: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> transposed: array<Stored>;
 
 @compute @workgroup_size(SIDE, SIDE)
 fn transpose_weights(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -24,9 +24,9 @@ fn transpose_weights(@builtin(global_invocation_id) id: vec3u, @builtin(num_work
             weights[first + 3u * args.columns4],
         ));
         let place = 4u * column * args.rows4 + id.x;
-        transposed[place] = block[0];
-        transposed[place + args.rows4] = block[1];
-        transposed[place + 2u * args.rows4] = block[2];
-        transposed[place + 3u * args.rows4] = block[3];
+        transposed[place] = stored(block[0]);
+        transposed[place + args.rows4] = stored(block[1]);
+        transposed[place + 2u * args.rows4] = stored(block[2]);
+        transposed[place + 3u * args.rows4] = stored(block[3]);
     }
 }

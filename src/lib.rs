@@ -176,8 +176,8 @@ pub use cpu::{Cpu, CpuEngine, CpuPrediction, CpuPredictions, CpuUpdate, Gradient
 pub use dropout::DropoutKey;
 pub use engine::{
     Backend, CustomLoss, CustomOptimizer, Engine, EngineHandle, EngineOptions, FlatBlock, Hooks, Inference, Inspection,
-    Layers, Logits, LossSum, ParameterGroup, Parameters, Session, SkippedUpdates, Snapshot, StatefulRows, StepReport,
-    Training,
+    Layers, Logits, LossScale, LossSum, ParameterGroup, Parameters, Session, SkippedUpdates, Snapshot, StatefulRows,
+    StepReport, Training,
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub use engine::{Wait, block_on};
@@ -186,7 +186,7 @@ pub use gpu::{Gpu, GpuEngine, GpuOptions, GpuPredictions, GpuUpdate};
 pub use gradient_norms::HiddenGradientNorms;
 pub use memory::{BatchShape, Memory, MemoryPart};
 pub use model::{
-    Activation, Cell, Direction, Embedding, Head, Initialisation, Layout, Loss, Model, Readout, Recurrent,
+    Activation, Cell, Direction, Embedding, Head, Initialisation, Layout, Loss, Model, Precision, Readout, Recurrent,
     RecurrentInit, RecurrentKernel, Reduction, Role, SafetensorsFile, SavedModel, StateDict, StateDictPrefixes,
     StoredTensor,
 };

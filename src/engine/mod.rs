@@ -35,7 +35,7 @@ pub use parameters::{FlatBlock, Parameters};
 pub(crate) use parameters::{
     check_not_exchanged, check_optimizer_state, no_average, no_optimizer_block, numbers_of, read_tensor,
 };
-pub use results::{Logits, LossSum, SkippedUpdates, StepReport};
+pub use results::{Logits, LossScale, LossSum, SkippedUpdates, StepReport};
 pub use session::{EngineHandle, Session, Snapshot};
 pub use training::Training;
 

@@ -1,6 +1,7 @@
 //! Results of an engine's passes and updates.
 
 use ndarray::Array3;
+use serde::{Deserialize, Serialize};
 
 use crate::batch::States;
 
@@ -47,6 +48,8 @@ pub struct SkippedUpdates {
     /// Skipped updates in total, including those enqueued behind one that stopped updating. The step number minus this
     /// is the number of updates applied.
     pub in_all: u64,
+    /// The loss scale at half precision, which follows skipped updates. Where `None` is given, it stays what it is.
+    pub loss_scale: Option<LossScale>,
 }
 
 impl SkippedUpdates {
@@ -54,4 +57,15 @@ impl SkippedUpdates {
     pub(crate) fn within(self, max_skipped_updates: u32) -> Self {
         Self { in_row: self.in_row.min(max_skipped_updates), ..self }
     }
+}
+
+/// The loss scale at [half precision](crate::Precision::F16): gradients of z are stored times a factor, so that small ones
+/// are not lost. An update is skipped if gradients are not finite, as they are when one was beyond the range of halves, and
+/// the factor is then halved; after 2,000 updates without one it is doubled. Sums of gradients do not contain it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossScale {
+    /// The factor is 2 to the power of this, from −24 to 24.
+    pub exponent: i32,
+    /// The updates with finite gradients since it last changed.
+    pub good_updates: u32,
 }

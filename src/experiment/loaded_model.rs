@@ -66,7 +66,7 @@ impl LoadedModel {
         load::check_fits(&self.file, task.as_ref())?;
         settings.set_form(&self.file.model)?;
         settings.check_batch(&self.file.model)?;
-        let device = OpenDevice::open(&settings.device_options()).await?;
+        let device = OpenDevice::open_for_inference(&settings.device_options()).await?;
         let network = trained_network(&device, &self.file.model, &self.file.weights)?;
         let rows = settings.rows_at_once();
         Ok(AppliedModel { settings, task, network, device, rows })
@@ -77,7 +77,7 @@ impl LoadedModel {
     /// # Errors
     /// Those of the device.
     pub async fn network(&self, settings: &Settings) -> Result<Network> {
-        let device = OpenDevice::open(&settings.device_options()).await?;
+        let device = OpenDevice::open_for_inference(&settings.device_options()).await?;
         trained_network(&device, &self.file.model, &self.file.weights)
     }
 

@@ -68,7 +68,7 @@ impl LoadedModel {
         each: &mut impl FnMut(&[u8]) -> Result<bool>,
     ) -> Result<()> {
         let vocabulary = self.vocabulary()?;
-        let device = OpenDevice::open(device).await?;
+        let device = OpenDevice::open_for_inference(device).await?;
         let mut network = trained_network(&device, &self.file.model, &self.file.weights)?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut each = |token| each(&vocabulary.decode(&[token])?);

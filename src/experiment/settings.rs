@@ -16,7 +16,7 @@ use super::model::model_file::ModelFile;
 use crate::data::CopyTask;
 use crate::train::{Decay, RunOptions};
 use crate::{
-    Activation, Direction, Embedding, Head, Initialisation, Model, Optimizer, ParameterGroup, Recurrent,
+    Activation, Direction, Embedding, Head, Initialisation, Model, Optimizer, ParameterGroup, Precision, Recurrent,
     RecurrentKernel, Result,
 };
 
@@ -40,6 +40,8 @@ pub struct Settings {
     pub threads: Option<usize>,
     /// How a GPU runs the recurrent steps.
     pub kernel: RecurrentKernel,
+    /// How a GPU stores z, h and copies of W_hh.
+    pub precision: Precision,
     /// Whether to measure the time of each kernel or phase.
     pub profile: bool,
     /// The recurrent cell.
@@ -106,10 +108,11 @@ impl Settings {
             series_split(series, applies)?;
         }
         let ((embedding, tied), predict, buckets) = (data.embedding(), data.predict(), data.buckets());
-        let RunConfig { device, threads, kernel, profile, seed } = &mut given.run;
+        let RunConfig { device, threads, kernel, precision, profile, seed } = &mut given.run;
         let (seed, device, threads) =
             (*seed.get_or_insert(1), device.get_or_insert_with(|| "auto".into()).clone(), *threads);
         let (kernel, profile) = (*kernel.get_or_insert_default(), profile.unwrap_or(false));
+        let precision = *precision.get_or_insert_default();
         make_paths_absolute(&mut given)?;
         let init_from = given.model.init_from.clone();
         if init_from.is_some() {
@@ -129,6 +132,7 @@ impl Settings {
             device,
             threads,
             kernel,
+            precision,
             profile,
             cell: model.cell.unwrap_or(CellName::Lstm),
             hidden: model.hidden.unwrap_or_default(),
@@ -334,15 +338,17 @@ impl Settings {
         }
     }
 
-    /// Maximum number of consecutive skipped updates; one more ends the run.
+    /// Maximum number of consecutive skipped updates; one more ends the run. At half precision gradients beyond the range of
+    /// halves lower the loss scale.
     pub fn max_skipped_updates(&self) -> u32 {
-        if self.on_nan == OnNan::Skip { SKIPS } else { 0 }
+        if self.on_nan == OnNan::Skip || self.precision == Precision::F16 { SKIPS } else { 0 }
     }
 
     /// The options of the device.
     pub fn device_options(&self) -> DeviceOptions {
-        let (name, threads, kernel) = (self.device.clone(), self.threads, self.kernel);
-        DeviceOptions { name, threads, kernel, profile: self.profile }
+        let Self { device, threads, kernel, precision, profile, .. } = self;
+        let (threads, kernel, precision, profile) = (*threads, *kernel, *precision, *profile);
+        DeviceOptions { name: device.clone(), threads, kernel, precision, profile }
     }
 
     /// The initialisation of the weights.

@@ -213,6 +213,20 @@ impl RecurrentKernel {
     }
 }
 
+/// The number type in which the GPU backend stores what its recurrent steps read most: the histories of z and h, and copies
+/// of W_hh. Everything is computed in f32 either way, and weights, c, sums, norms and updates are stored in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// 16 bits: relative errors of 2⁻¹¹, or 2⁻¹⁰ where a driver truncates, numbers up to 65,504. Gradients of z are stored
+    /// times a [loss scale](crate::LossScale) that the engine adapts. For the GPU backend only.
+    F16,
+}
+
 /// A trainable embedding of token ids as input of the first layer, like `torch.nn.Embedding`. The vectors have I
 /// elements.
 ///

@@ -14,7 +14,7 @@ mod state_dict;
 mod writer;
 
 pub use crate::cells::{Activation, Cell, CustomCell};
-pub use config::{Direction, Embedding, Model, Recurrent, RecurrentKernel};
+pub use config::{Direction, Embedding, Model, Precision, Recurrent, RecurrentKernel};
 pub use head::{Head, Loss, Readout, Reduction};
 pub(crate) use initialise::uniform;
 pub use initialise::{Initialisation, RecurrentInit};

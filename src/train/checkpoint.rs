@@ -10,7 +10,7 @@ use super::progress::{RunProgress, Snapshot};
 use super::state::TrainerState;
 use super::trainer::Trainer;
 use crate::batch::States;
-use crate::engine::{Engine, FlatBlock, SkippedUpdates};
+use crate::engine::{Engine, FlatBlock, LossScale, SkippedUpdates};
 use crate::error::{Error, Result};
 use crate::model::safetensors::{SafetensorsHeader, TensorEntry, begin, dtype, read_numbers, write_numbers};
 use crate::model::{Layout, Model, StateDict};
@@ -57,6 +57,9 @@ struct JsonNote {
     step: u64,
     skipped: u32,
     skipped_in_all: u64,
+    /// At half precision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    loss_scale: Option<LossScale>,
     /// The number of updates of the rollback snapshot.
     back_updates: Option<u64>,
     /// The name of the optimizer. The first files of this version have only that of a custom one.
@@ -159,7 +162,8 @@ impl<R: Real> Checkpoint<R> {
             let c = states("c")?;
             let carried = states("h")?.map(|h| States { h, c });
             progress.best_parameters = blocks.remove(BEST).map(|(_, numbers)| numbers);
-            let skipped = SkippedUpdates { in_row: note.skipped, in_all: note.skipped_in_all };
+            let skipped =
+                SkippedUpdates { in_row: note.skipped, in_all: note.skipped_in_all, loss_scale: note.loss_scale };
             let Snapshot { parameters, optimizer_state, averaged, .. } = whole;
             let (step, optimizer) = (note.step, note.optimizer);
             let trainer = TrainerState { step, parameters, optimizer, optimizer_state, averaged, carried, skipped };
@@ -253,6 +257,7 @@ impl<R: Real> RunProgress<R> {
             step,
             skipped: skipped.in_row,
             skipped_in_all: skipped.in_all,
+            loss_scale: skipped.loss_scale,
             back_updates: self.back.as_ref().map(|back| back.updates),
             optimizer: optimizer.map(str::to_owned),
             progress: serde_json::to_value(self).map_err(unwritable)?,

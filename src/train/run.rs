@@ -185,7 +185,7 @@ async fn run_from<E: Engine>(
             break ended;
         };
         // The optimizer continues from the updates in these numbers.
-        let skipped = SkippedUpdates { in_row: 0, in_all: step.saturating_sub(*updates) };
+        let skipped = SkippedUpdates { in_all: step.saturating_sub(*updates), ..SkippedUpdates::default() };
         let blocks = (parameters, averaged.as_ref());
         trainer.restore_from((*step, skipped), blocks, optimizer_state.iter().collect(), None)?;
         progress.rollbacks += 1;

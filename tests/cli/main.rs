@@ -28,6 +28,7 @@ mod messages;
 mod names;
 mod objective;
 mod panel;
+mod precision;
 mod program;
 mod projection;
 mod reading;

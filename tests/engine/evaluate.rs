@@ -103,6 +103,6 @@ fn on_a_gpu_an_evaluation_copies_no_states_to_the_host() {
         (profile.uploaded, profile.downloaded)
     });
     assert_eq!(moved[0], moved[1]);
-    // The sum of the losses of each batch.
-    assert_eq!(moved[0].1, 6 * 16);
+    // The sums of the losses of each batch.
+    assert_eq!(moved[0].1, 6 * 4096);
 }

@@ -18,7 +18,7 @@ const RELATIVE: f64 = 5e-5;
 const FLOOR: f64 = 0.2;
 
 /// Every device that the options make of the one there is, in words.
-fn gpus() -> Vec<(String, Gpu)> {
+pub(crate) fn gpus() -> Vec<(String, Gpu)> {
     let mut gpus = Vec::new();
     for tiles in [Tiles::Hardware, Tiles::Software] {
         for checked in [false, true] {
@@ -29,11 +29,16 @@ fn gpus() -> Vec<(String, Gpu)> {
     gpus
 }
 
-/// Loss, logits, gradients, their norms at every step, and the parameters after two updates.
+/// What [`results`] says, with a kernel and a chunk.
 fn all<B: Backend>(backend: &B, case: &Case, kernel: RecurrentKernel, chunk: Option<usize>) -> Named {
+    results(backend, case, EngineOptions::default().kernel(kernel).chunk(chunk))
+}
+
+/// Loss, logits, gradients, their norms at every step, and the parameters after two updates.
+pub(crate) fn results<B: Backend>(backend: &B, case: &Case, options: EngineOptions) -> Named {
     let model = case.model();
     let optimizer = Optimizer::sgd(0.1);
-    let options = EngineOptions::default().optimizer(optimizer.kind).kernel(kernel).chunk(chunk).input_gradient(true);
+    let options = options.optimizer(optimizer.kind).input_gradient(true);
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     let batch = case.batch();
@@ -62,7 +67,7 @@ fn all<B: Backend>(backend: &B, case: &Case, kernel: RecurrentKernel, chunk: Opt
 }
 
 /// Every cell at sizes up to and beyond those where a step changes its form; on the other axes in another order.
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     const HIDDEN: [usize; 14] = [1, 3, 17, 33, 64, 65, 130, 76, 77, 88, 89, 156, 157, 513];
     const OTHERS: [usize; 7] = [1, 3, 17, 33, 64, 65, 130];
     let mut cases = Vec::new();

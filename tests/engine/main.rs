@@ -28,6 +28,7 @@ mod finite_differences;
 mod floors;
 mod gpu;
 mod gradient_norms;
+mod half_precision;
 mod head;
 mod initialise;
 mod invalid_calls;

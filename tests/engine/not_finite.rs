@@ -229,7 +229,7 @@ where
     block_on(resume(&mut by_hand, after_6, &batches, None, &options, &mut ())).unwrap();
     let mut after = block_on(by_hand.state()).unwrap();
     // What the optimizer counts are the six updates that these weights have seen.
-    (after.step, after.skipped) = (9, SkippedUpdates { in_row: 0, in_all: 3 });
+    (after.step, after.skipped) = (9, SkippedUpdates { in_row: 0, in_all: 3, loss_scale: None });
     after.carried = None;
     by_hand.restore(&after).unwrap();
     for number in 9..STEPS {

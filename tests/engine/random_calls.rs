@@ -522,7 +522,9 @@ impl Call {
             Self::Unreported => Ok(text(format!("unreported {}", engine.unreported()))),
             Self::Skipped => block_on(engine.skipped()).map(|skipped| text(format!("{skipped:?}"))),
             Self::MayUpdate => engine.may_update().map(done),
-            Self::Restart(skipped) => engine.restart(SkippedUpdates { in_row: *skipped, in_all: 0 }).map(done),
+            Self::Restart(skipped) => {
+                engine.restart(SkippedUpdates { in_row: *skipped, ..SkippedUpdates::default() }).map(done)
+            }
             Self::Logits(data) => block_on(engine.logits(&data.sequence::<f32>())).map(|logits| {
                 let mut named = states(&logits.states);
                 named.push(("logits".into(), wide(&logits.logits)));

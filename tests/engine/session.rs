@@ -15,7 +15,11 @@ use crate::common::{CELLS, Case, PLACES, fill};
 type RealOf<B> = <<B as Backend>::Engine as Parameters>::Real;
 
 fn engine_of<B: Backend>(backend: &B, case: &Case, model: &Model) -> B::Engine {
-    let mut engine = backend.engine(model, &EngineOptions::default()).unwrap();
+    engine_with(backend, case, model, &EngineOptions::default())
+}
+
+fn engine_with<B: Backend>(backend: &B, case: &Case, model: &Model, options: &EngineOptions) -> B::Engine {
+    let mut engine = backend.engine(model, options).unwrap();
     engine.set_parameters(&case.parameters(model)).unwrap();
     engine
 }
@@ -72,14 +76,23 @@ fn cases_like(case: Case) -> Vec<Case> {
 }
 
 pub(crate) fn steps_have_the_bits_of_the_whole_sequence<B: Backend>(backend: &B, cases: Vec<Case>) {
+    steps_have_the_bits_of_the_whole_sequence_with(backend, &EngineOptions::default(), cases);
+}
+
+pub(crate) fn steps_have_the_bits_of_the_whole_sequence_with<B: Backend>(
+    backend: &B,
+    options: &EngineOptions,
+    cases: Vec<Case>,
+) {
+    let session = |case: &Case| Session::new(engine_with(backend, case, &case.model(), options), case.rows).unwrap();
     for case in cases {
         let sequence: Sequence<RealOf<B>> = case.sequence();
         let (whole, singles) = ([case.steps], Vec::from_iter(1..=case.steps));
-        let mut once = session(backend, &case);
+        let mut once = session(&case);
         let want = stream(&mut once, &sequence, &whole).remove(0);
         let states = block_on(once.states()).unwrap();
         for ends in [&singles[..], &[3, 4, 10]] {
-            let mut session = session(backend, &case);
+            let mut session = session(&case);
             let outputs = stream(&mut session, &sequence, ends);
             assert_eq!(block_on(session.states()).unwrap(), states, "{case}");
             match case.at {

@@ -26,7 +26,7 @@ Usage: shader-stats [OPTIONS] [FAMILY]...
 FAMILY is a name that Mesa knows, such as polaris10, vega10, navi10 or navi21 (the default).
 
   --size SIZE,SIZE    of S, M, L, C, as in bptt bench; odd: sizes that divide into nothing; options: every kernel and
-                      setting [default: all]
+                      setting; halves: the same at half precision [default: all]
   --plan              print instead what the plan makes of a training step at the sizes of bptt bench; needs no driver
   --assembly FOLDER   write each kernel's assembly to FOLDER/FAMILY
   --waits             fail too if a turn of a recurrent step's product waits for memory more than once

@@ -11,14 +11,14 @@ use bptt::gpu::{Tiles, required_limits};
 use bptt::ndarray::{Array2, Array3};
 use bptt::{
     Activation, Batch, Cell, Embedding, EngineOptions, Gpu, GpuPredictions, Head, Input, Inspection, Loss, Model,
-    Optimizer, Readout, Recurrent, RecurrentKernel, Sequence, Targets, Trainer, TrainerOptions, Wait,
+    Optimizer, Precision, Readout, Recurrent, RecurrentKernel, Sequence, Targets, Trainer, TrainerOptions, Wait,
 };
 
 const CELLS: [Cell; 3] = [Cell::Rnn(Activation::Tanh), Cell::Lstm, Cell::Gru];
 
-/// The sizes of `bptt bench`; `odd`, which divide into no workgroup, tile or part evenly; and `options`, networks and
-/// settings that together use every kernel.
-pub const SIZES: [&str; 6] = ["S", "M", "L", "C", "odd", "options"];
+/// The sizes of `bptt bench`; `odd`, which divide into no workgroup, tile or part evenly; `options`, networks and settings
+/// that together use every kernel in full precision; and `halves`, those, the odd sizes, M and L in half precision.
+pub const SIZES: [&str; 7] = ["S", "M", "L", "C", "odd", "options", "halves"];
 
 /// H and B of the odd sizes: small ones, those around the bounds between kernels, and many rows.
 const ODD: [[usize; 2]; 16] = [
@@ -66,13 +66,12 @@ pub fn planned(sizes: &[&'static str]) -> Result<Vec<PlannedKernel>, Box<dyn Err
         match *size {
             "odd" => odd_sizes().into_iter().try_for_each(|network| network.train(&gpu))?,
             "options" => options().into_iter().try_for_each(|network| network.train(&gpu))?,
-            name => {
-                let size = WorkloadSize::by_name(name).ok_or_else(|| format!("{name} is no size"))?;
-                for cell in [CellName::Rnn, CellName::Lstm, CellName::Gru] {
-                    let work = Workload::new(cell, size.sizes());
-                    Network::new(work.model, work.batch).train(&gpu)?;
-                }
+            "halves" => {
+                let of_bench = of_bench("M")?.into_iter().chain(of_bench("L")?);
+                let all = options().into_iter().chain(odd_sizes()).chain(of_bench);
+                all.map(Network::in_halves).try_for_each(|network| network.train(&gpu))?
             }
+            name => of_bench(name)?.into_iter().try_for_each(|network| network.train(&gpu))?,
         }
         for compiled in compiled_kernels(&gpu) {
             let key = format!("{} {:?} {}", compiled.name, compiled.constants, compiled.entry.source());
@@ -192,6 +191,10 @@ impl Network {
         Self { engine, ..self }
     }
 
+    fn in_halves(self) -> Self {
+        Self { engine: self.engine.precision(Precision::F16), ..self }
+    }
+
     /// Makes one training step.
     fn train(self, gpu: &Gpu) -> Result<(), Box<dyn Error>> {
         let has_average = self.engine.ema_decay.is_some();
@@ -209,6 +212,16 @@ impl Network {
         trainer.finish().wait()?;
         Ok(())
     }
+}
+
+/// The networks of a size of `bptt bench`.
+fn of_bench(name: &str) -> Result<Vec<Network>, Box<dyn Error>> {
+    let size = WorkloadSize::by_name(name).ok_or_else(|| format!("{name} is no size"))?;
+    let of = |cell| {
+        let work = Workload::new(cell, size.sizes());
+        Network::new(work.model, work.batch)
+    };
+    Ok([CellName::Rnn, CellName::Lstm, CellName::Gru].map(of).into())
 }
 
 /// Networks of one layer with a head, at sizes that divide evenly into nothing.

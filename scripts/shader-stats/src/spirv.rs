@@ -26,7 +26,8 @@ pub struct Module {
 pub fn translate(kernel: &CompiledKernel) -> Result<Module, Box<dyn Error>> {
     let source = kernel.entry.source();
     let module = naga::front::wgsl::parse_str(&source).map_err(|error| error.emit_to_string(&source))?;
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    // That of `pack2x16float` and `unpack2x16float`.
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32);
     let info = validator.validate(&module).map_err(|error| error.emit_to_string(&source))?;
     let (stage, name) = (ShaderStage::Compute, kernel.entry.name);
     let constants = kernel.constants.iter().cloned().collect();

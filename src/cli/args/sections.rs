@@ -6,8 +6,8 @@ use bptt::train::RunLength;
 use super::setting::{Form, Setting};
 use super::values::{
     ACTIVATIONS, CELLS, DATES, DECIMAL, DIRECTIONS, INITS, KEEP, KERNELS, LABELS_AS, LOSSES, MISSING, ON_NAN,
-    OPTIMIZERS, READ, READOUTS, RELATIVES, SCALES, SCHEDULES, TASKS, at_least_0, batch, below_1, count, groups, names,
-    norm, quantiles, share, shares, signed, single, whole,
+    OPTIMIZERS, PRECISIONS, READ, READOUTS, RELATIVES, SCALES, SCHEDULES, TASKS, at_least_0, batch, below_1, count,
+    groups, names, norm, quantiles, share, shares, signed, single, whole,
 };
 
 /// The sections of a configuration file.
@@ -64,7 +64,7 @@ fn series() -> Vec<Setting> {
         Setting::flag("window", size("T"), "Number of rows in an input window").default("22"),
         Setting::flag("id", Form::text("COLUMN"), "Long form: column of the series' names")
             .more("A row for each time of each series, which may begin and end at times of their own: a panel."),
-        Setting::flag("time", Form::text("COLUMN"), "Long form: column of the times").default("the first"),
+        Setting::flag("time", Form::text("COLUMN"), "Long form: column of the times").rare().default("the first"),
         Setting::key("drop-short", Form::switch(), "Leave out series too short for a window")
             .more("Of a panel. Without it, a series that has no training window is an error."),
         Setting::flag("segment", size("ROWS"), "Number of rows in a step of the network")
@@ -193,6 +193,10 @@ fn run() -> Vec<Setting> {
         Setting::flag("seed", Form::new("N", "1", signed), "Random seed")
             .default("1")
             .more("It sets the initial weights, the order of the examples, dropout and synthetic data."),
+        Setting::flag("precision", Form::choice("P", PRECISIONS), "How a GPU stores z and h: f32 or f16")
+            .rare()
+            .default("f32")
+            .more("f16 halves their memory and the reads of W_hh; everything is computed in f32."),
         Setting::key("kernel", Form::choice("KERNEL", KERNELS), "GPU kernel of the recurrent steps")
             .default("auto")
             .more("It does not change the results."),
@@ -264,8 +268,8 @@ fn training() -> Vec<Setting> {
             .by_kind(|kind| ("Learning rate", kind.default_learning_rate().to_string()))
             .more("0.005 for series and tasks, 0.002 for text and classes, 0.001 for sequences and rolls."),
         Setting::flag("clip", Form::new("NORM", "1.0", norm), "Maximum gradient norm, 0: none").default("1"),
-        Setting::flag("weight-decay", Form::new("DECAY", "0.1", at_least_0), "Weight decay").default("0; adamw: 0.01"),
-        Setting::flag("warmup", Form::new("N", "0", signed), "Steps of linear warmup").default("0"),
+        Setting::flag("weight-decay", Form::new("DECAY", "0.1", at_least_0), "Weight decay").rare().default("0; adamw: 0.01"),
+        Setting::flag("warmup", Form::new("N", "0", signed), "Steps of linear warmup").rare().default("0"),
         Setting::flag(
             "schedule",
             Form::new("SCHEDULE", "constant", str::parse::<ScheduleConfig>).meanings(SCHEDULES),
@@ -318,11 +322,12 @@ fn missing() -> Setting {
 }
 
 fn decimal(help: &'static str) -> Setting {
-    Setting::flag("decimal", Form::choice("MARK", DECIMAL), help)
+    Setting::flag("decimal", Form::choice("MARK", DECIMAL), help).rare()
 }
 
 fn dates(help: &'static str) -> Setting {
     Setting::flag("dates", Form::choice("ORDER", DATES), help)
+        .rare()
         .more("For dates such as 5/3/2021. By default it is detected from the rows.")
 }
 

@@ -95,6 +95,8 @@ pub(crate) struct Setting {
     more: &'static str,
     form: Form,
     typed: Typed,
+    /// Whether only the long help has it.
+    rare: bool,
     excludes: Option<&'static str>,
 }
 
@@ -110,7 +112,7 @@ enum Typed {
 impl Setting {
     /// A setting with a flag of its name.
     pub(crate) fn flag(key: &'static str, form: Form, help: &'static str) -> Self {
-        Self { key, help, default: "", by_kind: None, more: "", form, typed: Typed::Flag, excludes: None }
+        Self { key, help, default: "", by_kind: None, more: "", form, typed: Typed::Flag, rare: false, excludes: None }
     }
 
     /// A setting that is only in configuration files and `--set`.
@@ -130,6 +132,11 @@ impl Setting {
     /// With another line and default for each kind of data.
     pub(crate) fn by_kind(self, by_kind: HelpOfKind) -> Self {
         Self { by_kind: Some(by_kind), ..self }
+    }
+
+    /// A flag that few need: `-h` does not show it, `--help` does.
+    pub(crate) fn rare(self) -> Self {
+        Self { rare: true, ..self }
     }
 
     pub(crate) fn more(self, more: &'static str) -> Self {
@@ -164,7 +171,7 @@ impl Setting {
             Typed::Positional => arg,
             Typed::Key => return None,
         };
-        let arg = arg.conflicts_with_all(self.excludes);
+        let arg = arg.conflicts_with_all(self.excludes).hide_short_help(self.rare);
         let arg =
             if self.is_switch() { arg.num_args(0..=1).default_missing_value("true").require_equals(true) } else { arg };
         Some(if closed {

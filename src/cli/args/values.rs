@@ -196,6 +196,8 @@ pub(crate) const KERNELS: Choices = &[
     ("step", "one dispatch per step"),
 ];
 
+pub(crate) const PRECISIONS: Choices = &[("f32", "32 bits"), ("f16", "16 bits")];
+
 pub(crate) const DECIMAL: Choices = &[(".", ""), (",", "")];
 
 pub(crate) const DATES: Choices = &[("day-first", ""), ("month-first", ""), ("year-first", "")];

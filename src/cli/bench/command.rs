@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use bptt::Error;
-use bptt::RecurrentKernel;
 use bptt::experiment::bench::basics::{Basics, ProductTime, measure_basics};
 use bptt::experiment::bench::compare::{EarlierMeasurements, Measurement};
 use bptt::experiment::bench::machine::load;
@@ -15,13 +14,14 @@ use bptt::experiment::config::{Bytes, CellName, THREADS};
 use bptt::experiment::device::free_memory::resident;
 use bptt::experiment::device::open::{DeviceOptions, OpenDevice};
 use bptt::experiment::files::new_file;
+use bptt::{Precision, RecurrentKernel};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 
 use super::profile::{profile_json, profile_lines};
 use super::sweep::table;
-use crate::cli::args::{CELLS, KERNELS, at_least_0, one_of, whole};
+use crate::cli::args::{CELLS, KERNELS, PRECISIONS, at_least_0, one_of, whole};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{eprint_line, print_json};
 
@@ -90,6 +90,9 @@ pub(crate) struct BenchArgs {
     /// GPU kernel: auto, sequence or step
     #[arg(long, value_parser = one_of::<RecurrentKernel>(KERNELS), hide_possible_values = true, default_value = "auto")]
     kernel: RecurrentKernel,
+    /// How a GPU stores z and h: f32 or f16
+    #[arg(long, value_parser = one_of::<Precision>(PRECISIONS), hide_possible_values = true, default_value = "f32")]
+    precision: Precision,
     /// Seconds to time, beyond --min-reps samples
     #[arg(long, value_parser = at_least_0, default_value = "4")]
     seconds: f64,
@@ -145,6 +148,7 @@ pub(crate) async fn bench(args: &BenchArgs) -> Result<(), Failure> {
         name: args.device.clone(),
         threads: (args.threads > 0).then_some(args.threads),
         kernel: args.kernel,
+        precision: args.precision,
         profile: args.profile,
     })
     .await?;

@@ -8,7 +8,7 @@ use bptt::experiment::gradcheck::{CheckedGradients, Deviation, GradientCheck};
 use bptt::experiment::model::model_file;
 use bptt::experiment::settings::Settings;
 use bptt::format::{cell, left, path_text, right, short, widest};
-use bptt::{Error, Head, Layout, Loss, Model, Readout, Recurrent};
+use bptt::{Error, Head, Layout, Loss, Model, Precision, Readout, Recurrent};
 use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 
@@ -78,6 +78,10 @@ pub(crate) async fn gradcheck(args: &GradcheckArgs) -> Result<(), Failure> {
     };
     let checked = check.run(&device).await?;
     let (failure, tolerances) = (checked.failure(), checked.tolerances);
+    let unit = match settings.precision {
+        Precision::F16 => "2 · 2⁻¹⁰",
+        _ => "32 · 2⁻²³",
+    };
     if args.json {
         print_json(summary(&device.describe(), &model, &checked));
     } else {
@@ -95,7 +99,7 @@ pub(crate) async fn gradcheck(args: &GradcheckArgs) -> Result<(), Failure> {
         print_line(heading(
             "limits",
             &format!(
-                "device {:.1e}: 32 · 2⁻²³ · √(T · (B + G·H + I)); differences {:.0e}; relative to the greatest of a tensor, or \
+                "device {:.1e}: {unit} · √(T · (B + G·H + I)); differences {:.0e}; relative to the greatest of a tensor, or \
              of a step",
                 tolerances.device, tolerances.differences
             ),

@@ -55,8 +55,9 @@ pub(crate) async fn sample(args: &SampleArgs) -> Result<(), Failure> {
     }
     // A software driver would be slower for such small steps: `auto` takes a GPU if there is one.
     let name = args.on.0.device.clone().unwrap_or_else(|| "auto".into());
-    let (threads, kernel) = (args.on.0.threads, args.on.0.kernel.unwrap_or_default());
-    let device = DeviceOptions { name, threads, kernel, profile: false };
+    let RunConfig { threads, kernel, precision, .. } = args.on.0;
+    let (kernel, precision) = (kernel.unwrap_or_default(), precision.unwrap_or_default());
+    let device = DeviceOptions { name, threads, kernel, precision, profile: false };
     let mut ends_line = false;
     let mut each = |bytes: &[u8]| {
         ends_line = bytes == b"\n";

@@ -24,10 +24,10 @@ use crate::engine::calls::{BadStep, LastPass};
 use crate::engine::hooks::OptimizerHook;
 use crate::engine::parameter_groups::{UpdateRange, update_ranges};
 use crate::engine::sealed::Sealed;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gradient_norms::HiddenGradientNorms;
 use crate::memory::{BatchShape, Memory};
-use crate::model::{Layout, Model};
+use crate::model::{Layout, Model, Precision};
 use crate::real::Real;
 use crate::sizes::ON_HOST;
 
@@ -74,6 +74,7 @@ impl<R: Real> CpuEngine<R> {
     pub(super) fn new(threads: Threads, model: &Model, options: &EngineOptions) -> Result<Self> {
         model.validate()?;
         options.validate(model)?;
+        check_precision(options)?;
         let layout = Layout::new(model);
         let ranges = update_ranges(&options.parameter_groups, &layout)?;
         let mapped = MappedModel::new(model, &layout);
@@ -115,6 +116,7 @@ impl<R: Real> CpuEngine<R> {
     ) -> Result<Memory> {
         model.validate()?;
         options.validate(model)?;
+        check_precision(options)?;
         batch_shape.check(model, ON_HOST)?;
         let layout = Layout::new(model);
         let ranges = update_ranges(&options.parameter_groups, &layout)?;
@@ -148,4 +150,14 @@ impl<R: Real> EngineHandle for CpuEngine<R> {
     fn engine_mut(&mut self) -> &mut Self {
         self
     }
+}
+
+/// Refuses half precision: what the CPU backend stores is of its own number type.
+fn check_precision(options: &EngineOptions) -> Result<()> {
+    if options.precision == Precision::F16 {
+        let reason = "precision f16 is how the GPU backend stores z and h, and the CPU backend stores what it computes with: \
+                      take f32";
+        return Err(Error::Unsupported(reason.into()));
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ pub(crate) mod parameter_groups;
 pub use self::parameter_groups::ParameterGroup;
 use crate::error::{Error, Result};
 use crate::memory::{BatchShape, Memory};
-use crate::model::{Model, RecurrentKernel};
+use crate::model::{Model, Precision, RecurrentKernel};
 use crate::optim::OptimizerKind;
 use crate::sizes::{Count, ON_HOST};
 
@@ -33,6 +33,9 @@ pub struct EngineOptions {
     pub recompute: bool,
     /// How the GPU backend dispatches the recurrent steps.
     pub kernel: RecurrentKernel,
+    /// How the GPU backend stores the histories of z and h, and copies of W_hh. The CPU backend has
+    /// [`F32`](Precision::F32) only, which is there the backend's own number type.
+    pub precision: Precision,
     /// Whether [`Training::accumulate`](super::Training::accumulate) also computes dx, dh_0 and dc_0.
     pub input_gradient: bool,
     /// How many updates in a row may be skipped because the loss or the gradient norm is not finite in the backend's
@@ -79,6 +82,12 @@ impl EngineOptions {
     /// Sets how the GPU backend dispatches the recurrent steps.
     pub fn kernel(mut self, kernel: RecurrentKernel) -> Self {
         self.kernel = kernel;
+        self
+    }
+
+    /// Sets how the GPU backend stores z, h and copies of W_hh: [`precision`](Self#structfield.precision).
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
         self
     }
 

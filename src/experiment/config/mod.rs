@@ -24,7 +24,7 @@ pub use values::*;
 use crate::error::{Error, Result};
 use crate::format::path_text;
 use crate::train::KeepWeights;
-use crate::{Activation, Direction, RecurrentInit, RecurrentKernel};
+use crate::{Activation, Direction, Precision, RecurrentInit, RecurrentKernel};
 
 /// Stands for the bundled series in place of a path.
 pub const BUNDLED: &str = "bundled:sunspots";
@@ -116,6 +116,8 @@ pub struct RunConfig {
     /// GPU kernel of the recurrent steps: one dispatch per sequence, one per step, or whichever is faster at these
     /// sizes; it does not change the results [default: auto]
     pub kernel: Option<RecurrentKernel>,
+    /// How a GPU stores z, h and copies of W_hh: f32 or f16 [default: f32]
+    pub precision: Option<Precision>,
     /// Whether to print the time of each kernel or phase at the end.
     pub profile: Option<bool>,
     /// Random seed of the initial weights, the order of the examples, dropout and synthetic data [default: 1]

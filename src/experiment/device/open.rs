@@ -11,8 +11,8 @@ use crate::experiment::config::agree::{unsupported, words};
 use crate::experiment::files::arithmetic::Arithmetic;
 use crate::gpu::{AdapterChoice, GpuOptions};
 use crate::{
-    Backend, BatchShape, Cpu, EngineOptions, Error, Gpu, Memory, Model, Optimizer, RecurrentKernel, Result, Trainer,
-    TrainerOptions,
+    Backend, BatchShape, Cpu, EngineOptions, Error, Gpu, Memory, Model, Optimizer, Precision, RecurrentKernel, Result,
+    Trainer, TrainerOptions,
 };
 
 /// Options of the device to open.
@@ -24,6 +24,8 @@ pub struct DeviceOptions {
     pub threads: Option<usize>,
     /// How a GPU runs the recurrent steps.
     pub kernel: RecurrentKernel,
+    /// How a GPU stores z, h and copies of W_hh.
+    pub precision: Precision,
     /// Whether to ask a GPU for the timestamps that a profile needs.
     pub profile: bool,
 }
@@ -31,15 +33,17 @@ pub struct DeviceOptions {
 impl Default for DeviceOptions {
     /// The first hardware GPU, or else the CPU backend with all cores.
     fn default() -> Self {
-        Self { name: "auto".into(), threads: None, kernel: RecurrentKernel::default(), profile: false }
+        let (kernel, precision) = (RecurrentKernel::default(), Precision::default());
+        Self { name: "auto".into(), threads: None, kernel, precision, profile: false }
     }
 }
 
 /// A device that is ready to compute.
 pub struct OpenDevice {
     backend: AnyBackend,
-    /// How a GPU runs the recurrent steps.
+    /// How a GPU runs the recurrent steps, and stores what they read.
     kernel: RecurrentKernel,
+    precision: Precision,
     /// The name by which `--device` selects this device: `cpu`, or a GPU's identity.
     pub name: String,
     /// A note on the selection, if it may surprise.
@@ -70,8 +74,8 @@ impl OpenDevice {
     /// # Errors
     /// [`Error::NoDevice`] if no device matches the name or several different ones do; it lists all devices.
     pub async fn open(options: &DeviceOptions) -> Result<Self> {
-        let DeviceOptions { name, threads, kernel, profile } = options;
-        let (kernel, before) = (*kernel, resident());
+        let DeviceOptions { name, threads, kernel, precision, profile } = options;
+        let (kernel, precision, before) = (*kernel, *precision, resident());
         let adapters = if name.eq_ignore_ascii_case("cpu") { Vec::new() } else { Gpu::adapters().await };
         let infos: Vec<AdapterInfo> = adapters.iter().map(|adapter| adapter.get_info()).collect();
         match select(name, &infos)? {
@@ -80,13 +84,26 @@ impl OpenDevice {
                 let gpu = Gpu::new(GpuOptions { adapter, profile: *profile, ..GpuOptions::default() }).await?;
                 let name = identities(&infos).swap_remove(index);
                 let driver_bytes = resident().saturating_sub(before);
-                Ok(Self { backend: AnyBackend::Gpu(gpu), kernel, name, note, driver_bytes })
+                Ok(Self { backend: AnyBackend::Gpu(gpu), kernel, precision, name, note, driver_bytes })
             }
             Selection::Cpu(note) => {
                 let backend = AnyBackend::Cpu(cpu(*threads)?);
-                Ok(Self { backend, kernel, name: "cpu".into(), note, driver_bytes: 0 })
+                Ok(Self { backend, kernel, precision, name: "cpu".into(), note, driver_bytes: 0 })
             }
         }
+    }
+
+    /// Opens the device for a trained model. The CPU backend applies one that was trained with halves in its own precision,
+    /// which is the greater one.
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open).
+    pub(crate) async fn open_for_inference(options: &DeviceOptions) -> Result<Self> {
+        let mut device = Self::open(options).await?;
+        if device.is_cpu() {
+            device.precision = Precision::F32;
+        }
+        Ok(device)
     }
 
     pub(crate) fn backend(&self) -> &AnyBackend {
@@ -103,24 +120,33 @@ impl OpenDevice {
         with_backend!(self, backend => Arithmetic::of(backend))
     }
 
-    /// The requested kernel of the recurrent steps.
-    pub(crate) fn kernel_option(&self) -> RecurrentKernel {
-        self.kernel
+    /// These options of an engine, with what was requested of this device.
+    pub(crate) fn engine_options(&self, options: EngineOptions) -> EngineOptions {
+        EngineOptions { kernel: self.kernel, precision: self.precision, ..options }
+    }
+
+    /// The requested precision.
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The kernel of the recurrent steps of `rows` rows; `None` on the CPU backend.
     pub fn kernel(&self, model: &Model, rows: usize) -> Option<RecurrentKernel> {
-        let options = EngineOptions { kernel: self.kernel, ..EngineOptions::default() };
+        let options = self.engine_options(EngineOptions::default());
         with_backend!(self, backend => backend.planned_kernel(model, &options, rows))
     }
 
-    /// The same in words.
+    /// The same in words, with the precision if it is not f32.
     pub fn describe_kernel(&self, model: &Model, rows: usize) -> Option<String> {
         let chosen = match self.kernel(model, rows)? {
             RecurrentKernel::Sequence => "one dispatch per sequence",
             _ => "one dispatch per step",
         };
-        Some(format!("{chosen} (run.kernel {})", words(&self.kernel)))
+        let halves = match self.precision {
+            Precision::F32 => String::new(),
+            Precision::F16 => ", z, h and W_hh read as halves (--precision f16)".into(),
+        };
+        Some(format!("{chosen} (run.kernel {}){halves}", words(&self.kernel)))
     }
 
     /// Whether this is the CPU backend.
@@ -138,8 +164,14 @@ impl OpenDevice {
         }
     }
 
-    /// Refuses a kernel that cannot hold the model.
-    pub(crate) fn check_kernel(&self, model: &Model) -> Result<()> {
+    /// Refuses a kernel that cannot hold the model, and a precision that the CPU backend does not have.
+    pub(crate) fn check_options(&self, model: &Model) -> Result<()> {
+        if self.is_cpu() && self.precision != Precision::F32 {
+            return Err(unsupported(
+                "--precision f16 (run.precision) is how a GPU stores z and h, and the device is the CPU: take f32, or name a \
+                 GPU with --device",
+            ));
+        }
         if self.is_cpu() || self.kernel != RecurrentKernel::Sequence {
             return Ok(());
         }
@@ -161,22 +193,22 @@ impl OpenDevice {
     /// Plans the memory of networks of a model with these options; with `gradient_norms` also of ‖∂L/∂h_t‖.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where the device's kernel cannot hold the model.
+    /// [`Error::Unsupported`] where the device's kernel cannot hold the model or the CPU lacks the precision.
     pub fn planner<'a>(
         &'a self,
         model: &'a Model,
         options: EngineOptions,
         gradient_norms: bool,
     ) -> Result<NetworkPlanner<'a>> {
-        self.check_kernel(model)?;
-        let options = EngineOptions { kernel: self.kernel, ..options };
+        self.check_options(model)?;
+        let options = self.engine_options(options);
         Ok(NetworkPlanner { device: self, model, options, gradient_norms })
     }
 
     /// A network on the device, with weights drawn from `seed`.
     ///
     /// # Errors
-    /// As of [`Trainer::with_options`], and where the device's kernel cannot hold the model.
+    /// As of [`Trainer::with_options`], and where the device's kernel cannot hold the model or the CPU lacks the precision.
     pub fn network(
         &self,
         model: &Model,
@@ -184,8 +216,8 @@ impl OpenDevice {
         seed: u64,
         mut options: TrainerOptions,
     ) -> Result<Network> {
-        self.check_kernel(model)?;
-        options.engine.kernel = self.kernel;
+        self.check_options(model)?;
+        options.engine = self.engine_options(options.engine);
         Ok(match &self.backend {
             AnyBackend::Cpu(backend) => Trainer::with_options(backend, model, optimizer, seed, options)?.into(),
             AnyBackend::Gpu(backend) => Trainer::with_options(backend, model, optimizer, seed, options)?.into(),

@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayD, IxDyn};
 
 use crate::{
     Backend, Batch, Cpu, DropoutKey, Engine, EngineOptions, Error, Input, Inspection, Layers, Model, Optimizer,
-    OptimizerStep, Parameters, Real, RecurrentKernel, Result, Training,
+    OptimizerStep, Parameters, Real, Result, Training,
 };
 
 /// The gradients of Σ w·loss.
@@ -26,9 +26,8 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    fn engine<B: Backend>(&self, backend: &B, kernel: RecurrentKernel) -> Result<B::Engine> {
-        let rule = Some(Optimizer::sgd(0.0).kind);
-        let options = EngineOptions { optimizer: rule, kernel, input_gradient: true, ..EngineOptions::default() };
+    fn engine<B: Backend>(&self, backend: &B, options: EngineOptions) -> Result<B::Engine> {
+        let options = options.optimizer(Optimizer::sgd(0.0).kind).input_gradient(true);
         let mut engine = backend.engine(self.model, &options)?;
         set_parameters(&mut engine, &self.wide_parameters())?;
         Ok(engine)
@@ -38,9 +37,9 @@ impl Subject<'_> {
         self.parameters.iter().copied().map(f64::from).collect()
     }
 
-    /// The gradients as a backend computes them; `kernel` is for the GPU.
-    pub(crate) async fn analytic<B: Backend>(&self, backend: &B, kernel: RecurrentKernel) -> Result<Gradients> {
-        let mut engine = self.engine(backend, kernel)?;
+    /// The gradients as a backend computes them with the kernel and the precision of these options.
+    pub(crate) async fn analytic<B: Backend>(&self, backend: &B, options: EngineOptions) -> Result<Gradients> {
+        let mut engine = self.engine(backend, options)?;
         engine.set_hidden_gradient_norms(true);
         engine.set_dropout(Some(self.masks));
         engine.accumulate(self.batch, None).await?;
@@ -63,7 +62,7 @@ impl Subject<'_> {
     /// evenly spread; the others are NaN. The truncation error is of the order of s² = 6e-11, the rounding error of the
     /// order of 1e-16·L / s = 1e-11·L. ‖∂L/∂h_t‖ is not included.
     pub(crate) async fn differences(&self, most: usize, names: &[(String, ArrayD<f64>)]) -> Result<Vec<ArrayD<f64>>> {
-        let mut engine = self.engine(&Cpu::<f64>::with_threads(1)?, RecurrentKernel::Auto)?;
+        let mut engine = self.engine(&Cpu::<f64>::with_threads(1)?, EngineOptions::default())?;
         let mut block = self.wide_parameters();
         let ranges: Vec<_> = engine.layout().tensors().iter().map(|tensor| tensor.range()).collect();
         let mut differences = Vec::new();

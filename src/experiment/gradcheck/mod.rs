@@ -9,7 +9,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use self::gradients::{Gradients, STEP, Subject};
 use super::device::open::{AnyBackend, OpenDevice};
-use crate::{Batch, Cpu, DropoutKey, Error, Input, Model, Result, Sequence, States, Targets};
+use crate::{Batch, Cpu, DropoutKey, EngineOptions, Error, Input, Model, Precision, Result, Sequence, States, Targets};
 
 /// A network whose gradients are checked, on random data.
 pub struct GradientCheck<'a> {
@@ -55,11 +55,14 @@ pub struct CheckedGradient {
 /// The largest relative errors that pass.
 #[derive(Clone, Copy, Debug)]
 pub struct Tolerances {
-    /// Of the device: 32 · 2⁻²³ · √(T · (B + G·H + I)).
+    /// Of the device: 32 · 2⁻²³ · √(T · (B + G·H + I)); with halves 2 · 2⁻¹⁰ · √(T · (B + G·H + I)).
     pub device: f64,
     /// Of f64 against central differences.
     pub differences: f64,
 }
+
+/// The relative error of a half whose other bits were cut off, as some drivers do.
+const HALF_ERROR: f64 = 1.0 / 1024.0;
 
 /// The result of a check.
 pub struct CheckedGradients {
@@ -77,31 +80,36 @@ impl GradientCheck<'_> {
     /// # Errors
     /// If the model has no head or does not fit the device.
     pub async fn run(&self, device: &OpenDevice) -> Result<CheckedGradients> {
-        device.check_kernel(self.model)?;
+        device.check_options(self.model)?;
         let batch = self.batch()?;
         let masks = DropoutKey { seed: self.seed, step: 1, first_row: 0 };
         let subject = Subject { model: self.model, parameters: self.parameters, batch: &batch, masks };
-        let kernel = device.kernel_option();
-        let want = subject.analytic(&Cpu::<f64>::with_threads(1)?, kernel).await?;
+        let want = subject.analytic(&Cpu::<f64>::with_threads(1)?, EngineOptions::default()).await?;
+        let options = device.engine_options(EngineOptions::default());
         let got = match device.backend() {
-            AnyBackend::Cpu(backend) => subject.analytic(backend, kernel).await?,
-            AnyBackend::Gpu(backend) => subject.analytic(backend, kernel).await?,
+            AnyBackend::Cpu(backend) => subject.analytic(backend, options).await?,
+            AnyBackend::Gpu(backend) => subject.analytic(backend, options).await?,
         };
         let differences = subject.differences(self.elements, &want.arrays).await?;
         let gradients = compare(self.model, &got, &want, &differences);
-        Ok(CheckedGradients { loss: want.loss, gradients, tolerances: self.tolerances() })
+        Ok(CheckedGradients { loss: want.loss, gradients, tolerances: self.tolerances(device.precision()) })
     }
 
     /// The device computes in f32, whose relative rounding error is at most 2⁻²⁴. A gradient is a sum of about n = T ·
     /// (B + G·H + I) products over steps, rows and inner sizes. The error of such a sum grows like √n if roundings are
     /// independent (Higham, Accuracy and Stability of Numerical Algorithms, 2.8), and each term has gone through some
-    /// tens of roundings of f, gates and their derivatives, including a driver's exp and tanh: 32 · 2⁻²³ · √n. A wrong
-    /// sign or factor gives an error of the order of 1. Differences are in f64: see [`Subject::differences`].
-    fn tolerances(&self) -> Tolerances {
+    /// tens of roundings of f, gates and their derivatives, including a driver's exp and tanh: 32 · 2⁻²³ · √n. Halves add
+    /// the errors of what is stored as such, of 2⁻¹⁰ at most, but few to each term: 2 · 2⁻¹⁰ · √n. A wrong sign or
+    /// factor gives an error of the order of 1. Differences are in f64: see [`Subject::differences`].
+    fn tolerances(&self, precision: Precision) -> Tolerances {
         let recurrent = &self.model.recurrent;
         let gates = recurrent.cell.recurrent_gates().max(recurrent.cell.input_gates());
         let terms = self.rows + gates * recurrent.hidden_size + recurrent.input_size;
-        Tolerances { device: 32.0 * f64::from(f32::EPSILON) * ((self.steps * terms) as f64).sqrt(), differences: 1e-6 }
+        let unit = match precision {
+            Precision::F32 => 32.0 * f64::from(f32::EPSILON),
+            Precision::F16 => 2.0 * HALF_ERROR,
+        };
+        Tolerances { device: unit * ((self.steps * terms) as f64).sqrt(), differences: 1e-6 }
     }
 
     /// Random rows with non-zero initial states and different lengths.

@@ -206,12 +206,10 @@ impl<'a> TrainingRun<'a> {
                 } else {
                     String::new()
                 };
-                let before = match on_nan {
-                    OnNan::Stop => String::new(),
-                    OnNan::Skip => {
-                        format!(", as in the {} steps before", self.experiment.settings.max_skipped_updates())
-                    }
-                    OnNan::Back => format!(", after the run rolled back {} times", run.max_rollbacks),
+                let before = match (on_nan, self.experiment.settings.max_skipped_updates()) {
+                    (OnNan::Back, _) => format!(", after the run rolled back {} times", run.max_rollbacks),
+                    (OnNan::Stop | OnNan::Skip, 0) => String::new(),
+                    (OnNan::Stop | OnNan::Skip, most) => format!(", as in the {most} steps before"),
                 };
                 let seen =
                     history.last.map(|last| format!(" (loss before it: {})", short(last.loss))).unwrap_or_default();

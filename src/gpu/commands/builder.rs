@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::gpu::device::Gpu;
 use crate::gpu::device::kernel::{COLUMN_SUM, Constants, Kernel, REDUCE, ShaderEntry, matmul};
 use crate::model::plan::{
-    ALIGNMENT, ColumnSumPlan, Cost, DeviceLimits, Grid, MatmulPlan, SequencePlan, Span, TensorId, TensorSpec,
+    ALIGNMENT, ColumnSumPlan, Cost, DeviceLimits, Grid, MatmulPlan, SequencePlan, Span, Storage, TensorId, TensorSpec,
 };
 
 /// A buffer range bound to a kernel.
@@ -94,6 +94,8 @@ pub(crate) struct Builder<'a> {
     /// What is in parts in scratch, and the vec4 of scratch in use.
     unreduced: Vec<PartialSums>,
     scratch_used: usize,
+    /// If gradients are stored as halves.
+    loss_scale: Option<Binding>,
 }
 
 /// A gradient whose sum is in parts in scratch. All numbers are in vec4.
@@ -127,17 +129,23 @@ impl BuiltCommands {
     }
 }
 
-/// An operand of a matrix product: its binding, first element and leading dimension, in vec4.
+/// An operand of a matrix product: its binding, first element and leading dimension, in vec4, and how it is stored.
 #[derive(Clone, Debug)]
 pub(crate) struct Matrix {
     pub(crate) binding: Binding,
     pub(crate) first: usize,
     pub(crate) ld: usize,
+    pub(crate) storage: Storage,
 }
 
 impl<'a> Builder<'a> {
     /// Creates a builder for a plan and its buffers, each at least as large as its tensor.
-    pub(crate) fn on(gpu: &'a Gpu, plan: &'a SequencePlan, buffers: Vec<wgpu::Buffer>) -> Self {
+    pub(crate) fn on(
+        gpu: &'a Gpu,
+        plan: &'a SequencePlan,
+        buffers: Vec<wgpu::Buffer>,
+        loss_scale: Option<&wgpu::Buffer>,
+    ) -> Self {
         let limits = gpu.limits();
         Self {
             gpu,
@@ -149,6 +157,7 @@ impl<'a> Builder<'a> {
             lists: Vec::new(),
             unreduced: Vec::new(),
             scratch_used: 0,
+            loss_scale: loss_scale.map(Binding::whole),
         }
     }
 
@@ -164,10 +173,10 @@ impl<'a> Builder<'a> {
 
     /// A matrix that starts at vec4 `first` of a tensor.
     pub(crate) fn matrix(&self, id: TensorId, first: usize, ld: usize) -> Matrix {
-        Matrix { binding: self.tensor(id), first, ld }
+        Matrix { binding: self.tensor(id), first, ld, storage: self.plan.storage[id.0] }
     }
 
-    /// Adds a dispatch. Bindings are in the order of the entry point's.
+    /// Adds a dispatch. Bindings are in the order of the entry point's, without the loss scale.
     pub(crate) fn dispatch<U: Uniform>(
         &mut self,
         entry: ShaderEntry,
@@ -178,10 +187,11 @@ impl<'a> Builder<'a> {
         cost: Cost,
     ) {
         debug_assert_eq!(entry.uniform, U::NAME);
+        let loss_scale = self.loss_scale.iter().filter(|_| entry.is_scaled());
+        let bindings: Vec<_> = bindings.iter().copied().chain(loss_scale).cloned().collect();
         debug_assert_eq!(entry.bindings().len(), bindings.len());
         let kernel = self.gpu.kernel(entry, constants);
         let offset = self.uniforms.offset_of(uniform);
-        let bindings = bindings.iter().copied().cloned().collect();
         self.items.push(DraftCommand::Dispatch(DraftDispatch { kernel, bindings, offset, grid, cost }));
     }
 
@@ -211,8 +221,10 @@ impl<'a> Builder<'a> {
     /// C += Aᵀ · B with A \[k, m\] and B \[k, n\], one weight gradient or two of the same A's tensor, at the latest with the next
     /// [`reduce`](Self::reduce): k = T·B is split into parts, whose results are added in order.
     pub(crate) fn weight_gradients(&mut self, k: usize, gradients: &[WeightGradient<'_>]) {
-        for gradients in gradients.chunks(self.limits.products_per_dispatch()) {
-            self.weight_gradients_at_once(k, gradients);
+        for alike in gradients.chunk_by(|first, second| first.b.storage == second.b.storage) {
+            for gradients in alike.chunks(self.limits.products_per_dispatch()) {
+                self.weight_gradients_at_once(k, gradients);
+            }
         }
     }
 
@@ -228,7 +240,7 @@ impl<'a> Builder<'a> {
                     return self.matrix(self.plan.scratch, first, *n4);
                 }
                 let first = c.binding.offset as usize / 16 + c.first;
-                Matrix { binding: Binding::whole(&c.binding.buffer), first, ld: c.ld }
+                Matrix { binding: Binding::whole(&c.binding.buffer), first, ld: c.ld, storage: c.storage }
             })
             .collect();
         let parts: Vec<_> = std::iter::zip(gradients, plans)
@@ -274,14 +286,17 @@ impl<'a> Builder<'a> {
             bias: u32::from(bias.is_some()),
             accumulate: u32::from(accumulate),
         };
-        let (entry, constants) = matmul(plan.tile, sides, !others.is_empty());
+        let storage = [a.storage, b.storage, c.storage];
+        let (entry, constants) = matmul(plan.tile, storage, sides, !others.is_empty());
         // A binding is required even without a bias or a second product; b is read in any case.
         let other = others.first().map(|second| &second.b.binding).or(bias).unwrap_or(&b.binding);
         let bindings = [&a.binding, &b.binding, other, &c.binding];
         let largest = |axis: usize| products.iter().map(|product| product.plan.grid[axis]).max().unwrap_or(0);
         let grid = [largest(0), largest(1), (plan.parts * products.len()) as u32];
         let mut cost = Cost::default();
-        products.iter().for_each(|product| cost += Cost::product(product.m, product.n4, &product.plan, accumulate));
+        products
+            .iter()
+            .for_each(|product| cost += Cost::product(product.m, product.n4, &product.plan, storage, accumulate));
         self.dispatch(entry, &constants, &bindings, &uniform, grid, cost);
     }
 
@@ -300,7 +315,8 @@ impl<'a> Builder<'a> {
             first: first as u32,
         };
         let to = self.tensor(self.plan.scratch);
-        self.dispatch(COLUMN_SUM, &[], &[&values.binding, &to], &sums, grid, Cost::sums(rows * n4, parts * n4));
+        let entry = COLUMN_SUM.stored(values.storage);
+        self.dispatch(entry, &[], &[&values.binding, &to], &sums, grid, Cost::sums(rows * n4, parts * n4));
     }
 
     /// Room in scratch for parts of `vec4s` vec4 each, of which the next [`reduce`](Self::reduce) adds ranges to

@@ -7,7 +7,7 @@ use super::uniforms::Matmul;
 use crate::error::{Error, Result};
 use crate::gpu::device::Gpu;
 use crate::gpu::device::kernel::matmul;
-use crate::model::plan::{ALIGNMENT, Cost, vec4s};
+use crate::model::plan::{ALIGNMENT, Cost, Storage, vec4s};
 
 /// C \[m, n\] = A · B on the device, with A \[m, k\] stored by rows and B stored as \[k, n\], or transposed as \[n, k\]
 /// like weights. Both are zero.
@@ -46,7 +46,7 @@ impl DeviceProduct {
         };
         let uniforms = make(ALIGNMENT as usize / 4, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST);
         gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&uniform));
-        let (entry, constants) = matmul(plan.tile, (false, b_transposed), false);
+        let (entry, constants) = matmul(plan.tile, [Storage::Full; 3], (false, b_transposed), false);
         let kernel = gpu.kernel(entry, &constants);
         let bindings = bind(gpu.device(), &kernel, &uniforms, &bindings);
         gpu.check()?;
@@ -55,7 +55,7 @@ impl DeviceProduct {
             bindings,
             offset: 0,
             grid: plan.grid,
-            cost: Cost::product(m, vec4s(n), &plan, false),
+            cost: Cost::product(m, vec4s(n), &plan, [Storage::Full; 3], false),
         };
         Ok(Self { gpu: gpu.clone(), command })
     }

@@ -45,6 +45,8 @@ uniforms! {
     }
     /// `transpose.wgsl`.
     Transpose { rows4: u32, columns4: u32 }
+    /// `narrow.wgsl`.
+    Narrow { count: u32, first: u32 }
     /// `reduce.wgsl`.
     Reduce { begin: [u32; 4], scratch: [u32; 4], stride: [u32; 4], parts: [u32; 4], to: [u32; 4], count: u32 }
     /// `column_sum.wgsl`.
@@ -64,6 +66,8 @@ uniforms! {
         key_low: u32, key_high: u32, first_row: u32, threshold: u32, scale: f32, recurrent_threshold: u32,
         recurrent_scale: f32,
     }
+    /// `loss_scale.wgsl`. `norm` writes it.
+    LossScale { factor: f32, inverse: f32, good: u32 }
     /// `tokens.wgsl`.
     Tokens { rows: u32, n4: u32, ldz: u32, ldw: u32 }
     /// `embedding.wgsl`.

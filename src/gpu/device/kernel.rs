@@ -4,9 +4,10 @@ use std::any::TypeId;
 use std::borrow::Cow;
 
 use super::cell_kernel::{self, StepKernel, StepPart};
+use super::expansion::{Repetition, expand};
 use super::product_kernel;
 use crate::model::Cell;
-use crate::model::plan::{ProductTile, StepForm};
+use crate::model::plan::{ProductTile, StepForm, Storage};
 
 /// How a kernel binds a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +18,15 @@ pub enum Access {
     Read,
     /// `var<storage, read_write>`.
     ReadWrite,
+    /// A uniform without an offset, which a kernel has written.
+    Scale,
 }
+
+/// The binding of the loss scale, in kernels for gradients in halves.
+const LOSS_SCALE: u32 = 12;
+
+/// The files of an entry point that has variants for halves.
+const OF_HALVES: [&str; 2] = ["halves.wgsl", "loss_scale.wgsl"];
 
 /// A shader entry point.
 #[derive(Clone, Copy, Debug)]
@@ -39,12 +48,15 @@ pub struct ShaderEntry {
     pub(super) step: Option<StepKernel>,
     /// The tile, if it is a matrix product.
     pub(super) tile: Option<ProductTile>,
+    /// How A, B and C of a matrix product are stored; of other kernels, what is `Stored` in them, three times.
+    pub(super) storage: [Storage; 3],
 }
 
 impl ShaderEntry {
     /// The complete WGSL source.
     pub fn source(&self) -> String {
         let joined = self.sources.iter().map(|(_, text)| *text).collect::<Vec<_>>().join("\n");
+        let joined = expand(&joined, &self.storage_words());
         match (self.cell, self.step, self.tile) {
             (Some(cell), Some(step), _) => step.source(cell.definition(), &joined),
             (_, _, Some(tile)) => product_kernel::source(tile, &joined),
@@ -52,10 +64,45 @@ impl ShaderEntry {
         }
     }
 
+    /// Whether there are variants of it for halves.
+    fn can_store_halves(&self) -> bool {
+        self.sources.iter().any(|(file, _)| OF_HALVES.contains(file))
+    }
+
+    /// What stands for a form of storage only.
+    fn storage_words(&self) -> [Repetition; 9] {
+        let [a, b, c] = self.storage.map(|storage| !storage.is_full());
+        let word = |word, on: bool| Repetition { word, index: '#', count: usize::from(on) };
+        [
+            word("full", !a && !b && !c),
+            word("halves", a || b || c),
+            word("scaled", self.is_scaled()),
+            word("full_a", !a),
+            word("halves_a", a),
+            word("full_b", !b),
+            word("halves_b", b),
+            word("full_c", !c),
+            word("halves_c", c),
+        ]
+    }
+
+    /// Whether gradients in it are stored times the loss scale.
+    pub(crate) fn is_scaled(&self) -> bool {
+        self.storage.contains(&Storage::ScaledHalves)
+    }
+
+    /// The variant whose z, h and copies of W_hh are stored like this.
+    pub(crate) fn stored(self, storage: Storage) -> Self {
+        let of_gradients = self.bindings.iter().any(|(binding, _)| *binding == LOSS_SCALE);
+        let storage = if of_gradients { storage.of_gradients() } else { storage };
+        Self { storage: [storage; 3], ..self }
+    }
+
     /// The storage bindings that this entry point uses, with their numbers.
     pub fn bindings(&self) -> Vec<(u32, Access)> {
         let has_vectors = self.bindings.iter().any(|(binding, _)| *binding == cell_kernel::VECTORS);
         let uses = |(binding, _): &(u32, Access)| match self.cell {
+            _ if *binding == LOSS_SCALE => self.is_scaled(),
             Some(cell) => cell_kernel::uses(cell.definition(), *binding, has_vectors),
             None => true,
         };
@@ -63,13 +110,14 @@ impl ShaderEntry {
     }
 
     /// The kernel's label, and its name in profiles: `lstm_forward` for a step of the LSTM, `matmul_tiled 64` for products
-    /// in tiles of 64 × 64, otherwise the entry point.
+    /// in tiles of 64 × 64, otherwise the entry point; with `f16` behind it if some of its numbers are stored as halves.
     pub fn label(&self) -> String {
-        match (self.cell, self.tile) {
+        let name = match (self.cell, self.tile) {
             (Some(cell), _) => self.name.replacen("step", cell.name(), 1),
             (_, Some(ProductTile::Block(side))) => format!("{} {side}", self.name),
             _ => self.name.into(),
-        }
+        };
+        if self.storage.iter().all(|storage| storage.is_full()) { name } else { name + " f16" }
     }
 
     /// Whether it is a recurrent step of a cell.
@@ -109,13 +157,29 @@ pub(crate) fn projected_backward_step(cell: Cell, form: StepForm) -> ShaderEntry
     PROJECTED_BACKWARD.of(cell, form)
 }
 
-/// A matrix product in these tiles.
-fn product(tile: ProductTile) -> ShaderEntry {
+/// A matrix product in these tiles, of A and B to C that are stored like this.
+fn product(tile: ProductTile, storage: [Storage; 3]) -> ShaderEntry {
     let entry = if tile == ProductTile::Registers { MATMUL } else { MATMUL_TILED };
-    ShaderEntry { tile: Some(tile), ..entry }
+    ShaderEntry { tile: Some(tile), storage, ..entry }
 }
 
-/// All kernels of the crate, with the steps of these cells in all forms and the matrix products in all tiles.
+/// How A, B and C of matrix products can be stored: x and h times weights to z, h to logits, dz and h to the gradients of
+/// weights, dz to those of x, and m to h.
+const PRODUCT_STORAGE: [[Storage; 3]; 7] = {
+    use Storage::{Full, Halves, ScaledHalves};
+    [
+        [Full, Full, Full],
+        [Full, Full, Halves],
+        [Halves, Full, Halves],
+        [Halves, Full, Full],
+        [Full, Halves, Full],
+        [ScaledHalves, Full, Full],
+        [ScaledHalves, Halves, Full],
+    ]
+};
+
+/// All kernels of the crate, with the steps of these cells in all forms, the matrix products in all tiles, and each for all ways
+/// of storage.
 pub fn shader_entries(cells: &[Cell]) -> Vec<ShaderEntry> {
     let steps = |cell: &Cell| {
         let projected = PROJECTED_STEPS.iter().filter(|_| cell.can_be_projected());
@@ -126,8 +190,13 @@ pub fn shader_entries(cells: &[Cell]) -> Vec<ShaderEntry> {
         };
         STEPS.iter().chain(projected).flat_map(forms).collect::<Vec<_>>()
     };
-    let of_cells = cells.iter().flat_map(steps);
-    of_cells.chain(ProductTile::ALL.map(product)).chain(ENTRIES.iter().copied()).collect()
+    let of_cells = cells.iter().flat_map(steps).chain(ENTRIES.iter().copied());
+    let stored = |entry: ShaderEntry| {
+        let halves = entry.can_store_halves().then(|| entry.stored(Storage::Halves));
+        std::iter::once(entry).chain(halves)
+    };
+    let products = |tile: ProductTile| PRODUCT_STORAGE.map(|storage| product(tile, storage));
+    of_cells.flat_map(stored).chain(ProductTile::ALL.into_iter().flat_map(products)).collect()
 }
 
 macro_rules! file {
@@ -136,7 +205,7 @@ macro_rules! file {
     };
 }
 
-use Access::{Read, ReadWrite};
+use Access::{Read, ReadWrite, Scale};
 
 macro_rules! entries {
     ($list:tt: $($constant:ident = $name:literal [$($file:literal),*] $uniform:literal { $($number:literal $access:ident),* } $data:literal $(($part:ident $projected:literal))?;)*) => {
@@ -149,6 +218,7 @@ macro_rules! entries {
             cell: None,
             step: entries!(@step $($part $projected)?),
             tile: None,
+            storage: [Storage::Full; 3],
         };)*
 
         const $list: &[ShaderEntry] = &[$($constant),*];
@@ -160,41 +230,48 @@ macro_rules! entries {
 }
 
 entries! { STEPS:
-    STEP_FORWARD = "step_forward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "step_forward.wgsl"] "Step"
+    STEP_FORWARD = "step_forward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "halves.wgsl", "loss_scale.wgsl", "stored.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "step_forward.wgsl"] "Step"
         { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 10 ReadWrite, 11 Read } false (Forward false);
-    STEP_BACKWARD = "step_backward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "product_dh.wgsl", "step_backward.wgsl"] "Step"
-        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 7 Read, 8 ReadWrite, 11 Read } false (Backward false);
-    STEP_BACKWARD_NORMS = "step_backward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "product_dh.wgsl", "step_backward.wgsl"] "Step"
-        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false (Backward false);
+    STEP_BACKWARD = "step_backward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "halves.wgsl", "loss_scale.wgsl", "stored.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "product_dh.wgsl", "step_backward.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 7 Read, 8 ReadWrite, 11 Read, 12 Scale } false (Backward false);
+    STEP_BACKWARD_NORMS = "step_backward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "cell.wgsl", "halves.wgsl", "loss_scale.wgsl", "stored.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "product_dh.wgsl", "step_backward.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read, 12 Scale } false (Backward false);
 }
 
 entries! { PROJECTED_STEPS:
-    PROJECTED_FORWARD = "step_forward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "step_forward.wgsl"] "Step"
+    PROJECTED_FORWARD = "step_forward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "halves.wgsl", "loss_scale.wgsl", "stored.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "step_forward.wgsl"] "Step"
         { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 9 ReadWrite, 10 ReadWrite } false (Forward true);
-    STEP_DH = "step_dh" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "product_dh.wgsl", "step_dh.wgsl"] "Step"
-        { 1 Read, 2 Read, 4 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false (Dh true);
-    PROJECTED_BACKWARD = "step_backward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "product_dh.wgsl", "step_backward.wgsl"] "Step"
-        { 1 Read, 4 ReadWrite, 6 ReadWrite, 8 ReadWrite } false (Backward true);
+    STEP_DH = "step_dh" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "cell.wgsl", "halves.wgsl", "loss_scale.wgsl", "stored.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "product_dh.wgsl", "step_dh.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read, 12 Scale } false (Dh true);
+    PROJECTED_BACKWARD = "step_backward" ["activation.wgsl", "fma.wgsl", "masks.wgsl", "dy.wgsl", "cell.wgsl", "halves.wgsl", "loss_scale.wgsl", "stored.wgsl", "step.wgsl", "step_product.wgsl", "step_tiled.wgsl", "product_dh.wgsl", "step_backward.wgsl"] "Step"
+        { 1 Read, 4 ReadWrite, 6 ReadWrite, 8 ReadWrite, 12 Scale } false (Backward true);
 }
 
 // The list of these is `ProductTile::ALL`.
 entries! { _:
-    MATMUL = "matmul" ["fma.wgsl", "product.wgsl", "matmul.wgsl"] "Matmul" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;
-    MATMUL_TILED = "matmul_tiled" ["fma.wgsl", "product.wgsl", "matmul_tiled.wgsl"] "Matmul"
-        { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;
+    MATMUL = "matmul" ["fma.wgsl", "halves.wgsl", "loss_scale.wgsl", "product.wgsl", "matmul.wgsl"] "Matmul"
+        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 12 Scale } false;
+    MATMUL_TILED = "matmul_tiled" ["fma.wgsl", "halves.wgsl", "loss_scale.wgsl", "product.wgsl", "matmul_tiled.wgsl"] "Matmul"
+        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 12 Scale } false;
 }
 
 entries! { ENTRIES:
     GRADIENT_NORMS = "gradient_norms" ["gradient_norms.wgsl"] "GradientNorms" { 1 Read, 2 ReadWrite } false;
-    TRANSPOSE = "transpose_weights" ["grid.wgsl", "transpose.wgsl"] "Transpose" { 1 Read, 2 ReadWrite } false;
+    TRANSPOSE = "transpose_weights" ["grid.wgsl", "halves.wgsl", "stored.wgsl", "transpose.wgsl"] "Transpose" { 1 Read, 2 ReadWrite } false;
+    NARROW = "narrow" ["grid.wgsl", "halves.wgsl", "stored.wgsl", "narrow.wgsl"] "Narrow" { 1 Read, 2 ReadWrite } false;
     REDUCE = "reduce" ["grid.wgsl", "reduce.wgsl"] "Reduce" { 1 Read, 2 ReadWrite } false;
-    COLUMN_SUM = "column_sum" ["column_sum.wgsl"] "ColumnSum" { 1 Read, 2 ReadWrite } false;
-    COPY = "copy" ["grid.wgsl", "copy.wgsl"] "Copy" { 1 Read, 2 Read, 3 ReadWrite } false;
+    COLUMN_SUM = "column_sum" ["halves.wgsl", "loss_scale.wgsl", "stored.wgsl", "column_sum.wgsl"] "ColumnSum"
+        { 1 Read, 2 ReadWrite, 12 Scale } false;
+    COPY = "copy" ["grid.wgsl", "halves.wgsl", "copy.wgsl"] "Copy" { 1 Read, 2 Read, 3 ReadWrite } false;
     MASK = "mask" ["grid.wgsl", "copy.wgsl"] "Copy" { 1 Read, 3 ReadWrite } false;
-    DROP_TO = "drop_to" ["grid.wgsl", "masks.wgsl", "dropout.wgsl"] "Dropout" { 1 Read, 2 Read, 3 ReadWrite, 11 Read } false;
-    DROP_IN = "drop_in" ["grid.wgsl", "masks.wgsl", "dropout.wgsl"] "Dropout" { 1 Read, 3 ReadWrite, 11 Read } false;
-    GATHER = "gather" ["grid.wgsl", "tokens.wgsl"] "Tokens" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } true;
-    SCATTER = "scatter" ["grid.wgsl", "tokens.wgsl"] "Tokens" { 5 Read, 6 Read, 7 Read, 8 ReadWrite } true;
+    DROP_TO = "drop_to" ["grid.wgsl", "masks.wgsl", "halves.wgsl", "stored.wgsl", "dropout.wgsl"] "Dropout"
+        { 1 Read, 2 Read, 3 ReadWrite, 11 Read } false;
+    DROP_IN = "drop_in" ["grid.wgsl", "masks.wgsl", "halves.wgsl", "stored.wgsl", "dropout.wgsl"] "Dropout"
+        { 1 Read, 4 ReadWrite, 11 Read } false;
+    GATHER = "gather" ["grid.wgsl", "halves.wgsl", "stored.wgsl", "tokens.wgsl"] "Tokens"
+        { 1 Read, 2 Read, 3 Read, 4 ReadWrite } true;
+    SCATTER = "scatter" ["grid.wgsl", "halves.wgsl", "loss_scale.wgsl", "stored.wgsl", "tokens.wgsl"] "Tokens"
+        { 5 Read, 6 Read, 7 Read, 8 ReadWrite, 12 Scale } true;
     EMBED = "embed" ["grid.wgsl", "embedding.wgsl"] "Embedding" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } true;
     EMBED_BACKWARD = "embed_backward" ["grid.wgsl", "embedding.wgsl"] "Embedding"
         { 5 Read, 6 Read, 7 Read, 8 ReadWrite } true;
@@ -202,9 +279,9 @@ entries! { ENTRIES:
     SPREAD = "spread" ["grid.wgsl", "mean.wgsl"] "Mean" { 1 Read, 2 ReadWrite, 3 ReadWrite } false;
     LOSS = "loss" ["grid.wgsl", "loss.wgsl"] "Loss" { 1 Read, 2 Read, 3 ReadWrite, 4 ReadWrite } true;
     CUSTOM_LOSS = "custom_loss" ["grid.wgsl", "loss.wgsl"] "Loss" { 2 Read, 3 ReadWrite, 4 ReadWrite, 5 Read } false;
-    NORM_PARTIAL = "norm_partial" ["status.wgsl", "norm.wgsl"] "Update" { 1 Read, 2 ReadWrite } false;
-    NORM = "norm" ["status.wgsl", "norm.wgsl"] "Update"
-        { 2 ReadWrite, 3 Read, 4 ReadWrite, 5 Read } false;
+    NORM_PARTIAL = "norm_partial" ["status.wgsl", "loss_scale.wgsl", "norm.wgsl"] "Update" { 1 Read, 2 ReadWrite } false;
+    NORM = "norm" ["status.wgsl", "loss_scale.wgsl", "norm.wgsl"] "Update"
+        { 2 ReadWrite, 3 Read, 4 ReadWrite, 5 Read, 12 ReadWrite } false;
     UPDATE = "update" ["grid.wgsl", "status.wgsl", "update_inputs.wgsl", "update.wgsl"] "Update"
         { 1 Read, 2 Read, 3 ReadWrite, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite } false;
     AVERAGE = "average" ["grid.wgsl", "status.wgsl", "average.wgsl"] "Average" { 1 Read, 2 ReadWrite, 3 ReadWrite } false;
@@ -237,10 +314,16 @@ pub(crate) struct Kernel {
 /// The values of `override` constants.
 pub(crate) type Constants<'a> = &'a [(&'a str, f64)];
 
-/// The entry point and constants of a matrix product, or of a pair of them. `sides`: which of A and B are stored
-/// transposed.
-pub(crate) fn matmul(tile: ProductTile, sides: (bool, bool), pair: bool) -> (ShaderEntry, [(&'static str, f64); 3]) {
-    (product(tile), [("TRANSPOSE_A", flag(sides.0)), ("TRANSPOSE_B", flag(sides.1)), ("PAIR", flag(pair))])
+/// The entry point and constants of a matrix product, or of a pair of them, of A and B to C that are stored like this.
+/// `sides`: which of A and B are stored transposed.
+pub(crate) fn matmul(
+    tile: ProductTile,
+    storage: [Storage; 3],
+    sides: (bool, bool),
+    pair: bool,
+) -> (ShaderEntry, [(&'static str, f64); 3]) {
+    let constants = [("TRANSPOSE_A", flag(sides.0)), ("TRANSPOSE_B", flag(sides.1)), ("PAIR", flag(pair))];
+    (product(tile, storage), constants)
 }
 
 /// A boolean constant.
@@ -273,7 +356,7 @@ impl Kernel {
             visibility: wgpu::ShaderStages::COMPUTE,
             ty: wgpu::BindingType::Buffer {
                 ty: match access {
-                    Access::Uniform => wgpu::BufferBindingType::Uniform,
+                    Access::Uniform | Scale => wgpu::BufferBindingType::Uniform,
                     Read => wgpu::BufferBindingType::Storage { read_only: true },
                     ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
                 },

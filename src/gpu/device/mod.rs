@@ -17,11 +17,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use self::kernel::{CompiledKernel, Constants, Kernel, ShaderEntry, backward_step, forward_step};
+use self::kernel::{CompiledKernel, Constants, Kernel, NARROW, ShaderEntry, backward_step, forward_step};
 pub use self::limits::{required_features, required_limits};
 use crate::error::{Error, Result};
 use crate::model::Cell;
-use crate::model::plan::StepForm;
+use crate::model::plan::{StepForm, Storage};
 
 /// The choice of an adapter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -345,8 +345,8 @@ impl Gpu {
     pub(crate) fn kernel(&self, entry: ShaderEntry, constants: Constants<'_>) -> Arc<Kernel> {
         // Variants of an entry point are joined from different files.
         let files: Vec<&str> = entry.sources.iter().map(|(file, _)| *file).collect();
-        let (cell, ShaderEntry { name, step, tile, .. }) = (entry.cell_identity(), entry);
-        let key = format!("{name} {files:?} {cell:?} {step:?} {tile:?} {constants:?}");
+        let (cell, ShaderEntry { name, step, tile, storage, .. }) = (entry.cell_identity(), entry);
+        let key = format!("{name} {files:?} {cell:?} {step:?} {tile:?} {storage:?} {constants:?}");
         let mut kernels = lock(&self.0.kernels);
         let make = || Arc::new(Kernel::new(&self.0.device, entry, constants, self.0.trusted));
         kernels.entry(key).or_insert_with(make).clone()
@@ -365,6 +365,15 @@ impl Gpu {
             self.compiled(&format!("the WGSL of the cell {}", cell.name()), make)?;
         }
         Ok(())
+    }
+
+    /// Compiles a kernel for halves, since a few drivers cannot.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with the compiler's message.
+    pub(crate) fn check_halves(&self) -> Result<()> {
+        let make = || Kernel::new(&self.0.device, NARROW.stored(Storage::Halves), &[], self.0.trusted);
+        self.compiled("precision f16", make).map(drop)
     }
 
     /// Compiles a kernel of your own from WGSL that has one entry point, for a [`CustomLoss`](crate::CustomLoss). Its

@@ -6,13 +6,14 @@ use crate::batch::{Input, Sequence};
 use crate::error::{Error, Result};
 use crate::gpu::commands::builder::{Binding, Builder};
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
-use crate::gpu::commands::uniforms::Copy;
+use crate::gpu::commands::uniforms::{Copy, Narrow};
+use crate::gpu::device::kernel::{COPY, NARROW};
 use crate::gpu::pass::staging::HostInputs;
 use crate::gpu::pass::{PassKind, StateEnds};
 use crate::gpu::record::ALIVE;
 use crate::memory::BatchShape;
 use crate::model::Recurrent;
-use crate::model::plan::{ALIGNMENT, Checkpointing, Cost, StateKind, TensorId};
+use crate::model::plan::{ALIGNMENT, Checkpointing, Cost, Span, StateKind, Storage, TensorId};
 use crate::sizes::{Count, ON_DEVICE};
 
 /// Device buffers of the caller: packed f32, with usage `STORAGE`. `None` means zeros for inputs, and no output.
@@ -81,6 +82,8 @@ struct Transfer<'a> {
     part: usize,
     /// The chunk whose flags mask the rows.
     masked: Option<usize>,
+    /// Room for the rows on the way into a tensor of halves.
+    through: Option<Span>,
 }
 
 impl<'a> Transfer<'a> {
@@ -92,7 +95,7 @@ impl<'a> Transfer<'a> {
         position: BufferOffset,
         [rows, parts, part]: [usize; 3],
     ) -> Self {
-        Self { way, buffer, first, position, rows, parts, part, masked: None }
+        Self { way, buffer, first, position, rows, parts, part, masked: None, through: None }
     }
 }
 
@@ -147,13 +150,18 @@ impl GpuEngine {
             store.extend(to.sequence.map(|buffer| Transfer::new(TransferDirection::Out, buffer, first, y, shape)));
         }
         let mut clear = Vec::new();
+        let halves = Some(self.weights.sizes.storage).filter(|storage| !storage.is_full());
+        let carries: Vec<Span> = self.pass().plan.carries_of_h().collect();
         for StateEnds { of: (kind, layer_direction), enters, leaves, bytes } in &self.pass().ends {
             let (from, to, size) = match kind {
                 StateKind::H => (from.h, to.h, s),
                 StateKind::C => (from.c, to.c, recurrent.hidden_size),
             };
+            // Forward, the carries are free.
+            let through = halves.filter(|_| *kind == StateKind::H).map(|_| carries[*layer_direction]);
             let transfer = |way, buffer, position: &BufferOffset| {
-                Transfer::new(way, buffer, layer_direction * rows * size, position.clone(), [rows, 1, size])
+                let first = layer_direction * rows * size;
+                Transfer { through, ..Transfer::new(way, buffer, first, position.clone(), [rows, 1, size]) }
             };
             match from {
                 Some(buffer) => load.push(transfer(TransferDirection::In, buffer, enters)),
@@ -234,14 +242,18 @@ impl GpuEngine {
     /// The commands of copies to and from the caller's buffers, which may differ at every call.
     fn transfers(&self, transfers: &[Transfer<'_>]) -> Result<Vec<GpuCommand>> {
         let pass = self.pass();
-        let mut builder = Builder::on(&self.gpu, &pass.plan, pass.buffers.clone());
+        let mut builder = Builder::on(&self.gpu, &pass.plan, pass.buffers.clone(), None);
         for transfer in transfers {
-            let Transfer { way, buffer, first, ref position, rows, parts, part, masked } = *transfer;
+            let Transfer { way, buffer, first, ref position, rows, parts, part, masked, through } = *transfer;
             // A binding starts at an aligned byte; the kernel adds the rest of the offset.
             let begin = (4 * first as u64) / ALIGNMENT * ALIGNMENT;
             let bytes = (4 * (first + rows * parts * part) as u64) - begin;
             let theirs = Binding { buffer: buffer.clone(), offset: begin, bytes };
-            let (ours, ours_first) = (Binding::whole(&position.buffer), position.offset as usize / 4);
+            let storage = if through.is_some() { self.weights.sizes.storage } else { Storage::Full };
+            let at = |numbers: u64| (position.offset / storage.bytes(numbers)) as usize;
+            let whole = Binding::whole(&position.buffer);
+            let into = through.filter(|_| way == TransferDirection::In).map(|room| builder.span(room));
+            let (ours, ours_first) = into.clone().map_or((whole.clone(), at(1)), |room| (room, 0));
             let flags = builder.span(pass.plan.chunks[masked.unwrap_or(0)].flags);
             let padded = part.next_multiple_of(4);
             for p in 0..parts {
@@ -264,13 +276,19 @@ impl GpuEngine {
                 let (from, to) = if way == TransferDirection::In { (&theirs, &ours) } else { (&ours, &theirs) };
                 let grid = builder.limits.rows_and_columns(rows, width);
                 builder.dispatch(
-                    crate::gpu::device::kernel::COPY,
+                    if way == TransferDirection::In { COPY } else { COPY.stored(storage) },
                     &[],
                     &[&flags, from, to],
                     &uniform,
                     grid,
                     Cost::each(rows * width, 1, 2),
                 );
+            }
+            if let Some(room) = into {
+                let count = rows * parts * padded / 4;
+                let uniform = Narrow { count: count as u32, first: at(4) as u32 };
+                let (grid, cost) = (builder.limits.elements(count), Cost::each(4 * count, 1, 2));
+                builder.dispatch(NARROW.stored(storage), &[], &[&room, &whole], &uniform, grid, cost);
             }
         }
         let list = builder.end_list();

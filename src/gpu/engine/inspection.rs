@@ -59,7 +59,7 @@ impl Inspection for GpuEngine {
         batch_shape.check(&self.weights.model, ON_DEVICE)?;
         let shape = self.shape(batch_shape, self.options.input_gradient, Checkpointing::Borders);
         let carried = if batch_shape.carried > 0 && self.carried.is_none() {
-            carried_states(&self.weights.model, batch_shape.carried).bytes
+            carried_states(&self.weights.model, &self.weights.sizes, batch_shape.carried).bytes
         } else {
             0
         };

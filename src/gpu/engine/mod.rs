@@ -31,7 +31,7 @@ use crate::gpu::pass::arena::Arena;
 use crate::gpu::pass::carried::CarriedStates;
 use crate::gpu::weights::DeviceWeights;
 use crate::model::plan::TensorSpec;
-use crate::model::{Layout, Model};
+use crate::model::{Layout, Model, Precision};
 
 pub use self::device_arrays::DeviceArrays;
 pub use self::hooks::{GpuPredictions, GpuUpdate};
@@ -92,6 +92,9 @@ impl GpuEngine {
         options.validate(model)?;
         options.kernel.check(&model.recurrent)?;
         gpu.check_cell(model.recurrent.cell)?;
+        if options.precision == Precision::F16 {
+            gpu.check_halves()?;
+        }
         let layout = Layout::new(model);
         let ranges = update_ranges(&options.parameter_groups, &layout)?;
         let weights = DeviceWeights::new(gpu, model, options)?;

@@ -15,7 +15,7 @@ impl GpuEngine {
         self.last.parameters_change();
         if self.bad_step.is_reported() {
             let in_all = self.updater.as_ref().map_or(0, Updater::skipped_in_all);
-            self.restart(SkippedUpdates { in_row: 0, in_all })?;
+            self.restart(SkippedUpdates { in_all, ..SkippedUpdates::default() })?;
         }
         self.unpacked = true;
         Ok(())

@@ -7,13 +7,14 @@ use crate::error::Result;
 use crate::gpu::commands::recorder::UPLOADS;
 use crate::gpu::device::Gpu;
 use crate::gpu::pass::PASSES;
-use crate::gpu::weights::{DROPOUT_PARAMS, LOSS, block};
+use crate::gpu::weights::halves::HalfWeights;
+use crate::gpu::weights::{DROPOUT_PARAMS, LOSS, LOSS_SCALE_BYTES, block};
 use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::plan::{
-    ALIGNMENT, Checkpointing, DeviceLimits, ParameterPlan, PassShape, SequencePlan, StepDemand, Vec4Sizes,
+    ALIGNMENT, Checkpointing, DeviceLimits, ParameterPlan, PassShape, SequencePlan, StepDemand, Storage, Vec4Sizes,
     carried_states,
 };
-use crate::model::{Layout, Model, RecurrentKernel, Role};
+use crate::model::{Layout, Model, Precision, RecurrentKernel, Role};
 use crate::sizes::ON_DEVICE;
 
 /// Bytes of the losses of a step in progress and of a batch being evaluated.
@@ -28,7 +29,16 @@ pub(crate) fn shape(
 ) -> PassShape {
     let BatchShape { steps, rows, tokens, resets, .. } = batch_shape;
     let checkpointing = if options.recompute { checkpointing } else { Checkpointing::Everything };
-    PassShape { steps, rows, tokens, dx: dx && !tokens, resets, checkpointing, custom_loss: false }
+    PassShape {
+        steps,
+        rows,
+        tokens,
+        dx: dx && !tokens,
+        resets,
+        checkpointing,
+        custom_loss: false,
+        precision: options.precision,
+    }
 }
 
 /// The memory that does not depend on batches.
@@ -37,12 +47,16 @@ fn fixed(limits: &DeviceLimits, model: &Model, parameters: &ParameterPlan, optio
     let layout = Layout::new(model);
     let ranges = update_ranges(&options.parameter_groups, &layout)?;
     let bytes = parameters.bytes();
-    let packs_weights = limits.packs_weights() && model.recurrent.cell.recurrent_gates() > 0;
+    let has_w_hh = model.recurrent.cell.recurrent_gates() > 0;
+    let storage = Storage::of(options.precision);
     let transposed = || {
         (0..model.recurrent.num_layer_directions())
-            .map(|layer_direction| parameters.get(Role::WeightHh { layer_direction }).bytes().1)
+            .map(|layer_direction| storage.bytes(parameters.get(Role::WeightHh { layer_direction }).bytes().1 / 4))
     };
-    let packed = if packs_weights { transposed().sum::<u64>() + ALIGNMENT } else { 0 };
+    let mut packed = if has_w_hh && limits.packs_weights() { transposed().sum::<u64>() + ALIGNMENT } else { 0 };
+    if has_w_hh && !storage.is_full() {
+        packed += HalfWeights::planned_bytes(model, parameters);
+    }
     let mut memory = Memory::default();
     memory.add(MemoryPart::Weights, bytes + packed);
     memory.add(MemoryPart::Gradients, bytes);
@@ -55,7 +69,8 @@ fn fixed(limits: &DeviceLimits, model: &Model, parameters: &ParameterPlan, optio
             rule.state_blocks() as u64 * bytes + updater::planned_bytes(limits, parameters, &layout, &ranges),
         );
     }
-    memory.add(MemoryPart::Workspace, LOSS + DROPOUT_PARAMS + LOSSES + UPLOADS as u64);
+    let scale = if storage.is_full() { 0 } else { LOSS_SCALE_BYTES };
+    memory.add(MemoryPart::Workspace, LOSS + DROPOUT_PARAMS + LOSSES + UPLOADS as u64 + scale);
     Ok(memory)
 }
 
@@ -84,7 +99,7 @@ pub(crate) fn planned(
     memory.add(MemoryPart::Workspace, if gradient_norms { plan.planned_gradient_norms(model) } else { 0 });
     memory.add(MemoryPart::Workspace, cached_passes(batch_shape.shapes) * plan.planned_further(model, gradient_norms));
     if batch_shape.carried > 0 {
-        let carried = carried_states(model, batch_shape.carried);
+        let carried = carried_states(model, &Vec4Sizes::new(model, options.precision), batch_shape.carried);
         limits.check(&carried)?;
         memory.add(MemoryPart::Carried, carried.bytes);
     }
@@ -95,5 +110,5 @@ pub(crate) fn planned(
 pub fn step_demand(gpu: &Gpu, model: &Model, rows: usize) -> [StepDemand; 2] {
     let recurrent = &model.recurrent;
     let kernel = RecurrentKernel::Auto.for_network(recurrent);
-    gpu.limits().step_demand(rows, &Vec4Sizes::new(model), recurrent.cell.recurrent_gates(), kernel)
+    gpu.limits().step_demand(rows, &Vec4Sizes::new(model, Precision::F32), recurrent.cell.recurrent_gates(), kernel)
 }

@@ -9,6 +9,7 @@ use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::pass::carried::CarriedStates;
 use crate::gpu::pass::staging::{self, HostInputs};
 use crate::gpu::record::dropout;
+use crate::model::plan::StateKind;
 use crate::real::Real;
 
 impl GpuEngine {
@@ -47,12 +48,23 @@ impl GpuEngine {
             let arrays = states.arrays().flat_map(|array| (0..array.dim().0).map(move |index| (array, index)));
             for ((array, index), ends) in arrays.zip(&pass.ends) {
                 staging::pack(array, index..index + 1, 1, |_, _| true, &mut numbers);
-                self.recorder.write(&ends.enters, &numbers);
+                self.write_state(&ends.enters, ends.of.0, &numbers);
             }
         }
         self.numbers = numbers;
         self.stage_host_inputs(sequence, inputs);
         self.stage_dropout(dropout);
+    }
+
+    /// Writes packed numbers of states as they are stored, and returns their bytes.
+    pub(super) fn write_state(&self, to: &BufferOffset, kind: StateKind, numbers: &[f32]) -> u64 {
+        let storage = self.weights.sizes.storage_of(kind);
+        if storage.is_full() {
+            self.recorder.write(to, numbers);
+        } else {
+            self.recorder.write(to, &staging::to_halves(numbers));
+        }
+        storage.bytes(numbers.len() as u64)
     }
 
     pub(crate) fn stage_host_inputs<S: Real>(&mut self, sequence: &Sequence<S>, inputs: HostInputs<'_, S>) {
@@ -105,13 +117,9 @@ impl GpuEngine {
         }
     }
 
-    /// Commands that transpose W_hh for the next forward pass, if the parameters changed and the device reads it
-    /// transposed.
+    /// Commands that copy W_hh as the steps of the next pass read it, if the parameters changed.
     pub(crate) fn pack(&mut self) -> Vec<GpuCommand> {
-        match (std::mem::take(&mut self.unpacked), &self.weights.packed) {
-            (true, Some(packed)) => packed.commands().to_vec(),
-            _ => Vec::new(),
-        }
+        if std::mem::take(&mut self.unpacked) { self.weights.copy_commands() } else { Vec::new() }
     }
 }
 

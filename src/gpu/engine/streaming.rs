@@ -14,7 +14,7 @@ use crate::gpu::pass::PassKind;
 use crate::gpu::pass::carried::CarriedStates;
 use crate::gpu::pass::staging::{self, HostInputs};
 use crate::gpu::weights::loss_sum;
-use crate::model::plan::Checkpointing;
+use crate::model::plan::{Checkpointing, StateKind};
 use crate::real::Real;
 
 /// The outputs of a step, copied to a buffer that the host can map.
@@ -29,7 +29,7 @@ impl GpuEngine {
     /// Reads carried states. Waits for all earlier calls.
     pub(super) async fn states_on_host(&self, carried: &CarriedStates) -> Result<States> {
         let numbers = self.read_buffer(&carried.states).await?;
-        self.states_from(&numbers, carried.rows)
+        self.states_in_storage(&numbers, carried.rows)
     }
 }
 
@@ -65,10 +65,9 @@ impl Streaming for GpuEngine {
 
     fn write_states(&mut self, from: &States, to: &mut CarriedStates) -> Result<()> {
         let (mut numbers, mut offset) = (std::mem::take(&mut self.numbers), 0);
-        for array in from.arrays() {
+        for (array, kind) in from.arrays().zip([StateKind::H, StateKind::C]) {
             staging::pack(array, 0..array.dim().0, 1, |_, _| true, &mut numbers);
-            self.recorder.write(&BufferOffset { buffer: to.states.clone(), offset }, &numbers);
-            offset += size_of_val(&numbers[..]) as u64;
+            offset += self.write_state(&BufferOffset { buffer: to.states.clone(), offset }, kind, &numbers);
         }
         self.numbers = numbers;
         self.gpu.check()

@@ -10,7 +10,7 @@ use crate::engine::parameter_groups::check_steps;
 use crate::engine::streaming::Streaming;
 use crate::engine::{CustomOptimizer, SkippedUpdates, StepReport, Training, check_not_exchanged};
 use crate::error::{Error, Result};
-use crate::gpu::commands::uniforms::Status;
+use crate::gpu::commands::uniforms::{LossScale, Status};
 use crate::gpu::weights::loss_sum;
 use crate::optim::OptimizerStep;
 
@@ -61,7 +61,14 @@ impl Training for GpuEngine {
         let Some(updater) = &self.updater else { return Ok(SkippedUpdates::default()) };
         let status = self.read_buffer(updater.status()).await?;
         let status: Status = bytemuck::pod_read_unaligned(&bytemuck::cast_slice(&status)[..size_of::<Status>()]);
-        Ok(updater.skipped(&status))
+        let mut skipped = updater.skipped(&status);
+        if let Some(scale) = &self.weights.loss_scale {
+            let scale = self.read_buffer(scale).await?;
+            let scale: LossScale =
+                bytemuck::pod_read_unaligned(&bytemuck::cast_slice(&scale)[..size_of::<LossScale>()]);
+            skipped.loss_scale = Some(scale.into());
+        }
+        Ok(skipped)
     }
 
     fn restart(&mut self, skipped: SkippedUpdates) -> Result<()> {

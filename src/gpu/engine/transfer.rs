@@ -147,15 +147,29 @@ impl GpuEngine {
         let own: u64 = ranges.iter().map(|(_, bytes)| bytes).sum();
         ranges.extend(pass.ends.iter().map(|ends| (ends.leaves.clone(), ends.bytes)));
         let mut numbers = self.read(&ranges).await?;
-        let states = self.states_from(&numbers[own as usize / 4..], pass.plan.rows)?;
+        let states = self.states_in_storage(&numbers[own as usize / 4..], pass.plan.rows)?;
         numbers.truncate(own as usize / 4);
         Ok((numbers, states))
+    }
+
+    /// Converts ranges of padded states as they are stored, in words.
+    pub(crate) fn states_in_storage(&self, words: &[f32], rows: usize) -> Result<States> {
+        let (recurrent, sizes) = (&self.weights.model.recurrent, &self.weights.sizes);
+        if sizes.storage.is_full() {
+            return self.states_from(words, rows);
+        }
+        let (h, c) = words.split_at(sizes.carried_offset(recurrent, StateKind::C, 0, rows) as usize / 4);
+        let mut numbers = Vec::new();
+        allocate::reserve(&mut numbers, 2 * h.len() + c.len(), "a readback")?;
+        numbers.extend(staging::of_halves(h));
+        numbers.extend(c);
+        self.states_from(&numbers, rows)
     }
 
     /// Converts ranges of padded states to \[L·D, rows, S\] and \[L·D, rows, H\].
     pub(crate) fn states_from(&self, numbers: &[f32], rows: usize) -> Result<States> {
         let (recurrent, sizes) = (&self.weights.model.recurrent, &self.weights.sizes);
-        let (h, c) = numbers.split_at(sizes.carried_offset(recurrent, StateKind::C, 0, rows) as usize / 4);
+        let (h, c) = numbers.split_at(4 * recurrent.num_layer_directions() * rows * sizes.state4);
         let of = |numbers: &[f32], size: usize| {
             let shape = (recurrent.num_layer_directions(), rows, size);
             array(shape, staging::unpack(numbers, size, 1).collect())

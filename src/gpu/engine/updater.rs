@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::gpu::commands::builder::{self, Binding, allocate, bind};
 use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::commands::recorder::{Insertion, Recorder, Submission};
-use crate::gpu::commands::uniforms::{Status, Update as Uniform};
+use crate::gpu::commands::uniforms::{LossScale, Status, Update as Uniform};
 use crate::gpu::device::Gpu;
 use crate::gpu::device::kernel::{Constants, NORM, NORM_PARTIAL, UPDATE, flag};
 use crate::gpu::weights::DeviceWeights;
@@ -30,6 +30,7 @@ pub(crate) struct Updater {
     uniforms: wgpu::Buffer,
     ranges: Vec<DeviceRange>,
     status: wgpu::Buffer,
+    loss_scale: Option<wgpu::Buffer>,
     partials: wgpu::Buffer,
     /// A kernel binds three blocks of optimizer state, however many there are, and no buffer twice.
     unused: [wgpu::Buffer; 3],
@@ -141,6 +142,7 @@ impl Updater {
             uniforms,
             ranges,
             status,
+            loss_scale: weights.loss_scale.clone(),
             partials,
             unused,
             choices,
@@ -171,8 +173,16 @@ impl Updater {
             let bindings = [range.of(&weights.gradients), whole(partials)];
             dispatch(NORM_PARTIAL, &[], index, &bindings, [range.partials.len() as u32, 1, 1], cost);
         }
-        let bindings = [whole(partials), whole(&weights.loss), whole(status), whole(choices)];
-        dispatch(NORM, &[], 0, &bindings, [1, 1, 1], Cost::each(2 * self::partials(ranges), 2, 1));
+        let mut bindings = vec![whole(partials), whole(&weights.loss), whole(status), whole(choices)];
+        bindings.extend(self.loss_scale.as_ref().map(whole));
+        dispatch(
+            NORM.stored(weights.sizes.storage),
+            &[],
+            0,
+            &bindings,
+            [1, 1, 1],
+            Cost::each(2 * self::partials(ranges), 2, 1),
+        );
         // Reads the gradient; reads and writes the parameter and the optimizer state.
         let cost = |range: &DeviceRange| Cost::each(4 * range.vec4s.len(), 2, 3 + 2 * weights.optimizer_state.len());
         let (kind, momentum, nesterov, centered) = match rule {
@@ -336,7 +346,7 @@ impl Updater {
     /// The skipped updates up to the one with this status, which is not older than the last arrived one.
     pub(crate) fn skipped(&self, status: &Status) -> SkippedUpdates {
         let since = status.skipped.wrapping_sub(self.known);
-        SkippedUpdates { in_row: status.bad_in_row, in_all: self.in_all + u64::from(since) }
+        SkippedUpdates { in_row: status.bad_in_row, in_all: self.in_all + u64::from(since), loss_scale: None }
     }
 
     /// The skipped updates up to the last arrived one, including those behind a bad one that stopped updating.
@@ -348,7 +358,10 @@ impl Updater {
     pub(crate) fn restart(&mut self, recorder: &Recorder, skipped: SkippedUpdates) {
         self.pending.clear();
         self.arrived.clear();
-        let SkippedUpdates { in_row, in_all } = skipped.within(self.max_skipped_updates);
+        let SkippedUpdates { in_row, in_all, loss_scale } = skipped.within(self.max_skipped_updates);
+        if let Some((buffer, scale)) = self.loss_scale.as_ref().zip(loss_scale) {
+            recorder.write(&BufferOffset::of(buffer), &[LossScale::from(scale)]);
+        }
         (self.in_all, self.known) = (in_all, 0);
         recorder.write(&BufferOffset::of(&self.status), &[Status { bad_in_row: in_row, ..Status::default() }]);
     }

@@ -28,7 +28,7 @@ pub(crate) fn all_states(recurrent: &Recurrent) -> impl Iterator<Item = StateOf>
 impl CarriedStates {
     /// Zero states: wgpu initialises buffers to zero.
     pub(crate) fn new(gpu: &Gpu, weights: &DeviceWeights, rows: usize) -> Result<Self> {
-        Ok(Self { rows, states: allocate(gpu, &carried_states(&weights.model, rows))? })
+        Ok(Self { rows, states: allocate(gpu, &carried_states(&weights.model, &weights.sizes, rows))? })
     }
 
     /// Commands that clear the states of a row.

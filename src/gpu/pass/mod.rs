@@ -110,7 +110,7 @@ impl Pass {
         plan: SequencePlan,
         buffers: Vec<wgpu::Buffer>,
     ) -> Result<Self> {
-        let mut builder = Builder::on(gpu, &plan, buffers);
+        let mut builder = Builder::on(gpu, &plan, buffers, weights.loss_scale.as_ref());
         let mut recording = Recording { builder: &mut builder, weights, gradient_norms: None };
         let recurrent = &weights.model.recurrent;
         let ends = carried::all_states(recurrent)
@@ -167,7 +167,7 @@ impl Pass {
             return Ok(());
         }
         let norms = allocate(gpu, &self.plan.gradient_norms())?;
-        let mut builder = Builder::on(gpu, &self.plan, self.buffers.clone());
+        let mut builder = Builder::on(gpu, &self.plan, self.buffers.clone(), weights.loss_scale.as_ref());
         let mut recording = Recording { builder: &mut builder, weights, gradient_norms: Some(Binding::whole(&norms)) };
         let mut lists = Vec::new();
         for chunk_range in recording.chunk_sequences() {

@@ -1,11 +1,12 @@
 //! The host inputs of a pass in the device's layout: x, flags, tokens, targets, weights, states.
 
+use half::f16;
 use ndarray::{Array2, Array3, Axis};
 
 use crate::batch::{Batch, Input, Sequence, Targets};
 use crate::gpu::record::{ALIVE, keep};
 use crate::model::Model;
-use crate::model::plan::{Chunk, Predictions, SequencePlan, Span, Vec4Sizes, vec4s};
+use crate::model::plan::{Chunk, Predictions, SequencePlan, Span, vec4s};
 use crate::real::Real;
 
 /// Rows of `array`'s last two axes in a range of its first axis, each padded to whole vec4; zero where not `alive`.
@@ -44,6 +45,23 @@ pub(crate) fn unpack(packed: &[f32], part: usize, parts: usize) -> impl Iterator
     packed
         .chunks_exact(parts * width)
         .flat_map(move |row| row.chunks_exact(width).flat_map(move |numbers| numbers[..part].iter().copied()))
+}
+
+/// Rounds packed numbers to halves, two in a word.
+pub(crate) fn to_halves(numbers: &[f32]) -> Vec<u32> {
+    let word = |[low, high]: &[f32; 2]| {
+        let bits = [low, high].map(|number| u32::from(f16::from_f32(*number).to_bits()));
+        bits[0] | bits[1] << 16
+    };
+    numbers.as_chunks().0.iter().map(word).collect()
+}
+
+/// The inverse, of words that were read as numbers.
+pub(crate) fn of_halves(words: &[f32]) -> impl Iterator<Item = f32> {
+    words.iter().flat_map(|word| {
+        let bits = word.to_bits();
+        [bits as u16, (bits >> 16) as u16].map(|bits| f16::from_bits(bits).to_f32())
+    })
 }
 
 /// The part of the host inputs that a pass reads.
@@ -116,9 +134,9 @@ pub(crate) fn host_inputs<S: Real>(
             *word = weight(p, row).to_bits();
         });
         let HostInputs::Batch(batch) = inputs else { continue };
-        let size = run.rows * Vec4Sizes::new(model).target;
-        let (targets, quantiles) = window(words, run.targets).split_at_mut(size);
         let levels = model.head.as_ref().map_or(&[][..], |head| head.loss.quantiles());
+        let words = window(words, run.targets);
+        let (targets, quantiles) = words.split_at_mut(words.len() - 2 * levels.len());
         let shares = levels.iter().copied().chain(levels.iter().map(|level| 1.0 - level));
         quantiles.iter_mut().zip(shares).for_each(|(word, share)| *word = (share as f32).to_bits());
         match &batch.targets {

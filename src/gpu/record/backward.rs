@@ -10,7 +10,7 @@ use crate::gpu::commands::builder::{Binding, MatrixProduct, WeightGradient};
 use crate::gpu::commands::uniforms::{Copy, GradientNorms, Step, Tokens};
 use crate::gpu::device::kernel::{GRADIENT_NORMS, MASK, SCATTER, backward_step};
 use crate::model::Role;
-use crate::model::plan::{Chunk, Cost};
+use crate::model::plan::{Chunk, Cost, StateKind};
 
 /// All layers over a sequence of chunks: from dy in the last layer's y and the carries to every gradient sum, dx, and
 /// the gradient of the entering states in the carries, finally dh_0.
@@ -95,13 +95,15 @@ fn backward_steps(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: us
     let shape = rec.builder.plan.step.backward;
     let constants = rec.step_constants(&shape);
     let cost = Cost::backward_steps(shape.grid, rec.rows(), &rec.weights.sizes, c.is_some()).times(step.count as usize);
-    let entry = backward_step(rec.weights.model.recurrent.cell, rec.gradient_norms.is_some(), shape.form);
+    let entry = backward_step(rec.weights.model.recurrent.cell, rec.gradient_norms.is_some(), shape.form)
+        .stored(rec.weights.sizes.storage);
     rec.builder.dispatch(entry, &constants, &bindings, &step, shape.grid, cost);
 }
 
 /// Clears the history where a state was reset, so that dW_hh uses the state that actually entered.
 fn mask_history(rec: &mut Recording<'_, '_>, layer_direction: usize, direction: usize, chunk: &Chunk) {
-    let width = 4 * rec.weights.sizes.state4;
+    // In words: of cleared halves all bits are 0 too.
+    let width = rec.state_bytes(StateKind::H) as usize / (4 * rec.rows());
     let rows = chunk.steps.len() * rec.rows();
     let (enters, _) = Recording::history_indices(direction, 0);
     let uniform = Copy {
@@ -128,8 +130,8 @@ fn weight_gradients(
     let sizes = rec.weights.sizes;
     let k = chunk.steps.len() * rec.rows();
     let n4 = sizes.input4;
-    let dz_input = rec.builder.matrix(chunk.z[layer_direction], 0, sizes.z4);
-    let dz_recurrent = rec.builder.matrix(chunk.z[layer_direction], sizes.recurrent_column, sizes.z4);
+    let dz_input = rec.dz(layer_direction, chunk, 0);
+    let dz_recurrent = rec.dz(layer_direction, chunk, sizes.recurrent_column);
     let (enters, _) = Recording::history_indices(direction, 0);
     let h = rec.builder.matrix(chunk.h[layer_direction], enters * rec.rows() * sizes.state4, sizes.state4);
     let dw_ih = rec.weights.gradient(Role::WeightIh { layer_direction });
@@ -153,7 +155,14 @@ fn weight_gradients(
             let uniform = Tokens { rows: tokens as u32, n4: n4 as u32, ldz: sizes.z4 as u32, ldw: 4 * dw_ih.ld as u32 };
             let bindings = [&rec.builder.span(starts), &rec.builder.span(order), &dz_input.binding, &dw_ih.binding];
             let grid = rec.builder.limits.rows_and_columns(tokens, n4);
-            rec.builder.dispatch(SCATTER, &[], &bindings, &uniform, grid, Cost::sums(k * n4, tokens * n4));
+            rec.builder.dispatch(
+                SCATTER.stored(dz_input.storage),
+                &[],
+                &bindings,
+                &uniform,
+                grid,
+                Cost::sums(k * n4, tokens * n4),
+            );
         }
         (None, None) => unreachable!("a chunk has x or tokens"),
     }
@@ -212,7 +221,7 @@ fn input_gradient(rec: &mut Recording<'_, '_>, layer: usize, chunk: &Chunk) {
     let Some(target) = target else { return };
     let directions = rec.of_layer(layer);
     for layer_direction in directions.clone() {
-        let dz = rec.builder.matrix(chunk.z[layer_direction], 0, rec.weights.sizes.z4);
+        let dz = rec.dz(layer_direction, chunk, 0);
         let weight = rec.weights.parameter(Role::WeightIh { layer_direction });
         rec.builder.matmul(MatrixProduct {
             sides: (false, false),

@@ -5,7 +5,7 @@ use crate::dropout::DropoutParams;
 use crate::gpu::commands::builder::Binding;
 use crate::gpu::commands::uniforms::{self, Dropout};
 use crate::gpu::device::kernel::{DROP_IN, DROP_TO};
-use crate::model::plan::{Chunk, Cost};
+use crate::model::plan::{Chunk, Cost, Storage};
 
 /// Masks the state that enters a chunk, for its first step's product.
 pub(crate) fn enter(rec: &mut Recording<'_, '_>, layer_direction: usize, direction: usize, chunk: &Chunk) {
@@ -60,7 +60,7 @@ pub(crate) fn output_gradient(rec: &mut Recording<'_, '_>, layer: usize, chunk: 
         ..masks_of(rec, layer * rec.weights.model.recurrent.directions())
     };
     let y = rec.builder.tensor(chunk.y[layer]);
-    drop_in(rec, chunk, &y, uniform);
+    drop_in(rec, chunk, (&y, Storage::Full), uniform);
 }
 
 /// Masks the history as it entered the products, for dW_hh; zero where a state was reset.
@@ -74,7 +74,7 @@ pub(crate) fn history(rec: &mut Recording<'_, '_>, layer_direction: usize, direc
         ..masks_of(rec, layer_direction)
     };
     let h = rec.builder.tensor(chunk.h[layer_direction]);
-    drop_in(rec, chunk, &h, uniform);
+    drop_in(rec, chunk, (&h, rec.weights.sizes.storage), uniform);
 }
 
 /// The uniform for rows of one (layer, direction).
@@ -88,14 +88,22 @@ fn drop_to(rec: &mut Recording<'_, '_>, chunk: &Chunk, from: &Binding, to: &Bind
     let (flags, dropout_params) = (rec.builder.span(chunk.flags), Binding::whole(&rec.weights.dropout_params));
     let (rows, width) = (uniform.rows as usize, uniform.width as usize);
     let grid = rec.builder.limits.rows_and_columns(rows, width);
-    rec.builder.dispatch(DROP_TO, &[], &[&flags, from, to, &dropout_params], &uniform, grid, cost(rows, width));
+    let entry = DROP_TO.stored(rec.weights.sizes.storage);
+    rec.builder.dispatch(entry, &[], &[&flags, from, to, &dropout_params], &uniform, grid, cost(rows, width));
 }
 
-fn drop_in(rec: &mut Recording<'_, '_>, chunk: &Chunk, to: &Binding, uniform: Dropout) {
+fn drop_in(rec: &mut Recording<'_, '_>, chunk: &Chunk, (to, storage): (&Binding, Storage), uniform: Dropout) {
     let (flags, dropout_params) = (rec.builder.span(chunk.flags), Binding::whole(&rec.weights.dropout_params));
     let (rows, width) = (uniform.rows as usize, uniform.width as usize);
     let grid = rec.builder.limits.rows_and_columns(rows, width);
-    rec.builder.dispatch(DROP_IN, &[], &[&flags, to, &dropout_params], &uniform, grid, cost(rows, width));
+    rec.builder.dispatch(
+        DROP_IN.stored(storage),
+        &[],
+        &[&flags, to, &dropout_params],
+        &uniform,
+        grid,
+        cost(rows, width),
+    );
 }
 
 /// Ten rounds of about thirty operations per vec4.

@@ -121,7 +121,14 @@ fn project(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, ch
             let weight = copy.unwrap_or(weight.binding);
             let bindings = [&rec.builder.span(tokens), &weight, &bias.binding, &z.binding];
             let grid = rec.builder.limits.rows_and_columns(rows, n4);
-            rec.builder.dispatch(GATHER, &constants, &bindings, &uniform, grid, Cost::each(4 * rows * n4, 1, 2));
+            rec.builder.dispatch(
+                GATHER.stored(z.storage),
+                &constants,
+                &bindings,
+                &uniform,
+                grid,
+                Cost::each(4 * rows * n4, 1, 2),
+            );
         }
         (None, None) => unreachable!("a chunk has x or tokens"),
     }
@@ -150,10 +157,7 @@ fn enter_from_previous(rec: &mut Recording<'_, '_>, layer_direction: usize, dire
 
 fn forward_steps(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Chunk, mut step: Step) {
     let has_w_hh = rec.weights.sizes.recurrent4 > 0;
-    let weight = has_w_hh.then(|| match &rec.weights.packed {
-        Some(packed) => packed.weight(layer_direction),
-        None => rec.weights.parameter(Role::WeightHh { layer_direction }).binding,
-    });
+    let weight = has_w_hh.then(|| rec.weights.forward_weights(layer_direction));
     let vectors = rec.weights.step_vectors(layer_direction);
     if let Some(vectors) = &vectors {
         (step.parameter_first, step.parameter_ld) = (vectors.first, vectors.ld);
@@ -184,7 +188,8 @@ fn forward_steps(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Ch
     let mut constants = rec.step_constants(&shape);
     constants.push(("TRANSPOSED_W", flag(rec.weights.packed.is_some())));
     let cost = Cost::forward_steps(shape.grid, rec.rows(), &rec.weights.sizes, c.is_some()).times(step.count as usize);
-    let entry = forward_step(rec.weights.model.recurrent.cell, m.is_some(), shape.form);
+    let entry =
+        forward_step(rec.weights.model.recurrent.cell, m.is_some(), shape.form).stored(rec.weights.sizes.storage);
     rec.builder.dispatch(entry, &constants, &bindings, &step, shape.grid, cost);
     if m.is_some() {
         projection::forward(rec, layer_direction, chunk, step);
@@ -212,5 +217,5 @@ fn output(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, chu
     };
     let h = rec.builder.tensor(chunk.h[layer_direction]);
     let (flags, y) = (rec.builder.span(chunk.flags), rec.builder.tensor(chunk.y[layer]));
-    rec.copy(&flags, &h, &y, uniform);
+    rec.copy(&flags, (&h, rec.weights.sizes.storage), &y, uniform);
 }

@@ -6,7 +6,7 @@ use super::Recording;
 use crate::gpu::commands::builder::{Matrix, MatrixProduct, WeightGradient};
 use crate::gpu::commands::uniforms::{Copy, Mean};
 use crate::gpu::device::kernel::{MEAN, SPREAD, ShaderEntry};
-use crate::model::plan::{Cost, Predictions, Span, TensorId};
+use crate::model::plan::{Cost, Predictions, Span, Storage, TensorId};
 use crate::model::{Head, Readout, Role};
 
 /// Adds some chunks to the features of a head over the mean of all steps.
@@ -62,7 +62,7 @@ fn final_states(rec: &mut Recording<'_, '_>, features: TensorId) {
         let uniform = state_columns(rec, layer_direction, leaves * rec.rows() * 4 * rec.weights.sizes.state4, false);
         let (flags, h) = (rec.builder.span(chunk.flags), rec.builder.tensor(chunk.h[layer_direction]));
         let features = rec.builder.tensor(features);
-        rec.copy(&flags, &h, &features, uniform);
+        rec.copy(&flags, (&h, rec.weights.sizes.storage), &features, uniform);
     }
 }
 
@@ -155,7 +155,7 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usi
                 let uniform = state_columns(rec, layer_direction, 0, true);
                 let flags = rec.builder.span(rec.builder.plan.chunks[0].flags);
                 let carry = rec.carry_of_h(layer_direction);
-                rec.copy(&flags, &d_features.binding, &carry, uniform);
+                rec.copy(&flags, (&d_features.binding, Storage::Full), &carry, uniform);
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::commands::uniforms::{Copy, Step};
 use crate::gpu::device::kernel::{COPY, flag};
 use crate::gpu::weights::DeviceWeights;
-use crate::model::plan::{Chunk, Cost, StateKind, StepForm, StepShape, TensorId};
+use crate::model::plan::{Chunk, Cost, StateKind, StepForm, StepShape, Storage, TensorId};
 
 /// The flag of a step within the row's length.
 pub(crate) const ALIVE: u32 = 1;
@@ -149,6 +149,12 @@ impl<'a> Recording<'_, 'a> {
         self.y(layer, chunk)
     }
 
+    /// The gradients of z of a (layer, direction) in a chunk, from a column on.
+    pub(crate) fn dz(&self, layer_direction: usize, chunk: &Chunk, column: usize) -> Matrix {
+        let z = self.builder.matrix(chunk.z[layer_direction], column, self.weights.sizes.z4);
+        Matrix { storage: z.storage.of_gradients(), ..z }
+    }
+
     /// The y of a layer in a chunk; its gradient in the backward pass.
     pub(crate) fn y(&self, layer: usize, chunk: &Chunk) -> Matrix {
         self.builder.matrix(chunk.y[layer], 0, self.weights.sizes.y4)
@@ -222,10 +228,18 @@ impl<'a> Recording<'_, 'a> {
         self.builder.tensor(*plan.projected_carries.get(layer_direction).unwrap_or(&plan.carries[layer_direction]))
     }
 
-    pub(crate) fn copy(&mut self, flags: &Binding, from: &Binding, to: &Binding, uniform: Copy) {
+    /// Copies columns of a matrix that is stored like this to one that is not in halves.
+    pub(crate) fn copy(&mut self, flags: &Binding, (from, storage): (&Binding, Storage), to: &Binding, uniform: Copy) {
         let (rows, width) = (uniform.rows as usize, uniform.width as usize);
         let grid = self.builder.limits.rows_and_columns(rows, width);
-        self.builder.dispatch(COPY, &[], &[flags, from, to], &uniform, grid, Cost::each(rows * width, 1, 2));
+        self.builder.dispatch(
+            COPY.stored(storage),
+            &[],
+            &[flags, from, to],
+            &uniform,
+            grid,
+            Cost::each(rows * width, 1, 2),
+        );
     }
 
     pub(crate) fn clear(&mut self, tensor: TensorId) {

@@ -5,7 +5,7 @@ use crate::gpu::commands::builder::{Binding, Matrix, MatrixProduct, WeightGradie
 use crate::gpu::commands::uniforms::Step;
 use crate::gpu::device::kernel::{dh_step, projected_backward_step};
 use crate::model::Role;
-use crate::model::plan::{Chunk, Cost};
+use crate::model::plan::{Chunk, Cost, Storage};
 
 /// After a forward step: h_t += m_t · W_hrᵀ, and with recurrent dropout h_t through its mask for the next step.
 pub(crate) fn forward(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Chunk, step: Step) {
@@ -37,14 +37,17 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, layer: usize, layer_directio
     let (plan, cell) = (&rec.builder.plan.step, rec.weights.model.recurrent.cell);
     let (rows, sizes) = (rec.rows(), rec.weights.sizes);
     let flags = rec.builder.span(chunk.flags);
-    let weight = rec.weights.parameter(Role::WeightHh { layer_direction }).binding;
+    let weights = rec.weights.step_weights(layer_direction);
     let (z, dy) = (rec.builder.tensor(chunk.z[layer_direction]), rec.builder.tensor(chunk.y[layer]));
     let (carry_of_h, dropout_params) = (rec.carry_of_h(layer_direction), Binding::whole(&rec.weights.dropout_params));
-    let bindings = [&flags, &weight, &z, &dy, &carry_of_h, &dropout_params];
+    let mut bindings = vec![&flags];
+    bindings.extend(weights.iter().map(|weights| &weights.binding));
+    bindings.extend([&z, &dy, &carry_of_h, &dropout_params]);
     let product = plan.backward;
     let constants = rec.step_constants(&product);
     let cost = Cost::step_dh(product.grid, rows, &sizes);
-    rec.builder.dispatch(dh_step(cell, product.form), &constants, &bindings, &step, product.grid, cost);
+    let storage = sizes.storage;
+    rec.builder.dispatch(dh_step(cell, product.form).stored(storage), &constants, &bindings, &step, product.grid, cost);
     if step.epilogue == 0 {
         return;
     }
@@ -56,7 +59,7 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, layer: usize, layer_directio
         a: &whole,
         b: &rec.weights.parameter(Role::WeightHr { layer_direction }),
         bias: None,
-        c: &Matrix { binding: carry.clone(), first: 0, ld: sizes.h4 },
+        c: &Matrix { binding: carry.clone(), first: 0, ld: sizes.h4, storage: Storage::Full },
         m: rows,
         n4: sizes.h4,
         k: 4 * sizes.state4,
@@ -69,7 +72,8 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, layer: usize, layer_directio
     let cost = Cost::projected_cell(rows, &sizes, c.is_some());
     let shape = plan.projected_backward;
     let constants = rec.step_constants(&shape);
-    rec.builder.dispatch(projected_backward_step(cell, shape.form), &constants, &bindings, &step, shape.grid, cost);
+    let entry = projected_backward_step(cell, shape.form).stored(storage);
+    rec.builder.dispatch(entry, &constants, &bindings, &step, shape.grid, cost);
 }
 
 /// dW_hr += dh_tᵀ · m_t over all steps of the chunk, if h is projected.

@@ -1,5 +1,6 @@
 //! Each kernel by itself at sizes that do not divide evenly: outputs begin as NaN, and guard regions lie behind them.
 
+mod halves;
 mod loss;
 mod memory;
 mod pass;

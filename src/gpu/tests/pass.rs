@@ -51,7 +51,7 @@ fn work_beyond_the_limit_is_split_into_ordered_submissions() {
 #[test]
 fn a_sequence_beyond_the_binding_limit_is_chunked_and_a_step_beyond_it_is_refused() {
     use crate::model::plan::{Checkpointing, ParameterPlan, PassShape, SequencePlan};
-    use crate::{Cell, Model, Recurrent, RecurrentKernel};
+    use crate::{Cell, Model, Precision, Recurrent, RecurrentKernel};
     let model = Model::headless(Recurrent::new(Cell::Lstm, 8, 64));
     let parameters = ParameterPlan::new(&model);
     let limits = DeviceLimits { max_binding: 1 << 20, software: true, ..DeviceLimits::LEAST_GPU };
@@ -64,6 +64,7 @@ fn a_sequence_beyond_the_binding_limit_is_chunked_and_a_step_beyond_it_is_refuse
             resets: false,
             checkpointing: Checkpointing::Everything,
             custom_loss: false,
+            precision: Precision::F32,
         };
         SequencePlan::new(&model, &parameters, &limits, shape, None, RecurrentKernel::Auto)
     };
@@ -84,6 +85,7 @@ fn a_sequence_beyond_the_binding_limit_is_chunked_and_a_step_beyond_it_is_refuse
                 resets: false,
                 checkpointing: Checkpointing::Everything,
                 custom_loss: false,
+                precision: Precision::F32,
             };
             let plan = SequencePlan::new(&model, &parameters, &limits, shape, Some(60), RecurrentKernel::Auto).unwrap();
             let room = plan.tensors[plan.scratch.0].bytes;

@@ -6,7 +6,7 @@ use crate::gpu::commands::uniforms::{Matmul, Reduce};
 use crate::gpu::device::Gpu;
 use crate::gpu::device::kernel::{REDUCE, matmul};
 use crate::model::DeviceLimits;
-use crate::model::plan::{MAX_TURNS_OF_GPUS, MAX_TURNS_OF_SOFTWARE, ProductTile, vec4s};
+use crate::model::plan::{MAX_TURNS_OF_GPUS, MAX_TURNS_OF_SOFTWARE, ProductTile, Storage, vec4s};
 
 /// A product's sizes and settings.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +65,7 @@ fn product(gpu: &Gpu, tile: ProductTile, case: Case, [a, b, bias]: [&[f32]; 3], 
     };
     let [a, b] = [(a, if ta { k } else { m }), (b, if tb { 4 * n4 } else { k })].map(|(x, rows)| part_of_nan(x, rows));
     let before = vec![if case.accumulate { 0.5 } else { f32::NAN }; rows * 4 * n4];
-    let (entry, constants) = matmul(tile, case.sides, false);
+    let (entry, constants) = matmul(tile, [Storage::Full; 3], case.sides, false);
     let buffers = [&a, &b, bias, &part_of_nan(&before, rows)];
     let wider = &run(gpu, entry, &constants, &uniform, &buffers, plan.grid)[0];
     let start = |row: usize| 4 * (FIRST + row * ld(n));
@@ -197,7 +197,7 @@ fn products_split_along_k_equal_the_whole_alone_and_in_pairs() {
             parts: parts as u32,
             ..Matmul::default()
         };
-        let (entry, constants) = matmul(tile, (true, false), pair);
+        let (entry, constants) = matmul(tile, [Storage::Full; 3], (true, false), pair);
         let of = |m, n| limits.matmul_parts(tile, m, n, k, 1).grid;
         let [[x, y, _], [second_x, second_y, _]] = [of(m, 4 * n4), of(second[0], 4 * second4)];
         let grid = if pair { [x.max(second_x), y.max(second_y), 6] } else { [x, y, 3] };

@@ -1,14 +1,18 @@
 //! A network's weights on the device, and the constants of its kernels.
 
+pub(crate) mod halves;
 pub(crate) mod transposed;
 
+use self::halves::HalfWeights;
 use self::transposed::TransposedWeights;
-use crate::engine::EngineOptions;
+use crate::engine::{self, EngineOptions};
 use crate::error::Result;
 use crate::gpu::commands::builder::{Binding, Matrix, allocate};
+use crate::gpu::commands::program::GpuCommand;
+use crate::gpu::commands::uniforms::LossScale;
 use crate::gpu::device::Gpu;
 use crate::memory::{Memory, MemoryPart};
-use crate::model::plan::{LOSS_SUMS, ParameterPlan, TensorSpec, Vec4Sizes};
+use crate::model::plan::{LOSS_SUMS, ParameterPlan, Storage, TensorSpec, Vec4Sizes};
 use crate::model::{Loss, Model, Role};
 
 /// Bytes of the sums of losses, and of the dropout parameters.
@@ -37,7 +41,16 @@ pub(crate) struct DeviceWeights {
     pub(crate) dropout_params: wgpu::Buffer,
     /// If the device reads W_hh transposed.
     pub(crate) packed: Option<TransposedWeights>,
+    /// If the recurrent steps read W_hh in halves.
+    pub(crate) halves: Option<HalfWeights>,
+    /// The scale of gradients in halves, as `LossScale`.
+    pub(crate) loss_scale: Option<wgpu::Buffer>,
 }
+
+/// The scale of gradients in halves, and its bytes. They are divided by Σ w only by the update: in units of the loss of one
+/// prediction this leaves room for gradients of 255, and for 2⁻³² before one becomes 0.
+const LOSS_SCALE: engine::LossScale = engine::LossScale { exponent: 8, good_updates: 0 };
+pub(crate) const LOSS_SCALE_BYTES: u64 = 16;
 
 /// Parameters that a step kernel reads in one binding.
 pub(crate) struct StepParameters {
@@ -63,14 +76,17 @@ impl DeviceWeights {
         let block = |name: String| allocate(gpu, &block(&plan, name));
         let optimizer_state = options.optimizer.map_or(0, |rule| rule.state_blocks());
         let parameters = block("parameters".into())?;
-        let packed = if gpu.limits().packs_weights() && model.recurrent.cell.recurrent_gates() > 0 {
-            Some(TransposedWeights::new(gpu, model, &plan, &parameters)?)
-        } else {
-            None
-        };
+        let sizes = Vec4Sizes::new(model, options.precision);
+        let (has_w_hh, halves) = (sizes.recurrent4 > 0, !sizes.storage.is_full());
+        let packed = (has_w_hh && gpu.limits().packs_weights())
+            .then(|| TransposedWeights::new(gpu, model, &plan, &parameters, sizes.storage))
+            .transpose()?;
+        let half_weights =
+            (has_w_hh && halves).then(|| HalfWeights::new(gpu, model, &plan, &parameters)).transpose()?;
+        let loss_scale = halves.then(|| loss_scale(gpu)).transpose()?;
         Ok(Self {
             model: model.clone(),
-            sizes: Vec4Sizes::new(model),
+            sizes,
             parameters,
             gradients: block("gradients".into())?,
             optimizer_state: (0..optimizer_state)
@@ -80,6 +96,8 @@ impl DeviceWeights {
             loss: allocate(gpu, &TensorSpec { name: "loss".into(), bytes: LOSS })?,
             dropout_params: allocate(gpu, &TensorSpec { name: "dropout_params".into(), bytes: DROPOUT_PARAMS })?,
             packed,
+            halves: half_weights,
+            loss_scale,
             plan,
         })
     }
@@ -88,12 +106,15 @@ impl DeviceWeights {
         let mut memory = Memory::default();
         memory.add(
             MemoryPart::Weights,
-            self.parameters.size() + self.packed.as_ref().map_or(0, TransposedWeights::bytes),
+            self.parameters.size()
+                + self.packed.as_ref().map_or(0, TransposedWeights::bytes)
+                + self.halves.as_ref().map_or(0, HalfWeights::bytes),
         );
         memory.add(MemoryPart::Gradients, self.gradients.size());
         let kept = self.optimizer_state.iter().chain(&self.averaged);
         memory.add(MemoryPart::Optimizer, kept.map(wgpu::Buffer::size).sum());
-        memory.add(MemoryPart::Workspace, self.loss.size() + self.dropout_params.size());
+        let scale = self.loss_scale.as_ref().map_or(0, wgpu::Buffer::size);
+        memory.add(MemoryPart::Workspace, self.loss.size() + self.dropout_params.size() + scale);
         memory
     }
 
@@ -110,7 +131,12 @@ impl DeviceWeights {
     fn view(&self, block: &wgpu::Buffer, role: Role) -> Matrix {
         let tensor = self.plan.get(role);
         let (offset, bytes) = tensor.bytes();
-        Matrix { binding: Binding { buffer: block.clone(), offset, bytes }, first: 0, ld: tensor.ld() }
+        Matrix {
+            binding: Binding { buffer: block.clone(), offset, bytes },
+            first: 0,
+            ld: tensor.ld(),
+            storage: Storage::Full,
+        }
     }
 
     /// The vectors of forward steps: b_hh, and the cell's own parameters.
@@ -118,8 +144,27 @@ impl DeviceWeights {
         self.step_parameters(layer_direction, Role::BiasHh { layer_direction })
     }
 
+    /// W_hh as forward steps read it.
+    pub(crate) fn forward_weights(&self, layer_direction: usize) -> Binding {
+        match (&self.packed, &self.halves) {
+            (Some(packed), _) => packed.weight(layer_direction),
+            (None, Some(halves)) => halves.weight(layer_direction),
+            (None, None) => self.parameter(Role::WeightHh { layer_direction }).binding,
+        }
+    }
+
+    /// The commands that bring the copies of W_hh up to date.
+    pub(crate) fn copy_commands(&self) -> Vec<GpuCommand> {
+        let transposed = self.packed.iter().flat_map(TransposedWeights::commands);
+        transposed.chain(self.halves.iter().flat_map(HalfWeights::commands)).cloned().collect()
+    }
+
     /// W_hh and the cell's own parameters behind it, as backward steps read them.
     pub(crate) fn step_weights(&self, layer_direction: usize) -> Option<StepParameters> {
+        if let Some(halves) = &self.halves {
+            let (first, ld) = HalfWeights::own_parameters(&self.model, &self.plan, layer_direction);
+            return Some(StepParameters { binding: halves.weight(layer_direction), first, ld });
+        }
         self.step_parameters(layer_direction, Role::WeightHh { layer_direction })
     }
 
@@ -149,5 +194,27 @@ impl DeviceWeights {
             Some(Loss::Huber { .. }) => 4.0,
             Some(Loss::Quantile { .. }) => 5.0,
         }
+    }
+}
+
+/// The buffer of the loss scale, at its initial value.
+fn loss_scale(gpu: &Gpu) -> Result<wgpu::Buffer> {
+    use wgpu::BufferUsages as Usage;
+    let usage = Usage::UNIFORM | Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
+    let buffer = gpu.buffer("loss scale", LOSS_SCALE_BYTES, usage)?;
+    gpu.queue().write_buffer(&buffer, 0, bytemuck::bytes_of(&LossScale::from(LOSS_SCALE)));
+    Ok(buffer)
+}
+
+impl From<engine::LossScale> for LossScale {
+    fn from(engine::LossScale { exponent, good_updates: good }: engine::LossScale) -> Self {
+        let factor = (exponent as f32).exp2();
+        Self { factor, inverse: 1.0 / factor, good }
+    }
+}
+
+impl From<LossScale> for engine::LossScale {
+    fn from(LossScale { factor, good, .. }: LossScale) -> Self {
+        Self { exponent: factor.log2().round() as i32, good_updates: good }
     }
 }

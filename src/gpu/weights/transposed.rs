@@ -6,7 +6,7 @@ use crate::gpu::commands::program::GpuCommand;
 use crate::gpu::commands::uniforms::Transpose;
 use crate::gpu::device::Gpu;
 use crate::gpu::device::kernel::TRANSPOSE;
-use crate::model::plan::{ALIGNMENT, Cost, ParameterPlan, TensorSpec};
+use crate::model::plan::{ALIGNMENT, Cost, ParameterPlan, Storage, TensorSpec};
 use crate::model::{Model, Role};
 
 /// The copies, and the commands that create them from the parameters.
@@ -18,10 +18,16 @@ pub(crate) struct TransposedWeights {
 }
 
 impl TransposedWeights {
-    pub(crate) fn new(gpu: &Gpu, model: &Model, plan: &ParameterPlan, parameters: &wgpu::Buffer) -> Result<Self> {
+    pub(crate) fn new(
+        gpu: &Gpu,
+        model: &Model,
+        plan: &ParameterPlan,
+        parameters: &wgpu::Buffer,
+        storage: Storage,
+    ) -> Result<Self> {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let uniforms = gpu.buffer("transpose uniforms", ALIGNMENT, usage)?;
-        let kernel = gpu.kernel(TRANSPOSE, &[]);
+        let kernel = gpu.kernel(TRANSPOSE.stored(storage), &[]);
         let (mut weights, mut commands) = (Vec::new(), Vec::new());
         for layer_direction in 0..model.recurrent.num_layer_directions() {
             let tensor = plan.get(Role::WeightHh { layer_direction });
@@ -30,7 +36,8 @@ impl TransposedWeights {
             let (rows4, columns4) = (tensor.rows() / 4, tensor.ld());
             let uniform = Transpose { rows4: rows4 as u32, columns4: columns4 as u32 };
             gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&uniform));
-            let weight = allocate(gpu, &TensorSpec { name: format!("transposed weight_hh {layer_direction}"), bytes })?;
+            let name = format!("transposed weight_hh {layer_direction}");
+            let weight = allocate(gpu, &TensorSpec { name, bytes: storage.bytes(bytes / 4) })?;
             let from = Binding { buffer: parameters.clone(), offset, bytes };
             let bindings = bind(gpu.device(), &kernel, &uniforms, &[from, Binding::whole(&weight)]);
             let grid = gpu.limits().rows_and_columns(columns4, rows4);

@@ -8,8 +8,10 @@ mod dispatch;
 mod parameters;
 mod products;
 mod row_sizes;
+mod scratch;
 mod sequence;
 mod steps;
+mod storage;
 
 pub(crate) use cost::Cost;
 pub(crate) use dispatch::{ColumnSumPlan, Grid, LOSS_SUMS};
@@ -19,6 +21,7 @@ pub(crate) use row_sizes::{StateKind, Vec4Sizes};
 pub(crate) use sequence::{Checkpointing, Chunk, PassShape, Predictions, SequencePlan, Span, TensorId, carried_states};
 pub use steps::StepDemand;
 pub(crate) use steps::{MAX_HELD_WEIGHTS, StepForm, StepPlan, StepShape, StepTile};
+pub(crate) use storage::Storage;
 
 use crate::error::{Error, Result};
 

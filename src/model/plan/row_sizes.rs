@@ -1,8 +1,8 @@
 //! The sizes of rows on the device.
 
-use super::vec4s;
+use super::{Storage, vec4s};
 use crate::error::{Error, Result};
-use crate::model::{Model, Readout, Recurrent};
+use crate::model::{Model, Precision, Readout, Recurrent};
 
 /// The states that a (layer, direction) carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +46,12 @@ pub(crate) struct Vec4Sizes {
     pub(super) quantiles: usize,
     /// Whether the head reads the mean over all steps.
     pub(super) mean: bool,
+    /// How z, h and the copies of W_hh are stored.
+    pub(crate) storage: Storage,
 }
 
 impl Vec4Sizes {
-    pub(crate) fn new(model: &Model) -> Self {
+    pub(crate) fn new(model: &Model, precision: Precision) -> Self {
         let r = &model.recurrent;
         let (h4, state4) = (vec4s(r.hidden_size), vec4s(r.state_size()));
         let cell = r.cell.definition();
@@ -72,6 +74,7 @@ impl Vec4Sizes {
                 .map_or(0, |head| if head.loss.takes_classes() { 1 } else { head.target_size() }),
             quantiles: model.head.as_ref().map_or(0, |head| 2 * head.loss.quantiles().len()),
             mean: model.head.as_ref().is_some_and(|head| head.readout == Readout::MeanPool),
+            storage: Storage::of(precision),
         }
     }
 
@@ -83,9 +86,17 @@ impl Vec4Sizes {
         }
     }
 
+    /// How a state is stored.
+    pub(crate) fn storage_of(&self, kind: StateKind) -> Storage {
+        match kind {
+            StateKind::H => self.storage,
+            StateKind::C => Storage::Full,
+        }
+    }
+
     /// The bytes of a state of one (layer, direction).
     pub(crate) fn state_bytes(&self, kind: StateKind, rows: usize) -> u64 {
-        16 * rows as u64 * self.of_state(kind) as u64
+        self.storage_of(kind).bytes(4 * rows as u64 * self.of_state(kind) as u64)
     }
 
     /// The first byte of a state among the carried ones of `rows` rows: h of every (layer, direction), then c.

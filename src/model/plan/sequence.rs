@@ -1,13 +1,15 @@
 //! The buffers of a pass over \[T, B\]: contents, size and writer of each.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::dispatch::NORM_RANGE;
-use super::{ALIGNMENT, DeviceLimits, MAX_CHUNK, MIN_CHUNK, ParameterPlan, StateKind, StepPlan, TensorSpec, Vec4Sizes};
+use super::{
+    ALIGNMENT, DeviceLimits, MAX_CHUNK, MIN_CHUNK, ParameterPlan, StateKind, StepPlan, Storage, TensorSpec, Vec4Sizes,
+    scratch,
+};
 use crate::error::{Error, Result};
 use crate::memory::{Memory, MemoryPart};
-use crate::model::{Head, Model, Readout, RecurrentKernel};
+use crate::model::{Head, Model, Precision, Readout, RecurrentKernel};
 
 /// The index of a buffer in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +99,8 @@ pub(crate) struct SequencePlan {
     /// Gradients whose sums are in parts.
     pub(crate) scratch: TensorId,
     pub(crate) tensors: Vec<TensorSpec>,
+    /// How each of them is stored.
+    pub(crate) storage: Vec<Storage>,
     /// The memory of all buffers.
     pub(crate) memory: Memory,
 }
@@ -132,6 +136,7 @@ pub(crate) struct PassShape {
     pub(crate) checkpointing: Checkpointing,
     /// Whether the loss is the caller's.
     pub(crate) custom_loss: bool,
+    pub(crate) precision: Precision,
 }
 
 impl SequencePlan {
@@ -144,7 +149,7 @@ impl SequencePlan {
         kernel: RecurrentKernel,
     ) -> Result<Self> {
         let r = &model.recurrent;
-        let sizes = Vec4Sizes::new(model);
+        let sizes = Vec4Sizes::new(model, shape.precision);
         let PassShape { steps, rows, tokens, checkpointing, .. } = shape;
         if rows.checked_mul(steps).is_none_or(|rows| rows > u32::MAX as usize / 64) {
             return Err(Error::value("T·B", "at most 67 million", format!("{steps}·{rows}")));
@@ -178,6 +183,7 @@ impl SequencePlan {
             token_weights: Vec::new(),
             scratch: TensorId(0),
             tensors: Vec::new(),
+            storage: Vec::new(),
             memory: Memory::default(),
         };
         for first in (0..steps).step_by(n) {
@@ -195,7 +201,10 @@ impl SequencePlan {
                 .map(|of| plan.tensor(MemoryPart::Workspace, format!("transposed weight_ih_{of}"), numbers));
             plan.token_weights = copies.collect();
         }
-        let scratch = plan.scratch_bytes(model, parameters, limits) / 4;
+        // The last chunk may be shorter and still have more parts, since part sizes are rounded.
+        let chunks = plan.chunks.iter().map(|chunk| chunk.steps.len() * rows).collect();
+        let predictions = plan.predictions.iter().map(|run| run.rows);
+        let scratch = scratch::bytes(model, &sizes, parameters, limits, &chunks, predictions) / 4;
         plan.scratch = plan.tensor(MemoryPart::Workspace, "scratch".into(), scratch);
         plan.tensors.iter().try_for_each(|spec| limits.check(spec))?;
         Ok(plan)
@@ -205,48 +214,51 @@ impl SequencePlan {
     fn add_chunk(&mut self, model: &Model, sizes: &Vec4Sizes, shape: PassShape, chunk: Range<usize>) {
         let (r, layer_directions) = (&model.recurrent, layer_direction_names(model));
         let PassShape { steps, rows, tokens, dx, checkpointing, .. } = shape;
-        let (index, n) = (self.chunks.len(), chunk.len());
+        let (index, n, full) = (self.chunks.len(), chunk.len(), Storage::Full);
         let shared = self.chunks.first().filter(|_| checkpointing != Checkpointing::Everything).cloned();
         let again = |of: fn(&Chunk) -> &Vec<TensorId>| shared.as_ref().map(|chunk| of(chunk).clone());
-        let mut tensor = |part, name: &str, numbers: u64| self.tensor(part, format!("{name}[{index}]"), numbers);
+        let mut tensor = |part, name: &str, numbers: u64, storage| {
+            self.stored_tensor(part, format!("{name}[{index}]"), numbers, storage)
+        };
         let border = (checkpointing != Checkpointing::Everything && n < steps)
-            .then(|| tensor(MemoryPart::States, "border", carried_numbers(model, rows)));
+            .then(|| tensor(MemoryPart::States, "border", carried_states(model, sizes, rows).bytes / 4, full));
         let numbers = |rows: usize, vec4s: usize| 4 * rows as u64 * vec4s as u64;
         let (inputs, outputs) = (numbers(n * rows, sizes.x4), numbers(n * rows, sizes.y4));
         let history = |kind| numbers((n + 1) * rows, sizes.of_state(kind));
         // Host inputs and requested outputs exist for every chunk. An embedding is looked up again.
         let embedded = shared.as_ref().filter(|_| model.embedding.is_some());
         let x = embedded.map_or_else(
-            || (!tokens || model.embedding.is_some()).then(|| tensor(MemoryPart::Input, "x", inputs)),
+            || (!tokens || model.embedding.is_some()).then(|| tensor(MemoryPart::Input, "x", inputs, full)),
             |chunk| chunk.x,
         );
         let dx = embedded.map_or_else(
-            || (dx && !tokens || model.embedding.is_some()).then(|| tensor(MemoryPart::Outputs, "dx", inputs)),
+            || (dx && !tokens || model.embedding.is_some()).then(|| tensor(MemoryPart::Outputs, "dx", inputs, full)),
             |chunk| chunk.dx,
         );
-        let mut of_layer_directions = |part, name: &str, numbers: u64| -> Vec<TensorId> {
-            layer_directions.iter().map(|s| tensor(part, &format!("{name}_{s}"), numbers)).collect()
+        let mut of_layer_directions = |part, name: &str, numbers: u64, storage| -> Vec<TensorId> {
+            layer_directions.iter().map(|s| tensor(part, &format!("{name}_{s}"), numbers, storage)).collect()
         };
         let gates = numbers(n * rows, sizes.z4);
-        let z = again(|chunk| &chunk.z).unwrap_or_else(|| of_layer_directions(MemoryPart::Gates, "z", gates));
+        let z = again(|chunk| &chunk.z)
+            .unwrap_or_else(|| of_layer_directions(MemoryPart::Gates, "z", gates, sizes.storage));
         let h = again(|chunk| &chunk.h)
-            .unwrap_or_else(|| of_layer_directions(MemoryPart::States, "h", history(StateKind::H)));
+            .unwrap_or_else(|| of_layer_directions(MemoryPart::States, "h", history(StateKind::H), sizes.storage));
         let c = if r.cell.has_cell_state() {
             let history = history(StateKind::C);
-            again(|chunk| &chunk.c).unwrap_or_else(|| of_layer_directions(MemoryPart::States, "c", history))
+            again(|chunk| &chunk.c).unwrap_or_else(|| of_layer_directions(MemoryPart::States, "c", history, full))
         } else {
             Vec::new()
         };
         let m = if r.proj_size.is_some() {
             let numbers = numbers(n * rows, sizes.h4);
-            again(|chunk| &chunk.m).unwrap_or_else(|| of_layer_directions(MemoryPart::States, "m", numbers))
+            again(|chunk| &chunk.m).unwrap_or_else(|| of_layer_directions(MemoryPart::States, "m", numbers, full))
         } else {
             Vec::new()
         };
         let y = (0..r.layers)
             .map(|l| match &shared {
                 Some(chunk) if checkpointing != Checkpointing::Output || l + 1 < r.layers => chunk.y[l],
-                _ => tensor(MemoryPart::Outputs, &format!("y_l{l}"), outputs),
+                _ => tensor(MemoryPart::Outputs, &format!("y_l{l}"), outputs, full),
             })
             .collect();
         let mut host_inputs = HostInputs { id: TensorId(self.tensors.len()), bytes: 0 };
@@ -316,41 +328,15 @@ impl SequencePlan {
     }
 
     fn tensor(&mut self, part: MemoryPart, name: String, numbers: u64) -> TensorId {
-        let bytes = (4 * numbers).max(16).next_multiple_of(16);
-        self.memory.add(part, bytes);
-        self.tensors.push(TensorSpec { name, bytes });
-        TensorId(self.tensors.len() - 1)
+        self.stored_tensor(part, name, numbers, Storage::Full)
     }
 
-    /// Room for all parts of a layer's gradients, or of the head's.
-    fn scratch_bytes(&self, model: &Model, parameters: &ParameterPlan, limits: &DeviceLimits) -> u64 {
-        use crate::model::Role::{self, HeadWeight, WeightHh, WeightHr, WeightIh};
-        let sizes = Vec4Sizes::new(model);
-        let products = |roles: &[Role], k: usize| {
-            let of = |role: &Role| (parameters.get(*role).rows(), 4 * parameters.get(*role).ld());
-            let sizes: Vec<_> = roles.iter().map(of).collect();
-            let plans =
-                sizes.chunks(limits.products_per_dispatch()).flat_map(|sizes| limits.weight_gradients(sizes, k));
-            plans.map(|plan| plan.scratch).sum::<u64>()
-        };
-        let sums = |columns: usize, k: usize| 16 * (limits.column_sum(k, columns).parts * columns) as u64;
-        // The last chunk may be shorter and still have more parts, since part sizes are rounded.
-        let lengths: BTreeSet<usize> = self.chunks.iter().map(|chunk| chunk.steps.len() * self.rows).collect();
-        let of_layer = |layer_direction: usize, k: usize| {
-            let (input, recurrent) = (WeightIh { layer_direction }, WeightHh { layer_direction });
-            // Tokens have no product for W_ih.
-            let weights = match sizes.recurrent4 {
-                0 => products(&[input], k),
-                _ => products(&[recurrent, input], k).max(products(&[recurrent], k)),
-            };
-            let projection = model.recurrent.proj_size.map_or(0, |_| products(&[WeightHr { layer_direction }], k));
-            weights + projection + sums(sizes.z4, k)
-        };
-        let layers = (0..model.recurrent.num_layer_directions())
-            .flat_map(|layer_direction| lengths.iter().map(move |k| (layer_direction, *k)))
-            .map(|(layer_direction, k)| of_layer(layer_direction, k));
-        let head = self.predictions.iter().map(|run| products(&[HeadWeight], run.rows) + sums(sizes.o4, run.rows));
-        layers.chain(head).max().unwrap_or(0)
+    fn stored_tensor(&mut self, part: MemoryPart, name: String, numbers: u64, storage: Storage) -> TensorId {
+        let bytes = storage.bytes(numbers).max(16).next_multiple_of(16);
+        self.memory.add(part, bytes);
+        self.tensors.push(TensorSpec { name, bytes });
+        self.storage.push(storage);
+        TensorId(self.tensors.len() - 1)
     }
 
     /// The bytes of the gradient of h in a carry, and of the cell's own gradients: of h or m, and of c.
@@ -434,14 +420,10 @@ fn layer_direction_names(model: &Model) -> Vec<String> {
 }
 
 /// The carried states of `rows` rows: h of every (layer, direction), then c.
-pub(crate) fn carried_states(model: &Model, rows: usize) -> TensorSpec {
-    TensorSpec { name: "carried states".into(), bytes: 4 * carried_numbers(model, rows) }
-}
-
-fn carried_numbers(model: &Model, rows: usize) -> u64 {
-    let sizes = Vec4Sizes::new(model);
+pub(crate) fn carried_states(model: &Model, sizes: &Vec4Sizes, rows: usize) -> TensorSpec {
     let states: u64 = StateKind::of(&model.recurrent).iter().map(|kind| sizes.state_bytes(*kind, rows)).sum();
-    model.recurrent.num_layer_directions() as u64 * states / 4
+    let bytes = (model.recurrent.num_layer_directions() as u64 * states).next_multiple_of(16);
+    TensorSpec { name: "carried states".into(), bytes }
 }
 
 /// The spans of the buffer of host inputs, each aligned.
@@ -473,8 +455,9 @@ fn cheapest_chunk(model: &Model, sizes: &Vec4Sizes, steps: usize) -> usize {
 /// reports it.
 fn chunk_steps(sizes: &Vec4Sizes, limits: &DeviceLimits, shape: PassShape, chunk: Option<usize>) -> usize {
     let PassShape { steps, rows, tokens, .. } = shape;
-    let widest = sizes.x4.max(sizes.z4).max(sizes.y4).max(sizes.o4);
-    let bytes_per_step = 16 * rows as u64 * widest as u64;
+    let bytes = |vec4s: usize, storage: Storage| storage.bytes(4 * rows as u64 * vec4s as u64);
+    let widest = sizes.x4.max(sizes.y4).max(sizes.o4);
+    let bytes_per_step = bytes(widest, Storage::Full).max(bytes(sizes.z4, sizes.storage));
     let by_bytes = limits.max_binding.min(limits.max_buffer) / bytes_per_step.max(1);
     // The history has one more state than there are steps, and the host inputs hold several numbers per row.
     let history = (limits.max_binding / (16 * rows as u64 * sizes.h4 as u64)).saturating_sub(1);

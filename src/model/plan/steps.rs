@@ -381,7 +381,7 @@ impl DeviceLimits {
 mod tests {
     use super::*;
 
-    use crate::model::{Cell, Head, Loss, Model, Readout, Recurrent};
+    use crate::model::{Cell, Head, Loss, Model, Precision, Readout, Recurrent};
 
     const GPU: DeviceLimits = DeviceLimits::LEAST_GPU;
     const KERNELS: [RecurrentKernel; 3] = [RecurrentKernel::Auto, RecurrentKernel::Sequence, RecurrentKernel::Step];
@@ -459,7 +459,7 @@ mod tests {
         let demand = |rows, hidden| {
             let recurrent = Recurrent::new(Cell::Lstm, 8, hidden);
             let model = Model::new(recurrent, Head::new(1, Loss::SquaredError, Readout::Final));
-            GPU.step_demand(rows, &Vec4Sizes::new(&model), 4, RecurrentKernel::Auto)
+            GPU.step_demand(rows, &Vec4Sizes::new(&model, Precision::F32), 4, RecurrentKernel::Auto)
         };
         let [m, c, l] = [demand(64, 256), demand(64, 512), demand(128, 1024)];
         assert_eq!(m.map(|m| (m.workgroups, m.dependent_reads)), [(128, 8); 2]);
