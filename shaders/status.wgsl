@@ -34,5 +34,10 @@ struct Update {
     max_skipped_updates: u32, // the maximum number of bad steps in a row that are skipped
     first_partial: u32,       // of the range
     rate_factor: f32,         // the factor of the learning rate
+    first: u32,               // of the range, in the block of all parameters
+    recurrent: u32,           // the W_hh in the range with transposed copies, their first one among all, and the size of each
+    first_recurrent: u32,
+    rows4: u32,
+    columns4: u32,
     updates: u32,             // those made, with this one, if none was skipped beyond the known ones
 }

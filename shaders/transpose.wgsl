@@ -17,16 +17,12 @@ fn transpose_weights(@builtin(global_invocation_id) id: vec3u, @builtin(num_work
     }
     for (var column = id.y; column < args.columns4; column += groups.y * SIDE) {
         let first = 4u * id.x * args.columns4 + column;
-        let block = transpose(mat4x4f(
+        let rows = mat4x4f(
             weights[first],
             weights[first + args.columns4],
             weights[first + 2u * args.columns4],
             weights[first + 3u * args.columns4],
-        ));
-        let place = 4u * column * args.rows4 + id.x;
-        transposed[place] = stored(block[0]);
-        transposed[place + args.rows4] = stored(block[1]);
-        transposed[place + 2u * args.rows4] = stored(block[2]);
-        transposed[place + 3u * args.rows4] = stored(block[3]);
+        );
+        store_transposed(rows, 4u * column * args.rows4 + id.x, args.rows4);
     }
 }

@@ -1,5 +1,5 @@
-// w ← w − η dL/dw and its variants, after PyTorch's formulas. A thread owns a vec4 of parameters. The padding of rows
-// to whole vec4 has zero gradients and stays zero with every optimizer.
+// w ← w − η dL/dw and its variants, after PyTorch's formulas. A thread owns a vec4 of parameters, or a block of W_hh where
+// it has a transposed copy. The padding of rows to whole vec4 has zero gradients and stays zero with every optimizer.
 
 override RULE: u32 = 0u; // 0 SGD, 1 RMSprop, 2 Adam and AdamW
 override MOMENTUM: bool = false;
@@ -15,12 +15,8 @@ fn quotient(a: vec4f, b: vec4f) -> vec4f {
     return select(a / b, vec4f(0.0), a == vec4f(0.0));
 }
 
-@compute @workgroup_size(GROUP)
-fn update(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = linear(id, groups);
-    if is_skipped(i) {
-        return;
-    }
+// Updates vec4 i, and returns it.
+fn updated(i: u32) -> vec4f {
     let rate = learning_rate();
     var g = gradient(i);
     var w = parameters[i] * args.shrink;
@@ -63,4 +59,13 @@ fn update(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gro
         }
     }
     parameters[i] = w;
+    return w;
+}
+
+@compute @workgroup_size(GROUP)
+fn update(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear(id, groups);
+    if !is_skipped(i) {
+        updated(i);
+    }
 }

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::common::Case;
-use crate::common::gpu::gpu;
+use crate::common::gpu::{gpu, open};
+use bptt::gpu::{GpuOptions, Tiles};
 use bptt::{
     Backend, Cell, Cpu, Engine, EngineOptions, Error, Inspection, Layers, MemoryPart, Optimizer, OptimizerKind,
     OptimizerStep, ParameterGroup, Parameters, Real, Targets, Trainer, TrainerOptions, Training,
@@ -197,6 +198,26 @@ fn ranges_of_the_same_settings_give_the_bits_of_one_on_both_backends() {
     ranges_of_the_same_settings_give_the_bits_of_one(&Cpu::<f32>::with_threads(1).unwrap());
     ranges_of_the_same_settings_give_the_bits_of_one(&Cpu::<f32>::with_threads(3).unwrap());
     gpu().iter().for_each(ranges_of_the_same_settings_give_the_bits_of_one);
+}
+
+#[test]
+fn an_update_leaves_the_copies_of_w_hh_on_a_gpu_as_if_they_were_made_anew() {
+    let Some(gpu) = open(GpuOptions::default().tiles(Tiles::Hardware)) else { return };
+    let of_w_hh = |layer| ParameterGroup::new(format!("*.weight_hh_l{layer}"));
+    let apart = vec![of_w_hh(0).frozen(), of_w_hh(1).learning_rate_factor(0.5)];
+    for optimizer in optimizers() {
+        for groups in [Vec::new(), groups(), apart.clone()] {
+            let mut kept = engine(&gpu, optimizer, groups.clone());
+            let mut anew = engine(&gpu, optimizer, groups);
+            for number in 1..=STEPS {
+                step(&mut kept, optimizer, number);
+                step(&mut anew, optimizer, number);
+                let parameters = block_on(anew.parameters()).unwrap();
+                anew.set_parameters(&parameters).unwrap();
+            }
+            assert_eq!(blocks(&mut kept), blocks(&mut anew), "{optimizer:?}");
+        }
+    }
 }
 
 fn a_factor_of_0_is_not_frozen<B: Backend>(backend: &B) {

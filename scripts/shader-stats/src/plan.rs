@@ -11,7 +11,8 @@ use bptt::gpu::{Tiles, required_limits};
 use bptt::ndarray::{Array2, Array3};
 use bptt::{
     Activation, Batch, Cell, Embedding, EngineOptions, Gpu, GpuPredictions, Head, Input, Inspection, Loss, Model,
-    Optimizer, Precision, Readout, Recurrent, RecurrentKernel, Sequence, Targets, Trainer, TrainerOptions, Wait,
+    Optimizer, ParameterGroup, Precision, Readout, Recurrent, RecurrentKernel, Sequence, Targets, Trainer, TrainerOptions,
+    Wait,
 };
 
 const CELLS: [Cell; 3] = [Cell::Rnn(Activation::Tanh), Cell::Lstm, Cell::Gru];
@@ -103,6 +104,9 @@ pub fn trainings(sizes: &[&str]) -> Result<Vec<PlannedTraining>, Box<dyn Error>>
             let work = Workload::new(cell, size.sizes());
             let steps = step_demand(&gpu, &work.model, work.batch.sequence.shape().1);
             let mut trainer = Trainer::new(&gpu, &work.model, Optimizer::sgd(0.01), 0)?;
+            // The first step begins with what each later one leaves to the next.
+            trainer.step(&work.batch).wait()?;
+            trainer.finish().wait()?;
             let (engine, before) = (trainer.engine(), gpu.counters().submits);
             engine.set_profile(true)?;
             trainer.step(&work.batch).wait()?;
@@ -270,11 +274,15 @@ fn options() -> Vec<Network> {
     ];
     let losses = losses.map(|loss| Head::new(6, loss, Readout::PerStep));
     networks.extend(losses.map(|head| Network::of_zeros(small.clone(), head, [7, 5])));
+    // Parameters without W_hh.
+    let apart =
+        EngineOptions::default().parameter_groups(vec![ParameterGroup::new("head.*").learning_rate_factor(2.0)]);
     let averaged = EngineOptions::default().ema_decay(0.9).input_gradient(true);
     networks.extend([
         plain(&small).optimizer(Optimizer::sgd(0.01).momentum(0.9)),
         plain(&small).optimizer(Optimizer::rmsprop(0.01)),
         plain(&small).custom_loss(),
+        plain(&small).engine(apart),
         plain(&small).optimizer(Optimizer::adam(0.01)).engine(averaged),
     ]);
     networks

@@ -87,7 +87,7 @@ uniforms! {
         count: u32, partials: u32, step: u32, inverse_divisor: f32, clip_norm: f32, clip_value: f32,
         known: u32, choices: u32, shrink: f32, decay: f32, momentum: f32, alpha: f32, eps: f32,
         one_minus_momentum: f32, one_minus_alpha: f32, max_skipped_updates: u32, first_partial: u32, rate_factor: f32,
-        updates: u32,
+        first: u32, recurrent: u32, first_recurrent: u32, rows4: u32, columns4: u32, updates: u32,
     }
     /// `status.wgsl`: the report of an update. In a storage buffer rather than a uniform.
     Status {

@@ -257,7 +257,8 @@ entries! { _:
 
 entries! { ENTRIES:
     GRADIENT_NORMS = "gradient_norms" ["gradient_norms.wgsl"] "GradientNorms" { 1 Read, 2 ReadWrite } false;
-    TRANSPOSE = "transpose_weights" ["grid.wgsl", "halves.wgsl", "stored.wgsl", "transpose.wgsl"] "Transpose" { 1 Read, 2 ReadWrite } false;
+    TRANSPOSE = "transpose_weights" ["grid.wgsl", "halves.wgsl", "stored.wgsl", "transposed.wgsl", "transpose.wgsl"] "Transpose"
+        { 1 Read, 2 ReadWrite } false;
     NARROW = "narrow" ["grid.wgsl", "halves.wgsl", "stored.wgsl", "narrow.wgsl"] "Narrow" { 1 Read, 2 ReadWrite } false;
     REDUCE = "reduce" ["grid.wgsl", "reduce.wgsl"] "Reduce" { 1 Read, 2 ReadWrite } false;
     COLUMN_SUM = "column_sum" ["halves.wgsl", "loss_scale.wgsl", "stored.wgsl", "column_sum.wgsl"] "ColumnSum"
@@ -284,6 +285,9 @@ entries! { ENTRIES:
         { 2 ReadWrite, 3 Read, 4 ReadWrite, 5 Read, 12 ReadWrite } false;
     UPDATE = "update" ["grid.wgsl", "status.wgsl", "update_inputs.wgsl", "update.wgsl"] "Update"
         { 1 Read, 2 Read, 3 ReadWrite, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite } false;
+    UPDATE_TRANSPOSED = "update_transposed"
+        ["grid.wgsl", "status.wgsl", "halves.wgsl", "stored.wgsl", "update_inputs.wgsl", "update.wgsl", "transposed.wgsl", "update_transposed.wgsl"]
+        "Update" { 1 Read, 2 Read, 3 ReadWrite, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 7 Read, 8 ReadWrite } false;
     AVERAGE = "average" ["grid.wgsl", "status.wgsl", "average.wgsl"] "Average" { 1 Read, 2 ReadWrite, 3 ReadWrite } false;
     EXCHANGE = "exchange" ["grid.wgsl", "status.wgsl", "average.wgsl"] "Average" { 2 ReadWrite, 3 ReadWrite } false;
 }

@@ -8,13 +8,13 @@ use crate::gpu::commands::recorder::UPLOADS;
 use crate::gpu::device::Gpu;
 use crate::gpu::pass::PASSES;
 use crate::gpu::weights::halves::HalfWeights;
+use crate::gpu::weights::transposed::TransposedWeights;
 use crate::gpu::weights::{DROPOUT_PARAMS, LOSS, LOSS_SCALE_BYTES, block};
 use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::plan::{
-    ALIGNMENT, Checkpointing, DeviceLimits, ParameterPlan, PassShape, SequencePlan, StepDemand, Storage, Vec4Sizes,
-    carried_states,
+    Checkpointing, DeviceLimits, ParameterPlan, PassShape, SequencePlan, StepDemand, Storage, Vec4Sizes, carried_states,
 };
-use crate::model::{Layout, Model, Precision, RecurrentKernel, Role};
+use crate::model::{Layout, Model, Precision, RecurrentKernel};
 use crate::sizes::ON_DEVICE;
 
 /// Bytes of the losses of a step in progress and of a batch being evaluated.
@@ -49,11 +49,10 @@ fn fixed(limits: &DeviceLimits, model: &Model, parameters: &ParameterPlan, optio
     let bytes = parameters.bytes();
     let has_w_hh = model.recurrent.cell.recurrent_gates() > 0;
     let storage = Storage::of(options.precision);
-    let transposed = || {
-        (0..model.recurrent.num_layer_directions())
-            .map(|layer_direction| storage.bytes(parameters.get(Role::WeightHh { layer_direction }).bytes().1 / 4))
-    };
-    let mut packed = if has_w_hh && limits.packs_weights() { transposed().sum::<u64>() + ALIGNMENT } else { 0 };
+    let mut packed = 0;
+    if has_w_hh && limits.packs_weights() {
+        packed += TransposedWeights::planned_bytes(model, parameters, storage);
+    }
     if has_w_hh && !storage.is_full() {
         packed += HalfWeights::planned_bytes(model, parameters);
     }

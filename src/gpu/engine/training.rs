@@ -12,7 +12,7 @@ use crate::engine::{CustomOptimizer, SkippedUpdates, StepReport, Training, check
 use crate::error::{Error, Result};
 use crate::gpu::commands::uniforms::{LossScale, Status};
 use crate::gpu::weights::loss_sum;
-use crate::optim::OptimizerStep;
+use crate::optim::{OptimizerKind, OptimizerStep};
 
 impl Training for GpuEngine {
     async fn update(&mut self, update: &OptimizerStep) -> Result<()> {
@@ -21,7 +21,8 @@ impl Training for GpuEngine {
         let cleared = self.clear_sums();
         self.recorder.record(&cleared);
         self.last.parameters_change();
-        self.unpacked = true;
+        // The other optimizers write the copies too.
+        self.unpacked |= matches!(self.options.optimizer, Some(OptimizerKind::Custom(_)));
         // Without an optimizer no update is valid.
         if let Some(updater) = &mut self.updater {
             let custom = |update: GpuUpdate<'_>| self.custom_optimizer.update(update);

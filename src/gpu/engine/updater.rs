@@ -13,8 +13,10 @@ use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::commands::recorder::{Insertion, Recorder, Submission};
 use crate::gpu::commands::uniforms::{LossScale, Status, Update as Uniform};
 use crate::gpu::device::Gpu;
-use crate::gpu::device::kernel::{Constants, NORM, NORM_PARTIAL, UPDATE, flag};
+use crate::gpu::device::kernel::{Constants, NORM, NORM_PARTIAL, UPDATE, UPDATE_TRANSPOSED, flag};
 use crate::gpu::weights::DeviceWeights;
+use crate::gpu::weights::halves::HalfWeights;
+use crate::gpu::weights::transposed::UpdatedCopies;
 use crate::model::plan::{ALIGNMENT, Cost, DeviceLimits, ParameterPlan, TensorSpec};
 use crate::model::{Layout, Tensor};
 use crate::optim::{Coefficients, OptimizerKind, OptimizerStep, rounded};
@@ -203,9 +205,19 @@ impl Updater {
                 None => whole(&unused[index]),
             };
             let (gradients, parameters) = (range.of(&weights.gradients), range.of(&weights.parameters));
-            let bindings = [gradients, whole(status), parameters, state(0), state(1), state(2)];
-            dispatch(UPDATE, &constants, index, &bindings, limits.elements(range.vec4s.len()), cost(range));
+            let mut bindings = vec![gradients, whole(status), parameters, state(0), state(1), state(2)];
+            let count = range.vec4s.len();
+            let (entry, grid) = match weights.copies_within(&range.vec4s) {
+                Some(UpdatedCopies { copies, places, of, shape: shape @ [rows4, columns4] }) => {
+                    bindings.extend([whole(places), whole(copies)]);
+                    let others = count - 4 * rows4 * columns4 * of.len();
+                    (UPDATE_TRANSPOSED.stored(weights.sizes.storage), limits.with_blocks(others, of.len(), shape))
+                }
+                None => (UPDATE, limits.elements(count)),
+            };
+            dispatch(entry, &constants, index, &bindings, grid, cost(range));
         }
+        commands.extend(weights.halves.iter().flat_map(HalfWeights::commands).cloned());
         commands
     }
 
@@ -263,7 +275,14 @@ impl Updater {
         recorder.write(&BufferOffset::of(&self.choices), &choices);
         let mut uniforms = vec![0; self.uniforms.size() as usize];
         for (range, bytes) in self.ranges.iter().zip(uniforms.chunks_exact_mut(ALIGNMENT as usize)) {
+            let copies = weights.copies_within(&range.vec4s);
+            let (of, [rows4, columns4]) = copies.map_or((0..0, [0; 2]), |copies| (copies.of, copies.shape));
             let uniform = Uniform {
+                first: range.vec4s.start as u32,
+                recurrent: of.len() as u32,
+                first_recurrent: of.start as u32,
+                rows4: rows4 as u32,
+                columns4: columns4 as u32,
                 count: range.vec4s.len() as u32,
                 partials: partials(&self.ranges) as u32,
                 known: self.known,

@@ -1,9 +1,9 @@
 //! The norm of the gradient, and the update.
 
 use super::common::gpu;
-use super::{SIZES, nan, number, run};
+use super::{SIZES, floats, nan, number, run};
 use crate::gpu::commands::uniforms::{Status, Update};
-use crate::gpu::device::kernel::{NORM, NORM_PARTIAL, UPDATE};
+use crate::gpu::device::kernel::{NORM, NORM_PARTIAL, UPDATE, UPDATE_TRANSPOSED};
 use crate::gpu::weights::loss_sum;
 use crate::model::plan::LOSS_SUMS;
 
@@ -141,6 +141,63 @@ fn update_makes_adams_second_step_at_every_size_and_none_after_a_bad_step() {
                 let right = close(written[0][i], w) && close(written[1][i], m) && close(written[2][i], v);
                 assert!(right, "{size} vec4 at {i}");
             }
+        }
+    }
+}
+
+#[test]
+fn an_update_with_copies_of_w_hh_gives_the_bits_of_one_without_and_transposes_every_w_hh_of_its_range() {
+    let Some(gpu) = gpu() else { return };
+    for shape @ [rows4, columns4] in [[1, 1], [8, 8], [9, 3], [3, 17]] {
+        let size = 4 * rows4 * columns4;
+        for (recurrent, bad_in_row) in [(1, 0), (2, 0), (3, 0), (3, 1)] {
+            // Other parameters lie before each W_hh and behind the last. Of all, the range is not the first, nor is its W_hh.
+            let (first, others) = (70, 65);
+            let count = recurrent * (others + size) + others;
+            let begins = |of: usize| others + of * (others + size);
+            let copy_begins = |of: usize| 3 + of * (size + 1);
+            let place = |of| [(first + begins(of)) as u32, copy_begins(of) as u32];
+            let places: Vec<u32> = [[0, 0]].into_iter().chain((0..recurrent).map(place)).flatten().collect();
+            let uniform = Update {
+                count: count as u32,
+                shrink: 0.5,
+                rate_factor: 1.0,
+                momentum: 0.9,
+                alpha: 0.9,
+                eps: 1e-3,
+                one_minus_momentum: 0.1,
+                one_minus_alpha: 0.1,
+                first: first as u32,
+                recurrent: recurrent as u32,
+                first_recurrent: 1,
+                rows4: rows4 as u32,
+                columns4: columns4 as u32,
+                ..Update::default()
+            };
+            let status = Status { scale: 0.5, bad_in_row, rate: 0.02, root_bias2: 0.04, ..Status::default() };
+            let status = [bytemuck::cast_slice(bytemuck::bytes_of(&status)), &[0.0f32; 1][..]].concat();
+            let numbers = |seed| -> Vec<f32> { (0..4 * count).map(|i| number(seed, i)).collect() };
+            let (g, w, m) = (numbers(1), numbers(2), numbers(3));
+            let v: Vec<f32> = numbers(4).iter().map(|v| v.abs()).collect();
+            let mut buffers: Vec<&[f32]> = vec![&g, &status, &w, &m, &v, &[0.0; 4]];
+            let rule = [("RULE", 2.0)];
+            let want = run(&gpu, UPDATE, &rule, &uniform, &buffers, gpu.limits().elements(count));
+            let (places, copies) = (floats(&places), nan(4 * copy_begins(recurrent)));
+            buffers.extend([&places[..], &copies]);
+            let grid = gpu.limits().with_blocks(count - recurrent * size, recurrent, shape);
+            let got = run(&gpu, UPDATE_TRANSPOSED, &rule, &uniform, &buffers, grid);
+            assert!(got[..3] == want[..3], "{recurrent} of {shape:?}");
+            assert_eq!(got[0] == w, bad_in_row != 0);
+            let mut of_copies = copies.clone();
+            for of in (0..recurrent).filter(|_| bad_in_row == 0) {
+                let (rows, columns) = (4 * rows4, 4 * columns4);
+                for i in 0..rows * columns {
+                    let (column, row) = (i / rows, i % rows);
+                    of_copies[4 * copy_begins(of) + i] = got[0][4 * begins(of) + row * columns + column];
+                }
+            }
+            let same = got[4].iter().zip(&of_copies).all(|(got, want)| got.to_bits() == want.to_bits());
+            assert!(same, "the copies of {recurrent} of {shape:?}");
         }
     }
 }

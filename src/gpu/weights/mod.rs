@@ -3,8 +3,10 @@
 pub(crate) mod halves;
 pub(crate) mod transposed;
 
+use std::ops::Range;
+
 use self::halves::HalfWeights;
-use self::transposed::TransposedWeights;
+use self::transposed::{TransposedWeights, UpdatedCopies};
 use crate::engine::{self, EngineOptions};
 use crate::error::Result;
 use crate::gpu::commands::builder::{Binding, Matrix, allocate};
@@ -100,6 +102,11 @@ impl DeviceWeights {
             loss_scale,
             plan,
         })
+    }
+
+    /// The transposed copies of what lies within these vec4 of the parameters, if there are any.
+    pub(crate) fn copies_within(&self, vec4s: &Range<usize>) -> Option<UpdatedCopies<'_>> {
+        self.packed.as_ref().and_then(|packed| packed.within(vec4s))
     }
 
     pub(crate) fn memory(&self) -> Memory {

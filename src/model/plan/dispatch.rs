@@ -61,6 +61,12 @@ impl DeviceLimits {
         [columns.div_ceil(SIDE) as u32, rows.div_ceil(SIDE).min(self.max_groups as usize) as u32, 1]
     }
 
+    /// One thread per vec4 of `others`, and behind them one per 4 × 4 block of `count` matrices of `rows4` × `columns4`
+    /// blocks, in workgroups of 8 × 8.
+    pub(crate) fn with_blocks(&self, others: usize, count: usize, [rows4, columns4]: [usize; 2]) -> Grid {
+        self.groups(others.div_ceil(GROUP) + count * rows4.div_ceil(SIDE) * columns4.div_ceil(SIDE))
+    }
+
     /// `lanes` threads per prediction. Predictions beyond the grid are handled by the same threads in a loop.
     pub(crate) fn predictions(&self, count: usize, lanes: usize) -> Grid {
         [count.div_ceil(GROUP / lanes).clamp(1, LOSS_SUMS) as u32, 1, 1]
