@@ -11,8 +11,8 @@ use bptt::gpu::{Tiles, required_limits};
 use bptt::ndarray::{Array2, Array3};
 use bptt::{
     Activation, Batch, Cell, Embedding, EngineOptions, Gpu, GpuPredictions, Head, Input, Inspection, Loss, Model,
-    Optimizer, ParameterGroup, Precision, Readout, Recurrent, RecurrentKernel, Sequence, Targets, Trainer, TrainerOptions,
-    Wait,
+    Optimizer, ParameterGroup, Precision, Readout, Recurrent, RecurrentKernel, Sequence, Targets, Trainer,
+    TrainerOptions, Wait,
 };
 
 const CELLS: [Cell; 3] = [Cell::Rnn(Activation::Tanh), Cell::Lstm, Cell::Gru];
@@ -122,7 +122,8 @@ pub fn trainings(sizes: &[&str]) -> Result<Vec<PlannedTraining>, Box<dyn Error>>
 /// The kernels for GPUs that are not among these, by label.
 pub fn left_out(planned: &[&PlannedKernel]) -> Vec<String> {
     let mut labels: Vec<String> = shader_entries(&CELLS).iter().map(|entry| entry.label()).collect();
-    labels.retain(|label| label != SOFTWARE && planned.iter().all(|kernel| kernel.compiled.entry.label() != *label));
+    let is_software = |label: &str| label.strip_suffix(" f16").unwrap_or(label) == SOFTWARE;
+    labels.retain(|label| !is_software(label) && planned.iter().all(|kernel| kernel.compiled.entry.label() != *label));
     labels
 }
 

@@ -193,7 +193,8 @@ pub fn shader_entries(cells: &[Cell]) -> Vec<ShaderEntry> {
     let of_cells = cells.iter().flat_map(steps).chain(ENTRIES.iter().copied());
     let stored = |entry: ShaderEntry| {
         let halves = entry.can_store_halves().then(|| entry.stored(Storage::Halves));
-        std::iter::once(entry).chain(halves)
+        // What makes halves has no other use.
+        std::iter::once(entry).filter(|entry| entry.name != NARROW.name).chain(halves)
     };
     let products = |tile: ProductTile| PRODUCT_STORAGE.map(|storage| product(tile, storage));
     of_cells.flat_map(stored).chain(ProductTile::ALL.into_iter().flat_map(products)).collect()
@@ -280,7 +281,7 @@ entries! { ENTRIES:
     SPREAD = "spread" ["grid.wgsl", "mean.wgsl"] "Mean" { 1 Read, 2 ReadWrite, 3 ReadWrite } false;
     LOSS = "loss" ["grid.wgsl", "loss.wgsl"] "Loss" { 1 Read, 2 Read, 3 ReadWrite, 4 ReadWrite } true;
     CUSTOM_LOSS = "custom_loss" ["grid.wgsl", "loss.wgsl"] "Loss" { 2 Read, 3 ReadWrite, 4 ReadWrite, 5 Read } false;
-    NORM_PARTIAL = "norm_partial" ["status.wgsl", "loss_scale.wgsl", "norm.wgsl"] "Update" { 1 Read, 2 ReadWrite } false;
+    NORM_PARTIAL = "norm_partial" ["status.wgsl", "norm.wgsl"] "Update" { 1 Read, 2 ReadWrite } false;
     NORM = "norm" ["status.wgsl", "loss_scale.wgsl", "norm.wgsl"] "Update"
         { 2 ReadWrite, 3 Read, 4 ReadWrite, 5 Read, 12 ReadWrite } false;
     UPDATE = "update" ["grid.wgsl", "status.wgsl", "update_inputs.wgsl", "update.wgsl"] "Update"
