@@ -28,17 +28,17 @@ override LOSS: u32 = 0u;
 
 var<workgroup> shared_: array<f32, GROUP>;
 
-// The lanes of a prediction reduce (sum or maximum) in a tree whose shape depends only on `lanes`.
-fn lanes_sum(local: u32, value: f32) -> f32 {
+// Consecutive lanes reduce (sum or maximum) in a tree whose shape depends only on their number.
+fn lanes_sum(local: u32, lanes: u32, value: f32) -> f32 {
     shared_[local] = value;
-    for (var width = args.lanes / 2u; width > 0u; width /= 2u) {
+    for (var width = lanes / 2u; width > 0u; width /= 2u) {
         workgroupBarrier();
-        if local % args.lanes < width {
+        if local % lanes < width {
             shared_[local] += shared_[local + width];
         }
     }
     workgroupBarrier();
-    let sum = shared_[local / args.lanes * args.lanes];
+    let sum = shared_[local / lanes * lanes];
     workgroupBarrier();
     return sum;
 }
@@ -68,15 +68,9 @@ fn log_1p(e: f32) -> f32 {
 
 // Adds up the losses of all threads of the workgroup.
 fn add_to_sum(group: u32, local: u32, value: f32) {
-    shared_[local] = value;
-    for (var width = GROUP / 2u; width > 0u; width /= 2u) {
-        workgroupBarrier();
-        if local < width {
-            shared_[local] += shared_[local + width];
-        }
-    }
+    let sum = lanes_sum(local, GROUP, value);
     if local == 0u {
-        sums[group] += shared_[0];
+        sums[group] += sum;
     }
 }
 
@@ -109,7 +103,7 @@ fn loss(
             for (var o = lane; o < args.outputs; o += args.lanes) {
                 part += exp(a[row + o] - largest);
             }
-            let total = lanes_sum(local, part);
+            let total = lanes_sum(local, args.lanes, part);
             let class_ = targets[p];
             let spread = args.smoothing / f32(args.outputs);
             for (var o = lane; o < args.outputs; o += args.lanes) {

@@ -10,6 +10,7 @@ use crate::engine::parameter_groups::check_steps;
 use crate::engine::streaming::Streaming;
 use crate::engine::{CustomOptimizer, SkippedUpdates, StepReport, Training, check_not_exchanged};
 use crate::error::{Error, Result};
+use crate::gpu::commands::program::BufferOffset;
 use crate::gpu::commands::uniforms::{LossScale, Status};
 use crate::gpu::weights::loss_sum;
 use crate::optim::{OptimizerKind, OptimizerStep};
@@ -60,16 +61,13 @@ impl Training for GpuEngine {
 
     async fn skipped(&mut self) -> Result<SkippedUpdates> {
         let Some(updater) = &self.updater else { return Ok(SkippedUpdates::default()) };
-        let status = self.read_buffer(updater.status()).await?;
-        let status: Status = bytemuck::pod_read_unaligned(&bytemuck::cast_slice(&status)[..size_of::<Status>()]);
-        let mut skipped = updater.skipped(&status);
-        if let Some(scale) = &self.weights.loss_scale {
-            let scale = self.read_buffer(scale).await?;
-            let scale: LossScale =
-                bytemuck::pod_read_unaligned(&bytemuck::cast_slice(&scale)[..size_of::<LossScale>()]);
-            skipped.loss_scale = Some(scale.into());
-        }
-        Ok(skipped)
+        let buffers = std::iter::once(updater.status()).chain(&self.weights.loss_scale);
+        let ranges: Vec<_> = buffers.map(|buffer| (BufferOffset::of(buffer), buffer.size())).collect();
+        let words = self.read(&ranges).await?;
+        let (status, scale) = bytemuck::cast_slice(&words).split_at(ranges[0].1 as usize);
+        let skipped = updater.skipped(&bytemuck::pod_read_unaligned::<Status>(&status[..size_of::<Status>()]));
+        let scale = scale.get(..size_of::<LossScale>()).map(bytemuck::pod_read_unaligned::<LossScale>);
+        Ok(SkippedUpdates { loss_scale: scale.map(Into::into), ..skipped })
     }
 
     fn restart(&mut self, skipped: SkippedUpdates) -> Result<()> {

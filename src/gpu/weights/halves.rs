@@ -21,8 +21,8 @@ pub(crate) struct HalfWeights {
 /// The bytes of W_hh in halves, and of one of the cell's own parameters.
 fn sizes(model: &Model, plan: &ParameterPlan, layer_direction: usize) -> (u64, u64) {
     let (_, full) = plan.get(Role::WeightHh { layer_direction }).bytes();
-    let own = &model.recurrent.cell.definition().parameters();
-    let own = own.first().map_or(0, |_| plan.get(Role::CellParameter { layer_direction, index: 0 }).bytes().1);
+    let own = model.recurrent.cell.definition().parameters().first();
+    let own = own.map_or(0, |_| plan.get(Role::CellParameter { layer_direction, index: 0 }).bytes().1);
     (Storage::Halves.bytes(full / 4), own)
 }
 
@@ -32,12 +32,12 @@ impl HalfWeights {
         let uniforms = gpu.buffer("half weights uniforms", ALIGNMENT, usage)?;
         let kernel = gpu.kernel(NARROW.stored(Storage::Halves), &[]);
         let count = model.recurrent.cell.definition().parameters().len();
+        // All layers and directions have the same shape.
+        let vec4s = plan.get(Role::WeightHh { layer_direction: 0 }).bytes().1 as usize / 16;
+        gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&Narrow { count: vec4s as u32, first: 0 }));
         let (mut weights, mut commands) = (Vec::new(), Vec::new());
         for layer_direction in 0..model.recurrent.num_layer_directions() {
             let (offset, bytes) = plan.get(Role::WeightHh { layer_direction }).bytes();
-            let vec4s = bytes as usize / 16;
-            // All layers and directions have the same shape.
-            gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&Narrow { count: vec4s as u32, first: 0 }));
             let (halves, own) = sizes(model, plan, layer_direction);
             let name = format!("halves of weight_hh {layer_direction}");
             let weight = allocate(gpu, &TensorSpec { name, bytes: halves + count as u64 * own })?;

@@ -215,7 +215,8 @@ fn loss_scale(gpu: &Gpu) -> Result<wgpu::Buffer> {
 
 impl From<engine::LossScale> for LossScale {
     fn from(engine::LossScale { exponent, good_updates: good }: engine::LossScale) -> Self {
-        let factor = (exponent as f32).exp2();
+        // A state of a caller may hold any number.
+        let factor = 2.0f32.powi(exponent.clamp(-24, 24));
         Self { factor, inverse: 1.0 / factor, good }
     }
 }
