@@ -1,7 +1,7 @@
-// The global norm of the divided gradient. Each workgroup sums some of the squares; then one workgroup adds their sums and
-// those of the loss, checks loss and norm, and computes the factor of the update. Squares leave the range of f32 long before
-// the numbers do, so the numbers are first divided by a power of two near the largest one, as in Blue (1978), "A portable
-// Fortran program to find the Euclidean norm of a vector". This changes no digit.
+// The global norm of the divided gradient. Each workgroup sums some of the squares; then one workgroup adds their
+// sums and those of the loss, checks loss and norm, and computes the factor of the update. Squares leave the range of
+// f32 long before the numbers do, so the numbers are first divided by a power of two near the largest one, as in Blue
+// (1978), "A portable Fortran program to find the Euclidean norm of a vector". This changes no digit.
 
 const WIDE = 256u;
 const RANGE = 4096u; // vec4 per workgroup

@@ -34,7 +34,8 @@ pub use formats::{ImageLayout, ReadOptions};
 pub use formats::{LongColumns, SEPARATORS, SUNSPOTS, csv_columns};
 pub use input::{InputLimit, open_input, read_input, read_settings, utf8};
 pub use piano_rolls::{NextStep, PianoKeys, PianoRolls, Piece};
-pub use sequences::{LabelKind, LabelledSequences, Labels, PackedSequences, SequenceInputs, Subset};
+pub(crate) use sequences::LabelIndex;
+pub use sequences::{LabelKind, LabelledSequences, Labels, LabelsPer, PackedSequences, SequenceInputs, Subset};
 pub use series::{
     Column, ColumnCodec, ColumnRoles, EncodedSeries, Forecast, ForecastErrors, LongForm, RelativeTo, Rollout, Series,
     SeriesCodec, SeriesTable, TargetErrors, Windows, forecast_errors,

@@ -97,6 +97,12 @@ impl ConfusionMatrix {
         sum / count
     }
 
+    /// The macro F1: the mean F1 of the classes that occur or are predicted.
+    pub fn macro_f1(&self) -> f64 {
+        let sum: f64 = self.of_class.keys().map(|class| self.f1(*class)).sum();
+        sum / self.of_class.len() as f64
+    }
+
     /// The accuracy of always predicting the class that is most frequent in training, where `training` is the number of
     /// training examples per class. The mean if several are tied.
     pub fn majority_share(&self, training: &[usize]) -> f64 {
@@ -127,6 +133,12 @@ impl ConfusionMatrix {
     /// The recall of a class: the fraction of its examples that are predicted correctly.
     pub fn recall(&self, class: usize) -> f64 {
         share(self.of(class).right, self.support(class))
+    }
+
+    /// The F1 of a class, the harmonic mean of its precision and recall.
+    pub fn f1(&self, class: usize) -> f64 {
+        let Counts { support, predicted, right } = self.of(class);
+        2.0 * right as f64 / (support as f64 + predicted as f64)
     }
 
     fn of(&self, class: usize) -> Counts {
@@ -161,6 +173,11 @@ mod tests {
         assert!(matrix.recall(2).is_nan() && matrix.precision(2).is_nan());
         // The class that does not occur does not count.
         assert_eq!(matrix.balanced_accuracy(), 0.625);
+        assert_eq!((matrix.f1(0), matrix.f1(1), matrix.macro_f1()), (0.75, 0.5, 0.625));
+        assert!(matrix.f1(2).is_nan());
+        // One that is predicted and does not occur has an F1 of 0: (4/5 + 0) / 2.
+        let wrong = ConfusionMatrix::new(3, [(0, 0), (0, 0), (0, 1)]).unwrap();
+        assert_eq!((wrong.f1(0), wrong.f1(1), wrong.macro_f1()), (0.8, 0.0, 0.4));
     }
 
     #[test]
@@ -180,7 +197,8 @@ mod tests {
     fn an_unknown_class_is_refused() {
         let error = ConfusionMatrix::new(2, [(0, 2)]).unwrap_err().to_string();
         assert_eq!(error, "truth and prediction: expected two classes below 2, got 0 and 2");
-        assert!(ConfusionMatrix::new(0, []).unwrap().accuracy().is_nan());
+        let none = ConfusionMatrix::new(0, []).unwrap();
+        assert!(none.accuracy().is_nan() && none.macro_f1().is_nan());
     }
 
     #[test]

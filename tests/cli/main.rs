@@ -13,6 +13,7 @@ mod changed_data;
 mod codes;
 mod documents;
 mod eval;
+mod every_step;
 mod export;
 #[cfg(unix)]
 mod faults;

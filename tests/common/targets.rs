@@ -6,7 +6,9 @@
 
 use std::path::Path;
 
-use bptt::data::{ColumnRoles, LabelledSequences, MissingPolicy, ReadOptions, Series, SeriesTable, csv_columns};
+use bptt::data::{
+    ColumnRoles, LabelledSequences, LabelsPer, MissingPolicy, ReadOptions, Series, SeriesTable, csv_columns,
+};
 use bptt::train::Checkpoint;
 use bptt::{Error, Real, SavedModel, StateDict};
 
@@ -25,7 +27,10 @@ const GAPS: [MissingPolicy; 3] = [MissingPolicy::Refuse, MissingPolicy::Forward,
 pub(crate) fn csv(bytes: &[u8]) {
     let path = Path::new("a.csv");
     for missing in GAPS {
-        let _ = LabelledSequences::from_bytes(bytes, path, None, &ReadOptions { missing, ..ReadOptions::default() });
+        for labels_per in [LabelsPer::Sequence, LabelsPer::Step] {
+            let options = ReadOptions { missing, labels_per, ..ReadOptions::default() };
+            let _ = LabelledSequences::from_bytes(bytes, path, None, &options);
+        }
     }
     let Ok(names) = csv_columns(bytes, path) else { return };
     let names: Vec<&str> = names.iter().skip(1).map(String::as_str).filter(|name| !name.is_empty()).collect();
@@ -57,8 +62,9 @@ pub(crate) fn npy(bytes: &[u8]) {
 }
 
 fn labelled(bytes: &[u8], path: &str, labels: Option<&[u8]>) {
-    for missing in GAPS {
-        let options = ReadOptions { missing, ..ReadOptions::default() };
+    let cases = GAPS.into_iter().flat_map(|missing| [LabelsPer::Sequence, LabelsPer::Step].map(|per| (missing, per)));
+    for (missing, labels_per) in cases {
+        let options = ReadOptions { missing, labels_per, ..ReadOptions::default() };
         let labels = labels.map(|bytes| (bytes, Path::new("labels.npy")));
         match LabelledSequences::from_bytes(bytes, Path::new(path), labels, &options) {
             Ok(mut read) => {

@@ -56,6 +56,7 @@ mod saved_model;
 mod send;
 mod session;
 mod shaders;
+mod step_labels;
 mod sums;
 mod updates;
 mod vanishing;

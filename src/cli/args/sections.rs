@@ -127,6 +127,12 @@ fn sequences() -> Vec<Setting> {
         Setting::flag("test-labels", Form::file("FILE"), "Labels of --test-file"),
         Setting::flag("labels-as", Form::choice("WHAT", LABELS_AS), "Numeric labels are classes or values")
             .more("By default they are detected from the file, and an ambiguous file is an error."),
+        Setting::flag("predict", Form::choice("AT", READOUTS), "Steps that predict: last, mean or every")
+            .default("last")
+            .more(
+                "With `every` each step has a label: a row of a .csv, or the labels [N, T] or [N, T, O] of an .npy or .npz \
+                 file. Missing labels are not learned from or measured.",
+            ),
         Setting::flag("read", Form::choice("STEP", READ), "idx: a step is rows or pixels").default("rows"),
         Setting::flag("id", Form::text("COLUMN"), "CSV: column of the sequence's name").default("id"),
         Setting::flag("time", Form::text("COLUMN"), "CSV: column that orders the steps").default("time"),
@@ -143,7 +149,6 @@ fn sequences() -> Vec<Setting> {
         input_limit(),
         label_smoothing("Share of each target spread over all classes").default("0"),
         buckets("Number of groups of sequences of similar length").default("4"),
-        predict(),
     ]
 }
 

@@ -188,7 +188,7 @@ pub(crate) const INITS: Choices = &[
 ];
 
 pub(crate) const READOUTS: Choices =
-    &[("last", "the last step"), ("mean", "the mean over all steps"), ("every", "each step, for the copying task")];
+    &[("last", "the last step"), ("mean", "the mean over all steps"), ("every", "each step, where each has a target")];
 
 pub(crate) const KERNELS: Choices = &[
     ("auto", "whichever is faster at these sizes"),

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use ndarray::Array2;
-
 use super::super::sequences::sequence_inputs::IN_MEMORY;
 use super::npy::{Element, Npy};
+use crate::allocate;
 use crate::data::sequences::labels::DistinctNames;
-use crate::data::{InputLimit, LabelledSequences, Labels, MissingPolicy, PackedSequences, SequenceInputs};
+use crate::data::values::number::is_missing;
+use crate::data::{LabelledSequences, Labels, LabelsPer, MissingPolicy, PackedSequences, ReadOptions, SequenceInputs};
 use crate::error::{Error, Result};
 use crate::sizes::Count;
 
@@ -19,19 +19,15 @@ impl LabelledSequences {
     /// # Errors
     /// [`Error::Data`] for a file that is not a complete array, for mismatched shapes, and for numbers that are not
     /// finite or that f64 cannot hold, named by sequence, step and dimension, counted from 1; for sequences that need
-    /// more memory than [`InputLimit::default`]; [`read`](Self::read) takes another limit.
+    /// more memory than [`InputLimit::default`](crate::data::InputLimit::default); [`read`](Self::read) takes another
+    /// limit, and labels of steps.
     pub fn from_npy(x: (&[u8], &Path), y: Option<(&[u8], &Path)>, missing: MissingPolicy) -> Result<Self> {
-        Self::npy_within(x, y, missing, InputLimit::default())
+        Self::npy_within(x, y, &ReadOptions { missing, ..ReadOptions::default() })
     }
 
-    pub(super) fn npy_within(
-        x: (&[u8], &Path),
-        y: Option<(&[u8], &Path)>,
-        missing: MissingPolicy,
-        limit: InputLimit,
-    ) -> Result<Self> {
+    pub(super) fn npy_within(x: (&[u8], &Path), y: Option<(&[u8], &Path)>, options: &ReadOptions) -> Result<Self> {
         let array = |(bytes, path)| Array::parse(bytes, path, "");
-        read(&array(x)?, None, y.map(array).transpose()?.as_ref(), missing, limit)
+        read(&array(x)?, None, y.map(array).transpose()?.as_ref(), options)
     }
 }
 
@@ -61,8 +57,7 @@ pub(super) fn read(
     x: &Array<'_>,
     lengths: Option<&Array<'_>>,
     y: Option<&Array<'_>>,
-    missing: MissingPolicy,
-    limit: InputLimit,
+    options: &ReadOptions,
 ) -> Result<LabelledSequences> {
     let (n, steps, dimensions) = match x.npy.shape.as_slice() {
         [n, steps] => (*n, *steps, 1),
@@ -84,7 +79,7 @@ pub(super) fn read(
         Some(lengths) => (lengths.iter().map(|length| Count::from(*length)).sum(), n),
     };
     let memory = all * dimensions * number + Count::from(ends) * size_of::<usize>();
-    limit.check(memory.get(), x.path, x.place, IN_MEMORY)?;
+    options.limit.check(memory.get(), x.path, x.place, IN_MEMORY)?;
     let mut sequences = PackedSequences::new(dimensions);
     let mut last = vec![None; if n > 0 { dimensions } else { 0 }];
     for sequence in 0..n {
@@ -93,7 +88,7 @@ pub(super) fn read(
         sequences.push_with(length(sequence), |t, i| {
             let element = x.npy.at(&index(t, i)[..x.npy.shape.len()]);
             let number = match element.number() {
-                Ok(number) if number.is_nan() => missing.stand_in(last[i]),
+                Ok(number) if number.is_nan() => options.missing.stand_in(last[i]),
                 number => number,
             };
             match number {
@@ -110,8 +105,11 @@ pub(super) fn read(
         })?;
     }
     let input = if wide { SequenceInputs::Wide(sequences) } else { SequenceInputs::Dense(sequences) };
-    let labels = y.map_or(Ok(Labels::None), |y| read_labels(y, n))?;
-    Ok(LabelledSequences::new(input, labels))
+    let labels = y.map_or(Ok(Labels::None), |y| match options.labels_per {
+        LabelsPer::Sequence => y.read_labels(LabelShape { leading: &[n], steps }, |_| 1),
+        LabelsPer::Step => y.read_labels(LabelShape { leading: &[n, steps], steps }, length),
+    })?;
+    Ok(LabelledSequences::new(input, labels).labels_per(options.labels_per))
 }
 
 fn read_lengths(lengths: &Array<'_>, n: usize, steps: usize) -> Result<Vec<usize>> {
@@ -139,42 +137,93 @@ fn read_lengths(lengths: &Array<'_>, n: usize, steps: usize) -> Result<Vec<usize
     (0..n).map(length).collect()
 }
 
-fn read_labels(y: &Array<'_>, n: usize) -> Result<Labels> {
-    if y.npy.is_float() {
-        let (outputs, rank) = match y.npy.shape.as_slice() {
-            [rows] if *rows == n => (1, 1),
-            [rows, outputs] if *rows == n => (*outputs, 2),
-            _ => return y.refuse_shape(&format!("[{n}] or [{n}, O], one row for each sequence of x")),
-        };
-        let mut values = Array2::zeros((n, outputs));
-        for ((sequence, output), value) in values.indexed_iter_mut() {
-            let element = y.npy.at(&[sequence, output][..rank]);
-            *value = match element.number() {
-                Ok(number) if !number.is_nan() => number,
-                _ => {
-                    let got = shown(&element);
-                    return y.refuse(
-                        format!(", sequence {}", sequence + 1),
-                        format!("expected a finite number, got {got}"),
-                    );
-                }
-            };
+/// The shape that labels must have.
+struct LabelShape<'a> {
+    /// \[N\], or \[N, T\] for labels of steps; values may have an axis more.
+    leading: &'a [usize],
+    /// T of x.
+    steps: usize,
+}
+
+impl LabelShape<'_> {
+    fn is_of_steps(&self) -> bool {
+        self.leading.len() == 2
+    }
+
+    /// In a message: for values, which may have an axis more, or for classes.
+    fn expected(&self, values: bool) -> String {
+        let per = if self.is_of_steps() { "step" } else { "sequence" };
+        match self.leading.iter().map(usize::to_string).collect::<Vec<_>>().join(", ") {
+            leading if values => format!("[{leading}] or [{leading}, O], one row for each {per} of x"),
+            leading => format!("[{leading}], one class for each {per} of x"),
         }
-        return Ok(Labels::Values(values));
     }
-    if y.npy.shape != [n] {
-        return y.refuse_shape(&format!("[{n}], one class for each sequence of x"));
-    }
-    let mut names = DistinctNames::default();
-    for sequence in 0..n {
-        match y.npy.at(&[sequence]) {
-            Element::Text(None) => {
-                return y.refuse(format!(", sequence {}", sequence + 1), "expected text, got invalid text".into());
+
+    /// What to do about another shape.
+    fn advice(&self, shape: &[usize]) -> &'static str {
+        match shape {
+            [n, steps] | [n, steps, _] if !self.is_of_steps() && (*n, *steps) == (self.leading[0], self.steps) => {
+                "; --predict every reads a label for each step"
             }
-            element => names.push(&shown(&element))?,
+            _ => "",
         }
     }
-    Ok(Labels::from_distinct(names))
+}
+
+impl Array<'_> {
+    /// The labels of sequences, of which each has so many: floats are values, all others the names of classes. Those of
+    /// steps may be missing: NaN, or a text that stands for a missing value.
+    fn read_labels(&self, shape: LabelShape<'_>, count: impl Fn(usize) -> usize) -> Result<Labels> {
+        let (npy, rank) = (&self.npy, shape.leading.len());
+        let outputs = match npy.shape.strip_prefix(shape.leading) {
+            Some([]) => 1,
+            Some([outputs]) if npy.is_float() => *outputs,
+            _ => {
+                let (expected, advice) = (shape.expected(npy.is_float()), shape.advice(&npy.shape));
+                let message = format!("expected shape {expected}, got {:?}{advice}", npy.shape);
+                return self.refuse(String::new(), message);
+            }
+        };
+        let sequences = 0..shape.leading[0];
+        let places = || sequences.clone().flat_map(|sequence| (0..count(sequence)).map(move |step| [sequence, step]));
+        let element = |place: [usize; 2], output: usize| {
+            let index = [&place[..rank], &[output]].concat();
+            npy.at(&index[..npy.shape.len()])
+        };
+        let refuse = |[sequence, step]: [usize; 2], message: String| {
+            let step = if shape.is_of_steps() { format!(", step {}", step + 1) } else { String::new() };
+            self.refuse(format!(", sequence {}{step}", sequence + 1), message)
+        };
+        if npy.is_float() {
+            let mut values = allocate::array((places().count(), outputs), "the labels")?;
+            for (place, mut row) in places().zip(values.rows_mut()) {
+                for (output, value) in row.iter_mut().enumerate() {
+                    *value = match element(place, output).number() {
+                        Ok(number) if shape.is_of_steps() || !number.is_nan() => number,
+                        _ => {
+                            let got = shown(&element(place, output));
+                            return refuse(place, format!("expected a finite number, got {got}"));
+                        }
+                    };
+                }
+                let missing = row.iter().filter(|value| value.is_nan()).count();
+                if missing > 0 && missing < outputs {
+                    let message = format!("expected {outputs} numbers, or NaN alone, got {missing} NaN among them");
+                    return refuse(place, message);
+                }
+            }
+            return Ok(Labels::Values(values));
+        }
+        let mut names = DistinctNames::default();
+        for place in places() {
+            match element(place, 0) {
+                Element::Text(None) => return refuse(place, "expected text, got invalid text".into()),
+                Element::Text(Some(text)) if shape.is_of_steps() && is_missing(text.trim()) => names.push_missing()?,
+                element => names.push(&shown(&element))?,
+            }
+        }
+        Ok(Labels::from_distinct(names))
+    }
 }
 
 /// With what it is, where that is what is wrong with it.
@@ -292,6 +341,57 @@ pub(super) mod tests {
         assert!(error(&x, Some(&npy("|u1", false, &[2, 1], &[0; 2]))).contains("one class for each sequence"));
         assert!(error(&x, Some(&npy("<U1", false, &[2], &[0xff; 8]))).contains("y.npy, sequence 1: expected text"));
         assert!(error(&x, Some(b"")).starts_with("y.npy: expected an npy file"));
+    }
+
+    fn at_steps(x: &[u8], y: &[u8]) -> Result<Labels, String> {
+        let options = ReadOptions { labels_per: LabelsPer::Step, ..ReadOptions::default() };
+        let (x, y) = ((x, Path::new("x.npy")), (y, Path::new("y.npy")));
+        LabelledSequences::npy_within(x, Some(y), &options).map(|read| read.labels).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn labels_of_steps_have_an_axis_of_steps() {
+        let x = floats(&[2, 2], &[0.0; 4]);
+        let whole = at_steps(&x, &npy("|u1", false, &[2, 2], &[7, 5, 5, 9])).unwrap();
+        assert_eq!(whole, classes(&["5", "7", "9"], &[1, 0, 0, 2]));
+        let text = ["b", "", "a", "NA"].map(|text| {
+            let mut letters = text.chars().map(u32::from).chain([0, 0]);
+            [letters.next().unwrap(), letters.next().unwrap()].map(u32::to_le_bytes).concat()
+        });
+        let missing = Labels::MISSING;
+        let text = at_steps(&x, &npy("<U2", false, &[2, 2], &text.concat())).unwrap();
+        assert_eq!(text, classes(&["a", "b"], &[1, missing, 0, missing]));
+        let Labels::Values(one) = at_steps(&x, &floats(&[2, 2], &[1.0, f32::NAN, 3.0, 4.0])).unwrap() else { panic!() };
+        assert!(one.dim() == (4, 1) && one[[0, 0]] == 1.0 && one[[1, 0]].is_nan() && one[[3, 0]] == 4.0, "{one}");
+        let two = [1.0, 2.0, f32::NAN, f32::NAN, 5.0, 6.0, 7.0, 8.0];
+        let Labels::Values(two) = at_steps(&x, &floats(&[2, 2, 2], &two)).unwrap() else { panic!() };
+        assert!(two.dim() == (4, 2) && two[[0, 1]] == 2.0 && two.row(1).iter().all(|value| value.is_nan()), "{two}");
+    }
+
+    #[test]
+    fn labels_of_steps_of_another_shape_are_refused_with_both() {
+        let x = floats(&[2, 2], &[0.0; 4]);
+        let error = |y: &[u8]| at_steps(&x, y).unwrap_err();
+        let message = "y.npy: expected shape [2, 2] or [2, 2, O], one row for each step of x, got";
+        for shape in [&[2][..], &[2, 3], &[3, 2], &[4], &[2, 2, 1, 1]] {
+            let numbers = vec![1.0; shape.iter().product()];
+            assert_eq!(error(&floats(shape, &numbers)), format!("{message} {shape:?}"));
+        }
+        let classes = error(&npy("|u1", false, &[2, 2, 1], &[0; 4]));
+        assert_eq!(classes, "y.npy: expected shape [2, 2], one class for each step of x, got [2, 2, 1]");
+        let some = floats(&[2, 2, 2], &[1.0, 2.0, 3.0, f32::NAN, 5.0, 6.0, 7.0, 8.0]);
+        let some = error(&some);
+        assert_eq!(some, "y.npy, sequence 1, step 2: expected 2 numbers, or NaN alone, got 1 NaN among them");
+        let infinite = error(&floats(&[2, 2], &[1.0, 2.0, f32::INFINITY, 4.0]));
+        assert_eq!(infinite, "y.npy, sequence 2, step 1: expected a finite number, got inf");
+        // Where labels belong to sequences, the message says how to read them for steps.
+        let advice = "; --predict every reads a label for each step";
+        let of_sequences = from_npy(&x, Some(&npy("|u1", false, &[2, 2], &[0; 4]))).unwrap_err();
+        assert_eq!(
+            of_sequences,
+            format!("y.npy: expected shape [2], one class for each sequence of x, got [2, 2]{advice}")
+        );
+        assert!(from_npy(&x, Some(&floats(&[2, 2, 3], &[0.0; 12]))).unwrap_err().ends_with(advice));
     }
 
     #[test]

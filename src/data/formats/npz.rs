@@ -5,7 +5,7 @@ use std::path::Path;
 use super::archive::Archive;
 use super::arrays::{Array, read};
 use crate::data::input::encoding::quoted;
-use crate::data::{InputLimit, LabelledSequences, MissingPolicy};
+use crate::data::{LabelledSequences, MissingPolicy, ReadOptions};
 use crate::error::{Error, Result};
 
 impl LabelledSequences {
@@ -14,12 +14,14 @@ impl LabelledSequences {
     ///
     /// # Errors
     /// [`Error::Data`] as there, naming the array, for a truncated or altered archive, and for arrays larger than
-    /// [`InputLimit::default`]; [`read`](Self::read) takes another limit.
+    /// [`InputLimit::default`](crate::data::InputLimit::default); [`read`](Self::read) takes another limit, and labels
+    /// of steps.
     pub fn from_npz(bytes: &[u8], path: &Path, missing: MissingPolicy) -> Result<Self> {
-        Self::npz_within(bytes, path, missing, InputLimit::default())
+        Self::npz_within(bytes, path, &ReadOptions { missing, ..ReadOptions::default() })
     }
 
-    pub(super) fn npz_within(bytes: &[u8], path: &Path, missing: MissingPolicy, limit: InputLimit) -> Result<Self> {
+    pub(super) fn npz_within(bytes: &[u8], path: &Path, options: &ReadOptions) -> Result<Self> {
+        let limit = options.limit;
         let mut archive = Archive::open(bytes, path, limit)?;
         limit.check(archive.size_of(&["x.npy", "lengths.npy", "y.npy"])?, path, "", "in its arrays")?;
         let Some(x) = archive.read("x.npy")? else {
@@ -30,7 +32,7 @@ impl LabelledSequences {
         let (lengths, y) = (archive.read("lengths.npy")?, archive.read("y.npy")?);
         let lengths = lengths.as_deref().map(|bytes| Array::parse(bytes, path, ", lengths.npy")).transpose()?;
         let y = y.as_deref().map(|bytes| Array::parse(bytes, path, ", y.npy")).transpose()?;
-        read(&Array::parse(&x, path, ", x.npy")?, lengths.as_ref(), y.as_ref(), missing, limit)
+        read(&Array::parse(&x, path, ", x.npy")?, lengths.as_ref(), y.as_ref(), options)
     }
 }
 
@@ -44,7 +46,7 @@ mod tests {
     use super::super::npy::tests::npy;
     use super::*;
     use crate::data::corruption::{below, number, rng, survives};
-    use crate::data::{Labels, SequenceInputs};
+    use crate::data::{Labels, LabelsPer, SequenceInputs};
 
     fn from_npz(files: &[(&str, &[u8], bool)]) -> Result<LabelledSequences, String> {
         LabelledSequences::from_npz(&archive(files), Path::new("a.npz"), MissingPolicy::Refuse)
@@ -102,6 +104,17 @@ mod tests {
         let lengths = npy("|u1", false, &[2], &[1, 2]);
         let labelled = from_npz(&[("x.npy", &x, false), ("lengths.npy", &lengths, false)]).unwrap();
         assert_eq!(labelled.input, SequenceInputs::dense(vec![array![[1.0]], array![[2.0], [3.0]]]));
+    }
+
+    #[test]
+    fn labels_of_steps_end_with_their_sequence() {
+        let x = floats(&[2, 2], &[1.0, f32::NAN, 2.0, 3.0]);
+        let (lengths, y) = (npy("|u1", false, &[2], &[1, 2]), npy("|u1", false, &[2, 2], &[4, 9, 5, 4]));
+        let files = [("x.npy", x.as_slice(), false), ("lengths.npy", &lengths, false), ("y.npy", &y, false)];
+        let options = ReadOptions { labels_per: LabelsPer::Step, ..ReadOptions::default() };
+        let labelled = LabelledSequences::npz_within(&archive(&files), Path::new("a.npz"), &options).unwrap();
+        assert_eq!(labelled.labels, classes(&["4", "5"], &[0, 1, 0]));
+        labelled.validate().unwrap();
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "csv")]
 use crate::data::LongColumns;
 use crate::data::input::gzip::decompressed;
-use crate::data::{ImageLayout, InputLimit, LabelKind, LabelledSequences, MissingPolicy, read_input};
+use crate::data::{ImageLayout, InputLimit, LabelKind, LabelledSequences, LabelsPer, MissingPolicy, read_input};
 use crate::error::{Error, Result};
 
 /// Options for what a file leaves open.
@@ -17,6 +17,8 @@ pub struct ReadOptions {
     /// How labels are read; `None`: decided by the file or the form of the labels, see
     /// [`LabelledSequences::labels_as`].
     pub labels: Option<LabelKind>,
+    /// What has a label (`.csv`, `.npy`, `.npz`; in other formats it is a sequence).
+    pub labels_per: LabelsPer,
     /// How an image becomes a sequence (idx).
     pub image: ImageLayout,
     /// The size limit of each file.
@@ -37,6 +39,14 @@ enum FileFormat {
 }
 
 impl FileFormat {
+    /// Whether the steps of a sequence can have labels of their own.
+    fn has_labels_at_steps(self) -> bool {
+        match self {
+            Self::Long | Self::Npy | Self::Npz => true,
+            Self::Ts | Self::Ucr | Self::Idx => false,
+        }
+    }
+
     /// Detected from the first bytes if they are unmistakable, otherwise from the extension, without that of gzip.
     fn recognise(bytes: &[u8], path: &Path) -> Option<Self> {
         let begins = [(b"\x93NUMPY".as_slice(), Self::Npy), (b"PK\x03\x04", Self::Npz), (b"\0\0\x08", Self::Idx)];
@@ -89,6 +99,11 @@ impl LabelledSequences {
             let message = "expected a file of labelled sequences: .ts, .tsv, .txt, .csv, .npy, .npz or idx";
             return Err(Error::data(path, "", message));
         };
+        if options.labels_per == LabelsPer::Step && !format.has_labels_at_steps() {
+            let message = "expected a .csv, .npy or .npz file, in which each step may have a label, got a format with \
+                           one label for each sequence";
+            return Err(Error::data(path, "", message));
+        }
         let labels = match labels {
             None => None,
             Some((bytes, path)) if matches!(format, FileFormat::Idx | FileFormat::Npy) => {
@@ -104,13 +119,16 @@ impl LabelledSequences {
             FileFormat::Ts => Self::ts_within(bytes, path, options.missing, options.limit),
             FileFormat::Ucr => Self::ucr_within(bytes, path, options.missing, options.limit),
             FileFormat::Idx => Self::idx_within((bytes, path), labels, options.image, options.limit),
-            FileFormat::Npy => Self::npy_within((bytes, path), labels, options.missing, options.limit),
+            FileFormat::Npy => Self::npy_within((bytes, path), labels, options),
             #[cfg(feature = "npz")]
-            FileFormat::Npz => Self::npz_within(bytes, path, options.missing, options.limit),
+            FileFormat::Npz => Self::npz_within(bytes, path, options),
             #[cfg(not(feature = "npz"))]
             FileFormat::Npz => Err(without_feature(path, "an .npz archive", "npz")),
             #[cfg(feature = "csv")]
-            FileFormat::Long => Self::long_within(bytes, path, &options.columns, options.missing, options.limit),
+            FileFormat::Long => {
+                let ReadOptions { columns, missing, labels_per, limit, .. } = options;
+                Self::long_within(bytes, path, columns, *missing, *labels_per, *limit)
+            }
             #[cfg(not(feature = "csv"))]
             FileFormat::Long => Err(without_feature(path, "a .csv file", "csv")),
         }?;
@@ -231,6 +249,16 @@ mod tests {
         let gz = encoder.finish().unwrap();
         assert!(refused(&gz, "a.npy.gz", 100_000).unwrap().contains("got more in the gzip data"));
         assert_eq!((refused(&zip, "a.npz", 500_000), refused(&gz, "a.npy.gz", 500_000)), (None, None));
+    }
+
+    #[test]
+    fn labels_of_steps_are_refused_of_a_format_that_has_none() {
+        let options = ReadOptions { labels_per: LabelsPer::Step, ..ReadOptions::default() };
+        let ts = b"@classLabel true a b\n@data\n1,2:a\n";
+        let error = LabelledSequences::from_bytes(ts, Path::new("a.ts"), None, &options).unwrap_err().to_string();
+        let expected =
+            "a.ts: expected a .csv, .npy or .npz file, in which each step may have a label, got a format with one";
+        assert!(error.starts_with(expected), "{error}");
     }
 
     #[test]

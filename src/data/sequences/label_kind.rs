@@ -5,9 +5,10 @@ use std::collections::HashMap;
 
 use ndarray::Array2;
 
+use super::labels::DistinctNames;
 use crate::data::values::number::{is_missing, number};
 use crate::data::values::numeric_name::{is_code, value};
-use crate::data::{DecimalMark, LabelledSequences, Labels};
+use crate::data::{DecimalMark, LabelledSequences, Labels, LabelsPer};
 use crate::error::{Error, Result};
 
 /// How numeric labels are read.
@@ -26,13 +27,17 @@ impl LabelledSequences {
     /// Sets whether labels are classes or values. By default, if all are single numbers, their form decides, with a
     /// note: they are values if not all are whole or almost all are different; classes if there are two different
     /// numbers, or up to 20 with five sequences each on average, or 0, 1, 2, … or 1, 2, 3, … without a gap and two
-    /// sequences each. A number with leading zeros is a code, and so a name.
+    /// sequences each (or steps, if each step has a label). A number with leading zeros is a code, and so a name.
+    /// Missing labels of steps do not count; if all are, there are no labels.
     ///
     /// # Errors
     /// [`Error::Value`] for a missing label among names, for whole numbers that fit neither rule, for a label among
     /// numbers that is not one, for a number that is written as two codes, and for labels that cannot be read as
     /// requested.
     pub fn labels_as(mut self, told: Option<LabelKind>) -> Result<Self> {
+        if self.labels_per == LabelsPer::Step && (0..self.labels.len()).all(|label| self.labels.is_missing(label)) {
+            self.labels = Labels::None;
+        }
         let numbers = LabelNumbers::of(&self.labels);
         let told = match (told, &self.labels) {
             (_, Labels::None) => return Ok(self),
@@ -53,9 +58,14 @@ impl LabelledSequences {
             (LabelKind::Classes, Labels::Values(values)) => {
                 if values.ncols() != 1 {
                     let got = format!("{} values each", values.ncols());
-                    return Err(Error::value("the labels", "one for each sequence, to be its class", got));
+                    let expected = format!("one for each {}, to be its class", self.labels_per.name());
+                    return Err(Error::value("the labels", expected, got));
                 }
-                Labels::from_names(&values.iter().map(|value| (value + 0.0).to_string()).collect::<Vec<_>>())
+                let mut names = DistinctNames::default();
+                for value in values {
+                    if value.is_nan() { names.push_missing()? } else { names.push(&(value + 0.0).to_string())? }
+                }
+                Labels::from_distinct(names)
             }
             (LabelKind::Values, Labels::Classes { .. }) => numbers.values(&self)?,
             _ => self.labels,
@@ -97,7 +107,7 @@ type Number = Result<f64, &'static str>;
 /// The labels as written, and as numbers if they are. There may be as many as the file has bytes.
 enum LabelNumbers<'a> {
     Values(Vec<f64>),
-    /// The distinct labels, and the index of each sequence.
+    /// The distinct labels, and the index of each sequence or step.
     Names {
         names: &'a [String],
         numbers: Vec<Number>,
@@ -116,6 +126,7 @@ impl<'a> LabelNumbers<'a> {
         }
     }
 
+    /// How many there are, including missing ones.
     fn len(&self) -> usize {
         match self {
             Self::Values(values) => values.len(),
@@ -123,24 +134,26 @@ impl<'a> LabelNumbers<'a> {
         }
     }
 
-    /// By label. An unknown class is skipped.
-    fn numbers(&self) -> impl Iterator<Item = Number> {
+    /// Each that is not missing, with its index.
+    fn numbers(&self) -> impl Iterator<Item = (usize, Number)> {
         let (values, of): (&[f64], &[u32]) = match self {
             Self::Values(values) => (values, &[]),
             Self::Names { of, .. } => (&[], of),
         };
-        values.iter().map(|value| Ok(*value)).chain(of.iter().map(move |class| match self {
-            Self::Names { numbers, .. } => numbers.get(*class as usize).copied().unwrap_or(Err("a class")),
-            Self::Values(_) => Err("a class"),
+        let values = values.iter().enumerate().filter(|(_, value)| !value.is_nan());
+        let of = of.iter().enumerate().filter(|(_, class)| **class != Labels::MISSING);
+        values.map(|(label, value)| (label, Ok(*value))).chain(of.map(move |(label, class)| match self {
+            Self::Names { numbers, .. } => (label, numbers.get(*class as usize).copied().unwrap_or(Err("a class"))),
+            Self::Values(_) => (label, Err("a class")),
         }))
     }
 
     /// As written.
-    fn name(&self, sequence: usize) -> Cow<'_, str> {
+    fn name(&self, label: usize) -> Cow<'_, str> {
         match self {
-            Self::Values(values) => values.get(sequence).map(f64::to_string).unwrap_or_default().into(),
+            Self::Values(values) => values.get(label).map(f64::to_string).unwrap_or_default().into(),
             Self::Names { names, of, .. } => {
-                let name = of.get(sequence).and_then(|class| names.get(*class as usize));
+                let name = of.get(label).and_then(|class| names.get(*class as usize));
                 name.map_or("", String::as_str).into()
             }
         }
@@ -149,7 +162,7 @@ impl<'a> LabelNumbers<'a> {
     /// The first label whose name satisfies the condition.
     fn position(&self, is_such: impl Fn(&str) -> bool) -> Option<usize> {
         match self {
-            Self::Values(values) => values.iter().position(|value| is_such(&value.to_string())),
+            Self::Values(values) => values.iter().position(|value| !value.is_nan() && is_such(&value.to_string())),
             Self::Names { names, of, .. } => {
                 let such: Vec<bool> = names.iter().map(|name| is_such(name)).collect();
                 of.iter().position(|class| such.get(*class as usize).copied().unwrap_or_default())
@@ -159,12 +172,12 @@ impl<'a> LabelNumbers<'a> {
 
     /// The detected kind and the reason; `None` for names that are not numbers.
     fn look(&self, labelled: &LabelledSequences) -> Result<Option<(LabelKind, &'static str)>> {
-        let values: Vec<f64> = self.numbers().filter_map(Result::ok).collect();
-        let odd = self.numbers().position(|number| number.is_err());
+        let values: Vec<f64> = self.numbers().filter_map(|(_, number)| number.ok()).collect();
+        let odd = self.numbers().find(|(_, number)| number.is_err()).map(|(label, _)| label);
         let missing = self.position(|name| number(name).is_err() && is_missing(name));
         if values.is_empty() || self.position(is_code).is_some() {
             if let Some(missing) = missing {
-                let what = format!("the label of {}", labelled.name(missing));
+                let what = labelled.label_name(missing);
                 let expected = "a label; --labels-as classes reads each as a class name";
                 return Err(Error::value(what, expected, format!("a missing value, {:?}", self.name(missing))));
             }
@@ -173,7 +186,7 @@ impl<'a> LabelNumbers<'a> {
             }
             return Ok(None);
         }
-        let looks = look(&values);
+        let looks = look(&values, labelled.labels_per);
         let Some(odd) = odd else {
             return match looks {
                 Ok(looks) => Ok(Some(looks)),
@@ -184,7 +197,7 @@ impl<'a> LabelNumbers<'a> {
             };
         };
         let name = &*self.name(odd);
-        let what = format!("the label of {}", labelled.name(odd));
+        let what = labelled.label_name(odd);
         if is_missing(name) {
             return Err(Error::value(what, "a number, as others are", format!("a missing value, {name:?}")));
         }
@@ -192,7 +205,7 @@ impl<'a> LabelNumbers<'a> {
             Ok((LabelKind::Classes, _)) => Ok(None),
             // A few words among many numbers are mistakes; they would make every number a class.
             _ => {
-                let all = self.len();
+                let all = self.numbers().count();
                 let expected = format!(
                     "a number, as {} of {all} labels are; --labels-as classes reads each as a class name",
                     values.len()
@@ -207,15 +220,16 @@ impl<'a> LabelNumbers<'a> {
         let Self::Names { names, of, .. } = self else { return Ok(()) };
         // A class without sequences is no evidence.
         let meant: Vec<_> = names.iter().map(|name| DecimalMark::meant(name)).collect();
-        let written = of.iter().map(|class| meant.get(*class as usize)?.as_ref());
+        let present = || of.iter().enumerate().filter(|(_, class)| **class != Labels::MISSING);
+        let written = present().map(|(_, class)| meant.get(*class as usize)?.as_ref());
         let Some(values) = written.map(|of| Some(of?.0)).collect::<Option<Vec<f64>>>() else { return Ok(()) };
-        let first = of.first().and_then(|class| meant.get(*class as usize)?.as_ref());
-        let Some((_, (expected, got))) = first else { return Ok(()) };
+        let first = present().next().and_then(|(label, class)| Some((label, meant.get(*class as usize)?.as_ref()?)));
+        let Some((first, (_, (expected, got)))) = first else { return Ok(()) };
         let mut distinct = values.clone();
         distinct.sort_by(f64::total_cmp);
         distinct.dedup();
         if distinct.len() > 2 && 10 * distinct.len() >= 9 * values.len() {
-            let what = format!("the label of {}", labelled.name(0));
+            let what = labelled.label_name(first);
             Err(Error::value(what, expected, format!("{got}; --labels-as classes reads each as a class name")))
         } else {
             Ok(())
@@ -223,12 +237,11 @@ impl<'a> LabelNumbers<'a> {
     }
 
     fn values(&self, labelled: &LabelledSequences) -> Result<Labels> {
-        let mut values = Array2::zeros((self.len(), 1));
-        for (sequence, (value, number)) in values.iter_mut().zip(self.numbers()).enumerate() {
-            *value = number.map_err(|expected| {
-                let what = format!("the label of {}", labelled.name(sequence));
-                let got = format!("{:?}", self.name(sequence));
-                Error::value(what, format!("{expected}, as --labels-as values takes it"), got)
+        let mut values = Array2::from_elem((self.len(), 1), f64::NAN);
+        for (label, number) in self.numbers() {
+            values[[label, 0]] = number.map_err(|expected| {
+                let got = format!("{:?}", self.name(label));
+                Error::value(labelled.label_name(label), format!("{expected}, as --labels-as values takes it"), got)
             })?;
         }
         Ok(Labels::Values(values))
@@ -236,7 +249,7 @@ impl<'a> LabelNumbers<'a> {
 }
 
 /// The detected kind of numeric labels and the reason; otherwise a description of them.
-fn look(values: &[f64]) -> Result<(LabelKind, &'static str), String> {
+fn look(values: &[f64], per: LabelsPer) -> Result<(LabelKind, &'static str), String> {
     let n = values.len();
     let mut distinct: Vec<f64> = values.iter().map(|value| value + 0.0).collect();
     distinct.sort_by(f64::total_cmp);
@@ -259,7 +272,7 @@ fn look(values: &[f64]) -> Result<(LabelKind, &'static str), String> {
     if !run && 10 * count >= 9 * n {
         return Ok((LabelKind::Values, "since almost all are different"));
     }
-    Err(format!("{count} different whole numbers for {n} sequences, which could be either"))
+    Err(format!("{count} different whole numbers for {n} {}, which could be either", per.plural()))
 }
 
 #[cfg(test)]

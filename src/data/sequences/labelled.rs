@@ -2,18 +2,22 @@
 
 use std::collections::HashMap;
 
-use super::labels::{Labels, label_of};
+use super::label_index::{LabelIndex, LabelsPer};
+use super::labels::Labels;
 use crate::data::input::encoding::quoted;
 use crate::data::{DateOrder, DecimalMark, Scaling, SequenceInputs, list_names};
 use crate::error::{Error, Result};
+use crate::model::{Head, Readout};
 
-/// Sequences with one label each.
+/// Sequences with a label each, or with one at each of their steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelledSequences {
     /// The sequences.
     pub input: SequenceInputs,
     /// Their labels.
     pub labels: Labels,
+    /// What has a label.
+    pub labels_per: LabelsPer,
     /// The names of the sequences; empty if they have none.
     pub ids: Vec<String>,
     /// The names of the dimensions; empty if they have none.
@@ -29,10 +33,54 @@ pub struct LabelledSequences {
 }
 
 impl LabelledSequences {
-    /// Sequences and dimensions without names.
+    /// Sequences and dimensions without names, and a label for each sequence.
     pub fn new(input: SequenceInputs, labels: Labels) -> Self {
-        let (ids, dimensions, lines, notes) = Default::default();
-        Self { input, labels, ids, dimensions, lines, notes, decimal: None, dates: None }
+        let (labels_per, ids, dimensions, lines, notes) = Default::default();
+        Self { input, labels, labels_per, ids, dimensions, lines, notes, decimal: None, dates: None }
+    }
+
+    /// Sets what has a label.
+    pub fn labels_per(self, labels_per: LabelsPer) -> Self {
+        Self { labels_per, ..self }
+    }
+
+    /// The head for the labels: that of [`Labels::head`], which predicts at each step if each has a label.
+    ///
+    /// # Errors
+    /// See [`Labels::head`].
+    pub fn head(&self) -> Result<Head> {
+        let head = self.labels.head()?;
+        Ok(match self.labels_per {
+            LabelsPer::Sequence => head,
+            LabelsPer::Step => Head { readout: Readout::PerStep, ..head },
+        })
+    }
+
+    /// Training, validation and test: see [`Labels::split`]. Sequences with labels at their steps have no class of
+    /// their own.
+    ///
+    /// # Errors
+    /// See [`Labels::split`].
+    pub fn split(&self, shares: [f64; 3], seed: u64) -> Result<[Vec<usize>; 3]> {
+        match self.labels_per {
+            LabelsPer::Sequence => self.labels.split(self.input.len(), shares, seed),
+            LabelsPer::Step => Labels::None.split(self.input.len(), shares, seed),
+        }
+    }
+
+    /// Where the labels of each sequence are.
+    pub(crate) fn label_index(&self) -> LabelIndex {
+        match self.labels_per {
+            LabelsPer::Sequence => LabelIndex::default(),
+            LabelsPer::Step => LabelIndex::of_steps((0..self.input.len()).map(|sequence| self.input.length(sequence))),
+        }
+    }
+
+    /// `the label of sequence 3`, with its line or id, and the step if each has a label.
+    pub(super) fn label_name(&self, label: usize) -> String {
+        let (sequence, step) = self.label_index().place(label);
+        let step = step.map_or(String::new(), |step| format!(", step {}", step + 1));
+        format!("the label of {}{step}", self.name(sequence))
     }
 
     /// Reorders the dimensions to match `known`, those of a trained model, if both have names.
@@ -107,8 +155,8 @@ impl LabelledSequences {
         format!("sequence {}{by}", sequence + 1)
     }
 
-    /// Refuses inconsistent data: every sequence needs a step, finite numbers and a label among the classes. Data read
-    /// from a file are consistent; data built or changed by hand may not be.
+    /// Refuses inconsistent data: every sequence needs a step, finite numbers and a label among the classes; a label of
+    /// a step may be missing. Data read from a file are consistent; data built or changed by hand may not be.
     ///
     /// # Errors
     /// [`Error::Value`] or [`Error::Shape`] names the sequence, counted from 1.
@@ -135,24 +183,40 @@ impl LabelledSequences {
                 return Err(Error::value(what, format!("none or {count}"), names));
             }
         }
+        self.validate_labels()
+    }
+
+    fn validate_labels(&self) -> Result<()> {
+        let (index, n) = (self.label_index(), self.input.len());
+        let places = n.checked_sub(1).map_or(0, |last| index.of(last).end);
+        let may_miss = self.labels_per == LabelsPer::Step;
         match &self.labels {
-            Labels::Classes { of, .. } if of.len() != n => {
-                Err(Error::value("the labels", format!("one for each of {n} sequences"), of.len()))
+            Labels::Classes { of, .. } if of.len() != places => {
+                let expected = format!("one for each of {places} {}", self.labels_per.plural());
+                Err(Error::value("the labels", expected, of.len()))
             }
-            Labels::Classes { names, of } => match of.iter().position(|class| *class as usize >= names.len()) {
-                Some(sequence) => {
-                    let expected = format!("a class below {}", names.len());
-                    Err(Error::value(label_of(sequence), expected, of[sequence]))
+            Labels::Classes { names, of } => {
+                let is_unknown =
+                    |class: &u32| *class as usize >= names.len() && !(may_miss && *class == Labels::MISSING);
+                match of.iter().position(is_unknown) {
+                    Some(label) => {
+                        let expected = format!("a class below {}", names.len());
+                        Err(Error::value(index.name(label), expected, of[label]))
+                    }
+                    None => Ok(()),
                 }
-                None => Ok(()),
-            },
-            Labels::Values(values) if values.nrows() != n => {
-                Err(Error::shape("the labels", &[n, values.ncols()], values.shape()))
             }
-            Labels::Values(values) => match values.indexed_iter().find(|(_, value)| !value.is_finite()) {
-                Some(((sequence, _), value)) => Err(Error::value(label_of(sequence), "a finite number", value)),
-                None => Ok(()),
-            },
+            Labels::Values(values) if values.nrows() != places => {
+                Err(Error::shape("the labels", &[places, values.ncols()], values.shape()))
+            }
+            Labels::Values(values) => {
+                let is_missing = |label: usize| may_miss && values.row(label).iter().all(|value| value.is_nan());
+                let wrong = |((label, _), value): &((usize, usize), &f64)| !value.is_finite() && !is_missing(*label);
+                match values.indexed_iter().find(wrong) {
+                    Some(((label, _), value)) => Err(Error::value(index.name(label), "a finite number", value)),
+                    None => Ok(()),
+                }
+            }
             Labels::None => Ok(()),
         }
     }

@@ -1,16 +1,18 @@
-//! The labels of sequences: classes or values.
+//! The labels of sequences or of their steps: classes or values.
 
 use std::collections::{BTreeSet, HashMap};
 
 use ndarray::Array2;
 
+use super::label_index::LabelIndex;
 use crate::allocate;
 use crate::data::list_names;
 use crate::data::values::numeric_name::canonical;
 use crate::error::{Error, Result};
 use crate::model::{Head, Loss, Readout};
 
-/// The label of each sequence, predicted after its last step.
+/// The label of each sequence, or of each step: [`LabelsPer`](super::LabelsPer). Those of the steps of one sequence
+/// follow each other, in the order of the sequences.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Labels {
     /// Unknown: sequences to predict.
@@ -19,14 +21,40 @@ pub enum Labels {
     Classes {
         /// The class names.
         names: Vec<String>,
-        /// The class of each sequence, as an index into `names`.
+        /// The class of each sequence or step, as an index into `names`; a step may be [`Labels::MISSING`].
         of: Vec<u32>,
     },
-    /// Numbers, \[N, O\].
+    /// Numbers, \[N, O\] for N sequences or steps. All O of a step may be NaN: its label is missing.
     Values(Array2<f64>),
 }
 
 impl Labels {
+    /// The class of a step whose label is missing.
+    pub const MISSING: u32 = u32::MAX;
+
+    /// The number of labels, including missing ones.
+    pub fn len(&self) -> usize {
+        match self {
+            Labels::None => 0,
+            Labels::Classes { of, .. } => of.len(),
+            Labels::Values(values) => values.nrows(),
+        }
+    }
+
+    /// Whether there are no labels.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a label is missing, or is none of those that there are.
+    pub fn is_missing(&self, label: usize) -> bool {
+        match self {
+            Labels::None => true,
+            Labels::Classes { of, .. } => of.get(label).is_none_or(|class| *class == Self::MISSING),
+            Labels::Values(values) => label >= values.nrows() || values.row(label).iter().any(|value| value.is_nan()),
+        }
+    }
+
     /// Classes from the name of each sequence: those that occur, sorted as numbers if all are, otherwise as text. A
     /// number is one name, however it is written: `1.0` is `1`, while `01` is a code and another name.
     pub fn from_names<S: AsRef<str>>(of: &[S]) -> Self {
@@ -48,14 +76,16 @@ impl Labels {
         let distinct: Vec<String> = distinct.into_iter().map(|(name, _)| name).collect();
         match Self::from_names(&distinct) {
             Labels::Classes { names, of: classes } => {
-                Labels::Classes { names, of: of.into_iter().map(|number| classes[number as usize]).collect() }
+                let class = |number: u32| classes.get(number as usize).copied().unwrap_or(Self::MISSING);
+                Labels::Classes { names, of: of.into_iter().map(class).collect() }
             }
             other => other,
         }
     }
 
-    /// The head for these labels, with one prediction after the last step: a sigmoid for two classes, which is the
-    /// probability of the second; a softmax for more; squared error for values.
+    /// The head for labels of sequences, with one prediction after the last step: a sigmoid for two classes, which is
+    /// the probability of the second; a softmax for more; squared error for values. For labels of steps its readout is
+    /// [`Readout::PerStep`] instead, as [`LabelledSequences::head`](super::LabelledSequences::head) has it.
     ///
     /// # Errors
     /// [`Error::Value`] if there are fewer than two classes or no values, [`Error::Unsupported`] if there are no
@@ -81,6 +111,11 @@ impl Labels {
     /// [`Error::Value`] names the first sequence, counted from 1, with an unknown label; [`Error::Unsupported`] if the
     /// labels are values.
     pub fn renumber(&mut self, known: &[String]) -> Result<()> {
+        self.renumber_at(known, &LabelIndex::default())
+    }
+
+    /// Like [`renumber`](Self::renumber); an error names the step too if each has a label. Missing labels stay so.
+    pub(crate) fn renumber_at(&mut self, known: &[String], index: &LabelIndex) -> Result<()> {
         let (names, of) = match self {
             Labels::None => return Ok(()),
             Labels::Values(_) => {
@@ -88,16 +123,20 @@ impl Labels {
             }
             Labels::Classes { names, of } => (names, of),
         };
-        let index: HashMap<_, u32> = known.iter().map(|name| canonical(name)).zip(0..).collect();
+        let places: HashMap<_, u32> = known.iter().map(|name| canonical(name)).zip(0..).collect();
         let mut classes = Vec::with_capacity(of.len());
-        for (sequence, class) in of.iter().enumerate() {
+        for (label, class) in of.iter().enumerate() {
+            if *class == Self::MISSING {
+                classes.push(*class);
+                continue;
+            }
             let Some(name) = names.get(*class as usize) else {
                 let expected = format!("a class below {}", names.len());
-                return Err(Error::value(label_of(sequence), expected, class));
+                return Err(Error::value(index.name(label), expected, class));
             };
-            let Some(class) = index.get(&canonical(name)) else {
+            let Some(class) = places.get(&canonical(name)) else {
                 let expected = format!("one of {}", list_names(known.iter().map(String::as_str)));
-                return Err(Error::value(label_of(sequence), expected, format!("{name:?}")));
+                return Err(Error::value(index.name(label), expected, format!("{name:?}")));
             };
             classes.push(*class);
         }
@@ -106,7 +145,7 @@ impl Labels {
     }
 }
 
-/// Collects the class name of each sequence, storing each distinct one once.
+/// Collects the class name of each sequence or step, storing each distinct one once.
 #[derive(Default)]
 pub(in crate::data) struct DistinctNames {
     index: HashMap<String, u32>,
@@ -122,7 +161,27 @@ impl DistinctNames {
             Some(number) => *number,
             None => *self.index.entry(name.to_owned()).or_insert(next),
         };
-        allocate::push(&mut self.of, number, "the labels of sequences")
+        allocate::push(&mut self.of, number, LABELS)
+    }
+
+    /// A step without a label.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`].
+    pub(in crate::data) fn push_missing(&mut self) -> Result<()> {
+        allocate::push(&mut self.of, Labels::MISSING, LABELS)
+    }
+
+    /// Moves each label to its place among all.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`].
+    #[cfg(feature = "csv")]
+    pub(in crate::data) fn arrange(&mut self, places: &[u32]) -> Result<()> {
+        let mut of = allocate::zeros(self.of.len(), LABELS)?;
+        places.iter().zip(&self.of).for_each(|(place, number)| of[*place as usize] = *number);
+        self.of = of;
+        Ok(())
     }
 
     /// The name of a sequence.
@@ -146,6 +205,5 @@ impl DistinctNames {
     }
 }
 
-pub(super) fn label_of(sequence: usize) -> String {
-    format!("the label of sequence {}", sequence + 1)
-}
+/// The name of the allocation in errors.
+const LABELS: &str = "the labels of sequences";

@@ -1,5 +1,6 @@
-//! Labelled sequences of any length: a class or values for each.
+//! Labelled sequences of any length: a class or values for each, or for each of their steps.
 
+pub(super) mod label_index;
 pub(super) mod label_kind;
 pub(super) mod labelled;
 pub(super) mod labels;
@@ -10,6 +11,8 @@ mod subset;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use label_index::LabelIndex;
+pub use label_index::LabelsPer;
 pub use label_kind::LabelKind;
 pub use labelled::LabelledSequences;
 pub use labels::Labels;

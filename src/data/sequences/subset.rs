@@ -1,12 +1,14 @@
 //! A subset of labelled sequences as examples.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::{Array2, Array3, s};
 
+use super::label_index::{LabelIndex, LabelsPer};
 use super::labelled::{LabelledSequences, place_of};
-use super::labels::{Labels, label_of};
+use super::labels::Labels;
 use super::sequence_inputs::SequenceInputs;
 use crate::allocate;
 use crate::batch::{Batch, Sequence, Targets, check_class_weights};
@@ -14,10 +16,11 @@ use crate::data::Examples;
 use crate::error::{Error, Result};
 
 /// A subset of the sequences as examples: x is \[T, B, I\] with the length of each row, or tokens \[T, B\]. The targets
-/// fit [`Labels::head`]; those of sequences without labels have weight 0.
+/// fit [`LabelledSequences::head`]; those without labels have weight 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subset {
     labelled: Arc<LabelledSequences>,
+    index: Arc<LabelIndex>,
     sequences: Vec<usize>,
     /// The class weights; empty: 1.
     class_weights: Vec<f32>,
@@ -33,12 +36,14 @@ impl Subset {
     /// [`LabelledSequences::validate`].
     pub fn new(labelled: Arc<LabelledSequences>, sequences: Vec<usize>) -> Result<Self> {
         labelled.validate()?;
+        let index = labelled.label_index();
         let beyond = |number: f64| !(number as f32).is_finite();
         let label = match &labelled.labels {
-            Labels::Values(values) => values.indexed_iter().find(|(_, value)| beyond(**value)),
+            // A missing one is NaN.
+            Labels::Values(values) => values.indexed_iter().find(|(_, value)| !value.is_nan() && beyond(**value)),
             _ => None,
         };
-        let label = label.map(|((sequence, _), value)| (label_of(sequence), *value));
+        let label = label.map(|((label, _), value)| (index.name(label), *value));
         let number = labelled.input.find(beyond).map(|(place, number)| (place_of(place), number));
         if let Some((place, number)) = number.or(label) {
             return Err(Error::value(place, "a number within f32, to which a scaling brings it", number));
@@ -46,11 +51,27 @@ impl Subset {
         let n = labelled.input.len();
         match sequences.iter().find(|sequence| **sequence >= n) {
             Some(sequence) => Err(Error::value("a sequence of the subset", format!("an index below {n}"), sequence)),
-            None => Ok(Self { labelled, sequences, class_weights: Vec::new(), smoothing: 0.0 }),
+            None => Ok(Self { labelled, index: Arc::new(index), sequences, class_weights: Vec::new(), smoothing: 0.0 }),
         }
     }
 
-    /// Weights each sequence by its class, also for two classes: like [`Batch::class_weights`], so that the mean
+    /// Some of these examples, in this order.
+    ///
+    /// # Panics
+    /// If there is no such example.
+    pub(crate) fn select(&self, examples: &[usize]) -> Self {
+        Self { sequences: examples.iter().map(|example| self.sequences[*example]).collect(), ..self.clone() }
+    }
+
+    /// Without the sequences that have no label at any step: there is nothing to learn from them.
+    pub(crate) fn labelled_only(mut self) -> Self {
+        let has_label =
+            |sequence: &usize| self.index.of(*sequence).any(|label| !self.labelled.labels.is_missing(label));
+        self.sequences.retain(has_label);
+        self
+    }
+
+    /// Weights each sequence or step by its class, also for two classes: like [`Batch::class_weights`], so that the mean
     /// divides by the sum of these weights.
     ///
     /// # Errors
@@ -97,12 +118,28 @@ impl Subset {
         counts
     }
 
-    /// The number of sequences of each class; empty if the labels are not classes.
+    /// The number of labels of each class, without missing ones; empty if the labels are not classes.
     pub fn class_counts(&self) -> Vec<usize> {
         let Labels::Classes { names, of } = &self.labelled.labels else { return Vec::new() };
         let mut counts = vec![0; names.len()];
-        self.sequences.iter().for_each(|sequence| counts[of[*sequence] as usize] += 1);
+        let present = self.labels().filter(|label| !self.labelled.labels.is_missing(*label));
+        present.for_each(|label| counts[of[label] as usize] += 1);
         counts
+    }
+
+    /// The labels of an example, as indices into those of all sequences: one, or one per step.
+    pub(crate) fn labels_of(&self, example: usize) -> Range<usize> {
+        self.index.of(self.sequences[example])
+    }
+
+    /// The labels of all examples, one example after the other, including missing ones.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = usize> {
+        self.sequences.iter().flat_map(|sequence| self.index.of(*sequence))
+    }
+
+    /// The number of labels that are not missing.
+    pub(crate) fn label_count(&self) -> usize {
+        self.labels().filter(|label| !self.labelled.labels.is_missing(*label)).count()
     }
 }
 
@@ -128,31 +165,40 @@ impl Examples for Subset {
             }
             numbers => Sequence::dense(numbers.padded(&rows, steps)?.unwrap_or_default()),
         };
-        let sequence = if lengths.iter().all(|length| *length == steps) { sequence } else { sequence.lengths(lengths) };
-        let one = |class: &dyn Fn(usize) -> u32| Array2::from_shape_fn((1, rows.len()), |(_, b)| class(rows[b]));
-        let batch = match &self.labelled.labels {
-            Labels::None => {
-                let nothing = Array2::zeros((1, rows.len()));
-                Batch::new(sequence, Targets::Classes(one(&|_| 0))).weights(nothing)
-            }
-            Labels::Classes { names, of } if names.len() == 2 => {
-                let target = |class: u32| (f64::from(class) * (1.0 - self.smoothing) + self.smoothing / 2.0) as f32;
-                let second = Array3::from_shape_fn((1, rows.len(), 1), |(_, b, _)| target(of[rows[b]]));
-                Batch::new(sequence, Targets::Values(second))
-            }
-            Labels::Classes { of, .. } => Batch::new(sequence, Targets::Classes(one(&|row| of[row]))),
-            Labels::Values(values) => {
-                let size = (1, rows.len(), values.ncols());
-                let values = Array3::from_shape_fn(size, |(_, b, o)| values[[rows[b], o]] as f32);
-                Batch::new(sequence, Targets::Values(values))
-            }
+        let labels = &self.labelled.labels;
+        let predictions = match self.labelled.labels_per {
+            LabelsPer::Sequence => 1,
+            LabelsPer::Step => steps,
         };
-        Ok(match &self.labelled.labels {
-            Labels::Classes { of, .. } if !self.class_weights.is_empty() => {
-                let weight = |(_, b): (usize, usize)| self.class_weights[of[rows[b]] as usize];
-                batch.weights(Array2::from_shape_fn((1, rows.len()), weight))
+        // The label of a prediction; none at padding and where it is missing.
+        let label = |(p, b): (usize, usize)| {
+            let of_row = self.index.of(rows[b]);
+            Some(of_row.start + p).filter(|label| of_row.contains(label) && !labels.is_missing(*label))
+        };
+        let size = (predictions, rows.len());
+        let values = |outputs: usize, value: &dyn Fn(usize, usize) -> f64| {
+            let target = |(p, b, o)| label((p, b)).map_or(0.0, |label| value(label, o) as f32);
+            Targets::Values(Array3::from_shape_fn((predictions, rows.len(), outputs), target))
+        };
+        let targets = match labels {
+            Labels::Classes { names, of } if names.len() == 2 => {
+                values(1, &|label, _| f64::from(of[label]) * (1.0 - self.smoothing) + self.smoothing / 2.0)
             }
-            _ => batch,
-        })
+            Labels::Classes { of, .. } => {
+                Targets::Classes(Array2::from_shape_fn(size, |place| label(place).map_or(0, |label| of[label])))
+            }
+            Labels::Values(of) => values(of.ncols(), &|label, o| of[[label, o]]),
+            Labels::None => Targets::Classes(Array2::zeros(size)),
+        };
+        let weight = |label: usize| match labels {
+            Labels::Classes { of, .. } if !self.class_weights.is_empty() => self.class_weights[of[label] as usize],
+            _ => 1.0,
+        };
+        let weights = Array2::from_shape_fn(size, |place| label(place).map_or(0.0, weight));
+        let is_plain = |((p, b), weight): ((usize, usize), &f32)| *weight == 1.0 || predictions > 1 && p >= lengths[b];
+        let all_plain = self.class_weights.is_empty() && weights.indexed_iter().all(is_plain);
+        let sequence = if lengths.iter().all(|length| *length == steps) { sequence } else { sequence.lengths(lengths) };
+        let batch = Batch::new(sequence, targets);
+        Ok(if all_plain { batch } else { batch.weights(weights) })
     }
 }

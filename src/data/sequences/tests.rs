@@ -238,3 +238,73 @@ fn mismatched_inputs_are_refused() {
     };
     assert_eq!(named.validate().unwrap_err().to_string(), "the ids: expected none or 1, got 2");
 }
+
+/// Sequences of 1, 2 and 1 steps with a label at each.
+fn at_steps(labels: Labels) -> LabelledSequences {
+    Arc::unwrap_or_clone(three(labels)).labels_per(LabelsPer::Step)
+}
+
+#[test]
+fn a_step_has_its_own_target_and_a_missing_one_has_weight_0() {
+    const MISSING: u32 = Labels::MISSING;
+    let labelled = |names_of: &[&str], of: Vec<u32>| at_steps(Labels::Classes { names: names(names_of), of });
+    let subset = |labelled: LabelledSequences| Subset::new(Arc::new(labelled), vec![0, 1, 2]).unwrap();
+    let whole = subset(labelled(&["a", "b", "c"], vec![2, 0, 1, 2]));
+    let batch = whole.batch(&[2, 1], 2).unwrap();
+    assert_eq!((batch.targets, batch.weights), (Targets::Classes(array![[2, 0], [0, 1]]), None));
+    let gaps = labelled(&["a", "b", "c"], vec![MISSING, MISSING, 1, 2]);
+    let head = gaps.head().unwrap();
+    assert_eq!(head, Head::new(3, Loss::CrossEntropy, Readout::PerStep));
+    let gaps = subset(gaps);
+    let batch = gaps.batch(&[1, 2], 2).unwrap();
+    batch.validate(&Model::new(Recurrent::new(Cell::Gru, 2, 3), head)).unwrap();
+    assert_eq!(batch.targets, Targets::Classes(array![[0, 2], [1, 0]]));
+    assert_eq!((batch.total_weight(), batch.weight(0, 0), batch.weight(1, 0)), (2.0, 0.0, 1.0));
+    assert_eq!((gaps.class_counts(), gaps.label_count()), (vec![0, 1, 1], 2));
+    assert_eq!(gaps.clone().labelled_only().sequences(), [1, 2]);
+    let weighted = gaps.class_weights(vec![1.0, 3.0, 0.5]).unwrap().batch(&[1, 2], 2).unwrap();
+    assert_eq!(weighted.weights, Some(array![[0.0, 0.5], [3.0, 0.0]]));
+    let two = subset(labelled(&["a", "b"], vec![1, MISSING, 1, 0])).batch(&[1, 0], 2).unwrap();
+    assert_eq!(two.targets, Targets::Values(array![[[0.0], [1.0]], [[1.0], [0.0]]]));
+    let nan = f64::NAN;
+    let values = subset(at_steps(Labels::Values(array![[1.0, 2.0], [nan, nan], [3.0, 4.0], [5.0, 6.0]])));
+    let batch = values.batch(&[1], 2).unwrap();
+    assert_eq!(
+        (batch.targets, batch.weights),
+        (Targets::Values(array![[[0.0, 0.0]], [[3.0, 4.0]]]), Some(array![[0.0], [1.0]]))
+    );
+}
+
+#[test]
+fn wrong_labels_of_steps_are_named_by_sequence_and_step() {
+    let error = |labels: Labels| at_steps(labels).validate().unwrap_err().to_string();
+    let classes = |of: Vec<u32>| Labels::Classes { names: names(&["a", "b"]), of };
+    assert_eq!(error(classes(vec![0, 1, 0])), "the labels: expected one for each of 4 steps, got 3");
+    assert_eq!(error(classes(vec![0, 1, 2, 0])), "the label of sequence 2, step 2: expected a class below 2, got 2");
+    let nan = f64::NAN;
+    let some = error(Labels::Values(array![[0.0, 0.0], [nan, 1.0], [0.0, 0.0], [0.0, 0.0]]));
+    assert_eq!(some, "the label of sequence 2, step 1: expected a finite number, got NaN");
+    at_steps(classes(vec![0, Labels::MISSING, 1, 0])).validate().unwrap();
+    // A sequence as a whole has a label.
+    let whole = three(classes(vec![0, Labels::MISSING, 1]));
+    assert!(whole.validate().unwrap_err().to_string().starts_with("the label of sequence 2: expected a class below 2"));
+    assert!(three(Labels::Values(array![[0.0], [nan], [0.0]])).validate().is_err());
+}
+
+#[test]
+fn a_missing_label_decides_neither_classes_nor_values() {
+    let nan = f64::NAN;
+    let steps = |values: &[f64]| {
+        let input = SequenceInputs::dense(vec![Array2::zeros((values.len(), 1))]);
+        let values = Array2::from_shape_vec((values.len(), 1), values.to_vec()).unwrap();
+        LabelledSequences::new(input, Labels::Values(values)).labels_per(LabelsPer::Step)
+    };
+    let classes = steps(&[1.0, nan, 0.0, 1.0]).labels_as(None).unwrap();
+    assert_eq!(classes.labels, Labels::Classes { names: names(&["0", "1"]), of: vec![1, Labels::MISSING, 0, 1] });
+    let values = steps(&[1.0, nan, 0.5, 1.0]).labels_as(None).unwrap();
+    assert!(matches!(&values.labels, Labels::Values(values) if values[[1, 0]].is_nan() && values[[2, 0]] == 0.5));
+    let mut renumbered = classes.labels;
+    renumbered.renumber(&names(&["1", "0"])).unwrap();
+    assert_eq!(renumbered, Labels::Classes { names: names(&["1", "0"]), of: vec![0, Labels::MISSING, 1, 0] });
+    assert_eq!(steps(&[nan, nan]).labels_as(None).unwrap().labels, Labels::None);
+}

@@ -200,7 +200,7 @@ pub struct SequencesConfig {
     pub class_weights: Option<Names>,
     /// Number of groups of sequences of similar length; 4 by default.
     pub buckets: Option<usize>,
-    /// Which outputs make the prediction: last or mean.
+    /// Which outputs make the prediction: last, mean, or every if each step has a label; last by default.
     pub predict: Option<Readout>,
     /// The seed of the split.
     pub split_seed: Option<u64>,

@@ -5,5 +5,6 @@ pub mod frequencies;
 pub mod loss;
 pub mod naive_range;
 pub mod quantiles;
+pub mod r_squared;
 pub mod series_errors;
 mod series_tables;

@@ -8,7 +8,7 @@ use super::codec::Codec;
 use super::label_codec::LabelCodec;
 use super::sequences_codec::SequencesCodec;
 use crate::data::{ColumnCodec, RelativeTo, Scaling, SeriesCodec, TextUnit, Vocabulary};
-use crate::{Loss, Model};
+use crate::{Loss, Model, Readout};
 
 /// `input`: the meaning of each number of a step, in order, or of each token. `outputs`: the meaning of each number of
 /// a prediction, in order. A scaling is x ↦ (x − offset) / unit on inputs, and its inverse on outputs.
@@ -23,7 +23,13 @@ pub fn interface(codec: &Codec, model: &Model) -> Value {
             json!({"keys": keys.names()}),
             next("the probability that this key sounds in the next frame", json!(keys.names())),
         ),
-        Codec::Sequences(codec) => (dimensions(codec), labels(&codec.labels)),
+        Codec::Sequences(codec) => {
+            let mut outputs = labels(&codec.labels);
+            if model.head.as_ref().is_some_and(|head| head.readout == Readout::PerStep) {
+                outputs["at"] = json!("every step");
+            }
+            (dimensions(codec), outputs)
+        }
         Codec::Series { series, .. } => (columns(series), forecasts(series, &Quantiles::of(&loss))),
         Codec::Task { task: TaskName::Adding } => {
             (json!({"columns": ["number", "mark"]}), json!({"is": "the sum of the two marked numbers"}))

@@ -3,10 +3,10 @@
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Labels, Scaling, ScalingKind};
+use crate::data::{LabelIndex, LabelledSequences, Labels, Scaling, ScalingKind};
 use crate::{Error, Head, Result};
 
-/// The labels of a sequence, fitted to the training split.
+/// The labels of sequences or of their steps, fitted to the training split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LabelCodec {
@@ -21,34 +21,36 @@ impl LabelCodec {
     ///
     /// # Errors
     /// [`Error::Unsupported`] if there are no labels.
-    pub(crate) fn fit(labels: &Labels, training: &[usize]) -> Result<Self> {
+    pub(crate) fn fit(labelled: &LabelledSequences, training: &[usize]) -> Result<Self> {
+        let (labels, index) = (&labelled.labels, labelled.label_index());
         match labels {
             Labels::None => Err(no_labels()),
             Labels::Classes { names, .. } => Ok(Self::Classes(names.clone())),
             Labels::Values(values) => {
-                let column = |output: usize| training.iter().map(move |row| values[[*row, output]]);
-                let fit = |output| Scaling::fit(ScalingKind::Standard, &column(output).collect::<Vec<_>>());
+                let rows = training.iter().flat_map(|sequence| index.of(*sequence));
+                let rows: Vec<usize> = rows.filter(|label| !labels.is_missing(*label)).collect();
+                let column = |output: usize| rows.iter().map(|row| values[[*row, output]]).collect::<Vec<_>>();
+                let fit = |output| Scaling::fit(ScalingKind::Standard, &column(output));
                 Ok(Self::Values((0..values.ncols()).map(fit).collect()))
             }
         }
     }
 
-    /// Encodes labels; sequences without labels stay so.
+    /// Encodes labels; those that are missing stay so.
     ///
     /// # Errors
     /// Names an unknown label, or reports whether classes or values were expected.
-    pub(crate) fn encode(&self, labels: &mut Labels) -> Result<()> {
+    pub(crate) fn encode(&self, labels: &mut Labels, index: &LabelIndex) -> Result<()> {
         match (self, labels) {
             (_, Labels::None) => Ok(()),
-            (Self::Classes(known), labels) => labels.renumber(known),
+            (Self::Classes(known), labels) => labels.renumber_at(known, index),
             (Self::Values(scalings), Labels::Values(values)) if values.ncols() == scalings.len() => {
                 for (mut column, scaling) in values.columns_mut().into_iter().zip(scalings) {
-                    for (sequence, value) in column.iter_mut().enumerate() {
+                    for (label, value) in column.iter_mut().enumerate().filter(|(_, value)| !value.is_nan()) {
                         let scaled = scaling.scale(*value);
                         if !(scaled as f32).is_finite() {
-                            let what = format!("the label of sequence {}", sequence + 1);
                             let expected = format!("a number within f32 in units of {}", scaling.unit);
-                            return Err(Error::Value { what, expected, got: value.to_string() });
+                            return Err(Error::Value { what: index.name(label), expected, got: value.to_string() });
                         }
                         *value = scaled;
                     }

@@ -431,9 +431,14 @@ impl ModelFile {
 /// # Errors
 /// [`Error::Unsupported`] names a key of what the data taught that is wrong or unknown.
 pub fn describe_saved(saved: &SavedModel) -> Result<Vec<(&'static str, String)>> {
-    let loss = saved.model().head.as_ref().and_then(|head| loss::describe(&head.loss));
+    let head = saved.model().head.as_ref();
+    let loss = head.and_then(|head| loss::describe(&head.loss));
+    let at_steps = head.is_some_and(|head| head.readout == Readout::PerStep);
     let mut lines = vec![("model", describe(saved.model()))];
-    lines.extend(saved.codec()?.map(|codec| ("data", codec.describe())));
+    lines.extend(saved.codec()?.map(|codec| match &codec {
+        Codec::Sequences(_) if at_steps => ("data", format!("{} at every step", codec.describe())),
+        _ => ("data", codec.describe()),
+    }));
     lines.extend(loss.map(|loss| ("loss", loss)));
     Ok(lines)
 }

@@ -50,7 +50,7 @@ impl SequencesCodec {
             scale,
             dimensions: labelled.dimensions.clone(),
             scaling: (0..labelled.input.dimensions().unwrap_or_default()).map(fit).collect::<Result<_>>()?,
-            labels: LabelCodec::fit(&labelled.labels, training)?,
+            labels: LabelCodec::fit(labelled, training)?,
             dates: labelled.dates,
             decimal: labelled.decimal,
         })

@@ -20,7 +20,8 @@ use crate::data::times::label::{LabelReader, Texts};
 use crate::data::values::number::{is_missing, number};
 use crate::data::values::numeric_name::{canonical, value};
 use crate::data::{
-    DateOrder, DecimalMark, InputLimit, LabelledSequences, Labels, MissingPolicy, PackedSequences, SequenceInputs,
+    DateOrder, DecimalMark, InputLimit, LabelledSequences, Labels, LabelsPer, MissingPolicy, PackedSequences,
+    SequenceInputs,
 };
 use crate::error::{Error, Result};
 
@@ -31,7 +32,7 @@ pub struct LongColumns {
     pub id: String,
     /// The column that orders the steps.
     pub time: String,
-    /// The label column, constant within a sequence; `None`: the column `label` if it exists, otherwise sequences
+    /// The label column, constant within a sequence unless each step has a label; `None`: the column `label` if it exists, otherwise sequences
     /// without labels.
     pub label: Option<String>,
     /// The decimal mark; `None`: detected, see [`SeriesTable::from_csv`](crate::data::SeriesTable::from_csv).
@@ -59,19 +60,20 @@ impl LabelledSequences {
     /// ambiguous, two rows of one id with the same time or different labels. An empty field, `?`, `.`, `NaN`, `NA`,
     /// `N/A`, `null`, `none` and the like, in any case of letters, is a missing value.
     pub fn from_long(bytes: &[u8], path: &Path, columns: &LongColumns, missing: MissingPolicy) -> Result<Self> {
-        Self::long_within(bytes, path, columns, missing, InputLimit::default())
+        Self::long_within(bytes, path, columns, missing, LabelsPer::Sequence, InputLimit::default())
     }
 
-    /// Like [`from_long`](Self::from_long), with a memory limit.
+    /// Like [`from_long`](Self::from_long), with a memory limit. If each step has a label, it may be missing.
     pub(in crate::data) fn long_within(
         bytes: &[u8],
         path: &Path,
         columns: &LongColumns,
         missing: MissingPolicy,
+        labels_per: LabelsPer,
         limit: InputLimit,
     ) -> Result<Self> {
         let mut records = Records::open(bytes, path)?;
-        let mut layout = ColumnLayout::new(&records, columns, path, missing)?;
+        let mut layout = ColumnLayout::new(&records, columns, path, (missing, labels_per))?;
         // Numeric labels have the decimal mark of the other numbers.
         let numbers: Vec<usize> = layout.dimensions.iter().copied().chain(layout.label).collect();
         records.decide(&numbers, columns.decimal)?;
@@ -82,11 +84,15 @@ impl LabelledSequences {
         }
         let ordered = rows.order(&mut records, &layout, columns.dates)?;
         let sequences = ordered.numbers(&mut records, &layout)?;
-        let OrderedRows { ids, classes, notes, dates, .. } = ordered;
+        let OrderedRows { ids, places, mut classes, notes, dates, .. } = ordered;
+        if labels_per == LabelsPer::Step {
+            classes.arrange(&places)?;
+        }
         let ids = ids.iter().map(str::to_owned).collect();
         let labels = layout.label.map_or(Labels::None, |_| Labels::from_distinct(classes));
         let dimensions = layout.dimensions.iter().map(|column| layout.names[*column].clone()).collect();
         let mut labelled = Self { ids, dimensions, notes, dates, ..Self::new(SequenceInputs::Wide(sequences), labels) };
+        labelled.labels_per = labels_per;
         labelled.decimal = records.known_mark();
         labelled.notes.extend(records.into_notes());
         Ok(labelled)
@@ -97,6 +103,7 @@ impl LabelledSequences {
 struct ColumnLayout<'a> {
     path: &'a Path,
     missing: MissingPolicy,
+    labels_per: LabelsPer,
     mark: DecimalMark,
     names: Vec<String>,
     id: usize,
@@ -106,7 +113,12 @@ struct ColumnLayout<'a> {
 }
 
 impl<'a> ColumnLayout<'a> {
-    fn new(records: &Records<'_>, columns: &LongColumns, path: &'a Path, missing: MissingPolicy) -> Result<Self> {
+    fn new(
+        records: &Records<'_>,
+        columns: &LongColumns,
+        path: &'a Path,
+        (missing, labels_per): (MissingPolicy, LabelsPer),
+    ) -> Result<Self> {
         let names = records.names().to_vec();
         let find = |name: &String, what: &str| {
             names.iter().position(|column| column == name).ok_or_else(|| {
@@ -126,7 +138,7 @@ impl<'a> ColumnLayout<'a> {
             let message = "expected at least one column of numbers beside ids, times and labels";
             return Err(Error::data(path, "", message));
         }
-        Ok(Self { path, missing, mark: DecimalMark::Point, names, id, time, label, dimensions })
+        Ok(Self { path, missing, labels_per, mark: DecimalMark::Point, names, id, time, label, dimensions })
     }
 
     fn error(&self, records: &Records<'_>, column: usize, message: String) -> Error {
@@ -146,6 +158,16 @@ impl<'a> ColumnLayout<'a> {
             "" => Err(self.refuse(records, column, what)),
             word => Ok(word),
         }
+    }
+
+    /// The label of the current record, a number with a decimal point; `None` if it is missing.
+    fn label(&self, records: &Records<'_>) -> Result<Option<String>> {
+        let label = match self.label {
+            None => "",
+            Some(column) if self.labels_per == LabelsPer::Step && is_missing(records.field(column)) => return Ok(None),
+            Some(column) => self.word(records, column, "a label")?,
+        };
+        Ok(Some(canonical(&self.mark.plain(label).map_or(label.into(), |plain| plain.text)).into_owned()))
     }
 
     /// The number in a cell of the current record; NaN if missing: it is filled once the rows are in order.
@@ -180,11 +202,14 @@ struct RowIndex<'a> {
     times: PackedTexts,
     /// The sequence of each.
     of: Vec<u32>,
-    /// By sequence: its id, its first row, its number of rows, and its class.
+    /// By sequence: its id, its first row and its number of rows.
     ids: PackedTexts,
     firsts: Vec<u32>,
     lengths: Vec<u32>,
+    /// By sequence, or by row if each step has a label.
     classes: DistinctNames,
+    /// The first word that was read as a missing label.
+    no_label: Option<String>,
     /// The sequences by a hash of the value of their ids: `3.0` equals `3`.
     index: HashMap<u64, u32>,
     hasher: RandomState,
@@ -198,16 +223,15 @@ const OF_SEQUENCE: usize = size_of::<usize>() + size_of::<u32>() + size_of::<Str
 
 impl<'a> RowIndex<'a> {
     fn new(memory: MemoryUse<'a>) -> Self {
-        let (times, of, ids, firsts, lengths, classes, index) = Default::default();
-        Self { memory, times, of, ids, firsts, lengths, classes, index, hasher: RandomState::new() }
+        let (times, of, ids, firsts, lengths, classes, no_label, index) = Default::default();
+        Self { memory, times, of, ids, firsts, lengths, classes, no_label, index, hasher: RandomState::new() }
     }
 
     /// Adds the current record.
     fn take(&mut self, layout: &ColumnLayout<'_>, records: &Records<'_>) -> Result<()> {
         let id = layout.word(records, layout.id, "the id of a sequence")?;
         let time = layout.word(records, layout.time, "a time")?;
-        let class = layout.label.map_or(Ok(""), |label| layout.word(records, label, "a label"))?;
-        let class = canonical(&layout.mark.plain(class).map_or(class.into(), |plain| plain.text)).into_owned();
+        let class = layout.label(records)?;
         for column in &layout.dimensions {
             layout.number(records, *column)?;
         }
@@ -226,7 +250,9 @@ impl<'a> RowIndex<'a> {
                     let expected = |place| format!("one way of writing a number, as {other} in {place}");
                     return Err(contradiction(layout, records, layout.id, first(group), expected)?);
                 }
-                if let (Some(column), false) = (layout.label, self.classes.has(group as usize, &class)) {
+                if let (Some(column), Some(class), LabelsPer::Sequence) = (layout.label, &class, layout.labels_per)
+                    && !self.classes.has(group as usize, class)
+                {
                     let of_group = quoted(self.classes.name(group as usize));
                     let expected = |place| format!("{of_group}, as in {place} of the same id");
                     return Err(contradiction(layout, records, column, first(group), expected)?);
@@ -241,10 +267,23 @@ impl<'a> RowIndex<'a> {
                 self.ids.push(id)?;
                 allocate::push(&mut self.firsts, row as u32, "the ids of sequences")?;
                 allocate::push(&mut self.lengths, 1, "the ids of sequences")?;
-                self.classes.push(&class)?;
+                if layout.labels_per == LabelsPer::Sequence {
+                    self.classes.push(class.as_deref().unwrap_or_default())?;
+                }
                 group
             }
         };
+        if let (Some(column), LabelsPer::Step) = (layout.label, layout.labels_per) {
+            self.memory.add(size_of::<u32>())?;
+            match class {
+                Some(class) => self.classes.push(&class)?,
+                None => {
+                    let word = Some(records.field(column)).filter(|word| !word.is_empty() && self.no_label.is_none());
+                    self.no_label = word.map(str::to_owned).or(self.no_label.take());
+                    self.classes.push_missing()?;
+                }
+            }
+        }
         allocate::push(&mut self.of, group, "the rows of sequences")?;
         self.times.push(time)?;
         Ok(())
@@ -270,7 +309,7 @@ impl<'a> RowIndex<'a> {
         layout: &ColumnLayout<'_>,
         dates: Option<DateOrder>,
     ) -> Result<OrderedRows> {
-        let Self { times, of, ids, lengths, classes, index, .. } = self;
+        let Self { times, of, ids, lengths, classes, no_label, index, .. } = self;
         drop(index);
         if of.is_empty() {
             return Err(Error::data(layout.path, "", "expected rows below the column names, got none"));
@@ -283,7 +322,7 @@ impl<'a> RowIndex<'a> {
             Err(Error::data(layout.path, column, format!("expected a different time for each step, got {got}")))
         };
         let groups = RowGroups { sequence_of: Some(&of) };
-        let (reader, notes, dates) = match time_column::find(&times, dates, groups) {
+        let (reader, mut notes, dates) = match time_column::find(&times, dates, groups) {
             Ok(found) => (
                 Some(found.reader),
                 found.notes(&times, name),
@@ -322,6 +361,8 @@ impl<'a> RowIndex<'a> {
                 Err((first, second)) => return same_time(first, second),
             }
         }
+        let no_label = no_label.map(|word| format!("labels such as {} are read as missing", quoted(&word)));
+        notes.extend(no_label);
         Ok(OrderedRows { places, lengths, ids, classes, notes, dates })
     }
 }

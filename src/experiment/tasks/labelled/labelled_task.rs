@@ -1,13 +1,13 @@
-//! Predicts a class or values for whole sequences.
+//! Predicts a class or values for whole sequences, or for each of their steps.
 
 use std::io::Write;
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView1, ArrayView2};
 
 use super::super::task::{MeasureOptions, Order, Pending, Results, Task};
 use super::part::{LabelledPart, MeasuredPart, PartPredictions, confusion};
 use super::weighting::{LossWeighting, WIDTH, as_many_as_fit};
-use crate::data::{Batches, Examples, Labels, SequentialBatches, ShuffledBatches};
+use crate::data::{Batches, Examples, Labels, LabelsPer, SequentialBatches, ShuffledBatches, Subset};
 use crate::experiment::device::network::Network;
 use crate::experiment::measure::frequencies;
 use crate::experiment::model::codec::Codec;
@@ -64,7 +64,12 @@ impl LabelledTask {
         self.parts.get(part).filter(|part| !part.examples.is_empty())
     }
 
-    /// The loss on a split of one prediction for all sequences: the class frequencies, or the mean.
+    /// What has a label.
+    pub(super) fn labels_per(&self) -> LabelsPer {
+        self.parts[0].examples.labelled().labels_per
+    }
+
+    /// The loss on a split of one prediction for all labels: the class frequencies, or the mean.
     pub(super) fn baseline_loss(&self, part: &LabelledPart, weighting: &LossWeighting) -> Option<f64> {
         let part = &part.examples;
         match &part.labelled().labels {
@@ -76,15 +81,15 @@ impl LabelledTask {
             }
             Labels::Values(values) => {
                 self.not_empty(0)?;
-                let squares = part.sequences().iter().flat_map(|row| values.row(*row).to_vec());
-                let sum: f64 = squares.map(|value: f64| value.powi(2)).sum();
-                Some(sum / (part.len() * values.ncols()) as f64)
+                let squares = part.labels().flat_map(|label| values.row(label).to_vec()).map(|value| value.powi(2));
+                let sum: f64 = squares.filter(|square| !square.is_nan()).sum();
+                Some(sum / (part.label_count() * values.ncols()) as f64)
             }
         }
     }
 
     /// The probability of each class, or the values in the units of the data.
-    fn decode(&self, prediction: ArrayView2<'_, f32>) -> Vec<f64> {
+    fn decode(&self, prediction: ArrayView1<'_, f32>) -> Vec<f64> {
         let outputs = prediction.iter().map(|output| f64::from(*output));
         match &self.labels {
             LabelCodec::Classes(names) if names.len() == 2 => {
@@ -97,36 +102,54 @@ impl LabelledTask {
         }
     }
 
-    /// The prediction of each sequence of a split, reduced by `take`: the probabilities of many sequences in many
-    /// classes would not fit into memory.
+    /// The predictions for the examples, one example after the other: one each, or one for each step. They are reduced
+    /// by `take`: the probabilities of many sequences in many classes would not fit into memory.
     pub(super) async fn predict<T: Clone + Default>(
         &self,
         network: &mut Network,
-        examples: &dyn Examples,
+        examples: &Subset,
         rows: usize,
         take: impl Fn(Vec<f64>) -> T,
     ) -> Result<Vec<T>> {
-        let mut all = vec![T::default(); examples.len()];
-        let mut each = |example: usize, prediction: ArrayView2<'_, f32>| {
-            all[example] = take(self.decode(prediction));
+        let counts = (0..examples.len()).map(|example| examples.labels_of(example).len());
+        let mut all: Vec<T> = Vec::new();
+        let begin = |count: usize| {
+            let begin = all.len();
+            all.resize(begin + count, T::default());
+            begin
+        };
+        let begins: Vec<usize> = counts.map(begin).collect();
+        let mut each = |example: usize, predictions: ArrayView2<'_, f32>| {
+            let places = all[begins[example]..].iter_mut();
+            places.zip(predictions.rows()).for_each(|(place, prediction)| *place = take(self.decode(prediction)));
             Ok(())
         };
         network.predict_each(examples, rows, &mut each).await?;
         Ok(all)
     }
 
-    /// The number of training sequences per class, if known.
+    /// The number of training labels per class, if known.
     pub(super) fn class_counts(&self) -> Option<Vec<usize>> {
         let LabelCodec::Classes(names) = &self.labels else { return None };
         let counts = self.origin.frequencies.as_ref().filter(|counts| counts.len() == names.len())?;
         Some(counts.iter().map(|count| *count as usize).collect())
     }
 
-    /// The number of sequences per class in training, or in the measured data: largest first, as many as fit.
+    /// How many of the steps have a label, if not all.
+    fn describe_missing(&self) -> Option<String> {
+        let parts = || self.parts.iter().map(|part| &part.examples);
+        let (all, present) = (parts().flat_map(Subset::labels).count(), parts().map(Subset::label_count).sum());
+        let [present, steps] = [present, all].map(|count: usize| grouped(count as u64));
+        (!self.unlabelled() && present != steps)
+            .then(|| format!("labels at {present} of {steps} steps; the others have weight 0"))
+    }
+
+    /// The number of labels per class in training, or in the measured data: largest first, as many as fit.
     fn describe_labels(&self) -> Option<String> {
         let part = self.not_empty(0).or(self.not_empty(2))?;
         let LabelCodec::Classes(names) = &self.labels else {
-            return Some(format!("{} per sequence, scaled to mean 0 and standard deviation 1", self.labels.describe()));
+            let (what, per) = (self.labels.describe(), self.labels_per().name());
+            return Some(format!("{what} per {per}, scaled to mean 0 and standard deviation 1"));
         };
         let of_part = part.examples.class_counts();
         if of_part.is_empty() {
@@ -136,7 +159,8 @@ impl LabelledTask {
         let of_training = self.not_empty(0).and_then(|_| self.class_counts());
         let mut counts: Vec<(usize, &String)> = of_training.unwrap_or(of_part).into_iter().zip(names).collect();
         counts.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
-        let of = if self.not_empty(0).is_some() { " in training" } else { "" };
+        let at = if self.labels_per() == LabelsPer::Step { " at every step" } else { "" };
+        let of = at.to_owned() + if self.not_empty(0).is_some() { " in training" } else { "" };
         if let [(first, _), .., (last, _)] = counts[..]
             && first == last
         {
@@ -166,6 +190,7 @@ impl Task for LabelledTask {
         lines.extend(self.relation.clone());
         lines.push(self.lengths().line(WIDTH));
         lines.extend(self.describe_labels());
+        lines.extend(self.describe_missing());
         lines.extend(self.weighting.describe(&self.labels));
         let parts = PARTS.into_iter().zip(&self.parts).filter(|(_, part)| !part.examples.is_empty());
         let counts = parts.map(|(name, part)| format!("{name} {}", grouped(part.examples.len() as u64)));
@@ -187,19 +212,18 @@ impl Task for LabelledTask {
 
     fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>> {
         let Some(part) = self.not_empty(0) else { return Ok(None) };
-        if self.unlabelled() {
+        let learned = self.weighting.of(&part.examples)?;
+        if self.unlabelled() || learned.is_empty() {
             Err(no_labels())
         } else {
-            let learned = self.weighting.of(&part.examples)?;
             Ok(Some(Box::new(ShuffledBatches::new(learned, order.rows, order.buckets, order.seed)?)))
         }
     }
 
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
-        Ok(match self.not_empty(1) {
-            Some(part) => Some(Box::new(SequentialBatches::new(self.weighting.of(&part.examples)?, rows)?)),
-            None => None,
-        })
+        let Some(part) = self.not_empty(1) else { return Ok(None) };
+        let measured = self.weighting.of(&part.examples)?;
+        if measured.is_empty() { Ok(None) } else { Ok(Some(Box::new(SequentialBatches::new(measured, rows)?))) }
     }
 
     fn origin(&self) -> &Origin {
@@ -232,7 +256,7 @@ impl Task for LabelledTask {
         };
         // One table row per class.
         let classes = if let LabelCodec::Classes(classes) = &self.labels { 512 * classes.len() } else { 0 };
-        self.parts[1..].iter().map(|part| (part.examples.len() * of_one + classes) as u64).sum()
+        self.parts[1..].iter().map(|part| (part.examples.labels().count() * of_one + classes) as u64).sum()
     }
 
     fn results<'a>(
@@ -248,7 +272,7 @@ impl Task for LabelledTask {
             let mut measured = Vec::new();
             for part in [1, 2] {
                 let name = PARTS[part];
-                if let Some(part) = self.not_empty(part) {
+                if let Some(part) = self.not_empty(part).filter(|part| part.examples.label_count() > 0) {
                     let predicted = match &self.labels {
                         LabelCodec::Classes(classes) => {
                             let predicted =
@@ -264,7 +288,12 @@ impl Task for LabelledTask {
                 }
             }
             if measured.is_empty() {
-                results.lines.push("every sequence was used in training: nothing is left to test".into());
+                let why = if self.not_empty(1).or(self.not_empty(2)).is_some() {
+                    "no step outside the training split has a label"
+                } else {
+                    "every sequence was used in training"
+                };
+                results.lines.push(format!("{why}: nothing is left to test"));
             } else {
                 match &self.labels {
                     LabelCodec::Classes(classes) => self.class_results(&measured, classes, json, &mut results),

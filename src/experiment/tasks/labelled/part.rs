@@ -11,7 +11,7 @@ use crate::train::ConfusionMatrix;
 pub(crate) struct LabelledPart {
     /// As the model encodes them.
     pub(super) examples: Subset,
-    /// The original labels of all sequences in the file.
+    /// The original labels of all sequences or steps in the file.
     pub(super) labels: Arc<Labels>,
 }
 
@@ -28,8 +28,8 @@ impl EncodedLabels {
     /// # Errors
     /// Names a label that is unknown to the model.
     pub(crate) fn new(mut labelled: LabelledSequences, codec: &LabelCodec) -> Result<Self> {
-        let labels = Arc::new(labelled.labels.clone());
-        codec.encode(&mut labelled.labels)?;
+        let (labels, index) = (Arc::new(labelled.labels.clone()), labelled.label_index());
+        codec.encode(&mut labelled.labels, &index)?;
         Ok(Self { labelled: Arc::new(labelled), labels })
     }
 
@@ -67,13 +67,14 @@ pub(super) struct MeasuredPart<'a> {
 /// The predictions of a split.
 pub(super) enum PartPredictions {
     Classes(ConfusionMatrix),
-    /// ŷ of each sequence, in the units of the data.
+    /// ŷ of each sequence or step, in the units of the data.
     Values(Vec<Vec<f64>>),
 }
 
-/// The index of the predicted class of each sequence.
+/// The predicted class of each sequence or step beside its label, if that is not missing.
 pub(super) fn confusion(part: &LabelledPart, predicted: &[usize], classes: usize) -> Result<ConfusionMatrix> {
-    let Labels::Classes { of, .. } = &part.examples.labelled().labels else { return Err(no_labels()) };
-    let truths = part.examples.sequences().iter().map(|sequence| of[*sequence] as usize);
-    ConfusionMatrix::new(classes, truths.zip(predicted.iter().copied()))
+    let labels = &part.examples.labelled().labels;
+    let Labels::Classes { of, .. } = labels else { return Err(no_labels()) };
+    let pairs = part.examples.labels().zip(predicted).filter(|(label, _)| !labels.is_missing(*label));
+    ConfusionMatrix::new(classes, pairs.map(|(label, predicted)| (of[label] as usize, *predicted)))
 }

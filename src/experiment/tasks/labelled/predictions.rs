@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::labelled_task::{LabelledTask, PARTS, most_probable};
 use super::part::LabelledPart;
-use crate::data::{Examples, Labels, Subset};
+use crate::Result;
+use crate::data::{Labels, LabelsPer};
 use crate::experiment::device::network::Network;
 use crate::experiment::files::folder::unwritten;
 use crate::experiment::model::label_codec::LabelCodec;
-use crate::{Batch, Result};
 
 /// Maximum number of probabilities in memory while writing.
 const AT_ONCE: usize = 1 << 23;
@@ -23,40 +23,21 @@ struct SequencePlace {
     example: usize,
 }
 
-/// Indices of a split.
-struct Few<'a> {
-    of: &'a Subset,
-    examples: Vec<usize>,
-}
-
-impl Examples for Few<'_> {
-    fn len(&self) -> usize {
-        self.examples.len()
-    }
-
-    fn steps(&self, example: usize) -> usize {
-        self.of.steps(self.examples[example])
-    }
-
-    fn batch(&self, examples: &[usize], steps: usize) -> Result<Batch> {
-        let examples: Vec<usize> = examples.iter().map(|example| self.examples[*example]).collect();
-        self.of.batch(&examples, steps)
-    }
-}
-
 impl LabelledPart {
-    /// The original label of a sequence; empty if unknown.
-    fn truth(&self, sequence: usize, outputs: usize) -> Vec<String> {
+    /// An original label; empty if it is missing or unknown.
+    fn truth(&self, label: usize, outputs: usize) -> Vec<String> {
+        let is_missing = self.labels.is_missing(label);
         match &*self.labels {
-            Labels::None => vec![String::new(); outputs],
-            Labels::Classes { names, of } => vec![names[of[sequence] as usize].clone()],
-            Labels::Values(values) => values.row(sequence).iter().copied().map(as_written).collect(),
+            Labels::Classes { names, of } if !is_missing => vec![names[of[label] as usize].clone()],
+            Labels::Values(values) if !is_missing => values.row(label).iter().copied().map(as_written).collect(),
+            _ => vec![String::new(); outputs],
         }
     }
 }
 
 impl LabelledTask {
-    /// Writes one line per sequence in the order of the file, whatever its split; those of a test file come after it.
+    /// Writes one line per sequence, or per step if each has a label, in the order of the file, whatever the split;
+    /// those of a test file come after it.
     ///
     /// # Errors
     /// Those of the network, and of writing.
@@ -78,6 +59,8 @@ impl LabelledTask {
         let lines = self.parts.iter().any(|part| !part.examples.labelled().lines.is_empty());
         let mut names = vec![self.id_name.to_owned()];
         names.extend(lines.then(|| "line_number".to_owned()));
+        let per_step = self.labels_per() == LabelsPer::Step;
+        names.extend(per_step.then(|| "step".to_owned()));
         names.push("part".into());
         names.extend(columns("label").chain(columns("predicted")));
         if let LabelCodec::Classes(classes) = &self.labels {
@@ -95,9 +78,11 @@ impl LabelledTask {
             LabelCodec::Classes(classes) => classes.len().max(1),
             LabelCodec::Values(_) => outputs,
         };
-        let at_once = all.chunks((AT_ONCE / of_each).max(1));
+        let mut rest = all.as_slice();
         let mut last = "";
-        for places in at_once {
+        while !rest.is_empty() {
+            let (places, after) = rest.split_at(self.fitting(rest, AT_ONCE / of_each));
+            rest = after;
             for (place, predicted) in places.iter().zip(self.predict_places(network, places, rows).await?) {
                 let (name, part, sequence) = (PARTS[place.part], &self.parts[place.part], &place.sequence);
                 let number = (sequence + 1).to_string();
@@ -106,23 +91,15 @@ impl LabelledTask {
                 while let Some(blank) = blank.next_if(|blank| line.is_some_and(|line| *blank < line)) {
                     csv.write_record(nothing(blank, name)).map_err(unwritten)?;
                 }
-                let mut record = vec![id.clone()];
-                record.extend(lines.then(|| line.map(|line| line.to_string()).unwrap_or_default()));
-                record.push(name.to_owned());
-                record.extend(part.truth(*sequence, outputs));
-                match &self.labels {
-                    LabelCodec::Classes(classes) => {
-                        record.extend(classes.get(most_probable(&predicted)).cloned());
-                        // With the precision of the network.
-                        record.extend(predicted.iter().map(|share| (*share as f32).to_string()));
-                    }
-                    LabelCodec::Values(scalings) => {
-                        record.extend(
-                            predicted.iter().zip(scalings).map(|(value, scaling)| computed(*value, scaling.unit)),
-                        );
-                    }
+                for ((step, label), predicted) in part.examples.labels_of(place.example).enumerate().zip(predicted) {
+                    let mut record = vec![id.clone()];
+                    record.extend(lines.then(|| line.map(|line| line.to_string()).unwrap_or_default()));
+                    record.extend(per_step.then(|| (step + 1).to_string()));
+                    record.push(name.to_owned());
+                    record.extend(part.truth(label, outputs));
+                    record.extend(self.predicted_cells(&predicted));
+                    csv.write_record(&record).map_err(unwritten)?;
                 }
-                csv.write_record(&record).map_err(unwritten)?;
                 last = name;
             }
         }
@@ -130,6 +107,30 @@ impl LabelledTask {
             csv.write_record(nothing(blank, last)).map_err(unwritten)?;
         }
         csv.flush().map_err(unwritten)
+    }
+
+    /// A prediction, as [`decode`](Self::decode) has it: the class and the probability of each, or the values.
+    fn predicted_cells(&self, predicted: &[f64]) -> Vec<String> {
+        match &self.labels {
+            LabelCodec::Classes(classes) => {
+                let class = classes.get(most_probable(predicted)).cloned();
+                // With the precision of the network.
+                class.into_iter().chain(predicted.iter().map(|share| (*share as f32).to_string())).collect()
+            }
+            LabelCodec::Values(scalings) => {
+                predicted.iter().zip(scalings).map(|(value, scaling)| computed(*value, scaling.unit)).collect()
+            }
+        }
+    }
+
+    /// The number of leading `places` that have so many predictions in all; at least 1.
+    fn fitting(&self, places: &[SequencePlace], most: usize) -> usize {
+        let counts = places.iter().map(|place| self.parts[place.part].examples.labels_of(place.example).len());
+        let sums = counts.scan(0, |sum, count| {
+            *sum += count;
+            Some(*sum)
+        });
+        sums.take_while(|sum| *sum <= most).count().clamp(1, places.len().max(1))
     }
 
     /// The sequences of all splits in the order of the file; those of a test file come after it.
@@ -149,26 +150,27 @@ impl LabelledTask {
         all
     }
 
-    /// The predictions of sequences of several splits, in their order.
+    /// The predictions of sequences of several splits, in their order: one for each sequence or step.
     async fn predict_places(
         &self,
         network: &mut Network,
         places: &[SequencePlace],
         rows: usize,
-    ) -> Result<Vec<Vec<f64>>> {
+    ) -> Result<Vec<Vec<Vec<f64>>>> {
         let mut predicted = vec![Vec::new(); places.len()];
         for (index, part) in self.parts.iter().enumerate() {
             // In the order of the split, as for the whole split.
             let of_part = places.iter().enumerate().filter(|(_, place)| place.part == index);
             let mut of_part: Vec<(usize, usize)> = of_part.map(|(at, place)| (place.example, at)).collect();
             of_part.sort_unstable();
-            let few = Few { of: &part.examples, examples: of_part.iter().map(|(example, _)| *example).collect() };
-            let of_each = if of_part.is_empty() {
-                Vec::new()
-            } else {
-                self.predict(network, &few, rows, |values| values).await?
-            };
-            of_part.iter().zip(of_each).for_each(|((_, at), of_one)| predicted[*at] = of_one);
+            if of_part.is_empty() {
+                continue;
+            }
+            let few = part.examples.select(&of_part.iter().map(|(example, _)| *example).collect::<Vec<_>>());
+            let mut of_labels = self.predict(network, &few, rows, |values| values).await?.into_iter();
+            for (example, (_, at)) in of_part.iter().enumerate() {
+                predicted[*at] = of_labels.by_ref().take(few.labels_of(example).len()).collect();
+            }
         }
         Ok(predicted)
     }

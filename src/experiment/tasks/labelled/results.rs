@@ -6,9 +6,10 @@ use super::super::task::Results;
 use super::labelled_task::LabelledTask;
 use super::part::{MeasuredPart, PartPredictions};
 use super::weighting::LossWeighting;
-use crate::data::{Examples, ForecastErrors, Labels, Scaling};
+use crate::data::{Examples, ForecastErrors, Labels, LabelsPer, Scaling};
 use crate::experiment::measure::comparison;
 use crate::experiment::measure::comparison::{BaselineName, Comparison};
+use crate::experiment::measure::r_squared::r_squared;
 use crate::format::{grouped, share, short};
 use crate::plot::Confusion;
 use crate::report::Table;
@@ -26,13 +27,16 @@ const DENSE: usize = 100;
 /// Explanations of the columns.
 const BALANCED: &str = "balanced: the mean recall of the classes";
 
+const MACRO_F1: &str = "F1: the mean F1 of the classes";
+
 const MAJORITY: &str = "majority: always predicting the largest training class";
 
 const FREQUENCIES: &str = "frequencies: the cross-entropy of always predicting the training class frequencies";
 
 const PLAIN: &str = "cross-entropy: without class weights and label smoothing";
 
-const MEAN: &str = "in the labels' units; mean: always predicting the mean of the training split";
+const MEAN: &str = "in the labels' units; mean: always predicting the mean of the training split; R²: the share of the \
+                    variance that is predicted";
 
 /// The baselines.
 const LARGEST_CLASS: BaselineName = BaselineName { key: "majority", words: "the largest training class" };
@@ -54,25 +58,28 @@ impl LabelledTask {
         let known = |what| training.as_ref().map(|_| what);
         let mut names = vec!["accuracy"];
         names.extend(known("majority"));
-        names.extend(["balanced", "cross-entropy"]);
+        names.extend(["balanced", "F1", "cross-entropy"]);
         names.extend(known("frequencies"));
         let mut rows = Vec::new();
         for MeasuredPart { name, part, predicted, loss } in measured {
             let PartPredictions::Classes(matrix) = predicted else { continue };
             let baseline = self.baseline_loss(part, &LossWeighting { smoothing: 0.0, weights: None });
-            let (accuracy, balanced) = (matrix.accuracy(), matrix.balanced_accuracy());
+            let (accuracy, balanced, f1) = (matrix.accuracy(), matrix.balanced_accuracy(), matrix.macro_f1());
             let majority = training.as_ref().map(|counts| matrix.majority_share(counts));
             results.key_figures.push((format!("accuracy, {name}"), share(accuracy)));
             results.key_figures.extend(majority.map(|majority| (format!("majority class, {name}"), share(majority))));
             let mut row = vec![(*name).to_owned()];
-            row.extend([Some(accuracy), majority, Some(balanced)].into_iter().flatten().map(share));
+            row.extend([Some(accuracy), majority, Some(balanced), Some(f1)].into_iter().flatten().map(share));
             row.extend([Some(*loss), baseline].into_iter().flatten().map(short));
             rows.push(row);
             if json {
                 let mut value = json!({
-                    "sequences": matrix.total(), "accuracy": accuracy, "majority_share": majority,
-                    "balanced_accuracy": balanced, "loss": loss, "baseline_loss": baseline,
+                    "sequences": part.examples.len(), "accuracy": accuracy, "majority_share": majority,
+                    "balanced_accuracy": balanced, "macro_f1": f1, "loss": loss, "baseline_loss": baseline,
                 });
+                if self.labels_per() == LabelsPer::Step {
+                    value["steps"] = json!(matrix.total());
+                }
                 let (key, counts) = confusion_json(matrix);
                 value[key] = counts;
                 results.summary.insert((*name).into(), value);
@@ -82,10 +89,11 @@ impl LabelledTask {
             let frequencies = baseline.map(|other| Comparison::new(name, error, *loss, CLASS_FREQUENCIES, other));
             results.comparisons.extend(majority.into_iter().chain(frequencies));
         }
-        let mut notes = vec![BALANCED];
+        let mut notes = vec![BALANCED, MACRO_F1];
         notes.extend([known(MAJORITY), known(FREQUENCIES)].into_iter().flatten());
         notes.extend((!self.weighting.is_none()).then_some(PLAIN));
-        let caption = format!("Accuracy and cross-entropy in nats per sequence; {}", notes.join("; "));
+        let per = self.labels_per();
+        let caption = format!("Accuracy and cross-entropy in nats per {}; {}", per.name(), notes.join("; "));
         results.put_table(&caption, &[&["part"], names.as_slice()].concat(), rows);
         results.lines.extend(notes.into_iter().map(str::to_owned));
         if json {
@@ -94,7 +102,7 @@ impl LabelledTask {
         let Some(MeasuredPart { name, predicted: PartPredictions::Classes(matrix), .. }) = measured.last() else {
             return;
         };
-        put_classes(results, name, classes, matrix);
+        put_classes(results, name, classes, matrix, per);
         let title = format!("{}, {name}", self.name);
         let majority = training.map(|counts| matrix.majority_share(&counts));
         let picture = Confusion { title: &title, classes, matrix, majority };
@@ -109,10 +117,11 @@ impl LabelledTask {
             };
             let mut errors = Vec::new();
             for (output, scaling) in scalings.iter().enumerate() {
-                let truths = part.examples.sequences().iter().map(|sequence| values[[*sequence, output]]);
+                let truths = part.examples.labels().map(|label| values[[label, output]]);
                 let pairs: Vec<(f64, f64)> =
                     truths.zip(predictions).map(|(truth, predicted)| (truth, predicted[output])).collect();
                 let mean: Vec<(f64, f64)> = pairs.iter().map(|(truth, _)| (*truth, scaling.offset)).collect();
+                let r_squared = r_squared(&pairs);
                 let [predicted, mean] = [pairs, mean].map(ForecastErrors::of);
                 let what = if scalings.len() == 1 { (*name).into() } else { format!("{name}, value {}", output + 1) };
                 results.key_figures.push((format!("RMSE, {what}"), short(predicted.rmse)));
@@ -122,23 +131,27 @@ impl LabelledTask {
                 let beside = Comparison::new(name, rmse, predicted.rmse, TRAINING_MEAN, mean.rmse);
                 results.comparisons.push(Comparison { target, ..beside });
                 let mut row = vec![what];
-                row.extend([predicted.rmse, mean.rmse, predicted.mae, mean.mae].map(short));
+                row.extend([predicted.rmse, mean.rmse, predicted.mae, mean.mae, r_squared].map(short));
                 rows.push(row);
-                errors.push(
-                    json!({"rmse": predicted.rmse, "mae": predicted.mae, "mean_rmse": mean.rmse, "mean_mae": mean.mae}),
-                );
+                errors.push(json!({
+                    "rmse": predicted.rmse, "mae": predicted.mae, "r_squared": r_squared,
+                    "mean_rmse": mean.rmse, "mean_mae": mean.mae,
+                }));
             }
-            let value = json!({"sequences": part.examples.len(), "loss": loss, "values": errors});
+            let mut value = json!({"sequences": part.examples.len(), "loss": loss, "values": errors});
+            if self.labels_per() == LabelsPer::Step {
+                value["steps"] = json!(part.examples.label_count());
+            }
             results.summary.insert((*name).into(), value);
         }
-        let columns = ["part", "RMSE", "mean's RMSE", "MAE", "mean's MAE"];
+        let columns = ["part", "RMSE", "mean's RMSE", "MAE", "mean's MAE", "R²"];
         results.put_table(&format!("Errors {MEAN}"), &columns, rows);
         results.lines.push(MEAN.into());
     }
 }
 
 /// Precision and recall of each class; in the terminal if there are few.
-fn put_classes(results: &mut Results, part: &str, classes: &[String], matrix: &ConfusionMatrix) {
+fn put_classes(results: &mut Results, part: &str, classes: &[String], matrix: &ConfusionMatrix, per: LabelsPer) {
     let row = |(class, name): (usize, &String)| {
         let [precision, recall] = [matrix.precision(class), matrix.recall(class)].map(share);
         vec![name.clone(), precision, recall, grouped(matrix.support(class))]
@@ -148,7 +161,7 @@ fn put_classes(results: &mut Results, part: &str, classes: &[String], matrix: &C
         let more = format!("… and {} more", grouped(more as u64));
         rows.push([more].into_iter().chain([const { String::new() }; 3]).collect());
     }
-    let columns = ["precision", "recall", "sequences"];
+    let columns = ["precision", "recall", per.plural()];
     if classes.len() <= FEW {
         results.lines.push(String::new());
         results.put_lines(&[&[part], &columns[..]].concat(), &rows);

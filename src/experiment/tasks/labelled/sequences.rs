@@ -9,7 +9,8 @@ use super::labelled_task::{LabelledTask, origin};
 use super::part::EncodedLabels;
 use super::weighting::LossWeighting;
 use crate::data::{
-    DecimalMark, ImageLayout, LabelKind, LabelledSequences, Labels, LongColumns, MissingPolicy, ReadOptions, read_input,
+    DecimalMark, ImageLayout, LabelKind, LabelledSequences, Labels, LabelsPer, LongColumns, MissingPolicy, ReadOptions,
+    read_input,
 };
 use crate::experiment::config::agree::{as_the_model, shares, shares_beside_test, unsupported};
 use crate::experiment::config::{LabelsAsName, MissingName, ReadName, ScaleName, SequencesConfig, limit};
@@ -19,7 +20,7 @@ use crate::experiment::model::label_codec::LabelCodec;
 use crate::experiment::model::model_file::ModelFile;
 use crate::experiment::model::sequences_codec::{SequencesCodec, dimensions};
 use crate::format::path_text;
-use crate::{Error, Result};
+use crate::{Error, Head, Readout, Result};
 
 /// Reads the files of the settings.
 pub(crate) fn load(
@@ -41,14 +42,18 @@ pub(crate) fn load(
     if let Some(known) = known.map(|known| name_of(&known.labels)) {
         as_the_model("labels-as", &mut data.labels_as, Some(known), known)?;
     }
-    let ReadFiles { first, test, sha256 } = read_files(data, &path, known.and_then(|known| known.decimal))?;
+    // A model predicts where it was trained to.
+    let readout = model.and_then(|model| model.model.head.as_ref()).map(|head| head.readout).or(data.predict);
+    let labels_per = if readout == Some(Readout::PerStep) { LabelsPer::Step } else { LabelsPer::Sequence };
+    let of_decimal = known.and_then(|known| known.decimal);
+    let ReadFiles { first, test, sha256 } = read_files(data, &path, labels_per, of_decimal)?;
     let of_training = Relation::new(model, &sha256, data.splitting(), applies);
     let shares = shares_of_first(data, of_training.default_shares([0.7, 0.15, 0.15]))?;
     if known.is_none() && first.labels == Labels::None {
         return Err(no_labels(&path, "--labels"));
     }
     let (n, split_seed) = (first.input.len(), *data.split_seed.get_or_insert(seed));
-    let drawn = || first.labels.split(n, shares, split_seed).map_err(|error| error.in_file(&path));
+    let drawn = || first.split(shares, split_seed).map_err(|error| error.in_file(&path));
     let hash = |sequence| fingerprints::hash_of_sequence(&first.input, sequence);
     let (split, relation) = of_training.sequences(n, hash, drawn)?;
     let trained = (!applies).then(|| relation::of_sequences(sha256, &data.splitting(), shares, &split, hash));
@@ -58,6 +63,10 @@ pub(crate) fn load(
         None => SequencesCodec::fit(&first, &training, data)?,
     };
     let natural = codec.labels.head().map_err(|error| error.in_file(&path))?;
+    let natural = match labels_per {
+        LabelsPer::Sequence => natural,
+        LabelsPer::Step => Head { readout: Readout::PerStep, ..natural },
+    };
     let head = objective::of_classes(natural, &mut data.predict, &mut data.label_smoothing, model)?;
     let name = name(&path);
     let mut words = vec![codec.describe_file(&name, &path, &first)];
@@ -101,8 +110,13 @@ struct ReadFiles {
 }
 
 /// Reads the file at `path`, its labels and the test file, with the decimal mark of a model if there is one.
-fn read_files(data: &mut SequencesConfig, path: &Path, of_decimal: Option<DecimalMark>) -> Result<ReadFiles> {
-    let mut options = options(data);
+fn read_files(
+    data: &mut SequencesConfig,
+    path: &Path,
+    labels_per: LabelsPer,
+    of_decimal: Option<DecimalMark>,
+) -> Result<ReadFiles> {
+    let mut options = ReadOptions { labels_per, ..options(data) };
     let mut files = Files::new();
     // Labels and the test file may differ for the same sequences: the sequences alone are recognised.
     let (first, sha256) =
@@ -162,6 +176,7 @@ fn options(data: &mut SequencesConfig) -> ReadOptions {
             Some(ReadName::Pixels) => ImageLayout::Pixels,
         },
         limit: limit(data.input_limit),
+        labels_per: LabelsPer::default(),
         columns: LongColumns {
             id: column(&mut data.id, "id"),
             time: column(&mut data.time, "time"),

@@ -53,8 +53,9 @@ impl LossWeighting {
         self.smoothing == 0.0 && self.weights.is_none()
     }
 
+    /// The examples of training or validation: those that have a label.
     pub(super) fn of(&self, examples: &Subset) -> Result<Subset> {
-        let smoothed = examples.clone().smoothing(self.smoothing)?;
+        let smoothed = examples.clone().labelled_only().smoothing(self.smoothing)?;
         match &self.weights {
             Some(weights) => smoothed.class_weights(weights.iter().map(|weight| *weight as f32).collect()),
             None => Ok(smoothed),

@@ -244,3 +244,32 @@ fn contradicting_rows_are_both_named() {
     let time = format!("{time}, got \"0.0\" as in row 1 (line 2) of the same id");
     assert_eq!(error("a,0.0,k,2\n"), time);
 }
+
+#[test]
+fn labels_of_steps_follow_their_rows_in_time_and_may_be_missing() {
+    let at_steps = |text: &str| {
+        let (columns, path, limit) = (LongColumns::default(), Path::new("a.csv"), InputLimit::default());
+        let missing = MissingPolicy::Refuse;
+        LabelledSequences::long_within(text.as_bytes(), path, &columns, missing, LabelsPer::Step, limit)
+            .map_err(|error| error.to_string())
+    };
+    let read = at_steps("id,time,label,v\nb,2,up,1\na,3,,2\nb,1,down,3\na,1,NA,4\na,2,up,5\n").unwrap();
+    assert_eq!(read.labels_per, LabelsPer::Step);
+    let names = vec!["down".into(), "up".into()];
+    let of = vec![0, 1, Labels::MISSING, 1, Labels::MISSING];
+    assert_eq!(read.labels, Labels::Classes { names, of });
+    assert_eq!(read.input.values(&[0, 1], 0).collect::<Vec<_>>(), [3.0, 1.0, 4.0, 5.0, 2.0]);
+    assert_eq!(read.notes, ["labels such as \"NA\" are read as missing"]);
+    read.validate().unwrap();
+    let values = at_steps("id,time,label,v\na,1,0.5,1\na,2,,2\na,3,0.25,3\n").unwrap().labels_as(None).unwrap();
+    let Labels::Values(values) = values.labels else { panic!("{:?}", values.labels) };
+    assert!(values[[0, 0]] == 0.5 && values[[1, 0]].is_nan() && values[[2, 0]] == 0.25, "{values}");
+    let none = at_steps("id,time,label,v\na,1,,1\na,2,?,2\n").unwrap().labels_as(None).unwrap();
+    assert_eq!(none.labels, Labels::None);
+    let word = at_steps("id,time,label,v\na,1,0.5,1\na,2,0.7,2\na,3,x,3\n").unwrap().labels_as(None).unwrap_err();
+    let message = word.to_string();
+    assert!(
+        message.starts_with("the label of sequence 1 (id \"a\"), step 3: expected a number, as 2 of 3"),
+        "{message}"
+    );
+}
