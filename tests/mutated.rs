@@ -134,6 +134,31 @@ fn array(descr: &str, order: &str, shape: &str, data: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn mutated_wav_files_are_read_or_refused() {
+    let chunk =
+        |name: &str, contents: &[u8]| [name.as_bytes(), &(contents.len() as u32).to_le_bytes(), contents].concat();
+    let file = |tag: u16, channels: u16, bits: u16, data: &[u8]| {
+        let frame = channels * bits / 8;
+        let fields = [tag.to_le_bytes(), channels.to_le_bytes()].concat();
+        let (rate, rest) =
+            ([8000u32, 16_000].map(u32::to_le_bytes).concat(), [frame, bits].map(u16::to_le_bytes).concat());
+        let chunks =
+            [chunk("fmt ", &[fields, rate, rest].concat()), chunk("LIST", b"abcd"), chunk("data", data)].concat();
+        [b"RIFF", &(chunks.len() as u32 + 4).to_le_bytes()[..], b"WAVE", &chunks].concat()
+    };
+    let floats: Vec<u8> = (0..12).flat_map(|number| (number as f32 / 12.0).to_le_bytes()).collect();
+    let bytes: Vec<u8> = (0..48).collect();
+    let seeds = [
+        file(1, 1, 16, &bytes),
+        file(1, 2, 24, &bytes),
+        file(1, 3, 32, &bytes),
+        file(3, 2, 32, &floats),
+        [b"RF64\xFF\xFF\xFF\xFFWAVE", &chunk("ds64", &bytes[..28])[..], &file(3, 1, 64, &bytes)[12..]].concat(),
+    ];
+    mutate(targets::wav, &seeds, &["RIFF", "RF64", "WAVE", "fmt ", "data", "ds64", "LIST"]);
+}
+
+#[test]
 fn mutated_npy_files_are_read_or_refused() {
     let numbers: Vec<u8> = (0..12).flat_map(|number| (number as f32 / 4.0).to_le_bytes()).collect();
     let seeds = [

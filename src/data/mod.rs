@@ -29,7 +29,7 @@ pub(super) mod values;
 pub use common::{
     Batches, Examples, Frame, PrefetchedBatches, Scaling, ScalingKind, SequentialBatches, SeriesSplit, ShuffledBatches,
 };
-pub use formats::{ImageLayout, ReadOptions};
+pub use formats::{Audio, Clipping, ImageLayout, ReadOptions, WavFormat, WavReader, WavSpec, WavWriter};
 #[cfg(feature = "csv")]
 pub use formats::{LongColumns, SEPARATORS, SUNSPOTS, csv_columns};
 pub use input::{InputLimit, open_input, read_input, read_settings, utf8};

@@ -7,8 +7,10 @@
 use std::path::Path;
 
 use bptt::data::{
-    ColumnRoles, LabelledSequences, LabelsPer, MissingPolicy, ReadOptions, Series, SeriesTable, csv_columns,
+    Audio, ColumnRoles, InputLimit, LabelledSequences, LabelsPer, MissingPolicy, ReadOptions, Series, SeriesTable,
+    WavFormat, WavReader, WavWriter, csv_columns,
 };
+use bptt::ndarray::s;
 use bptt::train::Checkpoint;
 use bptt::{Error, Real, SavedModel, StateDict};
 
@@ -59,6 +61,26 @@ pub(crate) fn ts(bytes: &[u8]) {
 pub(crate) fn npy(bytes: &[u8]) {
     labelled(bytes, "a.npy", None);
     labelled(bytes, "a.npy", Some(bytes));
+}
+
+/// Sound: in blocks as in one, and written again as it was read.
+pub(crate) fn wav(bytes: &[u8]) {
+    let path = Path::new("a.wav");
+    let Ok(whole) = Audio::from_wav(bytes, path, InputLimit::default()) else { return };
+    let mut reader = WavReader::new(bytes, bytes.len() as u64, path).unwrap();
+    let mut frames = 0;
+    while let Some(block) = reader.read(3).unwrap() {
+        assert!(block == whole.samples.slice(s![frames..frames + block.nrows(), ..]));
+        frames += block.nrows();
+    }
+    assert!(frames as u64 == reader.frames() && frames == whole.samples.nrows());
+    let mut written = Vec::new();
+    let mut writer = WavWriter::new(&mut written, whole.spec, frames as u64).unwrap();
+    writer.write(whole.samples.view()).unwrap();
+    writer.finish().unwrap();
+    let again = Audio::from_wav(&written, path, InputLimit::default()).unwrap();
+    // The nearest of 32 bits may be another number of f32.
+    assert!(again == whole || whole.spec.format == WavFormat::Pcm32);
 }
 
 fn labelled(bytes: &[u8], path: &str, labels: Option<&[u8]>) {

@@ -13,8 +13,10 @@ mod piano_roll_json;
 mod read;
 mod ts;
 mod ucr;
+mod wav;
 
 #[cfg(feature = "csv")]
 pub use csv::{LongColumns, SEPARATORS, SUNSPOTS, csv_columns};
 pub use idx::ImageLayout;
 pub use read::ReadOptions;
+pub use wav::{Audio, Clipping, WavFormat, WavReader, WavSpec, WavWriter};
