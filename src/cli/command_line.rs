@@ -258,6 +258,7 @@ fn named_kind(flag: &str) -> Option<&'static str> {
         "sequences" => "sequences FILE",
         "classes" => "classes FOLDER",
         "rolls" => "rolls FILE",
+        "audio" => "audio DRY WET",
         "task" => "task NAME",
         _ => return None,
     })
@@ -277,6 +278,7 @@ fn train_with(word: &str) -> Option<String> {
         "ts" | "tsv" | "npy" | "npz" | "idx" => "sequences",
         _ if plain.ends_with("-ubyte") => "sequences",
         "json" => "rolls",
+        "wav" => return Some(format!("audio {word} WET")),
         "toml" => "--config",
         "safetensors" => "--init-from",
         "txt" | "md" | "text" => "text",

@@ -32,7 +32,9 @@ Examples:
   bptt train sequences X_TRAIN.ts --test-file X_TEST.ts --bidirectional
   bptt train sequences X.ts --set sequences.label-smoothing=0.1
   bptt train classes names/ --schedule cosine --patience 10
+  bptt train series engine.csv --target torque --now rpm,throttle    a virtual sensor
   bptt train rolls chorales.json
+  bptt train audio dry.wav wet.wav              an amplifier or effect
   bptt train task adding --length 100
   bptt train task adding --length 20000 --batch 16 --recompute --memory 512MiB
   bptt train --config runs/sunspots-1/config.toml --seed 2
@@ -56,6 +58,14 @@ pub(crate) const PREDICT: &str = "\
 Examples:
   bptt predict runs/X-1 new.ts --out labels.csv
   bptt predict runs/sunspots-1 | head";
+
+pub(crate) const APPLY: &str = "\
+Examples:
+  bptt apply runs/dry-1 guitar.wav --out amplified.wav
+  bptt apply runs/dry-1 guitar.wav --out amplified.wav --bits float
+
+The sound is streamed through the network from a state of zero, with memory for a few thousand frames: a file may have any
+length. It must have the rate and the channels that the network was trained with.";
 
 pub(crate) const FORECAST: &str = "\
 Examples:

@@ -47,6 +47,9 @@ enum Command {
     /// Write the predictions of a trained network as CSV
     #[command(after_long_help = examples::PREDICT)]
     Predict(Box<commands::predict::PredictArgs>),
+    /// Make sound with a trained network of audio
+    #[command(after_long_help = examples::APPLY)]
+    Apply(commands::apply::ApplyArgs),
     /// Forecast a series beyond its last row
     #[command(after_long_help = examples::FORECAST)]
     Forecast(commands::forecast::ForecastArgs),
@@ -84,7 +87,12 @@ impl Command {
         match self {
             Self::Inspect(_) | Self::Export(_) | Self::Init(_) | Self::Completions(_) | Self::Man(_) => false,
             Self::Train(_) | Self::Plan(_) | Self::Eval(_) | Self::Predict(_) | Self::Forecast(_) => true,
-            Self::Sample(_) | Self::Flow(_) | Self::Gradcheck(_) | Self::Devices(_) | Self::Bench(_) => true,
+            Self::Apply(_)
+            | Self::Sample(_)
+            | Self::Flow(_)
+            | Self::Gradcheck(_)
+            | Self::Devices(_)
+            | Self::Bench(_) => true,
         }
     }
 }
@@ -123,6 +131,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Plan(args) => commands::plan::plan(&args).await,
         Command::Eval(args) => commands::eval::eval(&args).await,
         Command::Predict(args) => commands::predict::predict(&args).await,
+        Command::Apply(args) => commands::apply::apply(&args).await,
         Command::Forecast(args) => commands::forecast::forecast(&args).await,
         Command::Sample(args) => commands::sample::sample(&args).await,
         Command::Flow(args) => flow::command::flow(&args).await,

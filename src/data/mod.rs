@@ -1,5 +1,5 @@
-//! Data for networks: series cut into windows, texts by characters, classified lines of text, piano rolls, labelled
-//! sequences, and synthetic tasks with known answers.
+//! Data for networks: series cut into windows, signals with targets of the same times, texts by characters, classified
+//! lines of text, piano rolls, labelled sequences, and synthetic tasks with known answers.
 //!
 //! Labelled sequences are read from these files, see [`LabelledSequences::read`]; each may be compressed with gzip
 //! (feature `gzip`).
@@ -21,6 +21,7 @@ mod input;
 mod piano_rolls;
 mod sequences;
 pub(super) mod series;
+mod signals;
 mod synthetic;
 mod text;
 mod times;
@@ -37,9 +38,10 @@ pub use piano_rolls::{NextStep, PianoKeys, PianoRolls, Piece};
 pub(crate) use sequences::LabelIndex;
 pub use sequences::{LabelKind, LabelledSequences, Labels, LabelsPer, PackedSequences, SequenceInputs, Subset};
 pub use series::{
-    Column, ColumnCodec, ColumnRoles, EncodedSeries, Forecast, ForecastErrors, LongForm, RelativeTo, Rollout, Series,
-    SeriesCodec, SeriesTable, TargetErrors, Windows, forecast_errors,
+    Column, ColumnCodec, ColumnRoles, EncodedSeries, Forecast, ForecastErrors, LongForm, RelativeTo, Rollout,
+    SensorCodec, Series, SeriesCodec, SeriesTable, TargetErrors, Windows, forecast_errors,
 };
+pub use signals::{Signal, SignalLanes, SignalWindows};
 pub use synthetic::{AddingTask, CopyTask, SyntheticExamples};
 pub use text::{
     CharacterCounts, ContiguousStreams, LabelledLines, RandomWindows, Text, TextSplit, TextUnit, Vocabulary,

@@ -44,6 +44,7 @@ impl DataKind {
     pub fn default_hidden(self) -> usize {
         match self {
             Self::Series => 16,
+            Self::Audio => 32,
             Self::Text | Self::Rolls | Self::Classes => 128,
             Self::Sequences | Self::Task => 64,
         }
@@ -54,7 +55,7 @@ impl DataKind {
         match self {
             Self::Series | Self::Rolls => RunLength::Epochs(50),
             Self::Classes => RunLength::Epochs(15),
-            Self::Sequences => RunLength::Epochs(100),
+            Self::Sequences | Self::Audio => RunLength::Epochs(100),
             Self::Text => RunLength::Epochs(10),
             Self::Task => RunLength::Steps(2000),
         }
@@ -63,7 +64,7 @@ impl DataKind {
     /// The learning rate, if not set.
     pub fn default_learning_rate(self) -> f64 {
         match self {
-            Self::Series | Self::Task => 5e-3,
+            Self::Series | Self::Audio | Self::Task => 5e-3,
             Self::Text | Self::Classes => 2e-3,
             Self::Sequences | Self::Rolls => 1e-3,
         }

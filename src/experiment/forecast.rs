@@ -44,6 +44,13 @@ impl LoadedModel {
     /// # Errors
     /// [`Error::Unsupported`] if the model is not of a series or has a reverse direction; errors of reading the file.
     pub fn series(&self, on: &RunConfig, data: SeriesConfig) -> Result<ForecastInput> {
+        if let Codec::Sensor { .. } = &self.file.codec {
+            return Err(unsupported(format!(
+                "{} estimates a row from columns of the same row (--now) and forecasts nothing: `bptt predict` writes the \
+                 estimate of each row",
+                path_text(&self.file.path)
+            )));
+        }
         let Codec::Series { .. } = &self.file.codec else {
             return Err(unsupported(format!(
                 "only a series can be forecast; {} is of {}",

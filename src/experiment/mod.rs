@@ -24,6 +24,7 @@
 //! # Ok::<(), bptt::Error>(()) }).unwrap();
 //! ```
 
+pub mod apply;
 pub mod bench;
 pub mod config;
 mod defaults;

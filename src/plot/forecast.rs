@@ -6,7 +6,7 @@ use super::steps::POINTS;
 use crate::format::share;
 
 /// The number of targets that fit on a page.
-const PANELS: usize = 6;
+pub(super) const PANELS: usize = 6;
 
 /// The x axis of a series: its rows.
 #[derive(Clone, Copy)]
@@ -21,7 +21,7 @@ pub struct RowAxis<'a> {
 
 impl RowAxis<'_> {
     /// The x of a row. Rows after the last one continue at the distance of the last two.
-    fn x(&self, row: usize) -> f64 {
+    pub(super) fn x(&self, row: usize) -> f64 {
         let Some(positions) = self.positions else { return row as f64 };
         match (positions.get(row), positions) {
             (Some(position), _) => *position,
@@ -43,7 +43,13 @@ impl RowAxis<'_> {
     }
 
     /// A chart of the rows before `end`, with a panel for each target's name and marks.
-    fn draw(&self, title: &str, description: String, end: usize, targets: Vec<(&str, Vec<Mark>)>) -> Drawing {
+    pub(super) fn draw(
+        &self,
+        title: &str,
+        description: String,
+        end: usize,
+        targets: Vec<(&str, Vec<Mark>)>,
+    ) -> Drawing {
         let height = if targets.len() > 1 { LOW } else { TALL };
         let panel = |(name, marks): (&str, _)| Panel { name: name.into(), height, marks, ..Panel::default() };
         let panels = targets.into_iter().map(panel).collect();

@@ -12,6 +12,7 @@ mod gradient_norm;
 mod histogram;
 mod loss;
 mod piano_roll;
+mod signal;
 mod steps;
 #[cfg(test)]
 pub mod tests;
@@ -26,6 +27,7 @@ pub use gradient_norm::gradient_norm;
 pub use histogram::Lengths;
 pub use loss::{Baseline, loss};
 pub use piano_roll::PianoRoll;
+pub use signal::{SignalChart, SignalLine, SignalTarget};
 pub use steps::{Epochs, Steps};
 pub use text_sample::TextSample;
 pub use throughput::{Rate, Rates, throughput};

@@ -53,7 +53,7 @@ fn settings() -> Vec<Setting> {
 }
 
 /// The kinds of data, which have flags of their own.
-const KINDS: [&str; 6] = ["series", "text", "sequences", "classes", "rolls", "task"];
+const KINDS: [&str; 7] = ["series", "text", "sequences", "classes", "rolls", "audio", "task"];
 
 /// The commands of the program and their flags, from its help. What lists devices opens them all, which is not for
 /// here.

@@ -243,8 +243,18 @@ fn corrupted_data_are_read_or_refused() {
     let wholes = Wholes::default();
     each("mutated data", 80, |case| {
         begin(case, &wholes)?;
-        let files =
-            ["series.csv", "text.txt", "classes.ts", "values.csv", "x.npy", "y.npy", "rolls.json", "names/one.txt"];
+        let files = [
+            "series.csv",
+            "text.txt",
+            "classes.ts",
+            "values.csv",
+            "x.npy",
+            "y.npy",
+            "rolls.json",
+            "names/one.txt",
+            "dry.wav",
+            "wet.wav",
+        ];
         let name = case.pick(&files);
         let path = case.folder().join(name);
         let mut bytes = fs::read(&path).unwrap();
@@ -258,6 +268,9 @@ fn corrupted_data_are_read_or_refused() {
         if ended.code == 0 {
             case.bptt("eval out --device cpu --threads 1 --json").go()?;
             case.bptt("predict out --device cpu --threads 1").go()?;
+            if name.ends_with(".wav") {
+                case.bptt("apply out dry.wav --out applied.wav --device cpu --threads 1").go()?;
+            }
         }
         Ok(())
     });

@@ -9,7 +9,7 @@ use super::changes::{Tensors, change_bytes, change_value};
 use super::runs::{OUT, Run, Wholes, data};
 
 /// A model of each kind of data.
-const MODELS: [&str; 9] = [
+const MODELS: [&str; 11] = [
     "sunspots",
     "several columns",
     "lanes of a text",
@@ -18,11 +18,13 @@ const MODELS: [&str; 9] = [
     "values of sequences",
     "lines in classes",
     "rolls",
+    "sensor",
+    "sound",
     "copying",
 ];
 
 /// What can be done with a model's file.
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "inspect m.safetensors",
     "inspect m.safetensors --json",
     "eval m.safetensors --device cpu --threads 1",
@@ -30,6 +32,7 @@ const COMMANDS: [&str; 10] = [
     "predict m.safetensors --device cpu --threads 1 --out predicted.csv",
     "sample m.safetensors --length 20 --device cpu --threads 1",
     "forecast m.safetensors --rows 3 --device cpu --threads 1 --out forecast.csv --svg forecast.svg",
+    "apply m.safetensors dry.wav --out applied.wav --device cpu --threads 1",
     "export m.safetensors m.onnx",
     "export m.safetensors weights.safetensors --names lstm,fc",
     "flow m.safetensors --device cpu --threads 1 --json",
@@ -38,7 +41,8 @@ const COMMANDS: [&str; 10] = [
 /// The data of a model, where they have to be named.
 fn data_of(model: &str) -> &'static str {
     match model {
-        "several columns" => "series series.csv",
+        "several columns" | "sensor" => "series series.csv",
+        "sound" => "audio dry.wav wet.wav",
         "lanes of a text" | "bytes" => "text text.txt",
         "classes of sequences" => "sequences classes.ts",
         "values of sequences" => "sequences values.csv",

@@ -8,6 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bptt::data::{WavFormat, WavSpec, WavWriter};
+use bptt::ndarray::Array2;
 use bptt::train::Checkpoint;
 use tempfile::TempDir;
 
@@ -24,7 +26,7 @@ const EVERY: &str = "--device cpu --threads 1 --set training.checkpoint-every=1 
 #[derive(Clone, Copy)]
 pub(crate) struct Run(pub(crate) &'static str, pub(crate) &'static str);
 
-pub(crate) const RUNS: [Run; 16] = [
+pub(crate) const RUNS: [Run; 18] = [
     Run(
         "sunspots",
         "series bundled:sunspots --window 8 --hidden 4 --epochs 2 --batch 64 --set training.val-every=3 --keep best",
@@ -59,6 +61,11 @@ pub(crate) const RUNS: [Run; 16] = [
         "classes names --cell gru --hidden 5 --batch 16 --epochs 2 --set classes.label-smoothing=0.1",
     ),
     Run("rolls", "rolls rolls.json --hidden 4 --batch 4 --epochs 3"),
+    Run(
+        "sensor",
+        "series series.csv --target a --now c,d --carry-state --missing ffill --window 6 --hidden 3 --batch 2 --epochs 4",
+    ),
+    Run("sound", "audio dry.wav wet.wav --window 16 --hidden 3 --batch 4 --epochs 3"),
     Run("adding", "task adding --length 8 --cell gru --hidden 4 --recompute --batch 8 --steps 12"),
     Run(
         "copying",
@@ -138,6 +145,17 @@ pub(crate) fn data(folder: &Path) {
     let pieces = |from: usize, to: usize| (from..to).map(piece).collect::<Vec<_>>().join(",");
     let rolls = format!("{{\"train\":[{}],\"valid\":[{}],\"test\":[{}]}}", pieces(6, 14), pieces(7, 9), pieces(8, 11));
     write("rolls.json", rolls.as_bytes());
+    let sound = |name: &str, sample: &dyn Fn(usize) -> f32| {
+        let spec = WavSpec { rate: 8000, channels: 1, format: WavFormat::Pcm16 };
+        let mut bytes = Vec::new();
+        let mut writer = WavWriter::new(&mut bytes, spec, 300).unwrap();
+        writer.write(Array2::from_shape_fn((300, 1), |(frame, _)| sample(frame)).view()).unwrap();
+        writer.finish().unwrap();
+        write(name, &bytes);
+    };
+    let dry = |frame: usize| (frame * 7 % 31) as f32 / 31.0 - 0.5;
+    sound("dry.wav", &dry);
+    sound("wet.wav", &|frame| (3.0 * dry(frame)).tanh());
 }
 
 /// Runs that nothing happened to, each done once.

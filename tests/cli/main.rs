@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod audio;
 mod average;
 mod baselines;
 mod bench;
@@ -36,6 +37,7 @@ mod reading;
 mod resume;
 mod rolls;
 mod saved_model;
+mod sensor;
 mod sequences;
 mod series;
 mod set;

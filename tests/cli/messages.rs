@@ -7,11 +7,12 @@ use std::path::Path;
 use crate::common::program::{bptt, command, entries, refused, succeeds, train};
 use bptt::StateDict;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "train",
     "plan",
     "eval",
     "predict",
+    "apply",
     "forecast",
     "sample",
     "flow",
@@ -68,8 +69,8 @@ fn an_unknown_flag_gets_a_useful_suggestion_or_none() {
         ("train --learning-rate 0.1", "tip: its name in this command is '--lr'"),
         ("train --batch_size 3", "tip: its name in this command is '--batch'"),
         ("train series --train_until 3", "tip: its name in this command is '--train-until'"),
-        ("train --window 3", "tip: --window is a flag of train series and train text"),
-        ("train task --window 3", "tip: --window is a flag of train series and train text"),
+        ("train --window 3", "tip: --window is a flag of train series, train text and train audio"),
+        ("train task --window 3", "tip: --window is a flag of train series, train text and train audio"),
         ("train --csv s.csv", "tip: the kind of data goes after the command: bptt train series FILE"),
         ("train --gpu", "tip: name the device with '--device gpu'"),
         ("train -epochs 3", "tip: flags have two dashes: --epochs"),
@@ -186,7 +187,7 @@ fn an_unknown_or_misplaced_key_gets_the_intended_one() {
         ("hidden = 3\n", "c.toml, line 1, hidden: unknown key; it is a key of [model]\n"),
         (
             "[optimizer]\nlr = 1\n",
-            "c.toml, line 1, optimizer: expected one of the sections [series], [text], [sequences], [classes], [rolls], [task], [run], [model], [training]\n",
+            "c.toml, line 1, optimizer: expected one of the sections [series], [text], [sequences], [classes], [rolls], [audio], [task], [run], [model], [training]\n",
         ),
         ("[model]\nzzz = 1\n", "`bptt init` writes a file with every key"),
     ] {
@@ -283,8 +284,8 @@ fn the_manual_names_only_existing_pages() {
     }
     succeeds(path, "man --out pages");
     let pages = entries(&path.join("pages"));
-    // Three commands have a page for each of six kinds of data.
-    assert_eq!(pages.len(), COMMANDS.len() + 1 + 3 * 6);
+    // Three commands have a page for each of seven kinds of data.
+    assert_eq!(pages.len(), COMMANDS.len() + 1 + 3 * 7);
     for page in &pages {
         for name in pages_named(&fs::read_to_string(path.join("pages").join(page)).unwrap()) {
             assert!(pages.contains(&name), "{page} speaks of {name}");
@@ -301,6 +302,7 @@ fn the_help_of_a_kind_has_its_own_defaults_and_at_most_45_flags() {
         ("sequences", ["64", "0.001"], "Number of epochs [default: 100]"),
         ("classes", ["128", "0.002"], "Number of epochs [default: 15]"),
         ("rolls", ["128", "0.001"], "Number of epochs [default: 50]"),
+        ("audio", ["32", "0.005"], "Number of epochs [default: 100]"),
         ("task", ["64", "0.005"], "Number of optimizer steps [default: 2000]"),
     ];
     for (kind, [hidden, rate], length) in defaults {

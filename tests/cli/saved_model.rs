@@ -135,7 +135,7 @@ fn a_text_model_that_the_library_saved_is_sampled_and_names_what_a_newer_version
     newer(|it| it["model"]["recurrent"]["zoneout"] = 0.1.into(), "`model.recurrent.zoneout`");
     newer(|it| it["model"]["recurrent"]["cell"] = "xlstm".into(), "`xlstm` as `model.recurrent.cell`");
     newer(|it| it["data"]["text"]["merges"] = 7.into(), "`data.text.merges`");
-    newer(|it| it["data"] = serde_json::json!({"audio": {"rate": 8000}}), "`data.audio`");
+    newer(|it| it["data"] = serde_json::json!({"video": {"rate": 25}}), "`data.video`");
     newer(|it| it["data"]["text"]["vocabulary"] = "words".into(), "`words` as `data.text.vocabulary`");
 }
 

@@ -564,7 +564,7 @@ fn impossible_settings_are_refused_with_the_reason() {
     refused("--split 0.98,0.01,0.01", 1, &["a_TRAIN.ts, the", "at least 1 sequence"]);
     refused("--split 0,0.5,0.5", 2, &["no training data"]);
     refused("--split 1,0,0 --patience 3", 2, &["--patience", "no validation data"]);
-    refused("--window 5", 2, &["--window is a flag of train series and train text"]);
+    refused("--window 5", 2, &["--window is a flag of train series, train text and train audio"]);
     write(path, "one.ts", &ts("@classLabel true low", &cases(&["low"], 8)));
     program::refused(path, "train sequences one.ts", 1, &["one.ts, the classes: expected at least 2", "low"]);
     write(path, "none.xyz", "1,2,3");

@@ -386,7 +386,7 @@ fn completions_and_the_manual_cover_every_command() {
     // Kinds of data and choices by their names, folders where one is expected, and files everywhere else.
     let script = output(folder.path(), "completions bash");
     let of_train = script.split("\n        bptt__subcmd__train)").nth(1).unwrap();
-    let choices = ["series text sequences classes rolls task help\"", "-W \"rnn lstm gru\"", "-o plusdirs"];
+    let choices = ["series text sequences classes rolls audio task help\"", "-W \"rnn lstm gru\"", "-o plusdirs"];
     assert!(choices.iter().all(|choice| of_train.contains(choice)), "{of_train}");
     assert!(script.contains("complete -F _bptt -o nosort -o bashdefault -o default bptt"));
     output(folder.path(), "man --out pages");

@@ -28,10 +28,11 @@ const FLOORS: [&[&str]; 13] = [
 const TOGETHER: [&str; 3] = ["model", "sizes", "allocate"];
 
 /// The floors of `src/data/`: formats import the kinds of data, and no kind imports a format.
-const DATA_FLOORS: [&[&str]; 6] = [
+const DATA_FLOORS: [&[&str]; 7] = [
     &["common", "input"],
     &["values"],
     &["times"],
+    &["signals"],
     &["piano_rolls", "sequences", "series", "synthetic"],
     &["text"],
     &["formats"],

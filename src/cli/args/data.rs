@@ -27,6 +27,7 @@ fn described(kind: DataKind) -> (&'static str, &'static str) {
         DataKind::Sequences => ("Sequences", "Labelled sequences: predict a class or a value for each"),
         DataKind::Classes => ("Classes", "Folder of texts, one per class: predict the class of a line"),
         DataKind::Rolls => ("Rolls", "Piano rolls: predict the next set of keys"),
+        DataKind::Audio => ("Audio", "Two recordings: learn what an amplifier or effect does"),
         DataKind::Task => ("Task", "Synthetic task: the adding or the copying problem"),
     }
 }
@@ -84,7 +85,7 @@ impl FromArgMatches for DataCommand {
 
 /// The settings that say how other data are read and split than those that a model was trained on: the section whose
 /// form each has, its key, its help and its default.
-const READ: [(&str, &str, &str, &str); 17] = [
+const READ: [(&str, &str, &str, &str); 18] = [
     ("series", "split", "Train, validation, test", "all test"),
     ("series", "train-until", "Series: last training row, by its first column", ""),
     ("series", "validation", "Validation share after --train-until", ""),
@@ -96,6 +97,7 @@ const READ: [(&str, &str, &str, &str); 17] = [
     ("sequences", "id", "CSV sequences: name column", "id"),
     ("sequences", "time", "CSV sequences: order column", "time"),
     ("sequences", "label", "CSV sequences: label column", "label"),
+    ("audio", "wet", "Audio: the sound that is to be made of FILE", ""),
     ("text", "window", "Text: number of steps in a window", "64"),
     ("series", "missing", "Missing values: error, ffill or mask", ""),
     ("series", "decimal", "Decimal mark: . or ,", "detected"),

@@ -11,8 +11,8 @@ use super::values::{
 };
 
 /// The sections of a configuration file.
-pub(crate) const SECTIONS: [&str; 9] =
-    ["series", "text", "sequences", "classes", "rolls", "task", "run", "model", "training"];
+pub(crate) const SECTIONS: [&str; 10] =
+    ["series", "text", "sequences", "classes", "rolls", "audio", "task", "run", "model", "training"];
 
 /// The settings of a section.
 pub(crate) fn section(name: &str) -> Option<Vec<Setting>> {
@@ -22,6 +22,7 @@ pub(crate) fn section(name: &str) -> Option<Vec<Setting>> {
         "sequences" => sequences(),
         "classes" => classes(),
         "rolls" => rolls(),
+        "audio" => audio(),
         "task" => task(),
         "run" => run(),
         "model" => model(),
@@ -60,6 +61,13 @@ fn series() -> Vec<Setting> {
         Setting::flag("features", columns(), "Columns known up to the present, or all")
             .more("They are inputs beside the target. `all` takes every other column."),
         Setting::flag("known", columns(), "Columns whose future values are known too"),
+        Setting::flag("now", columns(), "Virtual sensor: columns of the target's own row").more(
+            "The target of a row is estimated from these columns up to the same row, and nothing is forecast; its own past is \
+             not read. `all` takes every other column.",
+        ),
+        Setting::flag("carry-state", Form::switch(), "With --now: truncated BPTT with the state carried on")
+            .rare()
+            .more("The rows are read from the first to the last, and not in windows."),
         Setting::flag("horizon", size("K"), "Number of rows to forecast at once").default("1"),
         Setting::flag("window", size("T"), "Number of rows in an input window").default("22"),
         Setting::flag("id", Form::text("COLUMN"), "Long form: column of the series' names")
@@ -68,6 +76,7 @@ fn series() -> Vec<Setting> {
         Setting::key("drop-short", Form::switch(), "Leave out series too short for a window")
             .more("Of a panel. Without it, a series that has no training window is an error."),
         Setting::flag("segment", size("ROWS"), "Number of rows in a step of the network")
+            .rare()
             .default("1")
             .more("It divides --window: a window of 336 rows is 14 steps of 24."),
         Setting::flag("relative", Form::choice("WHAT", RELATIVES), "See windows from: none, last, mean, standard")
@@ -178,6 +187,19 @@ fn rolls() -> Vec<Setting> {
     ]
 }
 
+fn audio() -> Vec<Setting> {
+    vec![
+        Setting::positional("file", Form::file("DRY"), "Sound that is read: .wav"),
+        Setting::positional("wet", Form::file("WET"), "What a device made of it: .wav")
+            .more("It has the rate and the length of DRY, and any number of channels. Both begin at the same time."),
+        Setting::flag("window", size("T"), "Frames in a step of truncated BPTT").default("1024").more(
+            "The sound is read from beginning to end in as many lanes as --batch says, with the state carried on.",
+        ),
+        split("Train, validation, test").default("0.8,0.1,0.1"),
+        input_limit(),
+    ]
+}
+
 fn task() -> Vec<Setting> {
     vec![
         Setting::positional("name", Form::choice("NAME", TASKS), "Task: adding or copy").default("adding"),
@@ -215,7 +237,7 @@ fn model() -> Vec<Setting> {
         Setting::flag("hidden", size("H"), "Number of hidden units")
             .default("16 to 128")
             .by_kind(|kind| ("Number of hidden units", kind.default_hidden().to_string()))
-            .more("Those of a layer and direction: 16 for series, 128 for text, classes and rolls, 64 otherwise."),
+            .more("Those of a layer and direction: 16 for series, 32 for audio, 128 for text, classes and rolls, 64 otherwise."),
         Setting::flag("layers", Form::new("L", "1", whole::<1, LAYERS>), "Number of stacked layers").default("1"),
         Setting::flag("dropout", rate(), "Dropout rate between layers").default("0"),
         Setting::flag("bidirectional", Form::switch(), "Read each sequence in both directions"),
@@ -253,7 +275,7 @@ fn training() -> Vec<Setting> {
                 RunLength::Epochs(epochs) => ("Number of epochs", epochs.to_string()),
                 _ => ("Number of epochs, instead of --steps", String::new()),
             })
-            .more("50 for series and rolls, 10 for text, 15 for classes, 100 for sequences.")
+            .more("50 for series and rolls, 10 for text, 15 for classes, 100 for sequences and audio.")
             .excludes("steps"),
         Setting::flag("steps", steps(), "Number of optimizer steps, instead of --epochs")
             .by_kind(|kind| match kind.default_length() {
@@ -271,7 +293,7 @@ fn training() -> Vec<Setting> {
         Setting::flag("lr", Form::new("RATE", "0.01", at_least_0), "Learning rate")
             .default("0.001 to 0.005")
             .by_kind(|kind| ("Learning rate", kind.default_learning_rate().to_string()))
-            .more("0.005 for series and tasks, 0.002 for text and classes, 0.001 for sequences and rolls."),
+            .more("0.005 for series, audio and tasks, 0.002 for text and classes, 0.001 for sequences and rolls."),
         Setting::flag("clip", Form::new("NORM", "1.0", norm), "Maximum gradient norm, 0: none").default("1"),
         Setting::flag("weight-decay", Form::new("DECAY", "0.1", at_least_0), "Weight decay").rare().default("0; adamw: 0.01"),
         Setting::flag("warmup", Form::new("N", "0", signed), "Steps of linear warmup").rare().default("0"),

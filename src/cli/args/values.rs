@@ -1,5 +1,6 @@
 //! Parsers of flag values, which are also used for configuration files.
 
+use bptt::data::WavFormat;
 use bptt::experiment::config::{Auto, BatchSize, COUNT, GroupConfig, Names, SIZE};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
@@ -209,6 +210,17 @@ where
 {
     let names = PossibleValuesParser::new(choices.iter().map(|(name, _)| *name));
     names.try_map(|name| serde_json::from_value(serde_json::Value::String(name)))
+}
+
+/// How the samples of a wav file are stored.
+pub(crate) fn sample_format(text: &str) -> Result<WavFormat, String> {
+    match text {
+        "16" => Ok(WavFormat::Pcm16),
+        "24" => Ok(WavFormat::Pcm24),
+        "32" => Ok(WavFormat::Pcm32),
+        "float" => Ok(WavFormat::Float32),
+        _ => Err("expected 16, 24, 32 or float".into()),
+    }
 }
 
 #[cfg(test)]

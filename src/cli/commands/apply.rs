@@ -1,43 +1,58 @@
-//! Applies a trained model to data: the common flags of `eval`, `predict` and `flow`.
+//! `bptt apply`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use bptt::experiment::config::{BatchSize, RunConfig, SIZE};
-use bptt::experiment::loaded_model::{AppliedModel, LoadedModel};
-use clap::Args;
+use bptt::data::{WavFormat, WavReader};
+use bptt::experiment::apply::BLOCK;
+use bptt::experiment::config::RunConfig;
+use bptt::experiment::device::open::DeviceOptions;
+use bptt::experiment::files::new_file;
+use bptt::experiment::files::new_file::NewFile;
+use clap::{Args, ValueHint};
 
-use crate::cli::args::{Flags, ReadArgs, whole};
-use crate::cli::config_file;
+use super::model_args::open_model;
+use crate::cli::args::{Flags, sample_format};
 use crate::cli::exit::Failure;
-use crate::cli::terminal::printed::eprint_line;
+use crate::cli::terminal::printed::{eprint_line, print_line};
 
 #[derive(Args)]
 pub(crate) struct ApplyArgs {
-    /// Folder of a run, or a model.safetensors
-    #[arg(value_hint = clap::ValueHint::AnyPath)]
-    pub(crate) run: PathBuf,
-    /// Sequences per batch [default: the run's, or 32]
-    #[arg(long, value_parser = whole::<1, SIZE>, value_name = "B")]
-    pub(crate) batch: Option<usize>,
+    /// Folder of a run, or a model.safetensors, of audio
+    #[arg(value_hint = ValueHint::AnyPath)]
+    run: PathBuf,
+    /// Sound that the network reads: .wav
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+    /// New wav file for the sound that it makes
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    out: PathBuf,
+    /// Bits per sample: 16, 24, 32 or float [default: FILE's]
+    #[arg(long, value_parser = sample_format, value_name = "BITS")]
+    bits: Option<WavFormat>,
     #[command(flatten)]
-    pub(crate) on: Flags<RunConfig>,
-    #[command(flatten)]
-    pub(crate) data: ReadArgs,
+    on: Flags<RunConfig>,
 }
 
-impl ApplyArgs {
-    /// The model on its device, with the data of the flags or of its run.
-    pub(crate) async fn open(&self) -> Result<AppliedModel, Failure> {
-        let model = open_model(&self.run)?;
-        let mut config = model.config(&self.on.0, self.data.data(model.file.codec.kind())?)?;
-        config.training.batch = self.batch.map(BatchSize::Rows).or(config.training.batch);
-        Ok(model.apply(config).await?)
+pub(crate) async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
+    new_file::check_sound("--out", &args.out)?;
+    let model = open_model(&args.run)?;
+    let mut from = WavReader::open(&args.file)?;
+    model.check_sound(from.spec(), &args.file)?;
+    let RunConfig { device, threads, kernel, precision, .. } = args.on.0.clone();
+    let name = device.unwrap_or_else(|| "auto".into());
+    let (kernel, precision) = (kernel.unwrap_or_default(), precision.unwrap_or_default());
+    let device = DeviceOptions { name, threads, kernel, precision, profile: false };
+    // The file is written completely or not at all, and may be larger than memory.
+    let mut file = NewFile::create(&args.out)?;
+    let applied = model.apply_to_sound(&device, &mut from, &mut file, args.bits, BLOCK).await;
+    let (written, applied) = match applied {
+        Ok(applied) => (Ok(()), Some(applied)),
+        Err(error) => (Err(error), None),
+    };
+    file.finish(written)?;
+    if let Some(applied) = applied {
+        applied.note().iter().for_each(eprint_line);
+        print_line(applied.line());
     }
-}
-
-/// The model in a run's folder or a file. For an unfinished run, a note names the weights that are used.
-pub(crate) fn open_model(run: &Path) -> bptt::Result<LoadedModel> {
-    let model = LoadedModel::open_with(run, config_file::read)?;
-    model.file.note.iter().for_each(eprint_line);
-    Ok(model)
+    Ok(())
 }

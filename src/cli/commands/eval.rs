@@ -6,7 +6,7 @@ use bptt::format::path_json;
 use clap::Args;
 use serde_json::Value;
 
-use super::apply::ApplyArgs;
+use super::model_args::ModelArgs;
 use crate::cli::exit::Failure;
 use crate::cli::provenance;
 use crate::cli::terminal::printed::{headings, print_json, print_line};
@@ -14,19 +14,19 @@ use crate::cli::terminal::printed::{headings, print_json, print_line};
 #[derive(Args)]
 pub(crate) struct EvalArgs {
     #[command(flatten)]
-    apply: ApplyArgs,
+    model: ModelArgs,
     /// Print the results as one line of JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) async fn eval(args: &EvalArgs) -> Result<(), Failure> {
-    let mut applied = args.apply.open().await?;
+    let mut applied = args.model.open().await?;
     let results = applied.evaluate(args.json).await?;
     let AppliedModel { task, device, .. } = &applied;
     if args.json {
         let mut summary = provenance::to_json();
-        summary.extend([("run".to_owned(), Value::from(path_json(&args.apply.run)))]);
+        summary.extend([("run".to_owned(), Value::from(path_json(&args.model.run)))]);
         summary.extend([("device".to_owned(), Value::from(device.describe()))]);
         summary.extend([("data".to_owned(), Value::from(task.describe()))]);
         summary.extend(results.summary);

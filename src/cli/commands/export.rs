@@ -14,7 +14,7 @@ use bptt::interchange::onnx::{ModelInput, write_model};
 use bptt::{Error, Model, Readout, Result, StateDictPrefixes};
 use clap::{Args, ValueHint};
 
-use super::apply::open_model;
+use super::model_args::open_model;
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{heading, print_line};
 

@@ -10,7 +10,7 @@ use bptt::experiment::files::new_file;
 use bptt::experiment::files::spreadsheet::PlainFields;
 use clap::{Args, ValueHint};
 
-use super::apply::open_model;
+use super::model_args::open_model;
 use crate::cli::args::{DATES, DECIMAL, Flags, one_of, whole};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{eprint_line, print_json, print_line};

@@ -12,7 +12,7 @@ use bptt::{Error, Head, Layout, Loss, Model, Precision, Readout, Recurrent};
 use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 
-use super::apply::open_model;
+use super::model_args::open_model;
 use crate::cli::args::{Flags, READOUTS, SetArgs, one_of, whole, with_sets};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{heading, print_json, print_line};

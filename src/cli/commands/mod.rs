@@ -7,6 +7,7 @@ pub(crate) mod forecast;
 pub(crate) mod gradcheck;
 pub(crate) mod init;
 pub(crate) mod inspect;
+pub(crate) mod model_args;
 pub(crate) mod plan;
 pub(crate) mod predict;
 pub(crate) mod sample;

@@ -11,14 +11,14 @@ use bptt::experiment::files::spreadsheet::PlainFields;
 use bptt::experiment::loaded_model::AppliedModel;
 use clap::Args;
 
-use super::apply::ApplyArgs;
+use super::model_args::ModelArgs;
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{self, TextOut, eprint_line, headings};
 
 #[derive(Args)]
 pub(crate) struct PredictArgs {
     #[command(flatten)]
-    apply: ApplyArgs,
+    model: ModelArgs,
     /// New CSV file [default: standard output]
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     out: Option<PathBuf>,
@@ -41,9 +41,9 @@ async fn write(applied: &mut AppliedModel, spreadsheet: bool, to: &mut (dyn Writ
 
 pub(crate) async fn predict(args: &PredictArgs) -> Result<(), Failure> {
     new_file::check_table("--out", args.out.as_deref())?;
-    let mut applied = args.apply.open().await?;
+    let mut applied = args.model.open().await?;
     // The report has the notes on the run's own data.
-    if args.apply.data.file.is_some() {
+    if args.model.data.file.is_some() {
         headings("data", &applied.task.describe()).iter().for_each(eprint_line);
     }
     // The file is written completely or not at all, and may be larger than memory.

@@ -8,7 +8,7 @@ use bptt::experiment::files::folder::io_error;
 use bptt::train::Sampling;
 use clap::{Args, ValueHint};
 
-use super::apply::open_model;
+use super::model_args::open_model;
 use crate::cli::args::{Flags, at_least_0, whole};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{TextOut, eprint_line};

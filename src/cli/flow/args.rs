@@ -7,7 +7,7 @@ use bptt::experiment::loaded_model::AppliedModel;
 use clap::{Args, ValueHint};
 
 use crate::cli::args::{DataCommand, Flags, ReadArgs, SettingsArgs, ShowArgs};
-use crate::cli::commands::apply::ApplyArgs;
+use crate::cli::commands::model_args::ModelArgs;
 use crate::cli::exit::Failure;
 
 #[derive(Args)]
@@ -47,5 +47,5 @@ pub(crate) struct FlowArgs {
 pub(crate) async fn open(args: &FlowArgs, given: &Config) -> Result<AppliedModel, Failure> {
     let data = ReadArgs::of_file(args.data_file.clone());
     let batch = given.training.batch.and_then(BatchSize::rows);
-    ApplyArgs { run: args.runs[0].clone(), batch, on: Flags(given.run.clone()), data }.open().await
+    ModelArgs { run: args.runs[0].clone(), batch, on: Flags(given.run.clone()), data }.open().await
 }

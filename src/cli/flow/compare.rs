@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::args::{FlowArgs, open};
 use super::report::{DESCRIPTION, report, to_json};
-use crate::cli::commands::apply::open_model;
+use crate::cli::commands::model_args::open_model;
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{heading, print_line};
 use crate::cli::train::display::TrainingDisplay;

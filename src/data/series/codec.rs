@@ -202,20 +202,24 @@ impl SeriesCodec {
         if self.panel && self.targets.iter().any(|column| column.masked != self.targets[0].masked) {
             return Err(Error::value("the targets of the panel", "all with a mask or all without", "some of each"));
         }
-        for column in self.targets.iter().chain(&self.features).chain(&self.known) {
-            let Scaling { offset, unit } = column.scaling;
-            if !offset.is_finite() || !unit.is_finite() || unit <= 0.0 {
-                let got = format!("offset {offset}, unit {unit}");
-                let what = format!("the scaling of column {:?}", column.name);
-                return Err(Error::value(what, "finite numbers, the unit above 0", got));
-            }
+        self.targets.iter().chain(&self.features).chain(&self.known).try_for_each(ColumnCodec::validate)
+    }
+}
+
+impl ColumnCodec {
+    /// Refuses a scaling that is not finite, or whose unit is not above 0.
+    pub(super) fn validate(&self) -> Result<()> {
+        let Scaling { offset, unit } = self.scaling;
+        if offset.is_finite() && unit.is_finite() && unit > 0.0 {
+            return Ok(());
         }
-        Ok(())
+        let got = format!("offset {offset}, unit {unit}");
+        Err(Error::value(format!("the scaling of column {:?}", self.name), "finite numbers, the unit above 0", got))
     }
 }
 
 /// The number of inputs of columns and their masks.
-fn width(columns: &[ColumnCodec]) -> usize {
+pub(super) fn width(columns: &[ColumnCodec]) -> usize {
     columns.len() + columns.iter().filter(|column| column.masked).count()
 }
 

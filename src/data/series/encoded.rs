@@ -153,7 +153,12 @@ impl SeriesCodec {
 }
 
 /// Values, then masks: \[rows, inputs\].
-fn scaled_columns(series: &Series, columns: &[Column], codecs: &[ColumnCodec], rows: usize) -> Result<Array2<f32>> {
+pub(super) fn scaled_columns(
+    series: &Series,
+    columns: &[Column],
+    codecs: &[ColumnCodec],
+    rows: usize,
+) -> Result<Array2<f32>> {
     let masks = codecs.iter().filter(|codec| codec.masked).count();
     let mut inputs = Array2::zeros((rows, columns.len() + masks));
     let mut mask = columns.len();

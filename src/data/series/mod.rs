@@ -5,6 +5,7 @@ mod encoded;
 mod forecast_errors;
 mod relative;
 mod rollout;
+mod sensor;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub use encoded::EncodedSeries;
 pub use forecast_errors::{ForecastErrors, TargetErrors, forecast_errors};
 pub use relative::RelativeTo;
 pub use rollout::{Forecast, Rollout};
+pub use sensor::SensorCodec;
 pub use table::{Column, LongForm, SeriesTable};
 pub use time_series::{ColumnRoles, Series};
 pub use windows::Windows;

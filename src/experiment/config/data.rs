@@ -25,6 +25,8 @@ pub enum Data {
     Classes(ClassesConfig),
     /// Piano rolls.
     Rolls(RollsConfig),
+    /// A sound and what a device makes of it.
+    Audio(AudioConfig),
     /// A synthetic task.
     Task(TaskConfig),
 }
@@ -42,13 +44,16 @@ pub enum DataKind {
     Classes,
     /// Piano rolls.
     Rolls,
+    /// A sound and what a device makes of it.
+    Audio,
     /// A synthetic task.
     Task,
 }
 
 impl DataKind {
     /// All kinds.
-    pub const ALL: [Self; 6] = [Self::Series, Self::Text, Self::Sequences, Self::Classes, Self::Rolls, Self::Task];
+    pub const ALL: [Self; 7] =
+        [Self::Series, Self::Text, Self::Sequences, Self::Classes, Self::Rolls, Self::Audio, Self::Task];
 
     /// The name of the section in a configuration file.
     pub fn section(self) -> &'static str {
@@ -58,6 +63,7 @@ impl DataKind {
             Self::Sequences => "sequences",
             Self::Classes => "classes",
             Self::Rolls => "rolls",
+            Self::Audio => "audio",
             Self::Task => "task",
         }
     }
@@ -71,6 +77,7 @@ impl fmt::Display for DataKind {
             Self::Sequences => "labelled sequences",
             Self::Classes => "a folder of texts",
             Self::Rolls => "piano rolls",
+            Self::Audio => "audio",
             Self::Task => "a synthetic task",
         })
     }
@@ -88,13 +95,18 @@ pub struct SeriesConfig {
     pub features: Option<Names>,
     /// Columns whose future values are known too.
     pub known: Option<Names>,
+    /// A virtual sensor: the columns that the target of the same row is estimated from; `all`: every other column.
+    /// Nothing is forecast then.
+    pub now: Option<Names>,
+    /// Whether a virtual sensor reads the rows from end to end with the state carried on (truncated BPTT).
+    pub carry_state: Option<bool>,
     /// Long form: the column of the series' names. Without it, each column is a series.
     pub id: Option<String>,
     /// Long form: the column of the times; by default the first that is not `id`.
     pub time: Option<String>,
     /// Number of rows to forecast at once; 1 by default.
     pub horizon: Option<usize>,
-    /// Number of rows in an input window; 22 by default.
+    /// Number of rows in an input window; 22 by default, and 64 with the state carried on.
     pub window: Option<usize>,
     /// Number of rows in a step of the network; 1 by default.
     pub segment: Option<usize>,
@@ -254,6 +266,24 @@ pub struct RollsConfig {
     pub sha256: Option<String>,
 }
 
+/// Audio: two recordings of the same length, from one of which the other is made, as by an amplifier or an effect.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct AudioConfig {
+    /// The dry sound, which is read: .wav.
+    pub file: Option<PathBuf>,
+    /// The wet sound, which is made of it: .wav of the same rate and length.
+    pub wet: Option<PathBuf>,
+    /// Number of frames in a step of truncated BPTT; 1024 by default.
+    pub window: Option<usize>,
+    /// Shares of training, validation and test, in time; 0.8, 0.1, 0.1 by default.
+    pub split: Option<Vec<f64>>,
+    /// The largest input, as a file and in memory; 1 GiB by default.
+    pub input_limit: Option<Bytes>,
+    /// The SHA-256 of the files. Settings with a digest are for these files only.
+    pub sha256: Option<String>,
+}
+
 /// A synthetic task, whose examples are generated.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -282,6 +312,7 @@ impl Data {
             DataKind::Sequences => Self::Sequences(SequencesConfig::default()),
             DataKind::Classes => Self::Classes(ClassesConfig::default()),
             DataKind::Rolls => Self::Rolls(RollsConfig::default()),
+            DataKind::Audio => Self::Audio(AudioConfig::default()),
             DataKind::Task => Self::Task(TaskConfig::default()),
         }
     }
@@ -299,6 +330,7 @@ impl Data {
                 DataKind::Sequences => Self::Sequences(serde_json::from_value(value)?),
                 DataKind::Classes => Self::Classes(serde_json::from_value(value)?),
                 DataKind::Rolls => Self::Rolls(serde_json::from_value(value)?),
+                DataKind::Audio => Self::Audio(serde_json::from_value(value)?),
                 DataKind::Task => Self::Task(serde_json::from_value(value)?),
             })
         };
@@ -320,7 +352,8 @@ impl Data {
             | Self::Text(TextConfig { file, .. })
             | Self::Sequences(SequencesConfig { file, .. })
             | Self::Classes(ClassesConfig { file, .. })
-            | Self::Rolls(RollsConfig { file, .. }) => file.is_some(),
+            | Self::Rolls(RollsConfig { file, .. })
+            | Self::Audio(AudioConfig { file, .. }) => file.is_some(),
         }
     }
 
@@ -348,6 +381,7 @@ impl Data {
             Self::Sequences(_) => DataKind::Sequences,
             Self::Classes(_) => DataKind::Classes,
             Self::Rolls(_) => DataKind::Rolls,
+            Self::Audio(_) => DataKind::Audio,
             Self::Task(_) => DataKind::Task,
         }
     }
@@ -362,6 +396,7 @@ impl Data {
             Self::Sequences(SequencesConfig { file, labels, test_file, test_labels, .. }) => {
                 vec![("file", file), ("test-file", test_file), ("labels", labels), ("test-labels", test_labels)]
             }
+            Self::Audio(AudioConfig { file, wet, .. }) => vec![("file", file), ("wet", wet)],
             Self::Task(_) => Vec::new(),
         }
     }
@@ -373,7 +408,7 @@ impl Data {
             Self::Classes(ClassesConfig { embedding, .. }) | Self::Task(TaskConfig { embedding, .. }) => {
                 (*embedding, false)
             }
-            Self::Series(_) | Self::Sequences(_) | Self::Rolls(_) => (None, false),
+            Self::Series(_) | Self::Sequences(_) | Self::Rolls(_) | Self::Audio(_) => (None, false),
         }
     }
 
@@ -384,7 +419,7 @@ impl Data {
             | Self::Sequences(SequencesConfig { predict, .. })
             | Self::Classes(ClassesConfig { predict, .. })
             | Self::Task(TaskConfig { predict, .. }) => *predict,
-            Self::Text(_) | Self::Rolls(_) => None,
+            Self::Text(_) | Self::Rolls(_) | Self::Audio(_) => None,
         }
     }
 
@@ -394,7 +429,7 @@ impl Data {
             Self::Sequences(SequencesConfig { buckets, .. })
             | Self::Classes(ClassesConfig { buckets, .. })
             | Self::Rolls(RollsConfig { buckets, .. }) => *buckets.get_or_insert(4),
-            Self::Series(_) | Self::Text(_) | Self::Task(_) => 1,
+            Self::Series(_) | Self::Text(_) | Self::Audio(_) | Self::Task(_) => 1,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{Config, DataKind};
 use crate::Result;
 
 /// The keys that a newly set key excludes in its section.
-const EXCLUDED: [(&[&str], &[&str]); 15] = [
+const EXCLUDED: [(&[&str], &[&str]); 16] = [
     (&["epochs", "steps"], &["epochs", "steps"]),
     // Which weights are kept depends on early stopping.
     (&["patience"], &["keep"]),
@@ -16,11 +16,13 @@ const EXCLUDED: [(&[&str], &[&str]); 15] = [
     // Each of these sets the loss.
     (&["loss"], &["quantiles"]),
     (&["quantiles"], &["loss"]),
+    // Nothing is forecast then.
+    (&["now"], &["features", "known", "horizon", "segment", "relative", "panel", "season", "quantiles", "window"]),
     (&["split"], &["train-until", "validation"]),
     (&["train-until", "test-file"], &["split"]),
     (&["test-file"], &["test-labels"]),
     // Other files have another digest.
-    (&["test-file", "labels", "test-labels"], &["sha256"]),
+    (&["test-file", "labels", "test-labels", "wet"], &["sha256"]),
     (&["bytes"], &["min-count"]),
     // Another optimizer has its own default weight decay.
     (&["optimizer"], &["weight-decay"]),

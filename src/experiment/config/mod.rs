@@ -17,7 +17,9 @@ use serde_json::{Map, Value};
 
 pub use choices::*;
 pub(crate) use data::limit;
-pub use data::{ClassesConfig, Data, DataKind, RollsConfig, SequencesConfig, SeriesConfig, TaskConfig, TextConfig};
+pub use data::{
+    AudioConfig, ClassesConfig, Data, DataKind, RollsConfig, SequencesConfig, SeriesConfig, TaskConfig, TextConfig,
+};
 pub use parameterized::{GroupConfig, LossConfig, ScheduleConfig};
 pub use values::*;
 
@@ -60,6 +62,8 @@ struct Sections {
     #[serde(skip_serializing_if = "Option::is_none")]
     rolls: Option<RollsConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    audio: Option<AudioConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     task: Option<TaskConfig>,
     run: RunConfig,
     model: ModelConfig,
@@ -70,13 +74,14 @@ impl TryFrom<Sections> for Config {
     type Error = String;
 
     fn try_from(it: Sections) -> Result<Self, String> {
-        let Sections { series, text, sequences, classes, rolls, task, run, model, training } = it;
+        let Sections { series, text, sequences, classes, rolls, audio, task, run, model, training } = it;
         let named = [
             series.map(Data::Series),
             text.map(Data::Text),
             sequences.map(Data::Sequences),
             classes.map(Data::Classes),
             rolls.map(Data::Rolls),
+            audio.map(Data::Audio),
             task.map(Data::Task),
         ];
         let mut named: Vec<Data> = named.into_iter().flatten().collect();
@@ -97,6 +102,7 @@ impl From<Config> for Sections {
             Some(Data::Sequences(data)) => it.sequences = Some(data),
             Some(Data::Classes(data)) => it.classes = Some(data),
             Some(Data::Rolls(data)) => it.rolls = Some(data),
+            Some(Data::Audio(data)) => it.audio = Some(data),
             Some(Data::Task(data)) => it.task = Some(data),
             None => {}
         }
@@ -132,7 +138,8 @@ pub struct ModelConfig {
     pub cell: Option<CellName>,
     /// Activation of the rnn cell [default: tanh]
     pub activation: Option<Activation>,
-    /// Number of hidden units per layer and direction [default: 16; text, classes, rolls: 128; sequences, tasks: 64]
+    /// Number of hidden units per layer and direction [default: 16; audio: 32; text, classes, rolls: 128; sequences,
+    /// tasks: 64]
     pub hidden: Option<usize>,
     /// Number of values that h of the lstm cell is projected to, below the number of hidden units (Sak, Senior &
     /// Beaufays 2014); PyTorch's proj_size [default: none]
@@ -254,7 +261,11 @@ pub fn check_files(path: &Path, given: &Config, flags: &Config) -> Result<()> {
         let file = file.take().filter(|file| !is_set && file.as_os_str() != BUNDLED);
         let Some(file) = file else { continue };
         if let Err(error) = file.metadata() {
-            let name = if key == "file" { format!("`{kind} FILE`") } else { format!("--{key}") };
+            let name = match key {
+                "file" | "wet" if kind == DataKind::Audio.section() => "`audio DRY WET`".to_owned(),
+                "file" => format!("`{kind} FILE`"),
+                _ => format!("--{key}"),
+            };
             let message = format!("expected an existing file, got {}: {error}; name it with {name}", path_text(&file));
             return Err(Error::Data { path: path.into(), place: format!(", {key}"), message });
         }

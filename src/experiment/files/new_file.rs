@@ -81,6 +81,15 @@ pub fn check_picture(flag: &str, path: Option<&Path>) -> Result<()> {
     check(flag, path)
 }
 
+/// Like [`check`], and also refuses a name that does not end in `.wav`.
+///
+/// # Errors
+/// See [`check`].
+pub fn check_sound(flag: &str, path: &Path) -> Result<()> {
+    check_ending(flag, Some(path), "wav", "a wav file", |ending| ending != "wav")?;
+    check(flag, Some(path))
+}
+
 /// Like [`check`], and also refuses an extension of another format than comma-separated text.
 ///
 /// # Errors

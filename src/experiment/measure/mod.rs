@@ -1,7 +1,9 @@
 //! Measures a network and compares it with baselines.
 
 pub mod comparison;
+pub(crate) mod error_to_signal;
 pub mod frequencies;
+pub(crate) mod linear;
 pub mod loss;
 pub mod naive_range;
 pub mod quantiles;

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::config::{DataKind, ScaleName, TaskName};
+use super::audio_codec::AudioCodec;
 use super::label_codec::LabelCodec;
 use super::sequences_codec::SequencesCodec;
 use crate::Result;
-use crate::data::{PianoKeys, SeriesCodec, Vocabulary};
-use crate::format::ahead;
+use crate::data::{ColumnCodec, PianoKeys, SensorCodec, SeriesCodec, Vocabulary};
+use crate::format::{ahead, grouped};
 
 /// What was fitted to the training data and is stored with the weights: `data` in a model's description. A program that
 /// trains on its own stores it with `SavedModel::with_codec`.
@@ -27,11 +28,21 @@ pub enum Codec {
         #[serde(rename = "codec")]
         series: SeriesCodec,
     },
+    /// Columns of a table that are estimated from others of the same row.
+    Sensor {
+        /// How numbers were to be scaled.
+        scale: ScaleName,
+        /// The columns with their scalings, and the window.
+        #[serde(rename = "codec")]
+        sensor: SensorCodec,
+    },
     /// Piano rolls.
     Rolls {
         /// The keys of inputs and outputs.
         keys: PianoKeys,
     },
+    /// A sound and what a device makes of it.
+    Audio(AudioCodec),
     /// Labelled sequences of numbers.
     Sequences(SequencesCodec),
     /// Lines of text with classes.
@@ -55,14 +66,22 @@ impl Codec {
         match self {
             Self::Text { vocabulary } => format!("a text, a vocabulary of {}", vocabulary.len()),
             Self::Series { series, .. } => {
-                let names = series.targets.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+                let names = names(&series.targets);
                 let others = series.features.len() + series.known.len();
                 let others = if others > 0 { format!(" with {others} more columns") } else { String::new() };
                 let window = series.frame.window;
                 let what = if series.panel { "a panel of series" } else { "a series" };
                 format!("{what}, {names}{others}, {} from windows of {window}", ahead(series.frame.horizon))
             }
+            Self::Sensor { sensor, .. } => {
+                let (names, now, window) = (names(&sensor.targets), names(&sensor.now), sensor.window);
+                let how = if sensor.carry_state { "with the state carried on" } else { "from windows" };
+                format!("a series, {names} from {now} of the same row, {how} of {window}")
+            }
             Self::Rolls { keys } => format!("piano rolls, {} keys", keys.len()),
+            Self::Audio(AudioCodec { rate, dry, wet }) => {
+                format!("audio, {} to {} channels at {} Hz", dry.len(), wet.len(), grouped((*rate).into()))
+            }
             Self::Sequences(codec) => codec.describe(),
             Self::Classes { vocabulary, classes } => {
                 format!("lines of text, {} classes, a vocabulary of {}", classes.len(), vocabulary.len())
@@ -82,7 +101,15 @@ impl Codec {
                 series.validate()?;
                 [series.input_size(), series.outputs()]
             }
+            Self::Sensor { sensor, .. } => {
+                sensor.validate()?;
+                [sensor.input_size(), sensor.targets.len()]
+            }
             Self::Rolls { keys } => [keys.len(); 2],
+            Self::Audio(codec) => {
+                codec.validate()?;
+                [codec.dry.len(), codec.wet.len()]
+            }
             Self::Sequences(codec) => [codec.input_size(), codec.labels.head()?.outputs],
             Self::Classes { vocabulary, classes } => {
                 [vocabulary.len(), LabelCodec::Classes(classes.clone()).head()?.outputs]
@@ -95,9 +122,8 @@ impl Codec {
     pub fn has_tokens(&self) -> bool {
         match self {
             Self::Text { .. } | Self::Classes { .. } | Self::Task { task: TaskName::Copy } => true,
-            Self::Series { .. } | Self::Rolls { .. } | Self::Sequences(_) | Self::Task { task: TaskName::Adding } => {
-                false
-            }
+            Self::Series { .. } | Self::Sensor { .. } | Self::Rolls { .. } | Self::Audio(_) => false,
+            Self::Sequences(_) | Self::Task { task: TaskName::Adding } => false,
         }
     }
 
@@ -105,11 +131,17 @@ impl Codec {
     pub fn kind(&self) -> DataKind {
         match self {
             Self::Text { .. } => DataKind::Text,
-            Self::Series { .. } => DataKind::Series,
+            Self::Series { .. } | Self::Sensor { .. } => DataKind::Series,
             Self::Rolls { .. } => DataKind::Rolls,
+            Self::Audio(_) => DataKind::Audio,
             Self::Sequences(_) => DataKind::Sequences,
             Self::Classes { .. } => DataKind::Classes,
             Self::Task { .. } => DataKind::Task,
         }
     }
+}
+
+/// The names of columns in words.
+fn names(columns: &[ColumnCodec]) -> String {
+    columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
 }

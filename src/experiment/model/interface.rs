@@ -7,7 +7,7 @@ use super::super::measure::quantiles::Quantiles;
 use super::codec::Codec;
 use super::label_codec::LabelCodec;
 use super::sequences_codec::SequencesCodec;
-use crate::data::{ColumnCodec, RelativeTo, Scaling, SeriesCodec, TextUnit, Vocabulary};
+use crate::data::{ColumnCodec, RelativeTo, Scaling, SensorCodec, SeriesCodec, TextUnit, Vocabulary};
 use crate::{Loss, Model, Readout};
 
 /// `input`: the meaning of each number of a step, in order, or of each token. `outputs`: the meaning of each number of
@@ -23,6 +23,10 @@ pub fn interface(codec: &Codec, model: &Model) -> Value {
             json!({"keys": keys.names()}),
             next("the probability that this key sounds in the next frame", json!(keys.names())),
         ),
+        Codec::Audio(codec) => (
+            json!({"is": "one frame of sound a step", "rate": codec.rate, "columns": sound(&codec.dry)}),
+            json!({"is": "the frame of sound that is made", "each": sound(&codec.wet)}),
+        ),
         Codec::Sequences(codec) => {
             let mut outputs = labels(&codec.labels);
             if model.head.as_ref().is_some_and(|head| head.readout == Readout::PerStep) {
@@ -31,6 +35,7 @@ pub fn interface(codec: &Codec, model: &Model) -> Value {
             (dimensions(codec), outputs)
         }
         Codec::Series { series, .. } => (columns(series), forecasts(series, &Quantiles::of(&loss))),
+        Codec::Sensor { sensor, .. } => (sensor_columns(sensor), estimates(sensor)),
         Codec::Task { task: TaskName::Adding } => {
             (json!({"columns": ["number", "mark"]}), json!({"is": "the sum of the two marked numbers"}))
         }
@@ -127,6 +132,33 @@ fn columns(codec: &SeriesCodec) -> Value {
     };
     input["relative"] = json!({"of": "targets, and their forecasts", "is": seen});
     input
+}
+
+/// The channels of a sound, whose full scale is 1.
+fn sound(levels: &[f64]) -> Value {
+    let channel = |(index, level): (usize, &f64)| json!({"channel": index + 1, "offset": 0.0, "unit": level});
+    levels.iter().enumerate().map(channel).collect()
+}
+
+/// The inputs of a sensor, then their masks.
+fn sensor_columns(codec: &SensorCodec) -> Value {
+    let mut columns: Vec<Value> = codec.now.iter().map(|codec| column(&codec.name, &codec.scaling)).collect();
+    let masked = codec.now.iter().filter(|codec| codec.masked);
+    columns.extend(masked.map(|codec| json!({"mask": codec.name, "present": 1, "missing": 0})));
+    let mut input = json!({"columns": columns});
+    if !codec.carry_state {
+        input["window"] = json!(codec.window);
+    }
+    input
+}
+
+fn estimates(codec: &SensorCodec) -> Value {
+    let each: Vec<Value> = codec.targets.iter().map(|codec| column(&codec.name, &codec.scaling)).collect();
+    let mut estimates = json!({"is": "scaled estimates of the last row that was read", "each": each});
+    if codec.carry_state {
+        estimates["at"] = json!("every step");
+    }
+    estimates
 }
 
 /// By step, then target, then quantile.

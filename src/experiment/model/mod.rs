@@ -1,5 +1,6 @@
 //! A trained model beyond its weights, and its file.
 
+pub mod audio_codec;
 pub mod codec;
 pub mod interface;
 pub mod label_codec;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::measure::linear::LinearFit;
+
 /// The origin of weights.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -12,6 +14,9 @@ pub struct Origin {
     pub(crate) frequencies: Option<Vec<f64>>,
     /// The period of the seasonal naive forecast.
     pub(crate) season: Option<usize>,
+    /// The linear function that is the baseline of a signal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) linear: Option<LinearFit>,
 }
 
 /// A file that was split and used for training.

@@ -4,11 +4,14 @@ use super::super::config::agree::unsupported;
 use super::super::config::{Data, DataKind};
 use super::super::files::names::CONFIG;
 use super::super::measure::loss;
+use super::super::model::codec::Codec;
 use super::super::model::model_file::ModelFile;
 use super::super::settings::Settings;
 use super::labelled::{classes, sequences};
 use super::rolls::RollsTask;
 use super::series::series_task::SeriesTask;
+use super::signals::audio_task::AudioTask;
+use super::signals::sensor_task::SensorTask;
 use super::synthetic;
 use super::task::Task;
 use super::text::TextTask;
@@ -39,7 +42,8 @@ fn check_files(settings: &mut Settings, has_model: bool) -> Result<()> {
             return Err(Error::Data {
                 path,
                 place: String::new(),
-                message: if key == "file" {
+                // Neither has a flag where it is named beside its kind.
+                message: if ["file", "wet"].contains(&key) {
                     format!("{}: {reason}", kind.section())
                 } else {
                     format!("--{key}: {reason}")
@@ -65,6 +69,7 @@ pub fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<Box<dy
         return Err(unsupported(match settings.kind {
             DataKind::Task => "expected the name of a task: `task adding` or `task copy`".into(),
             DataKind::Classes => "expected a folder: `classes FOLDER`".into(),
+            DataKind::Audio => "expected two files: `audio DRY WET`".into(),
             kind => format!("expected a file: `{} FILE`", kind.section()),
         }));
     }
@@ -73,7 +78,13 @@ pub fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<Box<dy
     Ok(match settings.data() {
         Data::Text(data) => Box::new(TextTask::load(data, applies, model)?),
         Data::Rolls(data) => Box::new(RollsTask::load(data, applies, model)?),
+        Data::Series(data)
+            if data.now.is_some() || matches!(model, Some(ModelFile { codec: Codec::Sensor { .. }, .. })) =>
+        {
+            Box::new(SensorTask::load(data, applies, model)?)
+        }
         Data::Series(data) => Box::new(SeriesTask::load(data, applies, model)?),
+        Data::Audio(data) => Box::new(AudioTask::load(data, applies, model)?),
         Data::Task(data) => synthetic::load(data, seed, model)?,
         Data::Sequences(data) => Box::new(sequences::load(data, applies, seed, model)?),
         Data::Classes(data) => Box::new(classes::load(data, applies, seed, model)?),

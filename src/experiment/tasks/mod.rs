@@ -8,6 +8,7 @@ pub mod objective;
 pub mod relation;
 pub mod rolls;
 pub mod series;
+pub mod signals;
 pub mod synthetic;
 pub mod task;
 pub mod text;

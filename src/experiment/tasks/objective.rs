@@ -60,6 +60,24 @@ pub(crate) fn of_series(targets: usize, series: &mut SeriesConfig, model: Option
     head(Head::new(targets * Quantiles::of(&loss).count(), loss, Readout::Final), &mut series.predict, model)
 }
 
+/// The head of a sensor with `targets` numbers at the last step of a window or, as the state is carried on, at each step.
+///
+/// # Errors
+/// See [`of_series`]; also for quantiles.
+pub(crate) fn of_sensor(
+    targets: usize,
+    carries_state: bool,
+    series: &mut SeriesConfig,
+    model: Option<&ModelFile>,
+) -> Result<Head> {
+    let loss = series_loss(series, head_of(model).map(|head| &head.loss))?;
+    if let Loss::Quantile { .. } = loss {
+        return Err(unsupported("--loss quantile: with --now a row has one estimate; squared, absolute or huber"));
+    }
+    let readout = if carries_state { Readout::PerStep } else { Readout::Final };
+    head(Head::new(targets, loss, readout), &mut series.predict, model)
+}
+
 fn head_of(model: Option<&ModelFile>) -> Option<&Head> {
     model.and_then(|model| model.model.head.as_ref())
 }

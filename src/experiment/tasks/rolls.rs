@@ -100,7 +100,8 @@ impl RollsTask {
         let hash = (!rolls.is_cut()).then_some(hash);
         let trained =
             (!parts[0].is_empty() && !applies).then(|| relation::of_pieces(sha256, &data.splitting(), &parts, hash));
-        let origin = Origin { data: trained.into_iter().collect(), frequencies: frequencies.clone(), season: None };
+        let origin =
+            Origin { data: trained.into_iter().collect(), frequencies: frequencies.clone(), ..Origin::default() };
         let natural = Head::new(rolls.keys().len(), Loss::BinaryCrossEntropy, Readout::PerStep);
         let head = objective::head(Head { reduction: Reduction::SumOverOutputs, ..natural }, &mut None, model)?;
         let name = path.file_stem().map_or("rolls".into(), |stem| stem.to_string_lossy().into_owned());

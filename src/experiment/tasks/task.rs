@@ -117,6 +117,10 @@ pub enum Unit {
     Sequences,
     /// Characters of a text.
     Characters,
+    /// Rows of a table.
+    Rows,
+    /// Frames of a sound.
+    Frames,
 }
 
 /// The results of a task.

@@ -116,7 +116,7 @@ impl TextTask {
         } else {
             vec![relation::of_text(sha256, &data.splitting(), &text, &parts)?]
         };
-        let origin = Origin { data: trained, frequencies: Some(counts), season: None };
+        let origin = Origin { data: trained, frequencies: Some(counts), ..Origin::default() };
         let name = path.file_stem().map_or("text".into(), |stem| stem.to_string_lossy().into_owned());
         let carry_state = *data.carry_state.get_or_insert(false);
         Ok(Self {

@@ -102,6 +102,8 @@ impl Pace {
         let (rate, unit) = match self.unit {
             Unit::Sequences => (self.sequences, "seq/s"),
             Unit::Characters => (self.time_steps, "chr/s"),
+            Unit::Rows => (self.time_steps, "rows/s"),
+            Unit::Frames => (self.time_steps, "frames/s"),
         };
         match rate {
             rate if rate < 1e4 => format!("{rate:.0} {unit}"),
@@ -114,6 +116,8 @@ impl Pace {
         match self.unit {
             Unit::Sequences => format!("{} sequences/s", grouped(self.sequences as u64)),
             Unit::Characters => format!("{} characters/s", grouped(self.time_steps as u64)),
+            Unit::Rows => format!("{} rows/s", grouped(self.time_steps as u64)),
+            Unit::Frames => format!("{} frames/s", grouped(self.time_steps as u64)),
         }
     }
 }

@@ -56,7 +56,7 @@ pub(crate) fn origin(
     }
     let counts = || training.examples.class_counts().into_iter().map(|count| count as f64).collect();
     let frequencies = matches!(labels, LabelCodec::Classes(_)).then(counts);
-    Origin { data: trained.into_iter().collect(), frequencies, season: None }
+    Origin { data: trained.into_iter().collect(), frequencies, ..Origin::default() }
 }
 
 impl LabelledTask {

@@ -1,6 +1,6 @@
 //! The split settings.
 
-use crate::experiment::config::{ClassesConfig, RollsConfig, SequencesConfig, SeriesConfig, TextConfig};
+use crate::experiment::config::{AudioConfig, ClassesConfig, RollsConfig, SequencesConfig, SeriesConfig, TextConfig};
 use crate::experiment::model::origin::TrainedOn;
 
 /// The split settings.
@@ -76,6 +76,12 @@ impl SequencesConfig {
 impl ClassesConfig {
     pub(crate) fn splitting(&mut self) -> Splitting<'_> {
         Splitting { seed: Some(&mut self.split_seed), ..Splitting::by(&mut self.split) }
+    }
+}
+
+impl AudioConfig {
+    pub(crate) fn splitting(&mut self) -> Splitting<'_> {
+        Splitting::by(&mut self.split)
     }
 }
 

@@ -16,6 +16,9 @@ use crate::experiment::model::codec::Codec;
 use crate::format::{ahead, grouped};
 use crate::{Error, Result};
 
+/// How missing values are filled, in words.
+const FILLED: &str = "filled with the previous value; filled values are not measured";
+
 /// A series before it is split and scaled.
 pub struct SeriesData {
     /// The file name without its extension.
@@ -56,6 +59,9 @@ impl SeriesData {
             Some(Codec::Series { scale, series }) => Some((*scale, series)),
             _ => None,
         };
+        if data.carry_state == Some(true) {
+            return Err(unsupported("--carry-state is for --now: a forecast reads windows"));
+        }
         let csv = data.file.clone().unwrap_or_default();
         let bundled = csv == Path::new(BUNDLED);
         let path = if bundled { PathBuf::from("sunspots.csv") } else { csv };
@@ -216,17 +222,23 @@ impl SeriesData {
             Some(ahead(frame.horizon)),
         ];
         lines.push(windows.into_iter().flatten().collect::<Vec<_>>().join(", "));
-        if !self.gaps.is_empty() {
-            let gaps: Vec<String> =
-                self.gaps.iter().map(|(name, count)| format!("{} of {name}", grouped(*count as u64))).collect();
-            let what = match series.missing() {
-                MissingPolicy::Mask => "0, and a mask column that marks them",
-                _ => "filled with the previous value; filled values are not measured",
-            };
-            lines.push(format!("missing: {}; {what}", gaps.join(", ")));
-        }
+        lines.extend(missing_line(&self.gaps, series.missing(), FILLED));
         lines
     }
+}
+
+/// What is missing and how it is handled, in words, `filled` if it is; `None` if nothing is.
+pub(in crate::experiment::tasks) fn missing_line(
+    gaps: &[(String, usize)],
+    missing: MissingPolicy,
+    filled: &str,
+) -> Option<String> {
+    let gaps: Vec<String> = gaps.iter().map(|(name, count)| format!("{} of {name}", grouped(*count as u64))).collect();
+    let what = match missing {
+        MissingPolicy::Mask => "0, and a mask column that marks them",
+        _ => filled,
+    };
+    (!gaps.is_empty()).then(|| format!("missing: {}; {what}", gaps.join(", ")))
 }
 
 /// What windows are seen from, in words; `None` if nothing in them.
@@ -279,7 +291,7 @@ pub(crate) fn written_alike<T>(
     }
 }
 
-fn name_of(missing: MissingPolicy) -> MissingName {
+pub(in crate::experiment::tasks) fn name_of(missing: MissingPolicy) -> MissingName {
     match missing {
         MissingPolicy::Refuse => MissingName::Error,
         MissingPolicy::Forward => MissingName::Ffill,
@@ -288,7 +300,7 @@ fn name_of(missing: MissingPolicy) -> MissingName {
 }
 
 /// The series with its missing values handled, and their number by column. `trained`: for an existing model.
-fn with_gaps(
+pub(in crate::experiment::tasks) fn with_gaps(
     table: SeriesTable,
     roles: &ColumnRoles,
     panel: bool,
@@ -323,7 +335,7 @@ fn with_advice(error: Error, advice: &[&str]) -> Error {
 }
 
 /// The splits of a series, from the settings or by default.
-pub(super) fn split(
+pub(in crate::experiment::tasks) fn split(
     series: &Series,
     frame: Frame,
     data: &mut SeriesConfig,

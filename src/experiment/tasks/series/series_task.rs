@@ -133,7 +133,7 @@ impl SeriesTask {
                 facts.push(format!("{what}: {} series, {names}", grouped(members.len() as u64)));
             }
         }
-        let origin = Origin { data: trained.into_iter().collect(), frequencies: None, season };
+        let origin = Origin { data: trained.into_iter().collect(), season, ..Origin::default() };
         Ok(Self { name, facts, scale, season, encoded, head, split, training, validation, after, origin, relation })
     }
 
