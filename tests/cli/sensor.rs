@@ -132,10 +132,10 @@ fn the_linear_fit_of_a_linear_target_leaves_nothing_and_missing_inputs_are_handl
         let fields: Vec<&str> = line.split(',').collect();
         let [a, b] = [fields[1], fields[2]].map(|field| field.parse::<f64>().unwrap());
         let shown = if row % 10 == 7 { "" } else { fields[2] };
-        format!("{row},{a},{shown},{},{}\n", 2.0 * a - b + 1.0, 3.0 * a)
+        format!("{row},{a},{shown},{},{}\n", 2.0 * a - b + 1.0, 3.0 * a + 5.0)
     });
     std::fs::write(path.join("l.csv"), format!("t,a,b,y,z\n{}", rows.collect::<String>())).unwrap();
-    let arguments = "series l.csv --target z --now a --window 2 --hidden 3 --epochs 1";
+    let arguments = "series l.csv --target z --now a --scale none --window 2 --hidden 3 --epochs 1";
     let summary: Value = serde_json::from_str(&train(path, "z", &format!("{arguments} --json"))).unwrap();
     assert!(summary["test"]["targets"]["z"]["linear_rmse"].as_f64().unwrap() < 1e-4, "{summary}");
     refused(

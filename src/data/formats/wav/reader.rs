@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use ndarray::Array2;
+use ndarray::{Array2, s};
 
 use super::{EXTENSIBLE, FLOAT, GUID, PCM, WavFormat, WavSpec};
 use crate::allocate;
@@ -14,6 +14,9 @@ use crate::sizes::Count;
 
 /// The length of a chunk whose end was not known when its header was written, or that a ds64 chunk has.
 const OPEN: u32 = u32::MAX;
+
+/// Frames at a time of a file that is read as a whole.
+const BLOCK: usize = 1 << 16;
 
 /// A wav file that is read block by block, with memory for no more than a block.
 #[derive(Debug)]
@@ -261,7 +264,13 @@ impl Audio {
         let (spec, frames) = (reader.spec(), reader.frames());
         let memory = Count::from(frames) * usize::from(spec.channels) * size_of::<f32>();
         limit.check(memory.get(), path, "", "in memory")?;
-        let samples = reader.read(usize::MAX)?.unwrap_or_default();
+        // The frames are in `bytes`, so that there are no more than an index can count.
+        let mut samples: Array2<f32> = allocate::array((frames as usize, usize::from(spec.channels)), "a recording")?;
+        let mut at = 0;
+        while let Some(block) = reader.read(BLOCK)? {
+            samples.slice_mut(s![at..at + block.nrows(), ..]).assign(&block);
+            at += block.nrows();
+        }
         Ok(Self { spec, samples })
     }
 
