@@ -35,6 +35,7 @@ pub use formats::{Audio, Clipping, ImageLayout, ReadOptions, WavFormat, WavReade
 pub use formats::{LongColumns, SEPARATORS, SUNSPOTS, csv_columns};
 pub use input::{InputLimit, open_input, read_input, read_settings, utf8};
 pub use piano_rolls::{NextStep, PianoKeys, PianoRolls, Piece};
+#[cfg(feature = "experiment")]
 pub(crate) use sequences::LabelIndex;
 pub use sequences::{LabelKind, LabelledSequences, Labels, LabelsPer, PackedSequences, SequenceInputs, Subset};
 pub use series::{

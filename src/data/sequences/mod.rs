@@ -11,6 +11,7 @@ mod subset;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "experiment")]
 pub(crate) use label_index::LabelIndex;
 pub use label_index::LabelsPer;
 pub use label_kind::LabelKind;

@@ -1,6 +1,7 @@
 //! A subset of labelled sequences as examples.
 
 use std::collections::BTreeMap;
+#[cfg(feature = "experiment")]
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -59,11 +60,13 @@ impl Subset {
     ///
     /// # Panics
     /// If there is no such example.
+    #[cfg(feature = "experiment")]
     pub(crate) fn select(&self, examples: &[usize]) -> Self {
         Self { sequences: examples.iter().map(|example| self.sequences[*example]).collect(), ..self.clone() }
     }
 
     /// Without the sequences that have no label at any step: there is nothing to learn from them.
+    #[cfg(feature = "experiment")]
     pub(crate) fn labelled_only(mut self) -> Self {
         let has_label =
             |sequence: &usize| self.index.of(*sequence).any(|label| !self.labelled.labels.is_missing(label));
@@ -128,6 +131,7 @@ impl Subset {
     }
 
     /// The labels of an example, as indices into those of all sequences: one, or one per step.
+    #[cfg(feature = "experiment")]
     pub(crate) fn labels_of(&self, example: usize) -> Range<usize> {
         self.index.of(self.sequences[example])
     }
@@ -138,6 +142,7 @@ impl Subset {
     }
 
     /// The number of labels that are not missing.
+    #[cfg(feature = "experiment")]
     pub(crate) fn label_count(&self) -> usize {
         self.labels().filter(|label| !self.labelled.labels.is_missing(*label)).count()
     }
