@@ -13,11 +13,13 @@ struct Loss {
     quantiles: u32, // Q, per target
 }
 
-// 0 squared error, 1 sigmoid + binary cross-entropy, 2 softmax + cross-entropy, 3 absolute error, 4 Huber, 5 quantile
+// 0 squared error, 1 sigmoid + binary cross-entropy, 2 softmax + cross-entropy, 3 absolute error, 4 Huber, 5 quantile,
+// 6 normal distribution, 7 Student's t, 8 negative binomial
 override LOSS: u32 = 0u;
 
 @group(0) @binding(0) var<uniform> args: Loss;
-// Classes [P·B], or the bits of values: [P·B, O], or [P·B, O/Q] followed by the Q quantiles q and by 1 − q.
+// Classes [P·B], or the bits of values: [P·B, O], or [P·B, O/Q] followed by the Q quantiles q and by 1 − q. For
+// distributions [P·B, O/2] and [P·B, O/3], and [P·B, O/2] pairs of a count and its unit.
 @group(0) @binding(1) var<storage, read> targets: array<u32>;
 @group(0) @binding(2) var<storage, read> weights: array<f32>;      // [P·B]
 @group(0) @binding(3) var<storage, read_write> a: array<f32>;      // [P·B, ld]
@@ -55,15 +57,6 @@ fn lanes_max(local: u32, value: f32) -> f32 {
     let largest = shared_[local / args.lanes * args.lanes];
     workgroupBarrier();
     return largest;
-}
-
-// log(1 + e) for e from 0 to 1: twice the series of artanh at e / (2 + e), accurate to 2e-8. Computing 1 + e would
-// round e away.
-fn log_1p(e: f32) -> f32 {
-    let s = e / (2.0 + e);
-    let t = s * s;
-    let series = 1.0 / 5.0 + t * (1.0 / 7.0 + t * (1.0 / 9.0 + t * (1.0 / 11.0 + t * (1.0 / 13.0))));
-    return 2.0 * s * (1.0 + t * (1.0 / 3.0 + t * series));
 }
 
 // Adds up the losses of all threads of the workgroup.
@@ -120,6 +113,30 @@ fn loss(
             // The targets of a prediction sum to 1. The logarithm is added last: next to a large logit it would be rounded
             // away.
             sum += select(0.0, log(total), lane == 0u);
+        } else if LOSS >= 6u {
+            // The logits of a target are in succession, and a lane takes all of them.
+            let each = select(2u, 3u, LOSS == 7u);
+            let targets_of_each = args.outputs / each;
+            for (var k = lane; k < targets_of_each; k += args.lanes) {
+                let at = row + k * each;
+                let target_ = p * targets_of_each + k;
+                var likelihood: Likelihood;
+                if LOSS == 6u {
+                    likelihood = gaussian(bitcast<f32>(targets[target_]), vec2f(a[at], a[at + 1u]));
+                } else if LOSS == 7u {
+                    likelihood = student_t(bitcast<f32>(targets[target_]), vec3f(a[at], a[at + 1u], a[at + 2u]));
+                } else {
+                    let count = bitcast<f32>(targets[2u * target_]);
+                    let unit = bitcast<f32>(targets[2u * target_ + 1u]);
+                    likelihood = negative_binomial(count, unit, vec2f(a[at], a[at + 1u]));
+                }
+                sum += likelihood.loss;
+                if own {
+                    for (var i = 0u; i < each; i++) {
+                        a[at + i] = select(0.0, factor * likelihood.da[i], counts);
+                    }
+                }
+            }
         } else {
             for (var o = lane; o < args.outputs; o += args.lanes) {
                 let logit = a[row + o];

@@ -44,7 +44,8 @@
 //! head   a_t = W_hy h_t + b_y at every step, at each row's last step, or from the mean of the row's h_t; ŷ = g(a)
 //! loss   L = Σ w·loss / Σ w, or Σ w·loss; all losses are computed from the logits a
 //!        g identity: squared error, absolute error, Huber loss, quantile loss; g sigmoid: binary cross-entropy;
-//!        these are averaged over O; g softmax: cross-entropy
+//!        these are averaged over O; g softmax: cross-entropy; g the parameters of a distribution (softplus): its negative
+//!        log-likelihood, averaged over the targets
 //! RNN    z_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh;  h_t = f(z_t)
 //!        dh_t = da_t W_hy + dz_{t+1} W_hh;  dz_t = dh_t ∘ f'(h_t)
 //!        dW_hh = Σ_t dz_tᵀ h_{t-1};  dW_ih = Σ_t dz_tᵀ x_t;  db = Σ_t dz_t;  dx_t = dz_t W_ih;  dh_0 = dz_1 W_hh
@@ -168,6 +169,7 @@ mod profile;
 mod real;
 pub mod report;
 mod sizes;
+mod special;
 pub mod train;
 mod version;
 

@@ -14,7 +14,7 @@ use crate::real::Real;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Targets<R = f32> {
-    /// \[P, B, O\], or \[P, B, O / Q\] for Q quantiles: see [`Head::target_size`](crate::Head::target_size).
+    /// \[P, B, O\], or with several outputs for each target less: see [`Head::target_size`](crate::Head::target_size).
     Values(Array3<R>),
     /// \[P, B\], classes below O, for cross-entropy with or without label smoothing.
     Classes(Array2<u32>),
@@ -157,6 +157,9 @@ impl<R: Real> Batch<R> {
                     let expected = format!("a number from {}", words());
                     return Err(Error::value(format!("targets[{p}, {row}, {o}]"), expected, value));
                 }
+                if head.loss.takes_counts() {
+                    self.check_counts::<E>(values)?;
+                }
             }
             Targets::Classes(classes) if head.loss.takes_classes() => {
                 if classes.dim() != (predictions, rows) {
@@ -178,6 +181,26 @@ impl<R: Real> Batch<R> {
             }
         }
         Ok(())
+    }
+
+    /// Checks targets that are counts and their units, in turn.
+    fn check_counts<E: Real>(&self, values: &Array3<R>) -> Result<()> {
+        let fits = |o: usize, value: R| {
+            if o.is_multiple_of(2) {
+                value >= R::zero() && value.fract() == R::zero()
+            } else {
+                E::from_f64(value.as_f64()) > E::zero()
+            }
+        };
+        let bad =
+            values.indexed_iter().find(|((p, row, o), value)| !fits(*o, **value) && self.weight(*p, *row) > R::zero());
+        let Some(((p, row, o), value)) = bad else { return Ok(()) };
+        let expected = if o.is_multiple_of(2) {
+            "a count: a whole number of at least 0"
+        } else {
+            "the unit of the count before it: a number above 0"
+        };
+        Err(Error::value(format!("targets[{p}, {row}, {o}]"), expected, value))
     }
 }
 

@@ -3,6 +3,7 @@
 use ndarray::{Array3, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::likelihood::{LEAST_DISPERSION, LEAST_FREEDOM, LEAST_SCALE, Link, parameters};
 use crate::error::{Error, Result};
 use crate::real::Real;
 
@@ -29,6 +30,22 @@ pub enum Loss {
         /// The Q quantiles, ascending, each above 0 and below 1.
         quantiles: Vec<f64>,
     },
+    /// The negative log-likelihood of a normal distribution: ½ ln 2π + ln σ + ½ ((y − μ) / σ)². Each target has two
+    /// outputs, in succession: μ = a₁ and σ = softplus(a₂) + 2⁻¹³. The least σ bounds the density where targets do not
+    /// vary.
+    Gaussian,
+    /// The negative log-likelihood of Student's t distribution with location μ and scale σ, for targets with outliers:
+    /// ln Γ(ν / 2) − ln Γ((ν + 1) / 2) + ½ ln πν + ln σ + ½ (ν + 1) ln(1 + ((y − μ) / σ)² / ν). Each target has three
+    /// outputs, in succession: μ = a₁, σ = softplus(a₂) + 2⁻¹³ and ν = 2 + softplus(a₃). Above 2 degrees of freedom, the
+    /// distribution has a mean and a variance.
+    StudentT,
+    /// The negative log-likelihood of a negative binomial distribution, for counts (DeepAR: Salinas et al. 2020):
+    /// −ln [Γ(y + 1/α) / (Γ(y + 1) Γ(1/α))] + (y + 1/α) ln(1 + αμ) − y ln αμ. The variance is μ + αμ².
+    ///
+    /// A target has two numbers, in succession: the count y, whole and at least 0, and the unit u in which the network
+    /// sees it, above 0: 1, or the mean count of its series. It has two outputs: μ = u·softplus(a₁) and
+    /// α = (softplus(a₂) + 2⁻²⁰) / √u.
+    NegativeBinomial,
     /// Sigmoid and binary cross-entropy for each output. Targets are in \[0, 1\].
     BinaryCrossEntropy,
     /// Softmax over the outputs and cross-entropy. A target is a class.
@@ -43,11 +60,13 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// Applies the output function g to logits, in place: identity, sigmoid, or softmax over the last axis.
+    /// Applies the output function g to logits, in place: identity, sigmoid, softmax over the last axis, or what turns
+    /// the outputs of a target into the parameters of its distribution: μ and σ, μ, σ and ν, or for a unit of 1 μ and α.
     pub fn output<R: Real>(&self, logits: &mut Array3<R>) {
         let one = R::from_f64(1.0);
         match self {
             Loss::SquaredError | Loss::AbsoluteError | Loss::Huber { .. } | Loss::Quantile { .. } => {}
+            Loss::Gaussian | Loss::StudentT | Loss::NegativeBinomial => parameters(logits, self.links()),
             Loss::BinaryCrossEntropy => logits.mapv_inplace(|a| one / (one + exp(-a))),
             Loss::CrossEntropy | Loss::SmoothedCrossEntropy { .. } => {
                 for mut row in logits.lanes_mut(Axis(2)) {
@@ -71,6 +90,32 @@ impl Loss {
             Loss::Quantile { quantiles } => quantiles,
             _ => &[],
         }
+    }
+
+    /// The outputs per target, in succession: one for each quantile, or for each parameter of a distribution; otherwise 1.
+    pub fn outputs_per_target(&self) -> usize {
+        self.quantiles().len().max(self.links().len()).max(1)
+    }
+
+    /// What the parameters of a target's distribution are of its logits; empty for a loss that is no likelihood.
+    pub(crate) fn links(&self) -> &'static [Link] {
+        const SCALE: Link = Link::Softplus { least: LEAST_SCALE };
+        match self {
+            Loss::Gaussian => &[Link::Identity, SCALE],
+            Loss::StudentT => &[Link::Identity, SCALE, Link::Softplus { least: LEAST_FREEDOM }],
+            Loss::NegativeBinomial => &[Link::Softplus { least: 0.0 }, Link::Softplus { least: LEAST_DISPERSION }],
+            _ => &[],
+        }
+    }
+
+    /// Whether it is the likelihood of a distribution.
+    pub(crate) fn is_likelihood(&self) -> bool {
+        !self.links().is_empty()
+    }
+
+    /// Whether a target is a count and its unit.
+    pub(crate) fn takes_counts(&self) -> bool {
+        matches!(self, Loss::NegativeBinomial)
     }
 
     /// The label smoothing.
@@ -133,8 +178,8 @@ pub enum Readout {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Reduction {
-    /// Σ w·loss / Σ w, where the loss of a prediction is the mean over its O outputs, or its cross-entropy. Without
-    /// weights this is PyTorch's `mean`.
+    /// Σ w·loss / Σ w, where the loss of a prediction is the mean over its O outputs (over its targets for the likelihood
+    /// of a distribution), or its cross-entropy. Without weights this is PyTorch's `mean`.
     #[default]
     Mean,
     /// Σ w·loss, also summed over the outputs: PyTorch's `sum`.
@@ -172,17 +217,25 @@ impl Head {
         self
     }
 
-    /// The factor of each output's loss within the loss of a prediction.
+    /// The factor of each loss within the loss of a prediction, which has one for each output or each distribution.
     pub(crate) fn output_factor(&self) -> f64 {
         match self.reduction {
-            Reduction::Mean if !self.loss.takes_classes() => 1.0 / self.outputs as f64,
+            Reduction::Mean if !self.loss.takes_classes() => {
+                self.loss.links().len().max(1) as f64 / self.outputs as f64
+            }
             _ => 1.0,
         }
     }
 
-    /// The size of a target with values: O, or O / Q for Q quantiles.
+    /// The number of values in the targets of a prediction: O, or O / Q with Q outputs for each target
+    /// ([`Loss::outputs_per_target`]), or twice as many if a target is a count and its unit.
     pub fn target_size(&self) -> usize {
-        self.outputs / self.loss.quantiles().len().max(1)
+        if self.loss.takes_counts() { 2 * self.targets() } else { self.targets() }
+    }
+
+    /// The number of targets of a prediction.
+    pub(crate) fn targets(&self) -> usize {
+        self.outputs / self.loss.outputs_per_target()
     }
 
     /// Checks the settings of the loss, and that the number of outputs fits it.
@@ -191,11 +244,12 @@ impl Head {
     /// [`Error::Value`] names the setting of the loss, or the number of outputs.
     pub fn validate(&self) -> Result<()> {
         self.loss.validate()?;
-        match self.loss.quantiles().len() {
-            0 => Ok(()),
-            quantiles if self.outputs.is_multiple_of(quantiles) => Ok(()),
-            quantiles => Err(Error::value("outputs", format!("a multiple of the {quantiles} quantiles"), self.outputs)),
+        let each = self.loss.outputs_per_target();
+        if self.outputs.is_multiple_of(each) {
+            return Ok(());
         }
+        let of = if self.loss.is_likelihood() { "parameters of a distribution" } else { "quantiles" };
+        Err(Error::value("outputs", format!("a multiple of the {each} {of}"), self.outputs))
     }
 
     /// The divisor of weighted sums of losses and gradients, where `weight` is the sum of the predictions' weights:

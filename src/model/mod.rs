@@ -5,6 +5,7 @@ pub(crate) mod description;
 mod head;
 mod initialise;
 mod layout;
+pub(crate) mod likelihood;
 pub(crate) mod plan;
 mod prefixes;
 mod renaming;

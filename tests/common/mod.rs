@@ -17,7 +17,7 @@ pub mod program;
 
 use std::fmt;
 
-use bptt::ndarray::{Array, Array2, ArrayD, Dimension, IxDyn};
+use bptt::ndarray::{Array, Array2, ArrayD, Dimension, IxDyn, s};
 use pollster::block_on;
 
 /// Arrays by name, in the order in which they were made.
@@ -34,7 +34,7 @@ pub const CELLS: [Cell; 6] = [
 
 pub const PLACES: [Readout; 3] = [Readout::PerStep, Readout::Final, Readout::MeanPool];
 
-pub fn losses() -> [Loss; 7] {
+pub fn losses() -> [Loss; 10] {
     [
         Loss::SquaredError,
         Loss::BinaryCrossEntropy,
@@ -44,6 +44,9 @@ pub fn losses() -> [Loss; 7] {
         Loss::Huber { delta: 0.5 },
         Loss::Quantile { quantiles: vec![0.125, 0.5, 0.75] },
         Loss::SmoothedCrossEntropy { smoothing: 0.25 },
+        Loss::Gaussian,
+        Loss::StudentT,
+        Loss::NegativeBinomial,
     ]
 }
 
@@ -162,8 +165,7 @@ impl Case {
 
     /// With a loss, and as many outputs more as make up whole targets.
     pub fn with_loss(self, loss: Loss) -> Self {
-        let quantiles = if let Loss::Quantile { quantiles } = &loss { quantiles.len() } else { 1 };
-        Self { outputs: self.outputs.next_multiple_of(quantiles), loss, ..self }
+        Self { outputs: self.outputs.next_multiple_of(loss.outputs_per_target()), loss, ..self }
     }
 
     /// With a vector of I numbers for each of `vocabulary` tokens.
@@ -252,6 +254,13 @@ impl Case {
                 Targets::Classes(Array2::from_shape_fn((p, b), |(p, row)| choice(9, p * b + row, self.outputs)))
             }
             Loss::BinaryCrossEntropy => Targets::Values(values().mapv_into(|y: f32| 0.5 + 0.5 * y)),
+            // Counts from 0 to 3, each with a unit from 0.5 to 2.5.
+            Loss::NegativeBinomial => {
+                let mut values = values();
+                values.slice_mut(s![.., .., ..;2]).mapv_inplace(|y: f32| (2.0 + 2.0 * y).floor());
+                values.slice_mut(s![.., .., 1..;2]).mapv_inplace(|unit| (1.25 * (unit + 1.0)).max(0.5));
+                Targets::Values(values)
+            }
             _ => Targets::Values(values()),
         };
         let weight = |(p, row): (usize, usize)| [1.0, 0.5, 0.0, 2.0][choice(10, p * b + row + 1, 4) as usize];
@@ -499,6 +508,7 @@ pub fn projected() -> Vec<Case> {
 }
 
 /// 49 cases of the sizes T, B, I, H, O in which any two choices occur together, where the full cross would be too many.
+/// Of the losses it has the first seven.
 ///
 /// Over the field of 7 elements the rows (a, b) with the columns a + k·b and b are an orthogonal array: in any two of the
 /// 8 columns every pair of elements stands once (Bose and Bush 1952). A column is a choice, or two of few.

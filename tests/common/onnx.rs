@@ -322,6 +322,7 @@ fn compute(node: &Node, values: &BTreeMap<String, Value>) -> Vec<Value> {
         "Cast" => match int_of("to") {
             1 => Value::Float(int(value(0)).mapv(|value| value as f64)),
             7 => value(0).clone(),
+            9 => Value::Bool(int(value(0)).mapv(|value| value != 0)),
             to => panic!("a cast to {to}"),
         },
         "Less" => {
@@ -341,6 +342,7 @@ fn compute(node: &Node, values: &BTreeMap<String, Value>) -> Vec<Value> {
         }
         "Identity" => value(0).clone(),
         "Sigmoid" => Value::Float(float(value(0)).mapv(sigmoid)),
+        "Softplus" => Value::Float(float(value(0)).mapv(|a| a.max(0.0) + (-a.abs()).exp().ln_1p())),
         "Softmax" => {
             assert_eq!(int_of("axis"), -1);
             let mut array = float(value(0)).mapv(f64::exp);

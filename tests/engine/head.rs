@@ -31,7 +31,7 @@ fn meaningless_loss_settings_are_refused_by_name() {
         (quantile(&[0.5, f64::NAN]), "quantiles[1]"),
         (quantile(&[0.5, 0.25]), "quantiles[1]"),
         (quantile(&[0.25, 0.5, 0.5]), "quantiles[2]"),
-        (quantile(&[0.25, 0.5, 0.75, 0.875]), "outputs"),
+        (quantile(&[0.25, 0.5, 0.75, 0.875]), "outputs: expected a multiple of the 4 quantiles"),
         (smoothed(-0.125), "smoothing"),
         (smoothed(1.0), "smoothing"),
         (smoothed(f64::NAN), "smoothing"),
@@ -47,19 +47,25 @@ fn meaningless_loss_settings_are_refused_by_name() {
 }
 
 #[test]
-fn targets_have_one_entry_per_output_or_one_for_all_quantiles() {
+fn targets_have_one_entry_per_output_or_one_for_all_outputs_of_a_target_and_counts_a_unit_too() {
     let batch = |targets: Targets| Batch::new(Sequence::dense(Array3::zeros((4, 3, 2))), targets);
-    let values = |size| batch(Targets::Values(Array3::zeros((1, 3, size))));
+    let values = |size| batch(Targets::Values(Array3::ones((1, 3, size))));
     let classes = || batch(Targets::Classes(Array2::zeros((1, 3))));
     for loss in losses() {
-        let (model, quantile) = (model(6, loss.clone()), matches!(loss, Loss::Quantile { .. }));
+        let model = model(6, loss.clone());
         if loss.takes_classes() {
             classes().validate(&model).unwrap();
             assert!(values(6).validate(&model).is_err(), "{loss:?}");
             continue;
         }
-        assert_eq!(values(6).validate(&model).is_ok(), !quantile, "{loss:?}");
-        assert_eq!(values(2).validate(&model).is_ok(), quantile, "{loss:?}");
+        let size = match loss {
+            Loss::Quantile { .. } | Loss::StudentT => 2,
+            Loss::Gaussian => 3,
+            _ => 6,
+        };
+        for other in [2, 3, 6] {
+            assert_eq!(values(other).validate(&model).is_ok(), other == size, "{loss:?}, {other}");
+        }
         assert!(classes().validate(&model).is_err(), "{loss:?}");
     }
     let message = values(6).validate(&model(6, losses()[5].clone())).unwrap_err().to_string();
@@ -76,10 +82,45 @@ fn the_serialised_names_of_losses_do_not_change() {
         r#"{"huber":{"delta":0.5}}"#,
         r#"{"quantile":{"quantiles":[0.125,0.5,0.75]}}"#,
         r#"{"smoothed-cross-entropy":{"smoothing":0.25}}"#,
+        r#""gaussian""#,
+        r#""student-t""#,
+        r#""negative-binomial""#,
     ]) {
         assert_eq!(serde_json::to_string(&loss).unwrap(), text);
         assert_eq!(serde_json::from_str::<Loss>(text).unwrap(), loss);
     }
+}
+
+#[test]
+fn outputs_that_are_no_whole_distributions_and_targets_that_are_no_counts_are_refused_by_name() {
+    for (outputs, loss, each) in [(3, Loss::Gaussian, 2), (4, Loss::StudentT, 3), (5, Loss::NegativeBinomial, 2)] {
+        let message = model(outputs, loss).validate().unwrap_err().to_string();
+        assert_eq!(
+            message,
+            format!("outputs: expected a multiple of the {each} parameters of a distribution, got {outputs}")
+        );
+    }
+    let refused = |place: usize, value: f32| {
+        let mut targets = Array3::ones((1, 3, 2));
+        targets[[0, 2, place]] = value;
+        let batch = Batch::new(Sequence::dense(Array3::zeros((4, 3, 2))), Targets::Values(targets));
+        batch
+            .clone()
+            .weights(Array2::from_elem((1, 3), 1.0) - bptt::ndarray::array![[0.0, 0.0, 1.0]])
+            .validate(&model(2, Loss::NegativeBinomial))
+            .unwrap();
+        batch.validate(&model(2, Loss::NegativeBinomial)).map_err(|error| error.to_string())
+    };
+    let count = "expected a count: a whole number of at least 0";
+    for value in [-1.0, 0.5] {
+        assert_eq!(refused(0, value), Err(format!("targets[0, 2, 0]: {count}, got {value}")));
+    }
+    for value in [0.0, -2.0] {
+        let expected = "expected the unit of the count before it: a number above 0";
+        assert_eq!(refused(1, value), Err(format!("targets[0, 2, 1]: {expected}, got {value}")));
+    }
+    assert!(refused(0, f32::NAN).is_err() && refused(1, f32::INFINITY).is_err());
+    assert_eq!((refused(0, 0.0), refused(0, 7.0), refused(1, 0.5)), (Ok(()), Ok(()), Ok(())));
 }
 
 /// The logits of a case, and the batch's loss as an engine sums it over the batch's divisor.

@@ -87,7 +87,7 @@ fn small_inputs_keep_their_digits_through_every_activation_on_every_backend() {
 }
 
 /// Loss and its gradient over the head's bias of a network whose logits are that bias: 3 rows of one prediction.
-fn of_logits<B: Backend>(
+pub(crate) fn of_logits<B: Backend>(
     backend: &B,
     loss: Loss,
     logits: &[f64],

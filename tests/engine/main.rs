@@ -38,6 +38,7 @@ mod kernels;
 mod learning;
 mod lecture;
 mod lengths;
+mod likelihood;
 mod magnitudes;
 mod not_finite;
 mod onnx;

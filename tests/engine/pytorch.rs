@@ -203,6 +203,7 @@ fn parameters_have_pytorchs_names_shapes_and_order() {
         ("head", true, 24),
         ("dropout", false, 3),
         ("loss", true, 12),
+        ("likelihood", true, 9),
         ("embedding", true, 4),
         ("projected_stack", false, 8),
         ("projected_head", true, 3),
@@ -274,7 +275,7 @@ fn cpu_f64() -> Cpu<f64> {
 }
 
 const STACKS: [&str; 4] = ["stack", "dropout", "projected_stack", "large_stack"];
-const HEADS: [&str; 5] = ["head", "loss", "embedding", "projected_head", "large_head"];
+const HEADS: [&str; 6] = ["head", "loss", "likelihood", "embedding", "projected_head", "large_head"];
 const OPTIMIZERS: [&str; 2] = ["optimizer", "large_optimizer"];
 
 #[test]

@@ -4,6 +4,7 @@ pub(crate) mod average;
 pub(crate) mod column_sum;
 pub(crate) mod dropout;
 pub(crate) mod embedding;
+pub(crate) mod likelihood;
 pub(crate) mod loss;
 pub(crate) mod mask;
 pub(crate) mod norm;

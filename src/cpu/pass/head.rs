@@ -11,8 +11,7 @@ use super::predictions::{CpuPredictions, PassLoss, Places};
 use crate::batch::{Batch, Targets};
 use crate::cpu::gemm::matmul::Product;
 use crate::cpu::gemm::tile::{MatrixMut, MatrixRef};
-use crate::cpu::kernels::column_sum;
-use crate::cpu::kernels::loss;
+use crate::cpu::kernels::{column_sum, likelihood, loss};
 use crate::cpu::parallel::clock::product;
 use crate::model::{Head, Loss, Readout};
 use crate::real::Real;
@@ -166,6 +165,9 @@ fn values_loss<R: Real, S: Real>(of: &Loss, a: &mut [R], y: ArrayView1<'_, S>, f
         Loss::AbsoluteError => loss::absolute_error(a, y, factor),
         Loss::Huber { delta } => loss::huber(a, y, *delta, factor),
         Loss::Quantile { quantiles } => loss::quantile(a, y, quantiles, factor),
+        Loss::Gaussian => likelihood::gaussian(a, y, factor),
+        Loss::StudentT => likelihood::student_t(a, y, factor),
+        Loss::NegativeBinomial => likelihood::negative_binomial(a, y, factor),
         Loss::BinaryCrossEntropy => loss::binary_cross_entropy(a, y, factor),
         Loss::CrossEntropy | Loss::SmoothedCrossEntropy { .. } => unreachable!("a validated batch has classes for it"),
     }

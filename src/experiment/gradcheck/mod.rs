@@ -9,7 +9,9 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use self::gradients::{Gradients, STEP, Subject};
 use super::device::open::{AnyBackend, OpenDevice};
-use crate::{Batch, Cpu, DropoutKey, EngineOptions, Error, Input, Model, Precision, Result, Sequence, States, Targets};
+use crate::{
+    Batch, Cpu, DropoutKey, EngineOptions, Error, Input, Loss, Model, Precision, Result, Sequence, States, Targets,
+};
 
 /// A network whose gradients are checked, on random data.
 pub struct GradientCheck<'a> {
@@ -133,8 +135,13 @@ impl GradientCheck<'_> {
         let targets = if head.loss.takes_classes() {
             Targets::Classes(Array2::from_shape_simple_fn((predictions, rows), || below(head.outputs)))
         } else {
-            // From 0 to 1, as binary cross-entropy needs.
-            Targets::Values(fill((predictions, rows, head.target_size()), &mut below).mapv_into(|y| 0.5 + 0.5 * y))
+            let shape = (predictions, rows, head.target_size());
+            Targets::Values(match head.loss {
+                // Whole numbers above 0 are counts as well as units.
+                Loss::NegativeBinomial => Array::from_shape_simple_fn(shape, || 1.0 + below(8) as f32),
+                // From 0 to 1, as binary cross-entropy needs.
+                _ => fill(shape, &mut below).mapv_into(|y| 0.5 + 0.5 * y),
+            })
         };
         let mut states = States::zeros(recurrent, rows);
         states.h = fill(states.h.raw_dim(), &mut below);

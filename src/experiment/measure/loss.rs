@@ -35,6 +35,7 @@ pub fn describe(loss: &Loss) -> Option<String> {
         Loss::Huber { delta } => Some(format!("the Huber loss, linear beyond {delta} of the scaled target")),
         Loss::Quantile { .. } => Some(format!("the quantile loss of {}", Quantiles::of(loss).words())),
         Loss::SmoothedCrossEntropy { smoothing } => Some(format!("cross-entropy with label smoothing {smoothing}")),
+        Loss::Gaussian | Loss::StudentT | Loss::NegativeBinomial => Some(format!("the {}", name(loss))),
         Loss::SquaredError | Loss::BinaryCrossEntropy | Loss::CrossEntropy => None,
     }
 }
@@ -46,6 +47,9 @@ pub(crate) fn name(loss: &Loss) -> &'static str {
         Loss::AbsoluteError => "absolute error",
         Loss::Huber { .. } => "Huber loss",
         Loss::Quantile { .. } => "quantile loss",
+        Loss::Gaussian => "negative log-likelihood of a normal distribution",
+        Loss::StudentT => "negative log-likelihood of Student's t distribution",
+        Loss::NegativeBinomial => "negative log-likelihood of a negative binomial distribution",
         Loss::BinaryCrossEntropy => "binary cross-entropy",
         Loss::CrossEntropy => "cross-entropy",
         Loss::SmoothedCrossEntropy { .. } => "smoothed cross-entropy",

@@ -135,7 +135,7 @@ fn codec_in(description: &Description) -> Result<Option<Codec>> {
 /// and nothing else limits that.
 fn check_sizes(model: &Model, codec: &Codec) -> Result<()> {
     let wrong = |message: String| Error::Unsupported(format!("the model's description: {message}"));
-    let targets = model.require_head().map_err(|error| wrong(error.to_string()))?.target_size();
+    let targets = model.require_head().map_err(|error| wrong(error.to_string()))?.targets();
     let sizes = codec.sizes().map_err(|error| wrong(error.to_string()))?;
     match sizes.filter(|sizes| *sizes != [model.vocabulary(), targets]) {
         Some([inputs, outputs]) => Err(wrong(format!(

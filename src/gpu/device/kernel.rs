@@ -279,8 +279,8 @@ entries! { ENTRIES:
         { 5 Read, 6 Read, 7 Read, 8 ReadWrite } true;
     MEAN = "mean" ["grid.wgsl", "mean.wgsl"] "Mean" { 1 Read, 2 ReadWrite, 3 ReadWrite } false;
     SPREAD = "spread" ["grid.wgsl", "mean.wgsl"] "Mean" { 1 Read, 2 ReadWrite, 3 ReadWrite } false;
-    LOSS = "loss" ["grid.wgsl", "loss.wgsl"] "Loss" { 1 Read, 2 Read, 3 ReadWrite, 4 ReadWrite } true;
-    CUSTOM_LOSS = "custom_loss" ["grid.wgsl", "loss.wgsl"] "Loss" { 2 Read, 3 ReadWrite, 4 ReadWrite, 5 Read } false;
+    LOSS = "loss" ["grid.wgsl", "likelihood.wgsl", "loss.wgsl"] "Loss" { 1 Read, 2 Read, 3 ReadWrite, 4 ReadWrite } true;
+    CUSTOM_LOSS = "custom_loss" ["grid.wgsl", "likelihood.wgsl", "loss.wgsl"] "Loss" { 2 Read, 3 ReadWrite, 4 ReadWrite, 5 Read } false;
     NORM_PARTIAL = "norm_partial" ["status.wgsl", "norm.wgsl"] "Update" { 1 Read, 2 ReadWrite } false;
     NORM = "norm" ["status.wgsl", "loss_scale.wgsl", "norm.wgsl"] "Update"
         { 2 ReadWrite, 3 Read, 4 ReadWrite, 5 Read, 12 ReadWrite } false;

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use ndarray::ArrayView1;
+
 use super::common::gpu;
 use super::{SIZES, floats, matrix, nan, number, run};
+use crate::cpu::kernels::likelihood;
+use crate::gpu::Gpu;
 use crate::gpu::commands::uniforms::Loss;
 use crate::gpu::device::kernel::{CUSTOM_LOSS, LOSS};
 use crate::model::DeviceLimits;
@@ -76,7 +80,6 @@ fn loss_and_gradient_are_correct_at_every_size_and_number_of_workgroups() {
                     smoothing,
                     quantiles: levels.len() as u32,
                 };
-                let close = |got: f32, want: f64| (f64::from(got) - want).abs() <= 2e-6 * want.abs().max(1.0);
                 let want: Vec<(f64, Vec<f64>)> = (0..predictions)
                     .map(|p| {
                         let a: Vec<f32> = (0..outputs).map(|o| 4.0 * at(p, o)).collect();
@@ -87,24 +90,71 @@ fn loss_and_gradient_are_correct_at_every_size_and_number_of_workgroups() {
                         (factor * loss, da.iter().map(|da| factor * da).collect())
                     })
                     .collect();
-                // A workgroup for each part of the predictions, and one or two for all of them.
-                let grid = gpu.limits().predictions(predictions, lanes);
-                for groups in BTreeSet::from([grid[0], grid[0].min(2), 1]) {
-                    let sums = [vec![0.5; groups as usize], nan(1)].concat();
-                    let buffers: [&[f32]; 4] = [&targets, &weights, &logits, &sums];
-                    let written = run(&gpu, LOSS, &[("LOSS", kind as f64)], &uniform, &buffers, [groups, 1, 1]);
-                    for (p, (_, da)) in want.iter().enumerate() {
-                        let right = (0..outputs).all(|o| close(written[0][p * ld + o], da[o]));
-                        assert!(right, "da {kind} [{predictions}, {outputs}] at {p}");
-                    }
-                    let (sums, behind) = written[1].split_at(groups as usize);
-                    for (group, got) in sums.iter().enumerate() {
-                        let of_group = taken(group, groups as usize, 64 / lanes, predictions);
-                        let loss = 0.5 + of_group.map(|p| want[p].0).sum::<f64>();
-                        assert!(close(*got, loss), "loss {kind} [{predictions}, {outputs}] of {group}");
-                    }
-                    assert!(behind[0].is_nan(), "the sum of no workgroup is as it was");
-                }
+                check(&gpu, kind, &uniform, [&targets, &weights, &logits], &want);
+            }
+        }
+    }
+}
+
+/// Compares loss and da with those of each prediction that are wanted: with a workgroup for each part of the predictions,
+/// and one or two for all of them.
+fn check(gpu: &Gpu, kind: usize, uniform: &Loss, [targets, weights, logits]: [&[f32]; 3], want: &[(f64, Vec<f64>)]) {
+    let close = |got: f32, want: f64| (f64::from(got) - want).abs() <= 2e-6 * want.abs().max(1.0);
+    let Loss { outputs, ld, lanes, .. } = *uniform;
+    let (outputs, ld, lanes, predictions) = (outputs as usize, ld as usize, lanes as usize, want.len());
+    let grid = gpu.limits().predictions(predictions, lanes);
+    for groups in BTreeSet::from([grid[0], grid[0].min(2), 1]) {
+        let sums = [vec![0.5; groups as usize], nan(1)].concat();
+        let buffers = [targets, weights, logits, &sums];
+        let written = run(gpu, LOSS, &[("LOSS", kind as f64)], uniform, &buffers, [groups, 1, 1]);
+        for (p, (_, da)) in want.iter().enumerate() {
+            let right = (0..outputs).all(|o| close(written[0][p * ld + o], da[o]));
+            assert!(right, "da {kind} [{predictions}, {outputs}] at {p}: {:?} {da:?}", &written[0][p * ld..]);
+        }
+        let (sums, behind) = written[1].split_at(groups as usize);
+        for (group, got) in sums.iter().enumerate() {
+            let of_group = taken(group, groups as usize, 64 / lanes, predictions);
+            let loss = 0.5 + of_group.map(|p| want[p].0).sum::<f64>();
+            assert!(close(*got, loss), "loss {kind} [{predictions}, {outputs}] of {group}: {got} {loss}");
+        }
+        assert!(behind[0].is_nan(), "the sum of no workgroup is as it was");
+    }
+}
+
+#[test]
+fn likelihoods_are_the_hosts_at_every_size_and_number_of_workgroups() {
+    let Some(gpu) = gpu() else { return };
+    type Kernel = fn(&mut [f64], ArrayView1<'_, f32>, f64) -> f64;
+    let kernels: [(usize, usize, Kernel); 3] =
+        [(6, 2, likelihood::gaussian), (7, 3, likelihood::student_t), (8, 2, likelihood::negative_binomial)];
+    for (kind, each, of_host) in kernels {
+        for outputs in SIZES.map(|size| size.next_multiple_of(each)) {
+            for predictions in SIZES {
+                let ld = 4 * vec4s(outputs);
+                let (logits, at) = matrix(1, predictions, outputs);
+                let logits: Vec<f32> = logits.iter().map(|a| 2.0 * a).collect();
+                let weights: Vec<f32> = (0..predictions).map(|p| [1.0, 0.0, 0.5][p % 3]).collect();
+                let size = if kind == 8 { outputs } else { outputs / each };
+                // Of counts from 0 to 8 every second one is a unit, from 1 to 9.
+                let value = |i: usize| match kind {
+                    8 => (4.5 + 4.5 * number(2, i)).floor() + (i % 2) as f32,
+                    _ => number(2, i),
+                };
+                let values: Vec<f32> = (0..predictions * size).map(value).collect();
+                let uniform = Loss {
+                    predictions: predictions as u32,
+                    outputs: outputs as u32,
+                    ld: ld as u32,
+                    lanes: gpu.limits().loss_lanes(outputs) as u32,
+                    factor: 0.25,
+                    ..Loss::default()
+                };
+                let want = (0..predictions).map(|p| {
+                    let mut a: Vec<f64> = (0..outputs).map(|o| f64::from(2.0 * at(p, o))).collect();
+                    let y = ArrayView1::from(&values[p * size..][..size]);
+                    (of_host(&mut a, y, f64::from(0.25 * weights[p])), a)
+                });
+                check(&gpu, kind, &uniform, [&values, &weights, &logits], &want.collect::<Vec<_>>());
             }
         }
     }

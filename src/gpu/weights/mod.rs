@@ -200,6 +200,9 @@ impl DeviceWeights {
             Some(Loss::AbsoluteError) => 3.0,
             Some(Loss::Huber { .. }) => 4.0,
             Some(Loss::Quantile { .. }) => 5.0,
+            Some(Loss::Gaussian) => 6.0,
+            Some(Loss::StudentT) => 7.0,
+            Some(Loss::NegativeBinomial) => 8.0,
         }
     }
 }

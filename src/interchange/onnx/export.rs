@@ -2,13 +2,14 @@
 
 use std::io::{self, Write};
 
-use ndarray::ArrayD;
+use ndarray::{Array1, ArrayD};
 
 use super::graph::{Attribute, AxisSize, ElementType, Graph};
 use super::weights::weights;
 use crate::error::{Error, Result};
 use crate::interchange::gates::GateOrder;
 use crate::interchange::protobuf::Message;
+use crate::model::likelihood::Link;
 use crate::model::{Activation, Cell, Direction, Head, Layout, Loss, Model, Readout, Recurrent, StateDict};
 
 /// The input of an exported model.
@@ -94,21 +95,21 @@ fn message(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &
     graph.input("lengths", ElementType::Int32, &[B]);
     letters(recurrent).iter().for_each(|letter| graph.input(&format!("{letter}_0"), ElementType::Float, &sizes));
     match head {
-        Some(Head { readout: Readout::PerStep, outputs, loss, .. }) => {
+        Some(head @ Head { readout: Readout::PerStep, outputs, .. }) => {
             let features = recurrent_layers(&mut graph, model, reads, true)?;
-            predict(&mut graph, model, &features, loss, Some(reads));
+            predict(&mut graph, model, &features, head, Some(reads));
             predictions(&mut graph, T, *outputs);
         }
-        Some(Head { readout: Readout::Final, outputs, loss, .. }) => {
+        Some(head @ Head { readout: Readout::Final, outputs, .. }) => {
             recurrent_layers(&mut graph, model, reads, false)?;
             let features = final_features(&mut graph, recurrent);
-            predict(&mut graph, model, features, loss, None);
+            predict(&mut graph, model, features, head, None);
             predictions(&mut graph, AxisSize::Known(1), *outputs);
         }
-        Some(Head { readout: Readout::MeanPool, outputs, loss, .. }) => {
+        Some(head @ Head { readout: Readout::MeanPool, outputs, .. }) => {
             let output = recurrent_layers(&mut graph, model, reads, true)?;
             let features = mean_features(&mut graph, reads, &output);
-            predict(&mut graph, model, features, loss, None);
+            predict(&mut graph, model, features, head, None);
             predictions(&mut graph, AxisSize::Known(1), *outputs);
         }
         None => {
@@ -281,7 +282,7 @@ fn mean_features(graph: &mut Graph, reads: ModelInput, output: &str) -> &'static
 }
 
 /// Adds a and g(a). `masked`: the input that provides T, if there is padding.
-fn predict(graph: &mut Graph, model: &Model, features: &str, loss: &Loss, masked: Option<ModelInput>) {
+fn predict(graph: &mut Graph, model: &Model, features: &str, head: &Head, masked: Option<ModelInput>) {
     if model.is_tied() {
         graph.node("Transpose", &["vectors"], &["W_head"], &[("perm", Attribute::Ints(vec![1, 0]))]);
     }
@@ -293,15 +294,29 @@ fn predict(graph: &mut Graph, model: &Model, features: &str, loss: &Loss, masked
         }
         None => graph.node("Add", &["product", "B_head"], &["logits"], &[]),
     }
-    match loss {
+    match &head.loss {
         Loss::SquaredError | Loss::AbsoluteError | Loss::Huber { .. } | Loss::Quantile { .. } => {
             graph.node("Identity", &["logits"], &["y"], &[]);
         }
+        Loss::Gaussian | Loss::StudentT | Loss::NegativeBinomial => parameters(graph, head.loss.links(), head.outputs),
         Loss::BinaryCrossEntropy => graph.node("Sigmoid", &["logits"], &["y"], &[]),
         Loss::CrossEntropy | Loss::SmoothedCrossEntropy { .. } => {
             graph.node("Softmax", &["logits"], &["y"], &[("axis", Attribute::Int(-1))])
         }
     }
+}
+
+/// Adds y of a distribution: each logit, or its softplus and the least value of that parameter.
+fn parameters(graph: &mut Graph, links: &[Link], outputs: usize) {
+    let links = || links.iter().cycle().take(outputs);
+    let chosen: Vec<i64> = links().map(|link| i64::from(*link != Link::Identity)).collect();
+    let least = links().map(|link| if let Link::Softplus { least } = link { *least as f32 } else { 0.0 });
+    graph.ints("chosen", &[outputs], &chosen);
+    graph.floats("least", Array1::from_iter(least).into_dyn());
+    graph.node("Softplus", &["logits"], &["positive"], &[]);
+    graph.node("Add", &["positive", "least"], &["above_least"], &[]);
+    graph.node("Cast", &["chosen"], &["is_softplus"], &[("to", Attribute::Int(ElementType::Bool as i64))]);
+    graph.node("Where", &["is_softplus", "above_least", "logits"], &["y"], &[]);
 }
 
 /// `y` and `logits`, \[P, B, O\].

@@ -17,6 +17,7 @@ pub(super) enum ElementType {
     Float = 1,
     Int32 = 6,
     Int64 = 7,
+    Bool = 9,
 }
 
 /// A fixed axis size, or the name of a symbolic one.
