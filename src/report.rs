@@ -12,7 +12,7 @@ const PAGE_STYLE: &str = include_str!("report.css");
 pub struct Report {
     /// The heading of the page.
     pub title: String,
-    /// Comparisons with the baselines, a sentence each.
+    /// Whether the network is worth it, and comparisons with the baselines, a sentence each.
     pub verdict: Vec<String>,
     /// The names and values of the main results.
     pub key_figures: Vec<(String, String)>,

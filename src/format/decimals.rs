@@ -54,6 +54,9 @@ pub fn share(share: f64) -> String {
     }
 }
 
+/// How much of a difference may be rounding, as a share of the level.
+const ROUNDING: f64 = 4.0 * f64::EPSILON;
+
 /// How the numbers of a column are printed so that their variation is visible, however large they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digits {
@@ -64,8 +67,9 @@ pub struct Digits {
 }
 
 impl Digits {
-    /// For `values`, which continue `before`: two significant digits of the earlier steps, and of the range of the
-    /// values.
+    /// For `values`, which continue `before`: down to the first digit of the earlier steps, of which the median of the
+    /// last 200 counts. The level does not: a series that moves by hundredths has hundredths, whatever its size. Values
+    /// that are closer together than that get up to two digits more. Four significant digits without a step.
     pub fn of(before: &[f64], values: impl Iterator<Item = f64>) -> Self {
         let (mut least, mut greatest, mut level) = (f64::INFINITY, f64::NEG_INFINITY, 0.0_f64);
         for value in values.filter(|value| value.is_finite()) {
@@ -73,17 +77,16 @@ impl Digits {
         }
         let recent = &before[before.len().saturating_sub(200)..];
         let mut steps: Vec<f64> = recent.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
-        steps.retain(|step| *step > 0.0 && step.is_finite());
+        // A difference of large numbers has the rounding of those.
+        steps.retain(|step| *step > level * ROUNDING && step.is_finite());
         steps.sort_by(f64::total_cmp);
         // The position of the first digit: 0 for 1 to 9, 1 for 0.1 to 0.9.
-        let first = |size: f64| -(size.log10().floor() as i32);
+        let first = |size: f64| -((size * (1.0 + 1e-6)).log10().floor() as i32);
         let lead = if level > 0.0 { first(level) } else { 0 };
-        let mut places = lead + 3;
-        let step = steps.get(steps.len() / 2).map(|step| first(*step) + 1);
-        places = places.max(step.unwrap_or(places));
+        let step = steps.get(steps.len() / 2).map(|step| first(*step));
+        let mut places = step.unwrap_or(lead + 3);
         if greatest > least {
-            // Nearly equal forecasts need not be distinguished to the last digit.
-            places = places.max((first(greatest - least) + 1).min(step.unwrap_or(places) + 2));
+            places = places.max(first(greatest - least).min(places + 2));
         }
         // The precision of f64.
         places = places.min(lead + 14);
@@ -126,19 +129,24 @@ mod tests {
             let digits = Digits::of(before, values.iter().copied());
             values.iter().map(|value| digits.write(*value)).collect::<Vec<_>>()
         };
-        assert_eq!(write(&[1.0852, 1.0861, 1.0849], &[1.085_23, 1.086_08]), ["1.08523", "1.08608"]);
-        assert_eq!(write(&[100.0, 140.0, 90.0], &[101.26, 131.71]), ["101.3", "131.7"]);
-        assert_eq!(write(&[371.1, 371.5], &[371.268, 371.9]), ["371.27", "371.90"]);
+        // Hundredths at a level of a million, and whole numbers below steps of a thousand.
+        assert_eq!(write(&[1e6, 1e6 + 0.01, 1e6 - 0.01], &[1e6 + 0.0172, 1e6 - 0.0449]), ["1000000.02", "999999.96"]);
+        assert_eq!(write(&[5000.0, 6000.0, 4000.0], &[5123.456, 7000.1]), ["5123", "7000"]);
+        assert_eq!(write(&[5.0, 1005.0, 5.0], &[5.25, 12.5]), ["5", "12"]);
+        assert_eq!(write(&[100.0, 140.0, 90.0], &[101.26, 131.71]), ["101", "132"]);
+        assert_eq!(write(&[371.1, 371.5], &[371.268, 371.9]), ["371.3", "371.9"]);
         assert_eq!(write(&[52_001.0, 53_000.0], &[52_345.6]), ["52346"]);
-        assert_eq!(write(&[3.0e-9, 3.2e-9], &[3.14e-9, 3.05e-9]), ["3.140e-9", "3.050e-9"]);
-        assert_eq!(write(&[1e20, 2e20], &[1.5e20, 0.0]), ["1.500e20", "0"]);
+        assert_eq!(write(&[3.0e-9, 3.2e-9], &[3.14e-9, 3.05e-9]), ["3.14e-9", "3.05e-9"]);
+        assert_eq!(write(&[1e20, 2e20], &[1.5e20, 0.0]), ["2e20", "0"]);
         // By the steps that were taken, however far apart forecasts are, and where they are all the same.
-        assert_eq!(write(&[1.0852, 1.0853, 1.0851], &[1.0, 1.5]), ["1.00000", "1.50000"]);
-        assert_eq!(write(&[1.0852, 1.0853, 1.0851], &[1.0852, 1.0852]), ["1.08520", "1.08520"]);
-        // Differences far below the steps are not worth their digits.
-        assert_eq!(write(&[1.0, 1.5], &[1.2, 1.200_000_001]), ["1.2000", "1.2000"]);
-        // Hardly apart, and still told apart where that does not take many digits.
-        assert_eq!(write(&[1.0, 1.5], &[1.2001, 1.2032]), ["1.2001", "1.2032"]);
+        assert_eq!(write(&[1.0852, 1.0853, 1.0851], &[1.0, 1.5]), ["1.0000", "1.5000"]);
+        assert_eq!(write(&[1.0852, 1.0853, 1.0851], &[1.0852, 1.0852]), ["1.0852", "1.0852"]);
+        // Forecasts closer together than the steps are told apart where that takes at most two digits.
+        assert_eq!(write(&[1.0852, 1.0861, 1.0849], &[1.085_23, 1.086_08]), ["1.0852", "1.0861"]);
+        assert_eq!(write(&[1.0, 1.5], &[1.2001, 1.2032]), ["1.200", "1.203"]);
+        assert_eq!(write(&[1.0, 1.5], &[1.2, 1.200_000_001]), ["1.200", "1.200"]);
+        // Rounding is no step.
+        assert_eq!(write(&[0.3, 0.1 + 0.2, 0.3], &[0.3, 0.3]), ["0.3000", "0.3000"]);
         assert_eq!(write(&[5.0, 5.0], &[5.0, 5.0]), ["5.000", "5.000"]);
         assert_eq!(write(&[f64::NAN, 1.0], &[f64::NAN, 0.0]), ["NaN", "0.000"]);
         assert_eq!(write(&[], &[]), Vec::<String>::new());

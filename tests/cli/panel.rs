@@ -185,7 +185,8 @@ fn a_table_in_long_form_is_the_panel_of_its_wide_form() {
             assert_eq!([&wide[..4], &wide[4 + 2 * index..][..2]].concat(), long[1..], "{name}");
         }
     }
-    assert!(read(path, "long/forecast.csv").starts_with("name,t,part,origin,step,truth,forecast,last_value\na,"));
+    let head = "name,t,part,origin,step,truth,forecast,last_value,drift,linear_autoregression\na,";
+    assert!(read(path, "long/forecast.csv").starts_with(head));
     succeeds(path, "forecast long --out next.csv");
     let next = lines(read(path, "next.csv"));
     assert_eq!((next[0].join(","), next.len()), ("name,t,origin,step,forecast".into(), 1 + 3 * 2));

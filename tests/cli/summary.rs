@@ -34,9 +34,8 @@ fn losses_errors_and_memory_agree_between_text_and_json() {
     is_near(validation, &json["val_loss"]);
     for part in ["validation", "test", "both"] {
         let line = numbers(&text, &format!("{part} "));
-        let [network, naive] = [line[line.len() - 2], line[line.len() - 1]];
-        is_near(network, &json[part]["rmse"]);
-        is_near(naive, &json[part]["naive_rmse"]);
+        let keys = ["rmse", "naive_rmse", "drift_rmse", "linear_rmse"];
+        keys.iter().zip(&line[line.len() - keys.len()..]).for_each(|(key, value)| is_near(*value, &json[part][key]));
     }
     let parts = json["memory"]["bytes"].as_object().unwrap();
     let total: u64 = parts.values().map(|bytes| bytes.as_u64().unwrap()).sum();

@@ -23,7 +23,7 @@ pub(super) struct Window<'a> {
     /// The first predicted row.
     first: usize,
     /// The W values before it of each target of the member; NaN if missing.
-    shown: Vec<&'a [f64]>,
+    pub(super) shown: Vec<&'a [f64]>,
     /// How each is scaled, in the window and in its forecast.
     pub(super) scalings: Vec<Scaling>,
 }

@@ -3,6 +3,8 @@
 mod codec;
 mod encoded;
 mod forecast_errors;
+mod linear;
+pub(crate) mod naive;
 mod relative;
 mod rollout;
 mod sensor;
@@ -15,7 +17,8 @@ mod windows;
 
 pub use codec::{ColumnCodec, SeriesCodec};
 pub use encoded::EncodedSeries;
-pub use forecast_errors::{ForecastErrors, TargetErrors, forecast_errors};
+pub use forecast_errors::{ForecastErrors, NaiveScale, TargetErrors, forecast_errors};
+pub use linear::LinearAutoregression;
 pub use relative::RelativeTo;
 pub use rollout::{Forecast, Rollout};
 pub use sensor::SensorCodec;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ndarray::{Array2, Array3, s};
 
 use super::encoded::Window;
+use super::naive::{drift, seasonal_naive};
 use crate::allocate;
 use crate::batch::{Batch, Sequence, Targets};
 use crate::data::{EncodedSeries, Examples, Frame, Scaling};
@@ -17,20 +18,20 @@ use crate::real::Real;
 /// Made by [`EncodedSeries::windows`] and [`EncodedSeries::all_windows`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Windows {
-    encoded: Arc<EncodedSeries>,
+    pub(super) encoded: Arc<EncodedSeries>,
     /// The first target row of each window, ascending.
-    firsts: Vec<usize>,
+    pub(super) firsts: Vec<usize>,
     /// By window, then by member.
-    examples: Vec<Example>,
+    pub(super) examples: Vec<Example>,
     left_out: usize,
 }
 
 /// A window of a member.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Example {
+pub(super) struct Example {
     /// The index of its first target row.
-    window: usize,
-    member: usize,
+    pub(super) window: usize,
+    pub(super) member: usize,
 }
 
 impl Windows {
@@ -115,14 +116,26 @@ impl Windows {
         }
         let columns = self.encoded.series.truths();
         Ok(Array3::from_shape_fn(self.shape(), |(window, step, target)| {
-            // As many periods back as are needed to get before the first target row.
-            let (values, latest) = (&columns[target].values, self.firsts[window] + step % period - period);
-            let earlier = (0..=latest).rev().step_by(period);
-            earlier.map(|row| values[row]).find(|value| !value.is_nan()).unwrap_or(f64::NAN)
+            seasonal_naive(&columns[target].values, self.firsts[window], step, period)
         }))
     }
 
-    fn window(&self, example: Example) -> Window<'_> {
+    /// The drift forecast (the same, 5.2) in the units of the data, \[N, K, Q\]: the line through the first and the last
+    /// value before the forecast, as it goes on; NaN if there are not two of them.
+    pub fn drift(&self) -> Array3<f64> {
+        let series = &self.encoded.series;
+        Array3::from_shape_fn(self.shape(), |(window, step, target)| {
+            let begin = series.rows_of(target).start;
+            drift(&series.truths()[target].values, begin, self.firsts[window], step)
+        })
+    }
+
+    /// The series that they are cut from.
+    pub fn encoded(&self) -> &EncodedSeries {
+        &self.encoded
+    }
+
+    pub(super) fn window(&self, example: Example) -> Window<'_> {
         self.encoded.window(example.member, self.firsts[example.window])
     }
 
@@ -140,7 +153,8 @@ impl Windows {
         (self.firsts.len(), codec.frame.horizon, codec.targets.len())
     }
 
-    fn missing(&self) -> Array3<f64> {
+    /// NaN for every window and target: \[N, K, Q\].
+    pub(super) fn missing(&self) -> Array3<f64> {
         Array3::from_elem(self.shape(), f64::NAN)
     }
 }

@@ -67,13 +67,16 @@ impl Comparison {
 
     /// `18.67 against 30.44 (39 % better)`.
     fn numbers(&self) -> String {
-        let text = |value: f64| match self.measure {
+        let difference = self.difference().map(|words| format!(" ({words})")).unwrap_or_default();
+        format!("{} against {}{difference}", self.text(self.network), self.text(self.other))
+    }
+
+    fn text(&self, value: f64) -> String {
+        match self.measure {
             _ if value.is_nan() => "not a number".to_owned(),
             Metric::Error(_) => short(value),
             Metric::Share(_) => share(value),
-        };
-        let difference = self.difference().map(|words| format!(" ({words})")).unwrap_or_default();
-        format!("{} against {}{difference}", text(self.network), text(self.other))
+        }
     }
 
     /// By how much it is better or worse; `None` if that is not a number.
@@ -112,6 +115,56 @@ impl Comparison {
             "measure": self.name(), "network": network, "baseline": other, "ratio": network / other,
             "higher_is_better": matches!(self.measure, Metric::Share(_)), "beaten": self.is_beaten(),
         })
+    }
+}
+
+/// Whether a network is worth it: whether it is better than every baseline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// The network compared with the best baseline.
+    best: Comparison,
+    /// The number of baselines.
+    count: usize,
+}
+
+impl Verdict {
+    /// From the comparisons with all baselines, by one metric on one split; `None` if there is none.
+    pub(crate) fn of(comparisons: &[Comparison]) -> Option<Self> {
+        let known = || comparisons.iter().filter(|comparison| comparison.is_known());
+        let is_better = |a: &&Comparison, b: &&Comparison| match a.measure {
+            Metric::Error(_) => a.other.total_cmp(&b.other),
+            Metric::Share(_) => b.other.total_cmp(&a.other),
+        };
+        Some(Self { best: known().min_by(is_better)?.clone(), count: known().count() })
+    }
+
+    /// `worth it: beats the best of 3 baselines, the last value, by 35 % (test RMSE 21.61 against 33.42)`.
+    pub fn words(&self) -> String {
+        let Self { best, count } = self;
+        let which = match count {
+            1 => format!("the only baseline, {}", best.baseline.words),
+            _ => format!("the best of {count} baselines, {}", best.baseline.words),
+        };
+        let difference = best.difference().unwrap_or_default();
+        // How much better belongs to the verb, and how much worse to the numbers.
+        let (verb, by, worse) = match difference.strip_suffix(" better") {
+            Some(margin) => ("worth it: beats", format!(", by {margin}"), String::new()),
+            None if difference.is_empty() => ("not worth it: does not beat", String::new(), String::new()),
+            None => ("not worth it: does not beat", String::new(), format!(", {difference}")),
+        };
+        let [network, other] = [best.network, best.other].map(|value| best.text(value));
+        format!("{verb} {which}{by} ({} {} {network} against {other}{worse})", best.part, best.name())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let Self { best, count } = self;
+        let mut json = best.json();
+        json["worth_it"] = best.is_beaten().into();
+        json["words"] = self.words().into();
+        json["part"] = best.part.into();
+        json["best_baseline"] = best.baseline.key.into();
+        json["baselines"] = json!(count);
+        json
     }
 }
 
@@ -205,6 +258,36 @@ mod tests {
         }
         assert!(told(accuracy(0.932, 0.111)).ends_with("accuracy 93.2% against 11.1% (82 percentage points better)"));
         assert!(told(accuracy(0.5, 0.5)).contains("does not beat the largest class"));
+    }
+
+    #[test]
+    fn a_network_is_worth_it_if_it_beats_the_best_baseline() {
+        let of = |network: f64, others: &[f64]| {
+            let names = [LAST, BaselineName { key: "drift", words: "the drift" }, MAJORITY];
+            let all = others
+                .iter()
+                .zip(names)
+                .map(|(other, name)| Comparison { baseline: name, ..rmse("test", network, *other) });
+            Verdict::of(&all.collect::<Vec<_>>())
+        };
+        let words = |network: f64, others: &[f64]| of(network, others).unwrap().words();
+        let (won, lost) = (of(3.0, &[6.0, 4.0, f64::NAN]).unwrap(), of(5.0, &[6.0, 4.0, 9.0]).unwrap());
+        assert_eq!(
+            won.words(),
+            "worth it: beats the best of 2 baselines, the drift, by 25 % (test RMSE 3.000 against 4.000)"
+        );
+        assert_eq!(
+            lost.words(),
+            "not worth it: does not beat the best of 3 baselines, the drift (test RMSE 5.000 against 4.000, 25 % worse)"
+        );
+        assert_eq!((&won.json()["worth_it"], &lost.json()["worth_it"]), (&json!(true), &json!(false)));
+        assert_eq!((&won.json()["best_baseline"], &won.json()["baselines"]), (&json!("drift"), &json!(2)));
+        let only = "does not beat the only baseline, the last value (test RMSE";
+        assert_eq!(words(4.0, &[4.0]), format!("not worth it: {only} 4.000 against 4.000, equal)"));
+        assert_eq!(words(f64::NAN, &[4.0]), format!("not worth it: {only} not a number against 4.000)"));
+        assert_eq!(of(1.0, &[f64::NAN]), None);
+        let accuracy = Verdict::of(&[accuracy(0.8, 0.6), accuracy(0.8, 0.7)]).unwrap().words();
+        assert!(accuracy.contains("by 10 percentage points (test accuracy 80.0% against 70.0%)"), "{accuracy}");
     }
 
     #[test]

@@ -1,19 +1,17 @@
-//! Naive forecasts as ranges, from their past errors.
+//! Forecasts without a network as ranges, from their past errors.
 
-use ndarray::Array3;
+use ndarray::{Array2, Array3};
 
 use super::quantiles::Quantiles;
+use crate::data::Scaling;
 
-/// The errors of the (seasonal) naive forecast within `values`, `step` + 1 rows ahead, ascending. Missing values are
-/// left out.
-fn differences(values: &[f64], step: usize, period: usize) -> Vec<f64> {
-    let of = |row: usize| {
-        let latest = (row + step % period).checked_sub(step + period)?;
-        // Like `Windows::naive`, using only what was known before the first forecast row.
-        let earlier = (0..=latest).rev().step_by(period).map(|row| values[row]).find(|value| !value.is_nan());
-        Some(values[row] - earlier?)
-    };
-    let mut differences: Vec<f64> = (step..values.len()).filter_map(of).filter(|value| !value.is_nan()).collect();
+/// A forecast of row `first` + `step` of a target from its values before row `first`: by target, values, first, step.
+pub(crate) type NaiveForecast<'a> = &'a dyn Fn(usize, &[f64], usize, usize) -> f64;
+
+/// The errors of a forecast within `values`, `step` + 1 rows ahead, ascending. Missing values are left out.
+fn differences(values: &[f64], step: usize, forecast: impl Fn(&[f64], usize, usize) -> f64) -> Vec<f64> {
+    let of = |row: usize| values[row] - forecast(values, row - step, step);
+    let mut differences: Vec<f64> = (step..values.len()).map(of).filter(|value| !value.is_nan()).collect();
     differences.sort_by(f64::total_cmp);
     differences
 }
@@ -30,19 +28,19 @@ fn quantile(sorted: &[f64], quantile: f64) -> Option<f64> {
     Some(below + place.fract() * (above - below))
 }
 
-/// The `naive` forecasts of a period, \[N, K, Q\], at each quantile: shifted by the quantiles of their errors in the
-/// rows `known` of each target. `None` if there are too few errors at any step.
+/// The forecasts `values`, \[N, K, Q\], at each quantile: shifted by the quantiles of the errors that `forecast` made in
+/// the rows `known` of each target. `None` if there are too few errors at any step.
 pub(crate) fn ranges(
-    naive: &Array3<f64>,
+    values: &Array3<f64>,
     known: &[&[f64]],
-    period: usize,
+    forecast: NaiveForecast<'_>,
     quantiles: &Quantiles,
 ) -> Option<Vec<Array3<f64>>> {
-    let mut ranges = vec![naive.clone(); quantiles.values().len()];
-    let (_, horizon, targets) = naive.dim();
+    let mut ranges = vec![values.clone(); quantiles.values().len()];
+    let (_, horizon, targets) = values.dim();
     for step in 0..horizon {
         for (target, values) in known.iter().enumerate().take(targets) {
-            let differences = differences(values, step, period);
+            let differences = differences(values, step, |values, first, step| forecast(target, values, first, step));
             for (range, of) in ranges.iter_mut().zip(quantiles.values()) {
                 let shift = quantile(&differences, *of)?;
                 range.slice_mut(ndarray::s![.., step, target]).mapv_inplace(|value| value + shift);
@@ -52,12 +50,44 @@ pub(crate) fn ranges(
     Some(ranges)
 }
 
+/// The forecasts `values` of regressions, likewise: shifted by the quantiles of their `residuals`, \[n, K\] for each
+/// target or for all, in the units of each window, `scalings` by window and target.
+pub(crate) fn regression_ranges(
+    values: &Array3<f64>,
+    scalings: &[Vec<Scaling>],
+    residuals: &[Array2<f64>],
+    quantiles: &Quantiles,
+) -> Option<Vec<Array3<f64>>> {
+    let mut ranges = vec![values.clone(); quantiles.values().len()];
+    let (_, horizon, targets) = values.dim();
+    let is_shared = residuals.len() == 1;
+    for (index, residuals) in residuals.iter().enumerate() {
+        let targets = if is_shared { 0..targets } else { index..index + 1 };
+        for step in 0..horizon {
+            let mut errors: Vec<f64> = residuals.column(step).iter().copied().filter(|error| !error.is_nan()).collect();
+            errors.sort_by(f64::total_cmp);
+            for (range, of) in ranges.iter_mut().zip(quantiles.values()) {
+                let shift = quantile(&errors, *of)?;
+                for (mut row, scalings) in range.outer_iter_mut().zip(scalings) {
+                    for target in targets.clone() {
+                        row[[step, target]] += shift * scalings[target].unit;
+                    }
+                }
+            }
+        }
+    }
+    Some(ranges)
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::Loss;
-    use ndarray::Array3;
-
     use super::*;
+    use crate::Loss;
+    use crate::data::series::naive::seasonal_naive;
+
+    fn differences(values: &[f64], step: usize, period: usize) -> Vec<f64> {
+        super::differences(values, step, |values, first, step| seasonal_naive(values, first, step, period))
+    }
 
     #[test]
     fn differences_use_only_values_known_that_many_steps_before() {
@@ -95,10 +125,29 @@ mod tests {
         let values: Vec<f64> = (0..400).map(&mut step).collect();
         let naive = Array3::from_elem((1, 3, 1), 100.0);
         let quantiles = Quantiles::of(&Loss::Quantile { quantiles: vec![0.1, 0.5, 0.9] });
-        let ranges = ranges(&naive, &[&values], 1, &quantiles).unwrap();
+        let last: NaiveForecast<'_> = &|_, values, first, step| seasonal_naive(values, first, step, 1);
+        let ranges = ranges(&naive, &[&values], last, &quantiles).unwrap();
         let width = |step: usize| ranges[2][[0, step, 0]] - ranges[0][[0, step, 0]];
         assert!(ranges[0][[0, 0, 0]] < 100.0 && ranges[2][[0, 0, 0]] > 100.0);
         assert!(width(2) > 1.2 * width(0) && width(0) > 1.0, "{} {}", width(0), width(2));
-        assert!(super::ranges(&naive, &[&values[..5]], 1, &quantiles).is_none());
+        assert!(super::ranges(&naive, &[&values[..5]], last, &quantiles).is_none());
+    }
+
+    #[test]
+    fn a_regression_is_shifted_by_its_errors_in_the_units_of_each_window() {
+        let quantiles = Quantiles::of(&Loss::Quantile { quantiles: vec![0.1, 0.9] });
+        let values = Array3::from_elem((2, 1, 2), 5.0);
+        let scaling = |unit| Scaling { offset: 9.0, unit };
+        let scalings = [vec![scaling(1.0), scaling(10.0)], vec![scaling(2.0), scaling(20.0)]];
+        // From −10 to 10, of which the quantiles 0.1 and 0.9 are −8 and 8.
+        let errors = |scale: f64| Array2::from_shape_fn((21, 1), |(n, _)| scale * (n as f64 - 10.0));
+        let of = |residuals: &[Array2<f64>]| {
+            let ranges = regression_ranges(&values, &scalings, residuals, &quantiles).unwrap();
+            ranges.iter().map(|range| range.iter().map(|value| value - 5.0).collect::<Vec<_>>()).collect::<Vec<_>>()
+        };
+        // One regression for both targets, and one for each.
+        assert_eq!(of(&[errors(1.0)]), [[-8.0, -80.0, -16.0, -160.0], [8.0, 80.0, 16.0, 160.0]]);
+        assert_eq!(of(&[errors(1.0), errors(2.0)]), [[-8.0, -160.0, -16.0, -320.0], [8.0, 160.0, 16.0, 320.0]]);
+        assert_eq!(regression_ranges(&values, &scalings, &[Array2::zeros((3, 1))], &quantiles), None);
     }
 }

@@ -103,6 +103,29 @@ pub(crate) fn coverage(truth: ArrayView2<'_, f64>, low: ArrayView2<'_, f64>, hig
     mean(ranges.map(|(truth, (low, high))| if (low..=high).contains(&truth) { 1.0 } else { 0.0 }))
 }
 
+/// The mean interval score (Winkler 1972; Gneiting & Raftery 2007, eq. 43) of the range from `low` to `high`, forecasts
+/// of these two quantiles: its width, and for a value outside the distance to it over the share that should lie on that
+/// side. For a central range of 1 − α that is 2/α of the distance.
+pub(crate) fn interval_score(
+    quantiles: [f64; 2],
+    truth: ArrayView2<'_, f64>,
+    low: ArrayView2<'_, f64>,
+    high: ArrayView2<'_, f64>,
+) -> f64 {
+    let score = |(truth, (low, high)): (&f64, (&f64, &f64))| {
+        let (below, above) = ((low - truth).max(0.0), (truth - high).max(0.0));
+        if truth.is_nan() { f64::NAN } else { high - low + below / quantiles[0] + above / (1.0 - quantiles[1]) }
+    };
+    mean(truth.iter().zip(low.iter().zip(high)).map(score).filter(|score| !score.is_nan()))
+}
+
+/// The continuous ranked probability score as quantiles approximate it: ∫ 2 ρ_q dq as the mean over the quantiles, twice
+/// the mean pinball loss. For central ranges and the median that is the weighted interval score (Bracher, Ray, Gneiting
+/// & Reich 2021, eq. 2 and 3).
+pub(crate) fn crps(pinball: f64) -> f64 {
+    2.0 * pinball
+}
+
 /// NaN if empty.
 pub(crate) fn mean(numbers: impl Iterator<Item = f64>) -> f64 {
     let (sum, count) = numbers.fold((0.0, 0.0), |(sum, count), number| (sum + number, count + 1.0));
@@ -141,6 +164,33 @@ mod tests {
         let loss = |quantile: f64, at: f64| values.iter().map(|value| pinball(quantile, value - at)).sum::<f64>();
         for (quantile, best) in [(0.15, 2.0), (0.55, 6.0), (0.95, 10.0)] {
             assert!(values.iter().all(|at| loss(quantile, *at) >= loss(quantile, best)), "{quantile}");
+        }
+    }
+
+    #[test]
+    fn the_interval_score_is_the_width_and_a_penalty_for_what_is_outside() {
+        // Within, 2 below and 3 above a range of 4 for 80 %, and a missing value: 4, 4 + 10·2, 4 + 10·3.
+        let truth = array![[2.0, -2.0], [7.0, f64::NAN]];
+        let (low, high) = (truth.mapv(|_| 0.0), truth.mapv(|_| 4.0));
+        let score = interval_score([0.1, 0.9], truth.view(), low.view(), high.view());
+        assert!((score - (4.0 + 24.0 + 34.0) / 3.0).abs() < 1e-12, "{score}");
+        // It is 2/α of the pinball losses of both ends, whatever their levels: their sum over each share.
+        let loss = |quantile: f64, end: &ndarray::Array2<f64>| mean_pinball(quantile, truth.view(), end.view());
+        for [a, b] in [[0.1, 0.9], [0.05, 0.7]] {
+            let score = interval_score([a, b], truth.view(), low.view(), high.view());
+            assert!((score - loss(a, &low) / a - loss(b, &high) / (1.0 - b)).abs() < 1e-9, "{a} {b} {score}");
+        }
+    }
+
+    #[test]
+    fn the_crps_of_the_median_alone_is_the_absolute_error_and_of_many_quantiles_the_integral() {
+        assert_eq!(crps(pinball(0.5, -3.0)), 3.0);
+        // The uniform distribution from 0 to 1, of which CRPS(y) = y² − y + 1/3 (the integral over both sides of y).
+        let levels: Vec<f64> = (1..1000).map(|n| f64::from(n) / 1000.0).collect();
+        for y in [0.2, 0.5, 1.4] {
+            let score = crps(mean(levels.iter().map(|q| pinball(*q, y - q))));
+            let expected = if y <= 1.0 { y * y - y + 1.0 / 3.0 } else { y - 2.0 / 3.0 };
+            assert!((score - expected).abs() < 1e-3, "{y}: {score} {expected}");
         }
     }
 

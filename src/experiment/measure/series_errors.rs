@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::comparison::{self, BaselineName, Comparison};
 use super::quantiles::Quantiles;
-use crate::data::{ForecastErrors, TargetErrors};
+use crate::data::{ForecastErrors, NaiveScale, TargetErrors};
 use crate::experiment::config::ScaleName;
 use crate::format::share;
 
@@ -24,6 +24,10 @@ pub(crate) struct SeriesErrors {
     pub(crate) scale: ScaleName,
     /// Whether each target is a series of its own.
     pub(crate) panel: bool,
+    /// The period of the seasonal naive forecast that MASE is measured by; 1 for the last value.
+    pub(crate) season: usize,
+    /// By target: what their errors are scaled by.
+    pub(crate) scales: Vec<NaiveScale>,
 }
 
 pub(crate) struct TargetName {
@@ -39,6 +43,8 @@ pub(crate) struct Forecaster {
     pub(crate) prefix: &'static str,
     /// The baseline's names; `None` for the network.
     pub(crate) baseline: Option<BaselineName>,
+    /// Whether pictures can draw it: it repeats an earlier value.
+    pub(crate) repeats: bool,
 }
 
 /// A split of the rows.
@@ -52,6 +58,8 @@ pub struct PartErrors {
     pub(crate) accuracies: Vec<Vec<TargetErrors>>,
     /// By target; empty without quantiles.
     pub(crate) spreads: Vec<Spread>,
+    /// The errors of Naive2, by target.
+    pub(crate) naive2: Vec<ForecastErrors>,
 }
 
 /// The quantile errors of a target, over all steps of the horizon.
@@ -61,6 +69,8 @@ pub(crate) struct Spread {
     pub(crate) pinball: Vec<f64>,
     /// The coverage of the outermost quantiles, likewise; empty for one quantile.
     pub(crate) coverage: Vec<f64>,
+    /// The interval score of the outermost quantiles, likewise.
+    pub(crate) winkler: Vec<f64>,
 }
 
 impl PartErrors {
@@ -89,49 +99,54 @@ impl SeriesErrors {
 
     /// The metric by which forecasts of a target are compared, and its value for each forecaster: that of ranges if the
     /// network forecasts quantiles.
-    fn compared(&self, part: &PartErrors, target: usize) -> (&'static str, Vec<f64>) {
+    pub(super) fn compared(&self, part: &PartErrors, target: usize) -> (&'static str, Vec<f64>) {
         match part.spreads.get(target) {
             Some(spread) => ("pinball loss", spread.pinball.clone()),
             None => ("RMSE", part.accuracies.iter().map(|of| of[target].overall.rmse).collect()),
         }
     }
 
-    /// The best naive forecaster of a single target; `None` if none can be compared.
-    pub(crate) fn best_baseline(&self) -> Option<usize> {
-        let (_, errors) = self.compared(self.main()?, 0);
-        let known = (1..errors.len()).filter(|forecaster| !errors[*forecaster].is_nan());
+    /// The best forecaster of a single target that a picture can draw beside the network; `None` if none can be
+    /// compared.
+    pub(crate) fn best_drawn(&self) -> Option<usize> {
+        self.best_of(&self.compared(self.main()?, 0).1)
+    }
+
+    /// The best by these errors of those that repeat an earlier value.
+    fn best_of(&self, errors: &[f64]) -> Option<usize> {
+        let known = (1..errors.len()).filter(|of| self.forecasters[*of].repeats && !errors[*of].is_nan());
         known.min_by(|a, b| errors[*a].total_cmp(&errors[*b]))
     }
 
-    /// `test RMSE 18.67, last value 30.44`: the network and the best naive forecast, for a single target.
+    /// `test RMSE 18.67, last value 30.44`: the network and the best drawn forecast, for a single target.
     pub(crate) fn headline(&self) -> Option<String> {
         let part = self.main()?;
         let (measure, errors) = self.compared(part, 0);
-        let beside = self.best_baseline().map(|of| format!(", {} {}", self.forecasters[of].name, four(errors[of])));
+        let beside = self.best_of(&errors).map(|of| format!(", {} {}", self.forecasters[of].name, four(errors[of])));
         Some(format!("{} {measure} {}{}", part.name, four(errors[0]), beside.unwrap_or_default()))
     }
 
-    /// The metric by which forecasts of a panel are compared over all series, and its value for each forecaster; `None`
-    /// without a panel, whose targets may have nothing in common.
-    fn compared_overall(&self, part: &PartErrors) -> Option<(&'static str, Vec<f64>)> {
-        if !self.panel {
-            return None;
-        }
+    /// The metric by which forecasts of all targets are compared, in their scaled units, and its value for each
+    /// forecaster.
+    pub(super) fn compared_over_all(&self, part: &PartErrors) -> (&'static str, Vec<f64>) {
         let forecasters = 0..self.forecasters.len();
-        Some(if part.spreads.is_empty() {
+        if part.spreads.is_empty() {
             ("scaled MSE", forecasters.map(|of| self.scaled(part, of).0).collect())
         } else {
             ("scaled pinball loss", forecasters.map(|of| self.scaled_pinball(part, of)).collect())
-        })
+        }
+    }
+
+    /// The same of a panel; `None` without one, whose targets may have nothing in common.
+    fn compared_overall(&self, part: &PartErrors) -> Option<(&'static str, Vec<f64>)> {
+        self.panel.then(|| self.compared_over_all(part))
     }
 
     /// `test scaled MSE 0.3571, last value 1.294`: the network and the best naive forecast over all series of a panel.
     pub(crate) fn overall_headline(&self) -> Option<String> {
         let part = self.main()?;
         let (measure, errors) = self.compared_overall(part)?;
-        let known = (1..errors.len()).filter(|forecaster| !errors[*forecaster].is_nan());
-        let best = known.min_by(|a, b| errors[*a].total_cmp(&errors[*b]));
-        let beside = best.map(|of| format!(", {} {}", self.forecasters[of].name, four(errors[of])));
+        let beside = self.best_of(&errors).map(|of| format!(", {} {}", self.forecasters[of].name, four(errors[of])));
         Some(format!("{} {measure} {}{}", part.name, four(errors[0]), beside.unwrap_or_default()))
     }
 
@@ -204,7 +219,8 @@ impl SeriesErrors {
             value.insert("forecasts".into(), json!(part.count));
             let errors = |target: usize| {
                 let mut errors = self.errors(part, |of| &of[target]);
-                if let Some(Spread { pinball, coverage }) = part.spreads.get(target) {
+                errors.extend(self.scores_of_target(part, target));
+                if let Some(Spread { pinball, coverage, .. }) = part.spreads.get(target) {
                     for (name, values) in [("pinball", pinball), ("coverage", coverage)] {
                         let values = self.forecasters.iter().zip(values);
                         errors.extend(values.map(|(of, value)| (format!("{}{name}", of.prefix), json!(value))));
@@ -218,6 +234,7 @@ impl SeriesErrors {
                     let by_name = targets.iter().enumerate();
                     let by_name = by_name.map(|(index, target)| (target.name.clone(), errors(index).into()));
                     value.insert("targets".into(), Value::Object(by_name.collect()));
+                    value.extend(self.scores_over_targets(part));
                 }
             }
             if self.scale == ScaleName::Standard {
@@ -263,7 +280,7 @@ impl SeriesErrors {
     pub(super) fn scaled(&self, part: &PartErrors, forecaster: usize) -> (f64, f64) {
         let (mut squares, mut sum, mut count) = (0.0, 0.0, 0.0);
         for (accuracy, target) in part.accuracies[forecaster].iter().zip(&self.targets) {
-            let ForecastErrors { rmse, mae, count: n } = accuracy.overall;
+            let ForecastErrors { rmse, mae, count: n, .. } = accuracy.overall;
             if n > 0 {
                 squares += n as f64 * (rmse / target.unit).powi(2);
                 sum += n as f64 * mae / target.unit;
@@ -272,6 +289,11 @@ impl SeriesErrors {
         }
         (squares / count, sum / count)
     }
+}
+
+/// Four significant digits, or a dash if there is no value.
+pub(super) fn dash(value: f64) -> String {
+    if value.is_nan() { "–".into() } else { four(value) }
 }
 
 /// Four significant digits, or all digits before the point.
@@ -284,7 +306,7 @@ pub(crate) fn four(value: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::series_tables::some_steps;
     use super::*;
 
@@ -308,24 +330,39 @@ mod tests {
     const LAST_VALUE: BaselineName = BaselineName { key: "last_value", words: "the last value" };
 
     fn accuracy(rmse: f64, mae: f64, count: usize) -> TargetErrors {
-        let overall = ForecastErrors { rmse, mae, count };
+        let overall = ForecastErrors { rmse, mae, count, ..ForecastErrors::of([]) };
         TargetErrors { overall, by_step: vec![overall, overall] }
     }
 
-    fn errors(targets: &[(&str, f64)], accuracies: Vec<Vec<TargetErrors>>) -> SeriesErrors {
+    /// The errors of pairs of truth and forecast.
+    pub(in super::super) fn of_pairs(pairs: &[(f64, f64)]) -> TargetErrors {
+        let overall = ForecastErrors::of(pairs.iter().copied());
+        TargetErrors { overall, by_step: vec![overall, overall] }
+    }
+
+    pub(in super::super) fn errors(targets: &[(&str, f64)], accuracies: Vec<Vec<TargetErrors>>) -> SeriesErrors {
         let ends = ["a".to_owned(), "b".to_owned()];
         SeriesErrors {
             targets: targets.iter().map(|(name, unit)| TargetName { name: (*name).into(), unit: *unit }).collect(),
             horizon: 2,
             forecasters: vec![
-                Forecaster { name: "network", prefix: "", baseline: None },
-                Forecaster { name: "last value", prefix: "naive_", baseline: Some(LAST_VALUE) },
+                Forecaster { name: "network", prefix: "", baseline: None, repeats: false },
+                Forecaster { name: "last value", prefix: "naive_", baseline: Some(LAST_VALUE), repeats: true },
             ],
             quantiles: Quantiles::of(&crate::Loss::SquaredError),
             ranges: String::new(),
-            parts: vec![PartErrors { name: "test", ends, count: 3, accuracies, spreads: Vec::new() }],
+            parts: vec![PartErrors {
+                name: "test",
+                ends,
+                count: 3,
+                naive2: accuracies[1].iter().map(|target| target.overall).collect(),
+                accuracies,
+                spreads: Vec::new(),
+            }],
             scale: ScaleName::Standard,
             panel: false,
+            season: 1,
+            scales: vec![NaiveScale { seasonal_mae: 1.0, last_value_rmse: 1.0 }; targets.len()],
         }
     }
 
@@ -351,6 +388,6 @@ mod tests {
             assert!(widths.iter().all(|width| *width == widths[0]), "{table:#?}");
         }
         assert_eq!(errors.table(RMSE).len(), 3);
-        assert_eq!(errors.tables().len(), 4);
+        assert_eq!(errors.tables().len(), 5);
     }
 }

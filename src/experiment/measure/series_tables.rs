@@ -1,6 +1,8 @@
 //! Forecast errors in tables.
 
-use super::series_errors::{ErrorMeasure, Forecaster, MAE, PartErrors, RMSE, SeriesErrors, TargetName, four, range};
+use super::series_errors::{
+    ErrorMeasure, Forecaster, MAE, PartErrors, RMSE, SeriesErrors, TargetName, dash, four, range,
+};
 use crate::experiment::config::ScaleName;
 use crate::format::{cell, grouped, left, right, share, widest};
 use crate::report::Table;
@@ -12,9 +14,9 @@ impl SeriesErrors {
     /// The table as text lines.
     pub(crate) fn lines(&self, notes: &str) -> Vec<String> {
         let mut lines = self.table(RMSE);
+        lines.push(String::new());
         let quantiles = !self.quantiles.values().is_empty();
         if self.horizon > 1 || quantiles {
-            lines.push(String::new());
             lines.extend(self.table(MAE));
             lines.push(String::new());
         }
@@ -29,6 +31,7 @@ impl SeriesErrors {
             lines.extend(self.main().into_iter().flat_map(|part| self.table_by_step(part)));
             lines.push(String::new());
         }
+        lines.extend(self.score_lines());
         if self.listed() < self.targets.len() {
             let more = grouped((self.targets.len() - self.listed()) as u64);
             lines.push(format!("and {more} more series, which --json lists"));
@@ -38,6 +41,7 @@ impl SeriesErrors {
             _ if self.panel => format!("in each series' own units; {notes}"),
             _ => format!("in each target's own units; {notes}"),
         });
+        lines.push(self.score_notes());
         lines.extend(self.quantile_notes());
         if let Some(part) = self.main().filter(|_| self.panel || (self.standard() && self.horizon > 1)) {
             let of = |forecaster: usize| {
@@ -138,7 +142,12 @@ impl SeriesErrors {
         };
         let mut rows = Vec::new();
         for (index, target) in self.targets.iter().enumerate().take(self.listed()) {
-            for (forecaster, of) in self.forecasters.iter().zip(&part.accuracies) {
+            // Of several targets, the report has the others.
+            let shown = |forecaster: &Forecaster| {
+                self.targets.len() == 1 || forecaster.repeats || forecaster.baseline.is_none()
+            };
+            let all = self.forecasters.iter().zip(&part.accuracies).filter(|(forecaster, _)| shown(forecaster));
+            for (forecaster, of) in all {
                 let values: String =
                     steps.iter().map(|step| format!("{:>10}", four(of[index].by_step[step - 1].rmse))).collect();
                 rows.push((names(target, forecaster), values));
@@ -193,6 +202,7 @@ impl SeriesErrors {
             }
         }
         tables.extend(self.quantile_table());
+        tables.extend(self.score_table(self.listed()));
         if let Some(part) = self.main().filter(|_| self.panel || self.standard()) {
             let row = |(index, forecaster): (usize, &Forecaster)| {
                 let (mse, mae) = self.scaled(part, index);
@@ -240,9 +250,4 @@ pub(super) fn some_steps(horizon: usize, most: usize) -> Vec<usize> {
         return (1..=horizon).collect();
     }
     (0..most).map(|n| (n * horizon + (most - 1) / 2) / (most - 1)).map(|step| step.max(1)).collect()
-}
-
-/// Four significant digits, or a dash if there is no value.
-fn dash(value: f64) -> String {
-    if value.is_nan() { "–".into() } else { four(value) }
 }

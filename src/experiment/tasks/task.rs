@@ -8,7 +8,7 @@ use wgpu::{WasmNotSend, WasmNotSendSync};
 
 use super::super::device::network::Network;
 use super::super::measure::comparison;
-use super::super::measure::comparison::Comparison;
+use super::super::measure::comparison::{Comparison, Verdict};
 use super::super::model::codec::Codec;
 use super::super::model::origin::Origin;
 use crate::data::Batches;
@@ -140,16 +140,23 @@ pub struct Results {
     pub files: Vec<(&'static str, String)>,
     /// The comparisons with the baselines.
     pub comparisons: Vec<Comparison>,
+    /// Whether the network is worth it, if one metric says so.
+    pub verdict: Option<Verdict>,
     /// What is missing, and why.
     pub missing: Vec<(&'static str, Error)>,
 }
 
-/// Measures the network on what it did not learn from, and ends the lines with whether it beats what needs no network.
+/// Measures the network on what it did not learn from. The lines begin with whether it is worth it, and end with
+/// whether it beats each baseline.
 ///
 /// # Errors
 /// Those of [`Task::results`].
 pub async fn results(task: &dyn Task, network: &mut Network, measure: MeasureOptions) -> Result<Results> {
     let mut results = task.results(network, measure).await?;
+    if let Some(verdict) = &results.verdict {
+        results.lines.splice(0..0, [verdict.words(), String::new()]);
+        results.summary.insert("verdict".into(), verdict.json());
+    }
     let sentences = comparison::sentences(&results.comparisons);
     if !sentences.is_empty() {
         results.lines.push(String::new());

@@ -6,6 +6,7 @@ use super::missing::Missing;
 use super::pace::Pace;
 use super::run::{TrainedSteps, TrainingRun};
 use crate::experiment::files::names;
+use crate::experiment::measure::comparison::Verdict;
 use crate::experiment::measure::{comparison, loss};
 use crate::experiment::model::model_file;
 use crate::experiment::resume;
@@ -82,7 +83,12 @@ impl TrainingRun<'_> {
         let figures = steps.figures.drain(..).chain(results.figures);
         let report = Report {
             title: self.name(),
-            verdict: comparison::sentences(&results.comparisons),
+            verdict: results
+                .verdict
+                .iter()
+                .map(Verdict::words)
+                .chain(comparison::sentences(&results.comparisons))
+                .collect(),
             key_figures: key_figures(&steps.outcome, &steps.pace, results.key_figures),
             facts: joined(self.facts().into_iter().chain(facts).chain(missing.facts()).collect()),
             tables: results.tables,

@@ -2,6 +2,7 @@
 
 mod columns;
 mod forecast_file;
+mod forecasts;
 mod pictures;
 pub mod rolled;
 pub mod series_data;

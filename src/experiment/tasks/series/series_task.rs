@@ -4,42 +4,30 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
-use ndarray::{Array3, Axis};
+use ndarray::Array3;
 use serde_json::{Value, json};
 
 use super::super::relation::Relation;
 use super::super::task::{MeasureOptions, Order, Pending, Results, Task};
 use super::super::{objective, relation};
+use super::forecasts::SEASONAL;
 use super::series_data::{SeriesData, split};
 use crate::data::{
     Batches, EncodedSeries, Examples, Frame, SequentialBatches, Series, SeriesSplit, ShuffledBatches, Windows,
-    forecast_errors, list_names,
+    list_names,
 };
 use crate::experiment::config::agree::in_flag;
 use crate::experiment::config::{ScaleName, SeriesConfig};
 use crate::experiment::device::network::Network;
 use crate::experiment::measure::comparison::BaselineName;
-use crate::experiment::measure::quantiles::{Quantiles, coverage, mean, mean_pinball, pinball};
-use crate::experiment::measure::series_errors::{Forecaster, PartErrors, SeriesErrors, Spread, TargetName};
-use crate::experiment::measure::{loss, naive_range};
+use crate::experiment::measure::loss;
+use crate::experiment::measure::quantiles::{Quantiles, mean, pinball};
 use crate::experiment::model::codec::Codec;
 use crate::experiment::model::model_file::ModelFile;
 use crate::experiment::model::origin::Origin;
 use crate::format::{ahead, grouped};
 use crate::plot::Baseline;
 use crate::{Error, Head, Result};
-
-const NETWORK: Forecaster = Forecaster { name: "network", prefix: "", baseline: None };
-const LAST_VALUE: Forecaster = Forecaster {
-    name: "last value",
-    prefix: "naive_",
-    baseline: Some(BaselineName { key: "last_value", words: "the last value" }),
-};
-const SEASONAL: Forecaster = Forecaster {
-    name: "seasonal naive",
-    prefix: "seasonal_",
-    baseline: Some(BaselineName { key: "seasonal_naive", words: "the season before" }),
-};
 
 pub(crate) struct SeriesTask {
     pub(super) name: String,
@@ -57,23 +45,6 @@ pub(crate) struct SeriesTask {
     pub(super) after: Windows,
     pub(super) origin: Origin,
     pub(super) relation: Option<String>,
-}
-
-/// The forecasts of every window after training, \[N, K, Q\], in the units of the data.
-struct Forecasts {
-    truth: Array3<f64>,
-    /// By forecaster, the network first.
-    all: Vec<(Forecaster, Array3<f64>)>,
-    /// By forecaster, the network first, and by quantile: the network has one entry without quantiles, and the naive
-    /// forecasts none if their range is unknown.
-    ranges: Vec<Vec<Array3<f64>>>,
-}
-
-impl Forecasts {
-    /// Those of the network, by quantile.
-    fn quantiles(&self) -> &[Array3<f64>] {
-        &self.ranges[0]
-    }
 }
 
 impl SeriesTask {
@@ -153,7 +124,7 @@ impl SeriesTask {
     }
 
     /// The windows after training whose targets all lie in `rows`.
-    fn within(&self, rows: &Range<usize>) -> Vec<usize> {
+    pub(super) fn within(&self, rows: &Range<usize>) -> Vec<usize> {
         let firsts = self.after.first_rows().iter().enumerate();
         let inside = |first: usize| rows.contains(&first) && first + self.frame().horizon <= rows.end;
         firsts.filter(|(_, first)| inside(**first)).map(|(example, _)| example).collect()
@@ -161,130 +132,6 @@ impl SeriesTask {
 
     pub(super) fn quantiles(&self) -> Quantiles {
         Quantiles::of(&self.head.loss)
-    }
-
-    /// The network's forecasts of every window, in the units of the data, by quantile: \[N, K, Q\] each.
-    async fn by_quantile(&self, network: &mut Network, windows: &Windows, rows: usize) -> Result<Vec<Array3<f64>>> {
-        let split = self.quantiles().split_all(&network.predict(windows, rows).await?);
-        split.iter().map(|predictions| windows.decode(predictions)).collect()
-    }
-
-    async fn forecasts(&self, network: &mut Network, rows: usize) -> Result<Forecasts> {
-        let quantiles = self.by_quantile(network, &self.after, rows).await?;
-        let middle = quantiles[self.quantiles().middle()].clone();
-        let (mut all, mut ranges) = (vec![(NETWORK, middle)], vec![quantiles]);
-        let season = self.season.map(|season| (SEASONAL, season));
-        for (forecaster, period) in [(LAST_VALUE, 1)].into_iter().chain(season) {
-            let naive = self.after.naive(period)?;
-            ranges.push(self.naive_range(&naive, period));
-            all.push((forecaster, naive));
-        }
-        Ok(Forecasts { truth: self.after.truth(), all, ranges })
-    }
-
-    /// A naive forecast as a range, by quantile: shifted by the quantiles of its errors up to the end of training.
-    /// Empty without quantiles, or if there are too few rows.
-    fn naive_range(&self, naive: &Array3<f64>, period: usize) -> Vec<Array3<f64>> {
-        let known: Vec<&[f64]> =
-            self.series().truths().iter().map(|column| &column.values[..self.split.train.end]).collect();
-        naive_range::ranges(naive, &known, period, &self.quantiles()).unwrap_or_default()
-    }
-
-    /// The quantile errors of each target.
-    fn spreads(&self, forecasts: &Forecasts, examples: &[usize]) -> Vec<Spread> {
-        let quantiles = self.quantiles();
-        if quantiles.values().is_empty() {
-            return Vec::new();
-        }
-        let part = |array: &Array3<f64>| array.select(Axis(0), examples);
-        let truth = part(&forecasts.truth);
-        let ranges: Vec<Vec<Array3<f64>>> =
-            forecasts.ranges.iter().map(|range| range.iter().map(part).collect()).collect();
-        let of_target = |target: usize| {
-            let of = |array: &'_ Array3<f64>| array.index_axis(Axis(2), target).to_owned();
-            let truth = of(&truth);
-            let pinball = |range: &Vec<Array3<f64>>| {
-                let loss = |index: usize, quantile| {
-                    let forecast = range.get(index).map(of);
-                    forecast.map_or(f64::NAN, |forecast| mean_pinball(quantile, truth.view(), forecast.view()))
-                };
-                quantiles.mean(loss)
-            };
-            let covered = |range: &Vec<Array3<f64>>| match &range[..] {
-                [low, .., high] => coverage(truth.view(), of(low).view(), of(high).view()),
-                _ => f64::NAN,
-            };
-            let covers = if quantiles.interval().is_some() { &ranges[..] } else { &[] };
-            Spread { pinball: ranges.iter().map(pinball).collect(), coverage: covers.iter().map(covered).collect() }
-        };
-        (0..self.series().targets().len()).map(of_target).collect()
-    }
-
-    fn errors(&self, forecasts: &Forecasts) -> Result<SeriesErrors> {
-        let labels = self.series().labels();
-        let part = |name, rows: Range<usize>, examples: Vec<usize>| {
-            let truth = forecasts.truth.select(Axis(0), &examples);
-            let of = |(_, forecast): &(Forecaster, Array3<f64>)| {
-                forecast_errors(truth.view(), forecast.select(Axis(0), &examples).view())
-            };
-            let accuracies = forecasts.all.iter().map(of).collect::<Result<_>>()?;
-            let ends = [rows.start, rows.end - 1].map(|row| labels[row].clone());
-            let spreads = self.spreads(forecasts, &examples);
-            Ok::<_, Error>(PartErrors { name, ends, count: examples.len(), accuracies, spreads })
-        };
-        let (validation, test) = (&self.split.validation, &self.split.test);
-        let mut parts = Vec::new();
-        for (name, rows) in self.parts().skip_while(|(name, _)| *name == "training") {
-            parts.push(part(name, rows.clone(), self.within(rows))?);
-        }
-        if parts.len() == 2 {
-            let both = self.within(validation).into_iter().chain(self.within(test)).collect();
-            parts.push(part("both", validation.start..test.end, both)?);
-        }
-        let codec = self.encoded.codec();
-        let target =
-            |column: &crate::data::ColumnCodec| TargetName { name: column.name.clone(), unit: column.scaling.unit };
-        Ok(SeriesErrors {
-            targets: codec.targets.iter().map(target).collect(),
-            horizon: codec.frame.horizon,
-            forecasters: forecasts.all.iter().map(|(forecaster, _)| *forecaster).collect(),
-            quantiles: self.quantiles(),
-            ranges: self.range_notes(forecasts),
-            parts,
-            scale: self.scale,
-            panel: codec.panel,
-        })
-    }
-
-    /// The explanation of the baselines.
-    fn notes(&self) -> String {
-        let season =
-            self.season.map(|season| format!("; seasonal naive: the value {} rows before", grouped(season as u64)));
-        format!("last value: the naive forecast of no change{}", season.unwrap_or_default())
-    }
-
-    /// How the ranges of the baselines are estimated.
-    fn range_notes(&self, forecasts: &Forecasts) -> String {
-        let rows = grouped(self.split.train.end as u64);
-        let last = &self.series().labels()[self.split.train.end - 1];
-        let names = |known: bool| {
-            let others = forecasts.all.iter().zip(&forecasts.ranges).skip(1);
-            let others = others.filter(|(_, range)| range.is_empty() != known);
-            others.map(|((forecaster, _), _)| forecaster.name).collect::<Vec<_>>().join(" and ")
-        };
-        let (known, unknown) = (names(true), names(false));
-        let mut notes = Vec::new();
-        if !known.is_empty() {
-            notes.push(format!(
-                "{known} as a range: shifted by the quantiles of its errors in the {rows} rows up to {last}"
-            ));
-        }
-        if !unknown.is_empty() {
-            notes.push(format!(
-                "{unknown}: no range, since the {rows} rows up to {last} are too few to estimate its errors"
-            ));
-        }
-        notes.join("; ")
     }
 }
 
@@ -376,7 +223,7 @@ impl Task for SeriesTask {
 
     fn results_bytes(&self) -> u64 {
         // The forecasts of every forecaster and the truth in f64, ranges, and all of them as text.
-        let of_value = 8 * 16 + 2 * 24;
+        let of_value = 8 * 24 + 2 * 24;
         let outputs = self.head().outputs * self.encoded.codec().members();
         (self.after.first_rows().len() * (64 + of_value * outputs)) as u64
     }
@@ -394,7 +241,7 @@ impl Task for SeriesTask {
             }
             let forecasts = self.forecasts(network, rows).await?;
             let errors = self.errors(&forecasts)?;
-            results.lines = errors.lines(&self.notes());
+            results.lines = errors.lines(&self.notes(&forecasts));
             results.summary = errors.summary();
             if !errors.quantiles.values().is_empty() {
                 results.summary.insert("quantiles".into(), json!(errors.quantiles.values()));
@@ -402,12 +249,12 @@ impl Task for SeriesTask {
             results.key_figures = errors.key_figures();
             results.tables = errors.tables();
             let names: Vec<&str> = errors.targets.iter().map(|target| target.name.as_str()).collect();
-            // The dashed line of the picture is the best baseline, which its title names.
+            // The dashed line of the picture is the best baseline that repeats a value, which its title names.
             let mut period = 1;
             let title = match (&names[..], errors.headline()) {
                 ([unit], Some(headline)) => {
                     results.summary.insert("unit".into(), Value::String((*unit).into()));
-                    let best = errors.best_baseline().map(|of| errors.forecasters[of].prefix);
+                    let best = errors.best_drawn().map(|of| errors.forecasters[of].prefix);
                     period = self.season.filter(|_| best == Some(SEASONAL.prefix)).unwrap_or(1);
                     format!("{unit}, {}: {headline}", ahead(errors.horizon))
                 }
@@ -418,6 +265,7 @@ impl Task for SeriesTask {
                 }
             };
             results.comparisons = errors.comparisons();
+            results.verdict = errors.verdict();
             results.figures.push(("forecast.svg", self.picture(forecasts.quantiles(), title, period)));
             let rolled = self.rolled(network).await;
             let rolled = results.attempt("rolled.svg", rolled).flatten();

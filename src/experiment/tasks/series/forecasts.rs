@@ -1,0 +1,292 @@
+//! The forecasts of the network and of what it is compared with, and their errors.
+
+use std::ops::Range;
+
+use ndarray::{Array3, Axis};
+
+use super::series_task::SeriesTask;
+use crate::data::series::naive::{drift, seasonal_naive};
+use crate::data::{ColumnCodec, LinearAutoregression, NaiveScale, Windows, forecast_errors};
+use crate::experiment::device::network::Network;
+use crate::experiment::measure::comparison::BaselineName;
+use crate::experiment::measure::naive_range;
+use crate::experiment::measure::naive_range::NaiveForecast;
+use crate::experiment::measure::naive2::SeasonalIndices;
+use crate::experiment::measure::quantiles::{coverage, interval_score, mean_pinball};
+use crate::experiment::measure::series_errors::{Forecaster, PartErrors, SeriesErrors, Spread, TargetName};
+use crate::format::grouped;
+use crate::{Error, Result};
+
+const NETWORK: Forecaster = Forecaster { name: "network", prefix: "", baseline: None, repeats: false };
+const LAST_VALUE: Forecaster = Forecaster {
+    name: "last value",
+    prefix: "naive_",
+    baseline: Some(BaselineName { key: "last_value", words: "the last value" }),
+    repeats: true,
+};
+pub(super) const SEASONAL: Forecaster = Forecaster {
+    name: "seasonal naive",
+    prefix: "seasonal_",
+    baseline: Some(BaselineName { key: "seasonal_naive", words: "the season before" }),
+    repeats: true,
+};
+const DRIFT: Forecaster = Forecaster {
+    name: "drift",
+    prefix: "drift_",
+    baseline: Some(BaselineName { key: "drift", words: "the drift" }),
+    repeats: false,
+};
+const LINEAR: Forecaster = Forecaster {
+    name: "linear AR",
+    prefix: "linear_",
+    baseline: Some(BaselineName { key: "linear_autoregression", words: "the linear autoregression" }),
+    repeats: false,
+};
+
+/// The forecasts of every window after training, \[N, K, Q\], in the units of the data.
+pub(super) struct Forecasts {
+    pub(super) truth: Array3<f64>,
+    /// By forecaster, the network first.
+    pub(super) all: Vec<(Forecaster, Array3<f64>)>,
+    /// By forecaster, the network first, and by quantile: the network has one entry without quantiles, and the others
+    /// none if their range is unknown.
+    pub(super) ranges: Vec<Vec<Array3<f64>>>,
+    /// Naive2; `None` if it is the last value.
+    naive2: Option<Array3<f64>>,
+    /// The linear autoregression, in words.
+    linear: String,
+}
+
+impl Forecasts {
+    /// Those of the network, by quantile.
+    pub(super) fn quantiles(&self) -> &[Array3<f64>] {
+        &self.ranges[0]
+    }
+}
+
+impl SeriesTask {
+    /// The network's forecasts of every window, in the units of the data, by quantile: \[N, K, Q\] each.
+    pub(super) async fn by_quantile(
+        &self,
+        network: &mut Network,
+        windows: &Windows,
+        rows: usize,
+    ) -> Result<Vec<Array3<f64>>> {
+        let split = self.quantiles().split_all(&network.predict(windows, rows).await?);
+        split.iter().map(|predictions| windows.decode(predictions)).collect()
+    }
+
+    pub(super) async fn forecasts(&self, network: &mut Network, rows: usize) -> Result<Forecasts> {
+        let quantiles = self.by_quantile(network, &self.after, rows).await?;
+        let middle = quantiles[self.quantiles().middle()].clone();
+        let (mut all, mut ranges) = (vec![(NETWORK, middle)], vec![quantiles]);
+        let season = self.season.map(|season| (SEASONAL, season));
+        for (forecaster, period) in [(LAST_VALUE, 1)].into_iter().chain(season) {
+            let naive = self.after.naive(period)?;
+            ranges.push(self.naive_range(&naive, period));
+            all.push((forecaster, naive));
+        }
+        let series = self.series();
+        let forecast: NaiveForecast<'_> =
+            &|target, values, first, step| drift(values, series.rows_of(target).start, first, step);
+        let straight = self.after.drift();
+        ranges.push(self.range_of(&straight, forecast));
+        all.push((DRIFT, straight));
+        let linear = match &self.training {
+            None => "no linear autoregression: no training windows are here".into(),
+            Some(training) => match LinearAutoregression::fit(training)? {
+                None => {
+                    let lags = grouped(self.frame().window as u64);
+                    format!(
+                        "no linear autoregression: fewer training windows than its {lags} coefficients and a constant"
+                    )
+                }
+                Some(linear) => {
+                    let forecast = linear.forecast(&self.after)?;
+                    ranges.push(self.linear_range(&forecast, &linear, training)?);
+                    all.push((LINEAR, forecast));
+                    self.describe_linear(&linear)
+                }
+            },
+        };
+        Ok(Forecasts { truth: self.after.truth(), all, ranges, naive2: self.naive2(), linear })
+    }
+
+    /// The values of a target in the training part; none if nothing was trained on here.
+    fn training_values(&self, target: usize) -> &[f64] {
+        let (rows, train) = (self.series().rows_of(target), &self.split.train);
+        let end = if train.is_empty() { rows.start } else { train.end.clamp(rows.start, rows.end) };
+        &self.series().truths()[target].values[rows.start..end]
+    }
+
+    /// Naive2 for every window after training; `None` if no target is seasonal, and it is the last value.
+    fn naive2(&self) -> Option<Array3<f64>> {
+        let (season, series) = (self.season?, self.series());
+        let fit = |target| SeasonalIndices::fit(self.training_values(target), series.rows_of(target).start, season);
+        let indices: Vec<_> = (0..series.targets().len()).map(fit).collect();
+        indices.iter().any(Option::is_some).then(|| {
+            let firsts = self.after.first_rows();
+            let shape = (firsts.len(), self.frame().horizon, indices.len());
+            Array3::from_shape_fn(shape, |(window, step, target)| {
+                let (values, first) = (&series.truths()[target].values, firsts[window]);
+                match &indices[target] {
+                    Some(indices) => indices.naive2(values, first, step),
+                    None => seasonal_naive(values, first, step, 1),
+                }
+            })
+        })
+    }
+
+    /// A naive forecast as a range, by quantile: shifted by the quantiles of its errors up to the end of training.
+    /// Empty without quantiles, or if there are too few rows.
+    pub(super) fn naive_range(&self, naive: &Array3<f64>, period: usize) -> Vec<Array3<f64>> {
+        self.range_of(naive, &|_, values, first, step| seasonal_naive(values, first, step, period))
+    }
+
+    /// The same of any forecast from the values before.
+    fn range_of(&self, values: &Array3<f64>, forecast: NaiveForecast<'_>) -> Vec<Array3<f64>> {
+        let known: Vec<&[f64]> =
+            self.series().truths().iter().map(|column| &column.values[..self.split.train.end]).collect();
+        naive_range::ranges(values, &known, forecast, &self.quantiles()).unwrap_or_default()
+    }
+
+    /// The same of the linear autoregression, by its errors in the windows that it was fitted to.
+    fn linear_range(
+        &self,
+        forecast: &Array3<f64>,
+        linear: &LinearAutoregression,
+        training: &Windows,
+    ) -> Result<Vec<Array3<f64>>> {
+        let quantiles = self.quantiles();
+        if quantiles.values().is_empty() {
+            return Ok(Vec::new());
+        }
+        let (residuals, scalings) = (linear.residuals(training)?, self.after.scalings());
+        Ok(naive_range::regression_ranges(forecast, &scalings, &residuals, &quantiles).unwrap_or_default())
+    }
+
+    fn describe_linear(&self, linear: &LinearAutoregression) -> String {
+        let [fitted, all] = linear.windows();
+        let count = |number: usize| grouped(number as u64);
+        let lags = match linear.lags() {
+            lags if lags == self.frame().window => "the same window".to_owned(),
+            lags => format!("the last {} rows of the window", count(lags)),
+        };
+        let drawn = if fitted < all { format!("{} of {}", count(fitted), count(all)) } else { count(all) };
+        format!("linear AR: a linear autoregression of {lags}, fitted to {drawn} training windows by least squares")
+    }
+
+    /// The quantile errors of each target.
+    fn spreads(&self, forecasts: &Forecasts, examples: &[usize]) -> Vec<Spread> {
+        let quantiles = self.quantiles();
+        if quantiles.values().is_empty() {
+            return Vec::new();
+        }
+        let part = |array: &Array3<f64>| array.select(Axis(0), examples);
+        let truth = part(&forecasts.truth);
+        let ranges: Vec<Vec<Array3<f64>>> =
+            forecasts.ranges.iter().map(|range| range.iter().map(part).collect()).collect();
+        let of_target = |target: usize| {
+            let of = |array: &'_ Array3<f64>| array.index_axis(Axis(2), target).to_owned();
+            let truth = of(&truth);
+            let pinball = |range: &Vec<Array3<f64>>| {
+                let loss = |index: usize, quantile| {
+                    let forecast = range.get(index).map(of);
+                    forecast.map_or(f64::NAN, |forecast| mean_pinball(quantile, truth.view(), forecast.view()))
+                };
+                quantiles.mean(loss)
+            };
+            let covered = |range: &Vec<Array3<f64>>| match &range[..] {
+                [low, .., high] => coverage(truth.view(), of(low).view(), of(high).view()),
+                _ => f64::NAN,
+            };
+            let interval = quantiles.interval();
+            let winkler = |range: &Vec<Array3<f64>>| match (&range[..], interval) {
+                ([low, .., high], Some(ends)) => interval_score(ends, truth.view(), of(low).view(), of(high).view()),
+                _ => f64::NAN,
+            };
+            let covers = if interval.is_some() { &ranges[..] } else { &[] };
+            Spread {
+                pinball: ranges.iter().map(pinball).collect(),
+                coverage: covers.iter().map(covered).collect(),
+                winkler: covers.iter().map(winkler).collect(),
+            }
+        };
+        (0..self.series().targets().len()).map(of_target).collect()
+    }
+
+    pub(super) fn errors(&self, forecasts: &Forecasts) -> Result<SeriesErrors> {
+        let labels = self.series().labels();
+        let part = |name, rows: Range<usize>, examples: Vec<usize>| {
+            let truth = forecasts.truth.select(Axis(0), &examples);
+            let of = |forecast: &Array3<f64>| forecast_errors(truth.view(), forecast.select(Axis(0), &examples).view());
+            let accuracies = forecasts.all.iter().map(|(_, forecast)| of(forecast)).collect::<Result<_>>()?;
+            // Behind the network, the last value.
+            let naive2 = of(forecasts.naive2.as_ref().unwrap_or(&forecasts.all[1].1))?;
+            let naive2 = naive2.into_iter().map(|target| target.overall).collect();
+            let ends = [rows.start, rows.end - 1].map(|row| labels[row].clone());
+            let spreads = self.spreads(forecasts, &examples);
+            Ok::<_, Error>(PartErrors { name, ends, count: examples.len(), accuracies, spreads, naive2 })
+        };
+        let (validation, test) = (&self.split.validation, &self.split.test);
+        let mut parts = Vec::new();
+        for (name, rows) in self.parts().skip_while(|(name, _)| *name == "training") {
+            parts.push(part(name, rows.clone(), self.within(rows))?);
+        }
+        if parts.len() == 2 {
+            let both = self.within(validation).into_iter().chain(self.within(test)).collect();
+            parts.push(part("both", validation.start..test.end, both)?);
+        }
+        let codec = self.encoded.codec();
+        let target = |column: &ColumnCodec| TargetName { name: column.name.clone(), unit: column.scaling.unit };
+        let season = self.season.unwrap_or(1);
+        let scale = |target| NaiveScale::of(self.training_values(target), season);
+        Ok(SeriesErrors {
+            targets: codec.targets.iter().map(target).collect(),
+            horizon: codec.frame.horizon,
+            forecasters: forecasts.all.iter().map(|(forecaster, _)| *forecaster).collect(),
+            quantiles: self.quantiles(),
+            ranges: self.range_notes(forecasts),
+            parts,
+            scale: self.scale,
+            panel: codec.panel,
+            season,
+            scales: (0..codec.targets.len()).map(scale).collect(),
+        })
+    }
+
+    /// The explanation of the baselines.
+    pub(super) fn notes(&self, forecasts: &Forecasts) -> String {
+        let season =
+            self.season.map(|season| format!("; seasonal naive: the value {} rows before", grouped(season as u64)));
+        let season = season.unwrap_or_default();
+        format!(
+            "last value: the naive forecast of no change{season}; drift: the line through the first and the last value; {}",
+            forecasts.linear
+        )
+    }
+
+    /// How the ranges of the baselines are estimated.
+    fn range_notes(&self, forecasts: &Forecasts) -> String {
+        let rows = grouped(self.split.train.end as u64);
+        let last = &self.series().labels()[self.split.train.end - 1];
+        let names = |known: bool| {
+            let others = forecasts.all.iter().zip(&forecasts.ranges).skip(1);
+            let others = others.filter(|(_, range)| range.is_empty() != known);
+            others.map(|((forecaster, _), _)| forecaster.name).collect::<Vec<_>>().join(", ")
+        };
+        let (known, unknown) = (names(true), names(false));
+        let mut notes = Vec::new();
+        if !known.is_empty() {
+            notes.push(format!(
+                "{known} as a range: shifted by the quantiles of its errors in the {rows} rows up to {last}"
+            ));
+        }
+        if !unknown.is_empty() {
+            notes.push(format!(
+                "{unknown}: no range, since the {rows} rows up to {last} are too few to estimate its errors"
+            ));
+        }
+        notes.join("; ")
+    }
+}
