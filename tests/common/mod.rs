@@ -438,6 +438,7 @@ pub fn assert_same_bits(case: &Case, got: &Named, want: &Named) {
 pub fn table() -> Vec<Case> {
     let mut cases = Vec::new();
     let losses = losses();
+    let (losses, likelihoods) = losses.split_at(7);
     for (index, cell) in CELLS.into_iter().enumerate() {
         let case = Case::new(cell);
         for (bidirectional, layers) in [(false, 1), (true, 2)] {
@@ -479,6 +480,13 @@ pub fn table() -> Vec<Case> {
         cases.extend(PLACES.map(|at| Case { at, weights: true, ..reverse.clone() }));
         cases.push(Case { resets: true, dropout: (0.3, 0.4), ..reverse.clone() }.sizes([9, 33, 4, 6, 2]));
         cases.push(reverse.embedded(13));
+    }
+    for (index, cell) in CELLS.into_iter().enumerate() {
+        for loss in likelihoods {
+            let case = Case { bidirectional: true, ragged: true, weights: true, ..Case::new(cell) };
+            let case = Case { layers: 2, at: PLACES[index % PLACES.len()], ..case };
+            cases.push(case.sizes([7, 5, 3, 17, 5]).with_loss(loss.clone()));
+        }
     }
     cases.extend(projected());
     cases

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use ndarray::{Array3, Axis};
 
+use super::forecasters::{DRIFT, LAST_VALUE, LINEAR, NETWORK, SEASONAL};
 use super::series_task::SeriesTask;
 use crate::data::series::naive::{drift, seasonal_naive};
 use crate::data::{ColumnCodec, LinearAutoregression, NaiveScale, Windows, forecast_errors};
 use crate::experiment::device::network::Network;
-use crate::experiment::measure::comparison::BaselineName;
 use crate::experiment::measure::naive_range;
 use crate::experiment::measure::naive_range::NaiveForecast;
 use crate::experiment::measure::naive2::SeasonalIndices;
@@ -16,32 +16,6 @@ use crate::experiment::measure::quantiles::{coverage, interval_score, mean_pinba
 use crate::experiment::measure::series_errors::{Forecaster, PartErrors, SeriesErrors, Spread, TargetName};
 use crate::format::grouped;
 use crate::{Error, Result};
-
-const NETWORK: Forecaster = Forecaster { name: "network", prefix: "", baseline: None, repeats: false };
-const LAST_VALUE: Forecaster = Forecaster {
-    name: "last value",
-    prefix: "naive_",
-    baseline: Some(BaselineName { key: "last_value", words: "the last value" }),
-    repeats: true,
-};
-pub(super) const SEASONAL: Forecaster = Forecaster {
-    name: "seasonal naive",
-    prefix: "seasonal_",
-    baseline: Some(BaselineName { key: "seasonal_naive", words: "the season before" }),
-    repeats: true,
-};
-const DRIFT: Forecaster = Forecaster {
-    name: "drift",
-    prefix: "drift_",
-    baseline: Some(BaselineName { key: "drift", words: "the drift" }),
-    repeats: false,
-};
-const LINEAR: Forecaster = Forecaster {
-    name: "linear AR",
-    prefix: "linear_",
-    baseline: Some(BaselineName { key: "linear_autoregression", words: "the linear autoregression" }),
-    repeats: false,
-};
 
 /// The forecasts of every window after training, \[N, K, Q\], in the units of the data.
 pub(super) struct Forecasts {

@@ -2,6 +2,7 @@
 
 mod columns;
 mod forecast_file;
+mod forecasters;
 mod forecasts;
 mod pictures;
 pub mod rolled;

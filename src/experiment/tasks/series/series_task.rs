@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::relation::Relation;
 use super::super::task::{MeasureOptions, Order, Pending, Results, Task};
 use super::super::{objective, relation};
-use super::forecasts::SEASONAL;
+use super::forecasters::SEASONAL;
 use super::series_data::{SeriesData, split};
 use crate::data::{
     Batches, EncodedSeries, Examples, Frame, SequentialBatches, Series, SeriesSplit, ShuffledBatches, Windows,
