@@ -16,7 +16,7 @@ const LAGS: usize = 1024;
 const NUMBERS: usize = 1 << 22;
 
 /// About as many multiplications to fit, a second of one core. Beyond them a part of the windows is fitted to.
-const MULTIPLICATIONS: usize = 1 << 32;
+const MULTIPLICATIONS: u64 = 1 << 32;
 
 /// The ridge, as a share of the mean variance of a lag: far below what a window of data can tell, and far above the
 /// rounding of the products. So lags that follow from others, such as the last value of a window that is seen from it,
@@ -67,8 +67,9 @@ impl LinearAutoregression {
         if count < lags + 1 {
             return Ok(None);
         }
-        let of_each = lags * (lags + horizon);
-        let fitted = (MULTIPLICATIONS / of_each).clamp((4 * lags).min(count), count);
+        let of_each = lags as u64 * (lags + horizon) as u64;
+        let most = (MULTIPLICATIONS / of_each).min(count as u64) as usize;
+        let fitted = most.max((4 * lags).min(count));
         let examples = evenly(count, fitted);
         let targets = if codec.panel { 1 } else { codec.targets.len() };
         let fit = |target| Regression::fit(windows, target, &examples, lags);
