@@ -13,7 +13,7 @@
 //! | `.npz` | several NumPy arrays | `npz` |
 //! | `.csv` | long form: a row for each step of each sequence | `csv` |
 
-mod common;
+pub(super) mod common;
 #[cfg(test)]
 mod corruption;
 mod formats;

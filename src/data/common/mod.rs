@@ -2,6 +2,7 @@
 
 pub(super) mod batches;
 pub(super) mod batching;
+pub(crate) mod least_squares;
 pub(super) mod prefetched;
 pub(super) mod scaling;
 pub(super) mod split;

@@ -1,12 +1,13 @@
 //! A linear autoregression of the windows that a network reads.
 
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayViewMut1, Axis, s};
+use ndarray::{Array1, Array2, Array3, Axis, s};
 
 use super::encoded::Window;
-use super::windows::{Example, Windows};
+use super::windows::Windows;
 use crate::allocate;
-use crate::data::{Examples, Frame};
+use crate::data::common::least_squares::solve_with_ridge;
+use crate::data::{Examples, Frame, Scaling};
 use crate::error::{Error, Result};
 
 /// The most lags: a product of them is held in memory.
@@ -17,11 +18,6 @@ const NUMBERS: usize = 1 << 22;
 
 /// About as many multiplications to fit, a second of one core. Beyond them a part of the windows is fitted to.
 const MULTIPLICATIONS: u64 = 1 << 32;
-
-/// The ridge, as a share of the mean variance of a lag: far below what a window of data can tell, and far above the
-/// rounding of the products. So lags that follow from others, such as the last value of a window that is seen from it,
-/// do no harm.
-const RIDGE: f64 = 1e-9;
 
 /// The windows in a product.
 const ROWS: usize = 512;
@@ -99,7 +95,9 @@ impl LinearAutoregression {
             for examples in all.chunks(rows_at_once(self.frame.horizon)) {
                 let scaled = regression.predict(windows, target, examples)?;
                 for (example, row) in examples.iter().zip(scaled.rows()) {
-                    windows.write_scaled(*example, target, row, &mut forecast);
+                    let TargetWindow { scaling, target, .. } = windows.target_window(*example, target);
+                    let to = forecast.slice_mut(s![windows.examples[*example].window, .., target]);
+                    to.into_iter().zip(row).for_each(|(to, value)| *to = scaling.unscale(*value));
                 }
             }
         }
@@ -136,31 +134,28 @@ impl LinearAutoregression {
     }
 }
 
-/// A window of one target in its own units.
+/// A target of an example's member, in the units of the data.
+struct TargetWindow<'a> {
+    /// The W values that the example shows; NaN if missing.
+    shown: &'a [f64],
+    /// The K values that follow; NaN if missing.
+    truth: &'a [f64],
+    /// How both are scaled.
+    scaling: Scaling,
+    /// Its place among all targets.
+    target: usize,
+}
+
 impl Windows {
-    /// Passes on the last `lags` values that an example shows of a target of its member, in its units; 0 if missing.
-    fn shown_scaled(&self, example: usize, target: usize, lags: usize, to: impl FnOnce(&mut dyn Iterator<Item = f64>)) {
-        let Window { shown, scalings, .. } = self.window(self.examples[example]);
+    /// The `target` of an example's member.
+    fn target_window(&self, example: usize, target: usize) -> TargetWindow<'_> {
+        let example = self.examples[example];
+        let (first, codec) = (self.firsts[example.window], &self.encoded.codec);
+        let Window { shown, scalings, .. } = self.window(example);
         let (shown, scaling) = (shown[target], scalings[target]);
-        let scaled = |value: &f64| if value.is_nan() { 0.0 } else { scaling.scale(*value) };
-        to(&mut shown[shown.len() - lags..].iter().map(scaled));
-    }
-
-    /// Passes on what follows an example of a target of its member, in its units; NaN if missing.
-    fn truth_scaled(&self, example: usize, target: usize, to: impl FnOnce(&mut dyn Iterator<Item = f64>)) {
-        let Example { window, member } = self.examples[example];
-        let (first, codec) = (self.firsts[window], &self.encoded.codec);
-        let scaling = self.window(self.examples[example]).scalings[target];
-        let column = &self.encoded.series.truths()[codec.targets_of(member).start + target];
-        to(&mut column.values[first..].iter().take(codec.frame.horizon).map(|value| scaling.scale(*value)));
-    }
-
-    /// Writes a forecast in an example's units, \[K\], of a target of its member into \[N, K, Q\] in those of the data.
-    fn write_scaled(&self, example: usize, target: usize, from: ArrayView1<'_, f64>, to: &mut Array3<f64>) {
-        let Example { window, member } = self.examples[example];
-        let scaling = self.window(self.examples[example]).scalings[target];
-        let mut to = to.slice_mut(s![window, .., self.encoded.codec.targets_of(member).start + target]);
-        to.iter_mut().zip(from).for_each(|(to, value)| *to = scaling.unscale(*value));
+        let target = codec.targets_of(example.member).start + target;
+        let truth = &self.encoded.series.truths()[target].values[first..first + codec.frame.horizon];
+        TargetWindow { shown, truth, scaling, target }
     }
 }
 
@@ -184,7 +179,7 @@ impl Regression {
             general_mat_mul(1.0, &x.t(), &x, 1.0, &mut normal);
             general_mat_mul(1.0, &x.t(), &y, 1.0, &mut coefficients);
         }
-        solve(&mut normal, &mut coefficients);
+        solve_with_ridge(&mut normal, &mut coefficients);
         Ok(Self { centre, coefficients, intercept })
     }
 
@@ -206,10 +201,11 @@ fn rows_at_once(horizon: usize) -> usize {
 /// The last values of each window in its units, \[n, p\].
 fn inputs(windows: &Windows, target: usize, examples: &[usize], lags: usize) -> Result<Array2<f64>> {
     let mut x = allocate::array((examples.len(), lags), "the lags of a regression")?;
-    let write = |(mut row, example): (ArrayViewMut1<'_, f64>, &usize)| {
-        windows.shown_scaled(*example, target, lags, |values| row.iter_mut().zip(values).for_each(|(to, v)| *to = v));
-    };
-    x.rows_mut().into_iter().zip(examples).for_each(write);
+    for (row, example) in x.rows_mut().into_iter().zip(examples) {
+        let TargetWindow { shown, scaling, .. } = windows.target_window(*example, target);
+        let scaled = |value: &f64| if value.is_nan() { 0.0 } else { scaling.scale(*value) };
+        row.into_iter().zip(&shown[shown.len() - lags..]).for_each(|(to, value)| *to = scaled(value));
+    }
     Ok(x)
 }
 
@@ -217,10 +213,10 @@ fn inputs(windows: &Windows, target: usize, examples: &[usize], lags: usize) -> 
 fn targets(windows: &Windows, target: usize, examples: &[usize]) -> Result<Array2<f64>> {
     let horizon = windows.encoded().codec().frame.horizon;
     let mut y = allocate::array((examples.len(), horizon), "the targets of a regression")?;
-    let write = |(mut row, example): (ArrayViewMut1<'_, f64>, &usize)| {
-        windows.truth_scaled(*example, target, |values| row.iter_mut().zip(values).for_each(|(to, v)| *to = v));
-    };
-    y.rows_mut().into_iter().zip(examples).for_each(write);
+    for (row, example) in y.rows_mut().into_iter().zip(examples) {
+        let TargetWindow { truth, scaling, .. } = windows.target_window(*example, target);
+        row.into_iter().zip(truth).for_each(|(to, value)| *to = scaling.scale(*value));
+    }
     Ok(y)
 }
 
@@ -230,40 +226,6 @@ fn evenly(count: usize, fitted: usize) -> Vec<usize> {
     let stretch = count as f64 / fitted as f64;
     let place = |n: usize| (n as f64 * 0.618_033_988_749_894_9).fract();
     (0..fitted).map(|n| (((n as f64 + place(n)) * stretch) as usize).min(count - 1)).collect()
-}
-
-/// Solves (A + ridge) X = B by a Cholesky decomposition; X is in the place of B.
-fn solve(a: &mut Array2<f64>, b: &mut Array2<f64>) {
-    let n = a.nrows();
-    let ridge = RIDGE * a.diag().sum() / n as f64;
-    if ridge.is_nan() || ridge <= 0.0 {
-        // Nothing varies: the means are the forecast.
-        b.fill(0.0);
-        return;
-    }
-    a.diag_mut().mapv_inplace(|variance| variance + ridge);
-    let dot = |a: &Array2<f64>, i: usize, j: usize| a.slice(s![i, ..j]).dot(&a.slice(s![j, ..j]));
-    for i in 0..n {
-        for j in 0..i {
-            a[[i, j]] = (a[[i, j]] - dot(a, i, j)) / a[[j, j]];
-        }
-        let row = a.slice(s![i, ..i]);
-        let left = a[[i, i]] - row.dot(&row);
-        a[[i, i]] = left.max(ridge).sqrt();
-    }
-    // L Z = B, then Lᵀ X = Z.
-    let minus = |b: &mut Array2<f64>, row: usize, factor: f64, other: usize| {
-        let (mut to, from) = b.multi_slice_mut((s![row, ..], s![other, ..]));
-        to.scaled_add(-factor, &from);
-    };
-    for i in 0..n {
-        (0..i).for_each(|j| minus(b, i, a[[i, j]], j));
-        b.row_mut(i).mapv_inplace(|value| value / a[[i, i]]);
-    }
-    for i in (0..n).rev() {
-        (i + 1..n).for_each(|j| minus(b, i, a[[j, i]], j));
-        b.row_mut(i).mapv_inplace(|value| value / a[[i, i]]);
-    }
 }
 
 #[cfg(test)]

@@ -6,15 +6,13 @@ use ndarray::{Array2, ArrayView2, s};
 use serde::{Deserialize, Serialize};
 
 use crate::data::Signal;
+use crate::data::common::least_squares::solve_with_ridge;
 
 /// Maximum number of inputs of a fit, whose cost grows with their square.
 const INPUTS: usize = 256;
 
 /// Maximum number of products of a fit; of a longer part every k-th step is taken.
 const PRODUCTS: usize = 1 << 31;
-
-/// The share of the mean square of the inputs that is added to each: enough for inputs that are sums of others.
-const RIDGE: f64 = 1e-9;
 
 /// A linear function of the inputs of a step and those before it, fitted to training steps, in the network's units.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,9 +58,7 @@ impl LinearFit {
             squares += &inputs.t().dot(&inputs);
             products += &inputs.t().dot(&targets);
         }
-        let ridge = RIDGE * squares.diag().sum() / size as f64;
-        squares.diag_mut().mapv_inplace(|square| square + ridge);
-        solve(&mut squares, &mut products);
+        solve_with_ridge(&mut squares, &mut products);
         let factors = products.columns().into_iter().map(|column| column.to_vec()).collect();
         (!taken.is_empty()).then(|| Self { steps, mean: (0..outputs).map(mean_of).collect(), factors })
     }
@@ -86,29 +82,6 @@ impl LinearFit {
             let factors = factors.iter().skip(absent * x.ncols());
             constant + factors.zip(read).map(|(factor, value)| factor * f64::from(*value)).sum::<f64>()
         })
-    }
-}
-
-/// Solves A X = B for a symmetric positive definite A, by Cholesky's factors, which replace it; X replaces B.
-fn solve(a: &mut Array2<f64>, b: &mut Array2<f64>) {
-    let n = a.nrows();
-    for column in 0..n {
-        for row in column..n {
-            let sum = a[[row, column]] - a.slice(s![row, ..column]).dot(&a.slice(s![column, ..column]));
-            // The ridge keeps the diagonal above 0 but for rounding.
-            a[[row, column]] =
-                if row == column { sum.max(f64::MIN_POSITIVE).sqrt() } else { sum / a[[column, column]] };
-        }
-    }
-    for output in 0..b.ncols() {
-        for row in 0..n {
-            let sum = b[[row, output]] - a.slice(s![row, ..row]).dot(&b.slice(s![..row, output]));
-            b[[row, output]] = sum / a[[row, row]];
-        }
-        for row in (0..n).rev() {
-            let sum = b[[row, output]] - a.slice(s![row + 1.., row]).dot(&b.slice(s![row + 1.., output]));
-            b[[row, output]] = sum / a[[row, row]];
-        }
     }
 }
 
