@@ -91,16 +91,8 @@ impl SeriesCodec {
         let train_end = train_end.min(series.len());
         // In the order of the columns: targets, features, known.
         let mut gaps = series.gaps().into_iter().map(|(_, count)| count > 0);
-        let mut fit = |column: &Column| {
-            let masked = gaps.next().unwrap_or_default();
-            let values = &column.values[..train_end];
-            if values.iter().all(|value| value.is_nan()) {
-                let what = format!("the training split of column {:?}", column.name);
-                return Err(Error::value(what, "values", format!("none in {train_end} rows")));
-            }
-            let scaling = Scaling::fit(kind(&column.name), values);
-            Ok(ColumnCodec { name: column.name.clone(), scaling, masked })
-        };
+        let mut fit =
+            |column: &Column| ColumnCodec::fit(column, train_end, gaps.next().unwrap_or_default(), kind(&column.name));
         let mut fit_all = |columns: &[Column]| columns.iter().map(&mut fit).collect::<Result<Vec<_>>>();
         let mut codec = Self {
             label_name: series.label_name().into(),
@@ -119,14 +111,8 @@ impl SeriesCodec {
         // One network reads the series of a panel, so that all have a mask or none.
         let masked = codec.panel && codec.targets.iter().any(|column| column.masked);
         codec.targets.iter_mut().for_each(|column| column.masked |= masked);
-        for column in series.targets().iter().filter(|_| !codec.panel) {
-            let values = &column.values[..train_end];
-            if is_constant(values) {
-                let first = values.iter().find(|value| !value.is_nan());
-                let what = format!("the training split of column {:?}", column.name);
-                let got = first.map(|first| format!("only {first} in {train_end} rows")).unwrap_or_default();
-                return Err(Error::value(what, "values that differ", got));
-            }
+        if !codec.panel {
+            series.targets().iter().try_for_each(|column| check_varies(column, train_end))?;
         }
         codec.validate()?;
         Ok(codec)
@@ -206,7 +192,32 @@ impl SeriesCodec {
     }
 }
 
+/// Refuses a target that is constant before row `train_end`, from which nothing can be learned.
+pub(super) fn check_varies(column: &Column, train_end: usize) -> Result<()> {
+    let values = &column.values[..train_end];
+    match values.iter().find(|value| !value.is_nan()).filter(|_| is_constant(values)) {
+        Some(value) => {
+            let what = format!("the training split of column {:?}", column.name);
+            Err(Error::value(what, "values that differ", format!("only {value} in {train_end} rows")))
+        }
+        None => Ok(()),
+    }
+}
+
 impl ColumnCodec {
+    /// Fits to the values before row `train_end`.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if there is none.
+    pub(super) fn fit(column: &Column, train_end: usize, masked: bool, kind: ScalingKind) -> Result<Self> {
+        let values = &column.values[..train_end];
+        if values.iter().all(|value| value.is_nan()) {
+            let what = format!("the training split of column {:?}", column.name);
+            return Err(Error::value(what, "values", format!("none in {train_end} rows")));
+        }
+        Ok(Self { name: column.name.clone(), scaling: Scaling::fit(kind, values), masked })
+    }
+
     /// Refuses a scaling that is not finite, or whose unit is not above 0.
     pub(super) fn validate(&self) -> Result<()> {
         let Scaling { offset, unit } = self.scaling;

@@ -3,10 +3,9 @@
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::codec::width;
+use super::codec::{check_varies, width};
 use super::encoded::scaled_columns;
-use crate::data::common::scaling::is_constant;
-use crate::data::{Column, ColumnCodec, DateOrder, DecimalMark, MissingPolicy, Scaling, ScalingKind, Series, Signal};
+use crate::data::{Column, ColumnCodec, DateOrder, DecimalMark, MissingPolicy, ScalingKind, Series, Signal};
 use crate::error::{Error, Result};
 use crate::model::Model;
 
@@ -53,23 +52,8 @@ impl SensorCodec {
         kind: impl Fn(&str) -> ScalingKind,
     ) -> Result<Self> {
         let train_end = train_end.min(inputs.len());
-        let fit = |column: &Column, masked: bool| {
-            let values = &column.values[..train_end];
-            let what = || format!("the training split of column {:?}", column.name);
-            if values.iter().all(|value| value.is_nan()) {
-                return Err(Error::value(what(), "values", format!("none in {train_end} rows")));
-            }
-            let scaling = Scaling::fit(kind(&column.name), values);
-            Ok(ColumnCodec { name: column.name.clone(), scaling, masked })
-        };
-        for column in targets {
-            let values = &column.values[..train_end];
-            if let Some(value) = values.iter().find(|value| !value.is_nan()).filter(|_| is_constant(values)) {
-                let what = format!("the training split of column {:?}", column.name);
-                let got = format!("only {value} in {train_end} rows");
-                return Err(Error::value(what, "values that differ", got));
-            }
-        }
+        let fit = |column: &Column, masked: bool| ColumnCodec::fit(column, train_end, masked, kind(&column.name));
+        targets.iter().try_for_each(|column| check_varies(column, train_end))?;
         let now = inputs.gaps().into_iter().map(|(column, gaps)| fit(column, gaps > 0)).collect::<Result<_>>()?;
         let codec = Self {
             label_name: inputs.label_name().into(),
