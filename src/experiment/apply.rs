@@ -12,7 +12,7 @@ use super::loaded_model::LoadedModel;
 use super::model::audio_codec::AudioCodec;
 use super::model::codec::Codec;
 use super::setup::trained_network;
-use super::tasks::signals::audio_data::{channels, check_rate};
+use super::tasks::signals::audio_data::{check_channels, check_rate};
 use crate::data::{Clipping, WavFormat, WavReader, WavSpec, WavWriter};
 use crate::format::{grouped, path_text};
 use crate::{Error, Result, Sequence};
@@ -78,12 +78,7 @@ impl LoadedModel {
     pub fn check_sound(&self, spec: WavSpec, path: &Path) -> Result<()> {
         let codec = self.audio()?;
         check_rate(codec, spec.rate, path)?;
-        if usize::from(spec.channels) == codec.dry.len() {
-            return Ok(());
-        }
-        let (expected, got) = (channels(codec.dry.len()), channels(spec.channels.into()));
-        let message = format!("expected {expected}, as the model was trained with, got {got}: split or mix them");
-        Err(Error::data(path, "", message))
+        check_channels("DRY", codec.dry.len(), spec, path)
     }
 
     /// Streams the rest of a file through the network, from a state of zero, `block` frames at a time, with memory for no

@@ -38,10 +38,7 @@ pub(crate) async fn apply(args: &ApplyArgs) -> Result<(), Failure> {
     let model = open_model(&args.run)?;
     let mut from = WavReader::open(&args.file)?;
     model.check_sound(from.spec(), &args.file)?;
-    let RunConfig { device, threads, kernel, precision, .. } = args.on.0.clone();
-    let name = device.unwrap_or_else(|| "auto".into());
-    let (kernel, precision) = (kernel.unwrap_or_default(), precision.unwrap_or_default());
-    let device = DeviceOptions { name, threads, kernel, precision, profile: false };
+    let device = DeviceOptions::from(&args.on.0);
     // The file is written completely or not at all, and may be larger than memory.
     let mut file = NewFile::create(&args.out)?;
     let applied = model.apply_to_sound(&device, &mut from, &mut file, args.bits, BLOCK).await;

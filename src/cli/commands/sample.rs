@@ -54,10 +54,7 @@ pub(crate) async fn sample(args: &SampleArgs) -> Result<(), Failure> {
         return Ok(());
     }
     // A software driver would be slower for such small steps: `auto` takes a GPU if there is one.
-    let name = args.on.0.device.clone().unwrap_or_else(|| "auto".into());
-    let RunConfig { threads, kernel, precision, .. } = args.on.0;
-    let (kernel, precision) = (kernel.unwrap_or_default(), precision.unwrap_or_default());
-    let device = DeviceOptions { name, threads, kernel, precision, profile: false };
+    let device = DeviceOptions::from(&args.on.0);
     let mut ends_line = false;
     let mut each = |bytes: &[u8]| {
         ends_line = bytes == b"\n";

@@ -7,6 +7,7 @@ use wgpu::{AdapterInfo, DeviceType};
 use super::free_memory::resident;
 use super::network::Network;
 use super::selection::{Selection, identities, select};
+use crate::experiment::config::RunConfig;
 use crate::experiment::config::agree::{unsupported, words};
 use crate::experiment::files::arithmetic::Arithmetic;
 use crate::gpu::{AdapterChoice, GpuOptions};
@@ -35,6 +36,20 @@ impl Default for DeviceOptions {
     fn default() -> Self {
         let (kernel, precision) = (RecurrentKernel::default(), Precision::default());
         Self { name: "auto".into(), threads: None, kernel, precision, profile: false }
+    }
+}
+
+impl From<&RunConfig> for DeviceOptions {
+    /// `auto` without a device.
+    fn from(run: &RunConfig) -> Self {
+        let RunConfig { device, threads, kernel, precision, .. } = run;
+        Self {
+            name: device.clone().unwrap_or_else(|| "auto".into()),
+            threads: *threads,
+            kernel: kernel.unwrap_or_default(),
+            precision: precision.unwrap_or_default(),
+            profile: false,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::data::{Audio, read_input};
+use crate::data::{Audio, WavSpec, read_input};
 use crate::experiment::config::agree::unsupported;
 use crate::experiment::config::{AudioConfig, limit};
 use crate::experiment::files::digest::Files;
@@ -64,8 +64,8 @@ impl AudioData {
         }
         if let Some(model) = model {
             check_rate(model, rate, &path)?;
-            check_channels("DRY", model.dry.len(), &dry, &path)?;
-            check_channels("WET", model.wet.len(), &wet, &wet_path)?;
+            check_channels("DRY", model.dry.len(), dry.spec, &path)?;
+            check_channels("WET", model.wet.len(), wet.spec, &wet_path)?;
         }
         let mut facts = Vec::new();
         for (what, path, audio) in [("dry", &path, &dry), ("wet", &wet_path, &wet)] {
@@ -86,7 +86,7 @@ impl AudioData {
 }
 
 /// `2 channels`.
-pub(crate) fn channels(count: usize) -> String {
+fn channels(count: usize) -> String {
     if count == 1 { "1 channel".into() } else { format!("{} channels", grouped(count as u64)) }
 }
 
@@ -106,13 +106,18 @@ pub(crate) fn check_rate(model: &AudioCodec, rate: u32, path: &Path) -> Result<(
     ))
 }
 
-fn check_channels(what: &str, expected: usize, audio: &Audio, path: &Path) -> Result<()> {
-    let got = usize::from(audio.spec.channels);
+/// Refuses other channels than those of `what` (DRY or WET) that the model was trained with.
+///
+/// # Errors
+/// [`Error::Data`] names both.
+pub(crate) fn check_channels(what: &str, expected: usize, spec: WavSpec, path: &Path) -> Result<()> {
+    let got = usize::from(spec.channels);
     if got == expected {
         return Ok(());
     }
     let (expected, got) = (channels(expected), channels(got));
-    Err(Error::data(path, "", format!("expected {expected}, as {what} of the training had, got {got}")))
+    let message = format!("expected {expected}, as {what} of the training had, got {got}: split or mix them");
+    Err(Error::data(path, "", message))
 }
 
 /// The number of places where a channel stays at full scale.
@@ -133,7 +138,7 @@ mod tests {
     use ndarray::array;
 
     use super::*;
-    use crate::data::{WavFormat, WavSpec};
+    use crate::data::WavFormat;
 
     #[test]
     fn only_what_stays_at_full_scale_counts_as_clipped() {
