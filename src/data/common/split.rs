@@ -80,6 +80,12 @@ impl SeriesSplit {
         Self::new(rows, frame, end(shares[0]), end(shares[0] + shares[1]))
     }
 
+    /// The parts that have rows, by name: `training`, `validation`, `test`.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &Range<usize>)> {
+        let parts = [("training", &self.train), ("validation", &self.validation), ("test", &self.test)];
+        parts.into_iter().filter(|(_, rows)| !rows.is_empty())
+    }
+
     /// Refuses shares that are negative or do not add up to 1.
     ///
     /// # Errors

@@ -86,6 +86,16 @@ impl<S: Deref<Target = Signal>> SignalLanes<S> {
         (step >= self.lane(row).first).then_some(step)
     }
 
+    /// Whether batch `number` has a step to learn or to measure: one with its targets, after the warm-up.
+    pub fn counts(&self, number: u64) -> bool {
+        (0..self.rows).any(|row| self.steps(number, row).any(|step| self.counted(row, step)))
+    }
+
+    /// Whether a step that a row reads has a weight.
+    fn counted(&self, row: usize, step: usize) -> bool {
+        step >= self.lane(row).first && self.signal.is_known(step)
+    }
+
     /// The number of batches of an epoch, as of [`Batches`].
     pub fn per_epoch(&self) -> u64 {
         self.longest.div_ceil(self.window) as u64
@@ -114,9 +124,9 @@ impl<S: Deref<Target = Signal> + Send + Sync> Batches for SignalLanes<S> {
         let mut y: Array3<f32> = allocate::array((self.window, self.rows, self.signal.y().ncols()), WHAT)?;
         let mut weights: Array2<f32> = allocate::array((self.window, self.rows), WHAT)?;
         for row in 0..self.rows {
-            let (steps, first) = (self.steps(number, row), self.lane(row).first);
+            let steps = self.steps(number, row);
             y.slice_mut(s![..steps.len(), row, ..]).assign(&self.signal.y().slice(s![steps.clone(), ..]));
-            let counts = steps.map(|step| f32::from(u8::from(step >= first && self.signal.is_known(step))));
+            let counts = steps.map(|step| f32::from(u8::from(self.counted(row, step))));
             weights.column_mut(row).iter_mut().zip(counts).for_each(|(weight, counts)| *weight = counts);
         }
         Ok(Batch::new(Sequence::dense(self.inputs(number)?), Targets::Values(y)).weights(weights))
@@ -167,6 +177,7 @@ mod tests {
                 let batch = lanes.batch(number).unwrap();
                 let (Input::Dense(x), Targets::Values(y)) = (&batch.sequence.input, &batch.targets) else { panic!() };
                 assert!(batch.sequence.lengths.is_none());
+                assert_eq!(lanes.counts(number), batch.total_weight() > 0.0);
                 for (row, before) in before.iter_mut().enumerate() {
                     let read = lanes.steps(number, row);
                     for (t, step) in read.enumerate() {

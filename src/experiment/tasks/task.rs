@@ -137,7 +137,7 @@ pub struct Results {
     /// Tables for the report.
     pub tables: Vec<Table>,
     /// Other files for the run's folder.
-    pub files: Vec<(&'static str, String)>,
+    pub files: Vec<(&'static str, Vec<u8>)>,
     /// The comparisons with the baselines.
     pub comparisons: Vec<Comparison>,
     /// Whether the network is worth it, if one metric says so.
@@ -170,6 +170,15 @@ impl Results {
     /// The result of an independent part; `None` if it failed, which is recorded.
     pub(crate) fn attempt<T>(&mut self, what: &'static str, made: Result<T>) -> Option<T> {
         made.map_err(|error| self.missing.push((what, error))).ok()
+    }
+
+    /// A file for the run's folder with what `write` writes.
+    pub(crate) fn put_file(&mut self, name: &'static str, write: impl FnOnce(&mut Vec<u8>) -> Result<()>) {
+        let mut contents = Vec::new();
+        let written = write(&mut contents);
+        if self.attempt(name, written).is_some() {
+            self.files.push((name, contents));
+        }
     }
 
     /// A table for the terminal and the report; its first column is text, the others are numbers.

@@ -78,7 +78,7 @@ impl TrainingRun<'_> {
         }
         self.write_figures(&results.figures, missing);
         for (name, contents) in &results.files {
-            missing.keep(name, self.folder.write(name, contents.as_bytes()));
+            missing.keep(name, self.folder.write(name, contents));
         }
         let figures = steps.figures.drain(..).chain(results.figures);
         let report = Report {

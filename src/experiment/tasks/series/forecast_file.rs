@@ -13,7 +13,7 @@ impl SeriesTask {
     /// The split that contains a whole forecast starting at row `first`; empty if it crosses into the next one.
     pub(super) fn part_of(&self, first: usize) -> &'static str {
         let rows = first..first + self.frame().horizon;
-        let mut parts = self.parts().filter(|(_, part)| part.start <= rows.start && rows.end <= part.end);
+        let mut parts = self.split.parts().filter(|(_, part)| part.start <= rows.start && rows.end <= part.end);
         parts.next().map_or("", |(part, _)| part)
     }
 

@@ -204,7 +204,7 @@ impl SeriesTask {
         };
         let (validation, test) = (&self.split.validation, &self.split.test);
         let mut parts = Vec::new();
-        for (name, rows) in self.parts().skip_while(|(name, _)| *name == "training") {
+        for (name, rows) in self.split.parts().skip_while(|(name, _)| *name == "training") {
             parts.push(part(name, rows.clone(), self.within(rows))?);
         }
         if parts.len() == 2 {

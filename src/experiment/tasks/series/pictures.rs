@@ -55,6 +55,7 @@ impl SeriesTask {
             range: self.quantiles().interval(),
             targets: targets.collect(),
             parts: self
+                .split
                 .parts()
                 .filter(|(name, _)| *name != "training")
                 .map(|(name, rows)| (name, rows.start))

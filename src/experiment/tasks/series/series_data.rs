@@ -1,6 +1,7 @@
 //! A series from a file, with the roles of its columns.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::super::relation::Relation;
@@ -332,6 +333,19 @@ fn with_advice(error: Error, advice: &[&str]) -> Error {
         Error::Data { path, place, message } => Error::Data { path, place, message: format!("{message}{advice}") },
         other => other,
     }
+}
+
+/// As in `1921–1955`.
+pub(in crate::experiment::tasks) fn span(series: &Series, rows: &Range<usize>) -> String {
+    format!("{}–{}", series.labels()[rows.start], series.labels()[rows.end - 1])
+}
+
+/// The parts of a split in words: on one line, as years fit, or on a line each, as dates with hours do.
+pub(in crate::experiment::tasks) fn split_lines(series: &Series, split: &SeriesSplit) -> Vec<String> {
+    let words =
+        |(part, rows): (&str, &Range<usize>)| format!("{part} {} ({})", span(series, rows), grouped(rows.len() as u64));
+    let parts: Vec<String> = split.parts().map(words).collect();
+    if parts.iter().map(|part| part.chars().count()).sum::<usize>() > 90 { parts } else { vec![parts.join(", ")] }
 }
 
 /// The splits of a series, from the settings or by default.

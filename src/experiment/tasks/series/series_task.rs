@@ -11,7 +11,7 @@ use super::super::relation::Relation;
 use super::super::task::{MeasureOptions, Order, Pending, Results, Task};
 use super::super::{objective, relation};
 use super::forecasters::SEASONAL;
-use super::series_data::{SeriesData, split};
+use super::series_data::{SeriesData, span, split, split_lines};
 use crate::data::{
     Batches, EncodedSeries, Examples, Frame, SequentialBatches, Series, SeriesSplit, ShuffledBatches, Windows,
     list_names,
@@ -116,13 +116,6 @@ impl SeriesTask {
         self.encoded.codec().frame
     }
 
-    /// The splits with rows, and their rows.
-    pub(super) fn parts(&self) -> impl Iterator<Item = (&'static str, &Range<usize>)> {
-        let SeriesSplit { train, validation, test } = &self.split;
-        let parts = [("training", train), ("validation", validation), ("test", test)];
-        parts.into_iter().filter(|(_, rows)| !rows.is_empty())
-    }
-
     /// The windows after training whose targets all lie in `rows`.
     pub(super) fn within(&self, rows: &Range<usize>) -> Vec<usize> {
         let firsts = self.after.first_rows().iter().enumerate();
@@ -141,18 +134,8 @@ impl Task for SeriesTask {
     }
 
     fn describe(&self) -> Vec<String> {
-        let count = |rows: &Range<usize>| grouped(rows.len() as u64);
-        let parts: Vec<String> = self
-            .parts()
-            .map(|(part, rows)| format!("{part} {} ({})", span(self.series(), rows), count(rows)))
-            .collect();
         let mut lines = self.facts.clone();
-        // Years fit on one line, dates with hours do not.
-        if parts.iter().map(|part| part.chars().count()).sum::<usize>() > 90 {
-            lines.extend(parts)
-        } else {
-            lines.push(parts.join(", "))
-        }
+        lines.extend(split_lines(self.series(), &self.split));
         let left_out = |windows: &Windows| windows.left_out() as u64;
         let (training, after) = (self.training.as_ref().map_or(0, left_out), left_out(&self.after));
         if training + after > 0 {
@@ -282,10 +265,7 @@ impl Task for SeriesTask {
             let whole = |first: &usize| !self.part_of(*first).is_empty();
             let examples = self.after.first_rows().iter().enumerate().filter(|(_, first)| whole(first));
             let examples: Vec<usize> = examples.map(|(example, _)| example).collect();
-            let mut csv = Vec::new();
-            if results.attempt("forecast.csv", self.write(&self.after, &examples, &columns, &mut csv)).is_some() {
-                results.files.push(("forecast.csv", String::from_utf8_lossy(&csv).into_owned()));
-            }
+            results.put_file("forecast.csv", |out| self.write(&self.after, &examples, &columns, out));
             Ok(results)
         })
     }
@@ -306,9 +286,4 @@ impl Task for SeriesTask {
             self.write(&windows, &examples, &columns, out)
         })
     }
-}
-
-/// As in `1921–1955`.
-fn span(series: &Series, rows: &Range<usize>) -> String {
-    format!("{}–{}", series.labels()[rows.start], series.labels()[rows.end - 1])
 }

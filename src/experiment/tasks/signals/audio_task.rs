@@ -10,8 +10,8 @@ use super::super::relation::{OTHER_FILE, Relation};
 use super::super::task::{MeasureOptions, Order, Pending, Results, Task, Unit};
 use super::super::{objective, relation};
 use super::audio_data::AudioData;
-use super::reading::{carried, lanes};
-use crate::data::{Batches, Signal, SignalLanes};
+use super::reading::{carried, lanes, training_lanes};
+use crate::data::{Batches, Signal};
 use crate::experiment::config::AudioConfig;
 use crate::experiment::config::agree::shares;
 use crate::experiment::device::network::Network;
@@ -193,8 +193,7 @@ impl Task for AudioTask {
         Ok(if part.is_empty() {
             None
         } else {
-            let lanes = SignalLanes::new(&self.signal, part.clone(), self.window, order.rows, self.window / 2)?;
-            Some(Box::new(lanes))
+            Some(Box::new(training_lanes(&self.signal, part.clone(), self.window, order.rows)?))
         })
     }
 
@@ -203,7 +202,7 @@ impl Task for AudioTask {
         Ok(if part.is_empty() {
             None
         } else {
-            Some(Box::new(SignalLanes::new(&self.signal, part.clone(), self.window, rows, self.window / 2)?))
+            Some(Box::new(training_lanes(&self.signal, part.clone(), self.window, rows)?))
         })
     }
 

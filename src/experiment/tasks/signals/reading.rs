@@ -11,6 +11,20 @@ use crate::{Result, Sequence};
 /// Windows that a lane of an evaluation reads before its first prediction.
 pub(crate) const WARM_UP: usize = 4;
 
+/// The lanes of truncated BPTT and of its validation. Half a window of warm-up takes the trace of its zero state from a lane's first steps, and
+/// costs at most half a step of an epoch.
+///
+/// # Errors
+/// Those of [`SignalLanes::new`].
+pub(super) fn training_lanes(
+    signal: &Signal,
+    part: Range<usize>,
+    window: usize,
+    rows: usize,
+) -> Result<SignalLanes<&Signal>> {
+    SignalLanes::new(signal, part, window, rows, window / 2)
+}
+
 /// The lanes of an evaluation: of at most `rows`, so many that each is long compared with its warm-up. With one, which
 /// begins with the signal, it is one pass with the state carried on.
 ///

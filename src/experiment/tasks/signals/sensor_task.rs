@@ -7,10 +7,10 @@ use ndarray::Array2;
 use serde_json::json;
 
 use super::super::relation::Relation;
-use super::super::series::series_data::split;
+use super::super::series::series_data::{span, split, split_lines};
 use super::super::task::{MeasureOptions, Order, Pending, Results, Task, Unit};
 use super::super::{objective, relation};
-use super::reading::{by_windows, carried, lanes};
+use super::reading::{by_windows, carried, lanes, training_lanes};
 use super::sensor_data::SensorData;
 use crate::data::{
     Batches, Column, ForecastErrors, Frame, SensorCodec, SequentialBatches, Series, SeriesSplit, ShuffledBatches,
@@ -97,16 +97,9 @@ impl SensorTask {
         Ok(Self { name, facts, scale, codec, inputs, targets, signal, head, split, linear, origin, relation })
     }
 
-    /// The splits with rows, and their rows.
-    fn parts(&self) -> impl Iterator<Item = (&'static str, &Range<usize>)> {
-        let SeriesSplit { train, validation, test } = &self.split;
-        let parts = [("training", train), ("validation", validation), ("test", test)];
-        parts.into_iter().filter(|(_, rows)| !rows.is_empty())
-    }
-
     /// The split of a row; empty if it is in none.
     fn part_of(&self, row: usize) -> &'static str {
-        self.parts().find(|(_, rows)| rows.contains(&row)).map_or("", |(name, _)| name)
+        self.split.parts().find(|(_, rows)| rows.contains(&row)).map_or("", |(name, _)| name)
     }
 
     /// The rows of a part that have all targets.
@@ -162,7 +155,7 @@ impl SensorTask {
     /// The results of the rows from `first` on, which are measured.
     fn put_results(&self, results: &mut Results, first: usize, network: &Array2<f64>, linear: &Array2<f64>) {
         let mut table = Vec::new();
-        for (part, rows) in self.parts().filter(|(name, _)| *name != "training") {
+        for (part, rows) in self.split.parts().filter(|(name, _)| *name != "training") {
             let mut targets = serde_json::Map::new();
             for (output, column) in self.targets.iter().enumerate() {
                 let pairs = |estimate: &dyn Fn(usize) -> f64| -> Vec<(f64, f64)> {
@@ -274,18 +267,13 @@ impl SensorTask {
 
     /// Refuses lanes of which a step of truncated BPTT has no target to learn.
     fn check_lanes(&self, lanes: &SignalLanes<&Signal>) -> Result<()> {
-        let is_empty = |number: &u64| -> Result<bool> { Ok(lanes.batch(*number)?.total_weight() == 0.0) };
-        for number in 0..lanes.per_epoch() {
-            if is_empty(&number)? {
-                let (window, rows) = (grouped(self.codec.window as u64), lanes.rows());
-                return Err(Error::Value {
-                    what: format!("step {} of each epoch of truncated BPTT", number + 1),
-                    expected: format!("a row with its targets among the {window} of each of {rows} lanes"),
-                    got: "none: take a longer --window, or another --batch".into(),
-                });
-            }
-        }
-        Ok(())
+        let Some(number) = (0..lanes.per_epoch()).find(|number| !lanes.counts(*number)) else { return Ok(()) };
+        let (window, rows) = (grouped(self.codec.window as u64), lanes.rows());
+        Err(Error::Value {
+            what: format!("step {} of each epoch of truncated BPTT", number + 1),
+            expected: format!("a row with its targets among the {window} of each of {rows} lanes"),
+            got: "none: take a longer --window, or another --batch".into(),
+        })
     }
 }
 
@@ -295,16 +283,8 @@ impl Task for SensorTask {
     }
 
     fn describe(&self) -> Vec<String> {
-        let count = |rows: &Range<usize>| grouped(rows.len() as u64);
-        let parts = self.parts().map(|(part, rows)| format!("{part} {} ({})", span(&self.inputs, rows), count(rows)));
-        let parts: Vec<String> = parts.collect();
         let mut lines = self.facts.clone();
-        // Years fit on one line, dates with hours do not.
-        if parts.iter().map(|part| part.chars().count()).sum::<usize>() > 90 {
-            lines.extend(parts)
-        } else {
-            lines.push(parts.join(", "))
-        }
+        lines.extend(split_lines(&self.inputs, &self.split));
         lines
     }
 
@@ -330,7 +310,7 @@ impl Task for SensorTask {
             let windows = self.windows(known)?;
             return Ok(Some(Box::new(ShuffledBatches::new(windows, order.rows, order.buckets, order.seed)?)));
         }
-        let lanes = SignalLanes::new(&self.signal, part.clone(), window, order.rows, window / 2)?;
+        let lanes = training_lanes(&self.signal, part.clone(), window, order.rows)?;
         if known.len() < part.len() {
             self.check_lanes(&lanes)?;
         }
@@ -343,7 +323,7 @@ impl Task for SensorTask {
         Ok(if known.is_empty() {
             None
         } else if self.codec.carry_state {
-            Some(Box::new(SignalLanes::new(&self.signal, part.clone(), window, rows, window / 2)?))
+            Some(Box::new(training_lanes(&self.signal, part.clone(), window, rows)?))
         } else {
             Some(Box::new(SequentialBatches::new(self.windows(known)?, rows)?))
         })
@@ -392,7 +372,7 @@ impl Task for SensorTask {
     ) -> Pending<'a, Results> {
         Box::pin(async move {
             let mut results = Results::default();
-            let measured = self.parts().find(|(name, _)| *name != "training").map(|(_, part)| part.start);
+            let measured = self.split.parts().find(|(name, _)| *name != "training").map(|(_, part)| part.start);
             let Some(first) = measured else {
                 results.lines.push("every row was used in training: nothing is left to test".into());
                 return Ok(results);
@@ -403,10 +383,7 @@ impl Task for SensorTask {
             self.put_results(&mut results, first, &estimates, &linear);
             results.figures.push(("estimates.svg", self.picture(first, &estimates, &linear)));
             let columns = [("estimate", &estimates), ("linear", &linear)];
-            let mut csv = Vec::new();
-            if results.attempt("estimates.csv", self.write(part, &columns, &mut csv)).is_some() {
-                results.files.push(("estimates.csv", String::from_utf8_lossy(&csv).into_owned()));
-            }
+            results.put_file("estimates.csv", |out| self.write(part, &columns, out));
             Ok(results)
         })
     }
@@ -423,9 +400,4 @@ impl Task for SensorTask {
             self.write(all, &[("estimate", &estimates)], out)
         })
     }
-}
-
-/// As in `1921–1955`.
-fn span(series: &Series, rows: &Range<usize>) -> String {
-    format!("{}–{}", series.labels()[rows.start], series.labels()[rows.end - 1])
 }
