@@ -79,10 +79,10 @@ pub(crate) async fn train(args: &TrainArgs) -> Result<(), Failure> {
         let rows = missing.keep("profile", rows).unwrap_or_default();
         profile_table::table(&rows, run.device.is_cpu()).into_iter().chain([String::new()]).for_each(eprint_line);
     }
-    let results = run.measure(network, args.json, &mut missing).await.unwrap_or_default();
+    let mut results = run.measure(network, args.json, &mut missing).await.unwrap_or_default();
     results.lines.iter().for_each(|line| terminal.print(line));
     terminal.print("");
-    let of_results = results.summary.clone();
+    let of_results = std::mem::take(&mut results.summary);
     let provenance = provenance::provenance().map(|(name, text)| (name.to_owned(), text));
     run.write_results(&mut steps, results, provenance.into(), &mut missing);
     run.memory.describe_peak().iter().for_each(|line| terminal.print(&heading("memory", line)));

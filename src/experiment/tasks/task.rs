@@ -161,7 +161,9 @@ pub async fn results(task: &dyn Task, network: &mut Network, measure: MeasureOpt
     if !sentences.is_empty() {
         results.lines.push(String::new());
         results.lines.extend(sentences);
-        results.summary.insert("baselines".into(), comparison::summary(&results.comparisons).into());
+        if measure.json {
+            results.summary.insert("baselines".into(), comparison::summary(&results.comparisons).into());
+        }
     }
     Ok(results)
 }

@@ -205,16 +205,19 @@ impl Task for SeriesTask {
     }
 
     fn results_bytes(&self) -> u64 {
-        // The forecasts of every forecaster and the truth in f64, ranges, and all of them as text.
-        let of_value = 8 * 24 + 2 * 24;
-        let outputs = self.head().outputs * self.encoded.codec().members();
-        (self.after.first_rows().len() * (64 + of_value * outputs)) as u64
+        // The forecasts of every forecaster and the truth in f64 with copies of a part of them, ranges, and all of them
+        // as text, whose memory grows by doubling; then what each prediction is held in, and the errors of each target.
+        let (of_value, of_prediction, of_error) = (8 * 24 + 240, 400, 4 * 3 * 48);
+        let (codec, windows) = (self.encoded.codec(), self.after.first_rows().len());
+        let values = windows * self.head().outputs * codec.members();
+        let errors = codec.targets.len() * (codec.frame.horizon + 2);
+        (values * of_value + windows * (64 + codec.members() * of_prediction) + errors * of_error) as u64
     }
 
     fn results<'a>(
         &'a self,
         network: &'a mut Network,
-        MeasureOptions { rows, .. }: MeasureOptions,
+        MeasureOptions { rows, json, .. }: MeasureOptions,
     ) -> Pending<'a, Results> {
         Box::pin(async move {
             let mut results = Results::default();
@@ -225,9 +228,11 @@ impl Task for SeriesTask {
             let forecasts = self.forecasts(network, rows).await?;
             let errors = self.errors(&forecasts)?;
             results.lines = errors.lines(&self.notes(&forecasts));
-            results.summary = errors.summary();
-            if !errors.quantiles.values().is_empty() {
-                results.summary.insert("quantiles".into(), json!(errors.quantiles.values()));
+            if json {
+                results.summary = errors.summary();
+                if !errors.quantiles.values().is_empty() {
+                    results.summary.insert("quantiles".into(), json!(errors.quantiles.values()));
+                }
             }
             results.key_figures = errors.key_figures();
             results.tables = errors.tables();
