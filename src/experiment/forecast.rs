@@ -9,6 +9,7 @@ use super::config::agree::unsupported;
 use super::config::{Data, RunConfig, SeriesConfig};
 use super::files::folder::unwritten;
 use super::loaded_model::LoadedModel;
+use super::measure::ranges::Ranges;
 use super::model::codec::Codec;
 use super::settings::Settings;
 use super::tasks::series::rolled::{RolledForecast, roll};
@@ -88,7 +89,9 @@ impl LoadedModel {
         let steps = rows.unwrap_or(codec.frame.horizon);
         let rolling = encoded.rollout(encoded.series().len(), steps).map_err(in_file)?;
         let mut network = self.network(&settings).await?;
-        let rolled = roll(&mut network, vec![rolling]).await?.remove(0);
+        let loss = self.file.model.require_head()?.loss.clone();
+        let ranges = Ranges::new(&loss, codec.conformal.clone());
+        let rolled = roll(&mut network, &ranges, vec![rolling]).await?.remove(0);
         Ok(SeriesForecast { name, encoded, rolled })
     }
 }
@@ -105,8 +108,8 @@ impl SeriesForecast {
             let values = || rolled.forecasts.iter().map(|forecast| forecast.values.column(target));
             // All values have the same number of decimals, so that columns align.
             let digits = Digits::of(&column.values, values().flatten().copied());
-            let quantiles = rolled.quantiles.values().iter().map(|quantile| format!("{} q{quantile}", column.name));
-            let names = if quantiles.len() == 0 { vec![column.name.clone()] } else { quantiles.collect() };
+            let mut names = vec![column.name.clone(); rolled.quantiles.forecasts()];
+            rolled.quantiles.named().for_each(|(index, level)| names[index] = format!("{} q{level}", column.name));
             for (name, values) in names.into_iter().zip(values()) {
                 let values = values.iter().map(|value| digits.write(*value));
                 append(&mut lines, std::iter::once(name).chain(values).collect());
@@ -190,8 +193,8 @@ impl SeriesForecast {
             json["not_forecast"] = json!(ended);
         }
         if !rolled.quantiles.values().is_empty() {
-            let quantiles = rolled.quantiles.values().iter().zip(&rolled.forecasts);
-            let quantiles = quantiles.map(|(quantile, forecast)| (quantile.to_string(), by_target(forecast)));
+            let quantiles = rolled.quantiles.named();
+            let quantiles = quantiles.map(|(index, level)| (level.to_string(), by_target(&rolled.forecasts[index])));
             json["quantiles"] = Value::Object(quantiles.collect());
         }
         json

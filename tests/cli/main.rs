@@ -12,6 +12,7 @@ mod baselines;
 mod bench;
 mod changed_data;
 mod codes;
+mod conformal;
 mod documents;
 mod eval;
 mod every_step;

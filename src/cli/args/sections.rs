@@ -105,6 +105,11 @@ fn series() -> Vec<Setting> {
         Setting::flag("quantiles", Form::new("Q,Q", "0.5", quantiles), "Quantiles to forecast")
             .default("0.1,0.5,0.9")
             .more("In ascending order. Quantiles that the network crosses are sorted."),
+        Setting::flag("conformal", Form::switch(), "Ranges from the errors in the validation windows").rare().more(
+            "Split conformal: each end of a range is shifted so that as many validation windows lie beyond it as it says. With \
+             --quantiles alone these are what the network predicts. With another --loss they are a range around its one \
+             forecast, by default 0.1,0.9.",
+        ),
         input_limit(),
         predict(),
     ]

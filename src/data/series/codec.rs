@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::common::scaling::is_constant;
 use crate::data::{
-    Column, ColumnRoles, DateOrder, DecimalMark, Frame, LongForm, MissingPolicy, RelativeTo, Scaling, ScalingKind,
-    Series,
+    Column, ColumnRoles, Conformal, DateOrder, DecimalMark, Frame, LongForm, MissingPolicy, RelativeTo, Scaling,
+    ScalingKind, Series,
 };
 use crate::error::{Error, Result};
 
@@ -59,6 +59,9 @@ pub struct SeriesCodec {
     /// The columns of the file, if it is in long form: the targets are ids then, and the series a panel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub long: Option<LongForm>,
+    /// The conformal ranges of the forecasts, fitted with the trained weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conformal: Option<Conformal>,
 }
 
 fn one_row() -> usize {
@@ -107,6 +110,7 @@ impl SeriesCodec {
             segment: 1,
             panel: series.is_panel(),
             long: None,
+            conformal: None,
         };
         // One network reads the series of a panel, so that all have a mask or none.
         let masked = codec.panel && codec.targets.iter().any(|column| column.masked);
@@ -188,7 +192,8 @@ impl SeriesCodec {
         if self.panel && self.targets.iter().any(|column| column.masked != self.targets[0].masked) {
             return Err(Error::value("the targets of the panel", "all with a mask or all without", "some of each"));
         }
-        self.targets.iter().chain(&self.features).chain(&self.known).try_for_each(ColumnCodec::validate)
+        self.targets.iter().chain(&self.features).chain(&self.known).try_for_each(ColumnCodec::validate)?;
+        self.conformal.as_ref().map_or(Ok(()), |conformal| conformal.validate(self.outputs()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Time series: tables over a time index, cut into windows and forecast.
 
 mod codec;
+mod conformal;
 mod encoded;
 mod forecast_errors;
 mod linear;
@@ -16,6 +17,7 @@ mod time_series;
 mod windows;
 
 pub use codec::{ColumnCodec, SeriesCodec};
+pub use conformal::Conformal;
 pub use encoded::EncodedSeries;
 pub use forecast_errors::{ForecastErrors, NaiveScale, TargetErrors, forecast_errors};
 pub use linear::LinearAutoregression;

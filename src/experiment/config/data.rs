@@ -138,6 +138,8 @@ pub struct SeriesConfig {
     pub loss: Option<LossConfig>,
     /// Quantiles to forecast, ascending; 0.1, 0.5, 0.9 by default.
     pub quantiles: Option<Vec<f64>>,
+    /// Whether the range of each forecast is shifted by its errors in the validation windows.
+    pub conformal: Option<bool>,
     /// Which outputs make the prediction: last or mean.
     pub predict: Option<Readout>,
     /// The SHA-256 of the file. Settings with a digest are for this file only.

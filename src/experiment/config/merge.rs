@@ -17,7 +17,10 @@ const EXCLUDED: [(&[&str], &[&str]); 16] = [
     (&["loss"], &["quantiles"]),
     (&["quantiles"], &["loss"]),
     // Nothing is forecast then.
-    (&["now"], &["features", "known", "horizon", "segment", "relative", "panel", "season", "quantiles", "window"]),
+    (
+        &["now"],
+        &["features", "known", "horizon", "segment", "relative", "panel", "season", "quantiles", "conformal", "window"],
+    ),
     (&["split"], &["train-until", "validation"]),
     (&["train-until", "test-file"], &["split"]),
     (&["test-file"], &["test-labels"]),

@@ -65,7 +65,7 @@ mod tests {
 
     /// The loss of a network whose outputs are all 0.
     fn of_network(loss: &Loss, target: f64) -> f64 {
-        let head = Head::new(Quantiles::of(loss).count(), loss.clone(), Readout::Final);
+        let head = Head::new(Quantiles::of(loss).outputs(), loss.clone(), Readout::Final);
         let model = Model::new(Recurrent::new(Cell::Gru, 1, 1), head);
         let batch = Batch::new(
             Sequence::dense(Array3::zeros((1, 1, 1))),

@@ -9,6 +9,7 @@ pub mod naive2;
 pub mod naive_range;
 pub mod quantiles;
 pub mod r_squared;
+pub mod ranges;
 pub mod series_errors;
 mod series_scores;
 mod series_tables;

@@ -41,8 +41,9 @@ pub(crate) fn ranges(
     for step in 0..horizon {
         for (target, values) in known.iter().enumerate().take(targets) {
             let differences = differences(values, step, |values, first, step| forecast(target, values, first, step));
-            for (range, of) in ranges.iter_mut().zip(quantiles.values()) {
-                let shift = quantile(&differences, *of)?;
+            for (index, of) in quantiles.named() {
+                let range = &mut ranges[index];
+                let shift = quantile(&differences, of)?;
                 range.slice_mut(ndarray::s![.., step, target]).mapv_inplace(|value| value + shift);
             }
         }
@@ -66,8 +67,9 @@ pub(crate) fn regression_ranges(
         for step in 0..horizon {
             let mut errors: Vec<f64> = residuals.column(step).iter().copied().filter(|error| !error.is_nan()).collect();
             errors.sort_by(f64::total_cmp);
-            for (range, of) in ranges.iter_mut().zip(quantiles.values()) {
-                let shift = quantile(&errors, *of)?;
+            for (index, of) in quantiles.named() {
+                let range = &mut ranges[index];
+                let shift = quantile(&errors, of)?;
                 for (mut row, scalings) in range.outer_iter_mut().zip(scalings) {
                     for target in targets.clone() {
                         row[[step, target]] += shift * scalings[target].unit;

@@ -1,40 +1,64 @@
 //! Quantile forecasts.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::ArrayView2;
 
 use crate::Loss;
 
 /// Quantiles, ascending; empty if the network forecasts one value per target.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Quantiles(Vec<f64>);
+pub struct Quantiles {
+    levels: Vec<f64>,
+    /// Whether the network forecasts one value per target, which stands for the median.
+    around_point: bool,
+}
 
 impl Quantiles {
     pub(crate) fn of(loss: &Loss) -> Self {
         match loss {
-            Loss::Quantile { quantiles } => Self(quantiles.clone()),
-            _ => Self(Vec::new()),
+            Loss::Quantile { quantiles } => Self { levels: quantiles.clone(), around_point: false },
+            _ => Self { levels: Vec::new(), around_point: false },
         }
+    }
+
+    /// Quantiles around a forecast of one value per target, which stands for the median, whether or not that is one of
+    /// them.
+    pub(crate) fn around_point(levels: &[f64]) -> Self {
+        let mut levels = levels.to_vec();
+        if !levels.contains(&0.5) {
+            levels.insert(levels.partition_point(|level| *level < 0.5), 0.5);
+        }
+        Self { levels, around_point: true }
     }
 
     /// The quantiles, in ascending order.
     pub fn values(&self) -> &[f64] {
-        &self.0
+        &self.levels
     }
 
     /// The number of outputs per target.
-    pub(crate) fn count(&self) -> usize {
-        self.0.len().max(1)
+    pub(crate) fn outputs(&self) -> usize {
+        if self.around_point { 1 } else { self.forecasts() }
+    }
+
+    /// The number of forecasts per target.
+    pub(crate) fn forecasts(&self) -> usize {
+        self.levels.len().max(1)
+    }
+
+    /// The index of the forecast of one value per target among the quantiles around it; `None` without these.
+    pub(crate) fn point(&self) -> Option<usize> {
+        self.around_point.then(|| self.middle())
     }
 
     /// The index of the quantile that stands for the target: the nearest to the median, the lower of two.
     pub(crate) fn middle(&self) -> usize {
-        let distance = |index: &usize| (self.0[*index] - 0.5).abs();
-        (0..self.0.len()).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or_default()
+        let distance = |index: &usize| (self.levels[*index] - 0.5).abs();
+        (0..self.levels.len()).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or_default()
     }
 
     /// The lowest and the highest quantile; `None` if there are fewer than two.
     pub fn interval(&self) -> Option<[f64; 2]> {
-        match self.0[..] {
+        match self.levels[..] {
             [lowest, .., highest] => Some([lowest, highest]),
             _ => None,
         }
@@ -42,44 +66,44 @@ impl Quantiles {
 
     /// The column names.
     pub fn columns(&self) -> Vec<String> {
-        if self.0.is_empty() {
+        if self.levels.is_empty() {
             vec!["forecast".into()]
         } else {
-            self.0.iter().map(|quantile| format!("q{quantile}")).collect()
+            let name = |(index, quantile): (usize, &f64)| {
+                if self.point() == Some(index) { "forecast".into() } else { format!("q{quantile}") }
+            };
+            self.levels.iter().enumerate().map(name).collect()
         }
+    }
+
+    /// The quantiles with their indices, without a forecast of one value that stands for the median.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (usize, f64)> {
+        self.levels.iter().copied().enumerate().filter(|(index, _)| self.point() != Some(*index))
     }
 
     /// `0.1, 0.5, 0.9`.
     pub(crate) fn words(&self) -> String {
-        self.0.iter().map(f64::to_string).collect::<Vec<_>>().join(", ")
+        self.named().map(|(_, level)| level.to_string()).collect::<Vec<_>>().join(", ")
     }
 
     /// The mean of `of` over all quantiles and their indices.
     pub(crate) fn mean(&self, of: impl Fn(usize, f64) -> f64) -> f64 {
-        self.0.iter().enumerate().map(|(index, quantile)| of(index, *quantile)).sum::<f64>() / self.0.len() as f64
+        self.levels.iter().enumerate().map(|(index, quantile)| of(index, *quantile)).sum::<f64>()
+            / self.levels.len() as f64
     }
 
     /// The outputs of one prediction by quantile, each like those of a network with one value per target. Crossing
     /// quantiles of a target are sorted, which never increases their error (Chernozhukov, Fernández-Val and Galichon
     /// 2010).
     pub(crate) fn split(&self, outputs: &[f32]) -> Vec<Vec<f32>> {
-        let mut split = vec![Vec::with_capacity(outputs.len() / self.count()); self.count()];
-        for target in outputs.chunks(self.count()) {
+        if self.around_point {
+            return vec![outputs.to_vec(); self.forecasts()];
+        }
+        let mut split = vec![Vec::with_capacity(outputs.len() / self.outputs()); self.forecasts()];
+        for target in outputs.chunks(self.outputs()) {
             let mut target = target.to_vec();
             target.sort_by(f32::total_cmp);
             split.iter_mut().zip(target).for_each(|(of_quantile, value)| of_quantile.push(value));
-        }
-        split
-    }
-
-    /// The same for many predictions, \[1, O\] each.
-    pub(crate) fn split_all(&self, predictions: &[Array2<f32>]) -> Vec<Vec<Array2<f32>>> {
-        let mut split = vec![Vec::with_capacity(predictions.len()); self.count()];
-        for prediction in predictions {
-            let outputs: Vec<f32> = prediction.iter().copied().collect();
-            for (all, of_quantile) in split.iter_mut().zip(self.split(&outputs)) {
-                all.push(Array2::from_shape_fn((1, of_quantile.len()), |(_, output)| of_quantile[output]));
-            }
         }
         split
     }

@@ -78,11 +78,12 @@ impl SeriesErrors {
         let Some(middle) = self.quantiles.values().get(self.quantiles.middle()) else { return Vec::new() };
         let within = self.quantiles.interval().map(|ends| format!("; coverage: the share within {}", range(ends)));
         let words = self.quantiles.words();
+        let (middle, words) = match self.quantiles.point() {
+            Some(_) => ("forecast".to_owned(), format!("{words} and, as the median, of the forecast")),
+            None => (format!("quantile {middle}"), words),
+        };
         vec![
-            format!(
-                "RMSE and MAE of the quantile {middle}; pinball: the mean loss of {words}{}",
-                within.unwrap_or_default()
-            ),
+            format!("RMSE and MAE of the {middle}; pinball: the mean loss of {words}{}", within.unwrap_or_default()),
             self.ranges.clone(),
         ]
     }

@@ -182,6 +182,10 @@ fn forecasts(codec: &SeriesCodec, quantiles: &Quantiles) -> Value {
         }
     }
     let mut forecasts = json!({"is": "scaled forecasts, step rows after the last that was read", "each": each});
+    if let Some(conformal) = &codec.conformal {
+        let is = "by level, what is added to each value after sorting; sorted again";
+        forecasts["conformal"] = json!({"levels": conformal.levels, "shifts": conformal.shifts, "is": is});
+    }
     if quantiles.values().len() > 1 {
         forecasts["sort"] = json!("quantiles of one column and step may cross: sort the values in ascending order");
     }

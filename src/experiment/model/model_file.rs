@@ -94,14 +94,21 @@ pub fn description_bytes(codec: &Codec) -> u64 {
     counted.0
 }
 
-/// The description of a model's file that is stored after `step`.
+/// The description of a model's file that is stored after `step`, with another codec if what was fitted depends on the
+/// trained weights.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for other text than that of [`description`].
-pub fn with_step(description: &str, step: u64) -> Result<String> {
+/// [`Error::Unsupported`] for other text than that of [`description`]; [`Error::Failed`] for a codec that no file can
+/// hold.
+pub fn after_training(description: &str, step: u64, codec: Option<&Codec>) -> Result<String> {
     let mut it = Description::parse(description)?;
     it.step = Some(step);
-    it.to_text()
+    if let Some(codec) = codec {
+        it.data = Some(description::raw("data", codec)?);
+    }
+    let text = it.to_text()?;
+    check_length(in_header(text.as_bytes()))?;
+    Ok(text)
 }
 
 impl<R> SavedModel<R> {
@@ -303,7 +310,7 @@ fn of_checkpoint((saved, description): (Saved, String)) -> Result<(Found, String
         format!("the weights of the checkpoint after step {after}")
     };
     // With the step that the run has reached, so that a later checkpoint is preferred to a file with these weights.
-    let weights = Some(Weights { description: with_step(&description, step)?, weights });
+    let weights = Some(Weights { description: after_training(&description, step, None)?, weights });
     Ok((Found { path: saved.path, weights, note: None }, which))
 }
 

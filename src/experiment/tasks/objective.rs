@@ -57,7 +57,7 @@ pub(crate) fn of_classes(
 /// See [`head`]; also if the settings contradict each other or the model.
 pub(crate) fn of_series(targets: usize, series: &mut SeriesConfig, model: Option<&ModelFile>) -> Result<Head> {
     let loss = series_loss(series, head_of(model).map(|head| &head.loss))?;
-    head(Head::new(targets * Quantiles::of(&loss).count(), loss, Readout::Final), &mut series.predict, model)
+    head(Head::new(targets * Quantiles::of(&loss).outputs(), loss, Readout::Final), &mut series.predict, model)
 }
 
 /// The head of a sensor with `targets` numbers at the last step of a window or, as the state is carried on, at each step.
@@ -88,7 +88,7 @@ fn series_loss(series: &mut SeriesConfig, of_model: Option<&Loss>) -> Result<Los
     }
     let natural = if series.quantiles.is_some() { LossConfig::Quantile } else { LossConfig::Squared };
     let loss = as_the_model("loss", &mut series.loss, of_model.map(config_of), natural)?;
-    if series.quantiles.is_some() && loss != LossConfig::Quantile {
+    if series.quantiles.is_some() && loss != LossConfig::Quantile && series.conformal != Some(true) {
         return Err(unsupported(format!("--quantiles (series.quantiles) has no meaning for the loss {loss}")));
     }
     Ok(match loss {
@@ -100,15 +100,24 @@ fn series_loss(series: &mut SeriesConfig, of_model: Option<&Loss>) -> Result<Los
                 of_model.and_then(|loss| if let Loss::Quantile { quantiles } = loss { Some(quantiles) } else { None });
             let given = &mut series.quantiles;
             let quantiles = as_the_model("quantiles", given, of_model.cloned(), QUANTILES.to_vec())?;
-            if quantiles.is_empty() || !quantiles.is_sorted_by(|a, b| a < b) {
-                return Err(Error::Value {
-                    what: "--quantiles (series.quantiles)".into(),
-                    expected: "at least one, each greater than the one before".into(),
-                    got: words(&quantiles),
-                });
-            }
+            check_quantiles(&quantiles)?;
             Loss::Quantile { quantiles }
         }
+    })
+}
+
+/// Refuses quantiles that do not ascend.
+///
+/// # Errors
+/// [`Error::Value`].
+pub(super) fn check_quantiles(quantiles: &[f64]) -> Result<()> {
+    if !quantiles.is_empty() && quantiles.is_sorted_by(|a, b| a < b) {
+        return Ok(());
+    }
+    Err(Error::Value {
+        what: "--quantiles (series.quantiles)".into(),
+        expected: "at least one, each greater than the one before".into(),
+        got: words(&quantiles),
     })
 }
 

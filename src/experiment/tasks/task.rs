@@ -37,6 +37,11 @@ pub trait Task: WasmNotSendSync {
     fn head(&self) -> Head;
     /// What is stored with the weights, so that they can be used on other data.
     fn codec(&self) -> Codec;
+    /// The same with what is fitted to the predictions of the trained network; `None` if nothing is. `rows`: sequences at
+    /// a time.
+    fn calibrated<'a>(&'a self, _network: &'a mut Network, _rows: usize) -> Pending<'a, Option<Codec>> {
+        Box::pin(async { Ok(None) })
+    }
     /// The batches to learn from; `None` where the data are only to be measured.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ use crate::experiment::files::tensorboard::Tensorboard;
 use crate::experiment::files::{checkpoints, names};
 use crate::experiment::measure::loss;
 use crate::experiment::memory::{MemoryPlan, plan_memory};
+use crate::experiment::model::codec::Codec;
 use crate::experiment::model::model_file;
 use crate::experiment::resume::ResumableRun;
 use crate::experiment::settings::Settings;
@@ -141,7 +142,7 @@ impl<'a> TrainingRun<'a> {
         let best = outcome.as_ref().ok().and_then(|outcome| outcome.best);
         let mut figures = Vec::new();
         // After an error of a step too: the network then has the last good weights.
-        let kept = self.keep(network, last.map_or(0, |last| last.step)).await;
+        let kept = self.keep(network, last.map_or(0, |last| last.step), missing).await;
         let drawn = self.figures(&history, best, self.weight_of_last_step());
         figures.extend(missing.keep("the pictures of the steps", drawn).unwrap_or_default());
         let flow = flow.and_then(|flow| missing.keep("flow.svg", flow.finish(&self.name())).flatten());
@@ -176,8 +177,13 @@ impl<'a> TrainingRun<'a> {
     }
 
     /// Stores the weights after `step` steps.
-    async fn keep(&self, network: &mut Network, step: u64) -> Result<()> {
-        let description = model_file::with_step(&self.description, step)?;
+    async fn keep(&self, network: &mut Network, step: u64, missing: &mut Missing) -> Result<()> {
+        let described = |codec: Option<&Codec>| model_file::after_training(&self.description, step, codec);
+        let calibrated = self.experiment.task.calibrated(network, self.memory.rows).await;
+        let calibrated = calibrated.and_then(|codec| codec.map(|codec| described(Some(&codec))).transpose());
+        // The weights are kept whatever cannot be fitted to them.
+        let calibrated = missing.keep("what is fitted to the trained network", calibrated).flatten();
+        let description = calibrated.map_or_else(|| described(None), Ok)?;
         let mut file = self.folder.begin(names::MODEL)?;
         let written = network.write_weights(&mut file, (model_file::KEY, &description)).await;
         file.end(written)

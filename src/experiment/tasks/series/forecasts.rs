@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use ndarray::{Array3, Axis};
 
+use super::conformal;
 use super::forecasters::{DRIFT, LAST_VALUE, LINEAR, NETWORK, SEASONAL};
 use super::series_task::SeriesTask;
 use crate::data::series::naive::{drift, seasonal_naive};
@@ -13,6 +14,7 @@ use crate::experiment::measure::naive_range;
 use crate::experiment::measure::naive_range::NaiveForecast;
 use crate::experiment::measure::naive2::SeasonalIndices;
 use crate::experiment::measure::quantiles::{coverage, interval_score, mean_pinball};
+use crate::experiment::measure::ranges::Ranges;
 use crate::experiment::measure::series_errors::{Forecaster, PartErrors, SeriesErrors, Spread, TargetName};
 use crate::format::grouped;
 use crate::{Error, Result};
@@ -39,20 +41,31 @@ impl Forecasts {
 }
 
 impl SeriesTask {
+    /// What the outputs of the network are as forecasts: with the shifts of the model, or those of the validation
+    /// windows.
+    pub(super) async fn ranges(&self, network: &mut Network, rows: usize) -> Result<Ranges> {
+        let conformal = match (&self.calibrates, &self.validation) {
+            (Some(levels), Some(windows)) => Some(conformal::fit(levels, windows, network, rows).await?),
+            _ => self.encoded.codec().conformal.clone(),
+        };
+        Ok(Ranges::new(&self.head.loss, conformal))
+    }
+
     /// The network's forecasts of every window, in the units of the data, by quantile: \[N, K, Q\] each.
     pub(super) async fn by_quantile(
         &self,
         network: &mut Network,
+        ranges: &Ranges,
         windows: &Windows,
         rows: usize,
     ) -> Result<Vec<Array3<f64>>> {
-        let split = self.quantiles().split_all(&network.predict(windows, rows).await?);
+        let split = ranges.split_all(&network.predict(windows, rows).await?);
         split.iter().map(|predictions| windows.decode(predictions)).collect()
     }
 
-    pub(super) async fn forecasts(&self, network: &mut Network, rows: usize) -> Result<Forecasts> {
-        let quantiles = self.by_quantile(network, &self.after, rows).await?;
-        let middle = quantiles[self.quantiles().middle()].clone();
+    pub(super) async fn forecasts(&self, network: &mut Network, ranges: &Ranges, rows: usize) -> Result<Forecasts> {
+        let quantiles = self.by_quantile(network, ranges, &self.after, rows).await?;
+        let middle = quantiles[ranges.quantiles().middle()].clone();
         let (mut all, mut ranges) = (vec![(NETWORK, middle)], vec![quantiles]);
         let season = self.season.map(|season| (SEASONAL, season));
         for (forecaster, period) in [(LAST_VALUE, 1)].into_iter().chain(season) {

@@ -1,6 +1,7 @@
 //! Forecasts of a series.
 
 mod columns;
+mod conformal;
 mod forecast_file;
 mod forecasters;
 mod forecasts;

@@ -6,6 +6,7 @@ use super::rolled::{roll, roll_once};
 use super::series_task::SeriesTask;
 use crate::data::Frame;
 use crate::experiment::device::network::Network;
+use crate::experiment::measure::ranges::Ranges;
 use crate::format::grouped;
 use crate::plot::{Drawing, ForecastChart, RolloutChart, RolloutTarget, RowAxis};
 use crate::{Result, plot};
@@ -66,7 +67,7 @@ impl SeriesTask {
 
     /// Forecasts from three rows of the last split, as far as `ROLLED` and the known columns allow; `None` if that is
     /// one row.
-    pub(super) async fn rolled(&self, network: &mut Network) -> Result<Option<Drawing>> {
+    pub(super) async fn rolled(&self, network: &mut Network, ranges: &Ranges) -> Result<Option<Drawing>> {
         let Frame { window, horizon } = self.frame();
         let part = if self.split.test.is_empty() { &self.split.validation } else { &self.split.test };
         let own = self.series().features().is_empty() && !network.model().recurrent.has_reverse();
@@ -81,7 +82,8 @@ impl SeriesTask {
         let mut firsts = vec![from, (from + last) / 2, last];
         firsts.dedup();
         let rolls = firsts.iter().map(|first| self.encoded.rollout(*first, steps)).collect::<Result<_>>()?;
-        let forecasts = if own { roll(network, rolls).await? } else { roll_once(network, rolls).await? };
+        let forecasts =
+            if own { roll(network, ranges, rolls).await? } else { roll_once(network, ranges, rolls).await? };
         let positions = self.series().positions();
         let targets = self.series().truths().iter().enumerate().map(|(target, column)| RolloutTarget {
             name: &column.name,
@@ -90,7 +92,7 @@ impl SeriesTask {
         });
         let title = format!("{}: forecasts of {} rows from each dot on", self.name, grouped(steps as u64));
         let rows = self.rows(positions.as_deref());
-        let range = self.quantiles().interval();
+        let range = ranges.quantiles().interval();
         Ok(Some(RolloutChart { title, rows, horizon, range, targets: targets.collect() }.draw()))
     }
 }

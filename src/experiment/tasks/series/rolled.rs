@@ -5,8 +5,9 @@ use ndarray::{ArrayView3, Axis, concatenate};
 use crate::data::{Forecast, Rollout};
 use crate::experiment::device::network::Network;
 use crate::experiment::measure::quantiles::Quantiles;
+use crate::experiment::measure::ranges::Ranges;
 use crate::plot::RolledOut;
-use crate::{Error, Loss, Model, Result, Sequence};
+use crate::{Error, Result, Sequence};
 
 /// A forecast that feeds on itself.
 pub struct RolledForecast {
@@ -37,8 +38,8 @@ impl RolledForecast {
 ///
 /// # Errors
 /// Those of [`Network::session`], of the device and of [`Rollout::push`].
-pub async fn roll(network: &mut Network, rollouts: Vec<Rollout>) -> Result<Vec<RolledForecast>> {
-    let mut rolling = Rolling::new(network.model(), rollouts);
+pub async fn roll(network: &mut Network, ranges: &Ranges, rollouts: Vec<Rollout>) -> Result<Vec<RolledForecast>> {
+    let mut rolling = Rolling::new(ranges, rollouts);
     let mut session = network.session(rolling.batch_rows())?;
     while let Some(windows) = rolling.next_input()? {
         // Every horizon reads its window from a zero state.
@@ -52,8 +53,8 @@ pub async fn roll(network: &mut Network, rollouts: Vec<Rollout>) -> Result<Vec<R
 ///
 /// # Errors
 /// Those of the device and of [`Rollout::push`].
-pub async fn roll_once(network: &mut Network, rollouts: Vec<Rollout>) -> Result<Vec<RolledForecast>> {
-    let mut rolling = Rolling::new(network.model(), rollouts);
+pub async fn roll_once(network: &mut Network, ranges: &Ranges, rollouts: Vec<Rollout>) -> Result<Vec<RolledForecast>> {
+    let mut rolling = Rolling::new(ranges, rollouts);
     if let Some(windows) = rolling.next_input()? {
         rolling.push(network.logits(&windows).await?.view())?;
     }
@@ -61,18 +62,16 @@ pub async fn roll_once(network: &mut Network, rollouts: Vec<Rollout>) -> Result<
 }
 
 /// Forecasts in progress.
-struct Rolling {
-    quantiles: Quantiles,
+struct Rolling<'a> {
+    ranges: &'a Ranges,
     /// A rollout for each quantile of each forecast. The middle one is fed back.
     rollouts: Vec<Vec<Rollout>>,
 }
 
-impl Rolling {
-    fn new(model: &Model, rollouts: Vec<Rollout>) -> Self {
-        let loss = model.head.as_ref().map_or(Loss::SquaredError, |head| head.loss.clone());
-        let quantiles = Quantiles::of(&loss);
-        let rollouts = rollouts.into_iter().map(|rollout| vec![rollout; quantiles.count()]).collect();
-        Self { quantiles, rollouts }
+impl<'a> Rolling<'a> {
+    fn new(ranges: &'a Ranges, rollouts: Vec<Rollout>) -> Self {
+        let rollouts = rollouts.into_iter().map(|rollout| vec![rollout; ranges.quantiles().forecasts()]).collect();
+        Self { ranges, rollouts }
     }
 
     /// The number of rows that the network reads at once.
@@ -82,7 +81,7 @@ impl Rolling {
 
     /// The windows that the network reads next; `None` once all rows are forecast.
     fn next_input(&self) -> Result<Option<Sequence>> {
-        let middle = self.quantiles.middle();
+        let middle = self.ranges.quantiles().middle();
         let inputs: Vec<_> = self.rollouts.iter().filter_map(|rollouts| rollouts[middle].next_input()).collect();
         if inputs.is_empty() {
             return Ok(None);
@@ -98,7 +97,7 @@ impl Rolling {
         for rollouts in &mut self.rollouts {
             let of_forecast = rows.by_ref().take(rollouts[0].batch_rows());
             let outputs: Vec<f32> = of_forecast.flat_map(|row| row.to_vec()).collect();
-            for (rollout, outputs) in rollouts.iter_mut().zip(self.quantiles.split(&outputs)) {
+            for (rollout, outputs) in rollouts.iter_mut().zip(self.ranges.split(&outputs)) {
                 rollout.push(&outputs)?;
             }
         }
@@ -106,9 +105,9 @@ impl Rolling {
     }
 
     fn finish(self) -> Vec<RolledForecast> {
-        let Self { quantiles, rollouts } = self;
+        let Self { ranges, rollouts } = self;
         let finish = |rollouts: Vec<Rollout>| RolledForecast {
-            quantiles: quantiles.clone(),
+            quantiles: ranges.quantiles().clone(),
             forecasts: rollouts.into_iter().map(Rollout::finish).collect(),
         };
         rollouts.into_iter().map(finish).collect()
@@ -119,7 +118,7 @@ impl Rolling {
 mod tests {
     use super::*;
     use crate::data::{Column, ColumnRoles, Frame, MissingPolicy, ScalingKind, Series, SeriesCodec, SeriesTable};
-    use crate::{Cell, Cpu, Head, Optimizer, Readout, Recurrent, Trainer, block_on};
+    use crate::{Cell, Cpu, Head, Loss, Model, Optimizer, Readout, Recurrent, Trainer, block_on};
 
     #[test]
     fn several_horizons_are_those_of_a_pass_over_each_window() {
@@ -143,10 +142,13 @@ mod tests {
         }
         let want: Vec<Forecast> = want.into_iter().map(Rollout::finish).collect();
         let mut network = Network::from(trainer);
-        let forecasts = block_on(roll(&mut network, rollouts(9))).unwrap();
+        let ranges = Ranges::new(&Loss::SquaredError, None);
+        let forecasts = block_on(roll(&mut network, &ranges, rollouts(9))).unwrap();
         assert_eq!(forecasts.iter().map(RolledForecast::middle).collect::<Vec<_>>(), want.iter().collect::<Vec<_>>());
-        let [once, several] =
-            [block_on(roll_once(&mut network, rollouts(2))), block_on(roll(&mut network, rollouts(2)))];
+        let [once, several] = [
+            block_on(roll_once(&mut network, &ranges, rollouts(2))),
+            block_on(roll(&mut network, &ranges, rollouts(2))),
+        ];
         let [once, several] = [once, several].map(|forecasts| forecasts.unwrap().remove(1).forecasts);
         assert_eq!(once, several);
     }

@@ -5,16 +5,17 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::Array3;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::relation::Relation;
 use super::super::task::{MeasureOptions, Order, Pending, Results, Task};
 use super::super::{objective, relation};
+use super::conformal;
 use super::forecasters::SEASONAL;
 use super::series_data::{SeriesData, span, split, split_lines};
 use crate::data::{
-    Batches, EncodedSeries, Examples, Frame, SequentialBatches, Series, SeriesSplit, ShuffledBatches, Windows,
-    list_names,
+    Batches, EncodedSeries, Examples, Frame, SequentialBatches, Series, SeriesCodec, SeriesSplit, ShuffledBatches,
+    Windows, list_names,
 };
 use crate::experiment::config::agree::in_flag;
 use crate::experiment::config::{ScaleName, SeriesConfig};
@@ -22,6 +23,7 @@ use crate::experiment::device::network::Network;
 use crate::experiment::measure::comparison::BaselineName;
 use crate::experiment::measure::loss;
 use crate::experiment::measure::quantiles::{Quantiles, mean, pinball};
+use crate::experiment::measure::ranges::Ranges;
 use crate::experiment::model::codec::Codec;
 use crate::experiment::model::model_file::ModelFile;
 use crate::experiment::model::origin::Origin;
@@ -38,6 +40,8 @@ pub(crate) struct SeriesTask {
     pub(super) season: Option<usize>,
     pub(super) encoded: Arc<EncodedSeries>,
     pub(super) head: Head,
+    /// The quantiles whose conformal ranges are fitted once the network is trained.
+    pub(super) calibrates: Option<Quantiles>,
     pub(super) split: SeriesSplit,
     pub(super) training: Option<Windows>,
     pub(super) validation: Option<Windows>,
@@ -63,7 +67,7 @@ impl SeriesTask {
         let trained = trains.then(|| relation::of_series(read.sha256.clone(), &data.splitting(), &read.series, &split));
         let mut facts = read.describe(&span(&read.series, &(0..read.series.len())));
         facts.extend(relation.clone());
-        let codec = match codec {
+        let mut codec = match codec {
             Some(Codec::Series { series, .. }) => series.clone(),
             _ if split.train.is_empty() => {
                 return Err(Error::Unsupported("--split leaves no training data".into()));
@@ -72,7 +76,18 @@ impl SeriesTask {
         };
         let SeriesData { name, path, series, scale, .. } = read;
         let in_file = |error: Error| error.in_file(&path);
+        // Further training needs other shifts.
+        let fitted = codec.conformal.take().filter(|_| applies);
+        if fitted.is_some() {
+            data.conformal.get_or_insert(true);
+        }
         let head = objective::of_series(codec.outputs(), data, model)?;
+        let levels = conformal::levels(data, &head.loss)?;
+        if levels.is_some() && applies && fitted.is_none() {
+            facts.push("ranges: not conformal yet, since these are fitted when training ends".into());
+        }
+        codec.conformal = conformal::of_model(levels.as_ref(), fitted)?;
+        let calibrates = levels.filter(|_| !applies);
         let rows = series.len();
         let encoded = codec.encode(series).map_err(in_file)?;
         let windows = |targets: Range<usize>| encoded.windows(targets).map_err(in_file);
@@ -81,6 +96,7 @@ impl SeriesTask {
         // Without training, a split shorter than a window does no harm.
         let training = part(&split.train).or_else(|error| if applies { Ok(None) } else { Err(error) })?;
         let validation = part(&split.validation)?;
+        calibrates.as_ref().map_or(Ok(()), |levels| conformal::check(levels, validation.as_ref()))?;
         let after = encoded.measured_windows(split.train.end..rows).map_err(in_file)?;
         if let Some(season) = data.season.filter(|_| !after.is_empty()) {
             after.naive(season).map_err(|error| in_flag("--season", error))?;
@@ -105,7 +121,21 @@ impl SeriesTask {
             }
         }
         let origin = Origin { data: trained.into_iter().collect(), season, ..Origin::default() };
-        Ok(Self { name, facts, scale, season, encoded, head, split, training, validation, after, origin, relation })
+        Ok(Self {
+            name,
+            facts,
+            scale,
+            season,
+            encoded,
+            head,
+            calibrates,
+            split,
+            training,
+            validation,
+            after,
+            origin,
+            relation,
+        })
     }
 
     pub(super) fn series(&self) -> &Series {
@@ -124,7 +154,8 @@ impl SeriesTask {
     }
 
     pub(super) fn quantiles(&self) -> Quantiles {
-        Quantiles::of(&self.head.loss)
+        let conformal = self.encoded.codec().conformal.clone();
+        self.calibrates.clone().unwrap_or_else(|| Ranges::new(&self.head.loss, conformal).quantiles().clone())
     }
 }
 
@@ -159,6 +190,14 @@ impl Task for SeriesTask {
         Codec::Series { scale: self.scale, series: self.encoded.codec().clone() }
     }
 
+    fn calibrated<'a>(&'a self, network: &'a mut Network, rows: usize) -> Pending<'a, Option<Codec>> {
+        Box::pin(async move {
+            let conformal = self.ranges(network, rows).await?.conformal().cloned();
+            let series = SeriesCodec { conformal, ..self.encoded.codec().clone() };
+            Ok(Some(Codec::Series { scale: self.scale, series }).filter(|_| self.calibrates.is_some()))
+        })
+    }
+
     fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>> {
         Ok(match &self.training {
             Some(windows) => Some(Box::new(ShuffledBatches::new(windows, order.rows, order.buckets, order.seed)?)),
@@ -191,7 +230,7 @@ impl Task for SeriesTask {
                 errors.map(|(((window, _, target), truth), naive)| (truth - naive) / scalings[window][target].unit);
             mean(errors.filter(|error| !error.is_nan()).map(loss))
         };
-        let quantiles = self.quantiles();
+        let quantiles = Quantiles::of(&self.head.loss);
         let loss = if quantiles.values().is_empty() {
             mean_of(&naive, &|error| loss::of_error(&self.head.loss, error))
         } else {
@@ -225,13 +264,16 @@ impl Task for SeriesTask {
                 results.lines.push("every row was used in training: nothing is left to test".into());
                 return Ok(results);
             }
-            let forecasts = self.forecasts(network, rows).await?;
+            let ranges = self.ranges(network, rows).await?;
+            let forecasts = self.forecasts(network, &ranges, rows).await?;
             let errors = self.errors(&forecasts)?;
             results.lines = errors.lines(&self.notes(&forecasts));
+            results.lines.extend(ranges.conformal().map(conformal::describe));
             if json {
                 results.summary = errors.summary();
                 if !errors.quantiles.values().is_empty() {
-                    results.summary.insert("quantiles".into(), json!(errors.quantiles.values()));
+                    let quantiles = errors.quantiles.named().map(|(_, level)| level);
+                    results.summary.insert("quantiles".into(), quantiles.collect());
                 }
             }
             results.key_figures = errors.key_figures();
@@ -255,16 +297,17 @@ impl Task for SeriesTask {
             results.comparisons = errors.comparisons();
             results.verdict = errors.verdict();
             results.figures.push(("forecast.svg", self.picture(forecasts.quantiles(), title, period)));
-            let rolled = self.rolled(network).await;
+            let rolled = self.rolled(network, &ranges).await;
             let rolled = results.attempt("rolled.svg", rolled).flatten();
             results.figures.extend(rolled.map(|drawing| ("rolled.svg", drawing)));
-            let names = self.quantiles().columns();
+            let names = ranges.quantiles().columns();
             let mut columns = vec![("truth".to_owned(), &forecasts.truth)];
             columns.extend(names.iter().cloned().zip(forecasts.quantiles()));
             for ((forecaster, naive), range) in forecasts.all.iter().zip(&forecasts.ranges).skip(1) {
                 let Some(BaselineName { key, .. }) = forecaster.baseline else { continue };
                 columns.push((key.to_owned(), naive));
-                columns.extend(names.iter().map(|name| format!("{key}_{name}")).zip(range));
+                let range = range.iter().enumerate().filter(|(index, _)| ranges.quantiles().point() != Some(*index));
+                columns.extend(range.map(|(index, range)| (format!("{key}_{}", names[index]), range)));
             }
             // The rows that the errors cover.
             let whole = |first: &usize| !self.part_of(*first).is_empty();
@@ -283,7 +326,9 @@ impl Task for SeriesTask {
     ) -> Pending<'a, ()> {
         Box::pin(async move {
             let windows = self.encoded.all_windows()?;
-            let (names, forecasts) = (self.quantiles().columns(), self.by_quantile(network, &windows, rows).await?);
+            let ranges = self.ranges(network, rows).await?;
+            let names = ranges.quantiles().columns();
+            let forecasts = self.by_quantile(network, &ranges, &windows, rows).await?;
             let truth = windows.truth();
             let columns: Vec<(String, &Array3<f64>)> =
                 std::iter::once(("truth".into(), &truth)).chain(names.into_iter().zip(&forecasts)).collect();
