@@ -74,7 +74,7 @@ const RARE: &str = "sequences rare.csv --hidden 8 --batch 16 --lr 0.02 --epochs 
 fn sunspot_quantiles_are_ordered_and_cover_about_their_share() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    let stdout = train(path, "q", "series bundled:sunspots --quantiles 0.1,0.5,0.9");
+    let stdout = train(path, "q", "series bundled:sunspots --relative none --quantiles 0.1,0.5,0.9");
     for part in ["lstm 1 → 16 → 3", "the quantile loss of 0.1, 0.5, 0.9", "coverage", "80.0%", "pinball"] {
         assert!(stdout.contains(part), "{part:?} is not in {stdout}");
     }

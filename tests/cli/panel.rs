@@ -250,3 +250,87 @@ fn settings_of_panels_that_make_no_sense_are_refused_by_flag() {
     std::fs::write(path.join("twice.csv"), twice).unwrap();
     refuse("twice.csv --id name", 1, &["twice.csv", "line 362", "one row for each time of \"b\"", "line 360"]);
 }
+
+/// A folder with `two.csv` in long form: a long series and one of a quarter of its length, of other levels.
+fn two_lengths() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let wave = |row: u32, by: f64| (f64::from(row) * by).sin();
+    let long = (0..120).map(|row| format!("long,{row},{:.4}\n", 10.0 + wave(row, 0.4)));
+    let short = (0..120).filter(|row| (50..90).contains(row));
+    let short = short.map(|row| format!("short,{row},{:.4}\n", 100.0 + 20.0 * wave(row, 0.9)));
+    let rows: String = long.chain(short).collect();
+    std::fs::write(folder.path().join("two.csv"), format!("name,t,v\n{rows}")).unwrap();
+    folder
+}
+
+#[test]
+fn one_scaling_for_all_series_is_that_of_the_values_of_all() {
+    let folder = two_lengths();
+    let path = folder.path();
+    let data = format!("series two.csv --id name {TINY} --split 0.7,0.15,0.15");
+    let scalings = |run: &str| {
+        let codec = json(path, &format!("inspect {run} --json"))["model"]["data"]["series"]["codec"].clone();
+        let targets = codec["targets"].as_array().unwrap().clone();
+        targets.iter().map(|of| ["offset", "unit"].map(|key| of["scaling"][key].as_f64().unwrap())).collect::<Vec<_>>()
+    };
+    train(path, "apart", &data);
+    train(path, "together", &format!("{data} --set series.scale-over=all"));
+    let (apart, together) = (scalings("apart"), scalings("together"));
+    assert!(apart[0] != apart[1] && together[0] == together[1], "{apart:?} {together:?}");
+    // Of the values of both in the first 86 rows: those of the long one, and of the short one from row 50 on.
+    let text = read(path, "two.csv");
+    let rows = text.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
+    let values: Vec<f64> =
+        rows.filter(|row| row[1].parse::<u32>().unwrap() < 86).map(|row| row[2].parse().unwrap()).collect();
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64;
+    assert!((together[0][0] - mean).abs() < 1e-9 && (together[0][1] - variance.sqrt()).abs() < 1e-9, "{together:?}");
+}
+
+#[test]
+fn series_that_weigh_alike_have_the_mean_of_their_own_losses() {
+    let folder = two_lengths();
+    let path = folder.path();
+    // One batch with all windows, and no step that changes the network: the training loss is that of its initial weights.
+    let still = "--hidden 4 --epochs 1 --batch 1000 --lr 1e-9 --window 6 --horizon 2 --loss absolute --device cpu";
+    let training_loss = |run: &str| {
+        let lines = read(path, &format!("{run}/metrics.jsonl"));
+        let line = lines.lines().find(|line| line.contains("\"loss\"")).unwrap();
+        serde_json::from_str::<Value>(line).unwrap()["loss"].as_f64().unwrap()
+    };
+    let first_loss = |run: &str, data: &str| {
+        train(path, run, &format!("series {data} {still} --split 0.75,0.25,0"));
+        training_loss(run)
+    };
+    let windows = first_loss("windows", "two.csv --id name");
+    let series = first_loss("series", "two.csv --id name --set series.weigh=series");
+    assert!((windows - series).abs() > 1e-3, "{windows} {series}");
+    // The long series has 85 training windows, the short one 33.
+    // Both from the two weightings: (85 long + 33 short) / 118, and (long + short) / 2.
+    let long = (118.0 * windows - 66.0 * series) / 52.0;
+    let short = 2.0 * series - long;
+    assert!(long > 0.0 && short > 0.0, "{long} {short}");
+    let alone = |name: &str| {
+        let text = read(path, "two.csv");
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with(name)).collect();
+        let rows: String = rows.iter().map(|row| format!("{}\n", row.split_once(',').unwrap().1)).collect();
+        std::fs::write(path.join("one.csv"), format!("t,v\n{rows}")).unwrap();
+        let split = if name == "long" { "0.75,0.25,0" } else { "1,0,0" };
+        train(path, name, &format!("series one.csv {still} --split {split} --seed 1"));
+        training_loss(name)
+    };
+    for (name, expected) in [("long", long), ("short", short)] {
+        let got = alone(name);
+        assert!((got - expected).abs() < 1e-4, "{name}: {got}, not {expected}");
+    }
+}
+
+#[test]
+fn what_is_for_a_panel_is_refused_without_one() {
+    let folder = folder();
+    let path = folder.path();
+    for key in ["scale-over=all", "weigh=series"] {
+        let parts = ["series.", key.split('=').next().unwrap(), "--panel"];
+        refused(path, &format!("train series s.csv --target a --set series.{key}"), 2, &parts);
+    }
+}

@@ -55,7 +55,7 @@ fn several_targets_over_a_horizon_are_compared_with_both_naive_forecasts() {
     let stdout = train(path, "r", &format!("{data} {TINY}"));
     for part in [
         "targets a, b; features extra; known in advance known",
-        "windows of 6, 3 steps ahead",
+        "windows of 6, relative to their mean, 3 steps ahead",
         "lstm 4 → 4 → 6",
         "seasonal naive: the value 7 rows before",
         "RMSE by step ahead, test",

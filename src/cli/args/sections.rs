@@ -6,8 +6,8 @@ use bptt::train::RunLength;
 use super::setting::{Form, Setting};
 use super::values::{
     ACTIVATIONS, CELLS, DATES, DECIMAL, DIRECTIONS, INITS, KEEP, KERNELS, LABELS_AS, LOSSES, MISSING, ON_NAN,
-    OPTIMIZERS, PRECISIONS, READ, READOUTS, RELATIVES, SCALES, SCHEDULES, TASKS, at_least_0, batch, below_1, count,
-    groups, names, norm, quantiles, share, shares, signed, single, whole,
+    OPTIMIZERS, PRECISIONS, READ, READOUTS, RELATIVES, SCALED_OVER, SCALES, SCHEDULES, TASKS, WEIGHED, at_least_0,
+    batch, below_1, count, groups, names, norm, quantiles, share, shares, signed, single, whole,
 };
 
 /// The sections of a configuration file.
@@ -75,15 +75,18 @@ fn series() -> Vec<Setting> {
         Setting::flag("time", Form::text("COLUMN"), "Long form: column of the times").rare().default("the first"),
         Setting::key("drop-short", Form::switch(), "Leave out series too short for a window")
             .more("Of a panel. Without it, a series that has no training window is an error."),
+        Setting::key("weigh", Form::choice("WHAT", WEIGHED), "What weighs alike in the loss: windows, series")
+            .default("windows")
+            .more("Of a panel whose series have different lengths."),
         Setting::flag("segment", size("ROWS"), "Number of rows in a step of the network")
             .rare()
             .default("1")
             .more("It divides --window: a window of 336 rows is 14 steps of 24."),
         Setting::flag("relative", Form::choice("WHAT", RELATIVES), "See windows from: none, last, mean, standard")
-            .default("none")
+            .default("mean")
             .more(
                 "The targets of a window and their forecast are measured from the window's own last value or mean, so \
-                 that a level that training never saw looks like any other.",
+                 that a level that training never saw looks like any other. The sunspots use standard.",
             ),
         Setting::flag("season", size("ROWS"), "Season length of the seasonal naive baseline"),
         Setting::flag("train-until", Form::text("ROW"), "Last training row, by its value in the first column")
@@ -93,6 +96,8 @@ fn series() -> Vec<Setting> {
         Setting::flag("scale", scale(), "Scaling: standard, min-max, none")
             .default("standard")
             .more("Inputs and targets are scaled by the training split. Metrics are in the file's own units."),
+        Setting::key("scale-over", Form::choice("WHAT", SCALED_OVER), "Scale the series of a panel by: series, all")
+            .default("series"),
         missing(),
         decimal("Decimal mark: . or ,").default("detected"),
         dates("Date order: day-first, month-first, year-first"),

@@ -163,6 +163,14 @@ pub(crate) const ON_NAN: Choices = &[
 pub(crate) const SCALES: Choices =
     &[("standard", "mean 0 and standard deviation 1"), ("min-max", "from 0 to 1"), ("none", "unchanged")];
 
+pub(crate) const SCALED_OVER: Choices =
+    &[("series", "each by its own training rows"), ("all", "all by the training rows of all")];
+
+pub(crate) const WEIGHED: Choices = &[
+    ("windows", "each window, so that a series weighs by its length"),
+    ("series", "each series, whatever its length"),
+];
+
 pub(crate) const RELATIVES: Choices = &[
     ("none", "by the scaling of the column alone"),
     ("last", "from the window's last value"),

@@ -128,6 +128,16 @@ impl SeriesCodec {
         ColumnRoles { targets: names(&self.targets), features: names(&self.features), known: names(&self.known) }
     }
 
+    /// Scales all series of a panel by one scaling of this kind, fitted to their values before row `train_end`.
+    #[must_use]
+    pub fn scale_together(mut self, series: &Series, train_end: usize, kind: ScalingKind) -> Self {
+        let rows = ..train_end.min(series.len());
+        let values: Vec<f64> = series.targets().iter().flat_map(|column| column.values[rows].to_vec()).collect();
+        let scaling = Scaling::fit(kind, &values);
+        self.targets.iter_mut().for_each(|target| target.scaling = scaling);
+        self
+    }
+
     /// Sets what the targets of a window are seen from.
     #[must_use]
     pub fn relative_to(self, relative: RelativeTo) -> Self {

@@ -24,6 +24,8 @@ pub struct Windows {
     /// By window, then by member.
     pub(super) examples: Vec<Example>,
     left_out: usize,
+    /// The weight of an example of each member; `None` if all examples weigh 1.
+    weights: Option<Vec<f32>>,
 }
 
 /// A window of a member.
@@ -45,6 +47,22 @@ impl Windows {
         let mut has_one = vec![false; self.encoded.codec.members()];
         self.examples.iter().for_each(|example| has_one[example.member] = true);
         (0..has_one.len()).filter(|member| !has_one[*member]).collect()
+    }
+
+    /// Weighs the examples so that all members with an example weigh alike, and all examples 1 on average.
+    #[must_use]
+    pub fn weigh_members_alike(mut self) -> Self {
+        let mut counts = vec![0_usize; self.encoded.codec.members()];
+        self.examples.iter().for_each(|example| counts[example.member] += 1);
+        let members = counts.iter().filter(|count| **count > 0).count();
+        let alike = self.examples.len() as f64 / members as f64;
+        self.weights = Some(counts.iter().map(|count| (alike / (*count).max(1) as f64) as f32).collect());
+        self
+    }
+
+    /// The weight of an example of a member.
+    pub fn weight_of(&self, member: usize) -> f32 {
+        self.weights.as_ref().map_or(1.0, |weights| weights[member])
     }
 
     /// The number of examples left out because of missing targets.
@@ -237,7 +255,7 @@ impl EncodedSeries {
             }
         }
         let left_out = candidates - examples.len();
-        Ok(Windows { encoded: self.clone(), firsts, examples, left_out })
+        Ok(Windows { encoded: self.clone(), firsts, examples, left_out, weights: None })
     }
 
     /// Whether a member has a whole window before row `first`, and a row from there on.
@@ -274,7 +292,7 @@ impl EncodedSeries {
             let members = (0..self.codec.members()).filter(|member| self.shows(*member, *first));
             examples.extend(members.map(|member| Example { window, member }));
         }
-        Ok(Windows { encoded: self.clone(), firsts, examples, left_out: 0 })
+        Ok(Windows { encoded: self.clone(), firsts, examples, left_out: 0, weights: None })
     }
 }
 
@@ -299,12 +317,15 @@ impl Examples for Windows {
             y.slice_mut(s![0, b, ..]).iter_mut().zip(scaled).for_each(|(y, value)| *y = value);
         }
         let batch = Batch::new(Sequence::dense(x), Targets::Values(y));
-        let complete: Vec<bool> = examples.iter().map(|example| self.is_complete(self.examples[*example])).collect();
-        if complete.iter().all(|complete| *complete) {
+        let weight = |example: &usize| {
+            let example = self.examples[*example];
+            if self.is_complete(example) { self.weight_of(example.member) } else { 0.0 }
+        };
+        let weights: Vec<f32> = examples.iter().map(weight).collect();
+        if weights.iter().all(|weight| *weight == 1.0) {
             Ok(batch)
         } else {
-            let weight = |complete: bool| if complete { 1.0 } else { 0.0 };
-            Ok(batch.weights(Array2::from_shape_fn((1, examples.len()), |(_, b)| weight(complete[b]))))
+            Ok(batch.weights(Array2::from_shape_fn((1, examples.len()), |(_, b)| weights[b])))
         }
     }
 }

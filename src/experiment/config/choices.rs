@@ -117,6 +117,26 @@ impl From<ScaleName> for ScalingKind {
     }
 }
 
+/// What is scaled by one scaling in a panel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScaleOverName {
+    /// Each series by its own training rows
+    Series,
+    /// All series by the training rows of all
+    All,
+}
+
+/// What has the same weight in the loss of a panel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeighName {
+    /// Each window, so that a series weighs by its length
+    Windows,
+    /// Each series, whatever its length
+    Series,
+}
+
 /// How missing values are handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

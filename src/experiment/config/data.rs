@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{BUNDLED, Bytes, LabelsAsName, LossConfig, MissingName, Names, ReadName, ScaleName, TaskName};
+use super::{
+    BUNDLED, Bytes, LabelsAsName, LossConfig, MissingName, Names, ReadName, ScaleName, ScaleOverName, TaskName,
+    WeighName,
+};
 use crate::Readout;
 use crate::data::{DateOrder, DecimalMark, InputLimit, RelativeTo};
 use crate::error::{Error, Result};
@@ -110,12 +113,14 @@ pub struct SeriesConfig {
     pub window: Option<usize>,
     /// Number of rows in a step of the network; 1 by default.
     pub segment: Option<usize>,
-    /// What the targets of a window, and their forecast, are seen from; by default nothing in the window.
+    /// What the targets of a window, and their forecast, are seen from; the window's mean by default.
     pub relative: Option<RelativeTo>,
     /// Whether each target is a series of its own under one network.
     pub panel: Option<bool>,
     /// Whether series of a panel that are too short for a training window are left out.
     pub drop_short: Option<bool>,
+    /// What has the same weight in the loss of a panel; each window by default.
+    pub weigh: Option<WeighName>,
     /// Season length of the seasonal naive forecast, in rows.
     pub season: Option<usize>,
     /// The label of the last training row.
@@ -126,6 +131,8 @@ pub struct SeriesConfig {
     pub validation: Option<f64>,
     /// Scaling of inputs and targets; standard by default.
     pub scale: Option<ScaleName>,
+    /// Whether the series of a panel are scaled each by itself, as by default, or all by one scaling.
+    pub scale_over: Option<ScaleOverName>,
     /// How missing values are handled; an error by default.
     pub missing: Option<MissingName>,
     /// The decimal mark; detected by default.

@@ -11,7 +11,7 @@ use crate::data::{
     SeriesSplit, SeriesTable, csv_columns, list_names, read_input,
 };
 use crate::experiment::config::agree::{as_the_model, in_flag, shares, unsupported};
-use crate::experiment::config::{BUNDLED, MissingName, ScaleName, SeriesConfig, limit};
+use crate::experiment::config::{BUNDLED, MissingName, ScaleName, ScaleOverName, SeriesConfig, WeighName, limit};
 use crate::experiment::files::digest::Digest;
 use crate::experiment::model::codec::Codec;
 use crate::format::{ahead, grouped};
@@ -32,6 +32,8 @@ pub struct SeriesData {
     pub series: Series,
     pub(crate) frame: Frame,
     pub(crate) scale: ScaleName,
+    /// Whether the series of a panel have one scaling.
+    scale_over: ScaleOverName,
     /// What the targets of a window are seen from.
     relative: RelativeTo,
     /// The number of rows in a step.
@@ -85,8 +87,20 @@ impl SeriesData {
         };
         let of_scale = model.map(|(scale, _)| scale);
         let scale = as_the_model("scale", &mut data.scale, of_scale, ScaleName::Standard)?;
+        for (key, is_set) in [("scale-over", data.scale_over.is_some()), ("weigh", data.weigh.is_some())] {
+            if is_set && !panel {
+                return Err(unsupported(format!("series.{key} is for the series of a panel (--panel or --id)")));
+            }
+        }
+        if panel {
+            data.scale_over.get_or_insert(ScaleOverName::Series);
+            data.weigh.get_or_insert(WeighName::Windows);
+        }
+        let scale_over = data.scale_over.unwrap_or(ScaleOverName::Series);
         let of_view = of_model.map(|codec| codec.relative);
-        let relative = as_the_model("relative", &mut data.relative, of_view, RelativeTo::None)?;
+        // Measured on several series: docs/accuracy.md.
+        let natural = if bundled && scale != ScaleName::None { RelativeTo::Standard } else { RelativeTo::Mean };
+        let relative = as_the_model("relative", &mut data.relative, of_view, natural)?;
         if relative == RelativeTo::Standard && scale == ScaleName::None {
             return Err(unsupported(
                 "--relative standard needs a unit that a window's deviation is not far below, and --scale none has none: \
@@ -120,6 +134,7 @@ impl SeriesData {
             series,
             frame,
             scale,
+            scale_over,
             relative,
             segment,
             panel,
@@ -180,6 +195,10 @@ impl SeriesData {
     /// Those of [`SeriesCodec::fit`].
     pub(super) fn fit(&self, train_end: usize) -> Result<SeriesCodec> {
         let codec = SeriesCodec::fit(&self.series, self.frame, train_end, |_| self.scale.into())?;
+        let codec = match self.scale_over {
+            ScaleOverName::All => codec.scale_together(&self.series, train_end, self.scale.into()),
+            ScaleOverName::Series => codec,
+        };
         Ok(SeriesCodec { long: self.long.clone(), ..codec.relative_to(self.relative).segment(self.segment) })
     }
 

@@ -18,11 +18,11 @@ use crate::data::{
     Windows, list_names,
 };
 use crate::experiment::config::agree::in_flag;
-use crate::experiment::config::{ScaleName, SeriesConfig};
+use crate::experiment::config::{ScaleName, SeriesConfig, WeighName};
 use crate::experiment::device::network::Network;
 use crate::experiment::measure::comparison::BaselineName;
 use crate::experiment::measure::loss;
-use crate::experiment::measure::quantiles::{Quantiles, mean, pinball};
+use crate::experiment::measure::quantiles::{Quantiles, pinball};
 use crate::experiment::measure::ranges::Ranges;
 use crate::experiment::model::codec::Codec;
 use crate::experiment::model::model_file::ModelFile;
@@ -96,6 +96,11 @@ impl SeriesTask {
         // Without training, a split shorter than a window does no harm.
         let training = part(&split.train).or_else(|error| if applies { Ok(None) } else { Err(error) })?;
         let validation = part(&split.validation)?;
+        let weigh = |windows: Windows| match data.weigh {
+            Some(WeighName::Series) => windows.weigh_members_alike(),
+            _ => windows,
+        };
+        let (training, validation) = (training.map(weigh), validation.map(weigh));
         calibrates.as_ref().map_or(Ok(()), |levels| conformal::check(levels, validation.as_ref()))?;
         let after = encoded.measured_windows(split.train.end..rows).map_err(in_file)?;
         if let Some(season) = data.season.filter(|_| !after.is_empty()) {
@@ -224,11 +229,18 @@ impl Task for SeriesTask {
         let windows = self.validation.as_ref()?;
         let (truth, naive) = (windows.truth(), windows.naive(1).ok()?);
         let scalings = windows.scalings();
+        // A member of a panel is one target.
+        let weight = |target: usize| if self.series().is_panel() { f64::from(windows.weight_of(target)) } else { 1.0 };
         let mean_of = |forecast: &Array3<f64>, loss: &dyn Fn(f64) -> f64| {
-            let errors = truth.indexed_iter().zip(forecast);
-            let errors =
-                errors.map(|(((window, _, target), truth), naive)| (truth - naive) / scalings[window][target].unit);
-            mean(errors.filter(|error| !error.is_nan()).map(loss))
+            let (mut sum, mut weights) = (0.0, 0.0);
+            for (((window, _, target), truth), naive) in truth.indexed_iter().zip(forecast) {
+                let error = (truth - naive) / scalings[window][target].unit;
+                if !error.is_nan() {
+                    sum += weight(target) * loss(error);
+                    weights += weight(target);
+                }
+            }
+            sum / weights
         };
         let quantiles = Quantiles::of(&self.head.loss);
         let loss = if quantiles.values().is_empty() {
