@@ -45,7 +45,6 @@ pub(crate) fn text(all: &mut String, more: &str, what: &str) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::NoMemory`] names `what` they are.
-#[cfg(feature = "experiment")]
 pub(crate) fn collect<T>(values: impl IntoIterator<Item = T>, what: &str) -> Result<Vec<T>> {
     let (mut all, mut values) = (Vec::new(), values.into_iter());
     reserve(&mut all, values.size_hint().0, what)?;

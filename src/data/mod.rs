@@ -39,9 +39,9 @@ pub use piano_rolls::{NextStep, PianoKeys, PianoRolls, Piece};
 pub(crate) use sequences::LabelIndex;
 pub use sequences::{LabelKind, LabelledSequences, Labels, LabelsPer, PackedSequences, SequenceInputs, Subset};
 pub use series::{
-    Column, ColumnCodec, ColumnRoles, Conformal, EncodedSeries, Forecast, ForecastErrors, LinearAutoregression,
-    LongForm, NaiveScale, RelativeTo, Rollout, SensorCodec, Series, SeriesCodec, SeriesTable, TargetErrors, Windows,
-    forecast_errors,
+    CalendarEncoding, CalendarField, CalendarInput, Column, ColumnCodec, ColumnRoles, Conformal, EncodedSeries,
+    Forecast, ForecastErrors, LinearAutoregression, LongForm, NaiveScale, RelativeTo, Rollout, SensorCodec, Series,
+    SeriesCodec, SeriesTable, TargetErrors, Windows, forecast_errors,
 };
 pub use signals::{Signal, SignalLanes, SignalWindows};
 pub use synthetic::{AddingTask, CopyTask, SyntheticExamples};

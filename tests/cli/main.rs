@@ -10,6 +10,7 @@ mod audio;
 mod average;
 mod baselines;
 mod bench;
+mod calendar;
 mod changed_data;
 mod codes;
 mod conformal;

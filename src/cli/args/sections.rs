@@ -5,9 +5,9 @@ use bptt::train::RunLength;
 
 use super::setting::{Form, Setting};
 use super::values::{
-    ACTIVATIONS, CELLS, DATES, DECIMAL, DIRECTIONS, INITS, KEEP, KERNELS, LABELS_AS, LOSSES, MISSING, ON_NAN,
+    ACTIVATIONS, CALENDAR, CELLS, DATES, DECIMAL, DIRECTIONS, INITS, KEEP, KERNELS, LABELS_AS, LOSSES, MISSING, ON_NAN,
     OPTIMIZERS, PRECISIONS, READ, READOUTS, RELATIVES, SCALED_OVER, SCALES, SCHEDULES, TASKS, WEIGHED, at_least_0,
-    batch, below_1, count, groups, names, norm, quantiles, share, shares, signed, single, whole,
+    batch, below_1, calendar, count, groups, names, norm, quantiles, share, shares, signed, single, whole,
 };
 
 /// The sections of a configuration file.
@@ -61,6 +61,13 @@ fn series() -> Vec<Setting> {
         Setting::flag("features", columns(), "Columns known up to the present, or all")
             .more("They are inputs beside the target. `all` takes every other column."),
         Setting::flag("known", columns(), "Columns whose future values are known too"),
+        Setting::flag("calendar", Form::new("FIELDS", "hour,weekday", calendar).meanings(CALENDAR), "Inputs from the times: hour, weekday, month, …")
+            .default("none")
+            .more(
+                "The first column must have dates. The inputs are known in advance, and also beyond the end of the file. Each \
+                 field is two inputs, the sine and the cosine of its position in the cycle, or with a colon and classes, as in \
+                 weekday:classes, one input for each position.",
+            ),
         Setting::flag("now", columns(), "Virtual sensor: columns of the target's own row").more(
             "The target of a row is estimated from these columns up to the same row, and nothing is forecast; its own past is \
              not read. `all` takes every other column.",

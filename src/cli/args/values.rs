@@ -1,6 +1,7 @@
 //! Parsers of flag values, which are also used for configuration files.
 
-use bptt::data::WavFormat;
+use bptt::Error;
+use bptt::data::{CalendarInput, WavFormat};
 use bptt::experiment::config::{Auto, BatchSize, COUNT, GroupConfig, Names, SIZE};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
@@ -35,6 +36,22 @@ pub(crate) fn names(text: &str) -> Result<Names, String> {
 pub(crate) fn groups(text: &str) -> Result<Vec<GroupConfig>, String> {
     let groups = if text.starts_with('"') { names(text)? } else { vec![text.to_owned()] };
     groups.iter().map(|group| group.parse()).collect()
+}
+
+/// Calendar fields separated by commas, each with its encoding.
+pub(crate) fn calendar(text: &str) -> Result<Vec<CalendarInput>, String> {
+    let mut inputs: Vec<CalendarInput> = Vec::new();
+    for name in names(text)? {
+        let input: CalendarInput = name.parse().map_err(|error| match error {
+            Error::Value { expected, got, .. } => format!("expected {expected}, got {got}"),
+            other => other.to_string(),
+        })?;
+        if inputs.iter().any(|other| other.field == input.field) {
+            return Err(format!("expected each field once, got {} twice", input.field.name()));
+        }
+        inputs.push(input);
+    }
+    Ok(inputs)
 }
 
 pub(crate) fn batch(text: &str) -> Result<BatchSize, String> {
@@ -147,6 +164,17 @@ pub(crate) const LOSSES: Choices = &[
     ("absolute", "absolute error; forecasts tend to the median"),
     ("huber", "squared up to `delta` (1, in units of the scaled target), absolute beyond it"),
     ("quantile", "pinball loss of --quantiles"),
+];
+
+pub(crate) const CALENDAR: Choices = &[
+    ("minute", "of the hour"),
+    ("hour", "of the day"),
+    ("weekday", "from Monday on"),
+    ("day", "of the month"),
+    ("week", "of the year, by ISO 8601"),
+    ("month", "of the year"),
+    ("quarter", "of the year"),
+    ("dayofyear", "from 1 to 365 or 366"),
 ];
 
 pub(crate) const TASKS: Choices = &[

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::calendar;
+use super::calendar::CalendarInput;
 use crate::data::common::scaling::is_constant;
 use crate::data::{
     Column, ColumnRoles, Conformal, DateOrder, DecimalMark, Frame, LongForm, MissingPolicy, RelativeTo, Scaling,
@@ -15,10 +17,10 @@ use crate::error::{Error, Result};
 ///
 /// # Inputs
 /// A row has these inputs, in this order: the targets, the features, and a mask for each of these that has one; then
-/// the known columns, and a mask for each of these that has one. A mask is 1 where the value exists and 0 where it is
-/// missing (Che et al. 2018). The known columns are shifted by K rows: row t has targets_t, features_t and
-/// known_{t+K}, so that the last K rows of the window contain the known values of all predicted rows. A step of an
-/// example has N such rows, one after the other: [`segment`](Self::segment).
+/// the known columns, and a mask for each of these that has one; then the [`calendar`](Self::calendar). A mask is 1
+/// where the value exists and 0 where it is missing (Che et al. 2018). The known columns and the calendar are shifted by
+/// K rows: row t has targets_t, features_t and known_{t+K}, so that the last K rows of the window contain the known
+/// values of all predicted rows. A step of an example has N such rows, one after the other: [`segment`](Self::segment).
 ///
 /// # Outputs
 /// Q targets at K steps: output k·Q + q is target q, k + 1 rows after the last input row.
@@ -47,6 +49,9 @@ pub struct SeriesCodec {
     pub features: Vec<ColumnCodec>,
     /// The columns whose future values are known.
     pub known: Vec<ColumnCodec>,
+    /// Inputs that follow from the times of the rows and are known in advance like `known`, but not read from the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calendar: Vec<CalendarInput>,
     /// What the targets of a window are seen from.
     #[serde(default, skip_serializing_if = "RelativeTo::is_none")]
     pub relative: RelativeTo,
@@ -106,6 +111,7 @@ impl SeriesCodec {
             targets: fit_all(series.targets())?,
             features: fit_all(series.features())?,
             known: fit_all(series.known())?,
+            calendar: Vec::new(),
             relative: RelativeTo::None,
             segment: 1,
             panel: series.is_panel(),
@@ -136,6 +142,13 @@ impl SeriesCodec {
         let scaling = Scaling::fit(kind, &values);
         self.targets.iter_mut().for_each(|target| target.scaling = scaling);
         self
+    }
+
+    /// Sets the calendar. [`encode`](Self::encode) refuses labels that do not determine it, and
+    /// [`EncodedSeries::check_calendar`](crate::data::EncodedSeries::check_calendar) one that is constant in training.
+    #[must_use]
+    pub fn calendar(self, calendar: Vec<CalendarInput>) -> Self {
+        Self { calendar, ..self }
     }
 
     /// Sets what the targets of a window are seen from.
@@ -172,7 +185,10 @@ impl SeriesCodec {
 
     /// The inputs of a row.
     pub(super) fn row_size(&self) -> usize {
-        width(&self.targets[self.targets_of(0)]) + width(&self.features) + width(&self.known)
+        width(&self.targets[self.targets_of(0)])
+            + width(&self.features)
+            + width(&self.known)
+            + calendar::width(&self.calendar)
     }
 
     /// O = Q·K.
@@ -180,15 +196,15 @@ impl SeriesCodec {
         self.targets_of(0).len() * self.frame.horizon
     }
 
-    /// Refuses a codec that cannot be valid: no target, an empty frame or one beyond 2^24, a segment that does not
-    /// divide the window, members with and without a mask, or scalings that are not finite.
+    /// Refuses a codec that cannot be valid: no target, an empty frame or one beyond 2^24, a window shorter than the
+    /// horizon with known columns or a calendar, a calendar with a field twice, a segment that does not divide the window, members with and without a mask, or scalings that are not finite.
     ///
     /// # Errors
     /// [`Error::Value`].
     pub fn validate(&self) -> Result<()> {
         self.frame.check()?;
         let Frame { window, horizon } = self.frame;
-        if !self.known.is_empty() && window < horizon {
+        if !(self.known.is_empty() && self.calendar.is_empty()) && window < horizon {
             let expected = format!("at least the horizon, {horizon}, to hold what is known of it");
             return Err(Error::value("window", expected, window));
         }
@@ -198,6 +214,12 @@ impl SeriesCodec {
         if self.segment == 0 || !window.is_multiple_of(self.segment) {
             let expected = format!("a number of rows that divides the window of {window}");
             return Err(Error::value("segment", expected, self.segment));
+        }
+        let twice = |(index, input): (usize, &CalendarInput)| {
+            self.calendar[..index].iter().any(|other| other.field == input.field)
+        };
+        if let Some((_, input)) = self.calendar.iter().enumerate().find(|input| twice(*input)) {
+            return Err(Error::value("the calendar", format!("{} once", input.field.name()), "twice"));
         }
         if self.panel && self.targets.iter().any(|column| column.masked != self.targets[0].masked) {
             return Err(Error::value("the targets of the panel", "all with a mask or all without", "some of each"));

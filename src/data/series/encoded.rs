@@ -4,8 +4,13 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayViewMut1, ArrayViewMut2, s};
 
+use super::calendar;
+use super::calendar::CalendarRows;
 use crate::data::{Column, ColumnCodec, Frame, Scaling, Series, SeriesCodec, list_names};
 use crate::error::{Error, Result};
+
+/// The most rows beyond the last whose calendar is held in memory.
+const MOST_AHEAD: usize = 1 << 24;
 
 /// A series with what encodes it; [`SeriesCodec`] defines the order of its inputs.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +21,8 @@ pub struct EncodedSeries {
     features: Array2<f32>,
     /// The known columns and their masks, likewise, as far as all of them are known.
     known: Array2<f32>,
+    /// The calendar of all rows with a label.
+    calendar: CalendarRows,
 }
 
 /// The rows that a forecast of one member reads.
@@ -26,6 +33,8 @@ pub(super) struct Window<'a> {
     pub(super) shown: Vec<&'a [f64]>,
     /// How each is scaled, in the window and in its forecast.
     pub(super) scalings: Vec<Scaling>,
+    /// The calendar of the rows after the last label.
+    pub(super) ahead: Option<&'a CalendarRows>,
 }
 
 impl EncodedSeries {
@@ -51,23 +60,80 @@ impl EncodedSeries {
         let shown: Vec<&[f64]> = targets.clone().map(shown).collect();
         let columns = self.codec.targets[targets].iter().zip(&shown);
         let scalings = columns.map(|(column, shown)| self.codec.relative.scaling(column.scaling, shown)).collect();
-        Window { first, shown, scalings }
+        Window { first, shown, scalings, ahead: None }
     }
 
     /// Writes x, \[W / N, I\], of a window.
     pub(super) fn write_inputs(&self, window: &Window<'_>, mut x: ArrayViewMut2<'_, f32>) {
         let Frame { window: rows, horizon } = self.codec.frame;
-        let past = self.codec.row_size() - self.known.ncols();
+        let calendar = self.codec.row_size() - calendar::width(&self.codec.calendar);
+        let past = calendar - self.known.ncols();
         let mut row = 0;
         for mut step in x.rows_mut() {
             for mut inputs in step.exact_chunks_mut(self.codec.row_size()) {
                 self.write_past(window, row, inputs.slice_mut(s![..past]));
                 if self.known.ncols() > 0 {
-                    inputs.slice_mut(s![past..]).assign(&self.known.row(window.first + horizon - rows + row));
+                    inputs.slice_mut(s![past..calendar]).assign(&self.known.row(window.first + horizon - rows + row));
                 }
+                self.write_calendar(window, window.first + horizon - rows + row, inputs.slice_mut(s![calendar..]));
                 row += 1;
             }
         }
+    }
+
+    /// Writes the calendar of a row.
+    fn write_calendar(&self, window: &Window<'_>, row: usize, inputs: ArrayViewMut1<'_, f32>) {
+        match (window.ahead, row.checked_sub(self.calendar.len())) {
+            (Some(ahead), Some(row)) => ahead.write(row, inputs),
+            _ => self.calendar.write(row, inputs),
+        }
+    }
+
+    /// The number of rows from `first` on whose calendar is known, for a forecast of `steps` rows by whole horizons, and
+    /// that of the rows after the last label. `known` limits the rows that are read.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if the calendar of the `steps` is unknown.
+    pub(super) fn calendar_reach(
+        &self,
+        first: usize,
+        steps: usize,
+        known: usize,
+    ) -> Result<(usize, Option<CalendarRows>)> {
+        let (calendar, horizon) = (&self.codec.calendar, self.codec.frame.horizon);
+        let labelled = self.calendar.len().saturating_sub(first);
+        let rows = steps.div_ceil(horizon).saturating_mul(horizon).min(known);
+        if calendar.is_empty() || rows <= labelled {
+            return Ok((usize::MAX, None));
+        }
+        if rows > MOST_AHEAD {
+            let what = "the steps of the forecast";
+            return Err(Error::value(what, format!("at most {MOST_AHEAD} with a calendar"), steps));
+        }
+        let ahead = self
+            .series
+            .times_ahead(rows - labelled)
+            .and_then(|(times, label)| CalendarRows::new(calendar, &times, &label).map_err(|error| error.to_string()));
+        match ahead {
+            Ok(ahead) => Ok((usize::MAX, Some(ahead))),
+            Err(_) if labelled >= steps => Ok((labelled, None)),
+            Err(why) => {
+                let got = format!(
+                    "times for {labelled}: {why}; add rows with the times to come and no values, or train without a calendar"
+                );
+                let expected = format!("times for {steps} rows from the first of the forecast on");
+                Err(Error::value("the calendar", expected, got))
+            }
+        }
+    }
+
+    /// Refuses a calendar of which an input is the same in all rows before `train_end`, from which nothing can be
+    /// learned.
+    ///
+    /// # Errors
+    /// [`Error::Value`] names the first.
+    pub fn check_calendar(&self, train_end: usize) -> Result<()> {
+        self.calendar.check_varies(&self.codec.calendar, train_end)
     }
 
     /// Writes the targets, the features and their masks of a row of a window.
@@ -109,7 +175,7 @@ impl SeriesCodec {
     /// Encodes `series`.
     ///
     /// # Errors
-    /// [`Error::Value`] if it has other columns, is a panel and the codec of none or the other way round, a missing
+    /// [`Error::Value`] if it has other columns, or labels that do not determine the calendar, is a panel and the codec of none or the other way round, a missing
     /// value in a column without a mask, or a scaled value beyond f32.
     pub fn encode(&self, series: Series) -> Result<Arc<EncodedSeries>> {
         self.validate()?;
@@ -133,7 +199,11 @@ impl SeriesCodec {
         let features = scaled_columns(&series, series.features(), &self.features, series.len())?;
         let known_rows = series.known().iter().map(|column| column.values.len()).min().unwrap_or_default();
         let known = scaled_columns(&series, series.known(), &self.known, known_rows)?;
-        Ok(Arc::new(EncodedSeries { codec: self.clone(), series, features, known }))
+        let calendar = match &self.calendar[..] {
+            [] => CalendarRows::default(),
+            inputs => CalendarRows::new(inputs, &series.times()?, &series.labels()[0])?,
+        };
+        Ok(Arc::new(EncodedSeries { codec: self.clone(), series, features, known, calendar }))
     }
 
     /// Refuses a target whose values are too far apart for a window's own scaling.
@@ -204,7 +274,8 @@ impl EncodedSeries {
         let encoded =
             Self { codec: SeriesCodec { frame: Frame { window: rows, ..codec.frame }, ..codec }, ..self.clone() };
         let window = encoded.window(0, rows);
-        let mut past = Array2::zeros((rows, encoded.codec.row_size() - self.known.ncols()));
+        let known = self.known.ncols() + calendar::width(&self.codec.calendar);
+        let mut past = Array2::zeros((rows, encoded.codec.row_size() - known));
         past.rows_mut().into_iter().enumerate().for_each(|(row, inputs)| encoded.write_past(&window, row, inputs));
         past
     }

@@ -1,5 +1,6 @@
 //! Time series: tables over a time index, cut into windows and forecast.
 
+mod calendar;
 mod codec;
 mod conformal;
 mod encoded;
@@ -16,6 +17,7 @@ mod time_index;
 mod time_series;
 mod windows;
 
+pub use calendar::{CalendarEncoding, CalendarField, CalendarInput};
 pub use codec::{ColumnCodec, SeriesCodec};
 pub use conformal::Conformal;
 pub use encoded::EncodedSeries;

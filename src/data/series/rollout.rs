@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, Array3, Axis};
 
+use super::calendar::CalendarRows;
 use super::encoded::Window;
 use crate::data::{Column, EncodedSeries, Frame};
 use crate::error::{Error, Result};
@@ -43,8 +44,10 @@ pub struct Rollout {
     steps: usize,
     /// The first horizon starts this many rows before `first`.
     back: usize,
-    /// The number of rows from `first` on with all known columns.
+    /// The number of rows from `first` on with all known columns, and times if there is a calendar.
     known: usize,
+    /// The calendar of the rows after the last label.
+    ahead: Option<Arc<CalendarRows>>,
     /// Each target from W + `back` rows before `first` on, in the units of the data: as it was read, then predictions.
     past: Vec<Vec<f64>>,
     /// The number of rows forecast so far.
@@ -72,7 +75,7 @@ impl EncodedSeries {
     ///
     /// # Errors
     /// [`Error::Value`] if there is no whole window before `first`, of any series of a panel, or no such row, or a known column ends before the
-    /// last of the `steps`; [`Error::Unsupported`] if more than one horizon is requested and the future of a feature
+    /// last of the `steps`, or with a calendar the labels do not continue; [`Error::Unsupported`] if more than one horizon is requested and the future of a feature
     /// would be needed.
     pub fn rollout(self: &Arc<Self>, first: usize, steps: usize) -> Result<Rollout> {
         Rollout::new(self.clone(), first, steps)
@@ -111,12 +114,14 @@ impl Rollout {
                 format!("values for {known}"),
             ));
         }
+        let (times, ahead) = encoded.calendar_reach(first, steps, known)?;
+        let known = known.min(times);
         // The network always reads a whole horizon of known values: if they end earlier, the horizon starts earlier.
         let back = horizon.saturating_sub(known);
         if first < window + back {
             let expected = format!(
-                "at least {} rows before the forecast, a window of {window} and {back} more: the known columns end \
-                 {known} rows after it begins, and so does the horizon of {horizon}",
+                "at least {} rows before the forecast, a window of {window} and {back} more: the known columns and times \
+                 end {known} rows after it begins, and so does the horizon of {horizon}",
                 window + back
             );
             return Err(Error::value("the series", expected, format!("{first} rows")));
@@ -132,7 +137,7 @@ impl Rollout {
         }
         let read = |column: &Column| column.values[first - window - back..first].to_vec();
         let past = series.targets().iter().map(read).collect();
-        Ok(Self { encoded, first, steps, back, known, past, rows: 0, members })
+        Ok(Self { encoded, first, steps, back, known, ahead: ahead.map(Arc::new), past, rows: 0, members })
     }
 
     /// The number of rows of a batch that it takes: one for each forecast series of a panel, and otherwise 1.
@@ -158,7 +163,9 @@ impl Rollout {
     fn window(&self, member: usize) -> Window<'_> {
         let (begin, first) = (self.back + self.rows - self.overlap(), self.first + self.rows - self.overlap());
         let rows = begin..begin + self.encoded.codec.frame.window;
-        self.encoded.window_of(member, first, |target| &self.past[target][rows.clone()])
+        let mut window = self.encoded.window_of(member, first, |target| &self.past[target][rows.clone()]);
+        window.ahead = self.ahead.as_deref();
+        window
     }
 
     /// Takes ŷ of the last input: for each row Q·K outputs in the order of

@@ -1,7 +1,7 @@
 //! The labels of a series' rows: their order, and their continuation after the last.
 
 use crate::data::times;
-use crate::data::times::{DateOrder, Reading, RowGroups, RowsUntil, TimeColumn, TimeError, TimeGaps};
+use crate::data::times::{CivilTimes, DateOrder, Reading, RowGroups, RowsUntil, TimeColumn, TimeError, TimeGaps};
 use crate::error::{Error, Result};
 
 /// The labels, parsed.
@@ -137,6 +137,37 @@ impl TimeIndex {
     pub(super) fn numbering_reason(&self, labels: &[String], before: usize, count: usize) -> Option<String> {
         let given = labels.len().saturating_sub(before);
         self.beyond(labels, count.saturating_sub(given)).err()
+    }
+
+    /// The local times of `labels`.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if they are not dates.
+    pub(super) fn civil(&self, labels: &[String], name: &str) -> Result<CivilTimes> {
+        let times = self.times.as_ref().ok_or("neither numbers nor dates");
+        times.and_then(|times| CivilTimes::read(times, labels)).map_err(|what| {
+            let such = labels.first().map(String::as_str).unwrap_or_default();
+            let got = format!(
+                "labels that are {what}, such as {such:?}; write them as dates, such as 2024-01-31 or 2024-01-31 13:00, or \
+                 leave out the calendar"
+            );
+            Error::value("the calendar", format!("dates in column {name:?}"), got)
+        })
+    }
+
+    /// The local times of the `count` rows after the last label, and the label of the first.
+    ///
+    /// # Errors
+    /// Why the labels do not continue, in words.
+    pub(super) fn civil_beyond(
+        &self,
+        labels: &[String],
+        name: &str,
+        count: usize,
+    ) -> Result<(CivilTimes, String), String> {
+        let next = self.beyond(labels, count)?;
+        let times = self.civil(&next, name).map_err(|error| error.to_string())?;
+        Ok((times, next.into_iter().next().unwrap_or_default()))
     }
 
     fn beyond(&self, labels: &[String], count: usize) -> Result<Vec<String>, String> {

@@ -5,8 +5,10 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::calendar::{CalendarInput, CalendarRows};
 use super::time_index;
 use super::time_index::TimeIndex;
+use crate::data::times::CivilTimes;
 use crate::data::{Column, DateOrder, DecimalMark, MissingPolicy, SeriesTable, TimeGaps, list_names};
 use crate::error::{Error, Result};
 
@@ -85,6 +87,19 @@ impl Series {
     /// first, a number above 12 decides, or else the only order in which all ascend; if both remain and
     /// [`SeriesTable::dates`] is `None`, it is refused as ambiguous. [`notes`](Self::notes) has what was decided.
     pub fn new(table: SeriesTable, roles: &ColumnRoles, missing: MissingPolicy) -> Result<Self> {
+        Self::build(table, roles, missing, false)
+    }
+
+    /// Like [`new`](Self::new), but the rows after the last target are the future even without known columns: their
+    /// times are known, as a [calendar](crate::data::SeriesCodec::calendar) needs them.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn with_future_times(table: SeriesTable, roles: &ColumnRoles, missing: MissingPolicy) -> Result<Self> {
+        Self::build(table, roles, missing, true)
+    }
+
+    fn build(table: SeriesTable, roles: &ColumnRoles, missing: MissingPolicy, future_times: bool) -> Result<Self> {
         roles.check()?;
         check(&table, &roles.columns())?;
         let order = {
@@ -99,7 +114,8 @@ impl Series {
         let (targets, features, known) = (take(&roles.targets), take(&roles.features), take(&roles.known));
         let end = |columns: &[Column]| columns.iter().map(end_of).max().unwrap_or_default();
         // Without a later known value, a row without a target is a gap like any other.
-        let observed = if end(&known) > end(&targets) { end(&targets) } else { labels.len() };
+        let has_future = future_times || end(&known) > end(&targets);
+        let observed = if has_future { end(&targets) } else { labels.len() };
         let mut series = Self {
             label_name,
             labels,
@@ -288,6 +304,35 @@ impl Series {
     /// Why some of the labels of `count` rows from row `first` on are `+1`, `+2` and so on; `None` if none of them is.
     pub fn numbering_reason(&self, first: usize, count: usize) -> Option<String> {
         self.order.numbering_reason(&self.labels, first, count)
+    }
+
+    /// Refuses a calendar that the labels do not determine: the labels are not dates, or the hour of dates without a time
+    /// of day is asked for, or the weekday of months.
+    ///
+    /// # Errors
+    /// [`Error::Value`] with what was found, and what to do.
+    pub fn check_calendar(&self, calendar: &[CalendarInput]) -> Result<()> {
+        if calendar.is_empty() || self.labels.is_empty() {
+            return Ok(());
+        }
+        CalendarRows::check(calendar, &self.times()?, &self.labels[0])
+    }
+
+    /// The local times of all rows, with the future.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if the labels are not dates.
+    pub(super) fn times(&self) -> Result<CivilTimes> {
+        self.order.civil(&self.labels, &self.label_name)
+    }
+
+    /// The local times of the `count` rows after the last, whose labels continue those of the series, and the first of
+    /// these labels.
+    ///
+    /// # Errors
+    /// Why they do not continue, in words.
+    pub(super) fn times_ahead(&self, count: usize) -> Result<(CivilTimes, String), String> {
+        self.order.civil_beyond(&self.labels, &self.label_name, count)
     }
 
     /// `row 7 (line 8, "2024-01-07"), column "load"`, for messages.

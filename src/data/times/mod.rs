@@ -1,5 +1,6 @@
 //! Columns of labels as times: numbers, or dates and times of day in common notations.
 
+mod civil;
 pub(super) mod column;
 mod extrapolation;
 mod gaps;
@@ -8,6 +9,7 @@ pub(super) mod label;
 mod tests;
 mod until;
 
+pub(in crate::data) use civil::CivilTimes;
 pub(in crate::data) use column::{RowGroups, TimeColumn, TimeError, read, readings};
 pub(super) use extrapolation::beyond;
 pub use gaps::TimeGaps;

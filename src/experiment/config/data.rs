@@ -11,7 +11,7 @@ use super::{
     WeighName,
 };
 use crate::Readout;
-use crate::data::{DateOrder, DecimalMark, InputLimit, RelativeTo};
+use crate::data::{CalendarInput, DateOrder, DecimalMark, InputLimit, RelativeTo};
 use crate::error::{Error, Result};
 use crate::format::path_text;
 
@@ -98,6 +98,8 @@ pub struct SeriesConfig {
     pub features: Option<Names>,
     /// Columns whose future values are known too.
     pub known: Option<Names>,
+    /// Inputs that follow from the times of the rows: `hour`, `weekday:classes` and so on; none by default.
+    pub calendar: Option<Vec<CalendarInput>>,
     /// A virtual sensor: the columns that the target of the same row is estimated from; `all`: every other column.
     /// Nothing is forecast then.
     pub now: Option<Names>,

@@ -19,7 +19,19 @@ const EXCLUDED: [(&[&str], &[&str]); 16] = [
     // Nothing is forecast then.
     (
         &["now"],
-        &["features", "known", "horizon", "segment", "relative", "panel", "season", "quantiles", "conformal", "window"],
+        &[
+            "features",
+            "known",
+            "calendar",
+            "horizon",
+            "segment",
+            "relative",
+            "panel",
+            "season",
+            "quantiles",
+            "conformal",
+            "window",
+        ],
     ),
     (&["split"], &["train-until", "validation"]),
     (&["train-until", "test-file"], &["split"]),

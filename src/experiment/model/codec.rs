@@ -7,7 +7,7 @@ use super::audio_codec::AudioCodec;
 use super::label_codec::LabelCodec;
 use super::sequences_codec::SequencesCodec;
 use crate::Result;
-use crate::data::{ColumnCodec, PianoKeys, SensorCodec, SeriesCodec, Vocabulary};
+use crate::data::{CalendarInput, ColumnCodec, PianoKeys, SensorCodec, SeriesCodec, Vocabulary};
 use crate::format::{ahead, grouped};
 
 /// What was fitted to the training data and is stored with the weights: `data` in a model's description. A program that
@@ -69,9 +69,11 @@ impl Codec {
                 let names = names(&series.targets);
                 let others = series.features.len() + series.known.len();
                 let others = if others > 0 { format!(" with {others} more columns") } else { String::new() };
+                let calendar = CalendarInput::words(&series.calendar);
+                let calendar = if calendar.is_empty() { calendar } else { format!(", calendar: {calendar}") };
                 let window = series.frame.window;
                 let what = if series.panel { "a panel of series" } else { "a series" };
-                format!("{what}, {names}{others}, {} from windows of {window}", ahead(series.frame.horizon))
+                format!("{what}, {names}{others}{calendar}, {} from windows of {window}", ahead(series.frame.horizon))
             }
             Self::Sensor { sensor, .. } => {
                 let (names, now, window) = (names(&sensor.targets), names(&sensor.now), sensor.window);

@@ -7,7 +7,9 @@ use super::super::measure::quantiles::Quantiles;
 use super::codec::Codec;
 use super::label_codec::LabelCodec;
 use super::sequences_codec::SequencesCodec;
-use crate::data::{ColumnCodec, RelativeTo, Scaling, SensorCodec, SeriesCodec, TextUnit, Vocabulary};
+use crate::data::{
+    CalendarEncoding, CalendarInput, ColumnCodec, RelativeTo, Scaling, SensorCodec, SeriesCodec, TextUnit, Vocabulary,
+};
 use crate::{Loss, Model, Readout};
 
 /// `input`: the meaning of each number of a step, in order, or of each token. `outputs`: the meaning of each number of
@@ -95,7 +97,20 @@ fn of_classes(classes: &[String]) -> Value {
     }
 }
 
-/// Targets, features and their masks; then the known columns and theirs, shifted ahead by the horizon.
+/// The inputs of a calendar field; a position counts from 0, and weekdays from Monday.
+fn calendar(input: CalendarInput, ahead: usize) -> Vec<Value> {
+    let field = input.field.name();
+    match input.encoding {
+        CalendarEncoding::Sines => ["sin", "cos"]
+            .map(|of| json!({"calendar": field, "is": format!("{of}(2 pi position / cycle)"), "rows_ahead": ahead}))
+            .to_vec(),
+        CalendarEncoding::Classes => (0..input.field.classes())
+            .map(|position| json!({"calendar": field, "is": "1 at this position and 0 at others", "position": position, "rows_ahead": ahead}))
+            .collect(),
+    }
+}
+
+/// Targets, features and their masks; then the known columns and theirs and the calendar, shifted ahead by the horizon.
 fn columns(codec: &SeriesCodec) -> Value {
     let mut columns = Vec::new();
     let mut put = |group: &[&ColumnCodec], ahead: usize| {
@@ -110,6 +125,7 @@ fn columns(codec: &SeriesCodec) -> Value {
     let members = if codec.panel { &codec.targets[..1] } else { &codec.targets[..] };
     put(&members.iter().chain(&codec.features).collect::<Vec<_>>(), 0);
     put(&codec.known.iter().collect::<Vec<_>>(), codec.frame.horizon);
+    columns.extend(codec.calendar.iter().flat_map(|input| calendar(*input, codec.frame.horizon)));
     let mut input = json!({"columns": columns, "window": codec.frame.window});
     if codec.segment > 1 {
         input["rows_per_step"] = json!(codec.segment);

@@ -1,6 +1,6 @@
 //! A single label: parsing it as a time, and formatting others like it.
 
-pub(super) mod calendar;
+pub(in crate::data) mod calendar;
 mod clock;
 mod date;
 mod date_order;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::super::relation::Relation;
 use super::columns::{ids, long_form, roles};
 use crate::data::{
-    ColumnRoles, DateOrder, DecimalMark, Frame, LongForm, MissingPolicy, RelativeTo, SUNSPOTS, Series, SeriesCodec,
-    SeriesSplit, SeriesTable, csv_columns, list_names, read_input,
+    CalendarInput, ColumnRoles, DateOrder, DecimalMark, Frame, LongForm, MissingPolicy, RelativeTo, SUNSPOTS, Series,
+    SeriesCodec, SeriesSplit, SeriesTable, csv_columns, list_names, read_input,
 };
 use crate::experiment::config::agree::{as_the_model, in_flag, shares, unsupported};
 use crate::experiment::config::{BUNDLED, MissingName, ScaleName, ScaleOverName, SeriesConfig, WeighName, limit};
@@ -34,6 +34,8 @@ pub struct SeriesData {
     pub(crate) scale: ScaleName,
     /// Whether the series of a panel have one scaling.
     scale_over: ScaleOverName,
+    /// Inputs from the times of the rows.
+    calendar: Vec<CalendarInput>,
     /// What the targets of a window are seen from.
     relative: RelativeTo,
     /// The number of rows in a step.
@@ -107,6 +109,8 @@ impl SeriesData {
                  take --scale standard or min-max",
             ));
         }
+        let of_calendar = of_model.map(|codec| codec.calendar.clone());
+        let calendar = as_the_model("calendar", &mut data.calendar, of_calendar, Vec::new())?;
         let segment = as_the_model("segment", &mut data.segment, of_model.map(|codec| codec.segment), 1)?;
         if segment == 0 || !frame.window.is_multiple_of(segment) {
             let expected = format!("a number of rows that divides the window of {}", frame.window);
@@ -126,7 +130,9 @@ impl SeriesData {
         let mut notes = table.notes.clone();
         let roles = if long.is_some() { ids(&table, of_model, &path, &mut notes)? } else { named };
         let table = SeriesTable { dates: data.dates.or(table.dates), ..table };
-        let (series, gaps) = with_gaps(table, &roles, panel, missing, model.is_some(), &path)?;
+        let (series, gaps) = with_gaps(table, &roles, panel, !calendar.is_empty(), missing, model.is_some(), &path)?;
+        let what = if of_model.is_some() { "the calendar of the model" } else { "--calendar" };
+        series.check_calendar(&calendar).map_err(|error| in_flag(what, error).in_file(&path))?;
         Ok(Self {
             name: path.file_stem().map_or("series".into(), |stem| stem.to_string_lossy().into_owned()),
             file: if bundled { "bundled".into() } else { crate::format::path_text(&path) },
@@ -135,6 +141,7 @@ impl SeriesData {
             frame,
             scale,
             scale_over,
+            calendar,
             relative,
             segment,
             panel,
@@ -199,7 +206,8 @@ impl SeriesData {
             ScaleOverName::All => codec.scale_together(&self.series, train_end, self.scale.into()),
             ScaleOverName::Series => codec,
         };
-        Ok(SeriesCodec { long: self.long.clone(), ..codec.relative_to(self.relative).segment(self.segment) })
+        let codec = codec.calendar(self.calendar.clone()).relative_to(self.relative).segment(self.segment);
+        Ok(SeriesCodec { long: self.long.clone(), ..codec })
     }
 
     /// Notes on how the file was read, and on rows missing in time.
@@ -234,6 +242,9 @@ impl SeriesData {
             let roles = roles.iter().filter(|(_, columns)| !columns.is_empty());
             let roles: Vec<String> = roles.map(|(role, columns)| format!("{role} {}", names(columns))).collect();
             lines.push(roles.join("; "));
+        }
+        if !self.calendar.is_empty() {
+            lines.push(format!("calendar: {}", CalendarInput::words(&self.calendar)));
         }
         let windows = [
             Some(format!("windows of {}", frame.window)),
@@ -319,16 +330,19 @@ pub(in crate::experiment::tasks) fn name_of(missing: MissingPolicy) -> MissingNa
     }
 }
 
-/// The series with its missing values handled, and their number by column. `trained`: for an existing model.
+/// The series with its missing values handled, and their number by column. `future_times`: rows after the last target are
+/// the future. `trained`: for an existing model.
 pub(in crate::experiment::tasks) fn with_gaps(
     table: SeriesTable,
     roles: &ColumnRoles,
     panel: bool,
+    future_times: bool,
     missing: MissingName,
     trained: bool,
     path: &Path,
 ) -> Result<(Series, Vec<(String, usize)>)> {
-    let masked = Series::new(table, roles, MissingPolicy::Mask).map_err(|error| error.in_file(path))?;
+    let read = if future_times { Series::with_future_times } else { Series::new };
+    let masked = read(table, roles, MissingPolicy::Mask).map_err(|error| error.in_file(path))?;
     let masked = if panel { masked.into_panel() } else { masked };
     let gaps = masked.gaps().into_iter().filter(|(_, count)| *count > 0);
     let gaps = gaps.map(|(column, count)| (column.name.clone(), count)).collect();

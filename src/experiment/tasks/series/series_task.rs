@@ -90,6 +90,9 @@ impl SeriesTask {
         let calibrates = levels.filter(|_| !applies);
         let rows = series.len();
         let encoded = codec.encode(series).map_err(in_file)?;
+        if trains {
+            encoded.check_calendar(split.train.end).map_err(|error| in_file(in_flag("--calendar", error)))?;
+        }
         let windows = |targets: Range<usize>| encoded.windows(targets).map_err(in_file);
         let part =
             |targets: &Range<usize>| if targets.is_empty() { Ok(None) } else { windows(targets.clone()).map(Some) };

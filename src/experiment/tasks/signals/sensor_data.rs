@@ -110,7 +110,7 @@ impl SensorData {
         }
         let table = SeriesTable { dates: data.dates.or(table.dates), ..table };
         let roles = ColumnRoles { targets: now, ..ColumnRoles::default() };
-        let (inputs, gaps) = with_gaps(table, &roles, false, missing, model.is_some(), &path)?;
+        let (inputs, gaps) = with_gaps(table, &roles, false, false, missing, model.is_some(), &path)?;
         let name = path.file_stem().map_or("series".into(), |stem| stem.to_string_lossy().into_owned());
         let file = path_text(&path);
         Ok(Self { name, file, path, inputs, targets, scale, window, carry_state, gaps, notes, sha256 })
