@@ -41,7 +41,7 @@ pub use sequences::{LabelKind, LabelledSequences, Labels, LabelsPer, PackedSeque
 pub use series::{
     CalendarEncoding, CalendarField, CalendarInput, Column, ColumnCodec, ColumnRoles, Conformal, EncodedSeries,
     Forecast, ForecastErrors, LinearAutoregression, LongForm, NaiveScale, RelativeTo, Rollout, SensorCodec, Series,
-    SeriesCodec, SeriesTable, TargetErrors, Windows, forecast_errors,
+    SeriesCodec, SeriesTable, StaticCodec, StaticColumn, StaticEncoding, TargetErrors, Windows, forecast_errors,
 };
 pub use signals::{Signal, SignalLanes, SignalWindows};
 pub use synthetic::{AddingTask, CopyTask, SyntheticExamples};

@@ -334,3 +334,89 @@ fn what_is_for_a_panel_is_refused_without_one() {
         refused(path, &format!("train series s.csv --target a --set series.{key}"), 2, &parts);
     }
 }
+
+/// A folder with `shops.csv` in long form: three shops, whose waves have the frequency of their `kind`.
+fn shops() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = "shop,t,v,kind,size\n".to_owned();
+    for (shop, kind, size) in [("a", "fast", 1.0), ("b", "slow", 4.0), ("c", "fast", 2.0)] {
+        let by = if kind == "fast" { 1.1 } else { 0.2 };
+        text.extend(
+            (0..100).map(|row| format!("{shop},{row},{:.4},{kind},{size}\n", size + (f64::from(row) * by).sin())),
+        );
+    }
+    std::fs::write(folder.path().join("shops.csv"), text).unwrap();
+    folder
+}
+
+const SHOPS: &str = "series shops.csv --id shop --target v --window 6 --horizon 2 --hidden 4 --epochs 3 --batch 16";
+
+/// Words are classes and numbers one input each, after the rows of a step: the classes of `kind`, then `size`.
+#[test]
+fn static_columns_are_inputs_of_every_step_of_their_series() {
+    let folder = shops();
+    let path = folder.path();
+    let stdout = train(path, "r", &format!("{SHOPS} --static kind,size --segment 3"));
+    assert!(stdout.contains("static kind, size") && stdout.contains("lstm 6 → 4"), "{stdout}");
+    let codec = json(path, "inspect r --json")["model"]["data"]["series"]["codec"].clone();
+    assert_eq!(codec["static"][0]["encoding"]["classes"], serde_json::json!(["fast", "slow"]), "{codec}");
+    let unit = codec["static"][1]["encoding"]["number"]["scaling"]["unit"].as_f64().unwrap();
+    assert!((unit - (14.0_f64 / 9.0).sqrt()).abs() < 1e-12, "{codec}");
+    // A shop that is said to be of another kind is forecast otherwise, and the others are not.
+    let forecast =
+        |run: &str, file: &str| json(path, &format!("forecast {run} {file} --json --device cpu"))["targets"].clone();
+    let own = forecast("r", "");
+    let text = read(path, "shops.csv");
+    std::fs::write(path.join("other.csv"), text.replace(",fast,2", ",slow,2")).unwrap();
+    let other = forecast("r", "other.csv");
+    assert!(own["a"] == other["a"] && own["b"] == other["b"] && own["c"] != other["c"], "{own} {other}");
+    // Numbers as classes; a class that is unknown to the model is told.
+    train(path, "classes", &format!("{SHOPS} --static kind,size:classes"));
+    let inputs = json(path, "inspect classes --json")["model"]["network"]["recurrent"]["input_size"].clone();
+    assert_eq!(inputs, 1 + 2 + 3);
+    std::fs::write(path.join("new.csv"), text.replace(",fast,2", ",new,2")).unwrap();
+    let text = succeeds(path, "eval r new.csv --device cpu");
+    assert!(text.contains("static kind: \"new\" is unknown to the model, and so 1 series have none"), "{text}");
+    train(path, "again", "--config r/config.toml");
+    assert_eq!(read(path, "r/forecast.csv"), read(path, "again/forecast.csv"));
+}
+
+#[test]
+fn a_learned_vector_for_each_series_tells_them_apart() {
+    let folder = shops();
+    let path = folder.path();
+    let plain = format!("{SHOPS} --relative none --scale none");
+    let stdout = train(path, "r", &format!("{plain} --set series.ids=true"));
+    assert!(stdout.contains("a learned vector for each series") && stdout.contains("lstm 4 → 4"), "{stdout}");
+    // Series with the same values have different forecasts with it, and the same without.
+    let text = read(path, "shops.csv");
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("a,")).collect();
+    let all = ["a", "b", "c"].map(|shop| rows.iter().map(|line| format!("{shop}{}\n", &line[1..])).collect::<String>());
+    std::fs::write(path.join("same.csv"), format!("shop,t,v,kind,size\n{}", all.concat())).unwrap();
+    train(path, "without", &plain);
+    let forecast = |run: &str| json(path, &format!("forecast {run} same.csv --json --device cpu"))["targets"].clone();
+    let (with, without) = (forecast("r"), forecast("without"));
+    assert!(with["a"] != with["b"] && with["b"] != with["c"], "{with}");
+    assert!(without["a"] == without["b"] && without["b"] == without["c"], "{without}");
+}
+
+#[test]
+fn static_columns_that_cannot_be_are_refused() {
+    let folder = shops();
+    let path = folder.path();
+    let text = read(path, "shops.csv");
+    let row = text.lines().position(|line| line.starts_with("b,7,")).unwrap();
+    let change = |line: &str| if line.starts_with("b,7,") { line.replace("slow", "fast") } else { line.to_owned() };
+    let changed: String = text.lines().map(|line| change(line) + "\n").collect();
+    std::fs::write(path.join("changed.csv"), changed).unwrap();
+    let place = format!("row {row} (line {})", row + 1);
+    let parts = [&place[..], "\"kind\"", "\"b\"", "got \"fast\", and \"slow\" in row 101 (line 102)"];
+    refused(path, &format!("train {} --static kind", SHOPS.replace("shops.csv", "changed.csv")), 2, &parts);
+    refused(path, &format!("train {SHOPS} --static color"), 2, &["\"color\""]);
+    std::fs::write(path.join("wide.csv"), "t,a,b\n1,2,3\n").unwrap();
+    refused(path, "train series wide.csv --target a --static b", 2, &["--static", "--id"]);
+    refused(path, "train series wide.csv --target a --set series.ids=true", 2, &["series.ids", "--panel"]);
+    std::fs::write(path.join("same.csv"), text.replace("slow", "fast")).unwrap();
+    let parts = ["\"kind\"", "tells some of the series apart", "\"fast\" for all 3"];
+    refused(path, &format!("train {} --static kind", SHOPS.replace("shops.csv", "same.csv")), 2, &parts);
+}

@@ -80,6 +80,10 @@ fn series() -> Vec<Setting> {
         Setting::flag("id", Form::text("COLUMN"), "Long form: column of the series' names")
             .more("A row for each time of each series, which may begin and end at times of their own: a panel."),
         Setting::flag("time", Form::text("COLUMN"), "Long form: column of the times").rare().default("the first"),
+        Setting::flag("static", columns(), "Long form: columns that are the same for a series")
+            .rare()
+            .more("A number is one input; each word, or each number with NAME:classes, is an input of its own."),
+        Setting::key("ids", Form::switch(), "A learned vector for each series of a panel"),
         Setting::key("drop-short", Form::switch(), "Leave out series too short for a window")
             .more("Of a panel. Without it, a series that has no training window is an error."),
         Setting::key("weigh", Form::choice("WHAT", WEIGHED), "What weighs alike in the loss: windows, series")

@@ -9,7 +9,7 @@ use super::calendar::CalendarInput;
 use crate::data::common::scaling::is_constant;
 use crate::data::{
     Column, ColumnRoles, Conformal, DateOrder, DecimalMark, Frame, LongForm, MissingPolicy, RelativeTo, Scaling,
-    ScalingKind, Series,
+    ScalingKind, Series, StaticCodec, StaticColumn,
 };
 use crate::error::{Error, Result};
 
@@ -20,7 +20,9 @@ use crate::error::{Error, Result};
 /// the known columns, and a mask for each of these that has one; then the [`calendar`](Self::calendar). A mask is 1
 /// where the value exists and 0 where it is missing (Che et al. 2018). The known columns and the calendar are shifted by
 /// K rows: row t has targets_t, features_t and known_{t+K}, so that the last K rows of the window contain the known
-/// values of all predicted rows. A step of an example has N such rows, one after the other: [`segment`](Self::segment).
+/// values of all predicted rows. A step of an example has N such rows, one after the other: [`segment`](Self::segment);
+/// then what is the same in all rows of a member: its [`statics`](Self::statics), and with [`ids`](Self::ids) an input for
+/// each member, 1 for its own and 0 for the others, so that each has a vector of its own in the input weights.
 ///
 /// # Outputs
 /// Q targets at K steps: output k·Q + q is target q, k + 1 rows after the last input row.
@@ -64,6 +66,12 @@ pub struct SeriesCodec {
     /// The columns of the file, if it is in long form: the targets are ids then, and the series a panel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub long: Option<LongForm>,
+    /// What is the same in all rows of a member of a panel.
+    #[serde(default, rename = "static", skip_serializing_if = "Vec::is_empty")]
+    pub statics: Vec<StaticCodec>,
+    /// Whether the member itself is an input.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ids: bool,
     /// The conformal ranges of the forecasts, fitted with the trained weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conformal: Option<Conformal>,
@@ -116,6 +124,8 @@ impl SeriesCodec {
             segment: 1,
             panel: series.is_panel(),
             long: None,
+            statics: Vec::new(),
+            ids: false,
             conformal: None,
         };
         // One network reads the series of a panel, so that all have a mask or none.
@@ -157,6 +167,18 @@ impl SeriesCodec {
         Self { relative, ..self }
     }
 
+    /// Adds what tells the members of a panel apart: the static columns of `series`, those named in `classes` as classes
+    /// even if they are numbers, and with `ids` the member itself.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a column that is the same for all members.
+    pub fn with_members(mut self, series: &Series, classes: &[String], ids: bool) -> Result<Self> {
+        let fit = |column: &StaticColumn| StaticCodec::fit(column, classes.contains(&column.name));
+        self.statics = series.statics().iter().map(fit).collect::<Result<_>>()?;
+        self.ids = ids;
+        Ok(self)
+    }
+
     /// Sets the number of rows that make one step; it must divide the window.
     #[must_use]
     pub fn segment(self, rows: usize) -> Self {
@@ -180,7 +202,16 @@ impl SeriesCodec {
 
     /// I.
     pub fn input_size(&self) -> usize {
-        self.segment * self.row_size()
+        self.segment * self.row_size() + self.member_size()
+    }
+
+    /// The inputs of a step that are the same in all rows of a member.
+    pub(super) fn member_size(&self) -> usize {
+        self.static_size() + if self.ids { self.members() } else { 0 }
+    }
+
+    pub(super) fn static_size(&self) -> usize {
+        self.statics.iter().map(StaticCodec::width).sum()
     }
 
     /// The inputs of a row.
@@ -221,6 +252,10 @@ impl SeriesCodec {
         if let Some((_, input)) = self.calendar.iter().enumerate().find(|input| twice(*input)) {
             return Err(Error::value("the calendar", format!("{} once", input.field.name()), "twice"));
         }
+        if !self.panel && (self.ids || !self.statics.is_empty()) {
+            return Err(Error::value("the inputs of members", "a panel", "one series"));
+        }
+        self.statics.iter().try_for_each(StaticCodec::validate)?;
         if self.panel && self.targets.iter().any(|column| column.masked != self.targets[0].masked) {
             return Err(Error::value("the targets of the panel", "all with a mask or all without", "some of each"));
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayViewMut1, ArrayViewMut2, s};
+use ndarray::{Array2, ArrayViewMut1, ArrayViewMut2, Axis, s};
 
 use super::calendar;
 use super::calendar::CalendarRows;
@@ -23,10 +23,13 @@ pub struct EncodedSeries {
     known: Array2<f32>,
     /// The calendar of all rows with a label.
     calendar: CalendarRows,
+    /// The static columns of each member: \[members, inputs\].
+    statics: Array2<f32>,
 }
 
 /// The rows that a forecast of one member reads.
 pub(super) struct Window<'a> {
+    member: usize,
     /// The first predicted row.
     first: usize,
     /// The W values before it of each target of the member; NaN if missing.
@@ -60,7 +63,7 @@ impl EncodedSeries {
         let shown: Vec<&[f64]> = targets.clone().map(shown).collect();
         let columns = self.codec.targets[targets].iter().zip(&shown);
         let scalings = columns.map(|(column, shown)| self.codec.relative.scaling(column.scaling, shown)).collect();
-        Window { first, shown, scalings, ahead: None }
+        Window { member, first, shown, scalings, ahead: None }
     }
 
     /// Writes x, \[W / N, I\], of a window.
@@ -69,7 +72,16 @@ impl EncodedSeries {
         let calendar = self.codec.row_size() - calendar::width(&self.codec.calendar);
         let past = calendar - self.known.ncols();
         let mut row = 0;
-        for mut step in x.rows_mut() {
+        for step in x.rows_mut() {
+            let (mut step, mut of_member) = step.split_at(Axis(0), self.codec.segment * self.codec.row_size());
+            if self.codec.member_size() > 0 {
+                let fixed = self.codec.static_size();
+                of_member.slice_mut(s![..fixed]).assign(&self.statics.row(window.member));
+                if self.codec.ids {
+                    of_member.slice_mut(s![fixed..]).fill(0.0);
+                    of_member[fixed + window.member] = 1.0;
+                }
+            }
             for mut inputs in step.exact_chunks_mut(self.codec.row_size()) {
                 self.write_past(window, row, inputs.slice_mut(s![..past]));
                 if self.known.ncols() > 0 {
@@ -203,7 +215,29 @@ impl SeriesCodec {
             [] => CalendarRows::default(),
             inputs => CalendarRows::new(inputs, &series.times()?, &series.labels()[0])?,
         };
-        Ok(Arc::new(EncodedSeries { codec: self.clone(), series, features, known, calendar }))
+        let statics = self.encode_statics(&series)?;
+        Ok(Arc::new(EncodedSeries { codec: self.clone(), series, features, known, calendar, statics }))
+    }
+
+    /// The static columns of each member: \[members, inputs\].
+    fn encode_statics(&self, series: &Series) -> Result<Array2<f32>> {
+        let names = |names: Vec<&str>| list_names(names.into_iter());
+        let (expected, got): (Vec<&str>, Vec<&str>) = (
+            self.statics.iter().map(|codec| &codec.name[..]).collect(),
+            series.statics().iter().map(|column| &column.name[..]).collect(),
+        );
+        if expected != got {
+            return Err(Error::value("the static columns of the series", names(expected), names(got)));
+        }
+        let mut statics = Array2::zeros((self.members(), self.static_size()));
+        for (member, mut row) in statics.rows_mut().into_iter().enumerate() {
+            let mut place = 0;
+            for (codec, column) in self.statics.iter().zip(series.statics()) {
+                codec.write(column, member, row.slice_mut(s![place..place + codec.width()]))?;
+                place += codec.width();
+            }
+        }
+        Ok(statics)
     }
 
     /// Refuses a target whose values are too far apart for a window's own scaling.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{DateOrder, DecimalMark};
+use crate::data::{DateOrder, DecimalMark, StaticColumn};
 
 /// Rows in time order: a label each, and a number for each column.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +22,8 @@ pub struct SeriesTable {
     pub dates: Option<DateOrder>,
     /// The decimal mark of the file, if it was set or proved by a number.
     pub decimal: Option<DecimalMark>,
+    /// What is the same in all rows of a column, each with a value for every one of [`columns`](Self::columns).
+    pub statics: Vec<StaticColumn>,
 }
 
 /// The columns of a table in long form: a row for each time of each series.
@@ -34,6 +36,9 @@ pub struct LongForm {
     pub time: String,
     /// The column of the values.
     pub target: String,
+    /// The columns that are the same in all rows of a series.
+    #[serde(default, rename = "static", skip_serializing_if = "Vec::is_empty")]
+    pub statics: Vec<String>,
 }
 
 /// One column of numbers.

@@ -9,7 +9,7 @@ use super::calendar::{CalendarInput, CalendarRows};
 use super::time_index;
 use super::time_index::TimeIndex;
 use crate::data::times::CivilTimes;
-use crate::data::{Column, DateOrder, DecimalMark, MissingPolicy, SeriesTable, TimeGaps, list_names};
+use crate::data::{Column, DateOrder, DecimalMark, MissingPolicy, SeriesTable, StaticColumn, TimeGaps, list_names};
 use crate::error::{Error, Result};
 
 /// The role of each column, by name.
@@ -73,6 +73,8 @@ pub struct Series {
     known: Vec<Column>,
     /// The rows of each target in a panel; `None` if all are one series.
     members: Option<Vec<Range<usize>>>,
+    /// What is the same in all rows of a target.
+    statics: Vec<StaticColumn>,
 }
 
 impl Series {
@@ -106,7 +108,14 @@ impl Series {
             let is_value = roles.columns().contains(&table.label_name.as_str());
             time_index::read(&table.labels, &table.lines, &table.label_name, table.dates, is_value)?
         };
-        let SeriesTable { label_name, labels, mut columns, lines, decimal, .. } = table;
+        let SeriesTable { label_name, labels, mut columns, lines, decimal, statics, .. } = table;
+        let statics = if statics.is_empty() {
+            statics
+        } else {
+            let places: HashMap<&str, usize> = columns.iter().map(|column| &column.name[..]).zip(0..).collect();
+            let of: Vec<usize> = roles.targets.iter().filter_map(|name| places.get(&name[..]).copied()).collect();
+            statics.iter().map(|column| column.of_series(&of)).collect()
+        };
         let mut columns: HashMap<String, Column> =
             columns.drain(..).map(|column| (column.name.clone(), column)).collect();
         let mut take =
@@ -129,6 +138,7 @@ impl Series {
             features,
             known,
             members: None,
+            statics,
         };
         series.targets.iter_mut().chain(&mut series.features).for_each(|column| column.values.truncate(observed));
         series.known.iter_mut().for_each(|column| column.values.truncate(end_of(column).max(observed)));
@@ -186,9 +196,12 @@ impl Series {
         fn without<T>(all: Vec<T>, left_out: &BTreeSet<usize>) -> Vec<T> {
             all.into_iter().zip(0..).filter(|(_, index)| !left_out.contains(index)).map(|(one, _)| one).collect()
         }
+        let kept = self.targets.len();
         self.targets = without(self.targets, &left_out);
         self.truths = self.truths.map(|truths| without(truths, &left_out));
         self.members = self.members.map(|members| without(members, &left_out));
+        let kept: Vec<usize> = (0..kept).filter(|index| !left_out.contains(index)).collect();
+        self.statics.iter_mut().for_each(|column| *column = column.of_series(&kept));
         if self.targets.is_empty() {
             return Err(Error::value("the targets", "at least one column", "none"));
         }
@@ -251,6 +264,11 @@ impl Series {
     /// The known columns as inputs, likewise, each as far into the future as it is known.
     pub fn known(&self) -> &[Column] {
         &self.known
+    }
+
+    /// What is the same in all rows of a series of a panel.
+    pub fn statics(&self) -> &[StaticColumn] {
+        &self.statics
     }
 
     /// All columns: targets, features, known.

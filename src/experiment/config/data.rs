@@ -109,6 +109,11 @@ pub struct SeriesConfig {
     pub id: Option<String>,
     /// Long form: the column of the times; by default the first that is not `id`.
     pub time: Option<String>,
+    /// Long form: columns that are the same in all rows of a series; `NAME:classes` reads numbers as classes.
+    #[serde(rename = "static")]
+    pub statics: Option<Names>,
+    /// Whether each series of a panel has a learned vector of its own.
+    pub ids: Option<bool>,
     /// Number of rows to forecast at once; 1 by default.
     pub horizon: Option<usize>,
     /// Number of rows in an input window; 22 by default, and 64 with the state carried on.

@@ -8,7 +8,8 @@ use super::codec::Codec;
 use super::label_codec::LabelCodec;
 use super::sequences_codec::SequencesCodec;
 use crate::data::{
-    CalendarEncoding, CalendarInput, ColumnCodec, RelativeTo, Scaling, SensorCodec, SeriesCodec, TextUnit, Vocabulary,
+    CalendarEncoding, CalendarInput, ColumnCodec, RelativeTo, Scaling, SensorCodec, SeriesCodec, StaticCodec,
+    StaticEncoding, TextUnit, Vocabulary,
 };
 use crate::{Loss, Model, Readout};
 
@@ -127,6 +128,10 @@ fn columns(codec: &SeriesCodec) -> Value {
     put(&codec.known.iter().collect::<Vec<_>>(), codec.frame.horizon);
     columns.extend(codec.calendar.iter().flat_map(|input| calendar(*input, codec.frame.horizon)));
     let mut input = json!({"columns": columns, "window": codec.frame.window});
+    let of_member = members_inputs(codec);
+    if !of_member.is_empty() {
+        input["after_the_rows_of_a_step"] = json!(of_member);
+    }
     if codec.segment > 1 {
         input["rows_per_step"] = json!(codec.segment);
     }
@@ -148,6 +153,24 @@ fn columns(codec: &SeriesCodec) -> Value {
     };
     input["relative"] = json!({"of": "targets, and their forecasts", "is": seen});
     input
+}
+
+/// What is the same in all rows of a series of a panel.
+fn members_inputs(codec: &SeriesCodec) -> Vec<Value> {
+    let one = "1 for this one and 0 for others";
+    let of_column = |statics: &StaticCodec| -> Vec<Value> {
+        match &statics.encoding {
+            StaticEncoding::Number { scaling, masked } => {
+                let mask = masked.then(|| json!({"mask": statics.name, "present": 1, "missing": 0}));
+                std::iter::once(column(&statics.name, scaling)).chain(mask).collect()
+            }
+            StaticEncoding::Classes(classes) => {
+                classes.iter().map(|class| json!({"static": statics.name, "class": class, "is": one})).collect()
+            }
+        }
+    };
+    let ids = codec.targets.iter().filter(|_| codec.ids).map(|target| json!({"series": target.name, "is": one}));
+    codec.statics.iter().flat_map(of_column).chain(ids).collect()
 }
 
 /// The channels of a sound, whose full scale is 1.

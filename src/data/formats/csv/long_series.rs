@@ -6,6 +6,7 @@ use std::path::Path;
 use super::long_form::place;
 use super::packed_texts::PackedTexts;
 use super::records::Records;
+use super::static_values::StaticValues;
 use crate::allocate;
 use crate::data::input::encoding::quoted;
 use crate::data::input::file::MemoryUse;
@@ -48,10 +49,11 @@ impl SeriesTable {
         limit: InputLimit,
     ) -> Result<Self> {
         let mut records = Records::open(text, path)?;
-        let indices = records.indices(&[&form.id, &form.time, &form.target])?;
-        records.decide(&indices[2..], decimal)?;
+        let names = [&form.id, &form.time, &form.target].into_iter().chain(&form.statics);
+        let indices = records.indices(&names.map(String::as_str).collect::<Vec<_>>())?;
+        records.decide(&indices[2..3], decimal)?;
         let mut memory = MemoryUse::new(limit, path, "in memory for its rows and a column for each series");
-        let mut rows = LongRows::default();
+        let mut rows = LongRows { statics: vec![StaticValues::default(); form.statics.len()], ..LongRows::default() };
         while records.read()? {
             rows.take(&records, path, &indices, &mut memory)?;
         }
@@ -75,6 +77,8 @@ struct LongRows {
     of: Vec<u32>,
     times: PackedTexts,
     values: Vec<f64>,
+    /// The static columns.
+    statics: Vec<StaticValues>,
 }
 
 impl LongRows {
@@ -108,6 +112,9 @@ impl LongRows {
                 number
             }
         };
+        for (column, index) in self.statics.iter_mut().zip(&indices[3..]) {
+            column.take((number as usize, id), (records, path), *index, memory)?;
+        }
         allocate::push(&mut self.of, number, "the rows of series")?;
         allocate::push(&mut self.values, records.number(indices[2])?, "the numbers of a table")?;
         self.times.push(time)
@@ -122,7 +129,7 @@ impl LongRows {
         dates: Option<DateOrder>,
         memory: &mut MemoryUse<'_>,
     ) -> Result<SeriesTable> {
-        let Self { ids, of, times, values, .. } = self;
+        let Self { ids, of, times, values, statics, .. } = self;
         let found = match time_column::find(&times, dates, RowGroups { sequence_of: Some(&of) }) {
             Ok(found) => found,
             Err(trouble) => {
@@ -176,6 +183,7 @@ impl LongRows {
             // The rows of each series may have decided what the times of all leave open.
             dates: dates.or(found.date_order()),
             decimal: None,
+            statics: statics.into_iter().zip(&form.statics).map(|(column, name)| column.into_column(name)).collect(),
         })
     }
 }
@@ -187,7 +195,7 @@ mod tests {
     use super::*;
 
     fn form() -> LongForm {
-        LongForm { id: "shop".into(), time: "day".into(), target: "sold".into() }
+        LongForm { id: "shop".into(), time: "day".into(), target: "sold".into(), statics: Vec::new() }
     }
 
     fn read(text: &str) -> Result<SeriesTable> {
@@ -215,6 +223,25 @@ mod tests {
         let roles = ColumnRoles { targets: vec!["b".into(), "a".into()], ..ColumnRoles::default() };
         let series = Series::new(table, &roles, MissingPolicy::Mask).unwrap().into_panel();
         assert_eq!((series.rows_of(0), series.rows_of(1)), (1..2, 0..2));
+    }
+
+    #[test]
+    fn a_static_column_has_one_value_for_each_id() {
+        let form = LongForm { statics: vec!["size".into(), "region".into()], ..form() };
+        let read = |rows: &str| {
+            let text = format!("shop,day,sold,region,size\n{rows}");
+            SeriesTable::from_long_csv(text.as_bytes(), Path::new("l.csv"), &form, None, None)
+        };
+        let statics = read("b,1,1,north,\na,1,5,south,3\nb,2,2,,2.5\na,2,6,south,3\n").unwrap().statics;
+        assert_eq!((&statics[0].name[..], &statics[1].name[..]), ("size", "region"));
+        assert_eq!(
+            (&statics[0].texts[..], statics[0].numbers.as_deref()),
+            (&["2.5".into(), "3".into()][..], Some(&[2.5, 3.0][..]))
+        );
+        assert_eq!((&statics[1].texts[..], &statics[1].numbers), (&["north".into(), "south".into()][..], &None));
+        let error = read("a,1,1,north,1\nb,1,1,north,2\na,2,1,south,1\n").unwrap_err().to_string();
+        let expected = "l.csv, row 3 (line 4): expected one value of \"region\" for all rows of \"a\", got \"south\", and \"north\" in row 1 (line 2)";
+        assert_eq!(error, expected);
     }
 
     #[test]

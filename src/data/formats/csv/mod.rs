@@ -9,6 +9,7 @@ mod packed_texts;
 mod piano_rolls;
 mod records;
 mod separator;
+mod static_values;
 mod table;
 
 pub use long_form::LongColumns;

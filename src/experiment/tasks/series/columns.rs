@@ -17,7 +17,9 @@ pub(super) fn long_form(
 ) -> Result<Option<LongForm>> {
     let of_model = model.and_then(|codec| codec.long.as_ref());
     if data.id.is_none() && of_model.is_none() {
-        return if data.time.is_some() {
+        return if data.statics.is_some() {
+            Err(unsupported("--static is for the long form, with --id: other tables have no column for it"))
+        } else if data.time.is_some() {
             Err(unsupported("--time is for the long form, with --id; otherwise the first column has the times"))
         } else {
             Ok(None)
@@ -40,15 +42,21 @@ pub(super) fn long_form(
             return Err(Error::Data { path: path.into(), place: String::new(), message });
         }
     }
+    let fixed: Vec<&String> = data.statics.iter().flatten().collect();
+    let is_static = |name: &String| fixed.iter().any(|given| static_name(given).0 == name);
     let others: Vec<&String> =
-        columns.iter().filter(|name| !name.is_empty() && **name != id && **name != time).collect();
+        columns.iter().filter(|name| !name.is_empty() && **name != id && **name != time && !is_static(name)).collect();
     let of_target = of_model.map(|form| vec![form.target.clone()]);
     if let ([other], None, None) = (&others[..], &data.target, &of_target) {
         data.target = Some(vec![(*other).clone()]);
     }
     let target = as_the_model("target", &mut data.target, of_target, Vec::new())?;
     match &target[..] {
-        [target] => Ok(Some(LongForm { id, time, target: target.clone() })),
+        [target] => {
+            let of_statics = of_model.map(|form| form.statics.clone());
+            let statics = statics(data, of_statics)?;
+            Ok(Some(LongForm { id, time, target: target.clone(), statics }))
+        }
         _ => {
             let names = list_names(others.iter().map(|name| name.as_str()));
             let message =
@@ -56,6 +64,17 @@ pub(super) fn long_form(
             Err(Error::Data { path: path.into(), place: String::new(), message })
         }
     }
+}
+
+/// The names of the static columns, from the settings or the model, which may have read numbers as classes.
+fn statics(data: &mut SeriesConfig, of_model: Option<Vec<String>>) -> Result<Vec<String>> {
+    let given = data.statics.as_ref().map(|names| names.iter().map(|name| static_name(name).0.to_owned()).collect());
+    as_the_model("static", &mut given.clone(), of_model, Vec::new())
+}
+
+/// The name of a static column, and whether its numbers are classes.
+pub(super) fn static_name(given: &str) -> (&str, bool) {
+    given.trim().strip_suffix(":classes").map_or((given.trim(), false), |name| (name, true))
 }
 
 /// The ids of a file in long form as targets: those of the model, or all. Others are noted.

@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::super::relation::Relation;
-use super::columns::{ids, long_form, roles};
+use super::columns::{ids, long_form, roles, static_name};
 use crate::data::{
     CalendarInput, ColumnRoles, DateOrder, DecimalMark, Frame, LongForm, MissingPolicy, RelativeTo, SUNSPOTS, Series,
-    SeriesCodec, SeriesSplit, SeriesTable, csv_columns, list_names, read_input,
+    SeriesCodec, SeriesSplit, SeriesTable, StaticCodec, StaticColumn, csv_columns, list_names, read_input,
 };
 use crate::experiment::config::agree::{as_the_model, in_flag, shares, unsupported};
 use crate::experiment::config::{BUNDLED, MissingName, ScaleName, ScaleOverName, SeriesConfig, WeighName, limit};
@@ -44,6 +44,10 @@ pub struct SeriesData {
     panel: bool,
     /// The columns of a file in long form.
     pub(super) long: Option<LongForm>,
+    /// The static columns whose numbers are classes.
+    classes: Vec<String>,
+    /// Whether the series itself is an input.
+    ids: bool,
     /// Columns with missing values and their number.
     pub(crate) gaps: Vec<(String, usize)>,
     /// Notes on how the file was read.
@@ -130,9 +134,16 @@ impl SeriesData {
         let mut notes = table.notes.clone();
         let roles = if long.is_some() { ids(&table, of_model, &path, &mut notes)? } else { named };
         let table = SeriesTable { dates: data.dates.or(table.dates), ..table };
+        let classes = data.statics.iter().flatten().map(|given| static_name(given));
+        let classes = classes.filter(|(_, classes)| *classes).map(|(name, _)| name.to_owned()).collect();
+        if data.ids == Some(true) && !panel {
+            return Err(unsupported("series.ids is for the series of a panel (--panel or --id)"));
+        }
+        let ids = panel && as_the_model("ids", &mut data.ids, of_model.map(|codec| codec.ids), false)?;
         let (series, gaps) = with_gaps(table, &roles, panel, !calendar.is_empty(), missing, model.is_some(), &path)?;
         let what = if of_model.is_some() { "the calendar of the model" } else { "--calendar" };
         series.check_calendar(&calendar).map_err(|error| in_flag(what, error).in_file(&path))?;
+        notes.extend(of_model.into_iter().flat_map(|codec| unknown_classes(codec, &series)));
         Ok(Self {
             name: path.file_stem().map_or("series".into(), |stem| stem.to_string_lossy().into_owned()),
             file: if bundled { "bundled".into() } else { crate::format::path_text(&path) },
@@ -146,6 +157,8 @@ impl SeriesData {
             segment,
             panel,
             long,
+            classes,
+            ids,
             gaps,
             notes,
             sha256,
@@ -207,6 +220,7 @@ impl SeriesData {
             ScaleOverName::Series => codec,
         };
         let codec = codec.calendar(self.calendar.clone()).relative_to(self.relative).segment(self.segment);
+        let codec = codec.with_members(&self.series, &self.classes, self.ids)?;
         Ok(SeriesCodec { long: self.long.clone(), ..codec })
     }
 
@@ -215,6 +229,15 @@ impl SeriesData {
         let gaps = self.series.time_gaps();
         let gaps = gaps.map(|gaps| format!("{gaps}; windows cross these gaps as if no time had passed"));
         self.notes.iter().chain(self.series.notes()).cloned().chain(gaps).collect()
+    }
+
+    /// What tells the series of a panel apart for the network, in words; `None` if nothing does.
+    fn members_line(&self) -> Option<String> {
+        let statics = list_names(self.series.statics().iter().map(|column| column.name.as_str()));
+        let statics = (!self.series.statics().is_empty()).then(|| format!("static {statics}"));
+        let ids = self.ids.then(|| "a learned vector for each series".to_owned());
+        let parts: Vec<String> = statics.into_iter().chain(ids).collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
     }
 
     /// The data in words, a line each.
@@ -246,6 +269,7 @@ impl SeriesData {
         if !self.calendar.is_empty() {
             lines.push(format!("calendar: {}", CalendarInput::words(&self.calendar)));
         }
+        lines.extend(self.members_line());
         let windows = [
             Some(format!("windows of {}", frame.window)),
             (self.segment > 1).then(|| format!("read in {} segments of {}", frame.window / self.segment, self.segment)),
@@ -256,6 +280,20 @@ impl SeriesData {
         lines.extend(missing_line(&self.gaps, series.missing(), FILLED));
         lines
     }
+}
+
+/// The static columns in which a model does not know the class of some series, in words.
+fn unknown_classes(codec: &SeriesCodec, series: &Series) -> Vec<String> {
+    let of = |(known, column): (&StaticCodec, &StaticColumn)| {
+        let unknown = known.unknown(column);
+        let first = &column.texts[*unknown.first()?];
+        let count = grouped(unknown.len() as u64);
+        Some(format!(
+            "static {}: {first:?} is unknown to the model, and so {count} series have none of its classes",
+            column.name
+        ))
+    };
+    codec.statics.iter().zip(series.statics()).filter_map(of).collect()
 }
 
 /// What is missing and how it is handled, in words, `filled` if it is; `None` if nothing is.
