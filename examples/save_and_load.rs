@@ -36,7 +36,7 @@ pub(crate) async fn train_and_save(path: &Path) -> Result<()> {
     let batches = ShuffledBatches::new(encoded.windows(frame.window..rows)?, 32, 1, 1)?;
     run(&mut trainer, &batches, None, &RunOptions::new(RunLength::Epochs(20)), &mut ()).await?;
 
-    let codec = Codec::Series { scale: ScaleName::Standard, series: codec };
+    let codec = Codec::Series { scale: ScaleName::Standard, series: codec, quantiles: Vec::new() };
     trainer
         .saved_model()
         .await?

@@ -188,9 +188,9 @@ pub use gpu::{Gpu, GpuEngine, GpuOptions, GpuPredictions, GpuUpdate};
 pub use gradient_norms::HiddenGradientNorms;
 pub use memory::{BatchShape, Memory, MemoryPart};
 pub use model::{
-    Activation, Cell, Direction, Embedding, Head, Initialisation, Layout, Loss, Model, Precision, Readout, Recurrent,
-    RecurrentInit, RecurrentKernel, Reduction, Role, SafetensorsFile, SavedModel, StateDict, StateDictPrefixes,
-    StoredTensor,
+    Activation, Cell, Direction, Distribution, Embedding, Head, Initialisation, Layout, Loss, Model, Precision,
+    Readout, Recurrent, RecurrentInit, RecurrentKernel, Reduction, Role, SafetensorsFile, SavedModel, StateDict,
+    StateDictPrefixes, StoredTensor,
 };
 pub use optim::{CustomKind, Optimizer, OptimizerKind, OptimizerStep};
 pub use profile::{Profile, ProfilePart};

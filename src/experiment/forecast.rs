@@ -13,7 +13,7 @@ use super::measure::ranges::Ranges;
 use super::model::codec::Codec;
 use super::settings::Settings;
 use super::tasks::series::rolled::{RolledForecast, roll};
-use super::tasks::series::series_data::SeriesData;
+use super::tasks::series::series_data::{NO_COUNTS, SeriesData, with_advice};
 use crate::data::{Column, EncodedSeries, Forecast, Series, list_names};
 use crate::format::{Digits, ahead, cell, grouped, left, path_text, right, widest};
 use crate::plot::{Drawing, RolloutTarget, RowAxis};
@@ -81,16 +81,19 @@ impl LoadedModel {
     /// If the series is too short or lacks columns; errors of the device.
     pub async fn forecast(&self, input: ForecastInput, rows: Option<usize>) -> Result<SeriesForecast> {
         let ForecastInput { settings, name, path, series, .. } = input;
-        let Codec::Series { series: codec, .. } = &self.file.codec else {
+        let Codec::Series { series: codec, quantiles, .. } = &self.file.codec else {
             return Err(unsupported("only a series can be forecast"));
         };
         let in_file = |error: Error| error.in_file(&path);
+        let loss = &self.file.model.require_head()?.loss;
+        if loss.takes_counts() {
+            series.check_counts().map_err(|error| with_advice(in_file(error), &[NO_COUNTS]))?;
+        }
         let encoded = codec.encode(series).map_err(in_file)?;
         let steps = rows.unwrap_or(codec.frame.horizon);
         let rolling = encoded.rollout(encoded.series().len(), steps).map_err(in_file)?;
         let mut network = self.network(&settings).await?;
-        let loss = self.file.model.require_head()?.loss.clone();
-        let ranges = Ranges::new(&loss, codec.conformal.clone());
+        let ranges = Ranges::new(loss, quantiles, codec.conformal.clone());
         let rolled = roll(&mut network, &ranges, vec![rolling]).await?.remove(0);
         Ok(SeriesForecast { name, encoded, rolled })
     }

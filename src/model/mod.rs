@@ -2,6 +2,7 @@
 
 mod config;
 pub(crate) mod description;
+mod distribution;
 mod head;
 mod initialise;
 mod layout;
@@ -16,6 +17,7 @@ mod writer;
 
 pub use crate::cells::{Activation, Cell, CustomCell};
 pub use config::{Direction, Embedding, Model, Precision, Recurrent, RecurrentKernel};
+pub use distribution::Distribution;
 pub use head::{Head, Loss, Readout, Reduction};
 pub(crate) use initialise::uniform;
 pub use initialise::{Initialisation, RecurrentInit};

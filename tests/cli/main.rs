@@ -14,6 +14,7 @@ mod calendar;
 mod changed_data;
 mod codes;
 mod conformal;
+mod distributions;
 mod documents;
 mod eval;
 mod every_step;

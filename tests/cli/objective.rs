@@ -379,7 +379,7 @@ fn an_impossible_objective_is_refused_by_flag_and_key() {
     for quantiles in ["0.5,0.1", "0.5,0.5"] {
         refused(path, &format!("{series} --quantiles {quantiles}"), 2, &["--quantiles", "greater than the one before"]);
     }
-    refused(path, &format!("{series} --loss cubic"), 2, &["--loss", "squared, absolute, huber or quantile"]);
+    refused(path, &format!("{series} --loss cubic"), 2, &["--loss", "squared, absolute, huber, quantile, gaussian"]);
     refused(
         path,
         &format!("{series} --loss huber --quantiles 0.5"),

@@ -115,3 +115,23 @@ fn the_parameters_of_a_distribution_are_in_their_units_and_within_their_ranges()
         }
     }
 }
+
+#[test]
+fn the_predicted_distribution_has_the_likelihood_that_is_the_loss() {
+    for (loss, target, logits, value, _) in likelihoods() {
+        let mut outputs = Array3::from_shape_vec((1, 1, logits.len()), logits.clone()).unwrap();
+        loss.output(&mut outputs);
+        let of = loss.distribution(&outputs.into_raw_vec_and_offset().0).unwrap();
+        // A mean below the smallest number has no logarithm.
+        if logits[0] == -10_000.0 && target[0] > 0.0 {
+            continue;
+        }
+        let unit = target.get(1).copied().unwrap_or(1.0);
+        let of = bptt::data::Scaling { offset: 0.0, unit: f64::from(unit) }.unscale_distribution(of);
+        let target = f64::from(target[0]);
+        let got = of.negative_log_likelihood(target);
+        assert!((got - value).abs() <= 1e-11 * (1.0 + value.abs()), "{loss:?} {target} {logits:?}: {got} {value}");
+    }
+    assert_eq!(Loss::Gaussian.distribution(&[1.0]), None);
+    assert_eq!(Loss::SquaredError.distribution(&[1.0]), None);
+}

@@ -104,9 +104,13 @@ fn series() -> Vec<Setting> {
             .more("The rows after it are for validation and test. The sunspots use 1920."),
         split("Train, validation, test").default("0.7,0.15,0.15"),
         Setting::flag("validation", proportion(), "Validation share after --train-until").default("0.4"),
-        Setting::flag("scale", scale(), "Scaling: standard, min-max, none")
+        Setting::flag("scale", scale(), "Scaling: standard, min-max, mean-absolute, none")
             .default("standard")
-            .more("Inputs and targets are scaled by the training split. Metrics are in the file's own units."),
+            .more(
+                "Inputs and targets are scaled by the training split. Metrics are in the file's own units. mean-absolute \
+                 divides the targets by their mean absolute value, for counts and others that begin at 0; features and \
+                 known columns are scaled as by standard. The default is mean-absolute with --loss negative-binomial.",
+            ),
         Setting::key("scale-over", Form::choice("WHAT", SCALED_OVER), "Scale the series of a panel by: series, all")
             .default("series"),
         missing(),
@@ -115,12 +119,18 @@ fn series() -> Vec<Setting> {
         Setting::flag(
             "loss",
             Form::new("LOSS", "squared", str::parse::<LossConfig>).meanings(LOSSES),
-            "Loss: squared, absolute, huber or quantile",
+            "Loss, as in huber, quantile or gaussian",
         )
-        .more("Squared by default, and quantile with --quantiles. Parameters follow a colon, as in huber:delta=0.5."),
+        .more(
+            "Squared by default, and quantile with --quantiles. Parameters follow a colon, as in huber:delta=0.5. With \
+             gaussian, student-t and negative-binomial the network forecasts a distribution of each value.",
+        ),
         Setting::flag("quantiles", Form::new("Q,Q", "0.5", quantiles), "Quantiles to forecast")
             .default("0.1,0.5,0.9")
-            .more("In ascending order. Quantiles that the network crosses are sorted."),
+            .more(
+                "In ascending order. Quantiles that the network crosses are sorted. With the loss of a distribution they \
+                 are its quantiles.",
+            ),
         Setting::flag("conformal", Form::switch(), "Ranges from the errors in the validation windows").rare().more(
             "Split conformal: each end of a range is shifted so that as many validation windows lie beyond it as it says. With \
              --quantiles alone these are what the network predicts. With another --loss they are a range around its one \
@@ -169,7 +179,7 @@ fn sequences() -> Vec<Setting> {
         Setting::flag("label", Form::text("COLUMN"), "CSV: column of the labels").default("label"),
         split("Train, validation, test").default("0.7,0.15,0.15"),
         Setting::flag("validation", proportion(), "Validation share beside --test-file").default("0.2"),
-        Setting::flag("scale", scale(), "Scaling: standard, min-max, none")
+        Setting::flag("scale", scale(), "Scaling: standard, min-max, mean-absolute, none")
             .default("none")
             .more("Each dimension is scaled by the training split."),
         missing(),

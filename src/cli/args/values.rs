@@ -164,6 +164,9 @@ pub(crate) const LOSSES: Choices = &[
     ("absolute", "absolute error; forecasts tend to the median"),
     ("huber", "squared up to `delta` (1, in units of the scaled target), absolute beyond it"),
     ("quantile", "pinball loss of --quantiles"),
+    ("gaussian", "negative log-likelihood of a normal distribution"),
+    ("student-t", "of Student's t distribution, for outliers"),
+    ("negative-binomial", "of a negative binomial distribution, for counts"),
 ];
 
 pub(crate) const CALENDAR: Choices = &[
@@ -188,8 +191,12 @@ pub(crate) const ON_NAN: Choices = &[
     ("back", "return to the weights of the last validation, at half the rate; at most 5 times"),
 ];
 
-pub(crate) const SCALES: Choices =
-    &[("standard", "mean 0 and standard deviation 1"), ("min-max", "from 0 to 1"), ("none", "unchanged")];
+pub(crate) const SCALES: Choices = &[
+    ("standard", "mean 0 and standard deviation 1"),
+    ("min-max", "from 0 to 1"),
+    ("mean-absolute", "divided by the mean absolute value, without an offset"),
+    ("none", "unchanged"),
+];
 
 pub(crate) const SCALED_OVER: Choices =
     &[("series", "each by its own training rows"), ("all", "all by the training rows of all")];

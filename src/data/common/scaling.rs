@@ -11,6 +11,8 @@ pub enum ScalingKind {
     Standard,
     /// To the range from 0 to 1.
     MinMax,
+    /// To a mean magnitude of 1, with 0 unchanged.
+    MeanAbsolute,
     /// Unchanged.
     None,
 }
@@ -22,10 +24,11 @@ const ROUNDING: f64 = 4.0;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scaling {
-    /// The value that becomes 0: the mean or the minimum of the fitted values.
+    /// The value that becomes 0: the mean or the minimum of the fitted values, or 0.
     pub offset: f64,
-    /// The distance that becomes 1: the standard deviation (divided by n) or the range of the fitted values. If they
-    /// are constant up to rounding, it is 1, or their magnitude if that is larger.
+    /// The distance that becomes 1: the standard deviation (divided by n), the range or the mean magnitude of the fitted
+    /// values. If they are constant up to rounding, it is 1, or their magnitude if that is larger; of the mean magnitude
+    /// itself it is 1 if that is 0.
     pub unit: f64,
 }
 
@@ -41,6 +44,9 @@ impl Scaling {
         let Some((least, most)) = range(values).filter(|_| kind != ScalingKind::None) else {
             return Self { offset: 0.0, unit: 1.0 };
         };
+        if kind == ScalingKind::MeanAbsolute {
+            return Self { offset: 0.0, unit: mean_magnitude(values) };
+        }
         // Dividing by a deviation that is only rounding would blow up any other value.
         if is_rounding(least, most, precision) {
             let size = least.abs().max(most.abs());
@@ -75,6 +81,17 @@ impl Scaling {
     /// Back to the units of the data.
     pub fn unscale(&self, value: f64) -> f64 {
         value * self.unit + self.offset
+    }
+}
+
+/// The mean magnitude of the values that are not NaN; 1 if it is 0.
+fn mean_magnitude(values: &[f64]) -> f64 {
+    let present = || values.iter().filter(|value| !value.is_nan()).map(|value| value.abs());
+    let n = present().count() as f64;
+    match present().sum::<f64>() {
+        0.0 => 1.0,
+        sum if sum.is_finite() => (sum / n).max(f64::MIN_POSITIVE),
+        _ => present().map(|value| value / n).sum(),
     }
 }
 
@@ -113,6 +130,21 @@ mod tests {
         let standard = scaled(ScalingKind::Standard);
         assert!(standard.iter().sum::<f64>().abs() < 1e-12);
         assert!((standard.iter().map(|value| value * value).sum::<f64>() / 4.0 - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_mean_magnitude_becomes_1_and_0_stays_0_for_every_size_and_for_constants() {
+        let fit = |values: &[f64]| Scaling::fit(ScalingKind::MeanAbsolute, values);
+        for (values, unit) in [
+            (&[2.0, f64::NAN, -4.0, 0.0][..], 2.0),
+            (&[7.0, 7.0], 7.0),
+            (&[0.0, 0.0], 1.0),
+            (&[f64::NAN], 1.0),
+            (&[1.5e308, 1.5e308], 1.5e308),
+        ] {
+            assert_eq!(fit(values), Scaling { offset: 0.0, unit }, "{values:?}");
+        }
+        assert!(fit(&[0.0, 0.0, 1e-323]).unit > 0.0);
     }
 
     /// The mean of ninety times 0.1 is not 0.1 in floating point.

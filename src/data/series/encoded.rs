@@ -168,18 +168,33 @@ impl EncodedSeries {
         }
     }
 
-    /// Target values of a forecast from row `first` on in the units of a window: \[K·Q\].
+    /// Target values of a forecast from row `first` on with the scaling of the window: \[K·Q\].
+    fn targets<'a>(&'a self, member: usize, window: &'a Window<'_>) -> impl Iterator<Item = (f64, Scaling)> + use<'a> {
+        let rows = window.first..window.first + self.codec.frame.horizon;
+        let columns = &self.series.targets()[self.codec.targets_of(member)];
+        rows.flat_map(move |row| {
+            let values = columns.iter().map(move |column| column.values[row]);
+            values.zip(window.scalings.iter().copied())
+        })
+    }
+
+    /// The same in the units of a window.
     pub(super) fn scale_targets<'a>(
         &'a self,
         member: usize,
         window: &'a Window<'_>,
     ) -> impl Iterator<Item = f32> + use<'a> {
-        let rows = window.first..window.first + self.codec.frame.horizon;
-        let columns = &self.series.targets()[self.codec.targets_of(member)];
-        rows.flat_map(move |row| {
-            let values = columns.iter().map(move |column| column.values[row]);
-            values.zip(&window.scalings).map(|(value, scaling)| in_units(*scaling, value))
-        })
+        self.targets(member, window).map(|(value, scaling)| in_units(scaling, value))
+    }
+
+    /// The same as counts, each with its unit; 0 if it is missing.
+    pub(super) fn counts<'a>(
+        &'a self,
+        member: usize,
+        window: &'a Window<'_>,
+    ) -> impl Iterator<Item = [f32; 2]> + use<'a> {
+        let count = |value: f64| if value.is_nan() { 0.0 } else { value as f32 };
+        self.targets(member, window).map(move |(value, scaling)| [count(value), scaling.unit as f32])
     }
 }
 

@@ -5,6 +5,7 @@ mod codec;
 mod conformal;
 mod encoded;
 mod forecast_errors;
+mod likelihood;
 mod linear;
 mod members;
 pub(crate) mod naive;

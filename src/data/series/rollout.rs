@@ -6,7 +6,7 @@ use ndarray::{Array2, Array3, Axis};
 
 use super::calendar::CalendarRows;
 use super::encoded::Window;
-use crate::data::{Column, EncodedSeries, Frame};
+use crate::data::{Column, EncodedSeries, Frame, Scaling};
 use crate::error::{Error, Result};
 
 /// A forecast in progress: it returns the next input of the network, takes its predictions, a horizon at a time, and
@@ -175,29 +175,54 @@ impl Rollout {
     /// [`Error::Shape`] where there are more or fewer; [`Error::Value`] where one is not finite, or where nothing was
     /// left to forecast.
     pub fn push(&mut self, outputs: &[f32]) -> Result<()> {
-        let codec = &self.encoded.codec;
-        let (of_member, all) = (codec.outputs(), codec.outputs() * self.batch_rows());
+        self.check(outputs.len())?;
+        if let Some(index) = outputs.iter().position(|output| !output.is_finite()) {
+            return Err(Error::value(format!("output {index} of the network"), "a finite number", outputs[index]));
+        }
+        let scaled = outputs.iter().zip(self.scalings());
+        let values: Vec<f64> = scaled.map(|(value, scaling)| scaling.unscale(f64::from(*value))).collect();
+        self.push_values(&values)
+    }
+
+    /// The same as [`push`](Self::push) with the forecasts in the units of the data.
+    ///
+    /// # Errors
+    /// Those of [`push`](Self::push).
+    pub fn push_values(&mut self, values: &[f64]) -> Result<()> {
+        self.check(values.len())?;
+        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+            return Err(Error::value(format!("forecast {index}"), "a finite number", values[index]));
+        }
+        // Existing values, from the data or an earlier horizon, are kept.
+        let (overlap, of_member) = (self.overlap(), self.encoded.codec.outputs());
+        for (member, values) in self.members.iter().zip(values.chunks(of_member)) {
+            let targets = self.encoded.codec.targets_of(*member);
+            for row in values.chunks(targets.len()).skip(overlap) {
+                self.past[targets.clone()].iter_mut().zip(row).for_each(|(past, value)| past.push(*value));
+            }
+        }
+        self.rows += self.encoded.codec.frame.horizon - overlap;
+        Ok(())
+    }
+
+    /// How each output for the last input is scaled, in the order of [`push`](Self::push): as the window that the network
+    /// read.
+    pub fn scalings(&self) -> Vec<Scaling> {
+        let outputs = self.encoded.codec.outputs();
+        let of = |member: &usize| self.window(*member).scalings.into_iter().cycle().take(outputs).collect::<Vec<_>>();
+        self.members.iter().flat_map(of).collect()
+    }
+
+    /// Refuses another number of outputs, or any after the last row.
+    fn check(&self, outputs: usize) -> Result<()> {
+        let all = self.encoded.codec.outputs() * self.batch_rows();
         if self.rows >= self.steps {
             let expected = format!("no more than the {} requested rows", self.steps);
             return Err(Error::value("the forecast", expected, format!("outputs after {} rows", self.rows)));
         }
-        if outputs.len() != all {
-            return Err(Error::shape("the network's outputs", &[all], &[outputs.len()]));
+        if outputs != all {
+            return Err(Error::shape("the network's outputs", &[all], &[outputs]));
         }
-        if let Some(index) = outputs.iter().position(|output| !output.is_finite()) {
-            return Err(Error::value(format!("output {index} of the network"), "a finite number", outputs[index]));
-        }
-        // Existing values, from the data or an earlier horizon, are kept.
-        let overlap = self.overlap();
-        for (member, outputs) in self.members.iter().zip(outputs.chunks(of_member)) {
-            let targets = self.encoded.codec.targets_of(*member);
-            let Window { scalings, .. } = self.window(*member);
-            for row in outputs.chunks(targets.len()).skip(overlap) {
-                let values = row.iter().zip(&scalings).map(|(value, scaling)| scaling.unscale(f64::from(*value)));
-                self.past[targets.clone()].iter_mut().zip(values).for_each(|(past, value)| past.push(value));
-            }
-        }
-        self.rows += self.encoded.codec.frame.horizon - overlap;
         Ok(())
     }
 

@@ -26,6 +26,8 @@ pub struct Windows {
     left_out: usize,
     /// The weight of an example of each member; `None` if all examples weigh 1.
     weights: Option<Vec<f32>>,
+    /// Whether a target is a count and its unit.
+    pub(super) counts: bool,
 }
 
 /// A window of a member.
@@ -255,7 +257,7 @@ impl EncodedSeries {
             }
         }
         let left_out = candidates - examples.len();
-        Ok(Windows { encoded: self.clone(), firsts, examples, left_out, weights: None })
+        Ok(Windows { encoded: self.clone(), firsts, examples, left_out, weights: None, counts: false })
     }
 
     /// Whether a member has a whole window before row `first`, and a row from there on.
@@ -292,7 +294,7 @@ impl EncodedSeries {
             let members = (0..self.codec.members()).filter(|member| self.shows(*member, *first));
             examples.extend(members.map(|member| Example { window, member }));
         }
-        Ok(Windows { encoded: self.clone(), firsts, examples, left_out: 0, weights: None })
+        Ok(Windows { encoded: self.clone(), firsts, examples, left_out: 0, weights: None, counts: false })
     }
 }
 
@@ -308,13 +310,20 @@ impl Examples for Windows {
     fn batch(&self, examples: &[usize], _: usize) -> Result<Batch> {
         let codec = &self.encoded.codec;
         let mut x = allocate::array((codec.steps(), examples.len(), codec.input_size()), "x of a batch")?;
-        let mut y = allocate::array((1, examples.len(), codec.outputs()), "the targets of a batch")?;
+        let size = if self.counts { 2 * codec.outputs() } else { codec.outputs() };
+        let mut y = allocate::array((1, examples.len(), size), "the targets of a batch")?;
         for (b, example) in examples.iter().enumerate() {
             let example = self.examples[*example];
             let window = self.window(example);
             self.encoded.write_inputs(&window, x.slice_mut(s![.., b, ..]));
-            let scaled = self.encoded.scale_targets(example.member, &window);
-            y.slice_mut(s![0, b, ..]).iter_mut().zip(scaled).for_each(|(y, value)| *y = value);
+            let (mut y, member) = (y.slice_mut(s![0, b, ..]), example.member);
+            if self.counts {
+                let counts = self.encoded.counts(member, &window).flatten();
+                y.iter_mut().zip(counts).for_each(|(y, value)| *y = value);
+            } else {
+                let scaled = self.encoded.scale_targets(member, &window);
+                y.iter_mut().zip(scaled).for_each(|(y, value)| *y = value);
+            }
         }
         let batch = Batch::new(Sequence::dense(x), Targets::Values(y));
         let weight = |example: &usize| {

@@ -103,8 +103,18 @@ pub enum ScaleName {
     Standard,
     /// From 0 to 1
     MinMax,
+    /// Divided by the mean absolute value
+    MeanAbsolute,
     /// Unchanged
     None,
+}
+
+impl ScaleName {
+    /// The scaling of a column of a series: `MeanAbsolute` is of targets, and others, from which counts are not drawn, are
+    /// as for `Standard`.
+    pub(crate) fn of_column(self, is_target: bool) -> ScalingKind {
+        if self == Self::MeanAbsolute && !is_target { ScalingKind::Standard } else { self.into() }
+    }
 }
 
 impl From<ScaleName> for ScalingKind {
@@ -112,6 +122,7 @@ impl From<ScaleName> for ScalingKind {
         match name {
             ScaleName::Standard => Self::Standard,
             ScaleName::MinMax => Self::MinMax,
+            ScaleName::MeanAbsolute => Self::MeanAbsolute,
             ScaleName::None => Self::None,
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::agree::unsupported;
-use super::{Config, DataKind};
+use super::{Config, DataKind, LossConfig};
 use crate::Result;
 
 /// The keys that a newly set key excludes in its section.
@@ -72,6 +72,12 @@ const EXCLUDED: [(&[&str], &[&str]); 16] = [
 const LEARNED: [&str; 8] =
     ["loss", "quantiles", "predict", "embedding", "tied", "label-smoothing", "class-weights", "buckets"];
 
+/// Whether the loss of the flags, or else that of the file, forecasts quantiles.
+fn keeps_quantiles(flags: &Map<String, Value>, file: &Map<String, Value>) -> bool {
+    let loss = flags.get("loss").or(file.get("loss")).and_then(Value::as_str);
+    loss.and_then(|loss| loss.parse::<LossConfig>().ok()).is_some_and(LossConfig::has_quantiles)
+}
+
 /// The settings of a file, overridden by flags. Keys that a flag excludes are removed if the flag changes the value.
 ///
 /// # Errors
@@ -105,6 +111,10 @@ pub fn merge_flags(file: Config, flags: &Config) -> Result<Config> {
             continue;
         };
         for (flags, keys) in EXCLUDED {
+            // A loss with quantiles and its quantiles belong together.
+            if matches!((flags, keys), (["loss"], _) | (["quantiles"], _)) && keeps_quantiles(values, merged) {
+                continue;
+            }
             if flags.iter().any(|flag| values.contains_key(*flag) && values.get(*flag) != merged.get(*flag)) {
                 keys.iter().for_each(|key| drop(merged.remove(*key)));
             }

@@ -42,6 +42,9 @@ pub enum ScheduleConfig {
     },
 }
 
+/// The message for another loss.
+const LOSSES: &str = "expected squared, absolute, huber, quantile, gaussian, student-t or negative-binomial";
+
 /// The loss of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -57,6 +60,12 @@ pub enum LossConfig {
     },
     /// The pinball loss of the quantiles.
     Quantile,
+    /// The negative log-likelihood of a normal distribution.
+    Gaussian,
+    /// The negative log-likelihood of Student's t distribution.
+    StudentT,
+    /// The negative log-likelihood of a negative binomial distribution of counts.
+    NegativeBinomial,
 }
 
 /// A parameter group: a pattern of tensors' names, and their settings.
@@ -93,9 +102,24 @@ impl FromStr for LossConfig {
             "absolute" => Self::Absolute,
             "huber" => Self::Huber { delta: given.take("delta", above_0)? },
             "quantile" => Self::Quantile,
-            _ => return Err("expected squared, absolute, huber or quantile".into()),
+            "gaussian" => Self::Gaussian,
+            "student-t" => Self::StudentT,
+            "negative-binomial" => Self::NegativeBinomial,
+            _ => {
+                return Err(LOSSES.into());
+            }
         };
         given.end(loss)
+    }
+}
+
+impl LossConfig {
+    /// Whether forecasts are quantiles: those of the loss itself, or of the distribution that the network predicts.
+    pub(crate) fn has_quantiles(self) -> bool {
+        match self {
+            Self::Quantile | Self::Gaussian | Self::StudentT | Self::NegativeBinomial => true,
+            Self::Squared | Self::Absolute | Self::Huber { .. } => false,
+        }
     }
 }
 
@@ -145,6 +169,9 @@ impl fmt::Display for LossConfig {
             Self::Huber { delta: None } => f.write_str("huber"),
             Self::Huber { delta: Some(delta) } => write!(f, "huber:delta={delta}"),
             Self::Quantile => f.write_str("quantile"),
+            Self::Gaussian => f.write_str("gaussian"),
+            Self::StudentT => f.write_str("student-t"),
+            Self::NegativeBinomial => f.write_str("negative-binomial"),
         }
     }
 }
@@ -330,7 +357,7 @@ mod tests {
         assert_eq!(schedule("step:factor=2"), "factor: expected a number from 0 to 1, got '2'");
         assert_eq!(schedule("cosine:floor=nan"), "floor: expected a number from 0 to 1, got 'nan'");
         let loss = |text: &str| text.parse::<LossConfig>().unwrap_err();
-        assert_eq!(loss("mse"), "expected squared, absolute, huber or quantile");
+        assert_eq!(loss("mse"), LOSSES);
         assert_eq!(loss("huber:delta=0"), "delta: expected a finite number above 0, got '0'");
         let group = |text: &str| text.parse::<GroupConfig>().unwrap_err();
         let form = "expected a pattern with settings, as in embedding.*:frozen or head.*:lr=10x,weight-decay=0";

@@ -16,6 +16,14 @@ fn differences(values: &[f64], step: usize, forecast: impl Fn(&[f64], usize, usi
     differences
 }
 
+/// The root mean squared error of a forecast in the rows `known` of each target: \[K, targets\]; NaN without any.
+pub(crate) fn root_mean_squares(horizon: usize, known: &[&[f64]], forecast: NaiveForecast<'_>) -> Array2<f64> {
+    Array2::from_shape_fn((horizon, known.len()), |(step, target)| {
+        let errors = differences(known[target], step, |values, first, step| forecast(target, values, first, step));
+        (errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64).sqrt()
+    })
+}
+
 /// The quantile of ascending numbers, linear between two of them (Hyndman and Fan 1996, definition 7); `None` if there
 /// are too few: fewer than one number beyond it.
 fn quantile(sorted: &[f64], quantile: f64) -> Option<f64> {

@@ -2,7 +2,10 @@
 
 use ndarray::ArrayView2;
 
-use crate::Loss;
+use crate::{Error, Loss, Result};
+
+/// The default quantiles.
+pub(crate) const DEFAULT: [f64; 3] = [0.1, 0.5, 0.9];
 
 /// Quantiles, ascending; empty if the network forecasts one value per target.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +21,12 @@ impl Quantiles {
             Loss::Quantile { quantiles } => Self { levels: quantiles.clone(), around_point: false },
             _ => Self { levels: Vec::new(), around_point: false },
         }
+    }
+
+    /// Those of a loss for a series: of distributions `stored`, or by default [`DEFAULT`].
+    pub(crate) fn of_series(loss: &Loss, stored: &[f64]) -> Self {
+        let levels = if stored.is_empty() { &DEFAULT } else { stored };
+        if loss.is_likelihood() { Self { levels: levels.to_vec(), around_point: false } } else { Self::of(loss) }
     }
 
     /// Quantiles around a forecast of one value per target, which stands for the median, whether or not that is one of
@@ -107,6 +116,19 @@ impl Quantiles {
         }
         split
     }
+}
+
+/// Refuses quantiles that are not ascending numbers above 0 and below 1.
+///
+/// # Errors
+/// [`Error::Value`] of `what`.
+pub(crate) fn check(what: &str, quantiles: &[f64]) -> Result<()> {
+    if quantiles.is_sorted_by(|a, b| a < b) && quantiles.iter().all(|quantile| *quantile > 0.0 && *quantile < 1.0) {
+        return Ok(());
+    }
+    let expected = "numbers above 0 and below 1, each greater than the one before";
+    let got: Vec<String> = quantiles.iter().map(f64::to_string).collect();
+    Err(Error::Value { what: what.into(), expected: expected.into(), got: got.join(", ") })
 }
 
 /// The pinball loss of a quantile forecast that is `error` below the truth (Koenker and Bassett 1978).

@@ -71,6 +71,8 @@ pub(crate) struct Spread {
     pub(crate) coverage: Vec<f64>,
     /// The interval score of the outermost quantiles, likewise.
     pub(crate) winkler: Vec<f64>,
+    /// The mean of −ln p(y) by the distributions that the network predicts; `None` without them.
+    pub(crate) likelihood: Option<f64>,
 }
 
 impl PartErrors {
@@ -220,7 +222,8 @@ impl SeriesErrors {
             let errors = |target: usize| {
                 let mut errors = self.errors(part, |of| &of[target]);
                 errors.extend(self.scores_of_target(part, target));
-                if let Some(Spread { pinball, coverage, .. }) = part.spreads.get(target) {
+                if let Some(Spread { pinball, coverage, likelihood, .. }) = part.spreads.get(target) {
+                    errors.extend(likelihood.map(|value| ("negative_log_likelihood".to_owned(), json!(value))));
                     for (name, values) in [("pinball", pinball), ("coverage", coverage)] {
                         let values = self.forecasters.iter().zip(values);
                         errors.extend(values.map(|(of, value)| (format!("{}{name}", of.prefix), json!(value))));

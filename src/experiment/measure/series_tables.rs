@@ -26,6 +26,7 @@ impl SeriesErrors {
             }));
             lines.push(String::new());
             lines.extend(self.table_of_coverage());
+            lines.extend(self.table_of_likelihood());
         }
         if self.horizon > 1 {
             lines.extend(self.main().into_iter().flat_map(|part| self.table_by_step(part)));
@@ -69,6 +70,7 @@ impl SeriesErrors {
         match self.scale {
             ScaleName::Standard => "in standard deviations of training",
             ScaleName::MinMax => "in ranges of training",
+            ScaleName::MeanAbsolute => "in mean absolute values of training",
             ScaleName::None => "in units of the data",
         }
     }
@@ -86,6 +88,11 @@ impl SeriesErrors {
             format!("RMSE and MAE of the {middle}; pinball: the mean loss of {words}{}", within.unwrap_or_default()),
             self.ranges.clone(),
         ]
+        .into_iter()
+        .chain(self.has_likelihood().then(|| {
+            "-ln p: the mean negative log-likelihood of the true values by the network's distributions".to_owned()
+        }))
+        .collect()
     }
 
     fn names(&self) -> Vec<&str> {
@@ -108,6 +115,22 @@ impl SeriesErrors {
         let mut lines = self.table_of("coverage", &columns, |part, index| {
             part.spreads[index].coverage.iter().copied().map(share).chain([expected.clone()]).collect()
         });
+        lines.push(String::new());
+        lines
+    }
+
+    /// Whether the network predicts distributions.
+    fn has_likelihood(&self) -> bool {
+        self.parts.iter().flat_map(|part| &part.spreads).any(|spread| spread.likelihood.is_some())
+    }
+
+    /// The negative log-likelihood of the network.
+    fn table_of_likelihood(&self) -> Vec<String> {
+        if !self.has_likelihood() {
+            return Vec::new();
+        }
+        let mut lines =
+            self.table_of("-ln p", &self.names()[..1], |part, index| vec![dash_signed(part.spreads[index].likelihood)]);
         lines.push(String::new());
         lines
     }
@@ -231,17 +254,29 @@ impl SeriesErrors {
         let coverage = self.quantiles.interval().into_iter().flat_map(|ends| {
             self.forecasters.iter().map(move |forecaster| format!("within {}, {}", range(ends), forecaster.name))
         });
+        let has_likelihood = self.has_likelihood();
+        let likelihood = has_likelihood.then(|| "-ln p, network".to_owned());
         let mut rows = Vec::new();
         for part in &self.parts {
             for (target, spread) in self.targets.iter().zip(&part.spreads).take(self.listed()) {
                 let mut row = vec![part.name.to_owned(), part.span(), target.name.clone()];
                 row.extend(spread.pinball.iter().map(|loss| dash(*loss)));
                 row.extend(spread.coverage.iter().copied().map(share));
+                row.extend(has_likelihood.then(|| dash_signed(spread.likelihood)));
                 rows.push(row);
             }
         }
-        let columns = fixed.chain(pinball).chain(coverage).collect();
+        let columns = fixed.chain(pinball).chain(coverage).chain(likelihood).collect();
         Some(Table { caption: format!("Quantiles, in units of the data; {notes}"), columns, rows })
+    }
+}
+
+/// Four digits of a number of either sign, or a dash.
+fn dash_signed(value: Option<f64>) -> String {
+    match value.filter(|value| !value.is_nan()) {
+        Some(value) if value < 0.0 => format!("-{}", four(-value)),
+        Some(value) => four(value),
+        None => "–".into(),
     }
 }
 

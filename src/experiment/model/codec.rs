@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::config::{DataKind, ScaleName, TaskName};
+use super::super::measure::quantiles;
 use super::audio_codec::AudioCodec;
 use super::label_codec::LabelCodec;
 use super::sequences_codec::SequencesCodec;
@@ -27,6 +28,10 @@ pub enum Codec {
         /// The columns with their scalings, the window and the horizon.
         #[serde(rename = "codec")]
         series: SeriesCodec,
+        /// The quantiles that are forecast of the distributions that the head predicts, ascending; empty if its loss is
+        /// no likelihood, or for the default ones.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        quantiles: Vec<f64>,
     },
     /// Columns of a table that are estimated from others of the same row.
     Sensor {
@@ -99,7 +104,8 @@ impl Codec {
     pub(crate) fn sizes(&self) -> Result<Option<[usize; 2]>> {
         Ok(Some(match self {
             Self::Text { vocabulary } => [vocabulary.len(); 2],
-            Self::Series { series, .. } => {
+            Self::Series { series, quantiles, .. } => {
+                quantiles::check("the quantiles", quantiles)?;
                 series.validate()?;
                 [series.input_size(), series.outputs()]
             }

@@ -37,7 +37,7 @@ pub fn interface(codec: &Codec, model: &Model) -> Value {
             }
             (dimensions(codec), outputs)
         }
-        Codec::Series { series, .. } => (columns(series), forecasts(series, &Quantiles::of(&loss))),
+        Codec::Series { series, .. } => (columns(series), forecasts(series, &loss)),
         Codec::Sensor { sensor, .. } => (sensor_columns(sensor), estimates(sensor)),
         Codec::Task { task: TaskName::Adding } => {
             (json!({"columns": ["number", "mark"]}), json!({"is": "the sum of the two marked numbers"}))
@@ -200,23 +200,45 @@ fn estimates(codec: &SensorCodec) -> Value {
     estimates
 }
 
-/// By step, then target, then quantile.
-fn forecasts(codec: &SeriesCodec, quantiles: &Quantiles) -> Value {
+/// The parameters of the distribution that a head with this loss predicts, and how they are scaled; none for another loss.
+fn parameters(loss: &Loss) -> (&'static [&'static str], &'static str) {
+    match loss {
+        Loss::Gaussian => {
+            (&["mean", "deviation"], "normal; mean * unit + offset and deviation * unit are in the units of the data")
+        }
+        Loss::StudentT => (
+            &["location", "scale", "freedom"],
+            "Student's t; location * unit + offset and scale * unit are in the units of the data, freedom has no unit",
+        ),
+        Loss::NegativeBinomial => (
+            &["mean", "dispersion"],
+            "negative binomial, of counts; mean * unit and dispersion / sqrt(unit) are those of the counts, whose variance \
+             is mean + dispersion * mean^2",
+        ),
+        _ => (&[], ""),
+    }
+}
+
+/// By step, then target, then quantile or parameter of a distribution.
+fn forecasts(codec: &SeriesCodec, loss: &Loss) -> Value {
+    let quantiles = Quantiles::of(loss);
+    let (parameters, is) = parameters(loss);
     let mut each = Vec::new();
     for step in 1..=codec.frame.horizon {
         // That of one series in a panel.
         for target in if codec.panel { &codec.targets[..1] } else { &codec.targets[..] } {
-            let mut of = |quantile: Option<&f64>| {
+            let mut of = |key: &str, of: Option<Value>| {
                 let mut value = column(&target.name, &target.scaling);
                 value["step"] = json!(step);
-                if let Some(quantile) = quantile {
-                    value["quantile"] = json!(quantile);
+                if let Some(of) = of {
+                    value[key] = of;
                 }
                 each.push(value);
             };
-            match quantiles.values() {
-                [] => of(None),
-                several => several.iter().for_each(|quantile| of(Some(quantile))),
+            match (quantiles.values(), parameters) {
+                ([], []) => of("quantile", None),
+                ([], parameters) => parameters.iter().for_each(|name| of("parameter", Some(json!(name)))),
+                (several, _) => several.iter().for_each(|quantile| of("quantile", Some(json!(quantile)))),
             }
         }
     }
@@ -224,6 +246,9 @@ fn forecasts(codec: &SeriesCodec, quantiles: &Quantiles) -> Value {
     if let Some(conformal) = &codec.conformal {
         let is = "by level, what is added to each value after sorting; sorted again";
         forecasts["conformal"] = json!({"levels": conformal.levels, "shifts": conformal.shifts, "is": is});
+    }
+    if !parameters.is_empty() {
+        forecasts["distribution"] = json!(is);
     }
     if quantiles.values().len() > 1 {
         forecasts["sort"] = json!("quantiles of one column and step may cross: sort the values in ascending order");

@@ -89,6 +89,7 @@ impl SequencesCodec {
             ScaleName::None => None,
             ScaleName::Standard => Some("each dimension scaled to mean 0 and standard deviation 1"),
             ScaleName::MinMax => Some("each dimension scaled to 0 to 1"),
+            ScaleName::MeanAbsolute => Some("each dimension divided by its mean absolute value"),
         };
         let missing = match self.missing {
             MissingName::Error => None,

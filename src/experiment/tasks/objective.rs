@@ -2,12 +2,10 @@
 
 use super::super::config::agree::{as_the_model, unsupported, words};
 use super::super::config::{LossConfig, SeriesConfig};
-use super::super::measure::quantiles::Quantiles;
+use super::super::measure::quantiles::DEFAULT;
+use super::super::model::codec::Codec;
 use super::super::model::model_file::ModelFile;
 use crate::{Error, Head, Loss, Readout, Result};
-
-/// The default quantiles.
-const QUANTILES: [f64; 3] = [0.1, 0.5, 0.9];
 
 /// The default head of the data, `natural`, with the readout of the settings or the model. If every step has a target,
 /// there is no choice.
@@ -56,8 +54,8 @@ pub(crate) fn of_classes(
 /// # Errors
 /// See [`head`]; also if the settings contradict each other or the model.
 pub(crate) fn of_series(targets: usize, series: &mut SeriesConfig, model: Option<&ModelFile>) -> Result<Head> {
-    let loss = series_loss(series, head_of(model).map(|head| &head.loss))?;
-    head(Head::new(targets * Quantiles::of(&loss).outputs(), loss, Readout::Final), &mut series.predict, model)
+    let loss = series_loss(series, model)?;
+    head(Head::new(targets * loss.outputs_per_target(), loss, Readout::Final), &mut series.predict, model)
 }
 
 /// The head of a sensor with `targets` numbers at the last step of a window or, as the state is carried on, at each step.
@@ -70,9 +68,12 @@ pub(crate) fn of_sensor(
     series: &mut SeriesConfig,
     model: Option<&ModelFile>,
 ) -> Result<Head> {
-    let loss = series_loss(series, head_of(model).map(|head| &head.loss))?;
-    if let Loss::Quantile { .. } = loss {
-        return Err(unsupported("--loss quantile: with --now a row has one estimate; squared, absolute or huber"));
+    let loss = series_loss(series, model)?;
+    if matches!(loss, Loss::Quantile { .. }) || loss.is_likelihood() {
+        return Err(unsupported(format!(
+            "--loss {}: with --now a row has one estimate; squared, absolute or huber",
+            config_of(&loss)
+        )));
     }
     let readout = if carries_state { Readout::PerStep } else { Readout::Final };
     head(Head::new(targets, loss, readout), &mut series.predict, model)
@@ -82,27 +83,37 @@ fn head_of(model: Option<&ModelFile>) -> Option<&Head> {
     model.and_then(|model| model.model.head.as_ref())
 }
 
-fn series_loss(series: &mut SeriesConfig, of_model: Option<&Loss>) -> Result<Loss> {
+fn series_loss(series: &mut SeriesConfig, model: Option<&ModelFile>) -> Result<Loss> {
+    let of_model = head_of(model).map(|head| &head.loss);
     if let Some(LossConfig::Huber { delta: delta @ None }) = &mut series.loss {
         *delta = Some(if let Some(Loss::Huber { delta }) = of_model { *delta } else { 1.0 });
     }
     let natural = if series.quantiles.is_some() { LossConfig::Quantile } else { LossConfig::Squared };
     let loss = as_the_model("loss", &mut series.loss, of_model.map(config_of), natural)?;
-    if series.quantiles.is_some() && loss != LossConfig::Quantile && series.conformal != Some(true) {
-        return Err(unsupported(format!("--quantiles (series.quantiles) has no meaning for the loss {loss}")));
+    if series.quantiles.is_some() && !loss.has_quantiles() && series.conformal != Some(true) {
+        return Err(unsupported(format!(
+            "--quantiles (series.quantiles) has no meaning for the loss {loss}: they are those of quantile, gaussian, \
+             student-t and negative-binomial, or of --conformal"
+        )));
+    }
+    if loss.has_quantiles() {
+        let of_model = match (of_model, model.map(|model| &model.codec)) {
+            (Some(Loss::Quantile { quantiles }), _) => Some(quantiles.clone()),
+            (Some(_), Some(Codec::Series { quantiles, .. })) if !quantiles.is_empty() => Some(quantiles.clone()),
+            (Some(_), _) => Some(DEFAULT.to_vec()),
+            (None, _) => None,
+        };
+        let quantiles = as_the_model("quantiles", &mut series.quantiles, of_model, DEFAULT.to_vec())?;
+        check_quantiles(&quantiles)?;
     }
     Ok(match loss {
         LossConfig::Squared => Loss::SquaredError,
         LossConfig::Absolute => Loss::AbsoluteError,
         LossConfig::Huber { delta } => Loss::Huber { delta: delta.unwrap_or(1.0) },
-        LossConfig::Quantile => {
-            let of_model =
-                of_model.and_then(|loss| if let Loss::Quantile { quantiles } = loss { Some(quantiles) } else { None });
-            let given = &mut series.quantiles;
-            let quantiles = as_the_model("quantiles", given, of_model.cloned(), QUANTILES.to_vec())?;
-            check_quantiles(&quantiles)?;
-            Loss::Quantile { quantiles }
-        }
+        LossConfig::Quantile => Loss::Quantile { quantiles: series.quantiles.clone().unwrap_or_default() },
+        LossConfig::Gaussian => Loss::Gaussian,
+        LossConfig::StudentT => Loss::StudentT,
+        LossConfig::NegativeBinomial => Loss::NegativeBinomial,
     })
 }
 
@@ -126,6 +137,9 @@ fn config_of(loss: &Loss) -> LossConfig {
         Loss::AbsoluteError => LossConfig::Absolute,
         Loss::Huber { delta } => LossConfig::Huber { delta: Some(*delta) },
         Loss::Quantile { .. } => LossConfig::Quantile,
+        Loss::Gaussian => LossConfig::Gaussian,
+        Loss::StudentT => LossConfig::StudentT,
+        Loss::NegativeBinomial => LossConfig::NegativeBinomial,
         _ => LossConfig::Squared,
     }
 }

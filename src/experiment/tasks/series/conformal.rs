@@ -22,7 +22,13 @@ pub(super) fn levels(data: &mut SeriesConfig, loss: &Loss) -> Result<Option<Quan
     if data.conformal != Some(true) {
         return Ok(None);
     }
-    let of_loss = Quantiles::of(loss);
+    if loss.takes_counts() {
+        return Err(unsupported(
+            "--conformal shifts quantiles by fractions, and those of --loss negative-binomial are whole counts: take \
+             --loss quantile, gaussian or student-t",
+        ));
+    }
+    let of_loss = Quantiles::of_series(loss, data.quantiles.as_deref().unwrap_or_default());
     if !of_loss.values().is_empty() {
         return Ok(Some(of_loss));
     }
@@ -67,12 +73,12 @@ pub(super) fn check(levels: &Quantiles, validation: Option<&Windows>) -> Result<
 /// # Errors
 /// Those of the device and of [`Conformal::fit`].
 pub(super) async fn fit(
-    levels: &Quantiles,
+    (loss, levels): (&Loss, &Quantiles),
     windows: &Windows,
     network: &mut Network,
     rows: usize,
 ) -> Result<Conformal> {
-    let forecasts = Ranges::from(levels.clone()).split_all(&network.predict(windows, rows).await?);
+    let forecasts = Ranges::unshifted(loss, levels.clone()).split_all(&network.predict(windows, rows).await?);
     let truths: Vec<Vec<f64>> = (0..windows.len()).map(|example| windows.scaled_targets(example)).collect();
     Conformal::fit(levels.values(), levels.point(), &forecasts, &truths)
 }

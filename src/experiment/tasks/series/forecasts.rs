@@ -2,22 +2,23 @@
 
 use std::ops::Range;
 
-use ndarray::{Array3, Axis};
+use ndarray::{Array3, Axis, Zip};
 
 use super::conformal;
 use super::forecasters::{DRIFT, LAST_VALUE, LINEAR, NETWORK, SEASONAL};
 use super::series_task::SeriesTask;
 use crate::data::series::naive::{drift, seasonal_naive};
-use crate::data::{ColumnCodec, LinearAutoregression, NaiveScale, Windows, forecast_errors};
+use crate::data::{ColumnCodec, LinearAutoregression, NaiveScale, Scaling, Windows, forecast_errors};
 use crate::experiment::device::network::Network;
 use crate::experiment::measure::naive_range;
 use crate::experiment::measure::naive_range::NaiveForecast;
 use crate::experiment::measure::naive2::SeasonalIndices;
-use crate::experiment::measure::quantiles::{coverage, interval_score, mean_pinball};
-use crate::experiment::measure::ranges::Ranges;
+use crate::experiment::measure::quantiles::{coverage, interval_score, mean, mean_pinball};
+use crate::experiment::measure::ranges::{Decoded, Ranges};
 use crate::experiment::measure::series_errors::{Forecaster, PartErrors, SeriesErrors, Spread, TargetName};
 use crate::format::grouped;
-use crate::{Error, Result};
+use crate::model::likelihood::LEAST_SCALE;
+use crate::{Distribution, Error, Result};
 
 /// The forecasts of every window after training, \[N, K, Q\], in the units of the data.
 pub(super) struct Forecasts {
@@ -31,6 +32,8 @@ pub(super) struct Forecasts {
     naive2: Option<Array3<f64>>,
     /// The linear autoregression, in words.
     linear: String,
+    /// −ln p(y) of the network, if it predicts distributions.
+    likelihoods: Option<Array3<f64>>,
 }
 
 impl Forecasts {
@@ -40,31 +43,32 @@ impl Forecasts {
     }
 }
 
+/// −ln p(y) of the truth, in the units of the data; NaN where one is missing.
+fn negative_log_likelihoods(distributions: &Array3<Option<Distribution>>, truth: &Array3<f64>) -> Array3<f64> {
+    Zip::from(distributions).and(truth).map_collect(|distribution, truth| match distribution {
+        Some(distribution) if !truth.is_nan() => distribution.negative_log_likelihood(*truth),
+        _ => f64::NAN,
+    })
+}
+
 impl SeriesTask {
     /// What the outputs of the network are as forecasts: with the shifts of the model, or those of the validation
     /// windows.
     pub(super) async fn ranges(&self, network: &mut Network, rows: usize) -> Result<Ranges> {
         let conformal = match (&self.calibrates, &self.validation) {
-            (Some(levels), Some(windows)) => Some(conformal::fit(levels, windows, network, rows).await?),
+            (Some(levels), Some(windows)) => {
+                Some(conformal::fit((&self.head.loss, levels), windows, network, rows).await?)
+            }
             _ => self.encoded.codec().conformal.clone(),
         };
-        Ok(Ranges::new(&self.head.loss, conformal))
-    }
-
-    /// The network's forecasts of every window, in the units of the data, by quantile: \[N, K, Q\] each.
-    pub(super) async fn by_quantile(
-        &self,
-        network: &mut Network,
-        ranges: &Ranges,
-        windows: &Windows,
-        rows: usize,
-    ) -> Result<Vec<Array3<f64>>> {
-        let split = ranges.split_all(&network.predict(windows, rows).await?);
-        split.iter().map(|predictions| windows.decode(predictions)).collect()
+        Ok(self.ranges_with(conformal))
     }
 
     pub(super) async fn forecasts(&self, network: &mut Network, ranges: &Ranges, rows: usize) -> Result<Forecasts> {
-        let quantiles = self.by_quantile(network, ranges, &self.after, rows).await?;
+        let decoded = ranges.decode(&self.after, &network.predict(&self.after, rows).await?)?;
+        let Decoded { by_quantile: quantiles, distributions } = decoded;
+        let truth = self.after.truth();
+        let likelihoods = distributions.map(|distributions| negative_log_likelihoods(&distributions, &truth));
         let middle = quantiles[ranges.quantiles().middle()].clone();
         let (mut all, mut ranges) = (vec![(NETWORK, middle)], vec![quantiles]);
         let season = self.season.map(|season| (SEASONAL, season));
@@ -96,7 +100,7 @@ impl SeriesTask {
                 }
             },
         };
-        Ok(Forecasts { truth: self.after.truth(), all, ranges, naive2: self.naive2(), linear })
+        Ok(Forecasts { truth, all, ranges, naive2: self.naive2(), linear, likelihoods })
     }
 
     /// The values of a target in the training part; none if nothing was trained on here.
@@ -152,6 +156,32 @@ impl SeriesTask {
         Ok(naive_range::regression_ranges(forecast, &scalings, &residuals, &quantiles).unwrap_or_default())
     }
 
+    /// −ln p(y) of a naive forecast as the centre of a normal distribution whose deviation is the root of its mean squared
+    /// error up to the end of training, as the density of scaled numbers: what a network with the likelihood of a
+    /// distribution is to fall below. `None` of counts, since a distribution around a last count of 0 has none of the
+    /// others.
+    pub(super) fn naive_likelihoods(
+        &self,
+        windows: &Windows,
+        naive: &Array3<f64>,
+        scalings: &[Vec<Scaling>],
+    ) -> Option<Array3<f64>> {
+        if self.head.loss.takes_counts() {
+            return None;
+        }
+        let known: Vec<&[f64]> =
+            self.series().truths().iter().map(|column| &column.values[..self.split.train.end]).collect();
+        let errors = naive_range::root_mean_squares(self.frame().horizon, &known, &|_, values, first, step| {
+            seasonal_naive(values, first, step, 1)
+        });
+        let truth = windows.truth();
+        Some(Array3::from_shape_fn(naive.raw_dim(), |place @ (window, step, target)| {
+            let unit = scalings[window][target].unit;
+            let deviation = errors[[step, target]].max(unit * LEAST_SCALE);
+            Distribution::Normal { mean: naive[place], deviation }.negative_log_likelihood(truth[place]) - unit.ln()
+        }))
+    }
+
     fn describe_linear(&self, linear: &LinearAutoregression) -> String {
         let [fitted, all] = linear.windows();
         let count = |number: usize| grouped(number as u64);
@@ -171,6 +201,7 @@ impl SeriesTask {
         }
         let part = |array: &Array3<f64>| array.select(Axis(0), examples);
         let truth = part(&forecasts.truth);
+        let likelihoods = forecasts.likelihoods.as_ref().map(part);
         let ranges: Vec<Vec<Array3<f64>>> =
             forecasts.ranges.iter().map(|range| range.iter().map(part).collect()).collect();
         let of_target = |target: usize| {
@@ -193,10 +224,12 @@ impl SeriesTask {
                 _ => f64::NAN,
             };
             let covers = if interval.is_some() { &ranges[..] } else { &[] };
+            let likelihood = likelihoods.as_ref().map(|of_all| mean(of(of_all).into_iter().filter(|of| !of.is_nan())));
             Spread {
                 pinball: ranges.iter().map(pinball).collect(),
                 coverage: covers.iter().map(covered).collect(),
                 winkler: covers.iter().map(winkler).collect(),
+                likelihood,
             }
         };
         (0..self.series().targets().len()).map(of_target).collect()

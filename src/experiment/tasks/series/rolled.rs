@@ -91,14 +91,21 @@ impl<'a> Rolling<'a> {
         Ok(Some(Sequence::dense(x)))
     }
 
-    /// Takes the network's outputs; for every loss of a series they are the logits.
+    /// Takes the network's logits.
     fn push(&mut self, logits: ArrayView3<'_, f32>) -> Result<()> {
-        let mut rows = logits.index_axis_move(Axis(0), 0).into_outer_iter();
+        let (outputs, middle) = (self.ranges.of_logits(logits), self.ranges.quantiles().middle());
+        if let Some(((_, _, index), output)) = outputs.indexed_iter().find(|(_, output)| !output.is_finite()) {
+            let (expected, got) = ("a finite number".into(), output.to_string());
+            return Err(Error::Value { what: format!("output {index} of the network"), expected, got });
+        }
+        let mut rows = outputs.index_axis(Axis(0), 0).into_outer_iter();
         for rollouts in &mut self.rollouts {
             let of_forecast = rows.by_ref().take(rollouts[0].batch_rows());
             let outputs: Vec<f32> = of_forecast.flat_map(|row| row.to_vec()).collect();
-            for (rollout, outputs) in rollouts.iter_mut().zip(self.ranges.split(&outputs)) {
-                rollout.push(&outputs)?;
+            // All quantiles are of the window that the network read.
+            let by_quantile = self.ranges.by_quantile(&outputs, &rollouts[middle].scalings());
+            for (rollout, values) in rollouts.iter_mut().zip(by_quantile) {
+                rollout.push_values(&values)?;
             }
         }
         Ok(())
@@ -142,7 +149,7 @@ mod tests {
         }
         let want: Vec<Forecast> = want.into_iter().map(Rollout::finish).collect();
         let mut network = Network::from(trainer);
-        let ranges = Ranges::new(&Loss::SquaredError, None);
+        let ranges = Ranges::new(&Loss::SquaredError, &[], None);
         let forecasts = block_on(roll(&mut network, &ranges, rollouts(9))).unwrap();
         assert_eq!(forecasts.iter().map(RolledForecast::middle).collect::<Vec<_>>(), want.iter().collect::<Vec<_>>());
         let [once, several] = [

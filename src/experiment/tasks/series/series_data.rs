@@ -10,8 +10,10 @@ use crate::data::{
     CalendarInput, ColumnRoles, DateOrder, DecimalMark, Frame, LongForm, MissingPolicy, RelativeTo, SUNSPOTS, Series,
     SeriesCodec, SeriesSplit, SeriesTable, StaticCodec, StaticColumn, csv_columns, list_names, read_input,
 };
-use crate::experiment::config::agree::{as_the_model, in_flag, shares, unsupported};
-use crate::experiment::config::{BUNDLED, MissingName, ScaleName, ScaleOverName, SeriesConfig, WeighName, limit};
+use crate::experiment::config::agree::{as_the_model, in_flag, shares, unsupported, words};
+use crate::experiment::config::{
+    BUNDLED, LossConfig, MissingName, ScaleName, ScaleOverName, SeriesConfig, WeighName, limit,
+};
 use crate::experiment::files::digest::Digest;
 use crate::experiment::model::codec::Codec;
 use crate::format::{ahead, grouped};
@@ -65,7 +67,7 @@ impl SeriesData {
     /// another digest than the settings have; [`Error::Unsupported`] for settings that differ from the model's.
     pub fn read(data: &mut SeriesConfig, codec: Option<&Codec>) -> Result<Self> {
         let model = match codec {
-            Some(Codec::Series { scale, series }) => Some((*scale, series)),
+            Some(Codec::Series { scale, series, .. }) => Some((*scale, series)),
             _ => None,
         };
         if data.carry_state == Some(true) {
@@ -92,7 +94,9 @@ impl SeriesData {
             horizon: as_the_model("horizon", &mut data.horizon, of_frame(|frame| frame.horizon), 1)?,
         };
         let of_scale = model.map(|(scale, _)| scale);
-        let scale = as_the_model("scale", &mut data.scale, of_scale, ScaleName::Standard)?;
+        let counts = model.is_none() && data.loss == Some(LossConfig::NegativeBinomial);
+        let natural = if counts { ScaleName::MeanAbsolute } else { ScaleName::Standard };
+        let scale = as_the_model("scale", &mut data.scale, of_scale, natural)?;
         for (key, is_set) in [("scale-over", data.scale_over.is_some()), ("weigh", data.weigh.is_some())] {
             if is_set && !panel {
                 return Err(unsupported(format!("series.{key} is for the series of a panel (--panel or --id)")));
@@ -105,13 +109,22 @@ impl SeriesData {
         let scale_over = data.scale_over.unwrap_or(ScaleOverName::Series);
         let of_view = of_model.map(|codec| codec.relative);
         // Measured on several series: docs/accuracy.md.
-        let natural = if bundled && scale != ScaleName::None { RelativeTo::Standard } else { RelativeTo::Mean };
+        let natural = if counts {
+            RelativeTo::None
+        } else if bundled && scale != ScaleName::None {
+            RelativeTo::Standard
+        } else {
+            RelativeTo::Mean
+        };
         let relative = as_the_model("relative", &mut data.relative, of_view, natural)?;
         if relative == RelativeTo::Standard && scale == ScaleName::None {
             return Err(unsupported(
                 "--relative standard needs a unit that a window's deviation is not far below, and --scale none has none: \
                  take --scale standard or min-max",
             ));
+        }
+        if counts {
+            check_units_of_counts(scale, relative)?;
         }
         let of_calendar = of_model.map(|codec| codec.calendar.clone());
         let calendar = as_the_model("calendar", &mut data.calendar, of_calendar, Vec::new())?;
@@ -214,7 +227,10 @@ impl SeriesData {
     /// # Errors
     /// Those of [`SeriesCodec::fit`].
     pub(super) fn fit(&self, train_end: usize) -> Result<SeriesCodec> {
-        let codec = SeriesCodec::fit(&self.series, self.frame, train_end, |_| self.scale.into())?;
+        let others: HashSet<&str> =
+            self.series.features().iter().chain(self.series.known()).map(|column| column.name.as_str()).collect();
+        let kind = |name: &str| self.scale.of_column(!others.contains(name));
+        let codec = SeriesCodec::fit(&self.series, self.frame, train_end, kind)?;
         let codec = match self.scale_over {
             ScaleOverName::All => codec.scale_together(&self.series, train_end, self.scale.into()),
             ScaleOverName::Series => codec,
@@ -310,6 +326,29 @@ pub(in crate::experiment::tasks) fn missing_line(
     (!gaps.is_empty()).then(|| format!("missing: {}; {what}", gaps.join(", ")))
 }
 
+/// What to do about targets that are not counts.
+pub(in crate::experiment) const NO_COUNTS: &str =
+    "--loss negative-binomial is for counts; gaussian, student-t and quantile are for other numbers";
+
+/// Refuses units of counts with an offset, which have no negative binomial distribution.
+fn check_units_of_counts(scale: ScaleName, relative: RelativeTo) -> Result<()> {
+    if matches!(scale, ScaleName::Standard | ScaleName::MinMax) {
+        return Err(unsupported(format!(
+            "--scale {} shifts the targets, and those of --loss negative-binomial are counts, which are at least 0 and \
+             only divided: take --scale mean-absolute or none",
+            words(&scale)
+        )));
+    }
+    if !relative.is_none() {
+        return Err(unsupported(format!(
+            "--relative {} shifts the targets of each window, and those of --loss negative-binomial are counts, which are \
+             at least 0: take --relative none",
+            words(&relative)
+        )));
+    }
+    Ok(())
+}
+
 /// What windows are seen from, in words; `None` if nothing in them.
 fn seen(relative: RelativeTo) -> Option<&'static str> {
     match relative {
@@ -398,7 +437,7 @@ pub(in crate::experiment::tasks) fn with_gaps(
     Ok((series.map_err(|error| with_advice(error.in_file(path), &advice))?, gaps))
 }
 
-fn with_advice(error: Error, advice: &[&str]) -> Error {
+pub(in crate::experiment) fn with_advice(error: Error, advice: &[&str]) -> Error {
     let advice = if advice.is_empty() { String::new() } else { format!("; {}", advice.join(", ")) };
     match error {
         Error::Data { path, place, message } => Error::Data { path, place, message: format!("{message}{advice}") },

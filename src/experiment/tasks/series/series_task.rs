@@ -12,10 +12,10 @@ use super::super::task::{MeasureOptions, Order, Pending, Results, Task};
 use super::super::{objective, relation};
 use super::conformal;
 use super::forecasters::SEASONAL;
-use super::series_data::{SeriesData, span, split, split_lines};
+use super::series_data::{NO_COUNTS, SeriesData, span, split, split_lines, with_advice};
 use crate::data::{
-    Batches, EncodedSeries, Examples, Frame, SequentialBatches, Series, SeriesCodec, SeriesSplit, ShuffledBatches,
-    Windows, list_names,
+    Batches, Conformal, EncodedSeries, Examples, Frame, SequentialBatches, Series, SeriesCodec, SeriesSplit,
+    ShuffledBatches, Windows, list_names,
 };
 use crate::experiment::config::agree::in_flag;
 use crate::experiment::config::{ScaleName, SeriesConfig, WeighName};
@@ -40,6 +40,8 @@ pub(crate) struct SeriesTask {
     pub(super) season: Option<usize>,
     pub(super) encoded: Arc<EncodedSeries>,
     pub(super) head: Head,
+    /// The quantiles of the distributions that the network predicts; none if it predicts none.
+    pub(super) levels: Vec<f64>,
     /// The quantiles whose conformal ranges are fitted once the network is trained.
     pub(super) calibrates: Option<Quantiles>,
     pub(super) split: SeriesSplit,
@@ -88,12 +90,22 @@ impl SeriesTask {
         }
         codec.conformal = conformal::of_model(levels.as_ref(), fitted)?;
         let calibrates = levels.filter(|_| !applies);
+        let of_counts = head.loss.takes_counts();
+        if of_counts {
+            series.check_counts().map_err(|error| with_advice(in_file(error), &[NO_COUNTS]))?;
+        }
+        let stored = data.quantiles.as_ref().filter(|_| head.loss.is_likelihood());
+        let stored = stored.cloned().unwrap_or_default();
         let rows = series.len();
         let encoded = codec.encode(series).map_err(in_file)?;
         if trains {
             encoded.check_calendar(split.train.end).map_err(|error| in_file(in_flag("--calendar", error)))?;
         }
-        let windows = |targets: Range<usize>| encoded.windows(targets).map_err(in_file);
+        let windows = |targets: Range<usize>| {
+            let windows = encoded.windows(targets)?;
+            if of_counts { windows.of_counts() } else { Ok(windows) }
+        };
+        let windows = |targets: Range<usize>| windows(targets).map_err(in_file);
         let part =
             |targets: &Range<usize>| if targets.is_empty() { Ok(None) } else { windows(targets.clone()).map(Some) };
         // Without training, a split shorter than a window does no harm.
@@ -136,6 +148,7 @@ impl SeriesTask {
             season,
             encoded,
             head,
+            levels: stored,
             calibrates,
             split,
             training,
@@ -163,7 +176,12 @@ impl SeriesTask {
 
     pub(super) fn quantiles(&self) -> Quantiles {
         let conformal = self.encoded.codec().conformal.clone();
-        self.calibrates.clone().unwrap_or_else(|| Ranges::new(&self.head.loss, conformal).quantiles().clone())
+        self.calibrates.clone().unwrap_or_else(|| self.ranges_with(conformal).quantiles().clone())
+    }
+
+    /// What the outputs of the network are as forecasts with these shifts.
+    pub(super) fn ranges_with(&self, conformal: Option<Conformal>) -> Ranges {
+        Ranges::new(&self.head.loss, &self.levels, conformal)
     }
 }
 
@@ -195,14 +213,16 @@ impl Task for SeriesTask {
     }
 
     fn codec(&self) -> Codec {
-        Codec::Series { scale: self.scale, series: self.encoded.codec().clone() }
+        let (series, quantiles) = (self.encoded.codec().clone(), self.levels.clone());
+        Codec::Series { scale: self.scale, series, quantiles }
     }
 
     fn calibrated<'a>(&'a self, network: &'a mut Network, rows: usize) -> Pending<'a, Option<Codec>> {
         Box::pin(async move {
             let conformal = self.ranges(network, rows).await?.conformal().cloned();
             let series = SeriesCodec { conformal, ..self.encoded.codec().clone() };
-            Ok(Some(Codec::Series { scale: self.scale, series }).filter(|_| self.calibrates.is_some()))
+            let codec = Codec::Series { scale: self.scale, series, quantiles: self.levels.clone() };
+            Ok(Some(codec).filter(|_| self.calibrates.is_some()))
         })
     }
 
@@ -246,7 +266,13 @@ impl Task for SeriesTask {
             sum / weights
         };
         let quantiles = Quantiles::of(&self.head.loss);
-        let loss = if quantiles.values().is_empty() {
+        let loss = if self.head.loss.is_likelihood() {
+            let losses = self.naive_likelihoods(windows, &naive, &scalings)?;
+            let known = losses.indexed_iter().filter(|(_, loss)| !loss.is_nan());
+            let weighed = known.map(|((_, _, target), loss)| (weight(target) * loss, weight(target)));
+            let (sum, weights) = weighed.fold((0.0, 0.0), |(sum, all), (loss, weight)| (sum + loss, all + weight));
+            Some(sum / weights).filter(|loss| loss.is_finite())?
+        } else if quantiles.values().is_empty() {
             mean_of(&naive, &|error| loss::of_error(&self.head.loss, error))
         } else {
             // Ranges are compared with ranges.
@@ -263,7 +289,12 @@ impl Task for SeriesTask {
         // as text, whose memory grows by doubling; then what each prediction is held in, and the errors of each target.
         let (of_value, of_prediction, of_error) = (8 * 24 + 240, 400, 4 * 3 * 48);
         let (codec, windows) = (self.encoded.codec(), self.after.first_rows().len());
-        let values = windows * self.head().outputs * codec.members();
+        let each = match self.head.loss.outputs_per_target() {
+            // Distributions, their likelihoods, and their quantiles.
+            parameters if self.head.loss.is_likelihood() => parameters + self.quantiles().forecasts(),
+            outputs => outputs,
+        };
+        let values = windows * each * codec.outputs() * codec.members();
         let errors = codec.targets.len() * (codec.frame.horizon + 2);
         (values * of_value + windows * (64 + codec.members() * of_prediction) + errors * of_error) as u64
     }
@@ -343,7 +374,7 @@ impl Task for SeriesTask {
             let windows = self.encoded.all_windows()?;
             let ranges = self.ranges(network, rows).await?;
             let names = ranges.quantiles().columns();
-            let forecasts = self.by_quantile(network, &ranges, &windows, rows).await?;
+            let forecasts = ranges.decode(&windows, &network.predict(&windows, rows).await?)?.by_quantile;
             let truth = windows.truth();
             let columns: Vec<(String, &Array3<f64>)> =
                 std::iter::once(("truth".into(), &truth)).chain(names.into_iter().zip(&forecasts)).collect();

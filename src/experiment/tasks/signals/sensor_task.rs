@@ -76,7 +76,7 @@ impl SensorTask {
             }
             _ => {
                 let frame = (read.window, read.carry_state);
-                let kind = |_: &str| read.scale.into();
+                let kind = |name: &str| read.scale.of_column(read.targets.iter().any(|column| column.name == name));
                 SensorCodec::fit(&read.inputs, &read.targets, split.train.end, frame, kind)
                     .map_err(|error| error.in_file(&read.path))?
             }
