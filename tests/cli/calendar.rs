@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::common::program::{json, read, refused, succeeds, train};
+use crate::common::program::{bptt, json, read, refused, succeeds, train};
 
 const TINY: &str = "--window 6 --horizon 2 --hidden 4 --epochs 2 --batch 16";
 
@@ -89,12 +89,17 @@ fn a_model_computes_its_calendar_for_other_data_and_rows_with_times_alone_are_fo
     refused(path, "predict r days.csv", 1, &["days.csv", "times of day for the hour", "dates without a time"]);
     // Hours with a gap do not continue by themselves.
     labelled(path, "gap.csv", (0..60).filter(|row| *row != 30).map(time));
-    let gap = ["the calendar", "times for 2 rows", "got times for 0", "add rows with the times to come"];
-    refused(path, "forecast r gap.csv", 1, &gap);
+    let output = bptt(path, "forecast r gap.csv");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    for part in ["gap.csv, the calendar", "times for 2 rows", "got times for 0", "add rows with the times to come"] {
+        assert!(told.contains(part), "{told}");
+    }
     let with_times = format!("{}{},\n{},\n", read(path, "gap.csv"), time(60), time(61));
     std::fs::write(path.join("times.csv"), with_times).unwrap();
     assert_eq!(forecast("times.csv")["labels"], serde_json::json!([time(60), time(61)]));
-    refused(path, "forecast r times.csv --rows 3", 1, &["got times for 2"]);
+    let output = bptt(path, "forecast r times.csv --rows 3");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("got times for 2"));
 }
 
 #[test]
@@ -140,5 +145,6 @@ fn a_calendar_that_the_times_do_not_have_is_refused_with_what_to_do() {
     refuse("s.csv --calendar hour,hour:classes", 2, &["--calendar", "each field once", "hour twice"]);
     refuse("s.csv --calendar hour --now v", 2, &["--calendar (series.calendar)", "no meaning with --now"]);
     train(path, "r", &format!("series s.csv --calendar hour {TINY}"));
-    refuse("s.csv --init-from r --calendar weekday", 2, &["--calendar weekday: the model was trained with hour"]);
+    let other = "train series s.csv --init-from r --calendar weekday";
+    refused(path, other, 2, &["--calendar weekday: the model was trained with hour"]);
 }

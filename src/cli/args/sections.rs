@@ -105,6 +105,7 @@ fn series() -> Vec<Setting> {
         split("Train, validation, test").default("0.7,0.15,0.15"),
         Setting::flag("validation", proportion(), "Validation share after --train-until").default("0.4"),
         Setting::flag("scale", scale(), "Scaling: standard, min-max, mean-absolute, none")
+            .rare()
             .default("standard")
             .more(
                 "Inputs and targets are scaled by the training split. Metrics are in the file's own units. mean-absolute \

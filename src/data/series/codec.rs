@@ -222,6 +222,12 @@ impl SeriesCodec {
             + calendar::width(&self.calendar)
     }
 
+    /// The output of step `step` of a target, counted from 0.
+    pub(super) fn output(&self, step: usize, target: usize) -> usize {
+        let targets = self.targets_of(0).len();
+        step * targets + if self.panel { 0 } else { target }
+    }
+
     /// O = Q·K.
     pub fn outputs(&self) -> usize {
         self.targets_of(0).len() * self.frame.horizon

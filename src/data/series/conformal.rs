@@ -1,8 +1,9 @@
 //! Ranges of forecasts from their errors on held-out windows.
 
-use ndarray::Array2;
+use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
+use crate::data::{Examples, Scaling, Windows};
 use crate::error::{Error, Result};
 
 /// Split conformal prediction: each quantile of a forecast is shifted by a quantile of its errors in windows that the
@@ -29,57 +30,79 @@ impl Conformal {
         levels.iter().map(of).max().unwrap_or(1)
     }
 
-    /// Fits to examples: `forecasts` has \[1, O\] for each quantile of `levels` and example, and `truths` the O values of
-    /// each example, all in the units of their window. The forecast with the index `point` is not shifted.
+    /// Fits to the errors of `forecasts`, \[N, K, Q\] for each quantile of `levels`, of windows with their truth, in the
+    /// units of each window. In a panel the errors of all members are taken together. The forecast with the index `point`
+    /// is not shifted.
     ///
     /// # Errors
-    /// [`Error::Value`] for fewer examples than [`least_examples`](Self::least_examples); [`Error::Shape`] for other
-    /// numbers of forecasts or outputs.
-    pub fn fit(
+    /// [`Error::Value`] if an output has fewer errors than [`least_examples`](Self::least_examples).
+    pub fn fit(levels: &[f64], point: Option<usize>, forecasts: &[Array3<f64>], windows: &Windows) -> Result<Self> {
+        let (truth, scalings) = (windows.truth(), windows.scalings());
+        let codec = windows.encoded().codec();
+        let of_quantile = |forecasts: &Array3<f64>| {
+            let mut errors = vec![Vec::new(); codec.outputs()];
+            for (((window, step, target), truth), forecast) in truth.indexed_iter().zip(forecasts) {
+                let error = (truth - forecast) / scalings[window][target].unit;
+                if !error.is_nan() {
+                    errors[codec.output(step, target)].push(error);
+                }
+            }
+            errors
+        };
+        Self::of_errors(levels, point, windows.len(), forecasts.iter().map(of_quantile))
+    }
+
+    /// The same from errors by quantile and output.
+    fn of_errors(
         levels: &[f64],
         point: Option<usize>,
-        forecasts: &[Vec<Array2<f32>>],
-        truths: &[Vec<f64>],
+        examples: usize,
+        errors: impl Iterator<Item = Vec<Vec<f64>>>,
     ) -> Result<Self> {
-        let (examples, outputs) = (truths.len(), truths.first().map_or(0, Vec::len));
         let least = Self::least_examples(levels);
-        if examples < least {
-            let expected = format!("at least {least} for the quantiles {levels:?}");
-            return Err(Error::value("the examples of a conformal range", expected, examples));
-        }
-        if forecasts.len() != levels.len() {
-            return Err(Error::shape("the forecasts by quantile", &[levels.len()], &[forecasts.len()]));
-        }
         let mut shifts = Vec::with_capacity(levels.len());
-        for (index, (level, forecasts)) in levels.iter().zip(forecasts).enumerate() {
-            if let Some(other) = forecasts.iter().find(|forecast| forecast.shape() != [1, outputs]) {
-                return Err(Error::shape("a forecast", &[1, outputs], other.shape()));
+        for (index, (level, outputs)) in levels.iter().zip(errors).enumerate() {
+            if let Some(few) = outputs.iter().find(|errors| errors.len() < least) {
+                let expected = format!("at least {least} for the quantiles {levels:?}");
+                return Err(Error::value("the examples of a conformal range", expected, few.len()));
             }
-            if forecasts.len() != examples {
-                return Err(Error::shape("the forecasts", &[examples], &[forecasts.len()]));
-            }
-            let shift = |output: usize| {
-                let errors = truths.iter().zip(forecasts);
-                let errors = errors.map(|(truth, forecast)| truth[output] - f64::from(forecast[[0, output]]));
-                quantile_of(errors.collect(), *level)
-            };
-            shifts.push((0..outputs).map(|output| if point == Some(index) { 0.0 } else { shift(output) }).collect());
+            let shift = |errors: Vec<f64>| if point == Some(index) { 0.0 } else { quantile_of(errors, *level) };
+            shifts.push(outputs.into_iter().map(shift).collect());
         }
         Ok(Self { levels: levels.to_vec(), examples, shifts })
     }
 
-    /// Shifts the outputs of one or more examples, by quantile, and sorts quantiles that cross then.
-    pub fn shift(&self, by_quantile: &mut [Vec<f32>]) {
-        for (outputs, shifts) in by_quantile.iter_mut().zip(&self.shifts) {
-            let shifts = shifts.iter().cycle();
-            outputs.iter_mut().zip(shifts).for_each(|(value, shift)| *value = (f64::from(*value) + shift) as f32);
+    /// Shifts the forecasts of windows, \[N, K, Q\] by quantile in the units of the data, and sorts quantiles that cross
+    /// then.
+    pub fn shift(&self, by_quantile: &mut [Array3<f64>], windows: &Windows) {
+        let codec = windows.encoded().codec();
+        let shape = by_quantile.first().map_or((0, 0, 0), Array3::dim);
+        let mut values = vec![0.0; by_quantile.len()];
+        for (window, scalings) in windows.scalings().iter().enumerate() {
+            for (step, target) in ndarray::indices((shape.1, shape.2)) {
+                let at = [window, step, target];
+                values.iter_mut().zip(&*by_quantile).for_each(|(value, of)| *value = of[at]);
+                self.shift_one(&mut values, codec.output(step, target), scalings[target].unit);
+                by_quantile.iter_mut().zip(&values).for_each(|(of, value)| of[at] = *value);
+            }
         }
-        let mut crossing = vec![0.0; by_quantile.len()];
-        for output in 0..by_quantile.first().map_or(0, Vec::len) {
-            crossing.iter_mut().zip(&*by_quantile).for_each(|(value, of)| *value = of[output]);
-            crossing.sort_by(f32::total_cmp);
-            by_quantile.iter_mut().zip(&crossing).for_each(|(of, value)| of[output] = *value);
+    }
+
+    /// The same for the outputs of one or more examples one after the other, with the scaling of each.
+    pub fn shift_outputs(&self, by_quantile: &mut [Vec<f64>], scalings: &[Scaling]) {
+        let outputs = self.shifts.first().map_or(1, Vec::len);
+        let mut values = vec![0.0; by_quantile.len()];
+        for (index, scaling) in scalings.iter().enumerate() {
+            values.iter_mut().zip(&*by_quantile).for_each(|(value, of)| *value = of[index]);
+            self.shift_one(&mut values, index % outputs, scaling.unit);
+            by_quantile.iter_mut().zip(&values).for_each(|(of, value)| of[index] = *value);
         }
+    }
+
+    /// Shifts the quantiles of one output.
+    fn shift_one(&self, values: &mut [f64], output: usize, unit: f64) {
+        values.iter_mut().zip(&self.shifts).for_each(|(value, shifts)| *value += shifts[output] * unit);
+        values.sort_by(f64::total_cmp);
     }
 
     /// Refuses shifts that are not those of `outputs` outputs, or not finite.
@@ -117,7 +140,6 @@ fn quantile_of(mut errors: Vec<f64>, level: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -130,10 +152,10 @@ mod tests {
         (0..count).map(|_| (0..12).map(|_| uniform()).sum::<f64>() - 6.0).collect()
     }
 
-    fn fit(levels: &[f64], point: Option<usize>, truths: &[f64]) -> Conformal {
-        let forecasts = vec![vec![array![[0.0]]; truths.len()]; levels.len()];
-        let truths: Vec<Vec<f64>> = truths.iter().map(|truth| vec![*truth]).collect();
-        Conformal::fit(levels, point, &forecasts, &truths).unwrap()
+    /// The shifts of quantiles of a forecast with these errors.
+    fn fit(levels: &[f64], point: Option<usize>, errors: &[f64]) -> Conformal {
+        let of_quantiles = levels.iter().map(|_| vec![errors.to_vec()]);
+        Conformal::of_errors(levels, point, errors.len(), of_quantiles).unwrap()
     }
 
     #[test]
@@ -151,14 +173,8 @@ mod tests {
     fn too_few_examples_for_a_quantile_are_refused() {
         assert_eq!(Conformal::least_examples(&[0.1, 0.5, 0.9]), 9);
         assert_eq!(Conformal::least_examples(&[0.05, 0.9]), 19);
-        let fit = |count| {
-            Conformal::fit(
-                &[0.1, 0.9],
-                None,
-                &[vec![array![[0.0]]; count], vec![array![[0.0]]; count]],
-                &vec![vec![1.0]; count],
-            )
-        };
+        let errors = |count| vec![vec![vec![1.0; count]]; 2].into_iter();
+        let fit = |count| Conformal::of_errors(&[0.1, 0.9], None, count, errors(count));
         assert!(fit(9).is_ok());
         let error = fit(8).unwrap_err().to_string();
         assert!(error.contains("at least 9") && error.ends_with('8'), "{error}");
@@ -196,8 +212,9 @@ mod tests {
         let conformal =
             Conformal { levels: vec![0.1, 0.9], examples: 9, shifts: vec![vec![3.0, -1.0], vec![0.5, 1.0]] };
         let mut by_quantile = vec![vec![0.0, 0.0, 1.0, 1.0], vec![1.0, 1.0, 9.0, 9.0]];
-        conformal.shift(&mut by_quantile);
-        assert_eq!(by_quantile, [[1.5, -1.0, 4.0, 0.0], [3.0, 2.0, 9.5, 10.0]]);
+        let [one, two] = [1.0, 2.0].map(|unit| Scaling { offset: 7.0, unit });
+        conformal.shift_outputs(&mut by_quantile, &[one, one, two, two]);
+        assert_eq!(by_quantile, [[1.5, -1.0, 7.0, -1.0], [3.0, 2.0, 10.0, 11.0]]);
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! A series of one or more columns, with their roles and missing values.
 
+mod calendar;
+
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::calendar::{CalendarInput, CalendarRows};
 use super::time_index;
 use super::time_index::TimeIndex;
-use crate::data::times::CivilTimes;
 use crate::data::{Column, DateOrder, DecimalMark, MissingPolicy, SeriesTable, StaticColumn, TimeGaps, list_names};
 use crate::error::{Error, Result};
 
@@ -322,35 +322,6 @@ impl Series {
     /// Why some of the labels of `count` rows from row `first` on are `+1`, `+2` and so on; `None` if none of them is.
     pub fn numbering_reason(&self, first: usize, count: usize) -> Option<String> {
         self.order.numbering_reason(&self.labels, first, count)
-    }
-
-    /// Refuses a calendar that the labels do not determine: the labels are not dates, or the hour of dates without a time
-    /// of day is asked for, or the weekday of months.
-    ///
-    /// # Errors
-    /// [`Error::Value`] with what was found, and what to do.
-    pub fn check_calendar(&self, calendar: &[CalendarInput]) -> Result<()> {
-        if calendar.is_empty() || self.labels.is_empty() {
-            return Ok(());
-        }
-        CalendarRows::check(calendar, &self.times()?, &self.labels[0])
-    }
-
-    /// The local times of all rows, with the future.
-    ///
-    /// # Errors
-    /// [`Error::Value`] if the labels are not dates.
-    pub(super) fn times(&self) -> Result<CivilTimes> {
-        self.order.civil(&self.labels, &self.label_name)
-    }
-
-    /// The local times of the `count` rows after the last, whose labels continue those of the series, and the first of
-    /// these labels.
-    ///
-    /// # Errors
-    /// Why they do not continue, in words.
-    pub(super) fn times_ahead(&self, count: usize) -> Result<(CivilTimes, String), String> {
-        self.order.civil_beyond(&self.labels, &self.label_name, count)
     }
 
     /// `row 7 (line 8, "2024-01-07"), column "load"`, for messages.

@@ -112,18 +112,6 @@ impl Windows {
         Ok(decoded)
     }
 
-    /// The targets of an example in the units of its window, in the order of the outputs; NaN if missing.
-    pub fn scaled_targets(&self, example: usize) -> Vec<f64> {
-        let example = self.examples[example];
-        let (first, scalings) = (self.firsts[example.window], self.window(example).scalings);
-        let columns = &self.encoded.series.truths()[self.encoded.codec.targets_of(example.member)];
-        let row = |row: usize| {
-            let values = columns.iter().zip(&scalings);
-            values.map(move |(column, scaling)| scaling.scale(column.values[row]))
-        };
-        (first..first + self.encoded.codec.frame.horizon).flat_map(row).collect()
-    }
-
     /// How the targets of each window are scaled: by window, then by target.
     pub fn scalings(&self) -> Vec<Vec<Scaling>> {
         let members = self.encoded.codec.members();

@@ -1,6 +1,6 @@
 //! Quantile forecasts.
 
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 
 use crate::{Error, Loss, Result};
 
@@ -113,6 +113,18 @@ impl Quantiles {
             let mut target = target.to_vec();
             target.sort_by(f32::total_cmp);
             split.iter_mut().zip(target).for_each(|(of_quantile, value)| of_quantile.push(value));
+        }
+        split
+    }
+
+    /// The same for many predictions, \[1, O\] each.
+    pub(crate) fn split_all(&self, predictions: &[Array2<f32>]) -> Vec<Vec<Array2<f32>>> {
+        let mut split = vec![Vec::with_capacity(predictions.len()); self.forecasts()];
+        for prediction in predictions {
+            let outputs: Vec<f32> = prediction.iter().copied().collect();
+            for (all, of_quantile) in split.iter_mut().zip(self.split(&outputs)) {
+                all.push(Array2::from_shape_fn((1, of_quantile.len()), |(_, output)| of_quantile[output]));
+            }
         }
         split
     }

@@ -78,9 +78,9 @@ pub(super) async fn fit(
     network: &mut Network,
     rows: usize,
 ) -> Result<Conformal> {
-    let forecasts = Ranges::unshifted(loss, levels.clone()).split_all(&network.predict(windows, rows).await?);
-    let truths: Vec<Vec<f64>> = (0..windows.len()).map(|example| windows.scaled_targets(example)).collect();
-    Conformal::fit(levels.values(), levels.point(), &forecasts, &truths)
+    let predictions = network.predict(windows, rows).await?;
+    let forecasts = Ranges::unshifted(loss, levels.clone()).decode(windows, &predictions)?.by_quantile;
+    Conformal::fit(levels.values(), levels.point(), &forecasts, windows)
 }
 
 /// The source of conformal ranges, in words.
