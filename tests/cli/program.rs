@@ -449,7 +449,7 @@ fn a_configuration_with_an_unknown_key_or_changed_data_is_refused() {
     refused(path, "train --config key.toml", 2, &["key.toml", "hiden"]);
     refused(path, "train --config top.toml", 2, &["top.toml", "colour"]);
     refused(path, "train --config data.toml", 2, &["data.toml", "windows"]);
-    refused(path, "train --config kind.toml", 2, &["kind.toml, line ", "text.features", "it is a key of [series]"]);
+    refused(path, "train --config kind.toml", 2, &["kind.toml, line ", "text.calendar", "it is a key of [series]"]);
     refused(path, "train --config two.toml", 2, &["the section of one kind of data, got [series] and [task]"]);
     refused(path, "train --config rate.toml", 2, &["rate.toml", "rate"]);
     refused(path, "train --config zero.toml", 2, &["zero.toml, line ", "model.hidden", "from 1 to 16777216", "got 0"]);
