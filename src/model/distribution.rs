@@ -157,6 +157,10 @@ fn count_quantile(q: f64, mean: f64, dispersion: f64) -> f64 {
         return 0.0;
     }
     let (r, inflated) = (1.0 / dispersion, 1.0 + dispersion * mean);
+    // P(Y = 0) = (1 + αμ)^−r, also where r is so small that the incomplete beta function of it has no digits.
+    if q <= (-r * inflated.ln()).exp() {
+        return 0.0;
+    }
     let (deviation, z) = ((mean * inflated).sqrt(), normal_quantile(q));
     let skewness = (1.0 + 2.0 * dispersion * mean) / deviation;
     let excess = 6.0 * dispersion + 1.0 / (mean * inflated);

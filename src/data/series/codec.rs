@@ -234,7 +234,8 @@ impl SeriesCodec {
     }
 
     /// Refuses a codec that cannot be valid: no target, an empty frame or one beyond 2^24, a window shorter than the
-    /// horizon with known columns or a calendar, a calendar with a field twice, a segment that does not divide the window, members with and without a mask, or scalings that are not finite.
+    /// horizon with known columns or a calendar, a calendar with a field twice, a segment that does not divide the window,
+    /// members with and without a mask, or scalings that are not finite.
     ///
     /// # Errors
     /// [`Error::Value`].

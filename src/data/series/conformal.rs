@@ -1,9 +1,8 @@
 //! Ranges of forecasts from their errors on held-out windows.
 
-use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Examples, Scaling, Windows};
+use crate::data::Scaling;
 use crate::error::{Error, Result};
 
 /// Split conformal prediction: each quantile of a forecast is shifted by a quantile of its errors in windows that the
@@ -30,30 +29,12 @@ impl Conformal {
         levels.iter().map(of).max().unwrap_or(1)
     }
 
-    /// Fits to the errors of `forecasts`, \[N, K, Q\] for each quantile of `levels`, of windows with their truth, in the
-    /// units of each window. In a panel the errors of all members are taken together. The forecast with the index `point`
-    /// is not shifted.
+    /// Fits to the errors of `examples` examples, in the units of their windows: for each quantile of `levels` by output. The
+    /// forecast with the index `point` is not shifted.
     ///
     /// # Errors
     /// [`Error::Value`] if an output has fewer errors than [`least_examples`](Self::least_examples).
-    pub fn fit(levels: &[f64], point: Option<usize>, forecasts: &[Array3<f64>], windows: &Windows) -> Result<Self> {
-        let (truth, scalings) = (windows.truth(), windows.scalings());
-        let codec = windows.encoded().codec();
-        let of_quantile = |forecasts: &Array3<f64>| {
-            let mut errors = vec![Vec::new(); codec.outputs()];
-            for (((window, step, target), truth), forecast) in truth.indexed_iter().zip(forecasts) {
-                let error = (truth - forecast) / scalings[window][target].unit;
-                if !error.is_nan() {
-                    errors[codec.output(step, target)].push(error);
-                }
-            }
-            errors
-        };
-        Self::of_errors(levels, point, windows.len(), forecasts.iter().map(of_quantile))
-    }
-
-    /// The same from errors by quantile and output.
-    fn of_errors(
+    pub(super) fn of_errors(
         levels: &[f64],
         point: Option<usize>,
         examples: usize,
@@ -72,23 +53,8 @@ impl Conformal {
         Ok(Self { levels: levels.to_vec(), examples, shifts })
     }
 
-    /// Shifts the forecasts of windows, \[N, K, Q\] by quantile in the units of the data, and sorts quantiles that cross
-    /// then.
-    pub fn shift(&self, by_quantile: &mut [Array3<f64>], windows: &Windows) {
-        let codec = windows.encoded().codec();
-        let shape = by_quantile.first().map_or((0, 0, 0), Array3::dim);
-        let mut values = vec![0.0; by_quantile.len()];
-        for (window, scalings) in windows.scalings().iter().enumerate() {
-            for (step, target) in ndarray::indices((shape.1, shape.2)) {
-                let at = [window, step, target];
-                values.iter_mut().zip(&*by_quantile).for_each(|(value, of)| *value = of[at]);
-                self.shift_one(&mut values, codec.output(step, target), scalings[target].unit);
-                by_quantile.iter_mut().zip(&values).for_each(|(of, value)| of[at] = *value);
-            }
-        }
-    }
-
-    /// The same for the outputs of one or more examples one after the other, with the scaling of each.
+    /// Shifts the outputs of one or more examples one after the other, by quantile in the units of the data, with the
+    /// scaling of each, and sorts quantiles that cross then.
     pub fn shift_outputs(&self, by_quantile: &mut [Vec<f64>], scalings: &[Scaling]) {
         let outputs = self.shifts.first().map_or(1, Vec::len);
         let mut values = vec![0.0; by_quantile.len()];
@@ -100,7 +66,7 @@ impl Conformal {
     }
 
     /// Shifts the quantiles of one output.
-    fn shift_one(&self, values: &mut [f64], output: usize, unit: f64) {
+    pub(super) fn shift_one(&self, values: &mut [f64], output: usize, unit: f64) {
         values.iter_mut().zip(&self.shifts).for_each(|(value, shifts)| *value += shifts[output] * unit);
         values.sort_by(f64::total_cmp);
     }

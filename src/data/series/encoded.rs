@@ -202,8 +202,8 @@ impl SeriesCodec {
     /// Encodes `series`.
     ///
     /// # Errors
-    /// [`Error::Value`] if it has other columns, or labels that do not determine the calendar, is a panel and the codec of none or the other way round, a missing
-    /// value in a column without a mask, or a scaled value beyond f32.
+    /// [`Error::Value`] if it has other columns, or labels that do not determine the calendar, is a panel and the codec of
+    /// none or the other way round, a missing value in a column without a mask, or a scaled value beyond f32.
     pub fn encode(&self, series: Series) -> Result<Arc<EncodedSeries>> {
         self.validate()?;
         let pairs =

@@ -74,9 +74,9 @@ impl EncodedSeries {
     /// starts after the last one. A series of a panel is forecast if it reaches up to `first`.
     ///
     /// # Errors
-    /// [`Error::Value`] if there is no whole window before `first`, of any series of a panel, or no such row, or a known column ends before the
-    /// last of the `steps`, or with a calendar the labels do not continue; [`Error::Unsupported`] if more than one horizon is requested and the future of a feature
-    /// would be needed.
+    /// [`Error::Value`] if there is no whole window before `first`, of any series of a panel, or no such row, or a known
+    /// column ends before the last of the `steps`, or with a calendar the labels do not continue; [`Error::Unsupported`] if
+    /// more than one horizon is requested and the future of a feature would be needed.
     pub fn rollout(self: &Arc<Self>, first: usize, steps: usize) -> Result<Rollout> {
         Rollout::new(self.clone(), first, steps)
     }

@@ -3,10 +3,10 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, Array3, Axis, s};
 
-use super::encoded::Window;
-use super::windows::Windows;
 use crate::allocate;
 use crate::data::common::least_squares::solve_with_ridge;
+use crate::data::series::encoded::Window;
+use crate::data::series::windows::Windows;
 use crate::data::{Examples, Frame, Scaling};
 use crate::error::{Error, Result};
 

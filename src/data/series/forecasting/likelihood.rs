@@ -3,7 +3,7 @@
 
 use ndarray::{Array2, Array3};
 
-use super::encoded::Window;
+use crate::data::series::encoded::Window;
 use crate::data::{Scaling, Series, Windows};
 use crate::error::{Error, Result};
 use crate::model::{Distribution, Loss};
@@ -36,7 +36,7 @@ impl Series {
     /// # Errors
     /// [`Error::Value`] names the first value that is negative or not whole, by row and column.
     pub fn check_counts(&self) -> Result<()> {
-        let bad = |row: &usize, value: f64| (value < 0.0 || value.fract() != 0.0 || value > MOST).then_some(*row);
+        let bad = |row: &usize, value: f64| (value < 0.0 || value.fract() > 0.0 || value > MOST).then_some(*row);
         let first = |column: &[f64]| (0..column.len()).find(|row| bad(row, column[*row]).is_some());
         let all = self.targets().iter().filter_map(|column| first(&column.values).map(|row| (row, column)));
         match all.min_by_key(|(row, _)| *row) {
