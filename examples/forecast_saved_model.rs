@@ -13,7 +13,7 @@ use bptt::experiment::config::{RunConfig, SeriesConfig};
 pub(crate) async fn forecast(run: &str, rows: Option<usize>) -> bptt::Result<Vec<String>> {
     let model = LoadedModel::open(run)?;
     let series = model.series(&RunConfig::default(), SeriesConfig::default())?;
-    Ok(model.forecast(series, rows).await?.lines())
+    Ok(model.forecast(series, rows, None).await?.lines())
 }
 
 fn main() -> bptt::Result<()> {

@@ -1,5 +1,6 @@
 //! Forecasts of a series by a trained model.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ use super::loaded_model::LoadedModel;
 use super::measure::ranges::Ranges;
 use super::model::codec::Codec;
 use super::settings::Settings;
+use super::tasks::series::paths;
+use super::tasks::series::paths::Paths;
 use super::tasks::series::rolled::{RolledForecast, roll};
 use super::tasks::series::series_data::{NO_COUNTS, SeriesData, with_advice};
 use crate::data::{Column, EncodedSeries, Forecast, Series, list_names};
@@ -37,6 +40,10 @@ pub struct SeriesForecast {
     name: String,
     encoded: Arc<EncodedSeries>,
     rolled: RolledForecast,
+    /// Draws of the forecast.
+    paths: Option<Paths>,
+    /// Why there are none.
+    obstacle: Option<String>,
 }
 
 impl LoadedModel {
@@ -75,11 +82,18 @@ impl LoadedModel {
     }
 
     /// Forecasts the `rows` rows after the last one, by default as many as the model's horizon. Beyond the horizon each
-    /// forecast builds on the previous ones.
+    /// forecast builds on the previous ones: the quantiles there are those of sample paths, whose steps are drawn from the
+    /// predicted distributions. `paths` is their number, 0 for none; by default [`PATHS`](super::tasks::series::paths::PATHS)
+    /// beyond the horizon of a network with a horizon of 1 that predicts distributions or three quantiles.
     ///
     /// # Errors
-    /// If the series is too short or lacks columns; errors of the device.
-    pub async fn forecast(&self, input: ForecastInput, rows: Option<usize>) -> Result<SeriesForecast> {
+    /// If the series is too short or lacks columns, or `paths` cannot be drawn; errors of the device.
+    pub async fn forecast(
+        &self,
+        input: ForecastInput,
+        rows: Option<usize>,
+        paths: Option<usize>,
+    ) -> Result<SeriesForecast> {
         let ForecastInput { settings, name, path, series, .. } = input;
         let Codec::Series { series: codec, quantiles, .. } = &self.file.codec else {
             return Err(unsupported("only a series can be forecast"));
@@ -92,10 +106,19 @@ impl LoadedModel {
         let encoded = codec.encode(series).map_err(in_file)?;
         let steps = rows.unwrap_or(codec.frame.horizon);
         let rolling = encoded.rollout(encoded.series().len(), steps).map_err(in_file)?;
-        let mut network = self.network(&settings).await?;
         let ranges = Ranges::new(loss, quantiles, codec.conformal.clone());
-        let rolled = roll(&mut network, &ranges, vec![rolling]).await?.remove(0);
-        Ok(SeriesForecast { name, encoded, rolled })
+        let count = paths::count(paths, steps, &ranges, codec)?;
+        let obstacle = paths::obstacle(&ranges, codec).filter(|_| paths.is_none());
+        let mut network = self.network(&settings).await?;
+        let mut rolled = roll(&mut network, &ranges, vec![rolling.clone()]).await?.remove(0);
+        let paths = match count {
+            0 => None,
+            _ => Some(paths::draw(&mut network, &ranges, &rolling, count, settings.seed).await?),
+        };
+        if let Some(paths) = &paths {
+            paths.widen(&mut rolled, codec.frame.horizon);
+        }
+        Ok(SeriesForecast { name, encoded, rolled, paths, obstacle })
     }
 }
 
@@ -140,12 +163,27 @@ impl SeriesForecast {
                 grouped(horizon as u64)
             ));
         }
-        if let (Some(_), true) = (rolled.quantiles.interval(), rolled.middle().labels.len() > horizon) {
+        let beyond = rolled.middle().labels.len() > horizon;
+        if let (Some(paths), true) = (&self.paths, beyond) {
+            lines.push(String::new());
+            lines.push(format!(
+                "after {} the quantiles are those of {} sample paths, drawn with the seed {}{}",
+                ahead(horizon),
+                grouped(paths.count() as u64),
+                paths.seed,
+                if encoded.codec().members() == 1 && series.targets().len() > 1 {
+                    "; the targets of a row are drawn independently of each other"
+                } else {
+                    ""
+                }
+            ));
+        } else if let (Some(_), true) = (rolled.quantiles.interval(), beyond) {
             lines.push(String::new());
             lines.push(format!(
                 "after {} each range assumes that the forecasts before it were exact: the true range is wider",
                 ahead(horizon)
             ));
+            lines.extend(self.obstacle.iter().map(|why| format!("no sample paths: {why}")));
         }
         lines
     }
@@ -190,6 +228,9 @@ impl SeriesForecast {
         });
         if let Some(why) = self.numbering_reason() {
             json["counted"] = why.into();
+        }
+        if let Some(paths) = &self.paths {
+            json["paths"] = json!({"count": paths.count(), "seed": paths.seed});
         }
         let ended = self.ended();
         if !ended.is_empty() {
@@ -243,9 +284,17 @@ impl SeriesForecast {
         Ok(text)
     }
 
+    /// Writes the sample paths as comma-separated text, see [`Paths::write`]; nothing without paths.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn write_paths(&self, out: &mut dyn Write) -> Result<()> {
+        self.paths.as_ref().map_or(Ok(()), |paths| paths.write(&self.encoded, &self.rolled, out))
+    }
+
     /// The picture of the forecast after the known rows.
     pub fn picture(&self) -> Drawing {
-        let Self { name, encoded, rolled } = self;
+        let Self { name, encoded, rolled, .. } = self;
         let series = encoded.series();
         let labels = [series.labels(), &rolled.middle().labels].concat();
         let positions = series.positions();

@@ -206,3 +206,111 @@ fn what_a_distribution_cannot_be_of_is_refused() {
     assert_eq!(codec["targets"][0]["scaling"]["offset"], value!(0.0), "{codec}");
     assert_ne!(codec["features"][0]["scaling"]["offset"], value!(0.0), "{codec}");
 }
+
+/// A random walk of 300 rows, `walk.csv`, with a column `day` that is known for 10 more.
+fn walk(path: &Path) {
+    let mut text = "t,level,day\n".to_owned();
+    let mut level = 100.0;
+    for row in 0..300 {
+        level += spread(row * 13 + 5) - 0.5;
+        writeln!(text, "{row},{level:.4},{}", row % 7).unwrap();
+    }
+    (300..310).for_each(|row| writeln!(text, "{row},,{}", row % 7).unwrap());
+    std::fs::write(path.join("walk.csv"), text).unwrap();
+}
+
+const WALK: &str = "series walk.csv --target level --known day --window 6 --hidden 4 --epochs 12 --lr 0.01 --batch 16";
+
+/// The width between two quantiles of the level at each row.
+fn widths(forecast: &Value, [low, high]: [&str; 2]) -> Vec<f64> {
+    let of = |quantile: &str| forecast["quantiles"][quantile]["level"].as_array().unwrap().clone();
+    let width = |(low, high): (Value, Value)| high.as_f64().unwrap() - low.as_f64().unwrap();
+    of(low).into_iter().zip(of(high)).map(width).collect()
+}
+
+#[test]
+fn beyond_the_horizon_sample_paths_widen_the_range_as_a_random_walk_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    walk(path);
+    for loss in ["gaussian", "quantile"] {
+        train(path, loss, &format!("{WALK} --relative last --loss {loss}"));
+        let forecast = |flags: &str| json(path, &format!("forecast {loss} --device cpu --rows 9 --json {flags}"));
+        let drawn = forecast("--paths-out paths.csv --svg next.svg");
+        assert_eq!(drawn["paths"], value!({"count": 1000, "seed": 1}), "{drawn}");
+        let (wide, narrow) = (widths(&drawn, ["0.1", "0.9"]), widths(&forecast("--paths 0"), ["0.1", "0.9"]));
+        // √9 times as wide after nine steps, and as wide as before without paths.
+        assert!((2.3..4.0).contains(&(wide[8] / wide[0])), "{loss}: {wide:?}");
+        assert!(wide.windows(2).all(|pair| pair[1] > 0.9 * pair[0]) && wide[0] == narrow[0], "{wide:?} {narrow:?}");
+        assert!((0.5..1.5).contains(&(narrow[8] / narrow[0])), "{loss}: {narrow:?}");
+        // The quantiles are those of the paths that are written, beyond the first row.
+        let text = read(path, "paths.csv");
+        assert_eq!(text.lines().next(), Some("path,t,step,level"));
+        assert_eq!(text.lines().count(), 1 + 9 * 1000);
+        let (steps, levels) = (column(&text, "step"), column(&text, "level"));
+        let mut last: Vec<f64> =
+            steps.iter().zip(&levels).filter(|(step, _)| **step == 9.0).map(|(_, of)| *of).collect();
+        last.sort_by(f64::total_cmp);
+        assert_eq!(drawn["quantiles"]["0.9"]["level"][8].as_f64(), Some(last[899]));
+        assert_eq!(drawn["targets"]["level"][8].as_f64(), Some(last[499]));
+        assert!(read(path, "next.svg").contains("class=\"area blue\""));
+        // The same seed draws the same paths, and another one others.
+        assert_eq!(drawn, forecast("--seed 1"));
+        let other = forecast("--seed 2 --paths 2000");
+        assert_eq!(other["paths"], value!({"count": 2000, "seed": 2}));
+        assert_ne!(other["quantiles"], drawn["quantiles"]);
+        let table = succeeds(path, &format!("forecast {loss} --device cpu --rows 9"));
+        assert!(table.contains("after one step ahead the quantiles are those of 1,000 sample paths"), "{table}");
+        assert!(!succeeds(path, &format!("forecast {loss} --device cpu")).contains("paths"));
+        ["paths.csv", "next.svg"].map(|name| std::fs::remove_file(path.join(name)).unwrap());
+        // No further than the known columns.
+        refused(path, &format!("forecast {loss} --device cpu --rows 11"), 1, &["known column \"day\""]);
+    }
+}
+
+#[test]
+fn paths_that_cannot_be_drawn_are_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    walk(path);
+    let small = "series walk.csv --target level --window 6 --hidden 4 --epochs 1";
+    for (name, flags, reason) in [
+        ("squared", "", "the network forecasts one value and no distribution"),
+        ("two", "--quantiles 0.1,0.9", "2 quantiles do not say how far the values spread beyond them"),
+        ("long", "--loss gaussian --horizon 2", "train it with --horizon 1"),
+    ] {
+        train(path, name, &format!("{small} {flags}"));
+        refused(path, &format!("forecast {name} --device cpu --rows 5 --paths 10"), 2, &["--paths: ", reason]);
+        refused(path, &format!("forecast {name} --device cpu --rows 5 --paths-out p.csv"), 2, &["--paths: ", reason]);
+        let told = succeeds(path, &format!("forecast {name} --device cpu --rows 5"));
+        assert_eq!(told.contains("no sample paths: "), name != "squared", "{told}");
+    }
+    train(path, "far", &format!("{small} --loss gaussian --quantiles 0.01,0.99"));
+    let few = "forecast far --device cpu --rows 5 --paths 99";
+    refused(path, few, 1, &["--paths: expected at least 100", "got 99"]);
+    refused(path, "forecast far --rows 5 --paths 0 --paths-out p.csv", 2, &["--paths-out", "--paths 0"]);
+    refused(path, "forecast far --device cpu --rows 50 --paths 10000000", 1, &["--paths", "expected at most"]);
+}
+
+#[test]
+fn the_paths_of_a_panel_are_counts_and_in_long_form_if_the_data_are() {
+    let folder = folder();
+    let path = folder.path();
+    let long: String =
+        read(path, "sold.csv").lines().skip(1).fold("day,product,sold\n".to_owned(), |mut text, line| {
+            let fields: Vec<&str> = line.split(',').collect();
+            writeln!(text, "{},few,{}\n{},many,{}", fields[0], fields[1], fields[0], fields[2]).unwrap();
+            text
+        });
+    std::fs::write(path.join("long.csv"), long).unwrap();
+    let data = "series long.csv --id product --time day --window 8 --hidden 6 --epochs 3 --lr 0.02";
+    train(path, "n", &format!("{data} --loss negative-binomial"));
+    let drawn = json(path, "forecast n --device cpu --rows 3 --paths 50 --paths-out paths.csv --json");
+    for counts in drawn["quantiles"].as_object().unwrap().values() {
+        assert!(counts["many"].as_array().unwrap().iter().all(|of| of.as_f64().unwrap().fract() == 0.0), "{drawn}");
+    }
+    let text = read(path, "paths.csv");
+    assert_eq!(text.lines().next(), Some("path,product,day,step,sold"));
+    assert_eq!((text.lines().count(), text.lines().nth(4).unwrap().starts_with("1,many,160,1,")), (1 + 50 * 6, true));
+    assert!(column(&text, "sold").iter().all(|count| *count >= 0.0 && count.fract() == 0.0));
+}

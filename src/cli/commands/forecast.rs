@@ -1,13 +1,15 @@
 //! `bptt forecast`.
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use bptt::data::{DateOrder, DecimalMark};
+use bptt::experiment::config::agree::unsupported;
 use bptt::experiment::config::{Bytes, RunConfig, SeriesConfig};
 use bptt::experiment::files::folder::io_error;
 use bptt::experiment::files::new_file;
 use bptt::experiment::files::spreadsheet::PlainFields;
+use bptt::experiment::tasks::series::paths;
 use clap::{Args, ValueHint};
 
 use super::model_args::open_model;
@@ -17,6 +19,9 @@ use crate::cli::terminal::printed::{eprint_line, print_json, print_line};
 
 /// Maximum number of rows: each is a step of the network on its own outputs, which become meaningless much earlier.
 const ROWS: usize = 100_000;
+
+/// Maximum number of sample paths.
+const PATHS: usize = 10_000_000;
 
 #[derive(Args)]
 pub(crate) struct ForecastArgs {
@@ -42,6 +47,16 @@ pub(crate) struct ForecastArgs {
     /// Number of rows to forecast [default: the horizon]
     #[arg(long, value_parser = whole::<1, ROWS>, value_name = "N")]
     rows: Option<usize>,
+    /// Number of sample paths [default: 1000 beyond the horizon]
+    ///
+    /// Each step of a path is drawn from the predicted distribution and read as the past of the next step, with --seed.
+    /// The quantiles beyond the horizon are those of the paths. It needs a network with a horizon of 1 that predicts
+    /// distributions or at least three quantiles; for others there are none. 0 is for none.
+    #[arg(long, value_parser = whole::<0, PATHS>, value_name = "N")]
+    paths: Option<usize>,
+    /// New CSV file for the sample paths
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    paths_out: Option<PathBuf>,
     /// New CSV file for the forecast
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
@@ -63,6 +78,12 @@ pub(crate) struct ForecastArgs {
 pub(crate) async fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
     new_file::check_table("--out", args.out.as_deref())?;
     new_file::check_picture("--svg", args.svg.as_deref())?;
+    new_file::check_table("--paths-out", args.paths_out.as_deref())?;
+    let paths = match (args.paths, &args.paths_out) {
+        (Some(0), Some(_)) => return Err(unsupported("--paths-out: there are no paths with --paths 0").into()),
+        (None, Some(_)) => Some(paths::PATHS),
+        (paths, _) => paths,
+    };
     let model = open_model(&args.run)?;
     let ForecastArgs { decimal, dates, input_limit, .. } = *args;
     let data = SeriesConfig { file: args.file.clone(), decimal, dates, input_limit, ..SeriesConfig::default() };
@@ -70,7 +91,7 @@ pub(crate) async fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
     if args.file.is_some() {
         series.remarks.iter().for_each(eprint_line);
     }
-    let forecast = model.forecast(series, args.rows).await?;
+    let forecast = model.forecast(series, args.rows, paths).await?;
     if let Some(path) = &args.out {
         let text = forecast.to_csv()?;
         new_file::write_with(path, |file| {
@@ -79,6 +100,16 @@ pub(crate) async fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
             }
             let mut fields = PlainFields::new(file);
             fields.write_all(&text).and_then(|()| fields.finish()).map_err(io_error(path))
+        })?;
+    }
+    if let Some(path) = &args.paths_out {
+        new_file::write_with(path, |file| {
+            if !args.spreadsheet {
+                return forecast.write_paths(&mut BufWriter::new(file));
+            }
+            let mut fields = PlainFields::new(file);
+            forecast.write_paths(&mut fields)?;
+            fields.finish().map_err(io_error(path))
         })?;
     }
     if let Some(path) = &args.svg {

@@ -228,12 +228,27 @@ impl Rollout {
 
     /// The forecast: all requested rows, or fewer if it was not finished.
     pub fn finish(self) -> Forecast {
+        let values = self.values();
+        let labels = self.encoded.series.labels_from(self.first, values.nrows());
+        Forecast { origin: self.first - self.back - 1, labels, values }
+    }
+
+    /// The forecast so far, of the requested rows, in the units of the data: \[rows, Q\], as in [`Forecast`].
+    pub fn values(&self) -> Array2<f64> {
         let begin = self.encoded.codec.frame.window + self.back;
         let rows = self.rows.min(self.steps);
         let value = |row: usize, target: usize| self.past[target].get(begin + row).copied().unwrap_or(f64::NAN);
-        let values = Array2::from_shape_fn((rows, self.past.len()), |(row, target)| value(row, target));
-        let labels = self.encoded.series.labels_from(self.first, rows);
-        Forecast { origin: self.first - self.back - 1, labels, values }
+        Array2::from_shape_fn((rows, self.past.len()), |(row, target)| value(row, target))
+    }
+
+    /// The number of requested rows.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Q, the number of targets, with those of a panel that are not forecast.
+    pub fn targets(&self) -> usize {
+        self.past.len()
     }
 
     /// How many rows of the next horizon are already known, because the known columns end.

@@ -101,6 +101,27 @@ impl Quantiles {
             / self.levels.len() as f64
     }
 
+    /// The number that a draw does not exceed with probability `level`, above 0 and below 1, from `values` of at least two
+    /// quantiles, ascending: on the line between two of them, and beyond the outermost on the exponential tail through
+    /// both values on that side, ln P linear in the number. Gluonts' `QuantileForecast` interpolates likewise.
+    pub(crate) fn value_at(&self, values: &[f64], level: f64) -> f64 {
+        let levels = &self.levels;
+        let (last, above) = (levels.len() - 1, levels.partition_point(|quantile| *quantile < level));
+        let [a, b] = match above {
+            0 => [0, 1],
+            above if above > last => [last, last - 1],
+            above => [above - 1, above],
+        };
+        let share = match above {
+            0 => (level / levels[0]).ln() / (levels[1] / levels[0]).ln(),
+            above if above > last => {
+                ((1.0 - level) / (1.0 - levels[last])).ln() / ((1.0 - levels[last - 1]) / (1.0 - levels[last])).ln()
+            }
+            _ => (level - levels[a]) / (levels[b] - levels[a]),
+        };
+        values[a] + share * (values[b] - values[a])
+    }
+
     /// The outputs of one prediction by quantile, each like those of a network with one value per target. Crossing
     /// quantiles of a target are sorted, which never increases their error (Chernozhukov, Fernández-Val and Galichon
     /// 2010).
@@ -205,6 +226,18 @@ mod tests {
         let three = quantiles(&[0.1, 0.5, 0.9]);
         assert_eq!(three.split(&[2.0, 1.0, 3.0, 7.0, 9.0, 8.0]), [[1.0, 7.0], [2.0, 8.0], [3.0, 9.0]]);
         assert_eq!(Quantiles::of(&Loss::SquaredError).split(&[2.0, 1.0]), [[2.0, 1.0]]);
+    }
+
+    #[test]
+    fn draws_lie_between_quantiles_and_fall_off_exponentially_beyond_them() {
+        let three = quantiles(&[0.1, 0.5, 0.9]);
+        let at = |level| three.value_at(&[-1.0, 0.0, 4.0], level);
+        let near = |got: f64, want: f64| assert!((got - want).abs() < 1e-12, "{got} {want}");
+        [(0.1, -1.0), (0.3, -0.5), (0.5, 0.0), (0.6, 1.0), (0.9, 4.0)].map(|(level, value)| near(at(level), value));
+        // Each further factor of 5 of the probability is one more distance of the two outermost values.
+        [(0.02, -2.0), (0.004, -3.0), (0.98, 8.0), (0.996, 12.0)].map(|(level, value)| near(at(level), value));
+        assert!(at(1e-16).is_finite() && at(1.0 - 1e-16).is_finite());
+        assert_eq!(three.value_at(&[2.0, 2.0, 2.0], 0.01), 2.0);
     }
 
     #[test]

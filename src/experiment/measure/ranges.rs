@@ -60,6 +60,26 @@ impl Ranges {
         outputs.chunks(self.loss.outputs_per_target()).zip(scalings).map(of).collect()
     }
 
+    /// Whether the quantiles are those of the predicted distributions as they are.
+    pub(crate) fn are_of_distributions(&self) -> bool {
+        self.loss.is_likelihood() && self.conformal.is_none()
+    }
+
+    /// A draw of each target from its predicted distribution, in the units of the data: its quantile of a number above 0
+    /// and below 1 from `uniform`. Quantiles that the network predicts, or that are shifted, are joined: see
+    /// [`Quantiles::value_at`]; there must be two of them.
+    pub(crate) fn draw(&self, outputs: &[f32], scalings: &[Scaling], mut uniform: impl FnMut() -> f64) -> Vec<f64> {
+        if let Some(distributions) = self.distributions(outputs, scalings).filter(|_| self.are_of_distributions()) {
+            return distributions.iter().map(|of| of.quantile(uniform())).collect();
+        }
+        let by_quantile = self.by_quantile(outputs, scalings);
+        let of = |target: usize| {
+            let values: Vec<f64> = by_quantile.iter().map(|values| values[target]).collect();
+            self.quantiles.value_at(&values, uniform())
+        };
+        (0..scalings.len()).map(of).collect()
+    }
+
     /// Turns logits, \[P, B, O\], into outputs.
     pub(crate) fn of_logits(&self, logits: ArrayView3<'_, f32>) -> Array3<f32> {
         let mut outputs = logits.to_owned();

@@ -5,6 +5,7 @@ mod conformal;
 mod forecast_file;
 mod forecasters;
 mod forecasts;
+pub mod paths;
 mod pictures;
 pub mod rolled;
 pub mod series_data;
