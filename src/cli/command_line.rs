@@ -81,6 +81,11 @@ pub(crate) fn prepared(program: Command) -> Command {
     let program = program.mut_subcommands(|command| {
         let kind = DataKind::ALL.into_iter().find(|kind| kind.section() == command.get_name());
         let of_kind = |arg: &Arg| kind.map_or(arg.clone(), |kind| args::help_of_kind(kind, arg.clone()));
+        // A backtest is of a series.
+        let command = match command.get_name() {
+            "backtest" => command.mut_args(|arg| args::help_of_kind(DataKind::Series, arg)),
+            _ => command,
+        };
         command.args(common.iter().map(of_kind))
     });
     program.mut_args(|arg| everywhere(negative(arg))).mut_subcommands(prepared)

@@ -107,6 +107,11 @@ const OWN: [&str; 3] = ["split-seed", "sha256", "init-sha256"];
 
 /// The settings of a configuration file, or defaults, overridden by flags.
 pub(crate) fn resolve(file: Option<&Path>, args: &SettingsArgs, data: Option<&DataCommand>) -> Result<Settings> {
+    Settings::new(resolve_config(file, args, data)?)
+}
+
+/// The same before its defaults are filled in.
+pub(crate) fn resolve_config(file: Option<&Path>, args: &SettingsArgs, data: Option<&DataCommand>) -> Result<Config> {
     let flags = args.config(data)?;
     let given = file.map(read).transpose()?.unwrap_or_default();
     let names_data = given.data.is_some();
@@ -133,5 +138,5 @@ pub(crate) fn resolve(file: Option<&Path>, args: &SettingsArgs, data: Option<&Da
     if let Some(path) = file {
         check_files(path, &config, &flags)?;
     }
-    Settings::new(config)
+    Ok(config)
 }

@@ -12,6 +12,21 @@ Examples:
 
 `bptt COMMAND -h` lists the flags of a command, and `--help` explains them.";
 
+pub(crate) const BACKTEST: &str = "\
+Examples:
+  bptt backtest air.csv --horizon 12 --season 12 --folds 12 --stride 4 --out b
+  bptt backtest sales.csv --target units --horizon 7 --quantiles 0.1,0.5,0.9
+  bptt backtest shops.csv --id shop --horizon 7 --refit continue
+  bptt backtest --config runs/sales-1/backtest.toml --refit none
+  bptt backtest --resume b                      continue one that was stopped
+
+The last fold ends at the last row, and the origin of each is a stride before that of the next. Each is forecast once, by a
+network that knows the rows up to its origin: the runs in FOLDER/fold-01, FOLDER/fold-02 and so on are as `bptt train series`
+writes them with --train-until, --validation and --test-until.
+
+Ctrl-C or SIGTERM ends it after the steps under way. --resume, or the same command again, goes on there: finished folds are not
+trained again, and the one under way continues from its checkpoint.";
+
 pub(crate) const PLAN: &str = "\
 Examples:
   bptt plan text input.txt --hidden 1024

@@ -1,6 +1,7 @@
 //! The `bptt` program: one file per subcommand, and the only place that prints.
 
 mod args;
+mod backtest;
 mod bench;
 mod command_line;
 mod commands;
@@ -36,6 +37,11 @@ enum Command {
     /// Train a network [default: on the bundled sunspot numbers]
     #[command(after_long_help = examples::TRAIN)]
     Train(Box<args::TrainArgs>),
+    /// Evaluate forecasts of a series from several origins
+    ///
+    /// Takes the flags of train series. Each fold is a run, trained on the rows up to its origin.
+    #[command(after_long_help = examples::BACKTEST)]
+    Backtest(Box<backtest::args::BacktestArgs>),
     /// Estimate training memory by category
     ///
     /// Takes the flags of train. With --batch auto it shows the largest batch that fits.
@@ -86,7 +92,8 @@ impl Command {
     fn opens_a_device(&self) -> bool {
         match self {
             Self::Inspect(_) | Self::Export(_) | Self::Init(_) | Self::Completions(_) | Self::Man(_) => false,
-            Self::Train(_) | Self::Plan(_) | Self::Eval(_) | Self::Predict(_) | Self::Forecast(_) => true,
+            Self::Train(_) | Self::Backtest(_) | Self::Plan(_) | Self::Eval(_) => true,
+            Self::Predict(_) | Self::Forecast(_) => true,
             Self::Apply(_)
             | Self::Sample(_)
             | Self::Flow(_)
@@ -128,6 +135,7 @@ pub(crate) fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Train(args) => train::command::train(&args).await,
+        Command::Backtest(args) => backtest::command::backtest(&args).await,
         Command::Plan(args) => commands::plan::plan(&args).await,
         Command::Eval(args) => commands::eval::eval(&args).await,
         Command::Predict(args) => commands::predict::predict(&args).await,

@@ -103,6 +103,9 @@ pub(super) fn run_options(training: &mut TrainingConfig, kind: DataKind, on_nan:
 /// `train-until` and `validation`, or `split`, or neither.
 pub(super) fn series_split(data: &mut SeriesConfig, applies: bool) -> Result<()> {
     let bundled = data.file.as_deref() == Some(Path::new(BUNDLED));
+    if data.test_until.is_some() && data.train_until.is_none() {
+        return Err(unsupported("--test-until needs --train-until; --split divides all rows"));
+    }
     if data.split.is_some() && (data.train_until.is_some() || data.validation.is_some()) {
         return Err(unsupported("--split excludes --train-until and --validation: it sets all three shares"));
     }

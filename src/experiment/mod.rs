@@ -25,6 +25,7 @@
 //! ```
 
 pub mod apply;
+pub mod backtest;
 pub mod bench;
 pub mod config;
 mod defaults;

@@ -309,7 +309,7 @@ pub fn repeated_by(config: &str) -> Option<&str> {
 }
 
 /// A run's settings, with the device and the locations of the same data that flags set.
-fn elsewhere(mut given: Config, flags: &Config) -> Result<Config> {
+pub(crate) fn elsewhere(mut given: Config, flags: &Config) -> Result<Config> {
     fn lay<T>(to: &mut Option<T>, from: Option<T>) {
         if from.is_some() {
             *to = from;

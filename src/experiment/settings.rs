@@ -101,6 +101,9 @@ impl Settings {
     /// [`Error::Io`](crate::Error::Io) where a file that they name is not there.
     pub fn new(mut given: Config) -> Result<Self> {
         check_paths(&mut given)?;
+        if !given.backtest.is_empty() {
+            return Err(unsupported("[backtest] has the folds of `bptt backtest`: a single run has none"));
+        }
         let applies = given.applies;
         let data = given.data.get_or_insert_with(Data::sunspots);
         let kind = data.kind();

@@ -53,6 +53,18 @@ impl Drawing {
         &self.description
     }
 
+    /// The same picture with another one below it.
+    #[must_use]
+    pub(in crate::plot) fn above(mut self, below: Self) -> Self {
+        let height = self.height;
+        self.put(format_args!("<g transform=\"translate(0 {height:.1})\">"));
+        self.body += &below.body;
+        self.put("</g>");
+        self.description = format!("{} {}", self.description, below.description);
+        (self.width, self.height) = (self.width.max(below.width), self.height + below.height);
+        self
+    }
+
     /// Adds SVG elements.
     pub fn put(&mut self, element: impl Display) {
         let _ = writeln!(self.body, "{element}");

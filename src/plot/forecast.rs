@@ -1,5 +1,9 @@
 //! Forecasts of series beside the truth.
 
+mod backtest;
+
+pub use backtest::{BacktestChart, ErrorLine};
+
 use super::chart::{Chart, LOW, Mark, Panel, Scale, Shape, TALL};
 use super::drawing::Drawing;
 use super::steps::POINTS;

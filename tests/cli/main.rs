@@ -8,6 +8,7 @@ mod common;
 
 mod audio;
 mod average;
+mod backtest;
 mod baselines;
 mod bench;
 mod calendar;

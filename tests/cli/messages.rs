@@ -7,8 +7,9 @@ use std::path::Path;
 use crate::common::program::{bptt, command, entries, refused, succeeds, train};
 use bptt::StateDict;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "train",
+    "backtest",
     "plan",
     "eval",
     "predict",

@@ -83,6 +83,53 @@ impl FromArgMatches for DataCommand {
     }
 }
 
+/// Settings of a series that a backtest sets itself or refuses: its help does not show them.
+const NOT_OF_BACKTEST: [&str; 5] = ["train-until", "split", "test-until", "now", "carry-state"];
+
+/// The settings of a series without a word before them.
+#[derive(Clone, Default)]
+pub(crate) struct SeriesArgs(Map<String, Value>);
+
+impl SeriesArgs {
+    /// As after `series`; `None` if nothing is set.
+    ///
+    /// # Errors
+    /// Those of the settings' values.
+    pub(crate) fn data(&self) -> Result<Option<DataCommand>> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let data = Data::with_keys(DataKind::Series, self.0.clone())?;
+        Ok(Some(DataCommand { data, set: SetArgs::default() }))
+    }
+}
+
+impl Args for SeriesArgs {
+    fn augment_args(command: Command) -> Command {
+        let command = flags(command, described(DataKind::Series).0, &settings(DataKind::Series));
+        let command = command.mut_arg("validation", |arg| {
+            let help = "Validation share of the rows before each origin [default: 0.2]";
+            arg.help(help).long_help(format!("{help}. By default it is at least the horizon; 0 is for none."))
+        });
+        NOT_OF_BACKTEST.into_iter().fold(command, |command, key| command.mut_arg(key, |arg| arg.hide(true)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for SeriesArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(typed(&settings(DataKind::Series), matches)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
 /// The settings that say how other data are read and split than those that a model was trained on: the section whose
 /// form each has, its key, its help and its default.
 const READ: [(&str, &str, &str, &str); 18] = [

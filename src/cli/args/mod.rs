@@ -10,13 +10,13 @@ mod values;
 use std::path::PathBuf;
 
 use bptt::Result;
-use bptt::experiment::config::{Config, ModelConfig, RunConfig, TrainingConfig};
+use bptt::experiment::config::{BacktestConfig, Config, ModelConfig, RunConfig, TrainingConfig};
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueHint};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub(crate) use data::{DataCommand, ReadArgs, help_of_kind};
+pub(crate) use data::{DataCommand, ReadArgs, SeriesArgs, help_of_kind};
 pub(crate) use sections::{SECTIONS, section};
 pub(crate) use set::with_sets;
 pub(crate) use setting::Setting;
@@ -51,6 +51,11 @@ impl Section for ModelConfig {
 impl Section for TrainingConfig {
     const NAME: &'static str = "training";
     const HEADING: &'static str = "Training";
+}
+
+impl Section for BacktestConfig {
+    const NAME: &'static str = "backtest";
+    const HEADING: &'static str = "Backtest";
 }
 
 /// The flags of a section.
@@ -118,6 +123,9 @@ pub(crate) struct SettingsArgs {
     run: Flags<RunConfig>,
     #[command(flatten)]
     set: SetArgs,
+    /// Those of the one command that has folds.
+    #[arg(skip)]
+    pub(crate) backtest: BacktestConfig,
 }
 
 impl SettingsArgs {
@@ -126,13 +134,14 @@ impl SettingsArgs {
     /// # Errors
     /// See [`with_sets`].
     pub(crate) fn config(&self, data: Option<&DataCommand>) -> Result<Config> {
-        let Self { model, training, run, set } = self.clone();
+        let Self { model, training, run, set, backtest } = self.clone();
         let flags = Config {
             data: data.map(|command| command.data.clone()),
             applies: false,
             run: run.0,
             model: model.0,
             training: training.0,
+            backtest,
         };
         let sets: Vec<String> =
             set.set.into_iter().chain(data.iter().flat_map(|command| command.set.set.clone())).collect();

@@ -6,13 +6,13 @@ use bptt::train::RunLength;
 use super::setting::{Form, Setting};
 use super::values::{
     ACTIVATIONS, CALENDAR, CELLS, DATES, DECIMAL, DIRECTIONS, INITS, KEEP, KERNELS, LABELS_AS, LOSSES, MISSING, ON_NAN,
-    OPTIMIZERS, PRECISIONS, READ, READOUTS, RELATIVES, SCALED_OVER, SCALES, SCHEDULES, TASKS, WEIGHED, at_least_0,
-    batch, below_1, calendar, count, groups, names, norm, quantiles, share, shares, signed, single, whole,
+    OPTIMIZERS, PRECISIONS, READ, READOUTS, REFITS, RELATIVES, SCALED_OVER, SCALES, SCHEDULES, TASKS, WEIGHED,
+    at_least_0, batch, below_1, calendar, count, groups, names, norm, quantiles, share, shares, signed, single, whole,
 };
 
 /// The sections of a configuration file.
-pub(crate) const SECTIONS: [&str; 10] =
-    ["series", "text", "sequences", "classes", "rolls", "audio", "task", "run", "model", "training"];
+pub(crate) const SECTIONS: [&str; 11] =
+    ["series", "text", "sequences", "classes", "rolls", "audio", "task", "run", "model", "training", "backtest"];
 
 /// The settings of a section.
 pub(crate) fn section(name: &str) -> Option<Vec<Setting>> {
@@ -27,6 +27,7 @@ pub(crate) fn section(name: &str) -> Option<Vec<Setting>> {
         "run" => run(),
         "model" => model(),
         "training" => training(),
+        "backtest" => backtest(),
         _ => return None,
     })
 }
@@ -104,6 +105,10 @@ fn series() -> Vec<Setting> {
             .more("The rows after it are for validation and test. The sunspots use 1920."),
         split("Train, validation, test").default("0.7,0.15,0.15"),
         Setting::flag("validation", proportion(), "Validation share after --train-until").default("0.4"),
+        Setting::flag("test-until", Form::text("ROW"), "Last test row, with --train-until")
+            .rare()
+            .default("the last row")
+            .more("The rows after it are not used, as if the file ended there."),
         Setting::flag("scale", scale(), "Scaling: standard, min-max, mean-absolute, none")
             .rare()
             .default("standard")
@@ -361,6 +366,18 @@ fn training() -> Vec<Setting> {
         Setting::key("on-nan", Form::choice("WHAT", ON_NAN), "Response to a loss or gradient that is not finite")
             .default("stop"),
         Setting::key("tensorboard", Form::switch(), "Write event files for TensorBoard into the run's folder"),
+    ]
+}
+
+fn backtest() -> Vec<Setting> {
+    vec![
+        Setting::flag("folds", Form::new("N", "5", whole::<1, COUNT>), "Number of folds").default("5").more(
+            "Each forecasts once, from its origin: the last row that it knows. The last one ends at the last row.",
+        ),
+        Setting::flag("stride", Form::new("ROWS", "12", whole::<1, COUNT>), "Rows between two origins")
+            .default("the horizon"),
+        Setting::flag("refit", Form::choice("HOW", REFITS), "Network of a fold: scratch, continue, none")
+            .default("scratch"),
     ]
 }
 

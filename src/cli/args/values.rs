@@ -132,6 +132,12 @@ pub(crate) fn quantiles(text: &str) -> Result<Vec<f64>, String> {
 /// Choices, each with its meaning if the name does not explain it.
 pub(crate) type Choices = &'static [(&'static str, &'static str)];
 
+pub(crate) const REFITS: Choices = &[
+    ("scratch", "every fold trains a new network"),
+    ("continue", "every fold trains the network of the fold before on"),
+    ("none", "the network of the first fold forecasts from every origin"),
+];
+
 pub(crate) const CELLS: Choices = &[("rnn", ""), ("lstm", ""), ("gru", "")];
 
 pub(crate) const DIRECTIONS: Choices = &[

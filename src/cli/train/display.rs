@@ -22,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(10);
 /// Shows the training of one network.
 pub(crate) struct TrainingDisplay {
     /// The prefix of each line, if several networks are trained.
-    name: &'static str,
+    name: String,
     /// `None`: standard error is not a terminal.
     bar: Option<ProgressBar>,
     args: ShowArgs,
@@ -34,15 +34,18 @@ pub(crate) struct TrainingDisplay {
     /// The losses since the last line: that of a single batch is noisy.
     losses: (f64, u64),
     logged: Instant,
+    /// Whether lines are by time only.
+    is_sparse: bool,
 }
 
 impl TrainingDisplay {
     pub(crate) fn new(
-        name: &'static str,
+        name: impl Into<String>,
         length: &TrainingLength,
         before: &ResumedProgress,
         args: ShowArgs,
     ) -> Result<Self> {
+        let name = name.into();
         let bar = if args.quiet {
             ProgressBar::hidden()
         } else {
@@ -72,7 +75,14 @@ impl TrainingDisplay {
             validations: before.validations,
             losses: (0.0, 0),
             logged: Instant::now(),
+            is_sparse: false,
         })
+    }
+
+    /// Without a line for some of the validations: for many short runs.
+    pub(crate) fn sparse(mut self) -> Self {
+        self.is_sparse = true;
+        self
     }
 
     /// A step was reported.
@@ -113,7 +123,7 @@ impl TrainingDisplay {
             return metrics.step.is_multiple_of(every);
         }
         let every = (self.length.steps / self.length.timed_every.max(1)).div_ceil(LINES).max(1);
-        let of_validation = metrics.val_loss.is_some() && self.validations.is_multiple_of(every);
+        let of_validation = !self.is_sparse && metrics.val_loss.is_some() && self.validations.is_multiple_of(every);
         of_validation || self.bar.is_none() && self.logged.elapsed() >= EVERY
     }
 

@@ -136,6 +136,8 @@ pub struct SeriesConfig {
     pub split: Option<Vec<f64>>,
     /// The validation share of the rows after `train_until`; 0.4 by default.
     pub validation: Option<f64>,
+    /// The label of the last test row; by default that of the last row.
+    pub test_until: Option<String>,
     /// Scaling of inputs and targets; standard by default.
     pub scale: Option<ScaleName>,
     /// Whether the series of a panel are scaled each by itself, as by default, or all by one scaling.

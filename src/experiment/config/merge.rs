@@ -37,7 +37,7 @@ const EXCLUDED: [(&[&str], &[&str]); 16] = [
             "window",
         ],
     ),
-    (&["split"], &["train-until", "validation"]),
+    (&["split"], &["train-until", "validation", "test-until"]),
     (&["train-until", "test-file"], &["split"]),
     (&["test-file"], &["test-labels"]),
     // Other files have another digest.
@@ -103,6 +103,10 @@ pub fn merge_flags(file: Config, flags: &Config) -> Result<Config> {
         if let (true, Some(of_file)) = (starts, merged.get_mut(section).and_then(Value::as_object_mut)) {
             ["embedding", "tied", "predict"].iter().for_each(|key| drop(of_file.remove(*key)));
         }
+    }
+    // Most configurations have none.
+    if flags.contains_key("backtest") {
+        merged.entry("backtest").or_insert_with(|| Map::new().into());
     }
     for (section, values) in &flags {
         let (Some(values), Some(merged)) =

@@ -3,6 +3,7 @@
 //! All settings are optional. Unset ones are filled in from the data, the model, or a default.
 
 pub mod agree;
+mod backtest;
 mod choices;
 mod data;
 pub mod merge;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use backtest::{BacktestConfig, RefitName};
 pub use choices::*;
 pub(crate) use data::limit;
 pub use data::{
@@ -45,6 +47,8 @@ pub struct Config {
     pub model: ModelConfig,
     /// The training.
     pub training: TrainingConfig,
+    /// The folds of a backtest; only `bptt backtest` reads them.
+    pub backtest: BacktestConfig,
 }
 
 /// The sections of a configuration file.
@@ -68,13 +72,15 @@ struct Sections {
     run: RunConfig,
     model: ModelConfig,
     training: TrainingConfig,
+    #[serde(skip_serializing_if = "BacktestConfig::is_empty")]
+    backtest: BacktestConfig,
 }
 
 impl TryFrom<Sections> for Config {
     type Error = String;
 
     fn try_from(it: Sections) -> Result<Self, String> {
-        let Sections { series, text, sequences, classes, rolls, audio, task, run, model, training } = it;
+        let Sections { series, text, sequences, classes, rolls, audio, task, run, model, training, backtest } = it;
         let named = [
             series.map(Data::Series),
             text.map(Data::Text),
@@ -89,13 +95,13 @@ impl TryFrom<Sections> for Config {
             let sections: Vec<String> = named.iter().map(|data| format!("[{}]", data.kind().section())).collect();
             return Err(format!("expected the section of one kind of data, got {}", sections.join(" and ")));
         }
-        Ok(Self { data: named.pop(), applies: false, run, model, training })
+        Ok(Self { data: named.pop(), applies: false, run, model, training, backtest })
     }
 }
 
 impl From<Config> for Sections {
-    fn from(Config { data, run, model, training, .. }: Config) -> Self {
-        let mut it = Self { run, model, training, ..Self::default() };
+    fn from(Config { data, run, model, training, backtest, .. }: Config) -> Self {
+        let mut it = Self { run, model, training, backtest, ..Self::default() };
         match data {
             Some(Data::Series(data)) => it.series = Some(data),
             Some(Data::Text(data)) => it.text = Some(data),

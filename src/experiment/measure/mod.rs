@@ -12,4 +12,4 @@ pub mod r_squared;
 pub mod ranges;
 pub mod series_errors;
 mod series_scores;
-mod series_tables;
+pub(crate) mod series_tables;

@@ -295,7 +295,7 @@ impl SeriesErrors {
 }
 
 /// Four significant digits, or a dash if there is no value.
-pub(super) fn dash(value: f64) -> String {
+pub(crate) fn dash(value: f64) -> String {
     if value.is_nan() { "–".into() } else { four(value) }
 }
 

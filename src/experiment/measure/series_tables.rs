@@ -281,7 +281,7 @@ fn dash_signed(value: Option<f64>) -> String {
 }
 
 /// Steps from 1 to the last one, at most `most` of them.
-pub(super) fn some_steps(horizon: usize, most: usize) -> Vec<usize> {
+pub(crate) fn some_steps(horizon: usize, most: usize) -> Vec<usize> {
     if horizon <= most {
         return (1..=horizon).collect();
     }

@@ -29,6 +29,8 @@ pub struct TrainedOn {
     pub(crate) split_seed: Option<u64>,
     pub(crate) train_until: Option<String>,
     pub(crate) validation: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) test_until: Option<String>,
     pub(crate) parts: Parts,
 }
 

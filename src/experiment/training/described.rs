@@ -34,9 +34,14 @@ impl TrainingRun<'_> {
         more("training", self.describe_training());
         more("memory", self.memory.describe());
         more("run", vec![path_text(self.folder.path())]);
-        more("", self.resumed.iter().flat_map(|from| from.describe(&self.device.arithmetic())).collect());
+        more("", self.resume_notes());
         more("", self.folder.note().iter().map(|note| (*note).to_owned()).collect());
         facts
+    }
+
+    /// Where the run resumes, and what is to be known of that; empty for a new run.
+    pub fn resume_notes(&self) -> Vec<String> {
+        self.resumed.iter().flat_map(|from| from.describe(&self.device.arithmetic())).collect()
     }
 
     fn describe_training(&self) -> Vec<String> {

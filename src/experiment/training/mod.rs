@@ -13,4 +13,5 @@ pub use loaded::Experiment;
 pub use missing::Missing;
 pub use pace::{Pace, ResumedProgress, TrainingClock, TrainingLength, seconds_text};
 pub use recent_loss::RecentLoss;
+pub(crate) use report::joined;
 pub use run::{TrainedSteps, TrainingRun};

@@ -150,7 +150,7 @@ fn key_figures(outcome: &Outcome, pace: &Pace, mut of_task: Vec<(String, String)
 }
 
 /// Joins lines whose name is empty with the previous one.
-fn joined(lines: Vec<(String, String)>) -> Vec<(String, String)> {
+pub(crate) fn joined(lines: Vec<(String, String)>) -> Vec<(String, String)> {
     let mut facts: Vec<(String, String)> = Vec::new();
     for (name, text) in lines {
         match facts.last_mut().filter(|_| name.is_empty()) {

@@ -65,6 +65,7 @@ impl<'a> Relation<'a> {
             (shares.is_none() || shares == own.split)
                 && data.train_until() == own.train_until.as_ref()
                 && (data.train_until().is_none() || data.validation() == own.validation)
+                && data.test_until() == own.test_until.as_ref()
         };
         let as_run = own.first().is_some_and(is_split_so);
         Self { own, all, known, applies, is_set, as_run }

@@ -30,7 +30,7 @@ impl Relation<'_> {
             };
             return Ok((split, self.describe(Some(&words))));
         };
-        let rows = series.len();
+        let rows = split.test.end;
         let (own, seen_end) = (!self.own.is_empty(), seen.end.max(frame.window).min(rows));
         // Fewer rows than a horizon cannot be measured.
         let seen_end = if rows - seen_end < frame.horizon { rows } else { seen_end };

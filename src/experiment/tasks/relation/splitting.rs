@@ -9,6 +9,8 @@ pub(crate) struct Splitting<'a> {
     pub(crate) shares: &'a mut Option<Vec<f64>>,
     /// The last training row of a series, and the validation share of the rows after it.
     pub(crate) until: Option<(&'a mut Option<String>, &'a mut Option<f64>)>,
+    /// The last test row of a series.
+    pub(crate) test_until: Option<&'a mut Option<String>>,
     /// The validation share of the first file beside a test file.
     pub(crate) beside_test: Option<&'a mut Option<f64>>,
     /// Whether there is a test file.
@@ -20,11 +22,15 @@ pub(crate) struct Splitting<'a> {
 impl<'a> Splitting<'a> {
     /// With shares only.
     pub(super) fn by(shares: &'a mut Option<Vec<f64>>) -> Self {
-        Self { shares, until: None, beside_test: None, has_test_file: false, seed: None }
+        Self { shares, until: None, test_until: None, beside_test: None, has_test_file: false, seed: None }
     }
 
     pub(super) fn train_until(&self) -> Option<&String> {
         self.until.as_ref().and_then(|(until, _)| until.as_ref())
+    }
+
+    pub(super) fn test_until(&self) -> Option<&String> {
+        self.test_until.as_ref().and_then(|until| until.as_ref())
     }
 
     pub(super) fn validation(&self) -> Option<f64> {
@@ -40,6 +46,9 @@ impl<'a> Splitting<'a> {
                 until.clone_from(&of.train_until);
                 **validation = of.validation;
             }
+            if let Some(until) = &mut self.test_until {
+                until.clone_from(&of.test_until);
+            }
             if let Some(validation) = &mut self.beside_test {
                 **validation = of.validation;
             }
@@ -52,7 +61,11 @@ impl<'a> Splitting<'a> {
 
 impl SeriesConfig {
     pub(crate) fn splitting(&mut self) -> Splitting<'_> {
-        Splitting { until: Some((&mut self.train_until, &mut self.validation)), ..Splitting::by(&mut self.split) }
+        Splitting {
+            until: Some((&mut self.train_until, &mut self.validation)),
+            test_until: Some(&mut self.test_until),
+            ..Splitting::by(&mut self.split)
+        }
     }
 }
 

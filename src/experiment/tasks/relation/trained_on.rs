@@ -79,6 +79,7 @@ fn as_split(sha256: String, data: &Splitting<'_>, parts: Parts) -> TrainedOn {
         split_seed: data.seed.as_ref().and_then(|seed| **seed),
         train_until: data.train_until().cloned(),
         validation: data.validation(),
+        test_until: data.test_until().cloned(),
         parts,
     }
 }

@@ -3,7 +3,7 @@
 mod columns;
 mod conformal;
 mod forecast_file;
-mod forecasters;
+pub(crate) mod forecasters;
 mod forecasts;
 pub mod paths;
 mod pictures;

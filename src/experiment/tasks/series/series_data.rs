@@ -240,6 +240,11 @@ impl SeriesData {
         Ok(SeriesCodec { long: self.long.clone(), ..codec })
     }
 
+    /// Whether the file is in long form.
+    pub(crate) fn is_long(&self) -> bool {
+        self.long.is_some()
+    }
+
     /// Notes on how the file was read, and on rows missing in time.
     pub fn remarks(&self) -> Vec<String> {
         let gaps = self.series.time_gaps();
@@ -470,7 +475,8 @@ pub(in crate::experiment::tasks) fn split(
         Some(until) => {
             let flag = "--train-until";
             let rows = series.rows_until(until).map_err(|error| in_flag(flag, error))?;
-            SeriesSplit::at(series.len(), frame, rows, data.validation.unwrap_or_default())
+            let end = test_end(series, data.test_until.as_deref(), rows, until)?;
+            SeriesSplit::at(end, frame, rows, data.validation.unwrap_or_default())
         }
         None => {
             let default = of_training.default_shares([0.7, 0.15, 0.15]);
@@ -478,4 +484,14 @@ pub(in crate::experiment::tasks) fn split(
         }
     };
     split.map_err(|error| error.in_file(path))
+}
+
+/// The number of rows up to the last one of the test part.
+fn test_end(series: &Series, until: Option<&str>, train_end: usize, train_until: &str) -> Result<usize> {
+    let Some(until) = until else { return Ok(series.len()) };
+    let end = series.rows_until(until).map_err(|error| in_flag("--test-until", error))?;
+    if end < train_end {
+        return Err(unsupported(format!("--test-until {until}: expected a row after --train-until {train_until}")));
+    }
+    Ok(end)
 }

@@ -69,6 +69,10 @@ impl SeriesTask {
         let trained = trains.then(|| relation::of_series(read.sha256.clone(), &data.splitting(), &read.series, &split));
         let mut facts = read.describe(&span(&read.series, &(0..read.series.len())));
         facts.extend(relation.clone());
+        if let Some(until) = data.test_until.as_ref().filter(|_| split.test.end < read.series.len()) {
+            let unused = grouped((read.series.len() - split.test.end) as u64);
+            facts.push(format!("the {unused} rows after {until} (--test-until) are not used"));
+        }
         let mut codec = match codec {
             Some(Codec::Series { series, .. }) => series.clone(),
             _ if split.train.is_empty() => {
@@ -96,7 +100,7 @@ impl SeriesTask {
         }
         let stored = data.quantiles.as_ref().filter(|_| head.loss.is_likelihood());
         let stored = stored.cloned().unwrap_or_default();
-        let rows = series.len();
+        let rows = split.test.end;
         let encoded = codec.encode(series).map_err(in_file)?;
         if trains {
             encoded.check_calendar(split.train.end).map_err(|error| in_file(in_flag("--calendar", error)))?;

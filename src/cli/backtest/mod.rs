@@ -1,0 +1,4 @@
+//! `bptt backtest`.
+
+pub(crate) mod args;
+pub(crate) mod command;
