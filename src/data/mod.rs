@@ -48,5 +48,5 @@ pub use synthetic::{AddingTask, CopyTask, SyntheticExamples};
 pub use text::{
     CharacterCounts, ContiguousStreams, LabelledLines, RandomWindows, Text, TextSplit, TextUnit, Vocabulary,
 };
-pub use times::{DateOrder, TimeGaps};
+pub use times::{DateOrder, TimeGaps, UnevenSteps};
 pub use values::{DecimalMark, MissingPolicy, list_names};

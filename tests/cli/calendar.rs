@@ -148,3 +148,26 @@ fn a_calendar_that_the_times_do_not_have_is_refused_with_what_to_do() {
     let other = "train series s.csv --init-from r --calendar weekday";
     refused(path, other, 2, &["--calendar weekday: the model was trained with hour"]);
 }
+
+#[test]
+fn times_that_do_not_step_evenly_are_told_with_the_first_place_and_what_to_do() {
+    let folder = folder();
+    let path = folder.path();
+    let minute = |row: usize| format!("2024-01-{:02} {:02}:{:02}", 1 + row / 24, row % 24, (row * row * 7) % 50);
+    labelled(path, "uneven.csv", (0..120).map(minute));
+    let stdout = train(path, "u", &format!("series uneven.csv {TINY}"));
+    let told = "steps in time are not even: \"2024-01-01 01:07\" to \"2024-01-01 02:28\" is 81 minutes, and the step \
+                before it 67 minutes; windows count rows and not time: resample the rows to even steps";
+    assert!(stdout.contains(told), "{stdout}");
+    labelled(path, "gap.csv", (0..120).filter(|row| *row != 30).map(time));
+    let stdout = train(path, "g", &format!("series gap.csv {TINY}"));
+    let told = "1 row is missing in time: none between \"2024-02-27 05:00\" and \"2024-02-27 07:00\"";
+    let advice = "add rows with the missing times and no values, and --missing, to keep the steps even";
+    assert!(stdout.contains(told) && stdout.contains(advice), "{stdout}");
+    assert!(!stdout.contains("not even:"), "{stdout}");
+    let twice: Vec<String> = (0..120).map(|row| time(row - usize::from(row == 50))).collect();
+    labelled(path, "twice.csv", twice.into_iter());
+    let parts =
+        ["twice.csv", "row 51 (line 52, \"2024-02-28 01:00\")", "the same time twice: expected one row per time"];
+    refused(path, &format!("train series twice.csv {TINY}"), 1, &parts);
+}

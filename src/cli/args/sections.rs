@@ -48,6 +48,10 @@ fn columns() -> Form {
     Form::new("COLUMNS", "COLUMN", names)
 }
 
+fn calendar_fields() -> Form {
+    Form::new("FIELDS", "hour,weekday", calendar).meanings(CALENDAR)
+}
+
 fn series() -> Vec<Setting> {
     vec![
         Setting::positional("file", Form::file("FILE"), "CSV file with a header and the time in its first column"),
@@ -62,13 +66,11 @@ fn series() -> Vec<Setting> {
         Setting::flag("features", columns(), "Columns known up to the present, or all")
             .more("They are inputs beside the target. `all` takes every other column."),
         Setting::flag("known", columns(), "Columns whose future values are known too"),
-        Setting::flag("calendar", Form::new("FIELDS", "hour,weekday", calendar).meanings(CALENDAR), "Inputs from the times: hour, weekday, month, …")
-            .default("none")
-            .more(
-                "The first column must have dates. The inputs are known in advance, and also beyond the end of the file. Each \
-                 field is two inputs, the sine and the cosine of its position in the cycle, or with a colon and classes, as in \
-                 weekday:classes, one input for each position.",
-            ),
+        Setting::flag("calendar", calendar_fields(), "Inputs from the times, as in hour,weekday").more(
+            "The first column must have dates. The inputs are known in advance, and also beyond the end of the file. \
+             Each field is two inputs, the sine and the cosine of its position in the cycle, or with a colon and \
+             classes, as in weekday:classes, one input for each position.",
+        ),
         Setting::flag("now", columns(), "Virtual sensor: columns of the target's own row").more(
             "The target of a row is estimated from these columns up to the same row, and nothing is forecast; its own past is \
              not read. `all` takes every other column.",

@@ -1,7 +1,10 @@
 //! The labels of a series' rows: their order, and their continuation after the last.
 
 use crate::data::times;
-use crate::data::times::{CivilTimes, DateOrder, Reading, RowGroups, RowsUntil, TimeColumn, TimeError, TimeGaps};
+use crate::data::times::label;
+use crate::data::times::{
+    CivilTimes, DateOrder, Reading, RowGroups, RowsUntil, TimeColumn, TimeError, TimeGaps, UnevenSteps,
+};
 use crate::error::{Error, Result};
 
 /// The labels, parsed.
@@ -62,7 +65,9 @@ pub(super) fn read(
 /// The note that the order of the rows is not checked.
 fn unchecked(labels: &[String], name: &str) -> String {
     let such = labels.iter().find(|label| !label.is_empty()).map(String::as_str).unwrap_or_default();
-    format!("order of rows not checked: labels of column {name:?} are neither numbers nor dates, such as {such:?}")
+    let zone = DateOrder::ALL.iter().find_map(|order| label::zone_error(such, *order));
+    let why = zone.map(|zone| format!(", {zone}")).unwrap_or_default();
+    format!("order of rows not checked: labels of column {name:?} are neither numbers nor dates, such as {such:?}{why}")
 }
 
 /// `row 7 (line 8, "2024-01-07"), column "load"`, for messages; `lines` are empty where there is no file.
@@ -88,6 +93,11 @@ impl TimeIndex {
     /// See [`crate::data::Series::time_gaps`].
     pub(super) fn gaps(&self, labels: &[String]) -> Option<TimeGaps> {
         times::gaps_of(self.times.as_ref()?, labels)
+    }
+
+    /// See [`crate::data::Series::uneven_steps`].
+    pub(super) fn uneven(&self, labels: &[String]) -> Option<UnevenSteps> {
+        times::uneven(self.times.as_ref()?, labels)
     }
 
     /// The number of labels up to and including `until`; see [`crate::data::Series::rows_until`].

@@ -11,6 +11,7 @@ use super::label::calendar::{DAY, HOUR, MINUTE, MONTHS, SECOND, TimeUnit, day_of
 use super::label::formatter::TimeFormatter;
 use super::label::numbers::{NumberInWords, decimals, fixed_point, pointed, season, write_fixed, zeros_before};
 use super::label::time::LabelPart;
+use super::label::zone::{local_of, offset_at, split_zone};
 
 /// Dates with a constant step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,6 +201,11 @@ pub(super) fn walls(times: &TimeColumn, labels: &[String]) -> Option<Vec<i128>> 
     labels.iter().map(|label| Some(read(label)?.wall)).collect()
 }
 
+/// The offset of a local time after the last label in its zone. Without a time zone database it is unknown.
+fn offset_after(zone: &str, wall: i128, written: Option<String>) -> Result<i64, String> {
+    offset_at(zone, wall, None).map_err(|error| format!("the next, {}, is {error}", written.unwrap_or_default()))
+}
+
 fn dates(times: &TimeColumn, labels: &[String], count: usize) -> Result<Vec<String>, String> {
     let Reading::Dates { unit, zoned, order } = times.reading() else { return Err("they are not dates".into()) };
     let mut form = TimeFormatter::new(unit);
@@ -210,9 +216,14 @@ fn dates(times: &TimeColumn, labels: &[String], count: usize) -> Result<Vec<Stri
         walls.push(time.wall);
         offset = i128::from(time.offset.unwrap_or(0)) * SECOND;
     }
-    let write = |walls: Option<Vec<i128>>| {
-        let written = walls.and_then(|walls| walls.into_iter().map(|wall| form.write(wall)).collect());
-        written.ok_or_else(|| "the next cannot be written in their form".to_owned())
+    let zone = labels.last().and_then(|label| split_zone(label.trim()).1);
+    let unwritten = || "the next cannot be written in their form".to_owned();
+    let write = |walls: Option<Vec<i128>>| -> Result<Vec<String>, String> {
+        let of_wall = |wall: i128| {
+            let offset = zone.map(|zone| offset_after(zone, wall, form.write(wall, None))).transpose()?;
+            form.write(wall, offset).ok_or_else(unwritten)
+        };
+        walls.ok_or_else(unwritten)?.into_iter().map(of_wall).collect()
     };
     let n = 1..=count as i128;
     let last = walls.last().copied().unwrap_or_default();
@@ -259,6 +270,19 @@ fn dates(times: &TimeColumn, labels: &[String], count: usize) -> Result<Vec<Stri
             let even = constant_step(&times.keys).map(|step| (times.keys.last().copied().unwrap_or(0) + offset, step));
             // At the same hour of each day, across clock changes.
             let even = even.or_else(|| constant_step(&walls).filter(|_| zoned).map(|step| (last, step)));
+            // Hours of a zone whose clocks may change; days begin by its clocks.
+            if let (Some(zone), Some((_, step))) = (zone, even.filter(|(_, step)| step % DAY != 0)) {
+                let last = times.keys.last().copied().unwrap_or_default();
+                let at = |n: i128| {
+                    let (wall, offset) = local_of(zone, last + n * step).ok_or_else(unwritten)?;
+                    let next = form.write(wall, Some(offset)).ok_or_else(unwritten)?;
+                    match label::zone_error(&next, order) {
+                        Some(error) => Err(format!("the next, {next}, is {error}")),
+                        None => Ok(next),
+                    }
+                };
+                return n.map(at).collect();
+            }
             if let Some((from, step)) = even {
                 return write(Some(n.map(|n| from + n * step).collect()));
             }

@@ -35,16 +35,29 @@ impl fmt::Display for TimeGaps {
     }
 }
 
+/// Steps that are not even, as counted in months if the labels are a month apart, and otherwise as time or numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnevenSteps {
+    /// The labels around the first step that differs from the one before it.
+    pub first: [String; 2],
+    /// The step between them, and the one before it, in words.
+    pub steps: [String; 2],
+}
+
+impl fmt::Display for UnevenSteps {
+    /// `steps in time are not even: "2024-01-05 10:00" to "2024-01-05 10:07" is 7 minutes, and the step before it 10 minutes`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first: [before, after], steps: [step, earlier] } = self;
+        write!(f, "steps in time are not even: {before:?} to {after:?} is {step}, and the step before it {earlier}")
+    }
+}
+
 /// A step in words.
 type Words = Box<dyn Fn(i128) -> String>;
 
-/// `None` if nothing is missing, or no step is the most common one.
-pub(crate) fn find(times: &TimeColumn, labels: &[String]) -> Option<TimeGaps> {
-    let walls = match times.reading() {
-        Reading::Dates { .. } => Some(walls(times, labels)?),
-        _ => None,
-    };
-    let (keys, words): (Cow<'_, [i128]>, Words) = match (times.reading(), &walls) {
+/// What steps are counted in.
+fn keys_of<'a>(times: &'a TimeColumn, walls: Option<&'a [i128]>) -> Option<(Cow<'a, [i128]>, Words)> {
+    Some(match (times.reading(), walls) {
         (Reading::Numbers { decimals: Some(decimals), .. } | Reading::NumberInWords { decimals }, _) => {
             (Cow::Borrowed(&times.keys), Box::new(move |step| write_fixed(step, decimals)))
         }
@@ -54,7 +67,42 @@ pub(crate) fn find(times: &TimeColumn, labels: &[String]) -> Option<TimeGaps> {
             (_, months) => (months, Box::new(|step| counted(step, "month"))),
         },
         _ => return None,
+    })
+}
+
+/// The local clocks of dates; `None` within if they are other labels.
+fn walls_of(times: &TimeColumn, labels: &[String]) -> Option<Option<Vec<i128>>> {
+    match times.reading() {
+        Reading::Dates { .. } => walls(times, labels).map(Some),
+        _ => Some(None),
+    }
+}
+
+/// `None` if all steps are even, of days from Monday to Friday, or of counts that roll over.
+pub(crate) fn uneven(times: &TimeColumn, labels: &[String]) -> Option<UnevenSteps> {
+    let walls = walls_of(times, labels)?;
+    let (keys, words) = keys_of(times, walls.as_deref())?;
+    let step = |row: usize| keys[row] - keys[row - 1];
+    let row = (2..keys.len()).find(|row| step(*row) != step(row - 1))?;
+    let usual = usual_step(&keys);
+    let is_usual = |usual: i128| match &walls {
+        Some(walls) => usual == DAY && on_weekdays(walls),
+        None => carries(&keys, usual),
     };
+    // The same hour of each day, across clock changes.
+    let is_daily =
+        walls.as_ref().is_some_and(|walls| walls.windows(2).all(|pair| pair[1] - pair[0] == walls[1] - walls[0]));
+    if is_daily || usual.is_some_and(is_usual) {
+        return None;
+    }
+    let label = |row: usize| labels.get(row).cloned();
+    Some(UnevenSteps { first: [label(row - 1)?, label(row)?], steps: [words(step(row)), words(step(row - 1))] })
+}
+
+/// `None` if nothing is missing, or no step is the most common one.
+pub(crate) fn find(times: &TimeColumn, labels: &[String]) -> Option<TimeGaps> {
+    let walls = walls_of(times, labels)?;
+    let (keys, words) = keys_of(times, walls.as_deref())?;
     let usual = usual_step(&keys).filter(|usual| *usual > 0)?;
     let dates = matches!(times.reading(), Reading::Dates { .. });
     if !dates && carries(&keys, usual) {

@@ -27,7 +27,11 @@ fn month(date: Date) -> &'static str {
     MONTHS[date.month() as usize - 1]
 }
 
-const FORMS: [TimeFormatter; 23] = [
+fn weekday(date: Date) -> &'static str {
+    WEEKDAYS[date.weekday().to_monday_zero_offset() as usize]
+}
+
+const FORMS: [TimeFormatter; 28] = [
     |d| d.to_string(),
     |d| format!("{:04}/{:02}/{:02}", d.year(), d.month(), d.day()),
     |d| format!("{:04}.{}.{}", d.year(), d.month(), d.day()),
@@ -52,6 +56,13 @@ const FORMS: [TimeFormatter; 23] = [
             d.year()
         )
     },
+    // RFC 2822, and the dates of HTTP.
+    |d| format!("{}, {:02} {} {} 07:30:00 +0200", &weekday(d)[..3], d.day(), &month(d)[..3], d.year()),
+    |d| format!("{}, {:02} {} {} 07:30:00 GMT", &weekday(d)[..3], d.day(), &month(d)[..3], d.year()),
+    // RFC 9557.
+    |d| format!("{d}T07:30:00+00:00[UTC]"),
+    |d| format!("{d}T07:30:00.250000-05:00"),
+    |d| format!("{:04}{:02}{:02}T073000Z", d.year(), d.month(), d.day()),
     |d| format!("{d}T00:00:00.000Z"),
     |d| format!("{d} 07:30:00+02:00"),
     |d| format!("{d}T07:30-0500"),

@@ -126,6 +126,7 @@ impl CalendarInput {
     }
 
     /// In words: `hour, weekday as sines; month as classes`.
+    #[cfg(feature = "experiment")]
     pub(crate) fn words(inputs: &[Self]) -> String {
         let of = |encoding, words: &str| {
             let names: Vec<&str> =

@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod steps;
+
 fn owned(labels: &[&str]) -> Vec<String> {
     labels.iter().map(|label| (*label).to_owned()).collect()
 }

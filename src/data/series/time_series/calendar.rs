@@ -1,9 +1,9 @@
 //! The local times of a series' rows.
 
 use super::Series;
-use crate::data::CalendarInput;
 use crate::data::series::calendar::CalendarRows;
 use crate::data::times::CivilTimes;
+use crate::data::{CalendarInput, UnevenSteps};
 use crate::error::Result;
 
 impl Series {
@@ -17,6 +17,11 @@ impl Series {
             return Ok(());
         }
         CalendarRows::check(calendar, &self.times()?, &self.labels[0])
+    }
+
+    /// Steps in time that are not even, where no row is known to be [missing](Self::time_gaps).
+    pub fn uneven_steps(&self) -> Option<UnevenSteps> {
+        if self.time_gaps().is_some() { None } else { self.order.uneven(&self.labels) }
     }
 
     /// The local times of all rows, with the future.

@@ -34,7 +34,9 @@ impl TimeError {
             Self::Odd { row, like, date } => {
                 let what = if *date { "date" } else { "number" };
                 let order = told.map(|order| format!(", read {}", order.words())).filter(|_| *date).unwrap_or_default();
-                (*row, format!("a {what} like {}{order}", quoted(label(*like))), got(*row))
+                let zone = DateOrder::ALL.iter().find_map(|order| label::zone_error(label(*row), *order));
+                let why = zone.map(|zone| format!(", {zone}")).unwrap_or_default();
+                (*row, format!("a {what} like {}{order}", quoted(label(*like))), got(*row) + &why)
             }
             Self::Told { row, told, other } => {
                 let expected = format!("a date that can be read {}, as set by --dates or the model", told.words());

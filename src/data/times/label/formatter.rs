@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::calendar::{DAY, HOUR, MINUTE, MONTHS, SECOND, TimeUnit, WEEKDAYS, day_of};
 use super::numbers::zeros_before;
 use super::time::{LabelPart, LabelTime, PADDED};
+use super::zone::offset_like;
 
 /// The form of the label with the most parts, extended by the other labels.
 pub(in crate::data) struct TimeFormatter<'a> {
@@ -79,8 +80,8 @@ impl<'a> TimeFormatter<'a> {
         }
     }
 
-    /// `None` if the form cannot express it.
-    pub(in crate::data) fn write(&self, wall: i128) -> Option<String> {
+    /// A local time, with its offset in seconds, or that of the last label. `None` if the form cannot express it.
+    pub(in crate::data) fn write(&self, wall: i128, offset: Option<i64>) -> Option<String> {
         let ends = self.parts.contains(&LabelPart::Hour24) && wall.rem_euclid(DAY) == 0;
         let (date, mut time) = day_of(if ends { wall - DAY } else { wall })?;
         if ends {
@@ -137,7 +138,10 @@ impl<'a> TimeFormatter<'a> {
                     zeros_before(&(fraction / power).to_string(), self.places)
                 }
                 LabelPart::Meridiem(sample) => meridiem_like(sample, hour),
-                LabelPart::Offset(text) => self.offset.unwrap_or(text).to_owned(),
+                LabelPart::Offset(text) => {
+                    let last = self.offset.unwrap_or(text);
+                    offset.map_or_else(|| last.to_owned(), |offset| offset_like(last, offset))
+                }
             };
             text.write_str(&written).ok()?;
         }

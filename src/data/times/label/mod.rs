@@ -8,10 +8,13 @@ pub(super) mod formatter;
 pub(super) mod numbers;
 mod parse;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod texts;
 pub(super) mod time;
+pub(in crate::data) mod zone;
 
 pub use date_order::DateOrder;
-pub(in crate::data) use parse::{read, read_of};
+pub(in crate::data) use parse::{read, read_of, zone_error};
 pub(in crate::data) use reader::{LabelReader, Reading};
 pub(in crate::data) use texts::Texts;

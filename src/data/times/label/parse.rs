@@ -5,6 +5,7 @@ use super::clock::{clock, split_clock, split_offset};
 use super::date::{LabelDate, day};
 use super::date_order::DateOrder;
 use super::time::{LabelPart, LabelTime};
+use super::zone::{ZoneError, offset_at, split_zone};
 
 /// Parses a label, and stores its notation in `parts`. A year alone is not a time but a number.
 pub(in crate::data) fn read<'a>(label: &'a str, order: DateOrder, parts: &mut Vec<LabelPart<'a>>) -> Option<LabelTime> {
@@ -18,18 +19,34 @@ pub(in crate::data) fn read_of<'a>(
     months: bool,
     parts: &mut Vec<LabelPart<'a>>,
 ) -> Option<LabelTime> {
+    parse(label, order, months, parts)?.ok()
+}
+
+/// Why the zone in brackets of a label does not determine its time; `None` if it does, or the label has none.
+pub(in crate::data) fn zone_error(label: &str, order: DateOrder) -> Option<ZoneError<'_>> {
+    parse(label, order, true, &mut Vec::new())?.err()
+}
+
+/// `None` if the label is no time; an error if it is one in a zone that does not determine it.
+fn parse<'a>(
+    label: &'a str,
+    order: DateOrder,
+    months: bool,
+    parts: &mut Vec<LabelPart<'a>>,
+) -> Option<Result<LabelTime, ZoneError<'a>>> {
     parts.clear();
     let label = label.trim();
     // No form starts differently or is longer.
-    if label.len() > 64 || !label.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+    if label.len() > 96 || !label.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return None;
     }
     let colon = |day: &LabelDate| day.unit == TimeUnit::Month && label.contains(':');
     if let Some(day) = day(label, order, parts).filter(|day| months || !colon(day)) {
-        return Some(day.at());
+        return Some(Ok(day.at()));
     }
     parts.clear();
-    let (rest, offset) = split_offset(label);
+    let (timed, zone) = split_zone(label);
+    let (rest, offset) = split_offset(timed);
     let (before, clock_text) = split_clock(rest)?;
     let (unit, wall, by_order, short_year) = if before.is_empty() {
         (TimeUnit::Clock, 0, false, false)
@@ -43,11 +60,19 @@ pub(in crate::data) fn read_of<'a>(
     };
     let time = clock(clock_text, unit == TimeUnit::Clock, parts)?;
     // A time of day without a date has no time zone.
-    if offset.is_some() && unit == TimeUnit::Clock {
+    if (offset.is_some() || zone.is_some()) && unit == TimeUnit::Clock {
         return None;
     }
     if let Some((text, _)) = offset {
         parts.push(LabelPart::Offset(text));
     }
-    Some(LabelTime { unit, wall: wall + time, offset: offset.map(|(_, seconds)| seconds), by_order, short_year })
+    let (wall, mut offset) = (wall + time, offset.map(|(_, seconds)| seconds));
+    if let Some(zone) = zone {
+        parts.push(LabelPart::Text(&label[timed.len()..]));
+        match offset_at(zone, wall, offset) {
+            Ok(of_zone) => offset = Some(of_zone),
+            Err(error) => return Some(Err(error)),
+        }
+    }
+    Some(Ok(LabelTime { unit, wall, offset, by_order, short_year }))
 }

@@ -248,8 +248,17 @@ impl SeriesData {
     /// Notes on how the file was read, and on rows missing in time.
     pub fn remarks(&self) -> Vec<String> {
         let gaps = self.series.time_gaps();
-        let gaps = gaps.map(|gaps| format!("{gaps}; windows cross these gaps as if no time had passed"));
-        self.notes.iter().chain(self.series.notes()).cloned().chain(gaps).collect()
+        let gaps = gaps.map(|gaps| {
+            format!(
+                "{gaps}; windows cross these gaps as if no time had passed; add rows with the missing times and no \
+                 values, and --missing, to keep the steps even"
+            )
+        });
+        // Windows count rows, and not time.
+        let uneven = self.series.uneven_steps().map(|steps| {
+            format!("{steps}; windows count rows and not time: resample the rows to even steps if time matters")
+        });
+        self.notes.iter().chain(self.series.notes()).cloned().chain(gaps).chain(uneven).collect()
     }
 
     /// What tells the series of a panel apart for the network, in words; `None` if nothing does.
