@@ -183,7 +183,7 @@ fn wait_for_checkpoints(folder: &Path, child: &mut std::process::Child) {
     }
 }
 
-const LONG: &str = "--epochs 120 --set training.checkpoint-every=1 --target a";
+const LONG: &str = "--epochs 60 --set training.checkpoint-every=1 --target a";
 
 #[test]
 fn a_killed_backtest_goes_on_where_it_was_to_the_same_end() {
@@ -295,7 +295,7 @@ fn what_leaves_no_fold_or_cuts_the_series_otherwise_is_refused_and_nothing_writt
         assert_eq!(entries(path), ["s.csv"], "{flags}");
     }
     fs::write(path.join("c.toml"), "[backtest]\nfolds = 2\n[text]\nfile = \"s.csv\"\n").unwrap();
-    refused(path, "backtest --config c.toml --out b", 2, &["a backtest forecasts a series, and the data are text"]);
+    refused(path, "backtest --config c.toml --out b", 2, &["a backtest forecasts a series, and the data are a text"]);
     refused(path, "train --config c.toml --out b", 2, &["[backtest] has the folds of `bptt backtest`"]);
 }
 

@@ -61,8 +61,8 @@ fn a_negative_number_after_a_flag_is_its_value() {
 fn an_unknown_flag_gets_a_useful_suggestion_or_none() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, tip) in [
-        ("eval a --epochs 3", "tip: --epochs is a flag of train, plan and flow"),
-        ("--epochs 3", "tip: --epochs is a flag of train, plan and flow"),
+        ("eval a --epochs 3", "tip: --epochs is a flag of train, backtest, plan and flow"),
+        ("--epochs 3", "tip: --epochs is a flag of train, backtest, plan and flow"),
         ("train --temperature 1", "tip: --temperature is a flag of sample"),
         ("train --rows 3", "tip: --rows is a flag of forecast"),
         ("train --epoch 3", "tip: a similar flag is '--epochs'"),
@@ -188,7 +188,7 @@ fn an_unknown_or_misplaced_key_gets_the_intended_one() {
         ("hidden = 3\n", "c.toml, line 1, hidden: unknown key; it is a key of [model]\n"),
         (
             "[optimizer]\nlr = 1\n",
-            "c.toml, line 1, optimizer: expected one of the sections [series], [text], [sequences], [classes], [rolls], [audio], [task], [run], [model], [training]\n",
+            "c.toml, line 1, optimizer: expected one of the sections [series], [text], [sequences], [classes], [rolls], [audio], [task], [run], [model], [training], [backtest]\n",
         ),
         ("[model]\nzzz = 1\n", "`bptt init` writes a file with every key"),
     ] {
