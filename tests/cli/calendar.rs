@@ -126,7 +126,7 @@ fn a_calendar_that_the_times_do_not_have_is_refused_with_what_to_do() {
     let folder = folder();
     let path = folder.path();
     labelled(path, "plain.csv", (0..100).map(|row| row.to_string()));
-    labelled(path, "texts.csv", (0..100).map(|row| format!("{}", ["b", "a"][row % 2])));
+    labelled(path, "texts.csv", (0..100).map(|row| ["b", "a"][row % 2].to_string()));
     labelled(path, "days.csv", (0..28).map(|row| format!("2024-01-{:02}", row + 1)));
     let refuse = |arguments: &str, code, parts: &[&str]| {
         refused(path, &format!("train series {arguments} {TINY}"), code, parts);

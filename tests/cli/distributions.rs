@@ -262,7 +262,7 @@ fn beyond_the_horizon_sample_paths_widen_the_range_as_a_random_walk_does() {
         let table = succeeds(path, &format!("forecast {loss} --device cpu --rows 9"));
         assert!(table.contains("after one step ahead the quantiles are those of 1,000 sample paths"), "{table}");
         assert!(!succeeds(path, &format!("forecast {loss} --device cpu")).contains("paths"));
-        ["paths.csv", "next.svg"].map(|name| std::fs::remove_file(path.join(name)).unwrap());
+        ["paths.csv", "next.svg"].iter().for_each(|name| std::fs::remove_file(path.join(name)).unwrap());
         // No further than the known columns.
         refused(path, &format!("forecast {loss} --device cpu --rows 11"), 1, &["known column \"day\""]);
     }

@@ -236,7 +236,7 @@ impl SeriesCodec {
 
     /// The static columns of each member: \[members, inputs\].
     fn encode_statics(&self, series: &Series) -> Result<Array2<f32>> {
-        let names = |names: Vec<&str>| list_names(names.into_iter());
+        let names = |names: Vec<&str>| list_names(names);
         let (expected, got): (Vec<&str>, Vec<&str>) = (
             self.statics.iter().map(|codec| &codec.name[..]).collect(),
             series.statics().iter().map(|column| &column.name[..]).collect(),

@@ -15,6 +15,7 @@ use crate::format::{ahead, grouped};
 /// trains on its own stores it with `SavedModel::with_codec`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[allow(clippy::large_enum_variant, reason = "a run has one, which is not moved about")]
 pub enum Codec {
     /// A text, token by token.
     Text {
