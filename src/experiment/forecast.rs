@@ -311,6 +311,7 @@ impl SeriesForecast {
             rows: RowAxis { name: series.label_name(), positions: positions.as_deref(), labels: &labels },
             horizon: encoded.codec().frame.horizon.saturating_sub(series.len() - 1 - rolled.middle().origin),
             range: rolled.quantiles.interval(),
+            widened: self.paths.is_some(),
             targets: targets.collect(),
         }
         .draw()

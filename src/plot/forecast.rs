@@ -175,6 +175,8 @@ pub struct RolloutChart<'a> {
     pub horizon: usize,
     /// The outermost quantiles of a quantile forecast.
     pub range: Option<[f64; 2]>,
+    /// Whether the range is that of sample paths after these rows: otherwise it takes the forecasts before it as exact.
+    pub widened: bool,
     /// The targets; the first six have a panel each.
     pub targets: Vec<RolloutTarget<'a>>,
 }
@@ -234,7 +236,9 @@ impl RolloutChart<'_> {
             "After each dot none of the data is known: level and rhythm should match the truth."
         }
         .to_owned();
-        if self.range.is_some() && longest > self.horizon {
+        if self.range.is_some() && longest > self.horizon && self.widened {
+            description += " The range there is that of sample paths.";
+        } else if self.range.is_some() && longest > self.horizon {
             description += " Within the dashed outline each range assumes that the forecasts before it were right: the \
                             true one is wider.";
         }
@@ -261,8 +265,9 @@ impl RolloutChart<'_> {
         let heights = low.iter().zip(high).enumerate();
         let heights = heights.map(|(n, (low, high))| (self.rows.x(forecast.first + n), [*low, *high]));
         let origin = self.origin(target, forecast).map(|(x, y)| (x, [y, y]));
-        let within = origin.into_iter().chain(heights.clone().take(self.horizon)).collect();
-        let beyond: Vec<_> = heights.skip(self.horizon.saturating_sub(1)).collect();
+        let rows = if self.widened { low.len() } else { self.horizon };
+        let within = origin.into_iter().chain(heights.clone().take(rows)).collect();
+        let beyond: Vec<_> = heights.skip(rows.saturating_sub(1)).collect();
         let mut marks = vec![Mark::new(range_name(self.range), "blue", Shape::Area(within))];
         if beyond.len() > 1 {
             let steps = if self.horizon == 1 { "1 step".into() } else { format!("{} steps", self.horizon) };
@@ -357,20 +362,24 @@ mod tests {
     }
 
     #[test]
-    fn ranges_beyond_the_horizon_are_marked_and_none_within() {
+    fn ranges_beyond_the_horizon_are_marked_unless_widened_and_none_within() {
         let (truth, labels) = ([1.0, 2.0, 3.0], labels(3));
         let rows = RowAxis { name: "t", positions: None, labels: &labels };
-        let draw = |horizon: usize| {
+        let draw = |horizon: usize, widened: bool| {
             let range = Some([vec![3.0, 2.0, 3.0], vec![5.0, 6.0, 5.0]]);
             let forecasts = vec![RolledOut { first: 3, values: vec![4.0; 3], range }];
             let targets = vec![RolloutTarget { name: "a", truth: &truth, forecasts }];
-            RolloutChart { title: "t".into(), rows, horizon, range: Some([0.1, 0.9]), targets }.draw().file()
+            RolloutChart { title: "t".into(), rows, horizon, range: Some([0.1, 0.9]), widened, targets }.draw().file()
         };
-        let (near, far) = (draw(3), draw(2));
+        let (near, far, wide) = (draw(3, false), draw(2, false), draw(2, true));
         assert!(!near.contains("\"area beyond\"") && !near.contains("not widened"));
         // In the panel and in the legend.
         assert_eq!((far.matches("\"area beyond\"").count(), far.matches("\"area blue\"").count()), (2, 2));
-        assert!(far.contains(">not widened beyond 2 steps<") && draw(1).contains(">not widened beyond 1 step<"));
+        assert!(far.contains(">not widened beyond 2 steps<") && draw(1, false).contains(">not widened beyond 1 step<"));
+        assert!(
+            !wide.contains("area beyond") && !wide.contains("not widened") && wide.contains("that of sample paths")
+        );
+        assert_eq!(wide.matches("\"area blue\"").count(), 2);
     }
 
     #[test]
@@ -380,8 +389,10 @@ mod tests {
         let rows = RowAxis { name: "t", positions: None, labels: &labels };
         let rolled = || RolledOut { first: 3, values: vec![4.0, 5.0], range: None };
         let target = || RolloutTarget { name: "a", truth: &truth, forecasts: vec![rolled()] };
-        let draw =
-            |rows| RolloutChart { title: "t".into(), rows, horizon: 1, range: None, targets: vec![target()] }.draw();
+        let draw = |rows| {
+            RolloutChart { title: "t".into(), rows, horizon: 1, range: None, widened: false, targets: vec![target()] }
+                .draw()
+        };
         let svg = draw(rows).file();
         let (truth, forecast) = (points(&svg, "ink"), points(&svg, "blue"));
         assert_eq!((truth.len(), forecast.len()), (3, 3));
@@ -402,7 +413,7 @@ mod tests {
             let parts = vec![("test", 0)];
             ForecastChart { title: "t".into(), rows, first: 0, horizon: 1, period: 1, range, targets, parts }.draw();
         }
-        RolloutChart { title: "t".into(), rows, horizon: 1, range, targets: Vec::new() }.draw();
+        RolloutChart { title: "t".into(), rows, horizon: 1, range, widened: false, targets: Vec::new() }.draw();
         let rolled = |first, values: &[f64]| RolledOut {
             first,
             values: values.to_vec(),
@@ -410,7 +421,9 @@ mod tests {
         };
         let forecasts = vec![rolled(0, &[f64::INFINITY]), rolled(2, &[])];
         let target = RolloutTarget { name: "a", truth: &[f64::NAN, 1.0], forecasts };
-        let svg = RolloutChart { title: "t".into(), rows, horizon: 1, range, targets: vec![target] }.draw().file();
+        let svg = RolloutChart { title: "t".into(), rows, horizon: 1, range, widened: false, targets: vec![target] }
+            .draw()
+            .file();
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     }
 }

@@ -67,7 +67,7 @@ fn every_picture_is_well_formed_and_escapes_every_name() {
             parts,
         }
         .draw(),
-        RolloutChart { title: title.clone(), rows, horizon: 1, range, targets: vec![rolled] }.draw(),
+        RolloutChart { title: title.clone(), rows, horizon: 1, range, widened: false, targets: vec![rolled] }.draw(),
         Confusion { title: name, classes: &names, matrix: &matrix, majority: None }.draw(),
         TextSample { title: name, prime: name, sampled: name }.draw(),
         PianoRoll { title, first_key: 60, keys: 1, truth: &[true], predicted: &[0.5] }.draw(),

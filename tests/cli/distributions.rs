@@ -207,15 +207,17 @@ fn what_a_distribution_cannot_be_of_is_refused() {
     assert_ne!(codec["features"][0]["scaling"]["offset"], value!(0.0), "{codec}");
 }
 
-/// A random walk of 300 rows, `walk.csv`, with a column `day` that is known for 10 more.
-fn walk(path: &Path) {
+/// A random walk of 300 rows, `walk.csv`, with a column `day` that is known for `future` more.
+fn walk(path: &Path, future: usize) {
     let mut text = "t,level,day\n".to_owned();
-    let mut level = 100.0;
+    let (mut level, mut state) = (100.0, 1u64);
     for row in 0..300 {
-        level += spread(row * 13 + 5) - 0.5;
+        // Knuth's linear congruential generator.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        level += (state >> 40) as f64 / 16_777_216.0 - 0.5;
         writeln!(text, "{row},{level:.4},{}", row % 7).unwrap();
     }
-    (300..310).for_each(|row| writeln!(text, "{row},,{}", row % 7).unwrap());
+    (300..300 + future).for_each(|row| writeln!(text, "{row},,{}", row % 7).unwrap());
     std::fs::write(path.join("walk.csv"), text).unwrap();
 }
 
@@ -232,7 +234,7 @@ fn widths(forecast: &Value, [low, high]: [&str; 2]) -> Vec<f64> {
 fn beyond_the_horizon_sample_paths_widen_the_range_as_a_random_walk_does() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    walk(path);
+    walk(path, 10);
     for loss in ["gaussian", "quantile"] {
         train(path, loss, &format!("{WALK} --relative last --loss {loss}"));
         let forecast = |flags: &str| json(path, &format!("forecast {loss} --device cpu --rows 9 --json {flags}"));
@@ -253,7 +255,8 @@ fn beyond_the_horizon_sample_paths_widen_the_range_as_a_random_walk_does() {
         last.sort_by(f64::total_cmp);
         assert_eq!(drawn["quantiles"]["0.9"]["level"][8].as_f64(), Some(last[899]));
         assert_eq!(drawn["targets"]["level"][8].as_f64(), Some(last[499]));
-        assert!(read(path, "next.svg").contains("class=\"area blue\""));
+        let picture = read(path, "next.svg");
+        assert!(picture.contains("class=\"area blue\"") && !picture.contains("not widened"));
         // The same seed draws the same paths, and another one others.
         assert_eq!(drawn, forecast("--seed 1"));
         let other = forecast("--seed 2 --paths 2000");
@@ -262,7 +265,9 @@ fn beyond_the_horizon_sample_paths_widen_the_range_as_a_random_walk_does() {
         let table = succeeds(path, &format!("forecast {loss} --device cpu --rows 9"));
         assert!(table.contains("after one step ahead the quantiles are those of 1,000 sample paths"), "{table}");
         assert!(!succeeds(path, &format!("forecast {loss} --device cpu")).contains("paths"));
-        ["paths.csv", "next.svg"].iter().for_each(|name| std::fs::remove_file(path.join(name)).unwrap());
+        for name in ["paths.csv", "next.svg"] {
+            std::fs::remove_file(path.join(name)).unwrap();
+        }
         // No further than the known columns.
         refused(path, &format!("forecast {loss} --device cpu --rows 11"), 1, &["known column \"day\""]);
     }
@@ -272,7 +277,7 @@ fn beyond_the_horizon_sample_paths_widen_the_range_as_a_random_walk_does() {
 fn paths_that_cannot_be_drawn_are_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    walk(path);
+    walk(path, 0);
     let small = "series walk.csv --target level --window 6 --hidden 4 --epochs 1";
     for (name, flags, reason) in [
         ("squared", "", "the network forecasts one value and no distribution"),
@@ -287,9 +292,9 @@ fn paths_that_cannot_be_drawn_are_refused_with_the_reason() {
     }
     train(path, "far", &format!("{small} --loss gaussian --quantiles 0.01,0.99"));
     let few = "forecast far --device cpu --rows 5 --paths 99";
-    refused(path, few, 1, &["--paths: expected at least 100", "got 99"]);
+    refused(path, few, 2, &["--paths: expected at least 100", "got 99"]);
     refused(path, "forecast far --rows 5 --paths 0 --paths-out p.csv", 2, &["--paths-out", "--paths 0"]);
-    refused(path, "forecast far --device cpu --rows 50 --paths 10000000", 1, &["--paths", "expected at most"]);
+    refused(path, "forecast far --device cpu --rows 50 --paths 10000000", 2, &["--paths", "expected at most"]);
 }
 
 #[test]

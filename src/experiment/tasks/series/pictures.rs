@@ -93,6 +93,6 @@ impl SeriesTask {
         let title = format!("{}: forecasts of {} rows from each dot on", self.name, grouped(steps as u64));
         let rows = self.rows(positions.as_deref());
         let range = ranges.quantiles().interval();
-        Ok(Some(RolloutChart { title, rows, horizon, range, targets: targets.collect() }.draw()))
+        Ok(Some(RolloutChart { title, rows, horizon, range, widened: false, targets: targets.collect() }.draw()))
     }
 }
