@@ -1,8 +1,6 @@
 //! Forecasts of series beside the truth.
 
-mod backtest;
-
-pub use backtest::{BacktestChart, ErrorLine};
+pub(super) mod backtest;
 
 use super::chart::{Chart, LOW, Mark, Panel, Scale, Shape, TALL};
 use super::drawing::Drawing;

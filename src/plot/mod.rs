@@ -21,9 +21,8 @@ mod throughput;
 
 pub use confusion::Confusion;
 pub use drawing::{Drawing, STYLE, escape};
-pub use forecast::{
-    BacktestChart, ErrorLine, ForecastChart, ForecastTarget, RolledOut, RolloutChart, RolloutTarget, RowAxis,
-};
+pub use forecast::backtest::{BacktestChart, ErrorLine};
+pub use forecast::{ForecastChart, ForecastTarget, RolledOut, RolloutChart, RolloutTarget, RowAxis};
 pub use gradient_flow::{GradientLine, GradientPanel, gradient_flow};
 pub use gradient_norm::gradient_norm;
 pub use histogram::Lengths;

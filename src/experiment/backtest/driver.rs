@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::folds::Fold;
 use super::plan::{Plan, series_of};
 use crate::experiment::config::agree::unsupported;
-use crate::experiment::config::{Config, Data, ModelConfig, RefitName, RunConfig, SeriesConfig};
+use crate::experiment::config::{Config, Data, ModelConfig, RefitName, RunConfig, SeriesConfig, check_files};
 use crate::experiment::files::checkpoints::FINISHED;
 use crate::experiment::files::folder::Folder;
 use crate::experiment::files::names;
@@ -83,7 +83,7 @@ impl Backtest {
         let folder = Folder::open(path)?;
         let stored = read_config(&file)?;
         let mut given = elsewhere(stored.clone(), flags)?;
-        super::super::config::check_files(&file, &given, flags)?;
+        check_files(&file, &given, flags)?;
         series_of(&mut given)?.sha256 = None;
         let plan = Plan::new(given)?;
         check_same(&plan, &stored, path)?;
