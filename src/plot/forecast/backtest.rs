@@ -78,7 +78,7 @@ impl BacktestChart<'_> {
             }
             .draw()
         });
-        let forecasts = RolloutChart { title, rows, horizon, range, targets }.draw();
+        let forecasts = RolloutChart { title, rows, horizon, range, widened: false, targets }.draw();
         folds.into_iter().chain(steps).fold(forecasts, Drawing::above)
     }
 }
