@@ -28,6 +28,9 @@ pub(super) struct Forecasts {
     pub(super) forecasters: Vec<Forecaster>,
     /// The quantiles of the network, ascending, of which the middle one is its forecast where there is no other.
     pub(super) quantiles: Vec<f64>,
+    /// Whether the network forecasts one value between its quantiles, which stands for the median as in the results of a
+    /// run.
+    pub(super) around_point: bool,
     /// The names of the targets.
     pub(super) targets: Vec<String>,
     pub(super) folds: Vec<FoldForecasts>,
@@ -100,7 +103,9 @@ impl Backtest {
         };
         let folds: Vec<FoldForecasts> = self.folds().iter().zip(&files).map(fold).collect();
         notes.extend(self.unscored(&targets, &folds));
-        Ok(Forecasts { forecasters, quantiles, targets, folds, notes })
+        let around_point =
+            !quantiles.is_empty() && files.iter().all(|file| file.names.iter().any(|name| name == POINT));
+        Ok(Forecasts { forecasters, quantiles, around_point, targets, folds, notes })
     }
 
     /// The series of each fold that are not scored.

@@ -192,7 +192,9 @@ impl Forecasts {
         let is_range = known.iter().all(|row| ranges.iter().all(|range| !range[[*row, 0]].is_nan()));
         let ranges = if is_range { ranges } else { Vec::new() };
         let pinball = |(range, quantile): (&Array2<f64>, &f64)| mean_pinball(*quantile, truth.view(), range.view());
-        let pinball = mean(ranges.iter().zip(&self.quantiles).map(pinball));
+        let losses = ranges.iter().zip(&self.quantiles).map(pinball);
+        let of_point = (self.around_point && !ranges.is_empty()).then(|| mean_pinball(0.5, truth.view(), point.view()));
+        let pinball = mean(losses.chain(of_point));
         let (coverage, winkler) = match (&ranges[..], &self.quantiles[..]) {
             ([low, .., high], [first, .., last]) => (
                 coverage(truth.view(), low.view(), high.view()),
@@ -315,7 +317,8 @@ mod tests {
     fn forecasts(folds: Vec<FoldForecasts>) -> Forecasts {
         let targets = ["a", "b"].map(str::to_owned).into();
         let forecasters = vec![NETWORK, LAST_VALUE];
-        Forecasts { forecasters, quantiles: Vec::new(), targets, folds, notes: Vec::new() }
+        let quantiles = Vec::new();
+        Forecasts { forecasters, quantiles, around_point: false, targets, folds, notes: Vec::new() }
     }
 
     #[test]
@@ -338,6 +341,21 @@ mod tests {
         near(over.mase, 1.25);
         near(over.wape, (2.5 / 1.0 + 0.5 / 5.0) / 2.0);
         assert!(over.rmse.is_nan() && all.scores(0, 0..2, 1..2, 0..2).mase.is_nan());
+    }
+
+    #[test]
+    fn a_forecast_between_quantiles_is_scored_as_the_median() {
+        let truth = array![[1.0, 5.0], [2.0, 5.0]];
+        let (low, high) = (truth.mapv(|value| value - 2.0), truth.mapv(|value| value + 4.0));
+        let mut of = fold(truth.clone(), truth.mapv(|value| value + 1.0), truth.clone());
+        of.by_forecaster.iter_mut().for_each(|(_, ranges)| *ranges = vec![low.clone(), high.clone()]);
+        let mut all = forecasts(vec![of]);
+        all.quantiles = vec![0.1, 0.9];
+        let near = |got: f64, want: f64| assert!((got - want).abs() < 1e-12, "{got} for {want}");
+        near(all.scores(0, 0..1, 0..1, 0..2).pinball, (0.2 + 0.4) / 2.0);
+        all.around_point = true;
+        near(all.scores(0, 0..1, 0..1, 0..2).pinball, (0.2 + 0.5 + 0.4) / 3.0);
+        near(all.scores(1, 0..1, 0..1, 0..2).pinball, (0.2 + 0.4) / 3.0);
     }
 
     #[test]
