@@ -284,7 +284,8 @@ impl SeriesForecast {
         Ok(text)
     }
 
-    /// Writes the sample paths as comma-separated text, see [`Paths::write`]; nothing without paths.
+    /// Writes the sample paths as comma-separated text: the number of the path, the row and its step from the last known
+    /// row, and the targets; in long form if the data are, with a line for each series. Writes nothing without paths.
     ///
     /// # Errors
     /// Those of writing.

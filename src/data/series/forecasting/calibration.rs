@@ -11,7 +11,7 @@ impl Conformal {
     /// is not shifted.
     ///
     /// # Errors
-    /// [`Error::Value`] if an output has fewer errors than [`least_examples`](Self::least_examples).
+    /// [`Error::Value`](crate::Error::Value) if an output has fewer errors than [`least_examples`](Self::least_examples).
     pub fn fit(levels: &[f64], point: Option<usize>, forecasts: &[Array3<f64>], windows: &Windows) -> Result<Self> {
         let (truth, scalings) = (windows.truth(), windows.scalings());
         let codec = windows.encoded().codec();
