@@ -53,6 +53,11 @@ fn calendar_fields() -> Form {
 }
 
 fn series() -> Vec<Setting> {
+    [series_inputs(), series_measured()].concat()
+}
+
+/// The columns of a series, and how a network sees them.
+fn series_inputs() -> Vec<Setting> {
     vec![
         Setting::positional("file", Form::file("FILE"), "CSV file with a header and the time in its first column"),
         Setting::flag("target", columns(), "Columns to forecast").default("the second of two").more(
@@ -102,6 +107,12 @@ fn series() -> Vec<Setting> {
                 "The targets of a window and their forecast are measured from the window's own last value or mean, so \
                  that a level that training never saw looks like any other. The sunspots use standard.",
             ),
+    ]
+}
+
+/// The parts of a series, how it is read, and what is forecast of it.
+fn series_measured() -> Vec<Setting> {
+    vec![
         Setting::flag("season", size("ROWS"), "Season length of the seasonal naive baseline"),
         Setting::flag("train-until", Form::text("ROW"), "Last training row, by its value in the first column")
             .more("The rows after it are for validation and test. The sunspots use 1920."),

@@ -206,6 +206,28 @@ fn offset_after(zone: &str, wall: i128, written: Option<String>) -> Result<i64, 
     offset_at(zone, wall, None).map_err(|error| format!("the next, {}, is {error}", written.unwrap_or_default()))
 }
 
+/// The times `step` months apart after a day and a time of day, on the same day of each month; a number of days would
+/// vary.
+fn in_months((date, time): (Date, i128), step: i128, count: usize) -> Option<Vec<i128>> {
+    let at = |n: i128| {
+        let first = month(months(date) + i64::try_from(n * step).ok()?)?;
+        Some(nanoseconds(first.with().day(date.day()).build().ok()?) + time)
+    };
+    (1..=count as i128).map(at).collect()
+}
+
+/// The same at the ends of months, or on their last business days.
+fn at_month_ends((date, time): (Date, i128), step: i128, count: usize, business: bool) -> Option<Vec<i128>> {
+    let at = |n: i128| {
+        let mut day = month(months(date) + i64::try_from(n * step).ok()?)?.last_of_month();
+        while business && matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday) {
+            day = day.yesterday().ok()?;
+        }
+        Some(nanoseconds(day) + time)
+    };
+    (1..=count as i128).map(at).collect()
+}
+
 fn dates(times: &TimeColumn, labels: &[String], count: usize) -> Result<Vec<String>, String> {
     let Reading::Dates { unit, zoned, order } = times.reading() else { return Err("they are not dates".into()) };
     let mut form = TimeFormatter::new(unit);
@@ -245,27 +267,12 @@ fn dates(times: &TimeColumn, labels: &[String], count: usize) -> Result<Vec<Stri
     }
     let day_and_time = day_of(last);
     match (steps, constant_step(&counts)) {
-        (DateSteps::Months, Some(step)) => lacks_day(last, step, count).map_or(Ok(()), Err).and_then(|()| {
-            write(day_and_time.and_then(|(date, time)| {
-                let at = |n: i128| {
-                    let first = month(months(date) + i64::try_from(n * step).ok()?)?;
-                    // The same day of each month; a number of days would vary.
-                    let day = first.with().day(date.day()).build().ok()?;
-                    Some(nanoseconds(day) + time)
-                };
-                n.map(at).collect()
-            }))
-        }),
-        (DateSteps::MonthEnds { business }, Some(step)) => write(day_and_time.and_then(|(date, time)| {
-            let at = |n: i128| {
-                let mut day = month(months(date) + i64::try_from(n * step).ok()?)?.last_of_month();
-                while business && matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday) {
-                    day = day.yesterday().ok()?;
-                }
-                Some(nanoseconds(day) + time)
-            };
-            n.map(at).collect()
-        })),
+        (DateSteps::Months, Some(step)) => lacks_day(last, step, count)
+            .map_or(Ok(()), Err)
+            .and_then(|()| write(day_and_time.and_then(|from| in_months(from, step, count)))),
+        (DateSteps::MonthEnds { business }, Some(step)) => {
+            write(day_and_time.and_then(|from| at_month_ends(from, step, count, business)))
+        }
         (DateSteps::Even, _) => {
             let even = constant_step(&times.keys).map(|step| (times.keys.last().copied().unwrap_or(0) + offset, step));
             // At the same hour of each day, across clock changes.

@@ -10,3 +10,4 @@ mod pictures;
 pub mod rolled;
 pub mod series_data;
 pub mod series_task;
+mod view;

@@ -5,15 +5,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::super::relation::Relation;
-use super::columns::{ids, long_form, roles, static_name};
+use super::columns::{ids, long_form, roles};
+use super::view::View;
 use crate::data::{
     CalendarInput, ColumnRoles, DateOrder, DecimalMark, Frame, LongForm, MissingPolicy, RelativeTo, SUNSPOTS, Series,
     SeriesCodec, SeriesSplit, SeriesTable, StaticCodec, StaticColumn, csv_columns, list_names, read_input,
 };
-use crate::experiment::config::agree::{as_the_model, in_flag, shares, unsupported, words};
-use crate::experiment::config::{
-    BUNDLED, LossConfig, MissingName, ScaleName, ScaleOverName, SeriesConfig, WeighName, limit,
-};
+use crate::experiment::config::agree::{as_the_model, in_flag, shares, unsupported};
+use crate::experiment::config::{BUNDLED, MissingName, ScaleName, ScaleOverName, SeriesConfig, limit};
 use crate::experiment::files::digest::Digest;
 use crate::experiment::model::codec::Codec;
 use crate::format::{ahead, grouped};
@@ -88,51 +87,8 @@ impl SeriesData {
             return Err(unsupported("--panel=false: the ids of --id are the series of a panel"));
         }
         let named = if long.is_none() { roles(data, of_model, &columns, &path)? } else { ColumnRoles::default() };
-        let of_frame = |size: fn(&Frame) -> usize| of_model.map(|codec| size(&codec.frame));
-        let frame = Frame {
-            window: as_the_model("window", &mut data.window, of_frame(|frame| frame.window), 22)?,
-            horizon: as_the_model("horizon", &mut data.horizon, of_frame(|frame| frame.horizon), 1)?,
-        };
-        let of_scale = model.map(|(scale, _)| scale);
-        let counts = model.is_none() && data.loss == Some(LossConfig::NegativeBinomial);
-        let natural = if counts { ScaleName::MeanAbsolute } else { ScaleName::Standard };
-        let scale = as_the_model("scale", &mut data.scale, of_scale, natural)?;
-        for (key, is_set) in [("scale-over", data.scale_over.is_some()), ("weigh", data.weigh.is_some())] {
-            if is_set && !panel {
-                return Err(unsupported(format!("series.{key} is for the series of a panel (--panel or --id)")));
-            }
-        }
-        if panel {
-            data.scale_over.get_or_insert(ScaleOverName::Series);
-            data.weigh.get_or_insert(WeighName::Windows);
-        }
-        let scale_over = data.scale_over.unwrap_or(ScaleOverName::Series);
-        let of_view = of_model.map(|codec| codec.relative);
-        // Measured on several series: docs/accuracy.md.
-        let natural = if counts {
-            RelativeTo::None
-        } else if bundled && scale != ScaleName::None {
-            RelativeTo::Standard
-        } else {
-            RelativeTo::Mean
-        };
-        let relative = as_the_model("relative", &mut data.relative, of_view, natural)?;
-        if relative == RelativeTo::Standard && scale == ScaleName::None {
-            return Err(unsupported(
-                "--relative standard needs a unit that a window's deviation is not far below, and --scale none has none: \
-                 take --scale standard or min-max",
-            ));
-        }
-        if counts {
-            check_units_of_counts(scale, relative)?;
-        }
-        let of_calendar = of_model.map(|codec| codec.calendar.clone());
-        let calendar = as_the_model("calendar", &mut data.calendar, of_calendar, Vec::new())?;
-        let segment = as_the_model("segment", &mut data.segment, of_model.map(|codec| codec.segment), 1)?;
-        if segment == 0 || !frame.window.is_multiple_of(segment) {
-            let expected = format!("a number of rows that divides the window of {}", frame.window);
-            return Err(Error::Value { what: "--segment".into(), expected, got: segment.to_string() });
-        }
+        let view = View::read(data, model, bundled, panel)?;
+        let View { frame, scale, scale_over, calendar, relative, segment, classes, ids: is_input } = view;
         let of_missing = of_model.map(|codec| name_of(codec.missing));
         let missing = missing_as_the_model(&mut data.missing, of_missing)?;
         dates_as_the_model(&mut data.dates, of_model.and_then(|codec| codec.dates))?;
@@ -147,12 +103,6 @@ impl SeriesData {
         let mut notes = table.notes.clone();
         let roles = if long.is_some() { ids(&table, of_model, &path, &mut notes)? } else { named };
         let table = SeriesTable { dates: data.dates.or(table.dates), ..table };
-        let classes = data.statics.iter().flatten().map(|given| static_name(given));
-        let classes = classes.filter(|(_, classes)| *classes).map(|(name, _)| name.to_owned()).collect();
-        if data.ids == Some(true) && !panel {
-            return Err(unsupported("series.ids is for the series of a panel (--panel or --id)"));
-        }
-        let ids = panel && as_the_model("ids", &mut data.ids, of_model.map(|codec| codec.ids), false)?;
         let (series, gaps) = with_gaps(table, &roles, panel, !calendar.is_empty(), missing, model.is_some(), &path)?;
         let what = if of_model.is_some() { "the calendar of the model" } else { "--calendar" };
         series.check_calendar(&calendar).map_err(|error| in_flag(what, error).in_file(&path))?;
@@ -171,7 +121,7 @@ impl SeriesData {
             panel,
             long,
             classes,
-            ids,
+            ids: is_input,
             gaps,
             notes,
             sha256,
@@ -343,25 +293,6 @@ pub(in crate::experiment::tasks) fn missing_line(
 /// What to do about targets that are not counts.
 pub(in crate::experiment) const NO_COUNTS: &str =
     "--loss negative-binomial is for counts; gaussian, student-t and quantile are for other numbers";
-
-/// Refuses units of counts with an offset, which have no negative binomial distribution.
-fn check_units_of_counts(scale: ScaleName, relative: RelativeTo) -> Result<()> {
-    if matches!(scale, ScaleName::Standard | ScaleName::MinMax) {
-        return Err(unsupported(format!(
-            "--scale {} shifts the targets, and those of --loss negative-binomial are counts, which are at least 0 and \
-             only divided: take --scale mean-absolute or none",
-            words(&scale)
-        )));
-    }
-    if !relative.is_none() {
-        return Err(unsupported(format!(
-            "--relative {} shifts the targets of each window, and those of --loss negative-binomial are counts, which are \
-             at least 0: take --relative none",
-            words(&relative)
-        )));
-    }
-    Ok(())
-}
 
 /// What windows are seen from, in words; `None` if nothing in them.
 fn seen(relative: RelativeTo) -> Option<&'static str> {

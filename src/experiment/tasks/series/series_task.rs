@@ -105,45 +105,18 @@ impl SeriesTask {
         if trains {
             encoded.check_calendar(split.train.end).map_err(|error| in_file(in_flag("--calendar", error)))?;
         }
-        let windows = |targets: Range<usize>| {
-            let windows = encoded.windows(targets)?;
-            if of_counts { windows.of_counts() } else { Ok(windows) }
-        };
-        let windows = |targets: Range<usize>| windows(targets).map_err(in_file);
-        let part =
-            |targets: &Range<usize>| if targets.is_empty() { Ok(None) } else { windows(targets.clone()).map(Some) };
+        let windows = |targets: &Range<usize>| windows(&encoded, targets, of_counts, data.weigh).map_err(in_file);
         // Without training, a split shorter than a window does no harm.
-        let training = part(&split.train).or_else(|error| if applies { Ok(None) } else { Err(error) })?;
-        let validation = part(&split.validation)?;
-        let weigh = |windows: Windows| match data.weigh {
-            Some(WeighName::Series) => windows.weigh_members_alike(),
-            _ => windows,
-        };
-        let (training, validation) = (training.map(weigh), validation.map(weigh));
+        let training = windows(&split.train).or_else(|error| if applies { Ok(None) } else { Err(error) })?;
+        let validation = windows(&split.validation)?;
         calibrates.as_ref().map_or(Ok(()), |levels| conformal::check(levels, validation.as_ref()))?;
         let after = encoded.measured_windows(split.train.end..rows).map_err(in_file)?;
         if let Some(season) = data.season.filter(|_| !after.is_empty()) {
             after.naive(season).map_err(|error| in_flag("--season", error))?;
         }
-        // Other data use the season of the run if they reach back far enough.
-        let of_model_said = model.and_then(|model| model.origin.as_ref()?.season).filter(|_| applies);
-        let of_model = of_model_said.filter(|season| !after.is_empty() && after.naive(*season).is_ok());
-        let season = data.season.or(of_model);
-        if let (Some(left_out), None, false) = (of_model_said, season, after.is_empty()) {
-            facts.push(format!("no seasonal naive forecast: a season of {left_out} rows starts before these"));
-        }
-        let untrained = training.as_ref().filter(|_| !applies).map(Windows::without_example);
-        let unmeasured = Some(&after).filter(|after| !after.is_empty()).map(Windows::without_example);
-        for (what, members) in [
-            ("not trained on, without a complete training window", untrained),
-            ("not measured, without a window after training", unmeasured),
-        ] {
-            let members = members.unwrap_or_default();
-            if encoded.codec().panel && !members.is_empty() {
-                let names = list_names(members.iter().map(|member| encoded.codec().targets[*member].name.as_str()));
-                facts.push(format!("{what}: {} series, {names}", grouped(members.len() as u64)));
-            }
-        }
+        let season = season(data, model.filter(|_| applies), &after, &mut facts);
+        let trained_on = training.as_ref().filter(|_| !applies);
+        facts.extend(members_left_out(encoded.codec(), trained_on, Some(&after).filter(|after| !after.is_empty())));
         let origin = Origin { data: trained.into_iter().collect(), season, ..Origin::default() };
         Ok(Self {
             name,
@@ -187,6 +160,46 @@ impl SeriesTask {
     pub(super) fn ranges_with(&self, conformal: Option<Conformal>) -> Ranges {
         Ranges::new(&self.head.loss, &self.levels, conformal)
     }
+}
+
+/// The training examples in a part, if it has rows.
+fn windows(
+    encoded: &Arc<EncodedSeries>,
+    targets: &Range<usize>,
+    of_counts: bool,
+    weigh: Option<WeighName>,
+) -> Result<Option<Windows>> {
+    if targets.is_empty() {
+        return Ok(None);
+    }
+    let windows = encoded.windows(targets.clone())?;
+    let windows = if of_counts { windows.of_counts()? } else { windows };
+    Ok(Some(if weigh == Some(WeighName::Series) { windows.weigh_members_alike() } else { windows }))
+}
+
+/// The season: other data use that of the applied model's run if they reach back far enough.
+fn season(data: &SeriesConfig, applied: Option<&ModelFile>, after: &Windows, facts: &mut Vec<String>) -> Option<usize> {
+    let of_run = applied.and_then(|model| model.origin.as_ref()?.season);
+    let fits = of_run.filter(|season| !after.is_empty() && after.naive(*season).is_ok());
+    let season = data.season.or(fits);
+    if let (Some(left_out), None, false) = (of_run, season, after.is_empty()) {
+        facts.push(format!("no seasonal naive forecast: a season of {left_out} rows starts before these"));
+    }
+    season
+}
+
+/// The series of a panel that are not trained on or not measured, in words.
+fn members_left_out(codec: &SeriesCodec, training: Option<&Windows>, after: Option<&Windows>) -> Vec<String> {
+    let of = |(what, windows): (&str, Option<&Windows>)| {
+        let members = windows.map(Windows::without_example).filter(|members| codec.panel && !members.is_empty())?;
+        let names = list_names(members.iter().map(|member| codec.targets[*member].name.as_str()));
+        Some(format!("{what}: {} series, {names}", grouped(members.len() as u64)))
+    };
+    let parts = [
+        ("not trained on, without a complete training window", training),
+        ("not measured, without a window after training", after),
+    ];
+    parts.into_iter().filter_map(of).collect()
 }
 
 impl Task for SeriesTask {
