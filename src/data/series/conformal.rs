@@ -20,6 +20,10 @@ pub struct Conformal {
     /// By quantile, what is added to each output (see [`SeriesCodec`](crate::data::SeriesCodec)), in the units of the
     /// window.
     pub shifts: Vec<Vec<f64>>,
+    /// Which of the quantiles is a forecast of one value that stands for the median. It is not shifted, and may lie
+    /// outside the range if its errors lean to one side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point: Option<usize>,
 }
 
 impl Conformal {
@@ -50,7 +54,7 @@ impl Conformal {
             let shift = |errors: Vec<f64>| if point == Some(index) { 0.0 } else { quantile_of(errors, *level) };
             shifts.push(outputs.into_iter().map(shift).collect());
         }
-        Ok(Self { levels: levels.to_vec(), examples, shifts })
+        Ok(Self { levels: levels.to_vec(), examples, shifts, point })
     }
 
     /// Shifts the outputs of one or more examples one after the other, by quantile in the units of the data, with the
@@ -68,7 +72,10 @@ impl Conformal {
     /// Shifts the quantiles of one output.
     pub(super) fn shift_one(&self, values: &mut [f64], output: usize, unit: f64) {
         values.iter_mut().zip(&self.shifts).for_each(|(value, shifts)| *value += shifts[output] * unit);
-        values.sort_by(f64::total_cmp);
+        // Around one forecast they are shifted by ascending quantiles of the same errors, and cannot cross.
+        if self.point.is_none() {
+            values.sort_by(f64::total_cmp);
+        }
     }
 
     /// Refuses shifts that are not those of `outputs` outputs, or not finite.
@@ -175,12 +182,25 @@ mod tests {
 
     #[test]
     fn shifted_quantiles_that_cross_are_sorted() {
-        let conformal =
-            Conformal { levels: vec![0.1, 0.9], examples: 9, shifts: vec![vec![3.0, -1.0], vec![0.5, 1.0]] };
+        let conformal = Conformal {
+            levels: vec![0.1, 0.9],
+            examples: 9,
+            shifts: vec![vec![3.0, -1.0], vec![0.5, 1.0]],
+            point: None,
+        };
         let mut by_quantile = vec![vec![0.0, 0.0, 1.0, 1.0], vec![1.0, 1.0, 9.0, 9.0]];
         let [one, two] = [1.0, 2.0].map(|unit| Scaling { offset: 7.0, unit });
         conformal.shift_outputs(&mut by_quantile, &[one, one, two, two]);
         assert_eq!(by_quantile, [[1.5, -1.0, 7.0, -1.0], [3.0, 2.0, 10.0, 11.0]]);
+    }
+
+    #[test]
+    fn a_forecast_whose_errors_lean_to_one_side_stays_where_it_is() {
+        let errors: Vec<f64> = (1..=9).map(f64::from).collect();
+        let conformal = fit(&[0.1, 0.5, 0.9], Some(1), &errors);
+        let mut by_quantile = vec![vec![20.0]; 3];
+        conformal.shift_outputs(&mut by_quantile, &[Scaling { offset: 0.0, unit: 2.0 }]);
+        assert_eq!(by_quantile, [[22.0], [20.0], [38.0]]);
     }
 
     #[test]

@@ -74,7 +74,9 @@ impl Ranges {
         }
         let by_quantile = self.by_quantile(outputs, scalings);
         let of = |target: usize| {
-            let values: Vec<f64> = by_quantile.iter().map(|values| values[target]).collect();
+            let mut values: Vec<f64> = by_quantile.iter().map(|values| values[target]).collect();
+            // A forecast may lie outside its conformal range.
+            values.sort_by(f64::total_cmp);
             self.quantiles.value_at(&values, uniform())
         };
         (0..scalings.len()).map(of).collect()
@@ -134,7 +136,7 @@ mod tests {
     #[test]
     fn a_point_forecast_with_conformal_shifts_is_itself_between_two_quantiles() {
         let shifts = vec![vec![-1.0, -2.0], vec![0.0, 0.0], vec![3.0, 4.0]];
-        let conformal = Conformal { levels: vec![0.1, 0.5, 0.9], examples: 9, shifts };
+        let conformal = Conformal { levels: vec![0.1, 0.5, 0.9], examples: 9, shifts, point: Some(1) };
         let ranges = Ranges::new(&Loss::SquaredError, &[], Some(conformal));
         assert_eq!(ranges.quantiles().columns(), ["q0.1", "forecast", "q0.9"]);
         let scaling = Scaling { offset: 100.0, unit: 2.0 };
@@ -146,7 +148,8 @@ mod tests {
 
     #[test]
     fn predicted_quantiles_are_shifted_each_by_its_own() {
-        let conformal = Conformal { levels: vec![0.1, 0.9], examples: 9, shifts: vec![vec![-1.0], vec![0.5]] };
+        let conformal =
+            Conformal { levels: vec![0.1, 0.9], examples: 9, shifts: vec![vec![-1.0], vec![0.5]], point: None };
         let ranges = Ranges::new(&Loss::Quantile { quantiles: vec![0.1, 0.9] }, &[], Some(conformal));
         let scaling = Scaling { offset: 0.0, unit: 1.0 };
         assert_eq!(ranges.by_quantile(&[2.0, 2.0], &[scaling]), [[1.0], [2.5]]);

@@ -244,7 +244,8 @@ fn forecasts(codec: &SeriesCodec, loss: &Loss) -> Value {
     }
     let mut forecasts = json!({"is": "scaled forecasts, step rows after the last that was read", "each": each});
     if let Some(conformal) = &codec.conformal {
-        let is = "by level, what is added to each value after sorting; sorted again";
+        let is =
+            "by level, what is added to each value after sorting; sorted again, but for one value between its levels";
         forecasts["conformal"] = json!({"levels": conformal.levels, "shifts": conformal.shifts, "is": is});
     }
     if !parameters.is_empty() {
