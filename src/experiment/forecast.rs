@@ -66,12 +66,6 @@ impl LoadedModel {
                 self.file.codec.kind()
             )));
         };
-        if self.file.model.recurrent.has_reverse() {
-            return Err(unsupported(
-                "a forecast goes forward on its own outputs; the reverse direction would start from these: train it \
-                 to read forward only",
-            ));
-        }
         let data = Some(Data::Series(data.clone())).filter(|_| data != SeriesConfig::default());
         let mut settings = Settings::new(self.config(on, data)?)?;
         let series = settings.series().ok_or_else(|| unsupported("the run is not of a series"))?;

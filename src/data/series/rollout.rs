@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array2, Array3, ArrayViewMut2, Axis};
 
 use super::calendar::CalendarRows;
 use super::encoded::Window;
@@ -145,18 +145,31 @@ impl Rollout {
         self.members.len()
     }
 
+    /// Whether all rows are forecast.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.rows >= self.steps
+    }
+
     /// x of the next horizon, \[W / N, 1, I\], or for a panel \[W / N, B, I\] with a row for each
     /// series; `None` once all rows are forecast.
     pub fn next_input(&self) -> Option<Array3<f32>> {
-        if self.rows >= self.steps {
+        if self.is_complete() {
             return None;
         }
-        let codec = &self.encoded.codec;
-        let mut x = Array3::zeros((codec.steps(), self.batch_rows(), codec.input_size()));
-        for (member, x) in self.members.iter().zip(x.axis_iter_mut(Axis(1))) {
-            self.encoded.write_inputs(&self.window(*member), x);
-        }
+        let [steps, inputs] = self.row_shape();
+        let mut x = Array3::zeros((steps, self.batch_rows(), inputs));
+        x.axis_iter_mut(Axis(1)).enumerate().for_each(|(row, x)| self.write_row(row, x));
         Some(x)
+    }
+
+    /// The steps and inputs of a row, \[W / N, I\].
+    pub(crate) fn row_shape(&self) -> [usize; 2] {
+        [self.encoded.codec.steps(), self.encoded.codec.input_size()]
+    }
+
+    /// Writes a row of the [next input](Self::next_input) alone, \[W / N, I\]: that of a large panel is large.
+    pub(crate) fn write_row(&self, row: usize, x: ArrayViewMut2<'_, f32>) {
+        self.encoded.write_inputs(&self.window(self.members[row]), x);
     }
 
     /// The window that the next horizon is forecast from.

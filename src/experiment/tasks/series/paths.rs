@@ -2,23 +2,23 @@
 
 use std::io::Write;
 
-use ndarray::{Array2, Array3, ArrayView3, Axis, concatenate, s};
+use ndarray::{Array2, Array3, ArrayView3, Axis, s};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::rolled::RolledForecast;
+use super::rolled::{RolledForecast, read};
 use crate::data::{EncodedSeries, Rollout, SeriesCodec};
 use crate::experiment::config::agree::unsupported;
 use crate::experiment::device::network::Network;
 use crate::experiment::files::folder::unwritten;
 use crate::experiment::measure::ranges::Ranges;
 use crate::format::grouped;
-use crate::{Error, Result, Sequence, allocate};
+use crate::{Error, Result, allocate};
 
 /// The default number of paths.
 pub const PATHS: usize = 1000;
 
-/// The most rows of a batch, unless one path of a panel has more.
+/// The most rows of the paths that are drawn at once, unless one path of a panel has more.
 const AT_ONCE: usize = 1024;
 
 /// The most numbers of all paths: 1 GiB of them.
@@ -83,7 +83,7 @@ pub(crate) fn count(given: Option<usize>, rows: usize, ranges: &Ranges, codec: &
 ///
 /// # Errors
 /// [`Error::Value`] for more numbers than memory is to hold, and for a path that leaves the numbers; those of
-/// [`Network::session`] and of the device.
+/// the device.
 pub(crate) async fn draw(
     network: &mut Network,
     ranges: &Ranges,
@@ -109,12 +109,8 @@ pub(crate) async fn draw(
     let at_once = (AT_ONCE / rollout.batch_rows()).max(1);
     for first in (0..count).step_by(at_once) {
         let mut paths: Vec<Path> = (first..count.min(first + at_once)).map(|n| Path::new(rollout, seed, n)).collect();
-        let mut session = network.session(paths.len() * rollout.batch_rows())?;
-        while let Some(windows) = next_input(&paths)? {
-            // Every step reads its window from a zero state.
-            session.reset();
-            let predicted = ranges.of_logits(session.step(&windows).await?);
-            advance(&mut paths, ranges, predicted.view())?;
+        while let Some(logits) = read(network, &paths.iter().map(|path| &path.rollout).collect::<Vec<_>>()).await? {
+            advance(&mut paths, ranges, ranges.of_logits(logits.view()).view())?;
         }
         for (path, mut to) in paths.iter().zip(values.slice_mut(s![first.., .., ..]).outer_iter_mut()) {
             to.assign(&path.rollout.values());
@@ -138,17 +134,6 @@ impl Path {
         random.set_stream(index as u64);
         Self { rollout: rollout.clone(), random, number: index + 1 }
     }
-}
-
-/// The windows of all paths side by side; `None` once all rows are drawn.
-fn next_input(paths: &[Path]) -> Result<Option<Sequence>> {
-    let inputs: Vec<_> = paths.iter().filter_map(|path| path.rollout.next_input()).collect();
-    if inputs.is_empty() {
-        return Ok(None);
-    }
-    let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
-    let x = concatenate(Axis(1), &views).map_err(|error| Error::Unsupported(error.to_string()))?;
-    Ok(Some(Sequence::dense(x)))
 }
 
 /// Draws a row of each path from the outputs for its window.
@@ -292,7 +277,8 @@ mod tests {
             let kind = if loss == Loss::NegativeBinomial { ScalingKind::MeanAbsolute } else { ScalingKind::Standard };
             let encoded = encoded(kind, relative);
             let (ranges, rollout) = (Ranges::new(&loss, &[], None), encoded.rollout(40, 1).unwrap());
-            let logits = block_on(network(&loss).logits(&Sequence::dense(rollout.next_input().unwrap()))).unwrap();
+            let logits =
+                block_on(network(&loss).logits(&crate::Sequence::dense(rollout.next_input().unwrap()))).unwrap();
             let of_head =
                 ranges.by_quantile(&ranges.of_logits(logits.view()).into_raw_vec_and_offset().0, &rollout.scalings());
             let drawn = paths(&loss, &encoded, [1, 20_000], 3);

@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, Axis};
 
-use super::rolled::{roll, roll_once};
+use super::rolled::roll;
 use super::series_task::SeriesTask;
 use crate::data::Frame;
 use crate::experiment::device::network::Network;
@@ -70,7 +70,7 @@ impl SeriesTask {
     pub(super) async fn rolled(&self, network: &mut Network, ranges: &Ranges) -> Result<Option<Drawing>> {
         let Frame { window, horizon } = self.frame();
         let part = if self.split.test.is_empty() { &self.split.validation } else { &self.split.test };
-        let own = self.series().features().is_empty() && !network.model().recurrent.has_reverse();
+        let own = self.series().features().is_empty();
         let horizons = if own { window.min(ROLLED).div_ceil(horizon).min(part.len() / horizon) } else { 1 };
         let steps = horizons * horizon;
         if steps < 2 {
@@ -82,8 +82,7 @@ impl SeriesTask {
         let mut firsts = vec![from, (from + last) / 2, last];
         firsts.dedup();
         let rolls = firsts.iter().map(|first| self.encoded.rollout(*first, steps)).collect::<Result<_>>()?;
-        let forecasts =
-            if own { roll(network, ranges, rolls).await? } else { roll_once(network, ranges, rolls).await? };
+        let forecasts = roll(network, ranges, rolls).await?;
         let positions = self.series().positions();
         let targets = self.series().truths().iter().enumerate().map(|(target, column)| RolloutTarget {
             name: &column.name,

@@ -1,13 +1,13 @@
 //! Forecasts beyond the horizon, each step from the previous ones.
 
-use ndarray::{ArrayView3, Axis, concatenate};
+use ndarray::{Array3, ArrayView3, Axis};
 
 use crate::data::{Forecast, Rollout};
 use crate::experiment::device::network::Network;
 use crate::experiment::measure::quantiles::Quantiles;
 use crate::experiment::measure::ranges::Ranges;
 use crate::plot::RolledOut;
-use crate::{Error, Result, Sequence};
+use crate::{Error, Result, Sequence, allocate};
 
 /// A forecast that feeds on itself.
 pub struct RolledForecast {
@@ -34,31 +34,43 @@ impl RolledForecast {
     }
 }
 
-/// Forecasts several horizons, each from the previous ones. All rollouts have the same number of rows.
+/// Maximum number of rows that the network reads at once, and of the numbers in them, unless one row has more: a panel has
+/// a row for each series.
+const ROWS: usize = 1024;
+const NUMBERS: usize = 1 << 24;
+
+/// Forecasts as far as the rollouts go, each horizon from the previous ones. All rollouts have the same number of rows.
 ///
 /// # Errors
-/// Those of [`Network::session`], of the device and of [`Rollout::push`].
+/// Those of [`read`] and of [`Rollout::push`].
 pub async fn roll(network: &mut Network, ranges: &Ranges, rollouts: Vec<Rollout>) -> Result<Vec<RolledForecast>> {
     let mut rolling = Rolling::new(ranges, rollouts);
-    let mut session = network.session(rolling.batch_rows())?;
-    while let Some(windows) = rolling.next_input()? {
-        // Every horizon reads its window from a zero state.
-        session.reset();
-        rolling.push(session.step(&windows).await?)?;
+    while let Some(logits) = read(network, &rolling.fed_back()).await? {
+        rolling.push(logits.view())?;
     }
     Ok(rolling.finish())
 }
 
-/// Forecasts one horizon; the network may be bidirectional.
+/// Reads the next windows of rollouts, side by side and each from a zero state. Returns the logits, \[1, rows, O\]; `None`
+/// once all rows are forecast.
 ///
 /// # Errors
-/// Those of the device and of [`Rollout::push`].
-pub async fn roll_once(network: &mut Network, ranges: &Ranges, rollouts: Vec<Rollout>) -> Result<Vec<RolledForecast>> {
-    let mut rolling = Rolling::new(ranges, rollouts);
-    if let Some(windows) = rolling.next_input()? {
-        rolling.push(network.logits(&windows).await?.view())?;
+/// Those of the device, and [`Error::NoMemory`].
+pub(super) async fn read(network: &mut Network, rollouts: &[&Rollout]) -> Result<Option<Array3<f32>>> {
+    let Some(first) = rollouts.first().filter(|rollout| !rollout.is_complete()) else { return Ok(None) };
+    let [steps, inputs] = first.row_shape();
+    let at_once = (NUMBERS / (steps * inputs).max(1)).clamp(1, ROWS);
+    let rows: usize = rollouts.iter().map(|rollout| rollout.batch_rows()).sum();
+    let mut logits = allocate::array((1, rows, network.model().require_head()?.outputs), "the forecasts")?;
+    let mut places = rollouts.iter().flat_map(|rollout| (0..rollout.batch_rows()).map(move |row| (rollout, row)));
+    for mut to in logits.axis_chunks_iter_mut(Axis(1), at_once) {
+        let mut x = allocate::array((steps, to.len_of(Axis(1)), inputs), "the windows of forecasts")?;
+        for (x, (rollout, row)) in x.axis_iter_mut(Axis(1)).zip(&mut places) {
+            rollout.write_row(row, x);
+        }
+        to.assign(&network.logits(&Sequence::dense(x)).await?);
     }
-    Ok(rolling.finish())
+    Ok(Some(logits))
 }
 
 /// Forecasts in progress.
@@ -74,21 +86,10 @@ impl<'a> Rolling<'a> {
         Self { ranges, rollouts }
     }
 
-    /// The number of rows that the network reads at once.
-    fn batch_rows(&self) -> usize {
-        self.rollouts.iter().flat_map(|rollouts| rollouts.first()).map(Rollout::batch_rows).sum()
-    }
-
-    /// The windows that the network reads next; `None` once all rows are forecast.
-    fn next_input(&self) -> Result<Option<Sequence>> {
+    /// The rollouts whose forecasts are the past of the next ones.
+    fn fed_back(&self) -> Vec<&Rollout> {
         let middle = self.ranges.quantiles().middle();
-        let inputs: Vec<_> = self.rollouts.iter().filter_map(|rollouts| rollouts[middle].next_input()).collect();
-        if inputs.is_empty() {
-            return Ok(None);
-        }
-        let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
-        let x = concatenate(Axis(1), &views).map_err(|error| Error::Unsupported(error.to_string()))?;
-        Ok(Some(Sequence::dense(x)))
+        self.rollouts.iter().map(|rollouts| &rollouts[middle]).collect()
     }
 
     /// Takes the network's logits.
@@ -152,11 +153,5 @@ mod tests {
         let ranges = Ranges::new(&Loss::SquaredError, &[], None);
         let forecasts = block_on(roll(&mut network, &ranges, rollouts(9))).unwrap();
         assert_eq!(forecasts.iter().map(RolledForecast::middle).collect::<Vec<_>>(), want.iter().collect::<Vec<_>>());
-        let [once, several] = [
-            block_on(roll_once(&mut network, &ranges, rollouts(2))),
-            block_on(roll(&mut network, &ranges, rollouts(2))),
-        ];
-        let [once, several] = [once, several].map(|forecasts| forecasts.unwrap().remove(1).forecasts);
-        assert_eq!(once, several);
     }
 }
