@@ -233,6 +233,26 @@ fn series_of_a_panel_may_begin_late_and_end_early() {
 }
 
 #[test]
+fn every_baseline_is_measured_on_the_rows_of_the_network_however_young_a_series_is() {
+    let folder = folder();
+    let path = folder.path();
+    // When the forecasts begin, the fourth is younger than a season.
+    std::fs::write(path.join("young.csv"), long(path, &[("young", 60..120)])).unwrap();
+    let run = format!("series young.csv --id name --season 45 --split 0.8,0,0.2 {TINY} --json");
+    let errors = |summary: &Value, name: &str| summary["test"]["targets"][name]["by_step"].clone();
+    let summary: Value = serde_json::from_str(&train(path, "point", &run)).unwrap();
+    for step in errors(&summary, "young").as_array().unwrap() {
+        assert!(step["seasonal_rmse"].is_f64(), "{step}");
+    }
+    let stdout = succeeds(path, "eval point");
+    assert!(stdout.contains("the value 45 rows before, or the last value where young has none"), "{stdout}");
+    let quantiles: Value = serde_json::from_str(&train(path, "q", &format!("{run} --quantiles 0.1,0.5,0.9"))).unwrap();
+    let overall = &quantiles["baselines"]["test"]["seasonal_naive"];
+    assert_eq!(overall["measure"], "scaled pinball loss");
+    assert!(["a", "b", "c", "young"].iter().all(|name| overall["targets"][name]["baseline"].is_f64()), "{overall}");
+}
+
+#[test]
 fn settings_of_panels_that_make_no_sense_are_refused_by_flag() {
     let folder = folder();
     let path = folder.path();

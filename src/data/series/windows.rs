@@ -6,7 +6,6 @@ use std::sync::Arc;
 use ndarray::{Array2, Array3, s};
 
 use super::encoded::Window;
-use super::naive::{drift, seasonal_naive};
 use crate::allocate;
 use crate::batch::{Batch, Sequence, Targets};
 use crate::data::{EncodedSeries, Examples, Frame, Scaling};
@@ -117,37 +116,6 @@ impl Windows {
         let members = self.encoded.codec.members();
         let of = |first: usize| (0..members).flat_map(move |member| self.encoded.window(member, first).scalings);
         self.firsts.iter().map(|first| of(*first).collect()).collect()
-    }
-
-    /// The seasonal naive forecast (Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., 5.2) in
-    /// the units of the data, \[N, K, Q\]: the value at the same position in the last known period, or in an earlier
-    /// one if it is missing, and NaN if there is none. A period of 1 gives the last value.
-    ///
-    /// # Errors
-    /// [`Error::Value`] for a period of 0, and for one longer than the rows before the first example.
-    pub fn naive(&self, period: usize) -> Result<Array3<f64>> {
-        let before = self.firsts.first().copied().unwrap_or(usize::MAX);
-        if period == 0 || period > before {
-            return Err(Error::value(
-                "the period",
-                format!("1 to {before}, the rows before the first forecast"),
-                period,
-            ));
-        }
-        let columns = self.encoded.series.truths();
-        Ok(Array3::from_shape_fn(self.shape(), |(window, step, target)| {
-            seasonal_naive(&columns[target].values, self.firsts[window], step, period)
-        }))
-    }
-
-    /// The drift forecast (the same, 5.2) in the units of the data, \[N, K, Q\]: the line through the first and the last
-    /// value before the forecast, as it goes on; NaN if there are not two of them.
-    pub fn drift(&self) -> Array3<f64> {
-        let series = &self.encoded.series;
-        Array3::from_shape_fn(self.shape(), |(window, step, target)| {
-            let begin = series.rows_of(target).start;
-            drift(&series.truths()[target].values, begin, self.firsts[window], step)
-        })
     }
 
     /// The series that they are cut from.
@@ -496,6 +464,7 @@ mod tests {
         assert_eq!(of(2), [8.0, 7.0, 8.0]);
         assert_eq!(of(4), [6.0, 7.0, 8.0]);
         assert_eq!(of(10), [0.0, 1.0, 2.0]);
+        assert_eq!((windows.without_season(4), windows.without_season(11)), (vec![], vec![0]));
         assert!(windows.naive(0).is_err());
         let error = windows.naive(11).unwrap_err().to_string();
         assert_eq!(error, "the period: expected 1 to 10, the rows before the first forecast, got 11");

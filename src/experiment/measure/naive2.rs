@@ -1,5 +1,7 @@
 //! The forecast that M4 measures others against.
 
+use crate::data::series::naive::KnownRows;
+
 /// How many standard errors an autocorrelation may be from 0 in the test of M4: 90 % of a normal distribution.
 const CRITICAL: f64 = 1.645;
 
@@ -34,11 +36,10 @@ impl SeasonalIndices {
         indices.iter().all(|index| *index > 0.0 && index.is_finite()).then_some(Self { indices })
     }
 
-    /// Naive2 for row `first` + `step`: from the last known of the `values` before row `first`; NaN if there is none.
-    pub(crate) fn naive2(&self, values: &[f64], first: usize, step: usize) -> f64 {
-        let last = (0..first).rev().find(|row| !values[*row].is_nan());
+    /// Naive2 for row `first` + `step`: from the last known value before row `first`; NaN if there is none.
+    pub(crate) fn naive2(&self, known: &KnownRows<'_>, first: usize, step: usize) -> f64 {
         let index = |row: usize| self.indices[row % self.indices.len()];
-        last.map_or(f64::NAN, |last| values[last] / index(last) * index(first + step))
+        known.before(first).map_or(f64::NAN, |(row, value)| value / index(row) * index(first + step))
     }
 }
 
@@ -100,7 +101,7 @@ mod tests {
         let pairs = later.indices[5..].iter().zip(&indices.indices);
         pairs.for_each(|(later, index)| assert!((later - index).abs() < 1e-12, "{later} {index}"));
         // The December of 1960 is 432: its adjusted value in January.
-        let january = indices.naive2(&PASSENGERS, 144, 0);
+        let january = indices.naive2(&KnownRows::new(&PASSENGERS), 144, 0);
         assert!((january - 432.0 / 0.8988244 * 0.9102304).abs() < 1e-3, "{january}");
     }
 
@@ -117,7 +118,7 @@ mod tests {
         gap[30] = f64::NAN;
         gap[59] = f64::NAN;
         let indices = SeasonalIndices::fit(&gap, 0, 3).unwrap();
-        assert!((indices.naive2(&gap, 60, 2) - 6.0).abs() < 1e-12);
+        assert!((indices.naive2(&KnownRows::new(&gap), 60, 2) - 6.0).abs() < 1e-12);
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! Forecasts without a network as ranges, from their past errors.
 
-use ndarray::{Array2, Array3};
+use ndarray::{Array2, Array3, ArrayView1, Axis};
 
 use super::quantiles::Quantiles;
 use crate::data::Scaling;
 
-/// A forecast of row `first` + `step` of a target from its values before row `first`: by target, values, first, step.
-pub(crate) type NaiveForecast<'a> = &'a dyn Fn(usize, &[f64], usize, usize) -> f64;
+/// A forecast of row `first` + `step` of a column from its values before row `first`.
+pub(crate) type ColumnForecast<'a> = Box<dyn Fn(usize, usize) -> f64 + 'a>;
+
+/// A way to forecast columns, from the values that are known of each.
+pub(crate) type NaiveForecast<'f> = &'f dyn for<'a> Fn(&'a [f64]) -> ColumnForecast<'a>;
 
 /// The errors of a forecast within `values`, `step` + 1 rows ahead, ascending. Missing values are left out.
-fn differences(values: &[f64], step: usize, forecast: impl Fn(&[f64], usize, usize) -> f64) -> Vec<f64> {
-    let of = |row: usize| values[row] - forecast(values, row - step, step);
+fn differences(values: &[f64], step: usize, forecast: &ColumnForecast<'_>) -> Vec<f64> {
+    let of = |row: usize| values[row] - forecast(row - step, step);
     let mut differences: Vec<f64> = (step..values.len()).map(of).filter(|value| !value.is_nan()).collect();
     differences.sort_by(f64::total_cmp);
     differences
@@ -18,10 +21,15 @@ fn differences(values: &[f64], step: usize, forecast: impl Fn(&[f64], usize, usi
 
 /// The root mean squared error of a forecast in the rows `known` of each target: \[K, targets\]; NaN without any.
 pub(crate) fn root_mean_squares(horizon: usize, known: &[&[f64]], forecast: NaiveForecast<'_>) -> Array2<f64> {
-    Array2::from_shape_fn((horizon, known.len()), |(step, target)| {
-        let errors = differences(known[target], step, |values, first, step| forecast(target, values, first, step));
-        (errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64).sqrt()
-    })
+    let mut roots = Array2::zeros((horizon, known.len()));
+    for (values, mut of_target) in known.iter().zip(roots.columns_mut()) {
+        let forecast = forecast(values);
+        for (step, root) in of_target.iter_mut().enumerate() {
+            let errors = differences(values, step, &forecast);
+            *root = (errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64).sqrt();
+        }
+    }
+    roots
 }
 
 /// The quantile of ascending numbers, linear between two of them (Hyndman and Fan 1996, definition 7); `None` if there
@@ -36,27 +44,36 @@ fn quantile(sorted: &[f64], quantile: f64) -> Option<f64> {
     Some(below + place.fract() * (above - below))
 }
 
-/// The forecasts `values`, \[N, K, Q\], at each quantile: shifted by the quantiles of the errors that `forecast` made in
-/// the rows `known` of each target. `None` if there are too few errors at any step.
+/// The quantiles of errors as [`quantile`], by step, then by quantile; `None` if there are too few of any step.
+fn shifts(errors: impl Iterator<Item = Vec<f64>>, quantiles: &Quantiles) -> Option<Vec<Vec<f64>>> {
+    errors.map(|errors| quantiles.named().map(|(_, of)| quantile(&errors, of)).collect()).collect()
+}
+
+/// The forecasts `values`, \[N, K, Q\], at each quantile: shifted by the quantiles of the errors that the first of `forecasts`
+/// with enough of them made in the rows `known` of a target. NaN for a target where each made too few; `None` if that
+/// is so of all.
 pub(crate) fn ranges(
     values: &Array3<f64>,
     known: &[&[f64]],
-    forecast: NaiveForecast<'_>,
+    forecasts: &[NaiveForecast<'_>],
     quantiles: &Quantiles,
 ) -> Option<Vec<Array3<f64>>> {
     let mut ranges = vec![values.clone(); quantiles.values().len()];
-    let (_, horizon, targets) = values.dim();
-    for step in 0..horizon {
-        for (target, values) in known.iter().enumerate().take(targets) {
-            let differences = differences(values, step, |values, first, step| forecast(target, values, first, step));
-            for (index, of) in quantiles.named() {
-                let range = &mut ranges[index];
-                let shift = quantile(&differences, of)?;
-                range.slice_mut(ndarray::s![.., step, target]).mapv_inplace(|value| value + shift);
+    let (mut any, horizon) = (false, values.dim().1);
+    for (target, values) in known.iter().enumerate() {
+        let of = |forecast: &NaiveForecast<'_>| {
+            let forecast = forecast(values);
+            shifts((0..horizon).map(|step| differences(values, step, &forecast)), quantiles)
+        };
+        let shifts = forecasts.iter().find_map(of);
+        any |= shifts.is_some();
+        for (index, range) in ranges.iter_mut().enumerate() {
+            for (step, mut of_step) in range.index_axis_mut(Axis(2), target).columns_mut().into_iter().enumerate() {
+                of_step += shifts.as_ref().map_or(f64::NAN, |shifts| shifts[step][index]);
             }
         }
     }
-    Some(ranges)
+    any.then_some(ranges)
 }
 
 /// The forecasts `values` of regressions, likewise: shifted by the quantiles of their `residuals`, \[n, K\] for each
@@ -68,35 +85,38 @@ pub(crate) fn regression_ranges(
     quantiles: &Quantiles,
 ) -> Option<Vec<Array3<f64>>> {
     let mut ranges = vec![values.clone(); quantiles.values().len()];
-    let (_, horizon, targets) = values.dim();
-    let is_shared = residuals.len() == 1;
-    for (index, residuals) in residuals.iter().enumerate() {
-        let targets = if is_shared { 0..targets } else { index..index + 1 };
-        for step in 0..horizon {
-            let mut errors: Vec<f64> = residuals.column(step).iter().copied().filter(|error| !error.is_nan()).collect();
-            errors.sort_by(f64::total_cmp);
-            for (index, of) in quantiles.named() {
-                let range = &mut ranges[index];
-                let shift = quantile(&errors, of)?;
-                for (mut row, scalings) in range.outer_iter_mut().zip(scalings) {
-                    for target in targets.clone() {
-                        row[[step, target]] += shift * scalings[target].unit;
-                    }
-                }
-            }
+    let ascending = |column: ArrayView1<'_, f64>| {
+        let mut errors: Vec<f64> = column.iter().copied().filter(|error| !error.is_nan()).collect();
+        errors.sort_by(f64::total_cmp);
+        errors
+    };
+    let of = |residuals: &Array2<f64>| shifts(residuals.columns().into_iter().map(ascending), quantiles);
+    let shifts: Vec<Option<Vec<Vec<f64>>>> = residuals.iter().map(of).collect();
+    for (index, range) in ranges.iter_mut().enumerate() {
+        for ((window, step, target), value) in range.indexed_iter_mut() {
+            let of_target = shifts.get(target).or(shifts.first()).and_then(Option::as_ref);
+            let shift = of_target.map_or(f64::NAN, |shifts| shifts[step][index]);
+            *value += shift * scalings[window][target].unit;
         }
     }
-    Some(ranges)
+    shifts.iter().any(Option::is_some).then_some(ranges)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Loss;
-    use crate::data::series::naive::seasonal_naive;
+    use crate::data::series::naive::SeasonalNaive;
 
     fn differences(values: &[f64], step: usize, period: usize) -> Vec<f64> {
-        super::differences(values, step, |values, first, step| seasonal_naive(values, first, step, period))
+        super::differences(values, step, &seasonal(period)(values))
+    }
+
+    fn seasonal(period: usize) -> impl for<'a> Fn(&'a [f64]) -> ColumnForecast<'a> {
+        move |values| {
+            let naive = SeasonalNaive::new(values, period);
+            Box::new(move |first, step| naive.forecast(first, step))
+        }
     }
 
     #[test]
@@ -135,12 +155,21 @@ mod tests {
         let values: Vec<f64> = (0..400).map(&mut step).collect();
         let naive = Array3::from_elem((1, 3, 1), 100.0);
         let quantiles = Quantiles::of(&Loss::Quantile { quantiles: vec![0.1, 0.5, 0.9] });
-        let last: NaiveForecast<'_> = &|_, values, first, step| seasonal_naive(values, first, step, 1);
-        let ranges = ranges(&naive, &[&values], last, &quantiles).unwrap();
+        let (last, season) = (seasonal(1), seasonal(300));
+        let ranges = ranges(&naive, &[&values], &[&last], &quantiles).unwrap();
         let width = |step: usize| ranges[2][[0, step, 0]] - ranges[0][[0, step, 0]];
         assert!(ranges[0][[0, 0, 0]] < 100.0 && ranges[2][[0, 0, 0]] > 100.0);
         assert!(width(2) > 1.2 * width(0) && width(0) > 1.0, "{} {}", width(0), width(2));
-        assert!(super::ranges(&naive, &[&values[..5]], last, &quantiles).is_none());
+        assert!(super::ranges(&naive, &[&values[..5]], &[&last], &quantiles).is_none());
+        // A season with too few errors has those of the last value, and a target with too few of either no range.
+        let both = ndarray::concatenate![ndarray::Axis(2), naive, naive];
+        let known: [&[f64]; 2] = [&values[..305], &values[..5]];
+        let of_both = super::ranges(&both, &known, &[&season, &last], &quantiles).unwrap();
+        let of_last = super::ranges(&naive, &known[..1], &[&last], &quantiles).unwrap();
+        for (both, last) in of_both.iter().zip(&of_last) {
+            assert_eq!(both.index_axis(ndarray::Axis(2), 0), last.index_axis(ndarray::Axis(2), 0));
+            assert!(both.index_axis(ndarray::Axis(2), 1).iter().all(|value| value.is_nan()));
+        }
     }
 
     #[test]

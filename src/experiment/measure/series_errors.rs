@@ -269,10 +269,16 @@ impl SeriesErrors {
         errors
     }
 
-    /// The mean pinball loss over all targets in scaled units.
+    /// The mean pinball loss over targets in scaled units: over those that every forecaster has a range of, unless it has
+    /// none at all.
     fn scaled_pinball(&self, part: &PartErrors, forecaster: usize) -> f64 {
+        let has_range = |spread: &Spread, of: usize| !spread.pinball[of].is_nan();
+        let ranged = |of: &usize| part.spreads.iter().any(|spread| has_range(spread, *of));
+        let ranged: Vec<usize> = (0..self.forecasters.len()).filter(ranged).collect();
         let counts = part.accuracies[0].iter().map(|accuracy| accuracy.overall.count);
-        let of_targets = part.spreads.iter().zip(&self.targets).zip(counts).filter(|(_, count)| *count > 0);
+        let of_targets = part.spreads.iter().zip(&self.targets).zip(counts);
+        let common = |spread: &Spread| ranged.iter().all(|of| has_range(spread, *of));
+        let of_targets = of_targets.filter(|((spread, _), count)| *count > 0 && common(spread));
         let (sum, count) = of_targets.fold((0.0, 0.0), |(sum, all), ((spread, target), count)| {
             (sum + count as f64 * spread.pinball[forecaster] / target.unit, all + count as f64)
         });

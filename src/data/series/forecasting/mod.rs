@@ -1,7 +1,8 @@
-//! Forecasts of windows: as distributions, with conformal ranges, and by a linear autoregression.
+//! Forecasts of windows: naive ones, a linear autoregression, distributions, and conformal ranges.
 
 mod calibration;
 mod likelihood;
 mod linear;
+mod naive;
 
 pub use linear::LinearAutoregression;

@@ -1,5 +1,6 @@
 //! The forecasts of the network and of what it is compared with, and their errors.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use ndarray::{Array3, Axis, Zip};
@@ -7,11 +8,11 @@ use ndarray::{Array3, Axis, Zip};
 use super::conformal;
 use super::forecasters::{DRIFT, LAST_VALUE, LINEAR, NETWORK, SEASONAL};
 use super::series_task::SeriesTask;
-use crate::data::series::naive::{drift, seasonal_naive};
-use crate::data::{ColumnCodec, LinearAutoregression, NaiveScale, Scaling, Windows, forecast_errors};
+use crate::data::series::naive::{KnownRows, SeasonalNaive};
+use crate::data::{ColumnCodec, LinearAutoregression, NaiveScale, Scaling, Windows, forecast_errors, list_names};
 use crate::experiment::device::network::Network;
 use crate::experiment::measure::naive_range;
-use crate::experiment::measure::naive_range::NaiveForecast;
+use crate::experiment::measure::naive_range::{ColumnForecast, NaiveForecast};
 use crate::experiment::measure::naive2::SeasonalIndices;
 use crate::experiment::measure::quantiles::{coverage, interval_score, mean, mean_pinball};
 use crate::experiment::measure::ranges::{Decoded, Ranges};
@@ -41,6 +42,20 @@ impl Forecasts {
     pub(super) fn quantiles(&self) -> &[Array3<f64>] {
         &self.ranges[0]
     }
+}
+
+/// The seasonal naive forecast of columns.
+fn seasonal(period: usize) -> impl for<'a> Fn(&'a [f64]) -> ColumnForecast<'a> {
+    move |values| {
+        let naive = SeasonalNaive::new(values, period);
+        Box::new(move |first, step| naive.forecast(first, step))
+    }
+}
+
+/// The drift forecast of columns.
+fn drift(values: &[f64]) -> ColumnForecast<'_> {
+    let known = KnownRows::new(values);
+    Box::new(move |first, step| known.drift(first, step))
 }
 
 /// −ln p(y) of the truth, in the units of the data; NaN where one is missing.
@@ -77,11 +92,8 @@ impl SeriesTask {
             ranges.push(self.naive_range(&naive, period));
             all.push((forecaster, naive));
         }
-        let series = self.series();
-        let forecast: NaiveForecast<'_> =
-            &|target, values, first, step| drift(values, series.rows_of(target).start, first, step);
         let straight = self.after.drift();
-        ranges.push(self.range_of(&straight, forecast));
+        ranges.push(self.range_of(&straight, &[&drift]));
         all.push((DRIFT, straight));
         let linear = match &self.training {
             None => "no linear autoregression: no training windows are here".into(),
@@ -116,29 +128,32 @@ impl SeriesTask {
         let fit = |target| SeasonalIndices::fit(self.training_values(target), series.rows_of(target).start, season);
         let indices: Vec<_> = (0..series.targets().len()).map(fit).collect();
         indices.iter().any(Option::is_some).then(|| {
-            let firsts = self.after.first_rows();
-            let shape = (firsts.len(), self.frame().horizon, indices.len());
-            Array3::from_shape_fn(shape, |(window, step, target)| {
-                let (values, first) = (&series.truths()[target].values, firsts[window]);
-                match &indices[target] {
-                    Some(indices) => indices.naive2(values, first, step),
-                    None => seasonal_naive(values, first, step, 1),
+            self.after.forecasts(|target| {
+                let known = KnownRows::new(&series.truths()[target].values);
+                let indices = indices[target].as_ref();
+                move |first, step| match indices {
+                    Some(indices) => indices.naive2(&known, first, step),
+                    None => known.before(first).map_or(f64::NAN, |(_, value)| value),
                 }
             })
         })
     }
 
-    /// A naive forecast as a range, by quantile: shifted by the quantiles of its errors up to the end of training.
-    /// Empty without quantiles, or if there are too few rows.
+    /// A naive forecast as a range, by quantile: shifted by the quantiles of its errors up to the end of training, or of
+    /// those of the last value for a target that is not known for long enough. NaN for a target with too few of either;
+    /// empty if that is so of all, or without quantiles.
     pub(super) fn naive_range(&self, naive: &Array3<f64>, period: usize) -> Vec<Array3<f64>> {
-        self.range_of(naive, &|_, values, first, step| seasonal_naive(values, first, step, period))
+        self.range_of(naive, &[&seasonal(period), &seasonal(1)])
     }
 
-    /// The same of any forecast from the values before.
-    fn range_of(&self, values: &Array3<f64>, forecast: NaiveForecast<'_>) -> Vec<Array3<f64>> {
-        let known: Vec<&[f64]> =
-            self.series().truths().iter().map(|column| &column.values[..self.split.train.end]).collect();
-        naive_range::ranges(values, &known, forecast, &self.quantiles()).unwrap_or_default()
+    /// The same of any forecast, by the errors of the first of `forecasts` that has enough.
+    fn range_of(&self, values: &Array3<f64>, forecasts: &[NaiveForecast<'_>]) -> Vec<Array3<f64>> {
+        naive_range::ranges(values, &self.known(), forecasts, &self.quantiles()).unwrap_or_default()
+    }
+
+    /// Each target up to the end of training.
+    fn known(&self) -> Vec<&[f64]> {
+        self.series().truths().iter().map(|column| &column.values[..self.split.train.end]).collect()
     }
 
     /// The same of the linear autoregression, by its errors in the windows that it was fitted to.
@@ -169,11 +184,7 @@ impl SeriesTask {
         if self.head.loss.takes_counts() {
             return None;
         }
-        let known: Vec<&[f64]> =
-            self.series().truths().iter().map(|column| &column.values[..self.split.train.end]).collect();
-        let errors = naive_range::root_mean_squares(self.frame().horizon, &known, &|_, values, first, step| {
-            seasonal_naive(values, first, step, 1)
-        });
+        let errors = naive_range::root_mean_squares(self.frame().horizon, &self.known(), &seasonal(1));
         let truth = windows.truth();
         Some(Array3::from_shape_fn(naive.raw_dim(), |place @ (window, step, target)| {
             let unit = scalings[window][target].unit;
@@ -277,8 +288,15 @@ impl SeriesTask {
 
     /// The explanation of the baselines.
     pub(super) fn notes(&self, forecasts: &Forecasts) -> String {
-        let season =
-            self.season.map(|season| format!("; seasonal naive: the value {} rows before", grouped(season as u64)));
+        let season = self.season.map(|season| {
+            let without = self.after.without_season(season);
+            let or = if without.is_empty() {
+                String::new()
+            } else {
+                format!(", or the last value where {} has none", self.names(without))
+            };
+            format!("; seasonal naive: the value {} rows before{or}", grouped(season as u64))
+        });
         let season = season.unwrap_or_default();
         format!(
             "last value: the naive forecast of no change{season}; drift: the line through the first and the last value; {}",
@@ -286,27 +304,53 @@ impl SeriesTask {
         )
     }
 
-    /// How the ranges of the baselines are estimated.
+    /// Some of many targets by name.
+    fn names(&self, targets: Vec<usize>) -> String {
+        list_names(targets.iter().map(|target| self.series().targets()[*target].name.as_str()))
+    }
+
+    /// How the ranges of the baselines are estimated, and of which targets there are none.
     fn range_notes(&self, forecasts: &Forecasts) -> String {
-        let rows = grouped(self.split.train.end as u64);
         let last = &self.series().labels()[self.split.train.end - 1];
-        let names = |known: bool| {
-            let others = forecasts.all.iter().zip(&forecasts.ranges).skip(1);
-            let others = others.filter(|(_, range)| range.is_empty() != known);
-            others.map(|((forecaster, _), _)| forecaster.name).collect::<Vec<_>>().join(", ")
-        };
-        let (known, unknown) = (names(true), names(false));
+        let all: Vec<usize> = (0..self.series().targets().len()).collect();
         let mut notes = Vec::new();
-        if !known.is_empty() {
+        // By the targets without a range.
+        let mut groups: BTreeMap<Vec<usize>, Vec<&str>> = BTreeMap::new();
+        for ((forecaster, _), range) in forecasts.all.iter().zip(&forecasts.ranges).skip(1) {
+            let without = match range.first() {
+                Some(range) => all.iter().copied().filter(|target| is_missing(range, *target)).collect(),
+                None => all.clone(),
+            };
+            // One without an example has no network's forecast either.
+            let without: Vec<usize> =
+                without.into_iter().filter(|target| !is_missing(&forecasts.quantiles()[0], *target)).collect();
+            groups.entry(without).or_default().push(forecaster.name);
+        }
+        let ranged: Vec<&str> = groups
+            .iter()
+            .filter(|(without, _)| without.len() < all.len())
+            .flat_map(|(_, names)| names.clone())
+            .collect();
+        if !ranged.is_empty() {
+            let season = self.season.filter(|season| !self.after.without_season(*season).is_empty());
+            let or = season.map_or("", |_| ", or of the last value's where too few seasons are known");
             notes.push(format!(
-                "{known} as a range: shifted by the quantiles of its errors in the {rows} rows up to {last}"
+                "{} as a range: shifted by the quantiles of its errors in the rows up to {last}{or}",
+                ranged.join(", ")
             ));
         }
-        if !unknown.is_empty() {
+        for (without, names) in groups.iter().filter(|(without, _)| !without.is_empty()) {
+            let of = if all.len() > 1 { format!(" of {}", self.names(without.clone())) } else { String::new() };
             notes.push(format!(
-                "{unknown}: no range, since the {rows} rows up to {last} are too few to estimate its errors"
+                "{}: no range{of}, since the rows up to {last} are too few to estimate its errors",
+                names.join(", ")
             ));
         }
         notes.join("; ")
     }
+}
+
+/// Whether there is no forecast of a target.
+fn is_missing(forecast: &Array3<f64>, target: usize) -> bool {
+    forecast.index_axis(Axis(2), target).iter().all(|value| value.is_nan())
 }

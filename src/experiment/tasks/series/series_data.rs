@@ -215,7 +215,10 @@ impl SeriesData {
     fn members_line(&self) -> Option<String> {
         let statics = list_names(self.series.statics().iter().map(|column| column.name.as_str()));
         let statics = (!self.series.statics().is_empty()).then(|| format!("static {statics}"));
-        let ids = self.ids.then(|| "a learned vector for each series".to_owned());
+        let members = grouped(self.series.targets().len() as u64);
+        let ids = self
+            .ids
+            .then(|| format!("a learned vector for each series ({members} inputs, all multiplied at each step)"));
         let parts: Vec<String> = statics.into_iter().chain(ids).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }

@@ -295,6 +295,10 @@ impl Task for SeriesTask {
             // Ranges are compared with ranges.
             match &self.naive_range(&naive, 1)[..] {
                 [] => return None,
+                // Other series than the network's would be no baseline of it.
+                [first, ..] if first.iter().zip(&naive).any(|(bound, value)| bound.is_nan() && !value.is_nan()) => {
+                    return None;
+                }
                 range => quantiles.mean(|index, quantile| mean_of(&range[index], &|error| pinball(quantile, error))),
             }
         };
