@@ -44,9 +44,17 @@ fn quantile(sorted: &[f64], quantile: f64) -> Option<f64> {
     Some(below + place.fract() * (above - below))
 }
 
-/// The quantiles of errors as [`quantile`], by step, then by quantile; `None` if there are too few of any step.
-fn shifts(errors: impl Iterator<Item = Vec<f64>>, quantiles: &Quantiles) -> Option<Vec<Vec<f64>>> {
-    errors.map(|errors| quantiles.named().map(|(_, of)| quantile(&errors, of)).collect()).collect()
+/// By how much a forecast is shifted: by step, then by forecast of the quantiles, of which the point forecast is not shifted.
+type Shifts = Vec<Vec<f64>>;
+
+/// The quantiles of errors as [`quantile`]; `None` if there are too few of any step.
+fn shifts(errors: impl Iterator<Item = Vec<f64>>, quantiles: &Quantiles) -> Option<Shifts> {
+    let of_step = |errors: Vec<f64>| {
+        let mut shifts = vec![0.0; quantiles.values().len()];
+        quantiles.named().try_for_each(|(index, of)| quantile(&errors, of).map(|shift| shifts[index] = shift))?;
+        Some(shifts)
+    };
+    errors.map(of_step).collect()
 }
 
 /// The forecasts `values`, \[N, K, Q\], at each quantile: shifted by the quantiles of the errors that the first of `forecasts`
@@ -91,7 +99,7 @@ pub(crate) fn regression_ranges(
         errors
     };
     let of = |residuals: &Array2<f64>| shifts(residuals.columns().into_iter().map(ascending), quantiles);
-    let shifts: Vec<Option<Vec<Vec<f64>>>> = residuals.iter().map(of).collect();
+    let shifts: Vec<Option<Shifts>> = residuals.iter().map(of).collect();
     for (index, range) in ranges.iter_mut().enumerate() {
         for ((window, step, target), value) in range.indexed_iter_mut() {
             let of_target = shifts.get(target).or(shifts.first()).and_then(Option::as_ref);
@@ -161,6 +169,9 @@ mod tests {
         assert!(ranges[0][[0, 0, 0]] < 100.0 && ranges[2][[0, 0, 0]] > 100.0);
         assert!(width(2) > 1.2 * width(0) && width(0) > 1.0, "{} {}", width(0), width(2));
         assert!(super::ranges(&naive, &[&values[..5]], &[&last], &quantiles).is_none());
+        // Around a point forecast, that one stays.
+        let around = super::ranges(&naive, &[&values], &[&last], &Quantiles::around_point(&[0.1, 0.9])).unwrap();
+        assert!([&around[0], &around[2]] == [&ranges[0], &ranges[2]] && around[1] == naive);
         // A season with too few errors has those of the last value, and a target with too few of either no range.
         let both = ndarray::concatenate![ndarray::Axis(2), naive, naive];
         let known: [&[f64]; 2] = [&values[..305], &values[..5]];
