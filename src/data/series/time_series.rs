@@ -54,9 +54,10 @@ impl ColumnRoles {
 /// columns only: the future.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
+    /// The name of the label column.
     label_name: String,
     labels: Vec<String>,
-    /// The name of the label column.
+    /// How the labels are read as times, and continued.
     order: TimeIndex,
     /// As in the table.
     lines: Vec<usize>,

@@ -316,19 +316,7 @@ pub(crate) fn four(value: f64) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::series_tables::some_steps;
     use super::*;
-
-    #[test]
-    fn steps_are_all_shown_or_evenly_spaced() {
-        assert_eq!(some_steps(3, 5), [1, 2, 3]);
-        assert_eq!(some_steps(24, 5), [1, 6, 12, 18, 24]);
-        assert_eq!(some_steps(96, 13), [1, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96]);
-        for horizon in 1..200 {
-            let steps = some_steps(horizon, 5);
-            assert!(steps.is_sorted_by(|a, b| a < b) && steps[0] == 1 && steps.last() == Some(&horizon), "{steps:?}");
-        }
-    }
 
     #[test]
     fn four_significant_digits_are_shown_at_any_size() {

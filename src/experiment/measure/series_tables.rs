@@ -280,10 +280,37 @@ fn dash_signed(value: Option<f64>) -> String {
     }
 }
 
-/// Steps from 1 to the last one, at most `most` of them.
+/// Steps from 1 to the last one, ascending and as evenly as whole numbers allow, at most `most` of them; the last one
+/// alone if that is 1.
 pub(crate) fn some_steps(horizon: usize, most: usize) -> Vec<usize> {
-    if horizon <= most {
-        return (1..=horizon).collect();
+    match most {
+        _ if horizon <= most => (1..=horizon).collect(),
+        0 => Vec::new(),
+        1 => vec![horizon],
+        // 1 + n · (horizon - 1) / (most - 1), rounded.
+        _ => (0..most).map(|n| 1 + (2 * n * (horizon - 1) + most - 1) / (2 * (most - 1))).collect(),
     }
-    (0..most).map(|n| (n * horizon + (most - 1) / 2) / (most - 1)).map(|step| step.max(1)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_all_shown_or_as_many_as_there_is_place_for_evenly_spaced() {
+        assert_eq!(some_steps(3, 5), [1, 2, 3]);
+        assert_eq!(some_steps(7, 6), [1, 2, 3, 5, 6, 7]);
+        assert_eq!(some_steps(25, 5), [1, 7, 13, 19, 25]);
+        assert_eq!((some_steps(9, 1), some_steps(9, 0)), (vec![9], vec![]));
+        for most in 2..40 {
+            for horizon in 1..200 {
+                let steps = some_steps(horizon, most);
+                assert!(steps[0] == 1 && steps.last() == Some(&horizon), "{most}: {steps:?}");
+                assert_eq!(steps.len(), horizon.min(most), "{most}: {steps:?}");
+                let gaps: Vec<usize> = steps.windows(2).map(|pair| pair[1] - pair[0]).collect();
+                let (least, widest) = (gaps.iter().min(), gaps.iter().max());
+                assert!(least.is_none_or(|least| *least > 0 && *widest.unwrap() <= least + 1), "{most}: {steps:?}");
+            }
+        }
+    }
 }
