@@ -85,6 +85,9 @@ fn a_fold_is_the_run_of_train_series_with_the_same_cuts_to_the_bit() {
             ("seasonal_naive", "a_seasonal_naive"),
             ("drift", "a_drift"),
             ("linear_autoregression", "a_linear_autoregression"),
+            ("last_value_q0.1", "a_last_value_q0.1"),
+            ("drift_q0.5", "a_drift_q0.5"),
+            ("linear_autoregression_q0.9", "a_linear_autoregression_q0.9"),
         ] {
             assert_eq!(line[column], same[of_run], "{column}");
         }
@@ -328,6 +331,35 @@ fn a_panel_is_scored_over_its_series_and_what_does_not_reach_an_origin_is_told()
     let mase = |name: &str| summary["by_target"][name]["network"]["mase"].as_f64().unwrap();
     near(&summary["overall"]["network"]["mase"], (mase("x") + mase("y") + mase("z")) / 3.0);
     assert!(summary["overall"]["network"]["rmse"].is_null() && summary["by_target"]["z"]["network"]["rmse"].is_f64());
+}
+
+#[test]
+fn a_series_that_a_network_was_not_trained_on_is_left_out_of_its_folds_and_named_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    // Two series of 60 times, and one of the last 24: 9 before the first origin, none of them in its training part.
+    let row =
+        |id: &str, time: usize, speed: f64| format!("{id},{time},{}\n", (9.0 * (time as f64 * speed).sin()).round());
+    let rows =
+        |(id, first, speed): &(&str, usize, f64)| (*first..60).map(|time| row(id, time, *speed)).collect::<String>();
+    let text: String = [("x", 0, 0.5), ("s", 36, 0.7), ("y", 0, 0.9)].iter().map(rows).collect();
+    fs::write(path.join("p.csv"), format!("shop,t,v\n{text}")).unwrap();
+    let drop = "--epochs 2 --folds 2 --stride 12 --set series.drop-short=true";
+    for (refit, left_out) in [("scratch", &["1"][..]), ("continue", &["1", "2"]), ("none", &["1", "2"])] {
+        let call = format!("backtest p.csv --id shop {TINY} {drop} --refit {refit} --out {refit}");
+        let printed = succeeds(path, &call);
+        assert!(!printed.contains("no true value"), "{refit}: {printed}");
+        let all = table(path, &format!("{refit}/backtest.csv"));
+        for fold in ["1", "2"] {
+            let note = format!(
+                "fold {fold} leaves out what its network was not trained on, with fewer than 9 rows up to 35: 1 series, s"
+            );
+            let is_out = left_out.contains(&fold);
+            assert_eq!(printed.contains(&note), is_out, "{refit}, fold {fold}: {printed}");
+            let scored = all.iter().filter(|line| line["fold"] == fold && line["target"] == "s").count();
+            assert_eq!(scored, if is_out { 0 } else { 3 }, "{refit}, fold {fold}");
+        }
+    }
 }
 
 #[test]

@@ -38,7 +38,7 @@ impl ForecastErrors {
             count += 1;
         }
         let n = count as f64;
-        let wape = if size > 0.0 { sum / size } else { f64::NAN };
+        let wape = ratio(sum, size).unwrap_or(f64::NAN);
         Self { rmse: f64::sqrt(squares / n), mae: sum / n, smape: percent / n, wape, count }
     }
 }
@@ -66,18 +66,19 @@ impl NaiveScale {
     /// & Koehler 2006; with a season Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., 5.8).
     /// NaN if that is 0.
     pub fn mase(&self, errors: &ForecastErrors) -> f64 {
-        over(errors.mae, self.seasonal_mae)
+        ratio(errors.mae, self.seasonal_mae).unwrap_or(f64::NAN)
     }
 
     /// The root mean squared scaled error: the RMSE in units of the last value's one step ahead in the training part,
     /// from the first value on that is not 0 (Makridakis, Spiliotis & Assimakopoulos 2022, M5). NaN if that is 0.
     pub fn rmsse(&self, errors: &ForecastErrors) -> f64 {
-        over(errors.rmse, self.last_value_rmse)
+        ratio(errors.rmse, self.last_value_rmse).unwrap_or(f64::NAN)
     }
 }
 
-fn over(error: f64, scale: f64) -> f64 {
-    if scale > 0.0 { error / scale } else { f64::NAN }
+/// A value in units of `scale`; `None` if that is not above 0, or unknown.
+pub(crate) fn ratio(value: f64, scale: f64) -> Option<f64> {
+    (scale > 0.0).then(|| value / scale)
 }
 
 /// The errors of one target's forecasts.

@@ -12,6 +12,7 @@ use crate::experiment::files::names;
 use crate::experiment::loaded_model::LoadedModel;
 use crate::experiment::resume::{ResumableRun, ResumeRequest, elsewhere};
 use crate::experiment::settings::Settings;
+use crate::experiment::tasks::series::forecast_file::FORECASTS;
 use crate::experiment::training::{Experiment, Missing, ResumedProgress, TrainedSteps, TrainingLength, TrainingRun};
 use crate::format::path_text;
 use crate::train::{Observer, StopReason};
@@ -19,9 +20,6 @@ use crate::{Error, Result};
 
 /// The settings of a backtest, in its folder.
 pub(super) const BACKTEST: &str = "backtest.toml";
-
-/// The forecasts of a fold, in its folder.
-pub(super) const FORECASTS: &str = "forecast.csv";
 
 /// Parses a configuration file.
 type ReadConfig = fn(&Path) -> Result<Config>;

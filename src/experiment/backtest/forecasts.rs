@@ -5,22 +5,20 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Array3, Axis};
 
-use super::driver::{Backtest, FORECASTS};
+use super::driver::Backtest;
 use super::folds::Fold;
+use super::plan::rows;
 use crate::data::NaiveScale;
+use crate::experiment::config::RefitName;
 use crate::experiment::files::folder::io_error;
+use crate::experiment::measure::quantiles::{POINT, column, middle, of_column};
 use crate::experiment::measure::series_errors::Forecaster;
+use crate::experiment::tasks::series::forecast_file::{FORECASTS, TRUTH, column_of_baseline};
 use crate::experiment::tasks::series::forecasters::{DRIFT, LAST_VALUE, LINEAR, NETWORK, SEASONAL};
 use crate::{Error, Result};
 
 /// The forecasters in the order of the tables, the network first.
 const FORECASTERS: [Forecaster; 5] = [NETWORK, LAST_VALUE, SEASONAL, DRIFT, LINEAR];
-
-/// The column of the truth in a file.
-const TRUTH: &str = "truth";
-
-/// The column of the network's forecast where that is a single value.
-const POINT: &str = "forecast";
 
 /// The forecasts of every fold.
 pub(super) struct Forecasts {
@@ -46,8 +44,8 @@ pub(super) struct FoldForecasts {
     pub(super) by_forecaster: Vec<(Array2<f64>, Vec<Array2<f64>>)>,
     /// By target: what its errors are scaled by, from the rows up to the origin.
     pub(super) scales: Vec<NaiveScale>,
-    /// By target: whether it reaches the origin with a window, so that it is forecast.
-    pub(super) reaches: Vec<bool>,
+    /// By target: whether it is forecast: it reaches the origin with a window, and the network was trained on it.
+    pub(super) is_forecast: Vec<bool>,
 }
 
 impl Backtest {
@@ -83,22 +81,18 @@ impl Backtest {
             }
         }
         let season = self.plan.season().unwrap_or(1);
-        let window = self.plan.data.frame.window;
         let fold = |(fold, file): (&Fold, &FoldFile)| {
             let scale = |target: usize| {
                 let rows = series.rows_of(target);
                 let end = fold.known.clamp(rows.start, rows.end);
                 NaiveScale::of(&series.truths()[target].values[rows.start..end], season)
             };
-            let reaches = |target: usize| {
-                let rows = series.rows_of(target);
-                file.present[target] && rows.start + window <= fold.known && fold.known < rows.end
-            };
+            let is_forecast = |target: usize| file.present[target] && self.reaches(fold, target);
             FoldForecasts {
                 truth: file.column(TRUTH).unwrap_or_else(|| file.nothing()),
                 by_forecaster: forecasters.iter().map(|forecaster| file.of(forecaster, &quantiles)).collect(),
                 scales: (0..targets.len()).map(scale).collect(),
-                reaches: (0..targets.len()).map(reaches).collect(),
+                is_forecast: (0..targets.len()).map(is_forecast).collect(),
             }
         };
         let folds: Vec<FoldForecasts> = self.folds().iter().zip(&files).map(fold).collect();
@@ -106,6 +100,12 @@ impl Backtest {
         let around_point =
             !quantiles.is_empty() && files.iter().all(|file| file.names.iter().any(|name| name == POINT));
         Ok(Forecasts { forecasters, quantiles, around_point, targets, folds, notes })
+    }
+
+    /// Whether a target has a window up to the origin of a fold, and a row after it.
+    fn reaches(&self, fold: &Fold, target: usize) -> bool {
+        let rows = self.plan.data.series.rows_of(target);
+        rows.start + self.plan.data.frame.window <= fold.known && fold.known < rows.end
     }
 
     /// The series of each fold that are not scored.
@@ -120,11 +120,25 @@ impl Backtest {
             };
             let no_truth = |target: usize| of.truth.column(target).iter().all(|value| value.is_nan());
             let (number, origin) = (fold.number, self.origin(fold));
-            let absent = names(&|target| !of.reaches[target]);
+            let absent = names(&|target| !self.reaches(fold, target));
             notes.extend(absent.map(|names| {
                 format!("fold {number} leaves out what has no window up to {origin} and a row after it: {names}")
             }));
-            let unknown = names(&|target| of.reaches[target] && no_truth(target));
+            // Later networks know the series of the first, unless each is trained from scratch.
+            let trained = if self.plan.refit == RefitName::Scratch { fold } else { &self.folds()[0] };
+            let data = &self.plan.data;
+            let untrained = |target: usize| self.reaches(fold, target) && !of.is_forecast[target];
+            let short = names(&|target| untrained(target) && data.is_short(target, trained.train_end));
+            notes.extend(short.map(|names| {
+                format!(
+                    "fold {number} leaves out what its network was not trained on, with fewer than {} up to {}: {names}",
+                    rows(data.frame.rows()),
+                    self.plan.label(trained.train_end - 1)
+                )
+            }));
+            let other = names(&|target| untrained(target) && !data.is_short(target, trained.train_end));
+            notes.extend(other.map(|names| format!("fold {number} has no forecast after {origin} of {names}")));
+            let unknown = names(&|target| of.is_forecast[target] && no_truth(target));
             notes.extend(unknown.map(|names| format!("fold {number} has no true value after {origin} of {names}")));
         }
         notes
@@ -156,7 +170,7 @@ struct FoldFile {
     names: Vec<String>,
     /// \[C, K, Q\]: the columns of each row and target; NaN where a field is empty.
     values: Array3<f64>,
-    /// By target: whether the file has it.
+    /// By target: whether the file has forecasts of it.
     present: Vec<bool>,
 }
 
@@ -181,7 +195,9 @@ impl FoldFile {
             header[..width].iter().map(|name| name.strip_prefix(&prefix).unwrap_or(name).to_owned()).collect();
         let mut values = Array3::from_elem((width, horizon, targets.len()), f64::NAN);
         let mut present = vec![false; targets.len()];
-        here.iter().for_each(|target| present[*target] = true);
+        if !is_long {
+            here.iter().for_each(|target| present[*target] = true);
+        }
         let index: HashMap<&str, usize> = targets.iter().map(String::as_str).zip(0..).collect();
         for (record, line) in csv.records().zip(2_usize..) {
             let place = || format!(", line {line}");
@@ -200,6 +216,7 @@ impl FoldFile {
                 let Some(target) = target else {
                     return Err(error(place(), format!("expected a series of the backtest, got {:?}", field(0))));
                 };
+                present[target] = true;
                 for column in 0..width {
                     let text = field(first + block * width + column);
                     let value = if text.is_empty() { Some(f64::NAN) } else { text.parse().ok() };
@@ -226,33 +243,30 @@ impl FoldFile {
 
     /// The quantiles of the network.
     fn quantiles(&self) -> Vec<f64> {
-        self.names.iter().filter_map(|name| name.strip_prefix('q')?.parse().ok()).collect()
+        self.names.iter().filter_map(|name| of_column(name)).collect()
     }
 
     fn has(&self, forecaster: &Forecaster) -> bool {
         let name = forecaster.baseline.map(|baseline| baseline.key);
         self.names.iter().any(|column| match name {
             Some(key) => column == key,
-            None => column == POINT || column.strip_prefix('q').is_some_and(|level| level.parse::<f64>().is_ok()),
+            None => column == POINT || of_column(column).is_some(),
         })
     }
 
     /// The values of a forecaster, and its quantiles if all of them are known.
     fn of(&self, forecaster: &Forecaster, quantiles: &[f64]) -> (Array2<f64>, Vec<Array2<f64>>) {
-        let prefix = forecaster.baseline.map(|baseline| format!("{}_", baseline.key)).unwrap_or_default();
-        let ranges: Option<Vec<_>> = quantiles.iter().map(|q| self.column(&format!("{prefix}q{q}"))).collect();
+        let name = |quantile: &f64| match forecaster.baseline {
+            Some(baseline) => column_of_baseline(baseline.key, &column(*quantile)),
+            None => column(*quantile),
+        };
+        let ranges: Option<Vec<_>> = quantiles.iter().map(|quantile| self.column(&name(quantile))).collect();
         let ranges = ranges.unwrap_or_default();
         let point = self.column(forecaster.baseline.map_or(POINT, |baseline| baseline.key));
         let middle = || ranges.get(middle(quantiles)).cloned();
         let point = point.or_else(middle).unwrap_or_else(|| self.nothing());
         (point, ranges)
     }
-}
-
-/// The index of the quantile that stands for the target: the nearest to the median, the lower of two.
-fn middle(quantiles: &[f64]) -> usize {
-    let distance = |index: &usize| (quantiles[*index] - 0.5).abs();
-    (0..quantiles.len()).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or_default()
 }
 
 #[cfg(test)]

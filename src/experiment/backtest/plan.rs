@@ -151,7 +151,7 @@ impl Plan {
 }
 
 /// `1 row`, `12 rows`.
-fn rows(count: usize) -> String {
+pub(super) fn rows(count: usize) -> String {
     if count == 1 { "1 row".into() } else { format!("{} rows", grouped(count as u64)) }
 }
 

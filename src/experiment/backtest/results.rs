@@ -6,12 +6,15 @@ use serde_json::{Map, Value, json};
 
 use super::driver::{BACKTEST, Backtest};
 use super::forecasts::Forecasts;
-use super::scores::{Measure, key};
+use super::scores::{Scores, key};
 use crate::experiment::config::agree::words;
 use crate::experiment::files::folder::unwritten;
 use crate::experiment::measure::comparison::Verdict;
+use crate::experiment::measure::metric::{Metric, Needs};
+use crate::experiment::measure::quantiles::{POINT, column};
 use crate::experiment::measure::series_errors::{Forecaster, four};
 use crate::experiment::measure::series_tables::some_steps;
+use crate::experiment::tasks::series::forecast_file::{TRUTH, column_of_baseline};
 use crate::experiment::training::joined;
 use crate::format::{cell, grouped, left, path_json, right, shell_quoted, widest};
 use crate::plot::{BacktestChart, Drawing, ErrorLine, RolledOut, RolloutTarget, RowAxis};
@@ -111,17 +114,17 @@ impl Backtest {
 
     /// A row for each of some folds, by number, and a column for each forecaster.
     fn by_fold(&self, forecasts: &Forecasts, numbers: &[usize]) -> Text {
-        let measure = forecasts.compared();
+        let metric = forecasts.compared();
         let row = |number: &usize| {
             let fold = &self.folds()[number - 1];
             let first = format!("fold {number}, after {}", cell(self.origin(fold)));
             std::iter::once(first)
-                .chain(values(forecasts, measure, number - 1..*number, 0..forecasts.horizon()))
+                .chain(values(forecasts, metric, number - 1..*number, 0..forecasts.horizon()))
                 .collect()
         };
         let names = forecasts.forecasters.iter().map(|forecaster| forecaster.name.to_owned());
-        let columns = std::iter::once(format!("{} by fold", measure.name)).chain(names).collect();
-        Text { caption: format!("{} by fold", measure.name), columns, rows: numbers.iter().map(row).collect() }
+        let columns = std::iter::once(format!("{} by fold", metric.name)).chain(names).collect();
+        Text { caption: format!("{} by fold", metric.name), columns, rows: numbers.iter().map(row).collect() }
     }
 
     /// What the numbers are, in words.
@@ -211,19 +214,27 @@ impl Backtest {
         summary
     }
 
-    /// A line for each fold, target and step: the truth, the forecasts, and the quantiles of the network.
+    /// A line for each fold, target and step: the truth, and the forecast of each forecaster with its quantiles if they
+    /// are known in every fold.
     fn write_csv(&self, forecasts: &Forecasts, out: &mut Vec<u8>) -> Result<()> {
         let mut csv = csv::Writer::from_writer(out);
         let mut record: Vec<String> = ["fold", "origin", "step"].map(str::to_owned).into();
         record.push(self.plan.data.series.label_name().to_owned());
-        record.extend(["target", "truth", "forecast"].map(str::to_owned));
-        record.extend(forecasts.quantiles.iter().map(|quantile| format!("q{quantile}")));
-        record.extend(forecasts.forecasters.iter().skip(1).map(key));
+        record.extend(["target", TRUTH, POINT].map(str::to_owned));
+        record.extend(forecasts.quantiles.iter().map(|quantile| column(*quantile)));
+        // Those of a baseline are not known in every fold if too few rows precede its first origin.
+        let has_ranges: Vec<bool> = (0..forecasts.forecasters.len()).map(|of| !forecasts.has_no_range(of)).collect();
+        for (forecaster, has_ranges) in forecasts.forecasters.iter().zip(&has_ranges).skip(1) {
+            let key = key(forecaster);
+            record.push(key.clone());
+            let quantiles = forecasts.quantiles.iter().filter(|_| *has_ranges);
+            record.extend(quantiles.map(|quantile| column_of_baseline(&key, &column(*quantile))));
+        }
         csv.write_record(&record).map_err(unwritten)?;
         // A missing value is an empty field, as in the data.
         let text = |value: f64| if value.is_nan() { String::new() } else { value.to_string() };
         for (fold, of) in self.folds().iter().zip(&forecasts.folds) {
-            for (target, name) in forecasts.targets.iter().enumerate().filter(|(target, _)| of.reaches[*target]) {
+            for (target, name) in forecasts.targets.iter().enumerate().filter(|(target, _)| of.is_forecast[*target]) {
                 for step in 0..forecasts.horizon() {
                     record.clear();
                     let row = self.plan.label(fold.known + step).to_owned();
@@ -231,7 +242,11 @@ impl Backtest {
                     let (network, ranges) = &of.by_forecaster[0];
                     record.extend([name.clone(), text(of.truth[[step, target]]), text(network[[step, target]])]);
                     record.extend(ranges.iter().map(|range| text(range[[step, target]])));
-                    record.extend(of.by_forecaster.iter().skip(1).map(|(values, _)| text(values[[step, target]])));
+                    for ((values, ranges), has_ranges) in of.by_forecaster.iter().zip(&has_ranges).skip(1) {
+                        record.push(text(values[[step, target]]));
+                        let ranges = ranges.iter().filter(|_| *has_ranges);
+                        record.extend(ranges.map(|range| text(range[[step, target]])));
+                    }
                     csv.write_record(&record).map_err(unwritten)?;
                 }
             }
@@ -242,9 +257,9 @@ impl Backtest {
     fn picture(&self, forecasts: &Forecasts) -> Drawing {
         let series = &self.plan.data.series;
         let positions = series.positions();
-        let measure = forecasts.compared();
+        let metric = forecasts.compared();
         let targets = series.truths().iter().enumerate().map(|(target, column)| {
-            let rolled = self.folds().iter().zip(&forecasts.folds).filter(|(_, of)| of.reaches[target]);
+            let rolled = self.folds().iter().zip(&forecasts.folds).filter(|(_, of)| of.is_forecast[target]);
             let rolled = rolled.map(|(fold, of)| {
                 let (values, ranges) = &of.by_forecaster[0];
                 let range = match &ranges[..] {
@@ -257,7 +272,7 @@ impl Backtest {
         });
         let lines = forecasts.forecasters.iter().enumerate().map(|(of, forecaster)| {
             let value = |folds: Range<usize>, steps: Range<usize>| {
-                (measure.of)(&forecasts.scores(of, folds, 0..forecasts.targets.len(), steps))
+                (metric.of)(&forecasts.scores(of, folds, 0..forecasts.targets.len(), steps))
             };
             ErrorLine {
                 name: forecaster.name,
@@ -278,7 +293,7 @@ impl Backtest {
                 _ => None,
             },
             targets: targets.collect(),
-            measure: measure.name,
+            measure: metric.name,
             origins: self.folds().iter().map(|fold| self.origin(fold).to_owned()).collect(),
             lines: lines.collect(),
         }
@@ -309,24 +324,23 @@ impl Text {
 /// The text of a metric of every forecaster.
 fn values(
     forecasts: &Forecasts,
-    measure: &Measure,
+    metric: &Metric<Scores>,
     folds: Range<usize>,
     steps: Range<usize>,
 ) -> impl Iterator<Item = String> {
     let targets = 0..forecasts.targets.len();
-    (0..forecasts.forecasters.len()).map(move |of| {
-        (measure.text)((measure.of)(&forecasts.scores(of, folds.clone(), targets.clone(), steps.clone())))
-    })
+    (0..forecasts.forecasters.len())
+        .map(move |of| (metric.text)((metric.of)(&forecasts.scores(of, folds.clone(), targets.clone(), steps.clone()))))
 }
 
 /// Every metric over all folds, a row for each forecaster: those of the forecasts, and those of their ranges.
 fn overall(forecasts: &Forecasts) -> Vec<Text> {
     let over = format!("over {} folds", grouped(forecasts.folds.len() as u64));
-    let table = |title: String, is_first: bool, measures: Vec<&'static Measure>| {
+    let table = |title: String, is_first: bool, metrics: Vec<&'static Metric<Scores>>| {
         let row = |(of, forecaster): (usize, &Forecaster)| {
             let scores = forecasts.overall(of);
             let mut row = vec![forecaster.name.to_owned()];
-            row.extend(measures.iter().map(|measure| (measure.text)((measure.of)(&scores))));
+            row.extend(metrics.iter().map(|metric| (metric.text)((metric.of)(&scores))));
             if is_first {
                 let [better, all] = forecasts.wins(of);
                 row.push(if of == 0 { String::new() } else { format!("{better} of {all}") });
@@ -334,12 +348,12 @@ fn overall(forecasts: &Forecasts) -> Vec<Text> {
             row
         };
         let mut columns = vec![title.clone()];
-        columns.extend(measures.iter().map(|measure| measure.name.to_owned()));
+        columns.extend(metrics.iter().map(|metric| metric.name.to_owned()));
         columns.extend(is_first.then(|| "beaten in".to_owned()));
         Text { caption: title, columns, rows: forecasts.forecasters.iter().enumerate().map(row).collect() }
     };
-    let all = || forecasts.measures(forecasts.targets.len() > 1);
-    let (points, ranges): (Vec<_>, Vec<_>) = all().partition(|measure| !measure.is_ranged());
+    let all = || forecasts.metrics(forecasts.targets.len() > 1);
+    let (points, ranges): (Vec<_>, Vec<_>) = all().partition(|metric| metric.needs == Needs::Point);
     let mut tables = vec![table(over.clone(), true, points)];
     if !ranges.is_empty() {
         tables.push(table(format!("{over}, ranges"), false, ranges));
@@ -349,12 +363,12 @@ fn overall(forecasts: &Forecasts) -> Vec<Text> {
 
 /// A row for each forecaster and a column for each of some steps; none if there is one step.
 fn by_step(forecasts: &Forecasts, steps: &[usize]) -> Option<Text> {
-    let measure = forecasts.compared();
-    let title = format!("{} by step ahead", measure.name);
+    let metric = forecasts.compared();
+    let title = format!("{} by step ahead", metric.name);
     let row = |(of, forecaster): (usize, &Forecaster)| {
         let value = |step: &usize| {
             let (folds, targets) = (0..forecasts.folds.len(), 0..forecasts.targets.len());
-            (measure.text)((measure.of)(&forecasts.scores(of, folds, targets, step - 1..*step)))
+            (metric.text)((metric.of)(&forecasts.scores(of, folds, targets, step - 1..*step)))
         };
         std::iter::once(forecaster.name.to_owned()).chain(steps.iter().map(value)).collect()
     };
@@ -365,11 +379,11 @@ fn by_step(forecasts: &Forecasts, steps: &[usize]) -> Option<Text> {
 
 /// The compared metric of every forecaster.
 fn key_figures(forecasts: &Forecasts) -> Vec<(String, String)> {
-    let measure = forecasts.compared();
+    let metric = forecasts.compared();
     let of = |(of, forecaster): (usize, &Forecaster)| {
-        let value = (measure.of)(&forecasts.overall(of));
+        let value = (metric.of)(&forecasts.overall(of));
         let text = if value.is_nan() { "–".to_owned() } else { four(value) };
-        (format!("{}, {}", measure.name, forecaster.name), text)
+        (format!("{}, {}", metric.name, forecaster.name), text)
     };
     forecasts.forecasters.iter().enumerate().map(of).collect()
 }

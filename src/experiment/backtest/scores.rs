@@ -7,10 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::forecasts::{FoldForecasts, Forecasts};
 use crate::data::ForecastErrors;
-use crate::experiment::measure::comparison::{Comparison, Metric, Verdict};
-use crate::experiment::measure::quantiles::{coverage, crps, interval_score, mean_pinball};
-use crate::experiment::measure::series_errors::{Forecaster, dash};
-use crate::format::share;
+use crate::data::series::ratio;
+use crate::experiment::measure::comparison::{ComparedMetric, Comparison, Verdict};
+use crate::experiment::measure::metric::{Metric, Needs};
+use crate::experiment::measure::quantiles::{coverage, crps, interval_score, mean, mean_pinball};
+use crate::experiment::measure::series_errors::Forecaster;
 
 /// The part of the data that the verdict names.
 const PART: &str = "backtest";
@@ -33,57 +34,23 @@ pub(super) struct Scores {
     scaled_pinball: f64,
 }
 
-/// A metric in tables and in the summary.
-pub(super) struct Measure {
-    pub(super) name: &'static str,
-    pub(super) key: &'static str,
-    pub(super) of: fn(&Scores) -> f64,
-    pub(super) text: fn(f64) -> String,
-    /// Whether it is in the units of a target, and so none of several.
-    has_unit: bool,
-    /// Whether it is of quantiles.
-    ranged: bool,
-    /// Whether it needs two quantiles.
-    interval: bool,
-}
-
-const fn measure(name: &'static str, key: &'static str, of: fn(&Scores) -> f64, has_unit: bool) -> Measure {
-    Measure { name, key, of, text: dash, has_unit, ranged: false, interval: false }
-}
-
 /// Every metric, in the order of the tables.
-static MEASURES: [Measure; 11] = [
-    measure("RMSE", "rmse", |scores| scores.rmse, true),
-    measure("MAE", "mae", |scores| scores.mae, true),
-    measure("MASE", "mase", |scores| scores.mase, false),
-    measure("RMSSE", "rmsse", |scores| scores.rmsse, false),
-    Measure {
-        text: |percent| percent_text(percent / 100.0),
-        ..measure("sMAPE", "smape", |scores| scores.smape, false)
-    },
-    Measure { text: percent_text, ..measure("WAPE", "wape", |scores| scores.wape, false) },
-    Measure { ranged: true, ..measure("pinball", "pinball", |scores| scores.pinball, true) },
-    Measure { ranged: true, ..measure("CRPS", "crps", |scores| scores.crps, true) },
-    Measure { ranged: true, ..measure("scaled pinball", "scaled_pinball", |scores| scores.scaled_pinball, false) },
-    Measure {
-        ranged: true,
-        interval: true,
-        text: percent_text,
-        ..measure("coverage", "coverage", |scores| scores.coverage, false)
-    },
-    Measure { ranged: true, interval: true, ..measure("Winkler", "winkler", |scores| scores.winkler, true) },
+static METRICS: [Metric<Scores>; 11] = [
+    metric("RMSE", "rmse", |scores| scores.rmse).with_unit(),
+    metric("MAE", "mae", |scores| scores.mae).with_unit(),
+    metric("MASE", "mase", |scores| scores.mase),
+    metric("RMSSE", "rmsse", |scores| scores.rmsse),
+    metric("sMAPE", "smape", |scores| scores.smape).percent(),
+    metric("WAPE", "wape", |scores| scores.wape).share(),
+    metric("pinball", "pinball", |scores| scores.pinball).with_unit().needs(Needs::Quantiles),
+    metric("CRPS", "crps", |scores| scores.crps).with_unit().needs(Needs::Quantiles),
+    metric("scaled pinball", "scaled_pinball", |scores| scores.scaled_pinball).needs(Needs::Quantiles),
+    metric("coverage", "coverage", |scores| scores.coverage).share().needs(Needs::Interval),
+    metric("Winkler", "winkler", |scores| scores.winkler).with_unit().needs(Needs::Interval),
 ];
 
-impl Measure {
-    /// Whether it is of quantiles.
-    pub(super) fn is_ranged(&self) -> bool {
-        self.ranged
-    }
-}
-
-/// A share in percent, or a dash if there is no value.
-fn percent_text(value: f64) -> String {
-    if value.is_nan() { "–".into() } else { share(value) }
+const fn metric(name: &'static str, key: &'static str, of: fn(&Scores) -> f64) -> Metric<Scores> {
+    Metric::new(name, key, of)
 }
 
 /// The errors of a fold's forecast of a target.
@@ -165,7 +132,7 @@ impl Forecasts {
             mase: scaled(&|cell| cell.mase),
             rmsse: scaled(&|cell| cell.squared_scaled).sqrt(),
             smape: of(&|cell| cell.errors.smape),
-            wape: positive(of(&|cell| cell.errors.mae), of(&|cell| cell.size)).unwrap_or(f64::NAN),
+            wape: ratio(of(&|cell| cell.errors.mae), of(&|cell| cell.size)).unwrap_or(f64::NAN),
             pinball,
             crps: crps(pinball),
             coverage: of(&|cell| cell.coverage),
@@ -179,7 +146,7 @@ impl Forecasts {
         let column = |array: &Array2<f64>| array.slice(s![steps.clone(), target..target + 1]).to_owned();
         let truth = column(&fold.truth);
         let known: Vec<usize> = (0..truth.nrows()).filter(|row| !truth[[*row, 0]].is_nan()).collect();
-        if known.is_empty() || !fold.reaches[target] {
+        if known.is_empty() || !fold.is_forecast[target] {
             return None;
         }
         let (point, ranges) = &fold.by_forecaster[forecaster];
@@ -204,10 +171,10 @@ impl Forecasts {
         };
         let scale = &fold.scales[target];
         Some(Cell {
-            mase: positive(errors.mae, scale.seasonal_mae),
-            squared_scaled: positive(errors.rmse, scale.last_value_rmse).map(|scaled| scaled * scaled),
+            mase: ratio(errors.mae, scale.seasonal_mae),
+            squared_scaled: ratio(errors.rmse, scale.last_value_rmse).map(|scaled| scaled * scaled),
             size: mean(known.iter().map(|row| truth[[*row, 0]].abs())),
-            scaled_pinball: positive(pinball, scale.seasonal_mae),
+            scaled_pinball: ratio(pinball, scale.seasonal_mae),
             errors,
             pinball,
             coverage,
@@ -216,33 +183,38 @@ impl Forecasts {
     }
 
     /// The metrics that these forecasts have, over several targets those without units.
-    pub(super) fn measures(&self, several: bool) -> impl Iterator<Item = &'static Measure> + use<> {
-        let (ranged, interval) = (!self.quantiles.is_empty(), self.quantiles.len() > 1);
-        MEASURES.iter().filter(move |measure| {
-            (ranged || !measure.ranged) && (interval || !measure.interval) && !(several && measure.has_unit)
+    pub(super) fn metrics(&self, several: bool) -> impl Iterator<Item = &'static Metric<Scores>> + use<> {
+        let quantiles = self.quantiles.len();
+        METRICS.iter().filter(move |metric| {
+            let least = match metric.needs {
+                Needs::Point => 0,
+                Needs::Quantiles => 1,
+                Needs::Interval => 2,
+            };
+            quantiles >= least && !(several && metric.has_unit)
         })
     }
 
     /// The metric by which forecasters are compared: RMSE, or of ranges the pinball loss, and over several targets the
     /// same without units.
-    pub(super) fn compared(&self) -> &'static Measure {
+    pub(super) fn compared(&self) -> &'static Metric<Scores> {
         let key = match (self.targets.len(), self.quantiles.is_empty()) {
             (1, true) => "rmse",
             (1, false) => "pinball",
             (_, true) => "rmsse",
             (_, false) => "scaled_pinball",
         };
-        MEASURES.iter().find(|measure| measure.key == key).unwrap_or(&MEASURES[0])
+        METRICS.iter().find(|metric| metric.key == key).unwrap_or(&METRICS[0])
     }
 
     /// The network against every baseline over all folds.
     fn comparisons(&self) -> Vec<Comparison> {
-        let measure = self.compared();
-        let network = (measure.of)(&self.overall(0));
+        let metric = self.compared();
+        let network = (metric.of)(&self.overall(0));
         let baselines = self.forecasters.iter().enumerate().filter_map(|(of, name)| Some((of, name.baseline?)));
         baselines
             .map(|(of, name)| {
-                Comparison::new(PART, Metric::Error(measure.name), network, name, (measure.of)(&self.overall(of)))
+                Comparison::new(PART, ComparedMetric::Error(metric.name), network, name, (metric.of)(&self.overall(of)))
             })
             .collect()
     }
@@ -254,9 +226,9 @@ impl Forecasts {
 
     /// In how many folds the network is better than a forecaster, and of how many.
     pub(super) fn wins(&self, forecaster: usize) -> [usize; 2] {
-        let measure = self.compared();
+        let metric = self.compared();
         let of = |forecaster: usize, fold: usize| {
-            (measure.of)(&self.scores(forecaster, fold..fold + 1, 0..self.targets.len(), 0..self.horizon()))
+            (metric.of)(&self.scores(forecaster, fold..fold + 1, 0..self.targets.len(), 0..self.horizon()))
         };
         let pairs = (0..self.folds.len()).map(|fold| (of(0, fold), of(forecaster, fold)));
         let known: Vec<(f64, f64)> = pairs.filter(|(_, other)| !other.is_nan()).collect();
@@ -273,7 +245,7 @@ impl Forecasts {
         let several = targets.len() > 1;
         let of = |forecaster: usize| -> Map<String, Value> {
             let scores = self.scores(forecaster, folds.clone(), targets.clone(), steps.clone());
-            self.measures(several).map(|measure| (measure.key.into(), json!((measure.of)(&scores)))).collect()
+            self.metrics(several).map(|metric| (metric.key.into(), json!((metric.of)(&scores)))).collect()
         };
         self.forecasters.iter().enumerate().map(|(index, name)| (key(name), Value::Object(of(index)))).collect()
     }
@@ -282,17 +254,6 @@ impl Forecasts {
 /// The name of a forecaster in the summary.
 pub(super) fn key(forecaster: &Forecaster) -> String {
     forecaster.baseline.map_or(forecaster.name, |baseline| baseline.key).to_owned()
-}
-
-/// The ratio to a scale; `None` if that is unknown or 0.
-fn positive(value: f64, scale: f64) -> Option<f64> {
-    (scale > 0.0).then(|| value / scale)
-}
-
-/// NaN if there are none.
-fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
-    sum / count
 }
 
 #[cfg(test)]
@@ -310,7 +271,7 @@ mod tests {
             truth,
             by_forecaster: vec![(network, Vec::new()), (other, Vec::new())],
             scales: vec![scale(2.0), scale(0.0)],
-            reaches: vec![true; 2],
+            is_forecast: vec![true; 2],
         }
     }
 
@@ -368,7 +329,7 @@ mod tests {
         assert!(all.verdict().unwrap().words().starts_with("not worth it"));
         // What is not forecast at all is left out.
         let mut all = all;
-        all.folds[1].reaches = vec![false; 2];
+        all.folds[1].is_forecast = vec![false; 2];
         assert_eq!(all.scores(0, 0..2, 0..1, 0..2).mae, 0.0);
         assert!(all.verdict().unwrap().words().starts_with("worth it"));
     }

@@ -20,7 +20,7 @@ pub(crate) struct BaselineName {
 
 /// The compared metric, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Metric {
+pub(crate) enum ComparedMetric {
     /// Lower is better.
     Error(&'static str),
     /// From 0 to 1; higher is better.
@@ -34,7 +34,7 @@ pub struct Comparison {
     pub(crate) part: &'static str,
     /// The target; `None` if there is only one.
     pub(crate) target: Option<String>,
-    pub(crate) measure: Metric,
+    pub(crate) metric: ComparedMetric,
     pub(crate) baseline: BaselineName,
     pub(crate) network: f64,
     /// The value of the baseline.
@@ -42,8 +42,14 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    pub(crate) fn new(part: &'static str, measure: Metric, network: f64, baseline: BaselineName, other: f64) -> Self {
-        Self { part, target: None, measure, baseline, network, other }
+    pub(crate) fn new(
+        part: &'static str,
+        metric: ComparedMetric,
+        network: f64,
+        baseline: BaselineName,
+        other: f64,
+    ) -> Self {
+        Self { part, target: None, metric, baseline, network, other }
     }
 
     /// Whether both can be compared: not for an empty split or without a baseline.
@@ -53,15 +59,15 @@ impl Comparison {
 
     /// Whether the network is better. NaN beats nothing, and an equal result does not count.
     pub(crate) fn is_beaten(&self) -> bool {
-        match self.measure {
-            Metric::Error(_) => self.network < self.other,
-            Metric::Share(_) => self.network > self.other,
+        match self.metric {
+            ComparedMetric::Error(_) => self.network < self.other,
+            ComparedMetric::Share(_) => self.network > self.other,
         }
     }
 
     fn name(&self) -> &'static str {
-        match self.measure {
-            Metric::Error(name) | Metric::Share(name) => name,
+        match self.metric {
+            ComparedMetric::Error(name) | ComparedMetric::Share(name) => name,
         }
     }
 
@@ -72,10 +78,10 @@ impl Comparison {
     }
 
     fn text(&self, value: f64) -> String {
-        match self.measure {
+        match self.metric {
             _ if value.is_nan() => "not a number".to_owned(),
-            Metric::Error(_) => short(value),
-            Metric::Share(_) => share(value),
+            ComparedMetric::Error(_) => short(value),
+            ComparedMetric::Share(_) => share(value),
         }
     }
 
@@ -86,13 +92,13 @@ impl Comparison {
             return Some("equal".into());
         }
         let word = if self.is_beaten() { "better" } else { "worse" };
-        match self.measure {
-            Metric::Share(_) => {
+        match self.metric {
+            ComparedMetric::Share(_) => {
                 let points = 100.0 * (network - other).abs();
                 let digits = if points < 0.95 { 2 } else { usize::from(points < 9.95) };
                 points.is_finite().then(|| format!("{points:.digits$} percentage points {word}"))
             }
-            Metric::Error(_) => {
+            ComparedMetric::Error(_) => {
                 let ratio = network / other;
                 if !ratio.is_finite() || ratio < 0.0 {
                     return None;
@@ -113,7 +119,7 @@ impl Comparison {
         let Self { network, other, .. } = *self;
         json!({
             "measure": self.name(), "network": network, "baseline": other, "ratio": network / other,
-            "higher_is_better": matches!(self.measure, Metric::Share(_)), "beaten": self.is_beaten(),
+            "higher_is_better": matches!(self.metric, ComparedMetric::Share(_)), "beaten": self.is_beaten(),
         })
     }
 }
@@ -131,9 +137,9 @@ impl Verdict {
     /// From the comparisons with all baselines, by one metric on one split; `None` if there is none.
     pub(crate) fn of(comparisons: &[Comparison]) -> Option<Self> {
         let known = || comparisons.iter().filter(|comparison| comparison.is_known());
-        let is_better = |a: &&Comparison, b: &&Comparison| match a.measure {
-            Metric::Error(_) => a.other.total_cmp(&b.other),
-            Metric::Share(_) => b.other.total_cmp(&a.other),
+        let is_better = |a: &&Comparison, b: &&Comparison| match a.metric {
+            ComparedMetric::Error(_) => a.other.total_cmp(&b.other),
+            ComparedMetric::Share(_) => b.other.total_cmp(&a.other),
         };
         Some(Self { best: known().min_by(is_better)?.clone(), count: known().count() })
     }
@@ -230,11 +236,11 @@ mod tests {
     const MAJORITY: BaselineName = BaselineName { key: "majority", words: "the largest class" };
 
     fn rmse(part: &'static str, network: f64, other: f64) -> Comparison {
-        Comparison::new(part, Metric::Error("RMSE"), network, LAST, other)
+        Comparison::new(part, ComparedMetric::Error("RMSE"), network, LAST, other)
     }
 
     fn accuracy(network: f64, other: f64) -> Comparison {
-        Comparison::new("test", Metric::Share("accuracy"), network, MAJORITY, other)
+        Comparison::new("test", ComparedMetric::Share("accuracy"), network, MAJORITY, other)
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub(crate) mod error_to_signal;
 pub mod frequencies;
 pub(crate) mod linear;
 pub mod loss;
+pub(crate) mod metric;
 pub mod naive2;
 pub mod naive_range;
 pub mod quantiles;

@@ -7,6 +7,25 @@ use crate::{Error, Loss, Result};
 /// The default quantiles.
 pub(crate) const DEFAULT: [f64; 3] = [0.1, 0.5, 0.9];
 
+/// The column of a forecast of one value.
+pub(crate) const POINT: &str = "forecast";
+
+/// The column of a quantile.
+pub(crate) fn column(quantile: f64) -> String {
+    format!("q{quantile}")
+}
+
+/// The quantile of a [`column`]; `None` if it is none.
+pub(crate) fn of_column(name: &str) -> Option<f64> {
+    name.strip_prefix('q')?.parse().ok()
+}
+
+/// The index of the quantile that stands for the target: the nearest to the median, the lower of two.
+pub(crate) fn middle(quantiles: &[f64]) -> usize {
+    let distance = |index: &usize| (quantiles[*index] - 0.5).abs();
+    (0..quantiles.len()).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or_default()
+}
+
 /// Quantiles, ascending; empty if the network forecasts one value per target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantiles {
@@ -59,10 +78,9 @@ impl Quantiles {
         self.around_point.then(|| self.middle())
     }
 
-    /// The index of the quantile that stands for the target: the nearest to the median, the lower of two.
+    /// The index of the quantile that stands for the target.
     pub(crate) fn middle(&self) -> usize {
-        let distance = |index: &usize| (self.levels[*index] - 0.5).abs();
-        (0..self.levels.len()).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or_default()
+        middle(&self.levels)
     }
 
     /// The lowest and the highest quantile; `None` if there are fewer than two.
@@ -76,10 +94,10 @@ impl Quantiles {
     /// The column names.
     pub fn columns(&self) -> Vec<String> {
         if self.levels.is_empty() {
-            vec!["forecast".into()]
+            vec![POINT.into()]
         } else {
             let name = |(index, quantile): (usize, &f64)| {
-                if self.point() == Some(index) { "forecast".into() } else { format!("q{quantile}") }
+                if self.point() == Some(index) { POINT.into() } else { column(*quantile) }
             };
             self.levels.iter().enumerate().map(name).collect()
         }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::comparison::{self, BaselineName, Comparison};
+use super::metric::Metric;
 use super::quantiles::Quantiles;
 use crate::data::{ForecastErrors, NaiveScale, TargetErrors};
 use crate::experiment::config::ScaleName;
@@ -87,11 +88,11 @@ pub(super) fn range([low, high]: [f64; 2]) -> String {
     format!("{low}–{high}")
 }
 
-/// A named error of [`ForecastErrors`].
-pub(super) type ErrorMeasure = (&'static str, fn(&ForecastErrors) -> f64);
-
-pub(super) const RMSE: ErrorMeasure = ("RMSE", |accuracy| accuracy.rmse);
-pub(super) const MAE: ErrorMeasure = ("MAE", |accuracy| accuracy.mae);
+/// The errors in the units of the data.
+pub(super) const RMSE: Metric<ForecastErrors> =
+    Metric::new("RMSE", "rmse", |errors: &ForecastErrors| errors.rmse).with_unit();
+pub(super) const MAE: Metric<ForecastErrors> =
+    Metric::new("MAE", "mae", |errors: &ForecastErrors| errors.mae).with_unit();
 
 impl SeriesErrors {
     /// The most important split: test, or else validation.
@@ -160,12 +161,12 @@ impl SeriesErrors {
                 self.forecasters.iter().enumerate().filter_map(|(of, forecaster)| Some((of, forecaster.baseline?)))
             {
                 if let Some((measure, errors)) = self.compared_overall(part) {
-                    let measure = comparison::Metric::Error(measure);
+                    let measure = comparison::ComparedMetric::Error(measure);
                     comparisons.push(Comparison::new(part.name, measure, errors[0], baseline, errors[forecaster]));
                 }
                 for (index, target) in self.targets.iter().enumerate() {
                     let (measure, errors) = self.compared(part, index);
-                    let measure = comparison::Metric::Error(measure);
+                    let measure = comparison::ComparedMetric::Error(measure);
                     let of = Comparison::new(part.name, measure, errors[0], baseline, errors[forecaster]);
                     let target = (self.targets.len() > 1 || self.panel).then(|| target.name.clone());
                     comparisons.push(Comparison { target, ..of });

@@ -2,56 +2,48 @@
 
 use serde_json::{Map, Value, json};
 
-use super::comparison::{Comparison, Metric, Verdict};
-use super::quantiles::crps;
+use super::comparison::{ComparedMetric, Comparison, Verdict};
+use super::metric::Metric;
+use super::quantiles::{crps, mean};
 use super::series_errors::{Forecaster, PartErrors, SeriesErrors, dash};
 use crate::data::{ForecastErrors, NaiveScale};
-use crate::format::{cell, grouped, left, right, share, widest};
+use crate::format::{cell, grouped, left, right, widest};
 use crate::report::Table;
 
-/// A metric of forecasts that can be averaged over series of any units.
-struct Score {
-    /// In tables.
-    name: &'static str,
-    /// In the summary.
-    key: &'static str,
-    of: fn(&ForecastErrors, &NaiveScale) -> f64,
-    /// With four digits, or as a percentage.
-    text: fn(f64) -> String,
-}
-
-const SCORES: [Score; 4] = [
-    Score { name: "MASE", key: "mase", of: |errors, scale| scale.mase(errors), text: dash },
-    Score { name: "RMSSE", key: "rmsse", of: |errors, scale| scale.rmsse(errors), text: dash },
-    Score { name: "sMAPE", key: "smape", of: |errors, _| errors.smape, text: |percent| share(percent / 100.0) },
-    Score { name: "WAPE", key: "wape", of: |errors, _| errors.wape, text: share },
+/// The metrics that can be averaged over series of any units.
+const METRICS: [Metric<(ForecastErrors, NaiveScale)>; 4] = [
+    Metric::new("MASE", "mase", |(errors, scale): &(ForecastErrors, NaiveScale)| scale.mase(errors)),
+    Metric::new("RMSSE", "rmsse", |(errors, scale): &(ForecastErrors, NaiveScale)| scale.rmsse(errors)),
+    Metric::new("sMAPE", "smape", |(errors, _): &(ForecastErrors, NaiveScale)| errors.smape).percent(),
+    Metric::new("WAPE", "wape", |(errors, _): &(ForecastErrors, NaiveScale)| errors.wape).share(),
 ];
 
-/// The mean and the median over series, by [`SCORES`], and the overall weighted average from the means.
+/// The mean and the median over series, by [`METRICS`], and the overall weighted average from the means.
 struct OverSeries {
-    mean: [f64; SCORES.len()],
-    median: [f64; SCORES.len()],
+    mean: [f64; METRICS.len()],
+    median: [f64; METRICS.len()],
     owa: f64,
 }
 
 impl SeriesErrors {
-    fn scores(&self, errors: &ForecastErrors, target: usize) -> [f64; SCORES.len()] {
-        SCORES.map(|score| (score.of)(errors, &self.scales[target]))
+    fn scores(&self, errors: &ForecastErrors, target: usize) -> [f64; METRICS.len()] {
+        METRICS.map(|metric| (metric.of)(&(*errors, self.scales[target])))
     }
 
     /// The metrics of a forecaster over some targets; a series without a value of a metric counts in none of it.
     fn over(&self, part: &PartErrors, targets: &[usize], errors: &dyn Fn(usize) -> ForecastErrors) -> OverSeries {
         let means = |errors: &dyn Fn(usize) -> ForecastErrors| {
             let all: Vec<_> = targets.iter().map(|target| self.scores(&errors(*target), *target)).collect();
-            std::array::from_fn(|score| sorted(all.iter().map(|scores: &[f64; SCORES.len()]| scores[score])))
+            std::array::from_fn(|score| sorted(all.iter().map(|scores: &[f64; METRICS.len()]| scores[score])))
         };
-        let [mase, rmsse, smape, wape]: [Vec<f64>; SCORES.len()] = means(errors);
-        let naive2: [Vec<f64>; SCORES.len()] = means(&|target| part.naive2[target]);
+        let [mase, rmsse, smape, wape]: [Vec<f64>; METRICS.len()] = means(errors);
+        let naive2: [Vec<f64>; METRICS.len()] = means(&|target| part.naive2[target]);
+        let over = |known: &[f64]| mean(known.iter().copied());
         // The average of both metrics in units of Naive2's, each of which is averaged over the series first.
-        let owa = (mean(&smape) / mean(&naive2[2]) + mean(&mase) / mean(&naive2[0])) / 2.0;
+        let owa = (over(&smape) / over(&naive2[2]) + over(&mase) / over(&naive2[0])) / 2.0;
         let owa = if owa.is_finite() { owa } else { f64::NAN };
         let all = [mase, rmsse, smape, wape];
-        OverSeries { mean: all.each_ref().map(|all| mean(all)), median: all.each_ref().map(|all| median(all)), owa }
+        OverSeries { mean: all.each_ref().map(|all| over(all)), median: all.each_ref().map(|all| median(all)), owa }
     }
 
     fn of_forecaster(&self, part: &PartErrors, forecaster: usize, targets: &[usize]) -> OverSeries {
@@ -68,11 +60,11 @@ impl SeriesErrors {
         let Some(part) = self.main() else { return Vec::new() };
         let of = |forecaster| self.of_forecaster(part, forecaster, &self.all_targets());
         let all: Vec<OverSeries> = (0..self.forecasters.len()).map(of).collect();
-        let texts = |values: &[f64]| SCORES.iter().zip(values).map(|(score, value)| (score.text)(*value)).collect();
+        let texts = |values: &[f64]| METRICS.iter().zip(values).map(|(metric, value)| (metric.text)(*value)).collect();
         let rows = |values: &dyn Fn(usize) -> Vec<String>| -> Vec<(String, Vec<String>)> {
             self.forecasters.iter().enumerate().map(|(of, forecaster)| (forecaster.name.into(), values(of))).collect()
         };
-        let names = |more: &[&'static str]| [&SCORES.map(|score| score.name)[..], more].concat();
+        let names = |more: &[&'static str]| [&METRICS.map(|metric| metric.name)[..], more].concat();
         let means = |of: usize| -> Vec<String> { [texts(&all[of].mean), vec![dash(all[of].owa)]].concat() };
         match (&self.targets[..], &part.spreads[..]) {
             ([_], [spread]) => {
@@ -110,7 +102,7 @@ impl SeriesErrors {
     pub(super) fn score_table(&self, listed: usize) -> Option<Table> {
         let part = self.main()?;
         let mut columns = vec!["series", "forecast", "RMSE", "MAE"];
-        columns.extend(SCORES.map(|score| score.name));
+        columns.extend(METRICS.map(|metric| metric.name));
         columns.push("OWA");
         if !part.spreads.is_empty() {
             columns.extend(["pinball", "CRPS"]);
@@ -119,8 +111,8 @@ impl SeriesErrors {
             columns.push("Winkler");
         }
         let mut rows = Vec::new();
-        let scores = |values: &[f64; SCORES.len()]| -> Vec<String> {
-            SCORES.iter().zip(values).map(|(score, value)| (score.text)(*value)).collect()
+        let scores = |values: &[f64; METRICS.len()]| -> Vec<String> {
+            METRICS.iter().zip(values).map(|(metric, value)| (metric.text)(*value)).collect()
         };
         let width = columns.len();
         let mut add = |first: [&str; 2], cells: Vec<String>| {
@@ -158,7 +150,7 @@ impl SeriesErrors {
         for (of, Forecaster { prefix, .. }) in self.forecasters.iter().enumerate() {
             let over = self.of_forecaster(part, of, &[target]);
             map.extend(
-                SCORES.iter().zip(over.mean).map(|(score, value)| (format!("{prefix}{}", score.key), json!(value))),
+                METRICS.iter().zip(over.mean).map(|(metric, value)| (format!("{prefix}{}", metric.key), json!(value))),
             );
             map.insert(format!("{prefix}owa"), json!(over.owa));
             if let Some(spread) = part.spreads.get(target) {
@@ -176,9 +168,9 @@ impl SeriesErrors {
         let (mut means, mut medians) = (Map::new(), Map::new());
         for (of, Forecaster { prefix, .. }) in self.forecasters.iter().enumerate() {
             let OverSeries { mean, median, owa } = self.of_forecaster(part, of, &self.all_targets());
-            for ((score, mean), median) in SCORES.iter().zip(mean).zip(median) {
-                means.insert(format!("{prefix}{}", score.key), json!(mean));
-                medians.insert(format!("{prefix}{}", score.key), json!(median));
+            for ((metric, mean), median) in METRICS.iter().zip(mean).zip(median) {
+                means.insert(format!("{prefix}{}", metric.key), json!(mean));
+                medians.insert(format!("{prefix}{}", metric.key), json!(median));
             }
             means.insert(format!("{prefix}owa"), json!(owa));
         }
@@ -189,13 +181,13 @@ impl SeriesErrors {
     /// several over all of them in their scaled units.
     pub(crate) fn verdict(&self) -> Option<Verdict> {
         let part = self.main()?;
-        let (measure, errors) = match self.targets.len() {
+        let (metric, errors) = match self.targets.len() {
             1 if !self.panel => self.compared(part, 0),
             _ => self.compared_over_all(part),
         };
         let baselines = self.forecasters.iter().zip(&errors).filter_map(|(of, error)| Some((of.baseline?, error)));
-        let comparisons =
-            baselines.map(|(name, error)| Comparison::new(part.name, Metric::Error(measure), errors[0], name, *error));
+        let comparisons = baselines
+            .map(|(name, error)| Comparison::new(part.name, ComparedMetric::Error(metric), errors[0], name, *error));
         Verdict::of(&comparisons.collect::<Vec<_>>())
     }
 }
@@ -217,11 +209,6 @@ fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut known: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
     known.sort_by(f64::total_cmp);
     known
-}
-
-/// NaN if there are none.
-fn mean(sorted: &[f64]) -> f64 {
-    sorted.iter().sum::<f64>() / sorted.len() as f64
 }
 
 /// Of an even number, the mean of the middle two; NaN if there are none.

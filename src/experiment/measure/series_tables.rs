@@ -1,8 +1,8 @@
 //! Forecast errors in tables.
 
-use super::series_errors::{
-    ErrorMeasure, Forecaster, MAE, PartErrors, RMSE, SeriesErrors, TargetName, dash, four, range,
-};
+use super::metric::Metric;
+use super::series_errors::{Forecaster, MAE, PartErrors, RMSE, SeriesErrors, TargetName, dash, four, range};
+use crate::data::ForecastErrors;
 use crate::experiment::config::ScaleName;
 use crate::format::{cell, grouped, left, right, share, widest};
 use crate::report::Table;
@@ -13,11 +13,11 @@ const LISTED: usize = 24;
 impl SeriesErrors {
     /// The table as text lines.
     pub(crate) fn lines(&self, notes: &str) -> Vec<String> {
-        let mut lines = self.table(RMSE);
+        let mut lines = self.table(&RMSE);
         lines.push(String::new());
         let quantiles = !self.quantiles.values().is_empty();
         if self.horizon > 1 || quantiles {
-            lines.extend(self.table(MAE));
+            lines.extend(self.table(&MAE));
             lines.push(String::new());
         }
         if quantiles {
@@ -100,11 +100,11 @@ impl SeriesErrors {
     }
 
     /// One row per split and target, one column per forecaster.
-    pub(super) fn table(&self, measure: ErrorMeasure) -> Vec<String> {
+    pub(super) fn table(&self, metric: &Metric<ForecastErrors>) -> Vec<String> {
         let cells = |part: &PartErrors, index: usize| {
-            part.accuracies.iter().map(|of| four(measure.1(&of[index].overall))).collect::<Vec<_>>()
+            part.accuracies.iter().map(|of| four((metric.of)(&of[index].overall))).collect::<Vec<_>>()
         };
-        self.table_of(measure.0, &self.names(), cells)
+        self.table_of(metric.name, &self.names(), cells)
     }
 
     /// The measured coverage of the outermost quantiles, and the expected one.
@@ -190,16 +190,15 @@ impl SeriesErrors {
 
     /// The tables of the report.
     pub(crate) fn tables(&self) -> Vec<Table> {
-        let who = |measure: ErrorMeasure| {
-            self.forecasters.iter().map(move |forecaster| format!("{}, {}", measure.0, forecaster.name))
-        };
+        let who =
+            |name: &'static str| self.forecasters.iter().map(move |forecaster| format!("{name}, {}", forecaster.name));
         let fixed = ["part", "rows", "target", "forecasts"].map(str::to_owned);
         let mut rows = Vec::new();
         for part in &self.parts {
             for (index, target) in self.targets.iter().enumerate().take(self.listed()) {
                 let mut row = vec![part.name.to_owned(), part.span(), target.name.clone(), part.count.to_string()];
-                for (_, value) in [RMSE, MAE] {
-                    row.extend(part.accuracies.iter().map(|of| four(value(&of[index].overall))));
+                for metric in [RMSE, MAE] {
+                    row.extend(part.accuracies.iter().map(|of| four((metric.of)(&of[index].overall))));
                 }
                 rows.push(row);
             }
@@ -208,19 +207,19 @@ impl SeriesErrors {
             1 => "Errors one step ahead, in units of the data".to_owned(),
             horizon => format!("Errors over all {horizon} steps ahead, in units of the data"),
         };
-        let columns = fixed.into_iter().chain(who(RMSE)).chain(who(MAE)).collect();
+        let columns = fixed.into_iter().chain(who(RMSE.name)).chain(who(MAE.name)).collect();
         let mut tables = vec![Table { caption, columns, rows }];
         if let Some(part) = self.main().filter(|_| self.horizon > 1) {
             for (index, target) in self.targets.iter().enumerate().take(self.listed()) {
                 let row = |step: usize| {
-                    let errors = [RMSE, MAE].into_iter().flat_map(|(_, value)| {
-                        part.accuracies.iter().map(move |of| four(value(&of[index].by_step[step - 1])))
+                    let errors = [RMSE, MAE].into_iter().flat_map(|metric| {
+                        part.accuracies.iter().map(move |of| four((metric.of)(&of[index].by_step[step - 1])))
                     });
                     std::iter::once(step.to_string()).chain(errors).collect()
                 };
                 tables.push(Table {
                     caption: format!("Errors of {} by step ahead, {}", target.name, part.name),
-                    columns: std::iter::once("step".to_owned()).chain(who(RMSE)).chain(who(MAE)).collect(),
+                    columns: std::iter::once("step".to_owned()).chain(who(RMSE.name)).chain(who(MAE.name)).collect(),
                     rows: some_steps(self.horizon, 25).into_iter().map(row).collect(),
                 });
             }

@@ -295,8 +295,10 @@ impl Task for RollsTask {
                     "accuracy": accuracy.value(), "baseline_accuracy": repeated.value(),
                 });
                 results.summary.insert(name.into(), value);
-                let (nats, share) =
-                    (comparison::Metric::Error("nats per frame"), comparison::Metric::Share("accuracy"));
+                let (nats, share) = (
+                    comparison::ComparedMetric::Error("nats per frame"),
+                    comparison::ComparedMetric::Share("accuracy"),
+                );
                 results.comparisons.extend([
                     Comparison::new(name, nats, loss, FREQUENCIES, frequencies),
                     Comparison::new(name, share, accuracy.value(), REPEATED, repeated.value()),

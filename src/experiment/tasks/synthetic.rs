@@ -159,7 +159,7 @@ where
                 TaskName::Adding => BaselineName { key: "mean", words: "the constant answer 1 (the mean)" },
                 TaskName::Copy => BaselineName { key: "no_memory", words: "a guess without memory" },
             };
-            let measure = comparison::Metric::Error("loss");
+            let measure = comparison::ComparedMetric::Error("loss");
             results.comparisons.push(Comparison::new("test", measure, loss, name, baseline));
             Ok(results)
         })

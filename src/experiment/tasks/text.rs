@@ -358,7 +358,7 @@ impl Task for TextTask {
                 });
                 results.summary.insert(name.into(), value);
                 if let Some(frequencies) = frequencies {
-                    let measure = comparison::Metric::Error("nats per character");
+                    let measure = comparison::ComparedMetric::Error("nats per character");
                     results.comparisons.push(Comparison::new(name, measure, loss, FREQUENCIES, frequencies));
                 }
             }

@@ -84,7 +84,8 @@ impl LabelledTask {
                 value[key] = counts;
                 results.summary.insert((*name).into(), value);
             }
-            let (share, error) = (comparison::Metric::Share("accuracy"), comparison::Metric::Error("cross-entropy"));
+            let (share, error) =
+                (comparison::ComparedMetric::Share("accuracy"), comparison::ComparedMetric::Error("cross-entropy"));
             let majority = majority.map(|other| Comparison::new(name, share, accuracy, LARGEST_CLASS, other));
             let frequencies = baseline.map(|other| Comparison::new(name, error, *loss, CLASS_FREQUENCIES, other));
             results.comparisons.extend(majority.into_iter().chain(frequencies));
@@ -126,7 +127,7 @@ impl LabelledTask {
                 let what = if scalings.len() == 1 { (*name).into() } else { format!("{name}, value {}", output + 1) };
                 results.key_figures.push((format!("RMSE, {what}"), short(predicted.rmse)));
                 results.key_figures.push((format!("RMSE of the mean, {what}"), short(mean.rmse)));
-                let rmse = comparison::Metric::Error("RMSE");
+                let rmse = comparison::ComparedMetric::Error("RMSE");
                 let target = (scalings.len() > 1).then(|| format!("value {}", output + 1));
                 let beside = Comparison::new(name, rmse, predicted.rmse, TRAINING_MEAN, mean.rmse);
                 results.comparisons.push(Comparison { target, ..beside });

@@ -9,6 +9,17 @@ use crate::Result;
 use crate::data::Windows;
 use crate::experiment::files::folder::unwritten;
 
+/// The file of the forecasts after training, in a run's folder.
+pub(crate) const FORECASTS: &str = "forecast.csv";
+
+/// The column of the true values.
+pub(crate) const TRUTH: &str = "truth";
+
+/// The column of a quantile of a baseline; `key` is the column of the baseline itself.
+pub(crate) fn column_of_baseline(key: &str, quantile: &str) -> String {
+    format!("{key}_{quantile}")
+}
+
 impl SeriesTask {
     /// The split that contains a whole forecast starting at row `first`; empty if it crosses into the next one.
     pub(super) fn part_of(&self, first: usize) -> &'static str {
@@ -46,7 +57,7 @@ impl SeriesTask {
         // The targets of each line.
         let all = 0..series.targets().len();
         let lines: Vec<_> = if long.is_some() { all.map(|target| target..target + 1).collect() } else { vec![all] };
-        let forecast = columns.iter().find(|(name, _)| name != "truth").map(|(_, values)| *values);
+        let forecast = columns.iter().find(|(name, _)| name != TRUTH).map(|(_, values)| *values);
         for index in indices {
             let first = windows.first_rows()[*index];
             let part = self.part_of(first);

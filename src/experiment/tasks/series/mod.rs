@@ -2,7 +2,7 @@
 
 mod columns;
 mod conformal;
-mod forecast_file;
+pub(crate) mod forecast_file;
 pub(crate) mod forecasters;
 mod forecasts;
 pub mod paths;

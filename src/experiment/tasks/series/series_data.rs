@@ -128,6 +128,17 @@ impl SeriesData {
         })
     }
 
+    /// The rows of a target before `train_end`.
+    fn rows_before(&self, target: usize, train_end: usize) -> usize {
+        let rows = self.series.rows_of(target);
+        train_end.min(rows.end).saturating_sub(rows.start)
+    }
+
+    /// Whether a target has no training window in the rows before `train_end`.
+    pub(crate) fn is_short(&self, target: usize, train_end: usize) -> bool {
+        self.rows_before(target, train_end) < self.frame.rows()
+    }
+
     /// Leaves out the series of a panel that have no training window, or refuses them.
     ///
     /// # Errors
@@ -138,12 +149,8 @@ impl SeriesData {
         if !self.panel {
             return if drops { Err(unsupported("series.drop-short is for the series of a --panel")) } else { Ok(()) };
         }
-        let rows = |target: usize| {
-            let rows = self.series.rows_of(target);
-            train_end.min(rows.end).saturating_sub(rows.start)
-        };
         let targets = self.series.targets().iter().map(|column| column.name.as_str()).enumerate();
-        let short: Vec<(usize, &str)> = targets.filter(|(target, _)| rows(*target) < self.frame.rows()).collect();
+        let short: Vec<(usize, &str)> = targets.filter(|(target, _)| self.is_short(*target, train_end)).collect();
         let Some((first, name)) = short.first() else { return Ok(()) };
         if !drops {
             let Frame { window, horizon } = self.frame;
@@ -155,7 +162,10 @@ impl SeriesData {
             );
             let others =
                 if short.len() > 1 { format!(", and {} more are short", short.len() - 1) } else { String::new() };
-            let got = format!("{}{others}; --set series.drop-short=true leaves them out", rows(*first));
+            let got = format!(
+                "{}{others}; --set series.drop-short=true leaves them out",
+                self.rows_before(*first, train_end)
+            );
             return Err(Error::Value { what, expected, got }.in_file(&self.path));
         }
         let names = list_names(short.iter().map(|(_, name)| *name));

@@ -11,6 +11,7 @@ use super::super::relation::Relation;
 use super::super::task::{MeasureOptions, Order, Pending, Results, Task};
 use super::super::{objective, relation};
 use super::conformal;
+use super::forecast_file::{FORECASTS, TRUTH, column_of_baseline};
 use super::forecasters::SEASONAL;
 use super::series_data::{NO_COUNTS, SeriesData, span, split, split_lines, with_advice};
 use crate::data::{
@@ -368,19 +369,19 @@ impl Task for SeriesTask {
             let rolled = results.attempt("rolled.svg", rolled).flatten();
             results.figures.extend(rolled.map(|drawing| ("rolled.svg", drawing)));
             let names = ranges.quantiles().columns();
-            let mut columns = vec![("truth".to_owned(), &forecasts.truth)];
+            let mut columns = vec![(TRUTH.to_owned(), &forecasts.truth)];
             columns.extend(names.iter().cloned().zip(forecasts.quantiles()));
             for ((forecaster, naive), range) in forecasts.all.iter().zip(&forecasts.ranges).skip(1) {
                 let Some(BaselineName { key, .. }) = forecaster.baseline else { continue };
                 columns.push((key.to_owned(), naive));
                 let range = range.iter().enumerate().filter(|(index, _)| ranges.quantiles().point() != Some(*index));
-                columns.extend(range.map(|(index, range)| (format!("{key}_{}", names[index]), range)));
+                columns.extend(range.map(|(index, range)| (column_of_baseline(key, &names[index]), range)));
             }
             // The rows that the errors cover.
             let whole = |first: &usize| !self.part_of(*first).is_empty();
             let examples = self.after.first_rows().iter().enumerate().filter(|(_, first)| whole(first));
             let examples: Vec<usize> = examples.map(|(example, _)| example).collect();
-            results.put_file("forecast.csv", |out| self.write(&self.after, &examples, &columns, out));
+            results.put_file(FORECASTS, |out| self.write(&self.after, &examples, &columns, out));
             Ok(results)
         })
     }
@@ -398,7 +399,7 @@ impl Task for SeriesTask {
             let forecasts = ranges.decode(&windows, &network.predict(&windows, rows).await?)?.by_quantile;
             let truth = windows.truth();
             let columns: Vec<(String, &Array3<f64>)> =
-                std::iter::once(("truth".into(), &truth)).chain(names.into_iter().zip(&forecasts)).collect();
+                std::iter::once((TRUTH.into(), &truth)).chain(names.into_iter().zip(&forecasts)).collect();
             let examples: Vec<usize> = (0..windows.first_rows().len()).collect();
             self.write(&windows, &examples, &columns, out)
         })

@@ -15,7 +15,7 @@ use crate::data::{Batches, Signal};
 use crate::experiment::config::AudioConfig;
 use crate::experiment::config::agree::shares;
 use crate::experiment::device::network::Network;
-use crate::experiment::measure::comparison::{BaselineName, Comparison, Metric};
+use crate::experiment::measure::comparison::{BaselineName, ComparedMetric, Comparison};
 use crate::experiment::measure::error_to_signal::ErrorToSignal;
 use crate::experiment::measure::linear::LinearFit;
 use crate::experiment::measure::quantiles::mean;
@@ -265,7 +265,13 @@ impl Task for AudioTask {
                 });
                 results.summary.insert(name.into(), value);
                 let [network, other] = [of_network.plain, of_filter.plain].map(|ratio| 100.0 * ratio);
-                results.comparisons.push(Comparison::new(name, Metric::Error("ESR in %"), network, FILTER, other));
+                results.comparisons.push(Comparison::new(
+                    name,
+                    ComparedMetric::Error("ESR in %"),
+                    network,
+                    FILTER,
+                    other,
+                ));
                 results.figures.retain(|(file, _)| *file != "sound.svg");
                 results.figures.push(("sound.svg", self.picture(name, &truth, &made, &filtered)));
             }

@@ -19,7 +19,7 @@ use crate::data::{
 use crate::experiment::config::{ScaleName, SeriesConfig};
 use crate::experiment::device::network::Network;
 use crate::experiment::files::folder::unwritten;
-use crate::experiment::measure::comparison::{BaselineName, Comparison, Metric};
+use crate::experiment::measure::comparison::{BaselineName, ComparedMetric, Comparison};
 use crate::experiment::measure::linear::LinearFit;
 use crate::experiment::measure::loss;
 use crate::experiment::measure::quantiles::mean;
@@ -176,7 +176,7 @@ impl SensorTask {
                 results.key_figures.push((format!("R², {what}"), short(r_squared)));
                 for (baseline, other) in [(LINEAR, linear.rmse), (MEAN, mean.rmse)] {
                     let target = (self.targets.len() > 1).then(|| column.name.clone());
-                    let beside = Comparison::new(part, Metric::Error("RMSE"), of_network.rmse, baseline, other);
+                    let beside = Comparison::new(part, ComparedMetric::Error("RMSE"), of_network.rmse, baseline, other);
                     results.comparisons.push(Comparison { target, ..beside });
                 }
                 table.push(
