@@ -6,14 +6,14 @@
 //! ```
 
 use bptt::Error;
-use bptt::experiment::LoadedModel;
 use bptt::experiment::config::{RunConfig, SeriesConfig};
+use bptt::experiment::{LoadedModel, PathCount};
 
 /// The forecast of the run's own series in columns.
 pub(crate) async fn forecast(run: &str, rows: Option<usize>) -> bptt::Result<Vec<String>> {
     let model = LoadedModel::open(run)?;
     let series = model.series(&RunConfig::default(), SeriesConfig::default())?;
-    Ok(model.forecast(series, rows, None).await?.lines())
+    Ok(model.forecast(series, rows, PathCount::Automatic).await?.lines())
 }
 
 fn main() -> bptt::Result<()> {

@@ -14,7 +14,7 @@ use super::measure::ranges::Ranges;
 use super::model::codec::Codec;
 use super::settings::Settings;
 use super::tasks::series::paths;
-use super::tasks::series::paths::Paths;
+use super::tasks::series::paths::{PathCount, PathPlan, Paths};
 use super::tasks::series::rolled::{RolledForecast, roll};
 use super::tasks::series::series_data::{NO_COUNTS, SeriesData, with_advice};
 use crate::data::{Column, EncodedSeries, Forecast, Series, list_names};
@@ -42,8 +42,8 @@ pub struct SeriesForecast {
     rolled: RolledForecast,
     /// Draws of the forecast.
     paths: Option<Paths>,
-    /// Why there are none.
-    obstacle: Option<String>,
+    /// How many were wanted, if there are fewer, and why there are none.
+    planned: PathPlan,
 }
 
 impl LoadedModel {
@@ -77,8 +77,8 @@ impl LoadedModel {
 
     /// Forecasts the `rows` rows after the last one, by default as many as the model's horizon. Beyond the horizon each
     /// forecast builds on the previous ones: the quantiles there are those of sample paths, whose steps are drawn from the
-    /// predicted distributions. `paths` is their number, 0 for none; by default [`PATHS`](super::tasks::series::paths::PATHS)
-    /// beyond the horizon of a network with a horizon of 1 that predicts distributions or three quantiles.
+    /// predicted distributions. `paths` is their number; only of a network with a horizon of 1 that predicts distributions
+    /// or three quantiles they can be drawn.
     ///
     /// # Errors
     /// If the series is too short or lacks columns, or `paths` cannot be drawn; errors of the device.
@@ -86,7 +86,7 @@ impl LoadedModel {
         &self,
         input: ForecastInput,
         rows: Option<usize>,
-        paths: Option<usize>,
+        paths: PathCount,
     ) -> Result<SeriesForecast> {
         let ForecastInput { settings, name, path, series, .. } = input;
         let Codec::Series { series: codec, quantiles, .. } = &self.file.codec else {
@@ -101,18 +101,17 @@ impl LoadedModel {
         let steps = rows.unwrap_or(codec.frame.horizon);
         let rolling = encoded.rollout(encoded.series().len(), steps).map_err(in_file)?;
         let ranges = Ranges::new(loss, quantiles, codec.conformal.clone());
-        let count = paths::count(paths, steps, &ranges, codec)?;
-        let obstacle = paths::obstacle(&ranges, codec).filter(|_| paths.is_none());
+        let planned = paths::plan(paths, [steps, rolling.forecast_targets().count()], &ranges, codec)?;
         let mut network = self.network(&settings).await?;
         let mut rolled = roll(&mut network, &ranges, vec![rolling.clone()]).await?.remove(0);
-        let paths = match count {
+        let paths = match planned.count {
             0 => None,
-            _ => Some(paths::draw(&mut network, &ranges, &rolling, count, settings.seed).await?),
+            count => Some(paths::draw(&mut network, &ranges, &rolling, count, settings.seed).await?),
         };
         if let Some(paths) = &paths {
             paths.widen(&mut rolled, codec.frame.horizon);
         }
-        Ok(SeriesForecast { name, encoded, rolled, paths, obstacle })
+        Ok(SeriesForecast { name, encoded, rolled, paths, planned })
     }
 }
 
@@ -144,10 +143,18 @@ impl SeriesForecast {
             lines.push(String::new());
             lines.push(format!("and {} more series, which --out and --json have", grouped((forecast - LISTED) as u64)));
         }
-        let ended = self.ended();
-        if !ended.is_empty() {
-            lines.push(String::new());
-            lines.push(format!("not forecast, without a whole window before these rows: {}", list_names(ended)));
+        let [ended, short] = self.not_forecast();
+        let last = &series.labels()[series.len() - 1];
+        // A window, and what the known columns end before the horizon does.
+        let reads = encoded.codec().frame.window + series.len() - 1 - origin;
+        for (why, names) in [
+            (format!("ended before {last}"), ended),
+            (format!("without the {} rows up to {last} that it is made from", grouped(reads as u64)), short),
+        ] {
+            if !names.is_empty() {
+                lines.push(String::new());
+                lines.push(format!("not forecast, {why}: {}", list_names(names)));
+            }
         }
         if origin + 1 < series.len() {
             lines.push(String::new());
@@ -161,9 +168,10 @@ impl SeriesForecast {
         if let (Some(paths), true) = (&self.paths, beyond) {
             lines.push(String::new());
             lines.push(format!(
-                "after {} the quantiles are those of {} sample paths, drawn with the seed {}{}",
+                "after {} the quantiles are those of {} sample paths{}, drawn with the seed {}{}",
                 ahead(horizon),
                 grouped(paths.count() as u64),
+                self.fewer(),
                 paths.seed,
                 if encoded.codec().members() == 1 && series.targets().len() > 1 {
                     "; the targets of a row are drawn independently of each other"
@@ -177,9 +185,15 @@ impl SeriesForecast {
                 "after {} each range assumes that the forecasts before it were exact: the true range is wider",
                 ahead(horizon)
             ));
-            lines.extend(self.obstacle.iter().map(|why| format!("no sample paths: {why}")));
+            lines.extend(self.planned.obstacle.iter().map(|why| format!("no sample paths: {why}")));
         }
         lines
+    }
+
+    /// Why there are not as many paths as by default, in brackets.
+    fn fewer(&self) -> String {
+        let words = |wanted| format!(" (no more of all series fit into memory, instead of {})", grouped(wanted as u64));
+        self.planned.wanted.map(words).unwrap_or_default()
     }
 
     /// The targets that are forecast.
@@ -192,10 +206,15 @@ impl SeriesForecast {
         self.rolled.middle().values.column(target).iter().any(|value| !value.is_nan())
     }
 
-    /// The series of a panel that are not: they end before the forecast begins.
-    fn ended(&self) -> Vec<&str> {
-        let targets = self.encoded.series().targets().iter().enumerate();
-        targets.filter(|(target, _)| !self.is_forecast(*target)).map(|(_, column)| column.name.as_str()).collect()
+    /// The series of a panel that are not: those that end before the forecast begins, and those that have no whole window
+    /// before it.
+    fn not_forecast(&self) -> [Vec<&str>; 2] {
+        let series = self.encoded.series();
+        let mut names = [Vec::new(), Vec::new()];
+        for (target, column) in series.targets().iter().enumerate().filter(|(target, _)| !self.is_forecast(*target)) {
+            names[usize::from(series.rows_of(target).end == series.len())].push(column.name.as_str());
+        }
+        names
     }
 
     /// Why rows are numbered instead of labelled.
@@ -225,10 +244,13 @@ impl SeriesForecast {
         }
         if let Some(paths) = &self.paths {
             json["paths"] = json!({"count": paths.count(), "seed": paths.seed});
+            if let Some(wanted) = self.planned.wanted {
+                json["paths"]["wanted"] = wanted.into();
+            }
         }
-        let ended = self.ended();
-        if !ended.is_empty() {
-            json["not_forecast"] = json!(ended);
+        let [ended, short] = self.not_forecast();
+        if !ended.is_empty() || !short.is_empty() {
+            json["not_forecast"] = json!([&ended[..], &short[..]].concat());
         }
         if !rolled.quantiles.values().is_empty() {
             let quantiles = rolled.quantiles.named();

@@ -53,4 +53,5 @@ pub use model::codec::Codec;
 pub use model::model_file::ModelFile;
 pub use sample::Prompt;
 pub use settings::Settings;
+pub use tasks::series::paths::PathCount;
 pub use training::{Experiment, Missing, TrainingRun};

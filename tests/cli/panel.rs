@@ -223,9 +223,22 @@ fn series_of_a_panel_may_begin_late_and_end_early() {
         |index: usize| of_early.iter().map(move |line| line.split(',').nth(index).unwrap().parse::<usize>().unwrap());
     assert_eq!((column(1).min(), column(3).max()), (Some(6), Some(68)));
     let stdout = succeeds(path, "forecast r");
-    assert!(stdout.contains("not forecast, without a whole window before these rows: early"), "{stdout}");
+    assert!(stdout.contains("not forecast, ended before 119: early"), "{stdout}");
+    assert!(!stdout.contains("that it is made from"), "{stdout}");
     let next = json(path, "forecast r --json");
     assert_eq!((next["not_forecast"][0].as_str(), next["targets"].get("early")), (Some("early"), None));
+    // One goes on to the end, and begins within the last window.
+    let begins = read(path, "ends.csv");
+    let begins =
+        begins.lines().filter(|line| !line.contains(",c,") || line.starts_with("118,") || line.starts_with("119,"));
+    std::fs::write(path.join("begins.csv"), begins.collect::<Vec<_>>().join("\n")).unwrap();
+    let stdout = succeeds(path, "forecast r begins.csv");
+    for part in
+        ["not forecast, ended before 119: early", "not forecast, without the 6 rows up to 119 that it is made from: c"]
+    {
+        assert!(stdout.contains(part), "{part:?} is not in {stdout}");
+    }
+    assert_eq!(json(path, "forecast r begins.csv --json")["not_forecast"], serde_json::json!(["early", "c"]));
     // The run repeats from its configuration, and is measured again by its model.
     succeeds(path, "train --config r/config.toml --out again");
     assert_eq!(read(path, "r/metrics.jsonl"), read(path, "again/metrics.jsonl"));

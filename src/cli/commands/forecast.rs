@@ -4,12 +4,12 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use bptt::data::{DateOrder, DecimalMark};
+use bptt::experiment::PathCount;
 use bptt::experiment::config::agree::unsupported;
 use bptt::experiment::config::{Bytes, RunConfig, SeriesConfig};
 use bptt::experiment::files::folder::io_error;
 use bptt::experiment::files::new_file;
 use bptt::experiment::files::spreadsheet::PlainFields;
-use bptt::experiment::tasks::series::paths;
 use clap::{Args, ValueHint};
 
 use super::model_args::open_model;
@@ -49,6 +49,7 @@ pub(crate) struct ForecastArgs {
     rows: Option<usize>,
     /// Number of sample paths [default: 1000 beyond the horizon]
     ///
+    /// By default ten are beyond the outermost quantile, so that there may be more, and no more than fit into 1 GiB.
     /// Each step of a path is drawn from the predicted distribution and read as the past of the next step, with --seed.
     /// The quantiles beyond the horizon are those of the paths. It needs a network with a horizon of 1 that predicts
     /// distributions or at least three quantiles; for others there are none. 0 is for none.
@@ -81,8 +82,9 @@ pub(crate) async fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
     new_file::check_table("--paths-out", args.paths_out.as_deref())?;
     let paths = match (args.paths, &args.paths_out) {
         (Some(0), Some(_)) => return Err(unsupported("--paths-out: there are no paths with --paths 0").into()),
-        (None, Some(_)) => Some(paths::PATHS),
-        (paths, _) => paths,
+        (Some(count), _) => PathCount::Exactly(count),
+        (None, Some(_)) => PathCount::EveryRow,
+        (None, None) => PathCount::Automatic,
     };
     let model = open_model(&args.run)?;
     let ForecastArgs { decimal, dates, input_limit, .. } = *args;

@@ -1,12 +1,13 @@
 //! Multi-step forecasts that feed on their own predictions.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::{Array2, Array3, ArrayViewMut2, Axis};
 
 use super::calendar::CalendarRows;
 use super::encoded::Window;
-use crate::data::{Column, EncodedSeries, Frame, Scaling};
+use crate::data::{EncodedSeries, Frame, Scaling};
 use crate::error::{Error, Result};
 
 /// A forecast in progress: it returns the next input of the network, takes its predictions, a horizon at a time, and
@@ -48,7 +49,8 @@ pub struct Rollout {
     known: usize,
     /// The calendar of the rows after the last label.
     ahead: Option<Arc<CalendarRows>>,
-    /// Each target from W + `back` rows before `first` on, in the units of the data: as it was read, then predictions.
+    /// Each target that is forecast from W + `back` rows before `first` on, in the units of the data: as it was read, then
+    /// predictions.
     past: Vec<Vec<f64>>,
     /// The number of rows forecast so far.
     rows: usize,
@@ -135,8 +137,8 @@ impl Rollout {
             let expected = format!("one with values in all {} rows before the forecast", window + back);
             return Err(Error::value("the series of the panel", expected, "none"));
         }
-        let read = |column: &Column| column.values[first - window - back..first].to_vec();
-        let past = series.targets().iter().map(read).collect();
+        let read = |target: usize| series.targets()[target].values[first - window - back..first].to_vec();
+        let past = members.iter().flat_map(|member| encoded.codec.targets_of(*member)).map(read).collect();
         Ok(Self { encoded, first, steps, back, known, ahead: ahead.map(Arc::new), past, rows: 0, members })
     }
 
@@ -169,14 +171,16 @@ impl Rollout {
 
     /// Writes a row of the [next input](Self::next_input) alone, \[W / N, I\]: that of a large panel is large.
     pub(crate) fn write_row(&self, row: usize, x: ArrayViewMut2<'_, f32>) {
-        self.encoded.write_inputs(&self.window(self.members[row]), x);
+        self.encoded.write_inputs(&self.window(row), x);
     }
 
-    /// The window that the next horizon is forecast from.
-    fn window(&self, member: usize) -> Window<'_> {
+    /// The window that the next horizon of a row of the batch is forecast from.
+    fn window(&self, row: usize) -> Window<'_> {
+        let (member, past) = (self.members[row], &self.past[self.past_of(row)]);
+        let of_member = self.encoded.codec.targets_of(member).start;
         let (begin, first) = (self.back + self.rows - self.overlap(), self.first + self.rows - self.overlap());
         let rows = begin..begin + self.encoded.codec.frame.window;
-        let mut window = self.encoded.window_of(member, first, |target| &self.past[target][rows.clone()]);
+        let mut window = self.encoded.window_of(member, first, |target| &past[target - of_member][rows.clone()]);
         window.ahead = self.ahead.as_deref();
         window
     }
@@ -208,10 +212,10 @@ impl Rollout {
         }
         // Existing values, from the data or an earlier horizon, are kept.
         let (overlap, of_member) = (self.overlap(), self.encoded.codec.outputs());
-        for (member, values) in self.members.iter().zip(values.chunks(of_member)) {
-            let targets = self.encoded.codec.targets_of(*member);
-            for row in values.chunks(targets.len()).skip(overlap) {
-                self.past[targets.clone()].iter_mut().zip(row).for_each(|(past, value)| past.push(*value));
+        for (row, values) in values.chunks(of_member).enumerate() {
+            let targets = self.past_of(row);
+            for values in values.chunks(targets.len()).skip(overlap) {
+                self.past[targets.clone()].iter_mut().zip(values).for_each(|(past, value)| past.push(*value));
             }
         }
         self.rows += self.encoded.codec.frame.horizon - overlap;
@@ -222,8 +226,14 @@ impl Rollout {
     /// read.
     pub fn scalings(&self) -> Vec<Scaling> {
         let outputs = self.encoded.codec.outputs();
-        let of = |member: &usize| self.window(*member).scalings.into_iter().cycle().take(outputs).collect::<Vec<_>>();
-        self.members.iter().flat_map(of).collect()
+        let of = |row: usize| self.window(row).scalings.into_iter().cycle().take(outputs).collect::<Vec<_>>();
+        (0..self.batch_rows()).flat_map(of).collect()
+    }
+
+    /// Where the targets of a row of the batch are in `past`.
+    fn past_of(&self, row: usize) -> Range<usize> {
+        let width = self.encoded.codec.targets_of(self.members[row]).len();
+        row * width..(row + 1) * width
     }
 
     /// Refuses another number of outputs, or any after the last row.
@@ -248,10 +258,29 @@ impl Rollout {
 
     /// The forecast so far, of the requested rows, in the units of the data: \[rows, Q\], as in [`Forecast`].
     pub fn values(&self) -> Array2<f64> {
+        let forecast = self.forecast_values();
+        let mut values = Array2::from_elem((forecast.nrows(), self.targets()), f64::NAN);
+        for (target, forecast) in self.forecast_targets().zip(forecast.columns()) {
+            values.column_mut(target).assign(&forecast);
+        }
+        values
+    }
+
+    /// The same of the targets that are forecast alone: \[rows, F\].
+    pub(crate) fn forecast_values(&self) -> Array2<f64> {
         let begin = self.encoded.codec.frame.window + self.back;
         let rows = self.rows.min(self.steps);
-        let value = |row: usize, target: usize| self.past[target].get(begin + row).copied().unwrap_or(f64::NAN);
-        Array2::from_shape_fn((rows, self.past.len()), |(row, target)| value(row, target))
+        Array2::from_shape_fn((rows, self.past.len()), |(row, target)| self.past[target][begin + row])
+    }
+
+    /// The targets that are forecast, by index: all of one series, and of a panel those that reach up to the first row.
+    pub(crate) fn forecast_targets(&self) -> impl Iterator<Item = usize> + '_ {
+        self.members.iter().flat_map(|member| self.encoded.codec.targets_of(*member))
+    }
+
+    /// The number of rows that are forecast so far.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
     }
 
     /// The number of requested rows.
@@ -261,7 +290,7 @@ impl Rollout {
 
     /// Q, the number of targets, with those of a panel that are not forecast.
     pub fn targets(&self) -> usize {
-        self.past.len()
+        self.encoded.series.targets().len()
     }
 
     /// How many rows of the next horizon are already known, because the known columns end.
@@ -275,7 +304,7 @@ mod tests {
     use ndarray::s;
 
     use super::*;
-    use crate::data::{ColumnRoles, MissingPolicy, ScalingKind, Series, SeriesCodec, SeriesTable};
+    use crate::data::{Column, ColumnRoles, MissingPolicy, ScalingKind, Series, SeriesCodec, SeriesTable};
 
     /// `v` counts rows from 0; `f` and `k` count from 100 and 200; `k` continues for `future` rows.
     fn encoded(frame: Frame, roles: &ColumnRoles, future: usize) -> Result<Arc<EncodedSeries>> {

@@ -15,7 +15,7 @@ use crate::experiment::measure::ranges::Ranges;
 use crate::format::grouped;
 use crate::{Error, Result, allocate};
 
-/// The default number of paths.
+/// The default number of paths, unless the outermost quantile needs more.
 pub const PATHS: usize = 1000;
 
 /// The most rows of the paths that are drawn at once, unless one path of a panel has more.
@@ -27,8 +27,10 @@ const MOST: usize = 1 << 27;
 /// Draws of a whole forecast.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Paths {
-    /// In the units of the data: \[N, rows, Q\]; NaN for a series of a panel that is not forecast.
+    /// In the units of the data: \[N, rows, F\].
     pub values: Array3<f64>,
+    /// The F targets that are forecast, by index.
+    pub targets: Vec<usize>,
     /// The seed that they were drawn from.
     pub seed: u64,
 }
@@ -55,35 +57,84 @@ pub(crate) fn obstacle(ranges: &Ranges, codec: &SeriesCodec) -> Option<String> {
     })
 }
 
-/// The number of paths of a forecast of `rows` rows.
+/// How many paths are drawn of a forecast.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PathCount {
+    /// Beyond the horizon of a network of which they can be drawn, [`PATHS`], or ten beyond the outermost quantile if these
+    /// are more; fewer where no more fit into memory, and none where too few do.
+    #[default]
+    Automatic,
+    /// As many, also within the horizon.
+    EveryRow,
+    /// As many as this; none for 0.
+    Exactly(usize),
+}
+
+/// How many paths are drawn, and why not more.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct PathPlan {
+    pub(crate) count: usize,
+    /// The number that was wanted, if fewer fit into memory.
+    pub(crate) wanted: Option<usize>,
+    /// Why there are none.
+    pub(crate) obstacle: Option<String>,
+}
+
+/// The number of paths of a forecast of `rows` rows of `targets` series or columns.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a given number of paths that cannot be drawn; [`Error::Value`] for one that is too small for
-/// the quantiles.
-pub(crate) fn count(given: Option<usize>, rows: usize, ranges: &Ranges, codec: &SeriesCodec) -> Result<usize> {
+/// [`Error::Unsupported`] for paths that were asked for and cannot be drawn; [`Error::Value`] for a given number that is too
+/// small for the quantiles or too large for memory.
+pub(crate) fn plan(
+    given: PathCount,
+    [rows, targets]: [usize; 2],
+    ranges: &Ranges,
+    codec: &SeriesCodec,
+) -> Result<PathPlan> {
     let tail = ranges.quantiles().values().iter().fold(0.5, |tail: f64, q| tail.min(*q).min(1.0 - q));
+    let least = (1.0 / tail - 1e-9).ceil() as usize;
+    let most = MOST / rows.saturating_mul(targets).max(1);
+    let of = || format!("{} rows of {} series", grouped(rows as u64), grouped(targets as u64));
+    let refused =
+        |expected: String, got: usize| Err(Error::Value { what: "--paths".into(), expected, got: got.to_string() });
     match (given, obstacle(ranges, codec)) {
-        (Some(0), _) => Ok(0),
-        (Some(_), Some(why)) => Err(unsupported(format!("--paths: {why}"))),
-        (Some(given), None) if (given as f64) * tail < 1.0 - 1e-9 => {
-            let least = grouped((1.0 / tail - 1e-9).ceil() as u64);
-            Err(Error::Value {
-                what: "--paths".into(),
-                expected: format!("at least {least}, of which one is beyond the outermost quantile"),
-                got: given.to_string(),
-            })
+        (PathCount::Exactly(0), _) => Ok(PathPlan::default()),
+        (PathCount::Exactly(_) | PathCount::EveryRow, Some(why)) => Err(unsupported(format!("--paths: {why}"))),
+        (PathCount::Exactly(given), None) if given < least => {
+            refused(format!("at least {}, of which one is beyond the outermost quantile", grouped(least as u64)), given)
         }
-        (Some(given), None) => Ok(given),
-        (None, None) if rows > codec.frame.horizon => Ok(PATHS.max((10.0 / tail).ceil() as usize)),
-        (None, _) => Ok(0),
+        (PathCount::Exactly(given), None) if given > most => {
+            refused(format!("at most {} for {}", grouped(most as u64), of()), given)
+        }
+        (PathCount::Exactly(count), None) => Ok(PathPlan { count, ..PathPlan::default() }),
+        (PathCount::Automatic, obstacle) if obstacle.is_some() || rows <= codec.frame.horizon => {
+            Ok(PathPlan { obstacle, ..PathPlan::default() })
+        }
+        (PathCount::Automatic | PathCount::EveryRow, _) => {
+            let wanted = PATHS.max((10.0 / tail).ceil() as usize);
+            let count = wanted.min(most);
+            let wanted = (count < wanted).then_some(wanted);
+            if count >= least {
+                return Ok(PathPlan { count, wanted, obstacle: None });
+            }
+            let why = format!(
+                "no more than {} of {} fit into memory, and the outermost quantile needs {}: forecast fewer rows or series",
+                grouped(count as u64),
+                of(),
+                grouped(least as u64)
+            );
+            match given {
+                PathCount::EveryRow => Err(unsupported(format!("--paths: {why}"))),
+                _ => Ok(PathPlan { obstacle: Some(why), ..PathPlan::default() }),
+            }
+        }
     }
 }
 
-/// Draws `count` paths of a forecast. Path n depends on the seed, on n and on the network alone.
+/// Draws `count` paths of a forecast, by a [`plan`]. Path n depends on the seed, on n and on the network alone.
 ///
 /// # Errors
-/// [`Error::Value`] for more numbers than memory is to hold, and for a path that leaves the numbers; those of
-/// the device.
+/// [`Error::NoMemory`]; [`Error::Value`] for a path that leaves the numbers; those of the device.
 pub(crate) async fn draw(
     network: &mut Network,
     ranges: &Ranges,
@@ -91,20 +142,8 @@ pub(crate) async fn draw(
     count: usize,
     seed: u64,
 ) -> Result<Paths> {
-    let shape = (count, rollout.steps(), rollout.targets());
-    let numbers = [count, shape.1, shape.2].iter().try_fold(1usize, |product, size| product.checked_mul(*size));
-    if numbers.is_none_or(|numbers| numbers > MOST) {
-        return Err(Error::Value {
-            what: "--paths".into(),
-            expected: format!(
-                "at most {} for {} rows of {} series",
-                grouped((MOST / shape.1.saturating_mul(shape.2)) as u64),
-                grouped(shape.1 as u64),
-                grouped(shape.2 as u64)
-            ),
-            got: count.to_string(),
-        });
-    }
+    let targets: Vec<usize> = rollout.forecast_targets().collect();
+    let shape = (count, rollout.steps(), targets.len());
     let mut values = allocate::array(shape, "the paths")?;
     let at_once = (AT_ONCE / rollout.batch_rows()).max(1);
     for first in (0..count).step_by(at_once) {
@@ -113,10 +152,10 @@ pub(crate) async fn draw(
             advance(&mut paths, ranges, ranges.of_logits(logits.view()).view())?;
         }
         for (path, mut to) in paths.iter().zip(values.slice_mut(s![first.., .., ..]).outer_iter_mut()) {
-            to.assign(&path.rollout.values());
+            to.assign(&path.rollout.forecast_values());
         }
     }
-    Ok(Paths { values, seed })
+    Ok(Paths { values, targets, seed })
 }
 
 /// A path in progress.
@@ -144,7 +183,7 @@ fn advance(paths: &mut [Path], ranges: &Ranges, predicted: ArrayView3<'_, f32>) 
         let drawn = ranges.draw(&row, &rollout.scalings(), || uniform(random));
         if let Some(value) = drawn.iter().find(|value| !value.is_finite()) {
             return Err(Error::Value {
-                what: format!("path {number}, row {}", rollout.values().nrows() + 1),
+                what: format!("path {number}, row {}", rollout.rows() + 1),
                 expected: "a finite number; forecast fewer rows, or without paths (--paths 0)".into(),
                 got: value.to_string(),
             });
@@ -165,7 +204,7 @@ impl Paths {
         self.values.dim().0
     }
 
-    /// The quantile of the paths at each row: \[rows, Q\], the least of their values that the share `quantile` of them does
+    /// The quantile of the paths at each row: \[rows, F\], the least of their values that the share `quantile` of them does
     /// not exceed (Hyndman & Fan 1996, definition 1), so that counts stay counts.
     pub fn quantile(&self, quantile: f64) -> Array2<f64> {
         let count = self.count();
@@ -185,7 +224,9 @@ impl Paths {
         for (forecast, quantile) in rolled.forecasts.iter_mut().zip(rolled.quantiles.values()) {
             let of_paths = self.quantile(*quantile);
             let rows = horizon.min(of_paths.nrows());
-            forecast.values.slice_mut(s![rows.., ..]).assign(&of_paths.slice(s![rows.., ..]));
+            for (target, of_paths) in self.targets.iter().zip(of_paths.columns()) {
+                forecast.values.slice_mut(s![rows.., *target]).assign(&of_paths.slice(s![rows..]));
+            }
         }
     }
 
@@ -199,9 +240,6 @@ impl Paths {
         let long = encoded.codec().long.as_ref();
         let forecast = rolled.middle();
         let passed = series.len() - 1 - forecast.origin;
-        let all: Vec<usize> = (0..series.targets().len()).collect();
-        let is_forecast = |target: &usize| forecast.values.column(*target).iter().any(|value| !value.is_nan());
-        let targets: Vec<usize> = all.into_iter().filter(is_forecast).collect();
         let name = |target: usize| series.targets()[target].name.clone();
         let mut csv = csv::Writer::from_writer(out);
         let mut record = vec!["path".to_owned()];
@@ -209,17 +247,18 @@ impl Paths {
         record.extend([series.label_name().to_owned(), "step".into()]);
         match long {
             Some(form) => record.push(form.target.clone()),
-            None => record.extend(targets.iter().map(|target| name(*target))),
+            None => record.extend(self.targets.iter().map(|target| name(*target))),
         }
         csv.write_record(&record).map_err(unwritten)?;
         for (path, values) in self.values.outer_iter().enumerate() {
-            for targets in targets.chunks(if long.is_some() { 1 } else { targets.len().max(1) }) {
-                for (row, label) in forecast.labels.iter().enumerate() {
+            let width = if long.is_some() { 1 } else { self.targets.len().max(1) };
+            for (targets, values) in self.targets.chunks(width).zip(values.axis_chunks_iter(Axis(1), width)) {
+                for (label, (row, values)) in forecast.labels.iter().zip(values.rows().into_iter().enumerate()) {
                     record.clear();
                     record.push((path + 1).to_string());
                     record.extend(targets.first().filter(|_| long.is_some()).map(|target| name(*target)));
                     record.extend([label.clone(), (passed + row + 1).to_string()]);
-                    record.extend(targets.iter().map(|target| values[[row, *target]].to_string()));
+                    record.extend(values.iter().map(f64::to_string));
                     csv.write_record(&record).map_err(unwritten)?;
                 }
             }
@@ -318,31 +357,89 @@ mod tests {
 
     #[test]
     fn paths_need_a_distribution_and_a_horizon_of_one_row_and_enough_of_them() {
+        use PathCount::{Automatic, EveryRow, Exactly};
         let codec = encoded(ScalingKind::Standard, RelativeTo::None).codec().clone();
         let of = |given, rows, loss: &Loss, stored: &[f64], horizon| {
             let codec = SeriesCodec { frame: Frame { window: 7, horizon }, ..codec.clone() };
-            count(given, rows, &Ranges::new(loss, stored, None), &codec).map_err(|error| error.to_string())
+            let plan = plan(given, [rows, 1], &Ranges::new(loss, stored, None), &codec);
+            plan.map(|plan| plan.count).map_err(|error| error.to_string())
         };
         let two = Loss::Quantile { quantiles: vec![0.1, 0.9] };
         for loss in [&Loss::Gaussian, &quantile_loss()] {
-            assert_eq!((of(None, 1, loss, &[], 1), of(None, 2, loss, &[], 1)), (Ok(0), Ok(PATHS)));
-            assert_eq!((of(Some(40), 1, loss, &[], 1), of(Some(0), 9, loss, &[], 1)), (Ok(40), Ok(0)));
-            assert_eq!(of(None, 9, loss, &[], 3), Ok(0));
-            assert!(of(Some(5), 9, loss, &[], 3).unwrap_err().contains("--horizon 1"));
+            assert_eq!((of(Automatic, 1, loss, &[], 1), of(Automatic, 2, loss, &[], 1)), (Ok(0), Ok(PATHS)));
+            assert_eq!((of(Exactly(40), 1, loss, &[], 1), of(Exactly(0), 9, loss, &[], 1)), (Ok(40), Ok(0)));
+            assert_eq!((of(Automatic, 9, loss, &[], 3), of(EveryRow, 1, loss, &[], 1)), (Ok(0), Ok(PATHS)));
+            assert!(of(Exactly(5), 9, loss, &[], 3).unwrap_err().contains("--horizon 1"));
         }
         for loss in [&two, &Loss::SquaredError] {
-            assert_eq!((of(None, 9, loss, &[], 1), of(Some(0), 9, loss, &[], 1)), (Ok(0), Ok(0)));
-            assert!(of(Some(5), 9, loss, &[], 1).unwrap_err().contains("gaussian"), "{loss:?}");
+            assert_eq!((of(Automatic, 9, loss, &[], 1), of(Exactly(0), 9, loss, &[], 1)), (Ok(0), Ok(0)));
+            for given in [Exactly(5), EveryRow] {
+                assert!(of(given, 9, loss, &[], 1).unwrap_err().contains("gaussian"), "{loss:?}");
+            }
         }
-        assert_eq!(of(None, 9, &Loss::Gaussian, &[0.001, 0.5], 1), Ok(10_000));
-        let error = of(Some(999), 9, &Loss::Gaussian, &[0.001, 0.5], 1).unwrap_err();
+        assert_eq!(of(Automatic, 9, &Loss::Gaussian, &[0.001, 0.5], 1), Ok(10_000));
+        let error = of(Exactly(999), 9, &Loss::Gaussian, &[0.001, 0.5], 1).unwrap_err();
         assert_eq!(error, "--paths: expected at least 1,000, of which one is beyond the outermost quantile, got 999");
+    }
+
+    #[test]
+    fn no_more_paths_are_drawn_by_default_than_fit_and_a_given_number_that_does_not_is_refused() {
+        let codec = encoded(ScalingKind::Standard, RelativeTo::None).codec().clone();
+        let of = |given, targets, stored: &[f64]| {
+            plan(given, [10, targets], &Ranges::new(&Loss::Gaussian, stored, None), &codec)
+        };
+        let whole = PathPlan { count: PATHS, ..PathPlan::default() };
+        assert_eq!(of(PathCount::Automatic, 13_421, &[]).unwrap(), whole);
+        let fewer = PathPlan { count: 671, wanted: Some(PATHS), obstacle: None };
+        for given in [PathCount::Automatic, PathCount::EveryRow] {
+            assert_eq!(of(given, 20_000, &[]).unwrap(), fewer);
+        }
+        // One of a thousand is beyond the outermost quantile.
+        let none = of(PathCount::Automatic, 20_000, &[0.001, 0.5]).unwrap();
+        assert_eq!((none.count, none.wanted), (0, None));
+        let why = none.obstacle.unwrap();
+        let parts = ["no more than 671 of 10 rows of 20,000 series fit", "needs 1,000", "fewer rows or series"];
+        parts.iter().for_each(|part| assert!(why.contains(part), "{part:?} is not in {why:?}"));
+        assert!(of(PathCount::EveryRow, 20_000, &[0.001, 0.5]).unwrap_err().to_string().contains("needs 1,000"));
+        assert_eq!(of(PathCount::Exactly(671), 20_000, &[]).unwrap().count, 671);
+        let error = of(PathCount::Exactly(672), 20_000, &[]).unwrap_err().to_string();
+        assert_eq!(error, "--paths: expected at most 671 for 10 rows of 20,000 series, got 672");
+        assert!(of(PathCount::Automatic, usize::MAX, &[]).unwrap().obstacle.is_some());
+    }
+
+    #[test]
+    fn paths_hold_the_series_of_a_panel_that_are_forecast_alone() {
+        let value = |row: usize, end: usize| if row < end { (row as f64 * 0.3).sin() } else { f64::NAN };
+        let column =
+            |name: &str, end| Column { name: name.into(), values: (0..40).map(|row| value(row, end)).collect() };
+        let columns = vec![column("ended", 30), column("here", 40), column("early", 35), column("too", 40)];
+        let labels = (0..40).map(|row| row.to_string()).collect();
+        let table = SeriesTable { label_name: "t".into(), labels, columns, ..SeriesTable::default() };
+        let targets = ["ended", "here", "early", "too"].map(str::to_owned).into();
+        let roles = ColumnRoles { targets, ..ColumnRoles::default() };
+        let series = Series::new(table, &roles, MissingPolicy::Mask).unwrap().into_panel();
+        let codec = SeriesCodec::fit(&series, Frame { window: 7, horizon: 1 }, 30, |_| ScalingKind::None).unwrap();
+        let encoded = codec.encode(series).unwrap();
+        let rollout = encoded.rollout(40, 3).unwrap();
+        let head = Head::new(2, Loss::Gaussian, Readout::Final);
+        let model = Model::new(Recurrent::new(Cell::Lstm, rollout.row_shape()[1], 5), head);
+        let mut network = Network::from(Trainer::new(&Cpu::new(), &model, Optimizer::sgd(0.0), 1).unwrap());
+        let ranges = Ranges::new(&Loss::Gaussian, &[], None);
+        let paths = block_on(draw(&mut network, &ranges, &rollout, 50, 1)).unwrap();
+        assert_eq!((paths.values.dim(), &paths.targets[..]), ((50, 3, 2), &[1, 3][..]));
+        let mut rolled = block_on(super::super::rolled::roll(&mut network, &ranges, vec![rollout])).unwrap().remove(0);
+        let before = rolled.middle().values.clone();
+        paths.widen(&mut rolled, 1);
+        let (after, median) = (&rolled.middle().values, paths.quantile(0.5));
+        assert_eq!(after.row(0).to_vec()[1], before.row(0).to_vec()[1]);
+        assert_eq!([after[[2, 1]], after[[2, 3]]], [median[[2, 0]], median[[2, 1]]]);
+        assert!(after.column(0).iter().chain(after.column(2)).all(|value| value.is_nan()));
     }
 
     #[test]
     fn the_quantile_of_paths_is_one_of_their_values() {
         let values = Array3::from_shape_fn((10, 1, 1), |(path, _, _)| ((path * 7) % 10) as f64);
-        let of = |quantile| Paths { values: values.clone(), seed: 1 }.quantile(quantile)[[0, 0]];
+        let of = |quantile| Paths { values: values.clone(), targets: vec![0], seed: 1 }.quantile(quantile)[[0, 0]];
         assert_eq!([of(0.1), of(0.11), of(0.5), of(0.9), of(0.95)], [0.0, 1.0, 4.0, 8.0, 9.0]);
     }
 }
