@@ -62,6 +62,17 @@ pub(crate) fn probe(bytes: Count, what: &str) -> Result<()> {
     reserve(&mut Vec::<u8>::new(), len, what)
 }
 
+/// `len` times this value.
+///
+/// # Errors
+/// [`Error::NoMemory`] with the name `what`.
+pub(crate) fn filled<T: Clone>(len: usize, value: T, what: &str) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    reserve(&mut all, len, what)?;
+    all.resize(len, value);
+    Ok(all)
+}
+
 /// `len` zero or empty values. The system allocates the pages on first write.
 ///
 /// # Errors

@@ -78,6 +78,23 @@ impl<'a> MemoryUse<'a> {
         self.set((self.bytes + bytes).get())
     }
 
+    /// Adds the bytes of something whose size is known before it is made, in words and with what to do about it.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if the limit is exceeded, with the limit that it needs.
+    pub(in crate::data) fn add_known(&mut self, bytes: Count, what: &str, remedy: &str) -> Result<()> {
+        let all = (self.bytes + bytes).get();
+        if all <= self.limit.0 {
+            return self.set(all);
+        }
+        let message = format!(
+            "expected at most {} bytes in memory, got {all} for {what}; {remedy}, or an input-limit of {}MiB allows them",
+            self.limit.0,
+            all.div_ceil(1 << 20)
+        );
+        Err(Error::data(self.path, "", message))
+    }
+
     /// The total.
     ///
     /// # Errors

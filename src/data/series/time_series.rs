@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::time_index;
 use super::time_index::TimeIndex;
+use crate::allocate;
 use crate::data::{Column, DateOrder, DecimalMark, MissingPolicy, SeriesTable, StaticColumn, TimeGaps, list_names};
 use crate::error::{Error, Result};
 
@@ -161,7 +162,7 @@ impl Series {
             MissingPolicy::Refuse => self.refuse_gaps()?,
             MissingPolicy::Forward => {
                 let gaps = self.gaps_by_column().take(self.targets.len()).any(|(_, mut rows)| rows.next().is_some());
-                self.truths = gaps.then(|| self.targets.clone());
+                self.truths = gaps.then(|| copy(&self.targets)).transpose()?;
                 self.fill_gaps()?;
             }
             MissingPolicy::Mask => {}
@@ -193,20 +194,29 @@ impl Series {
     /// # Errors
     /// [`Error::Value`] if none is left.
     pub fn without_targets(mut self, targets: &[usize]) -> Result<Self> {
+        self.remove_targets(targets)?;
+        Ok(self)
+    }
+
+    /// Removes some targets of a panel, by index.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if none is left; the panel is as it was then.
+    pub(crate) fn remove_targets(&mut self, targets: &[usize]) -> Result<()> {
         let left_out: BTreeSet<usize> = targets.iter().copied().collect();
-        fn without<T>(all: Vec<T>, left_out: &BTreeSet<usize>) -> Vec<T> {
-            all.into_iter().zip(0..).filter(|(_, index)| !left_out.contains(index)).map(|(one, _)| one).collect()
-        }
-        let kept = self.targets.len();
-        self.targets = without(self.targets, &left_out);
-        self.truths = self.truths.map(|truths| without(truths, &left_out));
-        self.members = self.members.map(|members| without(members, &left_out));
-        let kept: Vec<usize> = (0..kept).filter(|index| !left_out.contains(index)).collect();
-        self.statics.iter_mut().for_each(|column| *column = column.of_series(&kept));
-        if self.targets.is_empty() {
+        let kept: Vec<usize> = (0..self.targets.len()).filter(|index| !left_out.contains(index)).collect();
+        if kept.is_empty() {
             return Err(Error::value("the targets", "at least one column", "none"));
         }
-        Ok(self)
+        fn remove<T>(all: &mut Vec<T>, left_out: &BTreeSet<usize>) {
+            let mut indices = 0..;
+            all.retain(|_| indices.next().is_none_or(|index| !left_out.contains(&index)));
+        }
+        remove(&mut self.targets, &left_out);
+        self.truths.iter_mut().for_each(|truths| remove(truths, &left_out));
+        self.members.iter_mut().for_each(|members| remove(members, &left_out));
+        self.statics.iter_mut().for_each(|column| *column = column.of_series(&kept));
+        Ok(())
     }
 
     /// The missing values of each column: a place before the first or after the last value of a series of a panel is
@@ -362,6 +372,18 @@ impl Series {
         }
         Ok(())
     }
+}
+
+/// The same columns.
+///
+/// # Errors
+/// [`Error::NoMemory`].
+fn copy(columns: &[Column]) -> Result<Vec<Column>> {
+    let copy = |column: &Column| {
+        let values = allocate::collect(column.values.iter().copied(), "the values before gaps are filled")?;
+        Ok(Column { name: column.name.clone(), values })
+    };
+    columns.iter().map(copy).collect()
 }
 
 /// Refuses a name that does not belong to exactly one column, and a column without one value per label, finite in f32

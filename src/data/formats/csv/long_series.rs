@@ -15,6 +15,8 @@ use crate::data::times::column::time_column;
 use crate::data::times::label::Texts;
 use crate::data::{Column, DateOrder, DecimalMark, InputLimit, LongForm, SeriesTable};
 use crate::error::{Error, Result};
+use crate::format::grouped;
+use crate::sizes::Count;
 
 /// Maximum number of rows and of series: counters have four bytes.
 const ROWS: usize = u32::MAX as usize;
@@ -141,7 +143,7 @@ impl LongRows {
                 return Err(Error::data(path, place, format!("expected {expected}, got {got}")));
             }
         };
-        let keys: Vec<i128> = found.reader.keys(&times).flatten().collect();
+        let keys = allocate::collect(found.reader.keys(&times).flatten(), "the times of rows")?;
         let mut last: Vec<Option<u32>> = vec![None; ids.len()];
         for (row, (number, key)) in of.iter().zip(&keys).enumerate() {
             let Some(before) = last[*number as usize].replace(row as u32) else { continue };
@@ -165,11 +167,10 @@ impl LongRows {
         order.dedup_by_key(|row| keys[*row as usize]);
         let label_bytes: usize = order.iter().map(|row| size_of::<String>() + times.text(*row as usize).len()).sum();
         memory.add(label_bytes)?;
-        memory.add(order.len().saturating_mul(ids.len()).saturating_mul(size_of::<f64>()))?;
-        let labels = order.iter().map(|row| times.text(*row as usize).to_owned()).collect();
-        let distinct: Vec<i128> = order.iter().map(|row| keys[*row as usize]).collect();
-        let column = |name: String| Column { name, values: vec![f64::NAN; distinct.len()] };
-        let mut columns: Vec<Column> = ids.into_iter().map(column).collect();
+        let labels =
+            allocate::collect(order.iter().map(|row| times.text(*row as usize).to_owned()), "the labels of rows")?;
+        let distinct = allocate::collect(order.iter().map(|row| keys[*row as usize]), "the times of rows")?;
+        let mut columns = empty_columns(ids, distinct.len(), memory)?;
         for ((number, key), value) in of.iter().zip(&keys).zip(values) {
             let row = distinct.partition_point(|other| other < key);
             columns[*number as usize].values[row] = value;
@@ -186,6 +187,19 @@ impl LongRows {
             statics: statics.into_iter().zip(&form.statics).map(|(column, name)| column.into_column(name)).collect(),
         })
     }
+}
+
+/// A column of missing values for each series.
+fn empty_columns(ids: Vec<String>, times: usize, memory: &mut MemoryUse<'_>) -> Result<Vec<Column>> {
+    /// What to do about a table that is too large.
+    const REMEDY: &str = "read fewer series or fewer times, or sums over longer times, which more of the series have";
+    let bytes = Count::from(times) * ids.len() * size_of::<f64>();
+    let what = format!("a table of {} series by {} times", grouped(ids.len() as u64), grouped(times as u64));
+    memory.add_known(bytes, &what, REMEDY)?;
+    let none = |_| Error::NoMemory { what: what.clone(), bytes: bytes.get(), remedy: REMEDY };
+    allocate::probe(bytes, &what).map_err(none)?;
+    let column = |name: String| Ok(Column { name, values: allocate::filled(times, f64::NAN, &what).map_err(none)? });
+    ids.into_iter().map(column).collect()
 }
 
 #[cfg(test)]
@@ -288,6 +302,27 @@ mod tests {
         let limit = InputLimit(1 << 20);
         let table = SeriesTable::long_csv_within(text.as_bytes(), Path::new("l.csv"), &form(), None, None, limit);
         let error = table.unwrap_err().to_string();
-        assert!(error.contains("a column for each series"), "{error}");
+        let bytes: u64 = error.split("got ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert!((1_280_000..1_400_000).contains(&bytes), "{error}");
+        for part in
+            ["at most 1048576 bytes", "a table of 400 series by 400 times; read fewer series", "input-limit of 2MiB"]
+        {
+            assert!(error.contains(part), "{part:?} is not in {error}");
+        }
+        // What it needs is enough.
+        let enough = InputLimit(bytes);
+        let table = SeriesTable::long_csv_within(text.as_bytes(), Path::new("l.csv"), &form(), None, None, enough);
+        assert_eq!(table.unwrap().columns.len(), 400);
+    }
+
+    #[test]
+    fn a_table_beyond_all_memory_is_an_error_before_it_is_made() {
+        let path = Path::new("l.csv");
+        let mut memory = MemoryUse::new(InputLimit(u64::MAX), path, "in memory");
+        let ids = vec!["a".to_owned(), "b".into()];
+        let error = empty_columns(ids, 1 << 58, &mut memory).unwrap_err().to_string();
+        let expected = "not enough memory for a table of 2 series by 288,230,376,151,711,744 times (4611686018427387904 bytes); \
+                        read fewer series";
+        assert!(error.starts_with(expected), "{error}");
     }
 }

@@ -172,7 +172,7 @@ impl SeriesData {
         let note =
             format!("left out, too short for a training window: {} series, {names}", grouped(short.len() as u64));
         let indices: Vec<usize> = short.iter().map(|(target, _)| *target).collect();
-        self.series = self.series.clone().without_targets(&indices).map_err(|error| error.in_file(&self.path))?;
+        self.series.remove_targets(&indices).map_err(|error| error.in_file(&self.path))?;
         let kept: HashSet<&str> = self.series.columns().map(|column| column.name.as_str()).collect();
         self.gaps.retain(|(name, _)| kept.contains(name.as_str()));
         if self.long.is_none() {
