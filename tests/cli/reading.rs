@@ -210,6 +210,28 @@ fn a_file_without_a_header_keeps_its_first_row() {
 }
 
 #[test]
+fn columns_of_numbers_are_offered_as_targets_and_neither_the_times_nor_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    // A missing value and a typing error leave a column one of numbers.
+    let row = |day: usize| {
+        let y = ["", "1,5", "oops"].get(day).map_or_else(|| format!("\"{day},25\""), |odd| format!("\"{odd}\""));
+        format!("2024-01-{:02},{y},{},{day},\n", day + 1, ["rain", "sun"][day % 2])
+    };
+    let rows: String = (0..28).map(row).collect();
+    write(path, "w.csv", format!("day,y,sky,z,none\n{rows}"));
+    refused(path, "train series w.csv --out r", 1, &["w.csv: expected --target COLUMN, one or more of y, z\n"]);
+    let words = "w.csv: expected numbers in every column of --panel, got words in sky, none: --target names the series, \
+                 as in --target y,z\n";
+    refused(path, "train series w.csv --panel --out r", 1, &[words]);
+    refused(path, "train series w.csv --panel --target y,z --out r", 1, &["\"oops\""]);
+    refused(path, "train series w.csv --now z --out r", 1, &["beside --now, one or more of y\n"]);
+    // A title above the header is still told from a column of words.
+    write(path, "t.csv", "the sales,of all,shops\nday,a,b\n2024-01-01,1,2\n2024-01-02,3,4\n");
+    refused(path, "train series t.csv --panel --out r", 1, &["remove the lines above it"]);
+}
+
+#[test]
 fn an_unnamed_column_is_not_a_feature() {
     let folder = folder();
     let path = folder.path();

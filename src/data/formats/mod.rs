@@ -16,6 +16,7 @@ mod ucr;
 mod wav;
 
 #[cfg(feature = "csv")]
+pub(crate) use csv::number_columns;
 pub use csv::{LongColumns, SEPARATORS, SUNSPOTS, csv_columns};
 pub use idx::ImageLayout;
 pub use read::ReadOptions;

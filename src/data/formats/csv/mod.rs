@@ -14,4 +14,5 @@ mod table;
 
 pub use long_form::LongColumns;
 pub use separator::SEPARATORS;
+pub(crate) use table::number_columns;
 pub use table::{SUNSPOTS, csv_columns};

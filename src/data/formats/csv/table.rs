@@ -8,6 +8,7 @@ use super::separator::is_time;
 use crate::allocate;
 use crate::data::input::encoding::quoted;
 use crate::data::input::file::MemoryUse;
+use crate::data::values::number::is_missing;
 use crate::data::{Column, DecimalMark, InputLimit, SeriesTable};
 use crate::error::{Error, Result};
 
@@ -21,6 +22,36 @@ pub const SUNSPOTS: &str = include_str!("../../../../data/sunspots.csv");
 /// [`Error::Data`] if the text is empty or not UTF-8, has two columns with one name, or is ambiguous.
 pub fn csv_columns(text: &[u8], path: &Path) -> Result<Vec<String>> {
     Ok(Records::open(text, path)?.names().to_vec())
+}
+
+/// The most rows that [`number_columns`] looks at.
+const LOOKED_AT: usize = 1000;
+
+/// The columns after the first that have numbers in at least half of their values, by the first rows: what can be
+/// forecast, for messages. All names if no column has.
+///
+/// # Errors
+/// Those of [`csv_columns`].
+pub(crate) fn number_columns(text: &[u8], path: &Path) -> Result<Vec<String>> {
+    let mut records = Records::open(text, path)?;
+    let names: Vec<String> = records.names().to_vec();
+    let mut counts = vec![[0usize; 2]; names.len()];
+    for _ in 0..LOOKED_AT {
+        // What is wrong with a row is told where it is read.
+        if !records.read().unwrap_or(false) {
+            break;
+        }
+        for (index, [numbers, values]) in counts.iter_mut().enumerate() {
+            let cell = records.field(index);
+            let is_number = [DecimalMark::Point, DecimalMark::Comma].iter().any(|mark| mark.plain(cell).is_some());
+            *values += usize::from(!is_missing(cell));
+            *numbers += usize::from(!is_missing(cell) && is_number);
+        }
+    }
+    let named = || names.iter().zip(&counts).skip(1).filter(|(name, _)| !name.is_empty());
+    let of_numbers = named().filter(|(_, [numbers, values])| *values > 0 && 2 * numbers >= *values);
+    let found: Vec<String> = of_numbers.map(|(name, _)| name.clone()).collect();
+    Ok(if found.is_empty() { named().map(|(name, _)| name.clone()).collect() } else { found })
 }
 
 impl SeriesTable {

@@ -106,13 +106,17 @@ pub(super) fn ids(
     Ok(roles)
 }
 
-/// The roles of the columns, from the flags, the model, or if there is no choice.
+/// The roles of the columns, from the flags, the model, or if there is no choice. `numbers` are the columns that have
+/// numbers.
 pub(super) fn roles(
     data: &mut SeriesConfig,
     model: Option<&SeriesCodec>,
     columns: &[String],
+    numbers: &dyn Fn() -> Result<Vec<String>>,
     path: &Path,
 ) -> Result<ColumnRoles> {
+    let in_message = |names: &[String]| list_names(names.iter().map(String::as_str));
+    let is_in = |names: &[String], name: &str| names.iter().any(|other| other == name);
     for names in [&mut data.target, &mut data.features, &mut data.known].into_iter().flatten() {
         names.iter_mut().for_each(|name| *name = name.trim().to_owned());
     }
@@ -141,9 +145,23 @@ pub(super) fn roles(
                     }
                 )
             } else {
-                format!("expected --target COLUMN, one or more of {}", list_names(names))
+                format!("expected --target COLUMN, one or more of {}", in_message(&numbers()?))
             };
             return Err(Error::Data { path: path.into(), place: String::new(), message });
+        }
+        if panel {
+            let numbers = numbers()?;
+            let texts: Vec<&str> = target.iter().map(String::as_str).filter(|name| !is_in(&numbers, name)).collect();
+            if !texts.is_empty() {
+                let series: Vec<String> = target.iter().filter(|name| is_in(&numbers, name)).cloned().collect();
+                let message = format!(
+                    "expected numbers in every column of --panel, got words in {}: --target names the series, as in \
+                     --target {}",
+                    list_names(texts),
+                    series.join(",")
+                );
+                return Err(Error::Data { path: path.into(), place: String::new(), message });
+            }
         }
         data.target = Some(target);
     }

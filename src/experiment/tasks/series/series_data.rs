@@ -9,7 +9,8 @@ use super::columns::{ids, long_form, roles};
 use super::view::View;
 use crate::data::{
     CalendarInput, ColumnRoles, DateOrder, DecimalMark, Frame, LongForm, MissingPolicy, RelativeTo, SUNSPOTS, Series,
-    SeriesCodec, SeriesSplit, SeriesTable, StaticCodec, StaticColumn, csv_columns, list_names, read_input,
+    SeriesCodec, SeriesSplit, SeriesTable, StaticCodec, StaticColumn, csv_columns, list_names, number_columns,
+    read_input,
 };
 use crate::experiment::config::agree::{as_the_model, in_flag, shares, unsupported};
 use crate::experiment::config::{BUNDLED, MissingName, ScaleName, ScaleOverName, SeriesConfig, limit};
@@ -86,7 +87,11 @@ impl SeriesData {
         if long.is_some() && !panel {
             return Err(unsupported("--panel=false: the ids of --id are the series of a panel"));
         }
-        let named = if long.is_none() { roles(data, of_model, &columns, &path)? } else { ColumnRoles::default() };
+        let named = if long.is_none() {
+            roles(data, of_model, &columns, &|| number_columns(&text, &path), &path)?
+        } else {
+            ColumnRoles::default()
+        };
         let view = View::read(data, model, bundled, panel)?;
         let View { frame, scale, scale_over, calendar, relative, segment, classes, ids: is_input } = view;
         let of_missing = of_model.map(|codec| name_of(codec.missing));

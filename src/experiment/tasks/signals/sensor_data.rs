@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::super::series::series_data::{
     dates_as_the_model, missing_as_the_model, missing_line, name_of, with_gaps, written_alike,
 };
-use crate::data::{Column, ColumnRoles, SensorCodec, Series, SeriesTable, csv_columns, list_names, read_input};
+use crate::data::{
+    Column, ColumnRoles, SensorCodec, Series, SeriesTable, csv_columns, list_names, number_columns, read_input,
+};
 use crate::experiment::config::agree::{as_the_model, unsupported};
 use crate::experiment::config::{BUNDLED, ScaleName, SeriesConfig, limit};
 use crate::experiment::files::digest::Digest;
@@ -81,7 +83,7 @@ impl SensorData {
         let sha256 = digest.check(&path, "series FILE", &mut data.sha256)?;
         let sensor = model.map(|(_, sensor)| sensor);
         let columns = csv_columns(&text, &path)?;
-        let [targets, now] = roles(data, sensor, &columns, &path)?;
+        let [targets, now] = roles(data, sensor, &columns, &|| number_columns(&text, &path), &path)?;
         let carry_state =
             as_the_model("carry-state", &mut data.carry_state, sensor.map(|sensor| sensor.carry_state), false)?;
         let default = if carry_state { CARRIED } else { WINDOW };
@@ -171,6 +173,7 @@ fn roles(
     data: &mut SeriesConfig,
     model: Option<&SensorCodec>,
     columns: &[String],
+    numbers: &dyn Fn() -> Result<Vec<String>>,
     path: &Path,
 ) -> Result<[Vec<String>; 2]> {
     for names in [&mut data.target, &mut data.now].into_iter().flatten() {
@@ -186,7 +189,10 @@ fn roles(
     if data.target.is_none() && model.is_none() {
         let rest = not_in(data.now.as_deref().filter(|_| !takes_all).unwrap_or_default());
         let [target] = &rest[..] else {
-            let names = list_names(rest.iter().map(String::as_str));
+            let numbers = numbers()?;
+            let of_numbers: Vec<&String> = rest.iter().filter(|name| numbers.contains(name)).collect();
+            let names = if of_numbers.is_empty() { rest.iter().collect() } else { of_numbers };
+            let names = list_names(names.into_iter().map(String::as_str));
             let message = format!("expected --target COLUMN beside --now, one or more of {names}");
             return Err(Error::Data { path: path.into(), place: String::new(), message });
         };
