@@ -117,7 +117,8 @@
 //! | `gzip` | gzip-compressed files | flate2 |
 //! | `npz` | NumPy's .npz archives | zip, flate2 |
 //! | `experiment` | `bptt::experiment`: what the program trains, measures and keeps; includes `csv` | csv, toml |
-//! | `cli` (default) | the program `bptt`; includes all others | clap, indicatif, toml and more |
+//! | `mpi` | `MpiCommunicator`, for ranks that are processes under `mpirun`; needs an MPI library | mpi |
+//! | `cli` (default) | the program `bptt`; includes all others but `mpi` | clap, indicatif, toml and more |
 //!
 //! With `default-features = false`, the library reads .ts, .tsv, .npy, idx and JSON files, has no command-line
 //! dependencies and compiles for the web. A file that needs a missing feature is refused with an error that names the
@@ -148,6 +149,7 @@ extern crate self as bptt;
 mod allocate;
 mod batch;
 pub mod cells;
+pub mod communicator;
 pub mod cpu;
 pub mod data;
 mod dropout;

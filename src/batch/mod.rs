@@ -79,6 +79,11 @@ impl<R: Real> States<R> {
         std::iter::once(&self.h).chain(&self.c)
     }
 
+    /// Likewise, to be changed.
+    pub(crate) fn arrays_mut(&mut self) -> impl Iterator<Item = &mut Array3<R>> {
+        std::iter::once(&mut self.h).chain(&mut self.c)
+    }
+
     /// Copies the states of some rows to their position among all rows.
     pub(crate) fn put_rows(&mut self, rows: Range<usize>, of_rows: &Self) {
         self.h.slice_mut(s![.., rows.clone(), ..]).assign(&of_rows.h);

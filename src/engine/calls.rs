@@ -84,10 +84,7 @@ impl LastPass {
                 Err(Error::Unsupported(reason.into()))
             }
             Available::Gradient(batch_shape) => Ok(batch_shape),
-            _ => {
-                let reason = "dx, dh_0 and dc_0 need an accumulate directly before, with no other pass in between";
-                Err(Error::Unsupported(reason.into()))
-            }
+            _ => Err(no_input_gradient()),
         }
     }
 
@@ -95,6 +92,12 @@ impl LastPass {
     pub(crate) fn gradient_norms(&self) -> Result<()> {
         if self.gradient_norms { Ok(()) } else { Err(HiddenGradientNorms::none()) }
     }
+}
+
+/// The error for dx, dh_0 and dc_0 that are not there.
+pub(crate) fn no_input_gradient() -> Error {
+    let reason = "dx, dh_0 and dc_0 need an accumulate directly before, with no other pass in between";
+    Error::Unsupported(reason.into())
 }
 
 /// The non-finite step that stopped updating, known once it has been reported.

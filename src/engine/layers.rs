@@ -61,6 +61,21 @@ pub trait Layers: Passes {
         take: &mut (dyn FnMut(&[Self::Real]) -> Result<()> + Send),
     ) -> Result<()>;
 
+    /// Hands out the gradient sums since the last update of some of the layout's tensors, given by index, and takes back what
+    /// `change` leaves of them: for a sum over ranks, or another change before the update. It is called once, with the
+    /// numbers of all these tensors. Not divided by Σ w, and without the scale of half precision. The CPU backend hands out
+    /// its own memory without a copy, the GPU backend reads a copy back and writes it. [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// [`Error::Value`](crate::Error::Value) for a tensor that does not exist;
+    /// [`Error::NoMemory`](crate::Error::NoMemory) for the copy. An error of `change` is returned, and leaves the sums
+    /// undefined until [`clear_gradients`](Self::clear_gradients).
+    async fn change_gradients(
+        &mut self,
+        tensors: Range<usize>,
+        change: &mut (dyn FnMut(&mut [Self::Real]) -> Result<()> + Send),
+    ) -> Result<()>;
+
     /// The gradient sums since the last update, as one flat block in the layout's order. Not divided by Σ w.
     /// [Waits](crate#waiting).
     ///

@@ -22,6 +22,7 @@ pub(crate) mod streaming;
 mod training;
 
 pub use backend::Backend;
+pub(crate) use calls::no_input_gradient;
 pub(crate) use backend::platform;
 #[cfg(not(target_arch = "wasm32"))]
 pub use blocking::{Wait, block_on};
@@ -33,7 +34,8 @@ pub use options::{EngineOptions, ParameterGroup, StatefulRows};
 pub(crate) use options::{check_carries, parameter_groups};
 pub use parameters::{FlatBlock, Parameters};
 pub(crate) use parameters::{
-    check_not_exchanged, check_optimizer_state, no_average, no_optimizer_block, numbers_of, read_tensor,
+    append_to, check_not_exchanged, check_optimizer_state, no_average, no_optimizer_block, numbers_of, read_tensor,
+    shaped, take_from,
 };
 pub use results::{Logits, LossScale, LossSum, SkippedUpdates, StepReport};
 pub use session::{EngineHandle, Session, Snapshot};

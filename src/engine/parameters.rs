@@ -122,13 +122,7 @@ pub trait Parameters: Sealed {
             };
             return Err(Error::shape(name, &[expected], &[numbers.len()]));
         }
-        let mut rest = numbers;
-        self.write_tensors(block, all, &mut |piece| {
-            let (now, later) = rest.split_at(piece.len());
-            piece.copy_from_slice(now);
-            rest = later;
-            Ok(())
-        })
+        self.write_tensors(block, all, &mut take_from(numbers))
     }
 
     /// Replaces all parameters. The length must be the layout's. Clears a bad step that stopped updating, if it has
@@ -233,8 +227,19 @@ pub(crate) async fn read_tensor<P: Parameters + ?Sized>(
     shaped(&shape, numbers)
 }
 
+/// Fills pieces with numbers, one after the other.
+pub(crate) fn take_from<R: Copy>(numbers: &[R]) -> impl FnMut(&mut [R]) -> Result<()> {
+    let mut rest = numbers;
+    move |piece| {
+        let (now, later) = rest.split_at(piece.len());
+        piece.copy_from_slice(now);
+        rest = later;
+        Ok(())
+    }
+}
+
 /// Takes pieces of numbers, to be read one after the other.
-pub(super) fn append_to<R: Copy>(numbers: &mut Vec<R>) -> impl FnMut(&[R]) -> Result<()> {
+pub(crate) fn append_to<R: Copy>(numbers: &mut Vec<R>) -> impl FnMut(&[R]) -> Result<()> {
     |piece| {
         numbers.extend_from_slice(piece);
         Ok(())
@@ -260,7 +265,7 @@ fn convert<'a, R: Real, S: Real>(piece: &mut [R], numbers: &mut impl Iterator<It
 }
 
 /// Numbers in the shape of their tensor.
-pub(super) fn shaped<R>(shape: &[usize], numbers: Vec<R>) -> Result<ArrayD<R>> {
+pub(crate) fn shaped<R>(shape: &[usize], numbers: Vec<R>) -> Result<ArrayD<R>> {
     ArrayD::from_shape_vec(IxDyn(shape), numbers).map_err(|error| Error::Failed(error.to_string()))
 }
 

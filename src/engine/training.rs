@@ -51,6 +51,13 @@ pub trait Training: Layers {
     /// Σ w·loss of the batches whose gradients are in the sums. [Waits](crate#waiting).
     async fn loss_sum(&mut self) -> Result<f64>;
 
+    /// Replaces Σ w·loss of the batches whose gradients are in the sums, which the next update reports: for a sum over ranks.
+    /// The GPU backend rounds it to f32.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn set_loss_sum(&mut self, loss_sum: f64) -> Result<()>;
+
     /// The carried states of all rows; `None` if there are none yet. [Waits](crate#waiting).
     ///
     /// # Errors

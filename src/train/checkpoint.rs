@@ -220,10 +220,11 @@ impl<R: Real> Checkpoint<R> {
     }
 }
 
-/// Writes the checkpoint of a trainer between two steps, tensor by tensor from the engine.
+/// Writes the checkpoint of a trainer between two steps, tensor by tensor from the engine, with the carried states of all rows.
 pub(super) async fn write<E: Engine>(
     trainer: &mut Trainer<E>,
     progress: &RunProgress<E::Real>,
+    carried: Option<&States<E::Real>>,
     mut to: &mut dyn WriteSeek,
     note: &str,
 ) -> Result<()> {
@@ -231,12 +232,12 @@ pub(super) async fn write<E: Engine>(
     let (step, averages) = (trainer.steps(), trainer.averages());
     let optimizer = Some(trainer.optimizer().kind.name());
     let engine = trainer.engine();
-    let (carried, skipped, parameters) = (engine.states().await?, engine.skipped().await?, engine.layout().len());
+    let (skipped, parameters) = (engine.skipped().await?, engine.layout().len());
     let blocks = (0..engine.optimizer_blocks()).map(|index| (name_of(index), FlatBlock::OptimizerState(index)));
     let averaged = averages.then(|| (AVERAGED.to_owned(), FlatBlock::AveragedParameters));
     let blocks = blocks.chain(averaged).chain([(PARAMETERS.to_owned(), FlatBlock::Parameters)]);
     let parts = blocks.map(|(name, block)| TensorToWrite::of(name, TensorData::Engine(block), parameters)).collect();
-    let parts = with_others(parts, progress, carried.as_ref());
+    let parts = with_others(parts, progress, carried);
     let mut file = Writer::begin(&mut to, &parts, &progress.note(step, skipped, optimizer, note)?)?;
     let tensors = engine.layout().tensors().len();
     for part in &parts {

@@ -8,12 +8,20 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 
 /// The loss over one epoch of batches, reduced as in training. Rows that continue the previous batch start from its
-/// final states, which stay on the device. [Waits](crate#waiting).
+/// final states, which stay on the device. Of several [ranks](Trainer::with_communicator) each computes its rows of every
+/// batch, and all return the same loss. [Waits](crate#waiting).
 ///
 /// # Errors
 /// Those of the batches, and of [`Trainer::evaluate`] for a batch that does not fit the model;
 /// [`Error::Value`](crate::Error::Value) for a batch that continues one with another number of rows.
 pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches) -> Result<f64> {
+    let own = own_sums(trainer, batches).await;
+    let (weight, sum) = trainer.agreed_sum(own)?;
+    Ok(sum / trainer.engine().model().require_head()?.divisor(weight)?)
+}
+
+/// Σ w over all rows, and Σ w·loss over this rank's.
+async fn own_sums<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches) -> Result<(f64, f64)> {
     let (mut sum, mut weight) = (0.0, 0.0);
     let continues = |number| number < batches.per_epoch() && batches.continues(number);
     let mut states: Option<E::DeviceStates> = None;
@@ -33,11 +41,11 @@ pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches
         }
         sum += match &mut from {
             Some(from) => trainer.loss_from(&batch, from).await?,
-            None => trainer.loss_sum(&batch).await?.loss_sum,
+            None => trainer.own_loss_sum(&batch).await?,
         };
         (states, rows_before) = (from, rows);
     }
-    Ok(sum / trainer.engine().model().require_head()?.divisor(weight)?)
+    Ok((weight, sum))
 }
 
 /// Predictions ŷ for all `examples`, `rows` at a time: \[P, O\] each, in order.
@@ -65,6 +73,17 @@ pub async fn predict<E: Engine>(
 /// # Errors
 /// The errors of `each` and of [`Trainer::predict`].
 pub async fn predict_each<E: Engine>(
+    trainer: &mut Trainer<E>,
+    examples: &dyn Examples,
+    rows: usize,
+    each: impl FnMut(usize, ArrayView2<'_, E::Real>) -> Result<()>,
+) -> Result<()> {
+    let predicted = predict_batches(trainer, examples, rows, each).await;
+    trainer.ended(predicted)
+}
+
+/// Predicts batch by batch; the other ranks, if there are any, do not know of an error of `each` yet.
+async fn predict_batches<E: Engine>(
     trainer: &mut Trainer<E>,
     examples: &dyn Examples,
     rows: usize,

@@ -4,7 +4,7 @@ use ndarray::ArrayD;
 
 use super::trainer::{GradientSums, Trainer};
 use crate::batch::{InputGradient, States};
-use crate::engine::Engine;
+use crate::engine::{Engine, no_input_gradient, shaped};
 use crate::error::{Error, Result};
 use crate::gradient_norms::HiddenGradientNorms;
 use crate::model::StateDict;
@@ -18,7 +18,8 @@ impl<E: Engine> Trainer<E> {
     /// [`Error::Unsupported`] before the first batch.
     pub async fn gradients(&mut self) -> Result<StateDict<E::Real>> {
         let factor = E::Real::from_f64(1.0 / self.divisor("gradients need an accumulated batch")?);
-        let mut block = self.engine.gradients().await?;
+        let all = 0..self.engine.layout().tensors().len();
+        let mut block = self.gradient_sums(all).await?;
         block.iter_mut().for_each(|value| *value *= factor);
         Ok(self.engine.layout().to_state_dict(&block))
     }
@@ -29,9 +30,10 @@ impl<E: Engine> Trainer<E> {
     /// [`Error::Unsupported`] before the first batch; [`Error::Value`] for a name that the layout does not have.
     pub async fn gradient(&mut self, name: &str) -> Result<ArrayD<E::Real>> {
         let factor = E::Real::from_f64(1.0 / self.divisor("gradients need an accumulated batch")?);
-        let mut gradient = self.engine.gradient(name).await?;
-        gradient.mapv_inplace(|value| value * factor);
-        Ok(gradient)
+        let tensor = self.engine.layout().index_of(name)?;
+        let mut block = self.gradient_sums(tensor..tensor + 1).await?;
+        block.iter_mut().for_each(|value| *value *= factor);
+        shaped(&self.engine.layout().tensors()[tensor].shape, block)
     }
 
     /// The loss of the batches accumulated since the last update, or otherwise of those that it used: what the step's
@@ -41,7 +43,7 @@ impl<E: Engine> Trainer<E> {
     /// [`Error::Unsupported`] before the first batch; [`Error::Value`] if the weights of a mean sum to 0.
     pub async fn accumulated_loss(&mut self) -> Result<f64> {
         let divisor = self.divisor("a loss needs an accumulated batch")?;
-        Ok(self.engine.loss_sum().await? / divisor)
+        Ok(self.loss_sum_of_gradients().await? / divisor)
     }
 
     /// The divisor of the engine's sums.
@@ -62,16 +64,19 @@ impl<E: Engine> Trainer<E> {
         self.engine.set_hidden_gradient_norms(on);
     }
 
-    /// Adds the norms of the last (micro-)batch, if they are recorded.
-    pub(super) async fn add_gradient_norms(&mut self) -> Result<()> {
-        if self.takes_gradient_norms {
-            let of_rows = self.engine.hidden_gradient_norms().await?;
-            match &mut self.gradient_norms {
-                Some(gradient_norms) => gradient_norms.add_rows(&of_rows)?,
-                None => self.gradient_norms = Some(of_rows),
-            }
+    /// Adds the norms of the last (micro-)batch, if they are recorded: to those of the sums, or, if there are other ranks, to
+    /// this rank's own of the batch.
+    pub(super) async fn add_gradient_norms(&mut self, own: &mut Option<HiddenGradientNorms>) -> Result<()> {
+        if !self.takes_gradient_norms {
+            return Ok(());
         }
-        Ok(())
+        let of_rows = self.engine.hidden_gradient_norms().await?;
+        if self.ranks.is_some() { add(own, of_rows) } else { self.add_norms(of_rows) }
+    }
+
+    /// Adds norms to those of the sums.
+    pub(super) fn add_norms(&mut self, of_rows: HiddenGradientNorms) -> Result<()> {
+        add(&mut self.gradient_norms, of_rows)
     }
 
     /// The norms of ∂L/∂h_t of the batches accumulated since the last update, or otherwise of those that it used.
@@ -94,12 +99,28 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// [`Error::Unsupported`] without that option, or after an evaluation or prediction.
     pub async fn input_gradient(&mut self) -> Result<InputGradient<E::Real>> {
-        // Of the last micro-batch, if the batch was split; refused where it is out of date.
-        let last = self.engine.input_gradient().await?;
+        let mut whole = if self.ranks.is_some() && self.options.engine.input_gradient {
+            // The engine of a rank without rows has none.
+            self.input_gradient.clone().ok_or_else(no_input_gradient)?
+        } else {
+            // Of the last micro-batch, if the batch was split; refused where it is out of date.
+            let last = self.engine.input_gradient().await?;
+            self.input_gradient.clone().unwrap_or(last)
+        };
         let factor = E::Real::from_f64(1.0 / self.divisor("dx, dh_0 and dc_0 need an accumulated batch")?);
-        let mut whole = self.input_gradient.clone().unwrap_or(last);
         let InputGradient { x, initial: States { h, c } } = &mut whole;
         x.iter_mut().chain([h]).chain(c).for_each(|array| array.mapv_inplace(|value| value * factor));
         Ok(whole)
+    }
+}
+
+/// Adds norms to others, if there are any.
+fn add(to: &mut Option<HiddenGradientNorms>, of_rows: HiddenGradientNorms) -> Result<()> {
+    match to {
+        Some(norms) => norms.add_rows(&of_rows),
+        None => {
+            *to = Some(of_rows);
+            Ok(())
+        }
     }
 }

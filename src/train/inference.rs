@@ -40,8 +40,7 @@ impl<E: Engine> Trainer<E> {
     pub async fn evaluate<S: Real>(&mut self, batch: &Batch<S>) -> Result<Evaluation<E::Real>> {
         let batch = Validated::batch::<E::Real>(batch, self.engine.model())?;
         let divisor = self.engine.model().require_head()?.divisor(batch.total_weight())?;
-        let LossSum { loss_sum, states } = self.sum_losses(Objective::Batch(batch)).await?;
-        Ok(Evaluation { loss: loss_sum / divisor, states })
+        self.evaluation(Objective::Batch(batch), divisor).await
     }
 
     /// Like [`evaluate`](Self::evaluate), with a loss of your own over the sequence; `weight` is its Σ w, as of
@@ -59,32 +58,48 @@ impl<E: Engine> Trainer<E> {
     ) -> Result<Evaluation<E::Real>> {
         let objective = Objective::custom(sequence, loss, self.engine.model())?;
         let divisor = self.engine.model().require_head()?.divisor(check_weight(weight)?)?;
-        let LossSum { loss_sum, states } = self.sum_losses(objective).await?;
+        self.evaluation(objective, divisor).await
+    }
+
+    /// The loss and the final states of all rows.
+    async fn evaluation<S: Real>(
+        &mut self,
+        objective: Objective<'_, S, E>,
+        divisor: f64,
+    ) -> Result<Evaluation<E::Real>> {
+        let own = self.sum_losses(objective).await;
+        let (mut states, loss_sum) = self.agreed_sum(own.map(|LossSum { loss_sum, states }| (states, loss_sum)))?;
+        self.join_rows(states.arrays_mut().collect())?;
         Ok(Evaluation { loss: loss_sum / divisor, states })
     }
 
-    /// Σ w·loss and the final states, in micro-batches.
-    pub(super) async fn loss_sum<S: Real>(&mut self, batch: &Batch<S>) -> Result<LossSum<E::Real>> {
+    /// Σ w·loss over this rank's rows, in micro-batches.
+    pub(super) async fn own_loss_sum<S: Real>(&mut self, batch: &Batch<S>) -> Result<f64> {
         let batch = Validated::batch::<E::Real>(batch, self.engine.model())?;
-        self.sum_losses(Objective::Batch(batch)).await
+        Ok(self.sum_losses(Objective::Batch(batch)).await?.loss_sum)
     }
 
-    /// Σ w·loss of a batch whose rows start from `states` and leave their final states there, on the device, in
-    /// micro-batches.
+    /// Σ w·loss over this rank's rows of a batch, which start from `states` and leave their final states there, on the
+    /// device, in micro-batches.
     pub(super) async fn loss_from<S: Real>(&mut self, batch: &Batch<S>, states: &mut E::DeviceStates) -> Result<f64> {
         let objective = Objective::Batch(Validated::batch::<E::Real>(batch, self.engine.model())?);
         let (rows, mut sum) = (batch.sequence.shape().1, 0.0);
-        for part in self.parts(rows) {
+        for part in self.parts(self.own_rows(rows)) {
             let of_part = objective.rows(part.clone());
             sum += self.engine.loss_from(of_part, states, StatefulRows { first_row: part.start, rows }).await?;
         }
         Ok(sum)
     }
 
+    /// Σ w·loss and the final states of this rank's rows, the others being 0, in micro-batches.
     async fn sum_losses<S: Real>(&mut self, objective: Objective<'_, S, E>) -> Result<LossSum<E::Real>> {
         let rows = objective.sequence().shape().1;
-        let parts = self.parts(rows);
-        if parts.len() == 1 {
+        let parts = self.parts(self.own_rows(rows));
+        if self.ranks.is_some() {
+            // As an engine's is after another pass.
+            self.input_gradient = None;
+        }
+        if parts.len() == 1 && self.ranks.is_none() {
             return self.engine.evaluate_validated(objective).await;
         }
         let mut sum = LossSum { loss_sum: 0.0, states: States::zeros(&self.engine.model().recurrent, rows) };
@@ -104,11 +119,21 @@ impl<E: Engine> Trainer<E> {
     /// The errors of [`Sequence::validate`].
     pub async fn logits<S: Real>(&mut self, sequence: &Sequence<S>) -> Result<Logits<E::Real>> {
         let sequence = Validated::sequence(sequence, self.engine.model())?;
+        self.engine.model().require_head()?;
+        let own = self.own_logits(sequence).await;
+        let Logits { mut logits, mut states } = self.agreed(own)?;
+        self.join_rows(std::iter::once(&mut logits).chain(states.arrays_mut()).collect())?;
+        Ok(Logits { logits, states })
+    }
+
+    /// The logits and final states of this rank's rows, the others being 0, in micro-batches.
+    async fn own_logits<S: Real>(&mut self, sequence: Validated<'_, Sequence<S>>) -> Result<Logits<E::Real>> {
         let (steps, rows) = sequence.shape();
         let model = self.engine.model();
-        model.require_head()?;
-        let parts = self.parts(rows);
-        if parts.len() == 1 {
+        let parts = self.parts(self.own_rows(rows));
+        if self.ranks.is_some() {
+            self.input_gradient = None;
+        } else if parts.len() == 1 {
             return self.engine.logits_validated(sequence).await;
         }
         let logits = Array3::from_elem(model.output_shape(steps, rows), E::Real::default());

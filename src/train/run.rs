@@ -166,6 +166,19 @@ const NEED: &str = "a run trains the parameters";
 
 async fn run_from<E: Engine>(
     trainer: &mut Trainer<E>,
+    progress: RunProgress<E::Real>,
+    train: &dyn Batches,
+    validation: Option<&dyn Batches>,
+    options: &RunOptions,
+    observer: &mut dyn Observer,
+) -> Result<Outcome> {
+    let outcome = run_alone(trainer, progress, train, validation, options, observer).await;
+    trainer.ended(outcome)
+}
+
+/// A run whose error the other ranks, if there are any, do not know of yet.
+async fn run_alone<E: Engine>(
+    trainer: &mut Trainer<E>,
     mut progress: RunProgress<E::Real>,
     train: &dyn Batches,
     validation: Option<&dyn Batches>,
@@ -224,7 +237,9 @@ async fn steps<E: Engine>(
     if first == 1 && options.max_rollbacks > 0 {
         progress.back = Some(Snapshot::of(trainer, None).await?);
     }
-    if first == 1 && observer.wants_checkpoint(0) {
+    let at_begin = first == 1 && observer.wants_checkpoint(0);
+    let mut asked = RankRequests::before(trainer, observer, first, at_begin)?;
+    if asked.checkpoint {
         save(trainer, progress, observer).await?;
     }
     for step in first..=steps {
@@ -236,7 +251,8 @@ async fn steps<E: Engine>(
         let lr = rate * options.schedule.factor(step, steps, progress.plateaus) * halved;
         trainer.set_learning_rate(lr)?;
         trainer.check_step()?;
-        let wants_hidden_gradient_norms = observer.wants_hidden_gradient_norms(step);
+        let wants_hidden_gradient_norms =
+            asked.hidden_gradient_norms.unwrap_or_else(|| observer.wants_hidden_gradient_norms(step));
         // With rollback, the steps behind a bad one are repeated, so the norms are read only after good reports.
         while let Some(report) = if wants_hidden_gradient_norms { trainer.report().await? } else { None } {
             progress.last = pending.report(report, None, observer)?;
@@ -252,11 +268,11 @@ async fn steps<E: Engine>(
         if let Some(report) = trainer.update().await? {
             progress.last = pending.report(report, None, observer)?;
         }
-        let stop = observer.stop();
+        asked = RankRequests::after(trainer, observer, step, steps)?;
+        let RankRequests { stop, checkpoint: wanted, .. } = asked;
         // A requested end does not add a validation that the run would not have had here.
         let measured = validation.filter(|_| step.is_multiple_of(validate_every) || step == steps);
-        let (wanted, back) =
-            (observer.wants_checkpoint(step), options.max_rollbacks > 0 && step.is_multiple_of(validate_every));
+        let back = options.max_rollbacks > 0 && step.is_multiple_of(validate_every);
         if measured.is_none() && !wanted && !back && !stop && step < steps {
             continue;
         }
@@ -290,6 +306,8 @@ async fn steps<E: Engine>(
 
 /// The validation loss: of the average of the parameters, if there is one.
 async fn validation_loss<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches) -> Result<f64> {
+    // Ranks that have drifted apart are found here at the latest.
+    trainer.compare_ranks().await?;
     if trainer.averages() {
         let mut averaged = trainer.averaged()?;
         evaluate(&mut *averaged, batches).await
@@ -348,8 +366,17 @@ async fn save<E: Engine>(
     progress: &RunProgress<E::Real>,
     observer: &mut dyn Observer,
 ) -> Result<()> {
-    let Some((to, note)) = observer.checkpoint(trainer.steps())? else { return Ok(()) };
-    let written = checkpoint::write(trainer, progress, to, &note).await;
+    let to = observer.checkpoint(trainer.steps())?;
+    // Other ranks may write one, which has the states of all rows.
+    if to.is_none() && trainer.communicator().is_none() {
+        return Ok(());
+    }
+    let carried = trainer.states().await;
+    let Some((to, note)) = to else { return carried.map(|_| ()) };
+    let written = match carried {
+        Ok(carried) => checkpoint::write(trainer, progress, carried.as_ref(), to, &note).await,
+        Err(error) => Err(error),
+    };
     observer.checkpoint_written(written)
 }
 
@@ -359,6 +386,52 @@ fn batches(step: u64, accumulate: u64, per_epoch: u64) -> Range<u64> {
     let (epoch, position) = ((step - 1) / steps, (step - 1) % steps);
     let first = position * accumulate;
     epoch * per_epoch + first..epoch * per_epoch + per_epoch.min(first + accumulate)
+}
+
+/// What observers ask for: with several ranks what any of them asks for.
+#[derive(Clone, Copy)]
+struct RankRequests {
+    stop: bool,
+    checkpoint: bool,
+    /// For the next step. `None`: it is asked when it begins, as it is without other ranks.
+    hidden_gradient_norms: Option<bool>,
+}
+
+impl RankRequests {
+    /// Before the step `first`, where a checkpoint may be asked for.
+    fn before<E: Engine>(
+        trainer: &Trainer<E>,
+        observer: &mut dyn Observer,
+        first: u64,
+        checkpoint: bool,
+    ) -> Result<Self> {
+        Self::of_ranks(trainer, observer, [false, checkpoint], Some(first))
+    }
+
+    /// After `step` of `steps`.
+    fn after<E: Engine>(
+        trainer: &Trainer<E>,
+        observer: &mut dyn Observer,
+        step: u64,
+        steps: u64,
+    ) -> Result<Self> {
+        let asked = [observer.stop(), observer.wants_checkpoint(step)];
+        Self::of_ranks(trainer, observer, asked, (step < steps).then_some(step + 1))
+    }
+
+    fn of_ranks<E: Engine>(
+        trainer: &Trainer<E>,
+        observer: &mut dyn Observer,
+        [stop, checkpoint]: [bool; 2],
+        next: Option<u64>,
+    ) -> Result<Self> {
+        if trainer.communicator().is_none() {
+            return Ok(Self { stop, checkpoint, hidden_gradient_norms: None });
+        }
+        let norms = next.is_some_and(|next| observer.wants_hidden_gradient_norms(next));
+        let [stop, checkpoint, norms] = trainer.any_rank_asks([stop, checkpoint, norms])?;
+        Ok(Self { stop, checkpoint, hidden_gradient_norms: Some(norms) })
+    }
 }
 
 /// Steps enqueued and not yet reported.

@@ -205,6 +205,7 @@ impl<E: Engine> Trainer<E> {
     /// [`Error::StateDict`] lists every difference; the parameters are then unchanged.
     pub fn load_state_dict<S: Real>(&mut self, dict: &StateDict<S>) -> Result<()> {
         self.engine.load_state_dict(dict)?;
+        self.restart_comparison();
         self.restart_average()
     }
 
@@ -225,7 +226,7 @@ impl<E: Engine> Trainer<E> {
             optimizer: Some(self.optimizer.kind.name().to_owned()),
             optimizer_state: self.engine.optimizer_state().await?,
             averaged,
-            carried: self.engine.states().await?,
+            carried: self.carried_states().await?,
             skipped: self.engine.skipped().await?,
         })
     }
@@ -326,6 +327,7 @@ impl<E: Engine> Trainer<E> {
         self.engine.clear_gradients();
         self.engine.restart(skipped)?;
         (self.step, self.last_report, self.sums) = (step, None, GradientSums::Nothing);
+        self.restart_comparison();
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ndarray::ArrayD;
 
 use crate::batch::{Batch, InputGradient, Sequence, States, Validated};
+use crate::communicator::Ranks;
 use crate::dropout::DropoutKey;
 use crate::engine::passes::{Objective, check_weight};
 use crate::engine::{
@@ -122,6 +123,12 @@ pub struct Trainer<E: Engine> {
     pub(super) gradient_norms: Option<HiddenGradientNorms>,
     /// dx, dh_0 and dc_0 of the last batch, not divided, if it was split.
     pub(super) input_gradient: Option<InputGradient<E::Real>>,
+    /// The other ranks, if there are any.
+    pub(super) ranks: Option<Ranks>,
+    /// The comparisons of ranks at the beginning of steps that are still to come.
+    pub(super) comparisons: u8,
+    /// The digest of the batches that belong to the sums, if there are other ranks.
+    pub(super) batches_digest: u64,
 }
 
 impl<E: Engine> Trainer<E> {
@@ -184,6 +191,9 @@ impl<E: Engine> Trainer<E> {
             takes_gradient_norms: false,
             gradient_norms: None,
             input_gradient: None,
+            ranks: None,
+            comparisons: 0,
+            batches_digest: 0,
         })
     }
 
@@ -264,28 +274,45 @@ impl<E: Engine> Trainer<E> {
         let (weight, rows_before) = match std::mem::replace(&mut self.sums, GradientSums::Nothing) {
             GradientSums::Open { weight, rows } => (weight, rows),
             GradientSums::Nothing | GradientSums::Used(_) => {
+                self.compare_at_step().await?;
                 self.engine.clear_gradients();
                 self.gradient_norms = None;
+                self.batches_digest = 0;
                 (0.0, 0)
             }
         };
+        self.digest_batch(objective.sequence(), added);
+        let (steps, rows) = objective.sequence().shape();
+        let accumulated = self.accumulate_rows(&objective, rows_before).await;
+        let norms = self.announced(accumulated)?;
+        self.join_batch((steps, rows), norms)?;
+        self.sums = GradientSums::Open { weight: weight + added, rows: rows_before + rows };
+        Ok(())
+    }
+
+    /// Accumulates this rank's rows of a batch, and returns the norms of ∂L/∂h_t over them if there are other ranks.
+    async fn accumulate_rows<S: Real>(
+        &mut self,
+        objective: &Objective<'_, S, E>,
+        rows_before: usize,
+    ) -> Result<Option<HiddenGradientNorms>> {
         let rows = objective.sequence().shape().1;
         let (seed, step, carries) = (self.seed, self.step + 1, self.options.carry_state);
         self.input_gradient = None;
-        for part in self.parts(rows) {
+        let mut own_norms = None;
+        for part in self.parts(self.own_rows(rows)) {
             let first_row = part.start;
             let of_part = objective.rows(part.clone());
             self.engine.set_dropout(Some(DropoutKey { seed, step, first_row: rows_before + first_row }));
             let carry = carries.then_some(StatefulRows { first_row, rows });
             self.engine.accumulate_validated(of_part, carry).await?;
-            self.add_gradient_norms().await?;
-            if part.len() < rows && self.options.engine.input_gradient {
+            self.add_gradient_norms(&mut own_norms).await?;
+            if (part.len() < rows || self.ranks.is_some()) && self.options.engine.input_gradient {
                 let of_part = self.engine.input_gradient().await?;
                 InputGradient::put_rows(&mut self.input_gradient, rows, part, &of_part);
             }
         }
-        self.sums = GradientSums::Open { weight: weight + added, rows: rows_before + rows };
-        Ok(())
+        Ok(own_norms)
     }
 
     /// Refuses a step whose update would be refused. Its Σ w is not known yet.
@@ -307,7 +334,16 @@ impl<E: Engine> Trainer<E> {
             return Err(Error::Unsupported(reason.into()));
         };
         let divisor = self.engine.model().require_head()?.divisor(weight)?;
-        self.engine.update(&OptimizerStep::new(self.optimizer, self.step + 1, divisor)).await?;
+        let update = OptimizerStep::new(self.optimizer, self.step + 1, divisor);
+        if self.ranks.is_some() {
+            // Sums are added up once: what would refuse them comes before.
+            self.engine.may_update()?;
+            self.engine.check_update(&update)?;
+            self.sums = GradientSums::Nothing;
+            self.sum_over_ranks().await?;
+        }
+        let updated = self.engine.update(&update).await;
+        self.announced(updated)?;
         self.sums = GradientSums::Used(weight);
         self.step += 1;
         if self.engine.in_flight() >= self.options.in_flight { self.report().await } else { Ok(None) }
@@ -344,12 +380,12 @@ impl<E: Engine> Trainer<E> {
         Ok(self.last_report.filter(|report| report.step == self.step).map(|report| report.loss))
     }
 
-    /// The carried states. `None` before the first batch. [Waits](crate#waiting).
+    /// The carried states of all rows. `None` before the first batch. [Waits](crate#waiting).
     ///
     /// # Errors
     /// Those of the device.
     pub async fn states(&mut self) -> Result<Option<States<E::Real>>> {
-        self.engine.states().await
+        self.carried_states().await
     }
 
     /// Resets the carried state: the next batch starts from zero.
@@ -405,10 +441,11 @@ impl<E: Engine> Trainer<E> {
         Ok(())
     }
 
-    /// The row ranges of the micro-batches of a batch.
-    pub(super) fn parts(&self, rows: usize) -> impl ExactSizeIterator<Item = Range<usize>> + use<E> {
-        let part = self.options.micro_batch.unwrap_or(rows).clamp(1, rows.max(1));
-        (0..rows).step_by(part).map(move |first| first..rows.min(first + part))
+    /// The micro-batches of a range of rows.
+    pub(super) fn parts(&self, rows: Range<usize>) -> impl ExactSizeIterator<Item = Range<usize>> + use<E> {
+        let most = rows.len().max(1);
+        let part = self.options.micro_batch.unwrap_or(most).clamp(1, most);
+        rows.clone().step_by(part).map(move |first| first..rows.end.min(first + part))
     }
 
     /// The underlying engine.

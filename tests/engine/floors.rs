@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 13] = [
     &["error", "elementary", "special", "version"],
     &["real", "memory", "gradient_norms", "profile", "format", "files"],
-    &["cells", "optim"],
+    &["cells", "communicator", "optim"],
     &["model", "sizes", "allocate"],
     &["batch", "dropout", "interchange"],
     &["data", "engine"],

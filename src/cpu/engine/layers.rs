@@ -37,6 +37,14 @@ impl<R: Real> Layers for CpuEngine<R> {
         take(&self.gradients[numbers_of(&self.layout, &tensors)?])
     }
 
+    async fn change_gradients(
+        &mut self,
+        tensors: Range<usize>,
+        change: &mut (dyn FnMut(&mut [R]) -> Result<()> + Send),
+    ) -> Result<()> {
+        change(&mut self.gradients[numbers_of(&self.layout, &tensors)?])
+    }
+
     fn clear_gradients(&mut self) {
         self.gradients.fill(R::zero());
         self.loss = 0.0;

@@ -105,6 +105,11 @@ impl<R: Real> Training for CpuEngine<R> {
         Ok(self.loss)
     }
 
+    fn set_loss_sum(&mut self, loss_sum: f64) -> Result<()> {
+        self.loss = loss_sum;
+        Ok(())
+    }
+
     async fn skipped(&mut self) -> Result<SkippedUpdates> {
         Ok(self.skipped)
     }

@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use super::GpuEngine;
+use crate::allocate;
 use crate::batch::{InputGradient, OutputGradient};
 use crate::dropout::DropoutKey;
-use crate::engine::Layers;
+use crate::engine::{Layers, append_to, numbers_of, take_from};
 use crate::error::Result;
 use crate::gpu::commands::program::GpuCommand;
 use crate::gpu::pass::staging;
@@ -19,6 +20,20 @@ impl Layers for GpuEngine {
         let cleared = self.clear_sums();
         self.recorder.record(&cleared);
         self.read_spans(&self.weights.gradients, tensors, take).await
+    }
+
+    async fn change_gradients(
+        &mut self,
+        tensors: Range<usize>,
+        change: &mut (dyn FnMut(&mut [f32]) -> Result<()> + Send),
+    ) -> Result<()> {
+        let (spans, range) = (self.spans(tensors.clone())?, numbers_of(&self.layout, &tensors)?);
+        let mut numbers = Vec::new();
+        allocate::reserve(&mut numbers, range.len(), "a copy of the gradients")?;
+        self.read_gradients(tensors, &mut append_to(&mut numbers)).await?;
+        change(&mut numbers)?;
+        self.write_spans(&self.weights.gradients, &spans, &mut take_from(&numbers))?;
+        self.gpu.check()
     }
 
     fn clear_gradients(&mut self) {

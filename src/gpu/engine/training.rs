@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::gpu::commands::program::BufferOffset;
 use crate::gpu::commands::uniforms::{LossScale, Status};
 use crate::gpu::weights::loss_sum;
+use crate::model::plan::LOSS_SUMS;
 use crate::optim::{OptimizerKind, OptimizerStep};
 
 impl Training for GpuEngine {
@@ -57,6 +58,16 @@ impl Training for GpuEngine {
         let cleared = self.clear_sums();
         self.recorder.record(&cleared);
         Ok(loss_sum(&self.read_buffer(&self.weights.loss).await?))
+    }
+
+    fn set_loss_sum(&mut self, loss_sum: f64) -> Result<()> {
+        let cleared = self.clear_sums();
+        self.recorder.record(&cleared);
+        // One part has all of it.
+        let mut parts = [0.0; LOSS_SUMS];
+        parts[0] = loss_sum as f32;
+        self.recorder.write(&BufferOffset::of(&self.weights.loss), &parts);
+        self.gpu.check()
     }
 
     async fn skipped(&mut self) -> Result<SkippedUpdates> {

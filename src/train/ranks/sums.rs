@@ -1,0 +1,136 @@
+//! Sums over ranks: gradients and losses.
+
+use std::ops::Range;
+
+use crate::communicator::{AGREED, Ranks, bytes_of_sum};
+use crate::engine::{Engine, EngineOptions, Layers, parameter_groups};
+use crate::error::{Error, Result};
+use crate::model::{Layout, Model};
+use crate::real::Real;
+use crate::train::trainer::{GradientSums, Trainer};
+
+/// The exchanges in a step of [`run`](crate::train::run) besides those of the gradients: of the loss, and of what observers ask
+/// for.
+const SMALL_SUMS: u64 = 2;
+
+/// The bytes that a rank sends in a step of [`run`](crate::train::run), whatever its batches are: with
+/// [`bytes_of_sum`] the gradient sums of each series of tensors that are not frozen, in the order of the
+/// [`Layout`], and for each series, and twice more, a sum of 4 numbers in f64. Not counted are the exchanges of
+/// [`hidden_gradient_norms`](crate::Trainer::hidden_gradient_norms) and
+/// [`input_gradient`](crate::Trainer::input_gradient) where they are asked for, those of validations and checkpoints, and the
+/// comparisons of what ranks start with. `R`: the number type of the backend.
+///
+/// # Errors
+/// Those of [`Model::validate`]; [`Error::Value`] for a rank that is not below the size, and for
+/// [`parameter_groups`](EngineOptions::parameter_groups) that the model cannot have.
+pub fn bytes_sent_per_step<R: Real>(model: &Model, options: &EngineOptions, rank: usize, size: usize) -> Result<u64> {
+    model.validate()?;
+    if rank >= size {
+        return Err(Error::value("the rank", format!("a number below the size of {size}"), rank));
+    }
+    let layout = Layout::new(model);
+    let small = bytes_of_sum(AGREED + 1, size_of::<f64>(), rank, size);
+    let series = trained(&layout, options)?;
+    let sums = series.iter().map(|tensors| {
+        let numbers = crate::engine::numbers_of(&layout, tensors)?;
+        Ok(small + bytes_of_sum(numbers.len(), size_of::<R>(), rank, size))
+    });
+    Ok(SMALL_SUMS * small + sums.sum::<Result<u64>>()?)
+}
+
+/// The tensors that are not frozen, in as few ranges of consecutive ones as possible.
+fn trained(layout: &Layout, options: &EngineOptions) -> Result<Vec<Range<usize>>> {
+    let mut joined: Vec<Range<usize>> = Vec::new();
+    for range in parameter_groups::update_ranges(&options.parameter_groups, layout)? {
+        match joined.last_mut().filter(|last| last.end == range.tensors.start) {
+            Some(last) => last.end = range.tensors.end,
+            None => joined.push(range.tensors),
+        }
+    }
+    Ok(joined)
+}
+
+/// The tensors that are not in these ranges.
+fn others(of: &[Range<usize>], tensors: usize) -> Vec<Range<usize>> {
+    let begins = std::iter::once(0).chain(of.iter().map(|range| range.end));
+    let ends = of.iter().map(|range| range.start).chain([tensors]);
+    begins.zip(ends).map(|(begin, end)| begin..end).filter(|range| !range.is_empty()).collect()
+}
+
+impl<E: Engine> Trainer<E> {
+    /// Adds up the gradient sums and losses of all ranks in their engines.
+    pub(in crate::train) async fn sum_over_ranks(&mut self) -> Result<()> {
+        let Some(ranks) = self.ranks.clone() else { return Ok(()) };
+        let local = self.engine.loss_sum().await;
+        // Whole numbers below 2³², whose sums are exact.
+        let halves = [self.batches_digest as u32, (self.batches_digest >> 32) as u32].map(f64::from);
+        let [loss_sum, sums @ ..] = ranks.agree(local.map(|loss_sum| [loss_sum, halves[0], halves[1]]))?;
+        if sums != halves.map(|half| half * ranks.size() as f64) {
+            self.compare_batches(&ranks)?;
+        }
+        let set = self.engine.set_loss_sum(loss_sum);
+        self.announced(set)?;
+        for tensors in trained(self.engine.layout(), &self.options.engine)? {
+            sum_gradients(&mut self.engine, &ranks, tensors).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the engine's sums are those of this rank's rows alone: of all tensors before an update, of frozen ones after
+    /// it too.
+    fn tensors_apart(&self) -> Result<Vec<Range<usize>>> {
+        let layout = self.engine.layout();
+        match self.sums {
+            GradientSums::Used(_) => Ok(others(&trained(layout, &self.options.engine)?, layout.tensors().len())),
+            GradientSums::Nothing | GradientSums::Open { .. } => Ok(vec![0..layout.tensors().len()]),
+        }
+    }
+
+    /// The gradient sums of a range of tensors over all ranks, as one block. Leaves those of the engine as they are.
+    pub(in crate::train) async fn gradient_sums(&mut self, tensors: Range<usize>) -> Result<Vec<E::Real>> {
+        let numbers = crate::engine::numbers_of(self.engine.layout(), &tensors)?;
+        let mut block = Vec::new();
+        let mut take = |piece: &[E::Real]| {
+            block.extend_from_slice(piece);
+            Ok(())
+        };
+        let read = self.engine.read_gradients(tensors.clone(), &mut take).await;
+        let Some(ranks) = self.ranks.clone() else { return read.map(|()| block) };
+        let apart = self.tensors_apart()?;
+        ranks.agree(read.map(|()| [0.0; AGREED]))?;
+        for range in apart {
+            let range = range.start.max(tensors.start)..range.end.min(tensors.end);
+            if !range.is_empty() {
+                let part = crate::engine::numbers_of(self.engine.layout(), &range)?;
+                ranks.sum(&mut block[part.start - numbers.start..part.end - numbers.start])?;
+            }
+        }
+        Ok(block)
+    }
+
+    /// Σ w·loss over all ranks that belongs to the gradient sums.
+    pub(in crate::train) async fn loss_sum_of_gradients(&mut self) -> Result<f64> {
+        let local = self.engine.loss_sum().await;
+        match self.sums {
+            GradientSums::Used(_) => local,
+            GradientSums::Nothing | GradientSums::Open { .. } => self.sum_of_ranks(local),
+        }
+    }
+}
+
+/// Adds up the gradient sums of some tensors in the engines of all ranks.
+async fn sum_gradients<E: Layers>(engine: &mut E, ranks: &Ranks, tensors: Range<usize>) -> Result<()> {
+    let mut agreed = false;
+    let summed = engine
+        .change_gradients(tensors, &mut |numbers| {
+            agreed = true;
+            ranks.agree(Ok([0.0; AGREED]))?;
+            ranks.sum(numbers)
+        })
+        .await;
+    match summed {
+        // The others are told before they begin, or, after it, where they are next.
+        Err(error) if !agreed || !ranks.have_parted() => ranks.agree(Err(error)).map(|_| ()),
+        summed => summed,
+    }
+}
