@@ -68,7 +68,7 @@ pub async fn predict<E: Engine>(
 }
 
 /// Like [`predict`], but passes each prediction to `each`, with the number of its example, as soon as it is available,
-/// and does not keep it. Shorter examples come first.
+/// and does not keep it. Shorter examples come first. Every one of several [ranks](Trainer::with_communicator) receives all.
 ///
 /// # Errors
 /// The errors of `each` and of [`Trainer::predict`].

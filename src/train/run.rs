@@ -55,6 +55,11 @@ pub struct StepCounts {
 
 /// Receives every step of a run in order, some steps late, and controls the run. Moves between threads with the run, except
 /// on the web, where nothing does.
+///
+/// Of several [ranks](Trainer::with_communicator) each has an observer, which receives the same. What any of them asks for
+/// counts for all: norms, a stop, a checkpoint, which is written where [`checkpoint`](Self::checkpoint) returns a
+/// destination, such as on one rank. Norms are then asked for one step ahead. An error of one observer ends the run of
+/// all ranks.
 pub trait Observer: WasmNotSend {
     /// Called for every reported step.
     ///
@@ -116,8 +121,9 @@ impl Observer for () {
 /// Trains on `train`, measures on `validation`, and notifies `observer`. With
 /// [`EngineOptions::ema_decay`](crate::EngineOptions::ema_decay), the average of the parameters is what is measured, decides
 /// about early stopping, and is kept: it replaces the parameters at the end, and begins anew with the best ones if these are
-/// kept. The same batches on the same device give the same bits. [Waits](crate#waiting) for reports and validations; batches are prepared on the thread that polls the
-/// future.
+/// kept. The same batches on the same device give the same bits. [Waits](crate#waiting) for reports and validations; batches
+/// are prepared on the thread that polls the future. Every one of several [ranks](Trainer::with_communicator) runs with the
+/// same batches and options, and has the same outcome.
 ///
 /// # Errors
 /// [`Error::NonFinite`] if a loss or gradient norm is not finite and no rollback is left; otherwise the errors of

@@ -49,6 +49,7 @@ mod profile;
 mod projection;
 mod pytorch;
 mod random_calls;
+mod ranks;
 mod recompute;
 mod refused_input;
 mod resume;
