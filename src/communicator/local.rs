@@ -96,9 +96,11 @@ impl LocalCommunicator {
         now.calls[self.rank] = Some(call);
         now.arrived += 1;
         if now.arrived == slots.len() {
-            let different = now.calls.iter().enumerate().find_map(|(rank, other)| {
-                other.filter(|other| *other != call).map(|other| (rank, other))
-            });
+            let different = now
+                .calls
+                .iter()
+                .enumerate()
+                .find_map(|(rank, other)| other.filter(|other| *other != call).map(|other| (rank, other)));
             if let Some((other, theirs)) = different {
                 let (rank, reason) = (self.rank, "all ranks must make the same calls in the same order");
                 now.mismatch = Some(format!("rank {rank} called {call} and rank {other} called {theirs}: {reason}"));

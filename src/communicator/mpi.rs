@@ -278,8 +278,7 @@ impl World<'_> {
     where
         T: Equivalence + Copy + Default + std::ops::AddAssign,
     {
-        let parts: Vec<Range<usize>> =
-            (0..self.size).map(|rank| part_of_rank(values.len(), rank, self.size)).collect();
+        let parts: Vec<Range<usize>> = (0..self.size).map(|rank| part_of_rank(values.len(), rank, self.size)).collect();
         let own = parts[self.rank].len();
         let (counts, begins) = counts(&parts);
         // This rank's part, of every rank.

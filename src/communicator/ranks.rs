@@ -115,7 +115,8 @@ impl Ranks {
 
 /// The error of an exchange after one that has failed.
 fn parted() -> Error {
-    let reason = "the ranks have parted after an error of one of them, and exchange nothing more: create their trainers anew";
+    let reason =
+        "the ranks have parted after an error of one of them, and exchange nothing more: create their trainers anew";
     Error::Failed(reason.into())
 }
 

@@ -22,10 +22,10 @@ pub(crate) mod streaming;
 mod training;
 
 pub use backend::Backend;
-pub(crate) use calls::no_input_gradient;
 pub(crate) use backend::platform;
 #[cfg(not(target_arch = "wasm32"))]
 pub use blocking::{Wait, block_on};
+pub(crate) use calls::no_input_gradient;
 pub use hooks::{CustomLoss, CustomOptimizer, Hooks};
 pub use inference::Inference;
 pub use inspection::Inspection;

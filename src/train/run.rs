@@ -243,8 +243,7 @@ async fn steps<E: Engine>(
     if first == 1 && options.max_rollbacks > 0 {
         progress.back = Some(Snapshot::of(trainer, None).await?);
     }
-    let at_begin = first == 1 && observer.wants_checkpoint(0);
-    let mut asked = RankRequests::before(trainer, observer, first, at_begin)?;
+    let mut asked = RankRequests::before(trainer, observer, first)?;
     if asked.checkpoint {
         save(trainer, progress, observer).await?;
     }
@@ -275,11 +274,10 @@ async fn steps<E: Engine>(
             progress.last = pending.report(report, None, observer)?;
         }
         asked = RankRequests::after(trainer, observer, step, steps)?;
-        let RankRequests { stop, checkpoint: wanted, .. } = asked;
         // A requested end does not add a validation that the run would not have had here.
         let measured = validation.filter(|_| step.is_multiple_of(validate_every) || step == steps);
         let back = options.max_rollbacks > 0 && step.is_multiple_of(validate_every);
-        if measured.is_none() && !wanted && !back && !stop && step < steps {
+        if measured.is_none() && !asked.checkpoint && !back && !asked.stop && step < steps {
             continue;
         }
         report_all_but_last(trainer, progress, pending, observer).await?;
@@ -300,10 +298,10 @@ async fn steps<E: Engine>(
         if back {
             progress.back = Some(Snapshot::of(trainer, progress.back.take()).await?);
         }
-        if wanted {
+        if asked.checkpoint {
             save(trainer, progress, observer).await?;
         }
-        if stop && step < steps {
+        if asked.stop && step < steps {
             return Ok(StopReason::Stopped);
         }
     }
@@ -404,23 +402,14 @@ struct RankRequests {
 }
 
 impl RankRequests {
-    /// Before the step `first`, where a checkpoint may be asked for.
-    fn before<E: Engine>(
-        trainer: &Trainer<E>,
-        observer: &mut dyn Observer,
-        first: u64,
-        checkpoint: bool,
-    ) -> Result<Self> {
+    /// Before the step `first` of this run or of its continuation.
+    fn before<E: Engine>(trainer: &Trainer<E>, observer: &mut dyn Observer, first: u64) -> Result<Self> {
+        let checkpoint = first == 1 && observer.wants_checkpoint(0);
         Self::of_ranks(trainer, observer, [false, checkpoint], Some(first))
     }
 
     /// After `step` of `steps`.
-    fn after<E: Engine>(
-        trainer: &Trainer<E>,
-        observer: &mut dyn Observer,
-        step: u64,
-        steps: u64,
-    ) -> Result<Self> {
+    fn after<E: Engine>(trainer: &Trainer<E>, observer: &mut dyn Observer, step: u64, steps: u64) -> Result<Self> {
         let asked = [observer.stop(), observer.wants_checkpoint(step)];
         Self::of_ranks(trainer, observer, asked, (step < steps).then_some(step + 1))
     }

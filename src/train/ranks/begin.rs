@@ -92,7 +92,9 @@ impl<E: Engine> Trainer<E> {
         for row in [0, rows.saturating_sub(1)] {
             match &sequence.input {
                 Input::Dense(x) => {
-                    x.slice(s![..sequence.length(row), row, ..]).iter().for_each(|x| x.as_f64().to_bits().hash(&mut hasher));
+                    x.slice(s![..sequence.length(row), row, ..])
+                        .iter()
+                        .for_each(|x| x.as_f64().to_bits().hash(&mut hasher));
                 }
                 Input::Tokens(tokens) => {
                     tokens.slice(s![..sequence.length(row), row]).iter().for_each(|token| token.hash(&mut hasher));
