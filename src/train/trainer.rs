@@ -379,7 +379,10 @@ impl<E: Engine> Trainer<E> {
         self.finish().await?;
         Ok(self.last_report.filter(|report| report.step == self.step).map(|report| report.loss))
     }
+}
 
+/// What a trainer is and has between steps.
+impl<E: Engine> Trainer<E> {
     /// The carried states of all rows. `None` before the first batch. [Waits](crate#waiting).
     ///
     /// # Errors
