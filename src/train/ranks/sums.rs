@@ -82,7 +82,7 @@ impl<E: Engine> Trainer<E> {
         let layout = self.engine.layout();
         match self.sums {
             GradientSums::Used(_) => Ok(others(&trained(layout, &self.options.engine)?, layout.tensors().len())),
-            GradientSums::Nothing | GradientSums::Open { .. } => Ok(vec![0..layout.tensors().len()]),
+            GradientSums::Nothing | GradientSums::Open { .. } => Ok(others(&[], layout.tensors().len())),
         }
     }
 
