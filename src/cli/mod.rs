@@ -12,6 +12,7 @@ mod exit;
 mod flow;
 mod nearest;
 mod provenance;
+mod ranks;
 mod terminal;
 mod train;
 
@@ -116,6 +117,17 @@ pub(crate) fn main() -> ExitCode {
         device::drivers::quiet();
     }
     let result = bptt::block_on(run(program.command));
+    if ranks::follows() {
+        ranks::end(result.as_ref().err());
+        return result.err().map_or(ExitCode::SUCCESS, |failure| ExitCode::from(failure.code()));
+    }
+    let code = reported(&result);
+    ranks::end(result.as_ref().err());
+    code
+}
+
+/// Reports how a command ended.
+fn reported(result: &Result<(), Failure>) -> ExitCode {
     match (result, terminal::printed::stdout_error()) {
         (Ok(()), None) => ExitCode::SUCCESS,
         (Ok(()), Some(error)) => {
@@ -133,6 +145,9 @@ pub(crate) fn main() -> ExitCode {
 
 /// Runs a command; `main` is the only place that blocks on the device.
 async fn run(command: Command) -> Result<(), Failure> {
+    if !matches!(command, Command::Train(_)) {
+        ranks::refuse()?;
+    }
     match command {
         Command::Train(args) => train::command::train(&args).await,
         Command::Backtest(args) => backtest::command::backtest(&args).await,

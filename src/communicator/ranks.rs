@@ -35,6 +35,11 @@ impl Ranks {
         &self.communicator
     }
 
+    /// Whether this is rank 0.
+    pub(crate) fn leads(&self) -> bool {
+        self.communicator.rank() == 0
+    }
+
     pub(crate) fn size(&self) -> usize {
         self.communicator.size()
     }
@@ -102,6 +107,20 @@ impl Ranks {
         numbers.for_each(|number| number.put_le_bytes(&mut message));
         let numbers = |message: &Vec<u8>| message.chunks_exact(size_of::<R>()).map(R::from_le_bytes).collect();
         Ok(self.gather(&message)?.iter().map(numbers).collect())
+    }
+
+    /// Replaces the numbers by those of rank 0. Like [`gather`](Self::gather).
+    pub(crate) fn take_first<R: Real>(&self, numbers: &mut Vec<R>) -> Result<()> {
+        let mut message = Vec::new();
+        if self.communicator.rank() == 0 {
+            numbers.iter().for_each(|number| number.put_le_bytes(&mut message));
+        }
+        self.exchanged(self.communicator.broadcast(0, &mut message))?;
+        if self.communicator.rank() > 0 {
+            numbers.clear();
+            numbers.extend(message.chunks_exact(size_of::<R>()).map(R::from_le_bytes));
+        }
+        Ok(())
     }
 
     /// Passes on the result of an exchange.

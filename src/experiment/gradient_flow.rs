@@ -267,7 +267,7 @@ mod tests {
 
         let mut experiment = load();
         let out = folder.path().join("run");
-        let (run, mut network) = block_on(TrainingRun::open(&mut experiment, None, Some(&out))).unwrap();
+        let (run, mut network) = block_on(TrainingRun::open(&mut experiment, None, Some(&out), None)).unwrap();
         block_on(run.train(&mut network, |_, _| Ok(of_run.clone()), &mut Missing::default())).unwrap();
 
         let experiment = load();

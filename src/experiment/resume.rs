@@ -24,12 +24,16 @@ pub struct ResumeRequest<'a> {
     pub elsewhere: bool,
     /// Parses a configuration file.
     pub read_config: fn(&Path) -> Result<Config>,
+    /// Whether the run is rank 0's, which has opened its folder: it is then only read.
+    pub follows: bool,
 }
 
 /// A run that can be resumed.
 pub struct ResumableRun {
-    /// Its folder; `None` for the extension of another run.
+    /// Its folder; `None` for the extension of another run, and for a rank that follows.
     pub folder: Option<Folder>,
+    /// The path of the folder, or of the run to extend.
+    path: PathBuf,
     /// The run to extend.
     extends: Option<Extended>,
     /// The settings of the run.
@@ -79,39 +83,32 @@ impl ResumableRun {
             let message = format!("expected the folder of a run, with {CONFIG}{got}");
             return Err(Error::Data { path: path.into(), place: String::new(), message });
         }
-        let refused = |message: String| Error::Unsupported(format!("--resume {}: {message}", path_text(path)));
         let training = &asked.flags.training;
         let longer = training.epochs.is_some() || training.steps.is_some();
-        match (path.join(FINISHED).exists(), longer) {
+        let refused = match (path.join(FINISHED).exists(), longer) {
             (true, true) => return Self::extend(path, asked).map(Some),
-            (true, false) if asked.elsewhere => {
-                return Err(refused(
-                    "the run has finished; --out is the folder of a longer run: set its length with --epochs or --steps"
-                        .into(),
-                ));
-            }
+            (true, false) if asked.elsewhere => Some(
+                "the run has finished; --out is the folder of a longer run: set its length with --epochs or --steps",
+            ),
             (true, false) => {
                 elsewhere((asked.read_config)(&config)?, asked.flags)?;
                 return Ok(None);
             }
-            (false, true) => {
-                return Err(refused(
-                    "--epochs and --steps extend a finished run, and this one is not: without them it resumes and runs to its \
-                     own end first"
-                        .into(),
-                ));
-            }
-            (false, false) if asked.elsewhere => {
-                return Err(refused(
-                    "--out is the folder of the new run that --epochs or --steps extend a finished one to; this one resumes \
-                     in its own"
-                        .into(),
-                ));
-            }
-            (false, false) => {}
+            (false, true) => Some(
+                "--epochs and --steps extend a finished run, and this one is not: without them it resumes and runs to its \
+                 own end first",
+            ),
+            (false, false) if asked.elsewhere => Some(
+                "--out is the folder of the new run that --epochs or --steps extend a finished one to; this one resumes \
+                 in its own",
+            ),
+            (false, false) => None,
+        };
+        if let Some(message) = refused {
+            return Err(Error::Unsupported(format!("--resume {}: {message}", path_text(path))));
         }
-        let folder = Folder::open(path)?;
-        folder.clear_parts(FOLDER, |name| step_of(name).is_some())?;
+        let folder = if asked.follows { None } else { Some(Folder::open(path)?) };
+        folder.iter().try_for_each(|folder| folder.clear_parts(FOLDER, |name| step_of(name).is_some()))?;
         let given = elsewhere((asked.read_config)(&config)?, asked.flags)?;
         check_needed(&config, &given, asked.flags, !files(path)?.is_empty())?;
         let of_config = digest(&read_settings(&config)?);
@@ -127,8 +124,15 @@ impl ResumableRun {
                 Ok((saved, note)) => {
                     let (saved, before) = (Some((saved, note.position.clone())), note.into());
                     let passed_over = passed_over.iter().map(Error::to_string).collect();
-                    let (folder, extends) = (Some(folder), None);
-                    return Ok(Some(Self { folder, extends, given, saved, before, passed_over }));
+                    return Ok(Some(Self {
+                        folder,
+                        path: path.into(),
+                        extends: None,
+                        given,
+                        saved,
+                        before,
+                        passed_over,
+                    }));
                 }
                 Err(error) => passed_over.push(error),
             }
@@ -141,7 +145,8 @@ impl ResumableRun {
         match passed_over.into_iter().next() {
             Some(error) => Err(error),
             None => Ok(Some(Self {
-                folder: Some(folder),
+                folder,
+                path: path.into(),
                 extends: None,
                 given,
                 saved: None,
@@ -175,7 +180,7 @@ impl ResumableRun {
             return Err(Error::Data { path: config, place: String::new(), message });
         };
         let (saved, before) = (Some((saved, note.position.clone())), note.into());
-        Ok(Self { folder: None, extends, given, saved, before, passed_over: Vec::new() })
+        Ok(Self { folder: None, path: path.into(), extends, given, saved, before, passed_over: Vec::new() })
     }
 
     /// The model from its description and the checkpoint, for a run whose initial weights, `path`, no longer exist: the
@@ -184,10 +189,8 @@ impl ResumableRun {
     /// # Errors
     /// If the description does not exist or cannot be read.
     pub fn model(&self, path: &Path) -> Result<Option<ModelFile>> {
-        let folder =
-            self.folder.as_ref().map(Folder::path).or(self.extends.as_ref().map(|before| before.path.as_path()));
-        let (Some(folder), Some((saved, _))) = (folder, &self.saved) else { return Ok(None) };
-        let file = folder.join(DESCRIPTION);
+        let Some((saved, _)) = &self.saved else { return Ok(None) };
+        let file = self.path.join(DESCRIPTION);
         check_own(&file)?;
         let description = read_input(&file, InputLimit::default())?;
         let description = utf8(&description, &file)?;

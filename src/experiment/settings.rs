@@ -351,7 +351,7 @@ impl Settings {
     pub fn device_options(&self) -> DeviceOptions {
         let Self { device, threads, kernel, precision, profile, .. } = self;
         let (threads, kernel, precision, profile) = (*threads, *kernel, *precision, *profile);
-        DeviceOptions { name: device.clone(), threads, kernel, precision, profile }
+        DeviceOptions { name: device.clone(), threads, kernel, precision, profile, place: None }
     }
 
     /// The initialisation of the weights.

@@ -125,6 +125,8 @@ pub struct Trainer<E: Engine> {
     pub(super) input_gradient: Option<InputGradient<E::Real>>,
     /// The other ranks, if there are any.
     pub(super) ranks: Option<Ranks>,
+    /// Whether the ranks take rank 0's weights after every update.
+    pub(super) shares_weights: bool,
     /// The comparisons of ranks at the beginning of steps that are still to come.
     pub(super) comparisons: u8,
     /// The digest of the batches that belong to the sums, if there are other ranks.
@@ -192,6 +194,7 @@ impl<E: Engine> Trainer<E> {
             gradient_norms: None,
             input_gradient: None,
             ranks: None,
+            shares_weights: false,
             comparisons: 0,
             batches_digest: 0,
         })
@@ -344,6 +347,7 @@ impl<E: Engine> Trainer<E> {
         }
         let updated = self.engine.update(&update).await;
         self.announced(updated)?;
+        self.share_weights().await?;
         self.sums = GradientSums::Used(weight);
         self.step += 1;
         if self.engine.in_flight() >= self.options.in_flight { self.report().await } else { Ok(None) }

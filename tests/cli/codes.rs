@@ -240,3 +240,48 @@ fn a_second_signal_ends_a_run_at_once_and_it_can_be_resumed() {
         assert!(!path.join(&out).join("checkpoints/finished").exists());
     }
 }
+
+/// As schedulers do before they end a job.
+#[cfg(unix)]
+#[test]
+fn sigusr1_saves_a_checkpoint_and_the_run_goes_on() {
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let run = "train task adding --device cpu --length 10 --hidden 4 --batch 4 --steps 100000000 --set \
+               training.checkpoint-every=100000000 --out a";
+    let mut child = program::command(path, run).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let checkpoints = || {
+        let files = fs::read_dir(path.join("a/checkpoints")).into_iter().flatten().flatten();
+        files.filter(|file| file.path().extension().is_some_and(|of| of == "ckpt")).count()
+    };
+    while !path.join("a/metrics.jsonl").metadata().is_ok_and(|file| file.len() > 0) {}
+    let before = checkpoints();
+    let send = |signal: &str| {
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success())
+    };
+    send("-USR1");
+    while checkpoints() <= before {}
+    send("-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+/// Each of them would train the whole network, and with MPI the commands that nothing shares out would do the same work.
+#[test]
+fn processes_of_a_launcher_that_cannot_share_a_run_exit_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for variable in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"] {
+        let run = |arguments: &str| {
+            let output = program::command(path, arguments).env(variable, "4").output().unwrap();
+            (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        };
+        let (code, said) = run("devices");
+        assert!(code == Some(2) && said.contains("got 4 processes of a launcher"), "{said}");
+        if cfg!(not(feature = "mpi")) {
+            let (code, said) = run("train --device cpu --steps 1");
+            assert!(code == Some(2) && said.contains("build it with --features mpi"), "{said}");
+        }
+    }
+    assert!(program::entries(path).is_empty());
+}

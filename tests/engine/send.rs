@@ -150,7 +150,7 @@ async fn experiment(out: PathBuf) -> bptt::Result<Vec<u8>> {
     let config = Config { data: Some(Data::Task(adding)), run, training, ..Config::default() };
     let mut experiment = Experiment::load(Settings::new(config.clone())?)?;
     let mut missing = Missing::default();
-    let (run, mut network) = TrainingRun::open(&mut experiment, None, Some(&out)).await?;
+    let (run, mut network) = TrainingRun::open(&mut experiment, None, Some(&out), None).await?;
     let mut steps = run.train(&mut network, |_, _| Ok(()), &mut missing).await?;
     let results = run.measure(network, false, &mut missing).await.unwrap_or_default();
     run.write_results(&mut steps, results, Vec::new(), &mut missing);

@@ -177,4 +177,7 @@ pub(crate) struct TrainArgs {
     /// Print all settings as a configuration file and exit
     #[arg(long)]
     pub(crate) dump_config: bool,
+    /// How ranks (mpirun) add up their gradients
+    #[arg(long, value_enum, value_name = "ORDER", default_value_t, hide_short_help = true)]
+    pub(crate) rank_sums: RankSums,
 }

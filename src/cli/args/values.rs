@@ -6,6 +6,16 @@ use bptt::experiment::config::{Auto, BatchSize, COUNT, GroupConfig, Names, SIZE}
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 
+/// How the sums over ranks are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum RankSums {
+    /// In the order of ranks: the same bits in every run
+    #[default]
+    RankOrder,
+    /// As the MPI library prefers, without the promise of the same bits
+    AnyOrder,
+}
+
 /// Names separated by commas. A quoted name may contain commas: `"a, b",c`. A quote inside is doubled.
 pub(crate) fn names(text: &str) -> Result<Names, String> {
     let (mut all, mut name) = (Vec::new(), String::new());

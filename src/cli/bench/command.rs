@@ -150,6 +150,7 @@ pub(crate) async fn bench(args: &BenchArgs) -> Result<(), Failure> {
         kernel: args.kernel,
         precision: args.precision,
         profile: args.profile,
+        place: None,
     })
     .await?;
     let (Some(cell), Some(size)) = (args.cell, args.size) else {

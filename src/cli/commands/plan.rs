@@ -41,7 +41,7 @@ pub(crate) async fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let Experiment { mut settings, task, model, .. } = Experiment::load_form(settings)?;
     let device = OpenDevice::open(&settings.device_options()).await?;
     let planner = training_planner(&device, &settings, &model)?;
-    let planned = plan_memory(&mut settings, &planner, task.as_ref(), true)?;
+    let planned = plan_memory(&mut settings, &planner, task.as_ref(), 1, true)?;
     if args.json {
         let mut summary = planned.json();
         summary.insert("device".into(), Value::String(device.describe()));

@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first signal is a request, the second ends the process at once. SIGHUP keeps its setting: a
+//! Ctrl-C and SIGTERM: the first signal is a request, the second ends the process at once. SIGUSR1 asks for a checkpoint, as
+//! schedulers do before they end a job. SIGHUP keeps its setting: a
 //! run under `nohup` outlives its terminal.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,13 +16,18 @@ use crate::cli::exit;
 struct Asked {
     asked: Arc<AtomicBool>,
     by: Arc<AtomicUsize>,
+    /// Whether SIGUSR1 was received since this was last asked.
+    to_save: Arc<AtomicBool>,
 }
 
 static ASKED: OnceLock<Asked> = OnceLock::new();
 
 /// From now on the first signal only sets a flag, which [`asked`] returns.
 pub(crate) fn listen() -> Result<()> {
-    let Asked { asked, by } = ASKED.get_or_init(Asked::default);
+    let Asked { asked, by, to_save } = ASKED.get_or_init(Asked::default);
+    #[cfg(unix)]
+    flag::register(signal_hook::consts::SIGUSR1, Arc::clone(to_save))
+        .map_err(|error| Error::Failed(format!("SIGUSR1: {error}")))?;
     for signal in [SIGINT, SIGTERM] {
         // In this order the first signal does not yet see its own flag. The status is the one that a shell reports.
         let armed = flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(asked));
@@ -44,6 +50,11 @@ pub(crate) fn end_without_memory() {
 /// Whether a signal was received.
 pub(crate) fn asked() -> bool {
     ASKED.get().is_some_and(|it| it.asked.load(Ordering::Relaxed))
+}
+
+/// Whether SIGUSR1 was received since the last call: a request for a checkpoint.
+pub(crate) fn asked_to_save() -> bool {
+    ASKED.get().is_some_and(|it| it.to_save.swap(false, Ordering::Relaxed))
 }
 
 /// The signal that was received.

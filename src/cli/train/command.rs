@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use bptt::experiment::RunRanks;
 use bptt::experiment::files::checkpoints;
 use bptt::experiment::files::folder::Folder;
 use bptt::experiment::resume::{ResumableRun, ResumeRequest};
 use bptt::experiment::settings::Settings;
-use bptt::experiment::training::{Experiment, Missing, TrainedSteps, TrainingRun};
+use bptt::experiment::training::{Experiment, FollowedRun, Missing, TrainedSteps, TrainingRun};
 use bptt::format::{grouped, path_json, path_text, shell_quoted, short};
-use bptt::train::{KeepWeights, StopReason};
+use bptt::train::{KeepWeights, Metrics, Observer, StepCounts, StopReason};
 use serde_json::{Value, json};
 
 use super::display::TrainingDisplay;
@@ -16,7 +17,7 @@ use crate::cli::args::TrainArgs;
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{eprint_line, heading, print_data, print_json, print_line};
 use crate::cli::terminal::{interrupt, profile_table};
-use crate::cli::{config_file, provenance};
+use crate::cli::{config_file, provenance, ranks};
 
 /// Prints text for people, unless `--json` or `--quiet` is set.
 #[derive(Clone, Copy)]
@@ -33,34 +34,92 @@ impl Terminal {
 }
 
 pub(crate) async fn train(args: &TrainArgs) -> Result<(), Failure> {
-    let terminal = Terminal { is_silent: args.json || args.show.quiet };
-    let resumed = match &args.resume {
-        None => None,
-        Some(path) => {
-            let flags = args.settings.config(args.data.as_ref())?;
-            let request =
-                ResumeRequest { flags: &flags, elsewhere: args.out.is_some(), read_config: config_file::read };
-            let Some(run) = ResumableRun::open(path, &request)? else {
-                print_finished(path, args.json, terminal);
-                return Ok(());
-            };
-            Some(run)
+    match ranks::join(args.rank_sums)? {
+        Some(ranks) if !ranks.leads() => follow(args, &ranks).await,
+        ranks => lead(args, ranks.as_ref()).await,
+    }
+}
+
+/// The run that flags resume and the settings of either run; `None` if it has finished.
+fn settings(args: &TrainArgs, follows: bool) -> bptt::Result<Option<(Option<ResumableRun>, Settings)>> {
+    let Some(path) = &args.resume else {
+        let settings = config_file::resolve(args.config.as_deref(), &args.settings, args.data.as_ref())?;
+        return Ok(Some((None, settings)));
+    };
+    let flags = args.settings.config(args.data.as_ref())?;
+    let request =
+        ResumeRequest { flags: &flags, elsewhere: args.out.is_some(), read_config: config_file::read, follows };
+    let Some(run) = ResumableRun::open(path, &request)? else { return Ok(None) };
+    let settings = Settings::new(run.given.clone())?;
+    Ok(Some((Some(run), settings)))
+}
+
+/// Trains on this rank as rank 0 says, without a word.
+async fn follow(args: &TrainArgs, ranks: &RunRanks) -> Result<(), Failure> {
+    // Once rank 0 has opened the folder of a resumed run.
+    ranks.together(Ok(()))?;
+    let loaded = match settings(args, true) {
+        // Rank 0 has found it finished too.
+        Ok(None) => return Ok(()),
+        Ok(Some((resumed, settings))) => {
+            Experiment::load_resumed(settings, resumed.as_ref()).map(|experiment| (resumed, experiment))
         }
+        Err(error) => Err(error),
     };
-    let settings = match &resumed {
-        None => config_file::resolve(args.config.as_deref(), &args.settings, args.data.as_ref())?,
-        Some(run) => Settings::new(run.given.clone())?,
+    let (resumed, mut experiment) = ranks.together(loaded)?;
+    if args.dump_config {
+        return Ok(());
+    }
+    let (run, network) = FollowedRun::open(&mut experiment, resumed, ranks).await?;
+    interrupt::listen()?;
+    match run.follow(network, &mut Follower, args.json).await? {
+        StopReason::Stopped => Err(stopped(Some(ranks))),
+        _ => Ok(()),
+    }
+}
+
+/// Passes on the signals that this rank receives.
+struct Follower;
+
+impl Observer for Follower {
+    fn step(&mut self, _: &Metrics, _: StepCounts) -> bptt::Result<()> {
+        Ok(())
+    }
+
+    fn stop(&mut self) -> bool {
+        interrupt::asked()
+    }
+
+    fn wants_checkpoint(&mut self, _: u64) -> bool {
+        interrupt::asked() || interrupt::asked_to_save()
+    }
+}
+
+/// Trains as the only rank, or as rank 0 of several.
+async fn lead(args: &TrainArgs, ranks: Option<&RunRanks>) -> Result<(), Failure> {
+    let terminal = Terminal { is_silent: args.json || args.show.quiet };
+    let opened = settings(args, false).and_then(|opened| {
+        Folder::check_free(args.out.as_deref(), checkpoints::is_beginning)?;
+        Ok(opened)
+    });
+    let Some((resumed, settings)) = RunRanks::all(ranks, opened)? else {
+        args.resume.iter().for_each(|path| print_finished(path, args.json, terminal));
+        return Ok(());
     };
-    Folder::check_free(args.out.as_deref(), checkpoints::is_beginning)?;
-    let mut experiment = Experiment::load_resumed(settings, resumed.as_ref())?;
+    let mut experiment = RunRanks::all(ranks, Experiment::load_resumed(settings, resumed.as_ref()))?;
     experiment.start.iter().filter_map(|start| start.note.as_ref()).for_each(eprint_line);
     if args.dump_config {
         experiment.batches()?;
         print_data(&format!("{}\n", experiment.settings.config().to_toml()?.trim_end()));
         return Ok(());
     }
-    let (run, mut network) = TrainingRun::open(&mut experiment, resumed, args.out.as_deref()).await?;
+    let (run, mut network) = TrainingRun::open(&mut experiment, resumed, args.out.as_deref(), ranks).await?;
     run.facts().iter().for_each(|(name, text)| terminal.print(&heading(name, text)));
+    let launcher = ranks.map(|ranks| format!("mpirun -n {} ", ranks.size())).unwrap_or_default();
+    let resume = format!("{launcher}bptt train --resume {}", shell_quoted(run.folder.path()));
+    if ranks.is_some() {
+        terminal.print(&heading("resume", &format!("{resume}, should a rank end early")));
+    }
     terminal.print("");
     interrupt::listen()?;
     let mut missing = Missing::notifying(|words| eprint_line(format_args!("missing   {words}")));
@@ -79,7 +138,11 @@ pub(crate) async fn train(args: &TrainArgs) -> Result<(), Failure> {
         let rows = missing.keep("profile", rows).unwrap_or_default();
         profile_table::table(&rows, run.device.is_cpu()).into_iter().chain([String::new()]).for_each(eprint_line);
     }
-    let mut results = run.measure(network, args.json, &mut missing).await.unwrap_or_default();
+    let is_stopped = steps.outcome.stop_reason == StopReason::Stopped;
+    // A launcher that was asked to stop soon kills its processes.
+    let results =
+        if is_stopped && ranks.is_some() { None } else { run.measure(network, args.json, &mut missing).await };
+    let mut results = results.unwrap_or_default();
     results.lines.iter().for_each(|line| terminal.print(line));
     terminal.print("");
     let of_results = std::mem::take(&mut results.summary);
@@ -95,12 +158,18 @@ pub(crate) async fn train(args: &TrainArgs) -> Result<(), Failure> {
         summary.extend(of_results);
         print_json(Value::Object(summary));
     }
-    if steps.outcome.stop_reason == StopReason::Stopped {
-        let command = format!("bptt train --resume {}", shell_quoted(run.folder.path()));
-        terminal.print(&heading("resume", &command));
-        return Err(Failure::Stopped(interrupt::signal()));
+    if is_stopped {
+        terminal.print(&heading("resume", &resume));
+        return Err(stopped(ranks));
     }
     Ok(run.finish()?)
+}
+
+/// What stopped the run: a signal that this process received, or another rank.
+fn stopped(ranks: Option<&RunRanks>) -> Failure {
+    let own = if interrupt::asked() { interrupt::signal() } else { 0 };
+    let all = ranks.and_then(|ranks| ranks.numbers(own.unsigned_abs().into()).ok()).unwrap_or_default();
+    Failure::Stopped(all.into_iter().max().map_or(own, |signal| signal as i32))
 }
 
 fn print_finished(run: &Path, json: bool, terminal: Terminal) {

@@ -174,6 +174,14 @@ impl Observer for TrainingDisplay {
     fn stop(&mut self) -> bool {
         interrupt::asked()
     }
+
+    fn wants_checkpoint(&mut self, step: u64) -> bool {
+        let asked = interrupt::asked_to_save();
+        if asked {
+            self.line(&format!("SIGUSR1: a checkpoint after step {}", grouped(step)));
+        }
+        asked
+    }
 }
 
 impl Drop for TrainingDisplay {

@@ -144,7 +144,8 @@ impl Backtest {
         let folder = self.folder_of(fold);
         let resumed = if folder.join(names::CONFIG).is_file() {
             self.check_cuts(fold, &folder)?;
-            let asked = ResumeRequest { flags: &self.flags, elsewhere: false, read_config: self.read_config };
+            let asked =
+                ResumeRequest { flags: &self.flags, elsewhere: false, read_config: self.read_config, follows: false };
             let Some(run) = ResumableRun::open(&folder, &asked)? else { return Ok(None) };
             Some(run)
         } else {
@@ -155,7 +156,7 @@ impl Backtest {
             None => Settings::new(self.plan.run(fold, self.before(fold).as_deref())?)?,
         };
         let mut experiment = Experiment::load_resumed(settings, resumed.as_ref())?;
-        let (run, mut network) = TrainingRun::open(&mut experiment, resumed, Some(&folder)).await?;
+        let (run, mut network) = TrainingRun::open(&mut experiment, resumed, Some(&folder), None).await?;
         begin(&run);
         let mut steps = run.train(&mut network, display, missing).await?;
         if steps.outcome.stop_reason == StopReason::Stopped {

@@ -1,10 +1,12 @@
 //! A network with its trainer, on the selected device.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use ndarray::{Array2, Array3, ArrayView2};
 
 use super::session::NetworkSession;
+use crate::communicator::Communicator;
 use crate::cpu::CpuEngine;
 use crate::data::{Batches, Examples};
 use crate::gpu::GpuEngine;
@@ -47,6 +49,23 @@ impl Network {
     /// The form of the network.
     pub fn model(&mut self) -> &Model {
         with_trainer!(self, trainer => trainer.engine().model())
+    }
+
+    /// Makes the network that of one of several ranks, on devices of different arithmetic if they are `mixed`: see
+    /// [`Trainer::with_communicator`] and [`Trainer::sharing_weights`].
+    ///
+    /// # Errors
+    /// As of these.
+    pub fn with_communicator(self, communicator: Arc<dyn Communicator>, mixed: bool) -> Result<Self> {
+        let joined = match self.0 {
+            AnyTrainer::Cpu(trainer) => {
+                trainer.with_communicator(communicator).map(|of| of.sharing_weights(mixed).into())
+            }
+            AnyTrainer::Gpu(trainer) => {
+                trainer.with_communicator(communicator).map(|of| of.sharing_weights(mixed).into())
+            }
+        };
+        joined.map_err(Error::failed)
     }
 
     /// Trains from the first step, or from a checkpoint to the end of its run: see [`run`] and [`resume`].

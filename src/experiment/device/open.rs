@@ -6,7 +6,8 @@ use wgpu::{AdapterInfo, DeviceType};
 
 use super::free_memory::resident;
 use super::network::Network;
-use super::selection::{Selection, identities, select};
+pub use super::selection::Place;
+use super::selection::{Selection, at_place, identities, select, threads_at};
 use crate::experiment::config::RunConfig;
 use crate::experiment::config::agree::{unsupported, words};
 use crate::experiment::files::arithmetic::Arithmetic;
@@ -29,13 +30,15 @@ pub struct DeviceOptions {
     pub precision: Precision,
     /// Whether to ask a GPU for the timestamps that a profile needs.
     pub profile: bool,
+    /// The place of a rank on its machine: it takes the GPU of its number, and its share of the threads.
+    pub place: Option<Place>,
 }
 
 impl Default for DeviceOptions {
     /// The first hardware GPU, or else the CPU backend with all cores.
     fn default() -> Self {
         let (kernel, precision) = (RecurrentKernel::default(), Precision::default());
-        Self { name: "auto".into(), threads: None, kernel, precision, profile: false }
+        Self { name: "auto".into(), threads: None, kernel, precision, profile: false, place: None }
     }
 }
 
@@ -49,6 +52,7 @@ impl From<&RunConfig> for DeviceOptions {
             kernel: kernel.unwrap_or_default(),
             precision: precision.unwrap_or_default(),
             profile: false,
+            place: None,
         }
     }
 }
@@ -89,11 +93,11 @@ impl OpenDevice {
     /// # Errors
     /// [`Error::NoDevice`] if no device matches the name or several different ones do; it lists all devices.
     pub async fn open(options: &DeviceOptions) -> Result<Self> {
-        let DeviceOptions { name, threads, kernel, precision, profile } = options;
+        let DeviceOptions { name, threads, kernel, precision, profile, place } = options;
         let (kernel, precision, before) = (*kernel, *precision, resident());
         let adapters = if name.eq_ignore_ascii_case("cpu") { Vec::new() } else { Gpu::adapters().await };
         let infos: Vec<AdapterInfo> = adapters.iter().map(|adapter| adapter.get_info()).collect();
-        match select(name, &infos)? {
+        match at_place(select(name, &infos)?, name, &infos, *place) {
             Selection::Gpu(index, note) => {
                 let adapter = AdapterChoice::Index(index);
                 let gpu = Gpu::new(GpuOptions { adapter, profile: *profile, ..GpuOptions::default() }).await?;
@@ -102,7 +106,7 @@ impl OpenDevice {
                 Ok(Self { backend: AnyBackend::Gpu(gpu), kernel, precision, name, note, driver_bytes })
             }
             Selection::Cpu(note) => {
-                let backend = AnyBackend::Cpu(cpu(*threads)?);
+                let backend = AnyBackend::Cpu(cpu(threads.or(place.map(threads_at)))?);
                 Ok(Self { backend, kernel, precision, name: "cpu".into(), note, driver_bytes: 0 })
             }
         }

@@ -71,6 +71,40 @@ pub(crate) fn select(asked: &str, adapters: &[AdapterInfo]) -> Result<Selection>
     }
 }
 
+/// The place of a rank among those of its machine, which share its GPUs and cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its number there, from 0.
+    pub local_rank: usize,
+    /// The number of ranks there, at least 1.
+    pub local_size: usize,
+}
+
+/// Where `--device asked` names no particular GPU, the one of the rank's number: among those of the kind and the API of the
+/// first, again from the first if there are fewer than ranks.
+pub(crate) fn at_place(selection: Selection, asked: &str, adapters: &[AdapterInfo], place: Option<Place>) -> Selection {
+    let is_open = ["auto", "gpu"].contains(&asked.to_lowercase().as_str());
+    let (Selection::Gpu(first, None), Some(Place { local_rank, local_size }), true) = (&selection, place, is_open)
+    else {
+        return selection;
+    };
+    let like_first = |info: &AdapterInfo| {
+        let is_software = |info: &AdapterInfo| info.device_type == DeviceType::Cpu;
+        info.backend == adapters[*first].backend && is_software(info) == is_software(&adapters[*first])
+    };
+    let all: Vec<usize> = (0..adapters.len()).filter(|index| like_first(&adapters[*index])).collect();
+    let note = (local_size > all.len()).then(|| {
+        format!("{local_size} ranks of this machine share {} GPU{}", all.len(), if all.len() == 1 { "" } else { "s" })
+    });
+    Selection::Gpu(all[local_rank % all.len()], note)
+}
+
+/// The threads of a rank on the CPU, if none are set.
+pub(crate) fn threads_at(place: Place) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / place.local_size).max(1)
+}
+
 /// The adapter with this identity, or with this name, or whose name contains the text.
 fn by_name(asked: &str, adapters: &[AdapterInfo]) -> Result<Selection> {
     let lower = asked.to_lowercase();
@@ -134,6 +168,22 @@ mod tests {
 
     fn at(name: &str, address: &str) -> AdapterInfo {
         AdapterInfo { device_pci_bus_id: address.into(), ..adapter(name, DeviceType::DiscreteGpu) }
+    }
+
+    #[test]
+    fn each_rank_takes_the_gpu_of_its_number_unless_one_is_named() {
+        let integrated = adapter("Intel Iris", DeviceType::IntegratedGpu);
+        let other_api = AdapterInfo { backend: wgpu::Backend::Gl, ..integrated.clone() };
+        let all = [at("A", "1"), other_api, at("B", "2"), adapter("llvmpipe", DeviceType::Cpu)];
+        let of = |asked: &str, local_rank, local_size| {
+            let place = Some(Place { local_rank, local_size });
+            at_place(select(asked, &all).unwrap(), asked, &all, place)
+        };
+        assert_eq!([of("auto", 0, 2), of("GPU", 1, 2)], [Selection::Gpu(0, None), Selection::Gpu(2, None)]);
+        let shared = Some("3 ranks of this machine share 2 GPUs".to_owned());
+        assert_eq!(of("auto", 2, 3), Selection::Gpu(0, shared));
+        assert_eq!(of("B", 0, 2), Selection::Gpu(2, None));
+        assert_eq!(of("cpu", 1, 2), Selection::Cpu(None));
     }
 
     #[test]

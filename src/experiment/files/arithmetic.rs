@@ -10,6 +10,9 @@ use crate::Backend;
 /// The consequence at the end of each note.
 const CONSEQUENCE: &str = "from here on the last bits may differ";
 
+/// The name of the number of ranks, which is there for several.
+const RANKS: &str = "ranks";
+
 /// Names and values of [`Backend::arithmetic`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -21,9 +24,18 @@ impl Arithmetic {
         Self(backend.arithmetic().into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
+    /// The same for a run that is shared out to ranks, whose sums are taken in their order.
+    pub(crate) fn of_ranks(mut self, size: usize) -> Self {
+        if size > 1 {
+            self.0.insert(RANKS.to_owned(), size.to_string());
+        }
+        self
+    }
+
     /// Describes what differs `now`; `None` if the bits are the same.
     pub(crate) fn differs(&self, now: &Self) -> Option<String> {
-        let value = |of: &Self, name: &str| of.0.get(name).cloned().unwrap_or_else(|| "not known".into());
+        let without = |name: &str| if name == RANKS { "1" } else { "not known" };
+        let value = |of: &Self, name: &str| of.0.get(name).cloned().unwrap_or_else(|| without(name).into());
         let words = |name: &str| {
             let (before, now) = (value(self, name), value(now, name));
             (before != now).then(|| format!("{name}: {before} before, {now} now"))
@@ -65,5 +77,8 @@ mod tests {
         // What only one of them has is reported too.
         let more = arithmetic(&[("device", "CPU"), ("a·b + c", "rounded once"), ("order of sums", "1"), ("x", "y")]);
         assert!(cpu.differs(&more).unwrap().starts_with("x: not known before, y now;"));
+        let four = cpu.clone().of_ranks(4);
+        assert_eq!((four.differs(&four), cpu.clone().of_ranks(1) == cpu), (None, true));
+        assert!(four.differs(&cpu).unwrap().starts_with("ranks: 4 before, 1 now; from here on"));
     }
 }

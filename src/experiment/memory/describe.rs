@@ -72,12 +72,17 @@ impl MemoryPlan {
     /// How a batch is split, and why.
     pub fn describe_cuts(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        if self.rows < self.batch {
-            let parts = grouped(self.batch.div_ceil(self.rows) as u64);
+        let own = self.batch.div_ceil(self.ranks);
+        if self.ranks > 1 {
+            let (batch, ranks) = (self.batch, grouped(self.ranks as u64));
             lines.push(format!(
-                "a batch of {} in {parts} micro-batches of {} rows, with the same result",
-                self.batch, self.rows
+                "a batch of {batch} on {ranks} ranks, at most {own} rows on each; the memory is that of one"
             ));
+        }
+        if self.rows < own {
+            let parts = grouped(own.div_ceil(self.rows) as u64);
+            let batch = if self.ranks > 1 { "these".to_owned() } else { format!("a batch of {own}") };
+            lines.push(format!("{batch} in {parts} micro-batches of {} rows, with the same result", self.rows));
         }
         if self.recompute {
             lines.push("recompute: each forward step runs twice; only the states between chunks are kept".into());

@@ -31,6 +31,8 @@ pub struct MemoryPlan {
     pub(super) steps: usize,
     /// Rows of a batch.
     pub batch: usize,
+    /// The number of ranks that a batch is shared out to.
+    pub(super) ranks: usize,
     /// Rows on the device at once.
     pub rows: usize,
     pub(super) recompute: bool,
@@ -112,8 +114,8 @@ impl<'a> Planning<'a> {
     }
 }
 
-/// Plans training, and fills in the batch and the rows at once that `--batch auto` and `--memory` leave open. With
-/// `find_largest` the largest batch is found even without a budget. Allocates nothing.
+/// Plans training on one of `ranks` ranks, and fills in the batch and the rows at once that `--batch auto` and `--memory`
+/// leave open. With `find_largest` the largest batch is found even without a budget. Allocates nothing.
 ///
 /// # Errors
 /// [`Error::Unsupported`](crate::Error::Unsupported) if not even one row fits, or not the configured number of rows.
@@ -121,9 +123,15 @@ pub fn plan_memory(
     settings: &mut Settings,
     planner: &NetworkPlanner<'_>,
     task: &dyn Task,
+    ranks: usize,
     find_largest: bool,
 ) -> Result<MemoryPlan> {
     let auto = settings.fits_batch();
+    if auto && ranks > 1 {
+        let reason =
+            "--batch auto is what fits one device, and the ranks may have others: set the batch of all with --batch";
+        return Err(unsupported(reason));
+    }
     if auto && task.carries_state() {
         return Err(unsupported(
             "--batch auto with --carry-state: the rows of a batch are the streams in which the text is read, \
@@ -144,7 +152,8 @@ pub fn plan_memory(
         };
         settings.set_batch(rows, rows);
     } else if let (Some(budget), None, Some(_)) = (&budget, settings.micro_batch, settings.memory) {
-        let batch = settings.batch.min(examples);
+        // The rows of this rank.
+        let batch = settings.batch.min(examples).div_ceil(ranks);
         let rows = match &at_once {
             // The whole batch.
             Some(Ok(largest)) if *largest >= batch => batch,
@@ -153,7 +162,7 @@ pub fn plan_memory(
         settings.set_batch(settings.batch, rows);
     }
     let batch = settings.batch.min(examples);
-    let rows = settings.micro_batch.unwrap_or(batch).min(batch);
+    let rows = settings.micro_batch.unwrap_or(batch).min(batch.div_ceil(ranks));
     let memory = planner.plan(planning.batch_shape(rows, batch))?;
     planning.host.batch = planning.row_bytes * (batch + if rows < batch { rows } else { 0 }) as u64;
     let plan = MemoryPlan {
@@ -163,6 +172,7 @@ pub fn plan_memory(
         free: if device.shares_memory() { FreeMemory::now() } else { None },
         steps: planning.steps,
         batch,
+        ranks,
         rows,
         recompute: settings.recompute,
         largest: at_once.and_then(Result::ok),

@@ -20,6 +20,7 @@ impl TrainingRun<'_> {
             }
         };
         more("", self.device.note.iter().flat_map(|note| note.lines().map(str::to_owned)).collect());
+        more("ranks", self.shared.clone());
         more("kernel", self.kernel().into_iter().collect());
         more("data", self.experiment.task.describe());
         more("model", vec![model_file::describe(&self.experiment.model)]);
@@ -41,7 +42,7 @@ impl TrainingRun<'_> {
 
     /// Where the run resumes, and what is to be known of that; empty for a new run.
     pub fn resume_notes(&self) -> Vec<String> {
-        self.resumed.iter().flat_map(|from| from.describe(&self.device.arithmetic())).collect()
+        self.resumed.iter().flat_map(|from| from.describe(&self.arithmetic())).collect()
     }
 
     fn describe_training(&self) -> Vec<String> {

@@ -1,8 +1,11 @@
 //! An experiment: settings, data and the form of the network.
 
+use serde_json::{Value, json};
+
 use super::pace::TrainingLength;
 use crate::data::Batches;
 use crate::experiment::config::{Config, ModelConfig};
+use crate::experiment::files::digest::Digest;
 use crate::experiment::memory;
 use crate::experiment::model::model_file::ModelFile;
 use crate::experiment::model::origin::Origin;
@@ -129,6 +132,18 @@ impl Experiment {
     }
 
     /// The origin of the trained weights: the task's data, after those of the initial weights.
+    /// What every rank of a run must have in common, beside the program.
+    pub(super) fn identity(&self, checkpoint: Option<u64>) -> Result<Value> {
+        let mut config = self.settings.config().clone();
+        // Each machine may have its own devices and paths.
+        (config.run.device, config.run.threads) = (None, None);
+        config.files().into_iter().for_each(|(_, file)| *file = None);
+        let origin = serde_json::to_string(&self.origin()).map_err(|error| Error::Failed(error.to_string()))?;
+        let mut data = Digest::new();
+        data.update(origin.as_bytes());
+        Ok(json!({"settings": config.to_map()?, "data": data.text(), "checkpoint": checkpoint}))
+    }
+
     pub(super) fn origin(&self) -> Origin {
         let mut origin = self.task.origin().clone();
         let before = self.start.as_ref().and_then(|start| start.origin.as_ref());

@@ -68,33 +68,51 @@ fn reason(error: &Error) -> String {
     }
 }
 
-/// Measures the network of the run in `folder`, unless that ended the process repeatedly.
+/// How often a measurement of the run in `folder` was begun and did not end.
+fn begun(folder: &Folder) -> u32 {
+    let path = folder.path().join(MEASURING);
+    let text = check_own(&path).unwrap_or(false).then(|| fs::read_to_string(&path).unwrap_or_default());
+    text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
+/// What measures the network later.
+fn again(folder: &Folder) -> String {
+    format!("`bptt eval {}` measures the network", shell_quoted(folder.path()))
+}
+
+/// Whether to measure the network of the run in `folder`: not if that ended the process repeatedly, which is recorded.
+pub(super) fn measures(folder: &Folder, missing: &mut Missing) -> bool {
+    let begun = begun(folder);
+    if begun >= TRIES {
+        let again = again(folder);
+        missing.without(format!("results: they were computed {begun} times, and each time the process ended; {again}"));
+        end(folder);
+    }
+    begun < TRIES
+}
+
+/// Measures the network of the run in `folder`.
 pub(super) async fn measure<T>(
     folder: &Folder,
     missing: &mut Missing,
     measure: impl Future<Output = Result<T>>,
 ) -> Option<T> {
+    // If the disk is full, results may still be printed.
+    let _ = folder.write(MEASURING, format!("{}\n", begun(folder) + 1).as_bytes());
+    let measured = measure.await;
+    if let Err(error) = &measured {
+        missing.without(format!("results: {}; {}", reason(error), again(folder)));
+    }
+    end(folder);
+    measured.ok()
+}
+
+/// Forgets the attempts.
+fn end(folder: &Folder) {
     let path = folder.path().join(MEASURING);
-    let is_own = || check_own(&path).unwrap_or(false);
-    let text = is_own().then(|| fs::read_to_string(&path).unwrap_or_default());
-    let begun = text.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-    let again = format!("`bptt eval {}` measures the network", shell_quoted(folder.path()));
-    let measured = if begun >= TRIES {
-        missing.without(format!("results: they were computed {begun} times, and each time the process ended; {again}"));
-        None
-    } else {
-        // If the disk is full, results may still be printed.
-        let _ = folder.write(MEASURING, format!("{}\n", begun + 1).as_bytes());
-        let measured = measure.await;
-        if let Err(error) = &measured {
-            missing.without(format!("results: {}; {again}", reason(error)));
-        }
-        measured.ok()
-    };
-    if is_own() {
+    if check_own(&path).unwrap_or(false) {
         let _ = fs::remove_file(&path);
     }
-    measured
 }
 
 #[cfg(test)]
@@ -121,10 +139,11 @@ mod tests {
             fs::write(&path, before).unwrap();
             let begun = async { Ok(fs::read_to_string(&path).unwrap().trim().parse::<u32>().unwrap()) };
             let expected = before.trim().parse().unwrap_or(0) + 1;
+            assert!(measures(&folder, &mut missing));
             assert_eq!(block_on(measure(&folder, &mut missing, begun)), Some(expected));
         }
         fs::write(&path, "2\n").unwrap();
-        assert_eq!(block_on(measure::<()>(&folder, &mut missing, async { panic!("begun again") })), None);
+        assert!(!measures(&folder, &mut missing));
         assert!(missing.words()[1].starts_with("results: they were computed 2 times") && !path.exists());
         let facts = missing.facts();
         assert_eq!((facts[0].0.as_str(), facts[1].0.as_str(), facts.len()), ("missing", "", 2));

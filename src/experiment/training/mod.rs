@@ -1,6 +1,7 @@
 //! Training: from settings to a run's folder with its weights, logs, pictures and report.
 
 mod described;
+mod followed;
 mod loaded;
 mod missing;
 mod pace;
@@ -9,6 +10,7 @@ mod recorder;
 mod report;
 mod run;
 
+pub use followed::FollowedRun;
 pub use loaded::Experiment;
 pub use missing::Missing;
 pub use pace::{Pace, ResumedProgress, TrainingClock, TrainingLength, seconds_text};

@@ -93,7 +93,8 @@ impl<D: Observer> Observer for RunRecorder<'_, D> {
     }
 
     fn wants_checkpoint(&mut self, step: u64) -> bool {
-        step == 0 || step == self.length.steps || self.display.stop() || self.checkpoints.is_due(step)
+        let asked = self.display.wants_checkpoint(step) || self.display.stop();
+        asked || step == 0 || step == self.length.steps || self.checkpoints.is_due(step)
     }
 
     fn checkpoint(&mut self, step: u64) -> Result<Option<(&mut dyn WriteSeek, String)>> {

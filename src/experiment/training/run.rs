@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use super::loaded::Experiment;
 use super::missing;
 use super::missing::Missing;
@@ -11,7 +13,8 @@ use super::recorder::RunRecorder;
 use crate::data::Batches;
 use crate::experiment::config::OnNan;
 use crate::experiment::device::network::Network;
-use crate::experiment::device::open::OpenDevice;
+use crate::experiment::device::open::{DeviceOptions, OpenDevice};
+use crate::experiment::files::arithmetic::Arithmetic;
 use crate::experiment::files::checkpoints::Checkpoints;
 use crate::experiment::files::flow_log::FlowLog;
 use crate::experiment::files::folder::{Folder, io_error};
@@ -22,6 +25,7 @@ use crate::experiment::measure::loss;
 use crate::experiment::memory::{MemoryPlan, plan_memory};
 use crate::experiment::model::codec::Codec;
 use crate::experiment::model::model_file;
+use crate::experiment::ranks::RunRanks;
 use crate::experiment::resume::ResumableRun;
 use crate::experiment::settings::Settings;
 use crate::experiment::setup::{new_network, trained_network, training_planner};
@@ -39,6 +43,8 @@ pub struct TrainingRun<'a> {
     pub device: OpenDevice,
     /// Its memory plan.
     pub memory: MemoryPlan,
+    /// The rows of a measured batch.
+    rows: usize,
     /// Its folder.
     pub folder: Folder,
     /// The checkpoint that it resumes from, or the end of the run that it extends.
@@ -47,6 +53,9 @@ pub struct TrainingRun<'a> {
     validation: Option<Box<dyn Batches + 'a>>,
     /// The model's description for its file.
     description: String,
+    /// The ranks that it is shared out to, and these in words.
+    pub(super) ranks: Option<RunRanks>,
+    pub(super) shared: Vec<String>,
 }
 
 /// The finished steps of a run.
@@ -65,35 +74,46 @@ pub struct TrainedSteps {
 
 impl<'a> TrainingRun<'a> {
     /// Opens the device, plans the memory, and creates the network and the run's folder: `out`, or the next unused
-    /// `runs/NAME-N`. Open settings are filled in.
+    /// `runs/NAME-N`. Open settings are filled in. With `ranks`, it is rank 0's part of a run that they share: the others
+    /// [follow](super::FollowedRun).
     ///
     /// # Errors
-    /// If the device has not enough memory, the split leaves no training data, or the folder exists.
+    /// If the device has not enough memory, the split leaves no training data, or the folder exists; if another rank has
+    /// other settings or data, or an error.
     pub async fn open(
         experiment: &'a mut Experiment,
         resumed: Option<ResumableRun>,
         out: Option<&Path>,
+        ranks: Option<&RunRanks>,
     ) -> Result<(Self, Network)> {
-        let Experiment { settings, task, model, start } = experiment;
-        let device = OpenDevice::open(&settings.device_options()).await?;
-        settings.set_device(&device.name);
-        let planner = training_planner(&device, settings, model)?;
-        let memory = plan_memory(settings, &planner, task.as_ref(), false)?;
-        memory.check_free()?;
-        let mut network = new_network(&device, settings, model, task.as_ref(), start.as_ref())?;
-        // The network has them.
-        start.iter_mut().for_each(|start| start.weights = StateDict::default());
-        let per_epoch = experiment.batches()?.per_epoch();
-        let settings = &mut experiment.settings;
-        settings.set_epoch(settings.run.steps_per_epoch(per_epoch));
+        let opened = RunRanks::all(ranks, OpenNetwork::open(experiment, ranks).await)?;
+        let OpenNetwork { device, memory, rows, mut network } = opened;
         let experiment: &'a Experiment = experiment;
+        let step = resumed.as_ref().and_then(|run| run.saved.as_ref()).map(|(saved, _)| saved.step);
+        ranks.map_or(Ok(()), |ranks| ranks.check_same(experiment.identity(step)?))?;
         let training = experiment.batches()?;
-        let validation = experiment.validation(memory.rows)?;
+        let validation = experiment.validation(rows)?;
         let codec = experiment.task.codec();
         let description = model_file::description(&experiment.model, &codec, &experiment.origin())?;
-        let (folder, resumed) = folder(experiment, resumed, out, &description, per_epoch)?;
+        let (folder, resumed) =
+            RunRanks::all(ranks, folder(experiment, resumed, out, &description, training.per_epoch()))?;
         network.set_profile(experiment.settings.profile)?;
-        Ok((Self { experiment, device, memory, folder, resumed, training, validation, description }, network))
+        let shared = ranks.map(|ranks| ranks.describe(&device.describe())).transpose()?.unwrap_or_default();
+        let ranks = ranks.cloned();
+        let run = Self {
+            experiment,
+            device,
+            memory,
+            rows,
+            folder,
+            resumed,
+            training,
+            validation,
+            description,
+            ranks,
+            shared,
+        };
+        Ok((run, network))
     }
 
     /// How a GPU runs the recurrent steps, in words.
@@ -128,7 +148,7 @@ impl<'a> TrainingRun<'a> {
         let position = saved.map(|(_, position)| position);
         let recurrent = &self.experiment.model.recurrent;
         let flow = flow_every.map(|every| FlowLog::new(&self.folder, every, recurrent, position)).transpose()?;
-        let arithmetic = self.device.arithmetic();
+        let arithmetic = self.arithmetic();
         let checkpoints = Checkpoints::new(&self.folder, arithmetic, &self.description, *checkpoints)?;
         let after = saved.map(|(saved, _)| saved.step);
         let tensorboard = tensorboard.then(|| Tensorboard::new(&self.folder, after)).transpose()?;
@@ -159,27 +179,29 @@ impl<'a> TrainingRun<'a> {
     /// Measures the trained network on validation and test data; `None` if that failed. `json`: whether to build the
     /// summary.
     pub async fn measure(&self, network: Network, json: bool, missing: &mut Missing) -> Option<Results> {
-        let measure =
-            MeasureOptions { rows: self.memory.rows, seed: self.experiment.settings.seed, whole: false, json };
-        missing::measure(&self.folder, missing, self.results(network, measure)).await
+        let measures = missing::measures(&self.folder, missing);
+        // The others measure their share of it.
+        let measures = match &self.ranks {
+            Some(ranks) => missing.keep("results", ranks.decided(measures)).unwrap_or(false),
+            None => measures,
+        };
+        if !measures {
+            return None;
+        }
+        let Self { experiment, device, rows, ranks, .. } = self;
+        let measured = measured(experiment, device, network, (*rows, json), ranks.as_ref());
+        missing::measure(&self.folder, missing, measured).await
     }
 
-    async fn results(&self, mut network: Network, measure: MeasureOptions) -> Result<Results> {
-        let Experiment { task, model, .. } = self.experiment;
-        network.set_profile(false)?;
-        if loss::measured(model) != *model {
-            let weights = network.state_dict().await?;
-            // One of the two is enough.
-            drop(network);
-            network = trained_network(&self.device, model, &weights)?;
-        }
-        task::results(task.as_ref(), &mut network, measure).await
+    /// What the bits of its steps depend on.
+    pub(super) fn arithmetic(&self) -> Arithmetic {
+        self.device.arithmetic().of_ranks(self.ranks.as_ref().map_or(1, RunRanks::size))
     }
 
     /// Stores the weights after `step` steps.
     async fn keep(&self, network: &mut Network, step: u64, missing: &mut Missing) -> Result<()> {
         let described = |codec: Option<&Codec>| model_file::after_training(&self.description, step, codec);
-        let calibrated = self.experiment.task.calibrated(network, self.memory.rows).await;
+        let calibrated = self.experiment.task.calibrated(network, self.rows).await;
         let calibrated = calibrated.and_then(|codec| codec.map(|codec| described(Some(&codec))).transpose());
         // The weights are kept whatever cannot be fitted to them.
         let calibrated = missing.keep("what is fitted to the trained network", calibrated).flatten();
@@ -263,6 +285,64 @@ impl<'a> TrainingRun<'a> {
     pub fn finish(&self) -> Result<()> {
         checkpoints::finish(&self.folder)
     }
+}
+
+/// A device with the network of a run.
+pub(super) struct OpenNetwork {
+    pub(super) device: OpenDevice,
+    pub(super) memory: MemoryPlan,
+    /// The rows of a measured batch: those of each rank at once, where each has fewest.
+    pub(super) rows: usize,
+    pub(super) network: Network,
+}
+
+impl OpenNetwork {
+    pub(super) async fn open(experiment: &mut Experiment, ranks: Option<&RunRanks>) -> Result<Self> {
+        let Experiment { settings, task, model, start } = experiment;
+        let options = DeviceOptions { place: ranks.map(RunRanks::place), ..settings.device_options() };
+        let device = OpenDevice::open(&options).await?;
+        settings.set_device(&device.name);
+        let planner = training_planner(&device, settings, model)?;
+        let size = ranks.map_or(1, RunRanks::size);
+        let memory = plan_memory(settings, &planner, task.as_ref(), size, false)?;
+        memory.check_free()?;
+        let mut network = new_network(&device, settings, model, task.as_ref(), start.as_ref())?;
+        // The network has them.
+        start.iter_mut().for_each(|start| start.weights = StateDict::default());
+        let mut rows = memory.rows;
+        if let Some(ranks) = ranks {
+            let least = ranks.numbers(rows as u64)?.into_iter().min();
+            rows = size * least.map_or(rows, |least| least as usize);
+            let arithmetic = json!(device.arithmetic());
+            network = network.with_communicator(ranks.communicator().clone(), ranks.are_mixed(&arithmetic)?)?;
+        }
+        let per_epoch = experiment.batches()?.per_epoch();
+        let settings = &mut experiment.settings;
+        settings.set_epoch(settings.run.steps_per_epoch(per_epoch));
+        Ok(Self { device, memory, rows, network })
+    }
+}
+
+/// Measures a trained network, `rows` at once.
+pub(super) async fn measured(
+    Experiment { task, model, settings, .. }: &Experiment,
+    device: &OpenDevice,
+    mut network: Network,
+    (rows, json): (usize, bool),
+    ranks: Option<&RunRanks>,
+) -> Result<Results> {
+    network.set_profile(false)?;
+    if loss::measured(model) != *model {
+        let weights = network.state_dict().await?;
+        // One of the two is enough.
+        drop(network);
+        network = trained_network(device, model, &weights)?;
+        if let Some(ranks) = ranks {
+            network = network.with_communicator(ranks.communicator().clone(), false)?;
+        }
+    }
+    let measure = MeasureOptions { rows, seed: settings.seed, whole: false, json };
+    task::results(task.as_ref(), &mut network, measure).await
 }
 
 /// The folder of a run, with its configuration.

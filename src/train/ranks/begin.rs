@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use ndarray::s;
 
 use crate::batch::{Input, Sequence};
-use crate::communicator::Ranks;
+use crate::communicator::{AGREED, Ranks};
 use crate::engine::{Engine, FlatBlock};
 use crate::error::{Error, Result};
 use crate::real::Real;
@@ -23,6 +23,7 @@ impl<E: Engine> Trainer<E> {
     /// The comparison at the beginning of a step, where there is one.
     pub(in crate::train) async fn compare_at_step(&mut self) -> Result<()> {
         if self.ranks.is_some() && self.comparisons > 0 {
+            self.share_weights().await?;
             self.compare_ranks().await?;
             self.comparisons -= 1;
         }
@@ -61,10 +62,7 @@ impl<E: Engine> Trainer<E> {
             ("the number of steps", self.step),
             ("the skipped updates", digest_of(&format!("{skipped:?}"))),
         ];
-        let states = (0..self.engine.optimizer_blocks()).map(FlatBlock::OptimizerState);
-        let averaged = self.averages().then_some(FlatBlock::AveragedParameters);
-        let blocks = [FlatBlock::Parameters].into_iter().chain(states).chain(averaged);
-        for block in blocks {
+        for block in self.blocks() {
             let name = match block {
                 FlatBlock::Parameters => "the parameters",
                 FlatBlock::OptimizerState(_) => "the optimizer state",
@@ -79,6 +77,27 @@ impl<E: Engine> Trainer<E> {
             digests.push((name, hasher.finish()));
         }
         Ok(digests)
+    }
+
+    /// The blocks that an update changes.
+    fn blocks(&self) -> Vec<FlatBlock> {
+        let states = (0..self.engine.optimizer_blocks()).map(FlatBlock::OptimizerState);
+        let averaged = self.averages().then_some(FlatBlock::AveragedParameters);
+        [FlatBlock::Parameters].into_iter().chain(states).chain(averaged).collect()
+    }
+
+    /// Replaces the blocks by those of rank 0, if the ranks [share](Self::sharing_weights) them.
+    pub(in crate::train) async fn share_weights(&mut self) -> Result<()> {
+        let Some(ranks) = self.ranks.clone().filter(|_| self.shares_weights) else { return Ok(()) };
+        let mut numbers = Vec::new();
+        for block in self.blocks() {
+            let read = if ranks.leads() { self.engine.read_block(block, &mut numbers).await } else { Ok(()) };
+            ranks.agree(read.map(|()| [0.0; AGREED]))?;
+            ranks.take_first(&mut numbers)?;
+            let written = if ranks.leads() { Ok(()) } else { self.engine.write_block(block, &numbers) };
+            self.announced(written)?;
+        }
+        Ok(())
     }
 
     /// Adds a batch to the digest of those since the last update: its shape, Σ w, and the input of its first and last rows.

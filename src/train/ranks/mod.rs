@@ -53,6 +53,15 @@ impl<E: Engine> Trainer<E> {
         Ok(self)
     }
 
+    /// Whether all ranks take rank 0's parameters, optimizer state and average of the parameters, before the first step and
+    /// after every update. For devices of different [`arithmetic`](crate::Backend::arithmetic): their updates differ in the
+    /// last bits, and their weights would part step by step. Off by default, where such a difference is an error. It sends
+    /// these blocks in every step, and waits for the update.
+    pub fn sharing_weights(mut self, on: bool) -> Self {
+        self.shares_weights = on;
+        self
+    }
+
     /// The communicator, if the trainer is one of several ranks.
     pub fn communicator(&self) -> Option<&Arc<dyn Communicator>> {
         self.ranks.as_ref().map(Ranks::communicator)

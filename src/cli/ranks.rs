@@ -1,0 +1,113 @@
+//! The ranks of `mpirun -n N bptt train …`: processes that a launcher started, each with its share of every batch.
+
+use std::env;
+
+use bptt::Result;
+use bptt::experiment::RunRanks;
+
+use crate::cli::args::RankSums;
+use crate::cli::exit::Failure;
+
+/// The variables in which launchers tell a process the number of all: Open MPI, MPICH with Slurm and Intel MPI, MVAPICH.
+const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"];
+
+/// The number of processes that a launcher started with this one; 1 without a launcher.
+fn launched() -> usize {
+    let number = |name: &str| env::var(name).ok()?.parse::<usize>().ok();
+    // PMIx itself has no variable for it.
+    let of_slurm = || number("PMIX_RANK").and_then(|_| number("SLURM_NTASKS"));
+    SIZES.iter().find_map(|name| number(name)).or_else(of_slurm).unwrap_or(1)
+}
+
+/// Refuses a command that ranks cannot share: each of them would do the same work.
+pub(crate) fn refuse() -> Result<()> {
+    match launched() {
+        1 => Ok(()),
+        size => Err(bptt::Error::Unsupported(format!(
+            "expected to be started once, got {size} processes of a launcher, each of which would do the same: of the \
+             commands, train is shared out to ranks"
+        ))),
+    }
+}
+
+#[cfg(feature = "mpi")]
+mod joined {
+    use std::sync::{Arc, Mutex, PoisonError};
+    use std::thread;
+    use std::time::Duration;
+
+    use bptt::communicator::{Communicator, MpiCommunicator, MpiSum};
+    use bptt::experiment::device::open::Place;
+
+    use super::{Failure, RankSums, Result, RunRanks};
+    use crate::cli::terminal::printed::eprint_lines;
+
+    /// What ends with the process.
+    static JOINED: Mutex<Option<(Arc<MpiCommunicator>, Option<RunRanks>)>> = Mutex::new(None);
+
+    /// How long rank 0 has to report an error of all before another rank ends it.
+    const FOR_RANK_0: Duration = Duration::from_secs(2);
+
+    pub(crate) fn join(sums: RankSums) -> Result<Option<RunRanks>> {
+        if super::launched() == 1 {
+            return Ok(None);
+        }
+        let world = Arc::new(MpiCommunicator::world(match sums {
+            RankSums::RankOrder => MpiSum::RankOrder,
+            RankSums::AnyOrder => MpiSum::AllReduce,
+        })?);
+        let place = Place { local_rank: world.local_rank(), local_size: world.local_size() };
+        let ranks = RunRanks::new(world.clone(), world.processor_name(), place);
+        *JOINED.lock().unwrap_or_else(PoisonError::into_inner) = Some((world, ranks.clone()));
+        Ok(ranks)
+    }
+
+    pub(crate) fn follows() -> bool {
+        JOINED.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|(world, _)| world.rank() > 0)
+    }
+
+    pub(crate) fn end(failure: Option<&Failure>) {
+        let joined = JOINED.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((world, ranks)) = joined else { return };
+        let are_together = ranks.is_none_or(|ranks| ranks.have_failed());
+        // A signal stops all of them too. Dropped, it waits for the others.
+        let Some(failure @ Failure::Error(_)) = failure.filter(|_| !are_together) else { return };
+        if world.rank() > 0 {
+            thread::sleep(FOR_RANK_0);
+            eprint_lines(&format!("rank {}: error: {}", world.rank(), failure.message().unwrap_or_default()));
+        }
+        world.abort(i32::from(failure.code()))
+    }
+}
+
+#[cfg(not(feature = "mpi"))]
+mod joined {
+    use super::{Failure, RankSums, Result, RunRanks};
+
+    pub(crate) fn join(_: RankSums) -> Result<Option<RunRanks>> {
+        match super::launched() {
+            1 => Ok(None),
+            size => Err(bptt::Error::Unsupported(format!(
+                "expected a program with MPI, since a launcher started {size} processes, got one without, of which each \
+                 would train the same: build it with --features mpi (docs/ranks.md)"
+            ))),
+        }
+    }
+
+    pub(crate) fn follows() -> bool {
+        false
+    }
+
+    pub(crate) fn end(_: Option<&Failure>) {}
+}
+
+/// Ends this process's part: waits for the other ranks, or ends all of them after an error. Rank 0 has reported that; another
+/// rank reports its own if rank 0 has not ended by then.
+pub(crate) use joined::end;
+/// Whether this is a rank other than 0, which prints nothing.
+pub(crate) use joined::follows;
+/// Joins the processes that a launcher started; `None` for one alone.
+///
+/// # Errors
+/// Without MPI in this program, and those of MPI.
+pub(crate) use joined::join;

@@ -1,0 +1,234 @@
+//! A run that is shared out to ranks: what they must have in common, and how they begin together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Map, Value, json};
+
+use super::device::open::Place;
+use crate::communicator::Communicator;
+use crate::format::grouped;
+use crate::{Error, Result};
+
+/// One of the ranks that share a run, and its place. See [`communicator`](crate::communicator).
+#[derive(Clone, Debug)]
+pub struct RunRanks {
+    communicator: Arc<dyn Communicator>,
+    /// The name of its machine.
+    machine: String,
+    place: Place,
+    /// Whether all ranks know of an error of one of them.
+    failed: Arc<AtomicBool>,
+}
+
+impl RunRanks {
+    /// A rank at a place on a machine; `None` if there is only one.
+    pub fn new(communicator: Arc<dyn Communicator>, machine: impl Into<String>, place: Place) -> Option<Self> {
+        (communicator.size() > 1).then(|| Self { communicator, machine: machine.into(), place, failed: Arc::default() })
+    }
+
+    /// What joins it to the others.
+    pub fn communicator(&self) -> &Arc<dyn Communicator> {
+        &self.communicator
+    }
+
+    /// Its number, from 0.
+    pub fn rank(&self) -> usize {
+        self.communicator.rank()
+    }
+
+    /// The number of ranks.
+    pub fn size(&self) -> usize {
+        self.communicator.size()
+    }
+
+    /// Whether it is rank 0, which alone prints and writes.
+    pub fn leads(&self) -> bool {
+        self.rank() == 0
+    }
+
+    /// Its place on its machine.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Whether every rank has ended with an error of [`together`](Self::together), and none is left waiting.
+    pub fn have_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// A result of this rank, once every rank has one: each waits for the others here.
+    ///
+    /// # Errors
+    /// The rank's own error; [`Error::Failed`] with that of the first other rank that has one, and those of the
+    /// communicator.
+    pub fn together<T>(&self, local: Result<T>) -> Result<T> {
+        let message = local.as_ref().err().map(|error| format!("{error} ")).unwrap_or_default();
+        let all = self.communicator.gather(message.as_bytes())?;
+        self.failed.fetch_or(all.iter().any(|message| !message.is_empty()), Ordering::Relaxed);
+        let value = local?;
+        match all.iter().enumerate().find(|(_, message)| !message.is_empty()) {
+            Some((rank, words)) => {
+                Err(Error::Failed(format!("rank {rank}: {}", String::from_utf8_lossy(words).trim_end())))
+            }
+            None => Ok(value),
+        }
+    }
+
+    /// The same where there may be no ranks.
+    ///
+    /// # Errors
+    /// Those of [`together`](Self::together).
+    pub fn all<T>(ranks: Option<&Self>, local: Result<T>) -> Result<T> {
+        match ranks {
+            Some(ranks) => ranks.together(local),
+            None => local,
+        }
+    }
+
+    /// A number of every rank, in their order.
+    ///
+    /// # Errors
+    /// Those of the communicator.
+    pub fn numbers(&self, own: u64) -> Result<Vec<u64>> {
+        let all = self.communicator.gather(&own.to_le_bytes())?;
+        let number = |bytes: Vec<u8>| bytes.try_into().map(u64::from_le_bytes);
+        all.into_iter()
+            .map(number)
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|_| Error::Failed("the ranks do not make the same calls".into()))
+    }
+
+    /// What rank 0 decides.
+    ///
+    /// # Errors
+    /// Those of the communicator.
+    pub(crate) fn decided(&self, by_first: bool) -> Result<bool> {
+        let mut message = vec![u8::from(by_first)];
+        self.communicator.broadcast(0, &mut message)?;
+        Ok(message == [1])
+    }
+
+    /// Checks that every rank has the same program, settings, data and checkpoint: `identity` has them under `settings`,
+    /// `data` and `checkpoint`.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] names the first rank that differs from rank 0, and in what; those of the communicator.
+    pub(crate) fn check_same(&self, mut identity: Value) -> Result<()> {
+        identity["program"] = json!(crate::VERSION);
+        let all = self.communicator.gather(identity.to_string().as_bytes())?;
+        let all: Vec<Value> = all.iter().map(|text| serde_json::from_slice(text).unwrap_or_default()).collect();
+        match all.iter().enumerate().find_map(|(rank, other)| Some((rank, difference(&all[0], other)?))) {
+            Some((rank, words)) => self.together(Err(Error::Failed(format!(
+                "rank {rank} differs from rank 0: {words}; every rank needs the same program, settings and data"
+            )))),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the devices of the ranks compute with different `arithmetic`.
+    ///
+    /// # Errors
+    /// Those of the communicator.
+    pub(crate) fn are_mixed(&self, arithmetic: &Value) -> Result<bool> {
+        let all = self.communicator.gather(arithmetic.to_string().as_bytes())?;
+        Ok(all.iter().any(|other| *other != all[0]))
+    }
+
+    /// The ranks and their devices in words: the number on each machine, and the ranks of each device.
+    ///
+    /// # Errors
+    /// Those of the communicator.
+    pub(crate) fn describe(&self, device: &str) -> Result<Vec<String>> {
+        let all = self.communicator.gather(json!([self.machine, device]).to_string().as_bytes())?;
+        let all: Vec<[String; 2]> = all.iter().map(|text| serde_json::from_slice(text).unwrap_or_default()).collect();
+        Ok(describe(&all))
+    }
+}
+
+fn describe(all: &[[String; 2]]) -> Vec<String> {
+    let (mut machines, mut devices): (Vec<(&str, usize)>, Vec<(&str, Vec<String>)>) = (Vec::new(), Vec::new());
+    for (rank, [machine, device]) in all.iter().enumerate() {
+        match machines.iter_mut().find(|(name, _)| name == machine) {
+            Some((_, count)) => *count += 1,
+            None => machines.push((machine, 1)),
+        }
+        match devices.iter_mut().find(|(name, _)| name == device) {
+            Some((_, ranks)) => ranks.push(rank.to_string()),
+            None => devices.push((device, vec![rank.to_string()])),
+        }
+    }
+    let machines: Vec<String> = machines.iter().map(|(name, count)| format!("{count} on {name}")).collect();
+    let mut lines = vec![format!("{}: {}", grouped(all.len() as u64), machines.join(", "))];
+    if devices.len() > 1 {
+        lines.extend(devices.iter().map(|(device, ranks)| {
+            let word = if ranks.len() == 1 { "rank" } else { "ranks" };
+            format!("{word} {}: {device}", ranks.join(", "))
+        }));
+        lines.push(
+            "different devices: the fastest waits for the slowest, and rank 0's weights are sent to all in every step"
+                .into(),
+        );
+    }
+    lines
+}
+
+const OTHER_DATA: &str = "its data files have other contents: ";
+
+/// The first difference of two identities in words.
+fn difference(first: &Value, other: &Value) -> Option<String> {
+    let words = |value: &Value| if value.is_null() { "none".to_owned() } else { value.to_string() };
+    if first["program"] != other["program"] {
+        return Some(format!("its program is version {}, not {}", words(&other["program"]), words(&first["program"])));
+    }
+    if first["settings"] != other["settings"] {
+        let none = Map::new();
+        let section = |value: &Value, name: &str| value["settings"][name].as_object().unwrap_or(&none).clone();
+        let sections = |value: &Value| value["settings"].as_object().unwrap_or(&none).clone();
+        for name in sections(first).keys().chain(sections(other).keys()) {
+            let (here, there) = (section(first, name), section(other, name));
+            if let Some(key) = here.keys().chain(there.keys()).find(|key| here.get(*key) != there.get(*key)) {
+                let value = |of: &Map<String, Value>| of.get(key).map_or("not set".to_owned(), words);
+                let of_data = if key.ends_with("sha256") { OTHER_DATA } else { "" };
+                return Some(format!("{of_data}{name}.{key} is {} there, not {}", value(&there), value(&here)));
+            }
+        }
+        return Some("its settings are others".into());
+    }
+    if first["data"] != other["data"] {
+        return Some(OTHER_DATA.trim_end_matches(": ").into());
+    }
+    (first["checkpoint"] != other["checkpoint"]).then(|| {
+        let (here, there) = (words(&first["checkpoint"]), words(&other["checkpoint"]));
+        format!(
+            "its checkpoint is that of step {there}, not {here}; the run's folder must be the same on every machine"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_are_described_by_machine_and_by_device_where_these_differ() {
+        let of = |all: &[[&str; 2]]| describe(&all.iter().map(|of| of.map(str::to_owned)).collect::<Vec<_>>());
+        assert_eq!(of(&[["a", "CPU"], ["a", "CPU"]]), ["2: 2 on a"]);
+        let mixed = of(&[["a", "NVIDIA"], ["b", "AMD"], ["a", "NVIDIA"]]);
+        assert_eq!(mixed[..3], ["3: 2 on a, 1 on b", "ranks 0, 2: NVIDIA", "rank 1: AMD"]);
+    }
+
+    #[test]
+    fn the_first_difference_of_two_ranks_is_named() {
+        let of = |lr: f64, data: &str, step: Option<u64>| json!({"program": "1", "settings": {"training": {"lr": lr}}, "data": data, "checkpoint": step});
+        let first = of(0.1, "x", Some(3));
+        assert_eq!(difference(&first, &first), None);
+        let words = |other: Value| difference(&first, &other).unwrap();
+        assert_eq!(words(of(0.2, "y", None)), "training.lr is 0.2 there, not 0.1");
+        assert_eq!(words(of(0.1, "y", Some(3))), "its data files have other contents");
+        assert!(words(of(0.1, "x", None)).starts_with("its checkpoint is that of step none, not 3"));
+        let mut older = first.clone();
+        older["program"] = json!("0");
+        assert_eq!(words(older), "its program is version \"0\", not \"1\"");
+    }
+}
