@@ -147,7 +147,8 @@ impl RunRanks {
 }
 
 fn describe(all: &[[String; 2]]) -> Vec<String> {
-    let (mut machines, mut devices): (Vec<(&str, usize)>, Vec<(&str, Vec<String>)>) = (Vec::new(), Vec::new());
+    let mut machines: Vec<(&str, usize)> = Vec::new();
+    let mut devices: Vec<(&str, Vec<String>)> = Vec::new();
     for (rank, [machine, device]) in all.iter().enumerate() {
         match machines.iter_mut().find(|(name, _)| name == machine) {
             Some((_, count)) => *count += 1,
