@@ -88,7 +88,7 @@ impl<'a> MemoryUse<'a> {
             return self.set(all);
         }
         let message = format!(
-            "expected at most {} bytes in memory, got {all} for {what}; {remedy}, or an input-limit of {}MiB allows them",
+            "expected at most {} bytes in memory, got {all} for {what}; {remedy}; an input-limit of {}MiB allows it",
             self.limit.0,
             all.div_ceil(1 << 20)
         );

@@ -12,7 +12,7 @@ use crate::experiment::files::names;
 use crate::experiment::loaded_model::LoadedModel;
 use crate::experiment::resume::{ResumableRun, ResumeRequest, elsewhere};
 use crate::experiment::settings::Settings;
-use crate::experiment::tasks::series::forecast_file::FORECASTS;
+use crate::experiment::tasks::series::forecast_columns::FORECASTS;
 use crate::experiment::training::{Experiment, Missing, ResumedProgress, TrainedSteps, TrainingLength, TrainingRun};
 use crate::format::path_text;
 use crate::train::{Observer, StopReason};

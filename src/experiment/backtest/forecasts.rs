@@ -13,7 +13,7 @@ use crate::experiment::config::RefitName;
 use crate::experiment::files::folder::io_error;
 use crate::experiment::measure::quantiles::{POINT, column, middle, of_column};
 use crate::experiment::measure::series_errors::Forecaster;
-use crate::experiment::tasks::series::forecast_file::{FORECASTS, TRUTH, column_of_baseline};
+use crate::experiment::tasks::series::forecast_columns::{FORECASTS, TRUTH, column_of_baseline};
 use crate::experiment::tasks::series::forecasters::{DRIFT, LAST_VALUE, LINEAR, NETWORK, SEASONAL};
 use crate::{Error, Result};
 

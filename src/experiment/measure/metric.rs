@@ -1,6 +1,5 @@
 //! What forecasts are measured by, in tables and summaries.
 
-use super::series_errors::dash;
 use crate::format::share;
 
 /// A metric of forecasts, computed from `S`.
@@ -52,5 +51,30 @@ impl<S> Metric<S> {
     /// The same as a percentage of a number of percent.
     pub(crate) const fn percent(self) -> Self {
         Self { text: |percent| share(percent / 100.0), ..self }
+    }
+}
+
+/// Four significant digits, or a dash if there is no value.
+pub(crate) fn dash(value: f64) -> String {
+    if value.is_nan() { "–".into() } else { four(value) }
+}
+
+/// Four significant digits, or all digits before the point.
+pub(crate) fn four(value: f64) -> String {
+    let before = if value > 0.0 { value.log10().floor() as i32 } else { 0 };
+    match before {
+        -4..=15 => format!("{value:.*}", (3 - before).max(0) as usize),
+        _ => format!("{value:.3e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_significant_digits_are_shown_at_any_size() {
+        let sizes = [0.0, 3.2e-9, 0.000_123_4, 0.5, 15.25, 16_372.6, 1.5e20].map(four);
+        assert_eq!(sizes, ["0.000", "3.200e-9", "0.0001234", "0.5000", "15.25", "16373", "1.500e20"]);
     }
 }

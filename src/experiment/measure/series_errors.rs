@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::comparison::{self, BaselineName, Comparison};
-use super::metric::Metric;
+use super::metric::{Metric, four};
 use super::quantiles::Quantiles;
 use crate::data::{ForecastErrors, NaiveScale, TargetErrors};
 use crate::experiment::config::ScaleName;
@@ -301,29 +301,9 @@ impl SeriesErrors {
     }
 }
 
-/// Four significant digits, or a dash if there is no value.
-pub(crate) fn dash(value: f64) -> String {
-    if value.is_nan() { "–".into() } else { four(value) }
-}
-
-/// Four significant digits, or all digits before the point.
-pub(crate) fn four(value: f64) -> String {
-    let before = if value > 0.0 { value.log10().floor() as i32 } else { 0 };
-    match before {
-        -4..=15 => format!("{value:.*}", (3 - before).max(0) as usize),
-        _ => format!("{value:.3e}"),
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-
-    #[test]
-    fn four_significant_digits_are_shown_at_any_size() {
-        let sizes = [0.0, 3.2e-9, 0.000_123_4, 0.5, 15.25, 16_372.6, 1.5e20].map(four);
-        assert_eq!(sizes, ["0.000", "3.200e-9", "0.0001234", "0.5000", "15.25", "16373", "1.500e20"]);
-    }
 
     const LAST_VALUE: BaselineName = BaselineName { key: "last_value", words: "the last value" };
 
@@ -381,11 +361,11 @@ pub(super) mod tests {
     fn table_columns_are_aligned() {
         let accuracies = || vec![accuracy(1234.5, 0.25, 3), accuracy(1e-5, 20.0, 3)];
         let errors = errors(&[("x", 1.0), ("a long name", 1.0)], vec![accuracies(), accuracies()]);
-        for table in [errors.table(RMSE), errors.table_by_step(&errors.parts[0])] {
+        for table in [errors.table(&RMSE), errors.table_by_step(&errors.parts[0])] {
             let widths: Vec<usize> = table.iter().map(|line| line.chars().count()).collect();
             assert!(widths.iter().all(|width| *width == widths[0]), "{table:#?}");
         }
-        assert_eq!(errors.table(RMSE).len(), 3);
+        assert_eq!(errors.table(&RMSE).len(), 3);
         assert_eq!(errors.tables().len(), 5);
     }
 }

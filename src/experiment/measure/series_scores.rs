@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::comparison::{ComparedMetric, Comparison, Verdict};
-use super::metric::Metric;
+use super::metric::{Metric, dash};
 use super::quantiles::{crps, mean};
-use super::series_errors::{Forecaster, PartErrors, SeriesErrors, dash};
+use super::series_errors::{Forecaster, PartErrors, SeriesErrors};
 use crate::data::{ForecastErrors, NaiveScale};
 use crate::format::{cell, grouped, left, right, widest};
 use crate::report::Table;

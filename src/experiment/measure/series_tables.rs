@@ -1,7 +1,7 @@
 //! Forecast errors in tables.
 
-use super::metric::Metric;
-use super::series_errors::{Forecaster, MAE, PartErrors, RMSE, SeriesErrors, TargetName, dash, four, range};
+use super::metric::{Metric, dash, four};
+use super::series_errors::{Forecaster, MAE, PartErrors, RMSE, SeriesErrors, TargetName, range};
 use crate::data::ForecastErrors;
 use crate::experiment::config::ScaleName;
 use crate::format::{cell, grouped, left, right, share, widest};

@@ -192,7 +192,7 @@ impl LongRows {
 /// A column of missing values for each series.
 fn empty_columns(ids: Vec<String>, times: usize, memory: &mut MemoryUse<'_>) -> Result<Vec<Column>> {
     /// What to do about a table that is too large.
-    const REMEDY: &str = "read fewer series or fewer times, or sums over longer times, which more of the series have";
+    const REMEDY: &str = "read fewer series or fewer times, or sum over longer times that more of the series share";
     let bytes = Count::from(times) * ids.len() * size_of::<f64>();
     let what = format!("a table of {} series by {} times", grouped(ids.len() as u64), grouped(times as u64));
     memory.add_known(bytes, &what, REMEDY)?;

@@ -4,21 +4,11 @@ use std::io::Write;
 
 use ndarray::Array3;
 
+use super::forecast_columns::TRUTH;
 use super::series_task::SeriesTask;
 use crate::Result;
 use crate::data::Windows;
 use crate::experiment::files::folder::unwritten;
-
-/// The file of the forecasts after training, in a run's folder.
-pub(crate) const FORECASTS: &str = "forecast.csv";
-
-/// The column of the true values.
-pub(crate) const TRUTH: &str = "truth";
-
-/// The column of a quantile of a baseline; `key` is the column of the baseline itself.
-pub(crate) fn column_of_baseline(key: &str, quantile: &str) -> String {
-    format!("{key}_{quantile}")
-}
 
 impl SeriesTask {
     /// The split that contains a whole forecast starting at row `first`; empty if it crosses into the next one.

@@ -2,7 +2,8 @@
 
 mod columns;
 mod conformal;
-pub(crate) mod forecast_file;
+pub(crate) mod forecast_columns;
+mod forecast_file;
 pub(crate) mod forecasters;
 mod forecasts;
 pub mod paths;

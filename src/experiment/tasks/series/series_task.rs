@@ -11,7 +11,7 @@ use super::super::relation::Relation;
 use super::super::task::{MeasureOptions, Order, Pending, Results, Task};
 use super::super::{objective, relation};
 use super::conformal;
-use super::forecast_file::{FORECASTS, TRUTH, column_of_baseline};
+use super::forecast_columns::{FORECASTS, TRUTH, column_of_baseline};
 use super::forecasters::SEASONAL;
 use super::series_data::{NO_COUNTS, SeriesData, span, split, split_lines, with_advice};
 use crate::data::{
