@@ -66,6 +66,7 @@ pub(crate) fn probe(bytes: Count, what: &str) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::NoMemory`] with the name `what`.
+#[cfg(feature = "csv")]
 pub(crate) fn filled<T: Clone>(len: usize, value: T, what: &str) -> Result<Vec<T>> {
     let mut all = Vec::new();
     reserve(&mut all, len, what)?;

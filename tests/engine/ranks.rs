@@ -369,8 +369,7 @@ fn every_rank_sends_the_bytes_that_are_planned() {
     let sent = on_ranks(3, |rank| {
         let communicator = rank.clone().unwrap();
         let mut trainer = training.trainer(&Cpu::<f32>::default(), rank);
-        let mut watched = Watched::default();
-        watched.communicator = Some(communicator.clone());
+        let mut watched = Watched { communicator: Some(communicator.clone()), ..Watched::default() };
         run(&mut trainer, &batches, None, &RunOptions::new(RunLength::Steps(6)), &mut watched).wait().unwrap();
         let planned =
             bytes_sent_per_step::<f32>(&training.case.model(), &training.options.engine, communicator.rank(), 3)

@@ -15,8 +15,9 @@ mod ts;
 mod ucr;
 mod wav;
 
-#[cfg(feature = "csv")]
+#[cfg(feature = "experiment")]
 pub(crate) use csv::number_columns;
+#[cfg(feature = "csv")]
 pub use csv::{LongColumns, SEPARATORS, SUNSPOTS, csv_columns};
 pub use idx::ImageLayout;
 pub use read::ReadOptions;

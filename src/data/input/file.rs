@@ -82,6 +82,7 @@ impl<'a> MemoryUse<'a> {
     ///
     /// # Errors
     /// [`Error::Data`] if the limit is exceeded, with the limit that it needs.
+    #[cfg(feature = "csv")]
     pub(in crate::data) fn add_known(&mut self, bytes: Count, what: &str, remedy: &str) -> Result<()> {
         let all = (self.bytes + bytes).get();
         if all <= self.limit.0 {

@@ -22,6 +22,7 @@ pub use calendar::{CalendarEncoding, CalendarField, CalendarInput};
 pub use codec::{ColumnCodec, SeriesCodec};
 pub use conformal::Conformal;
 pub use encoded::EncodedSeries;
+#[cfg(feature = "experiment")]
 pub(crate) use forecast_errors::ratio;
 pub use forecast_errors::{ForecastErrors, NaiveScale, TargetErrors, forecast_errors};
 pub use forecasting::LinearAutoregression;

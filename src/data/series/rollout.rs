@@ -279,6 +279,7 @@ impl Rollout {
     }
 
     /// The number of rows that are forecast so far.
+    #[cfg(feature = "experiment")]
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }

@@ -8,6 +8,7 @@ use super::separator::is_time;
 use crate::allocate;
 use crate::data::input::encoding::quoted;
 use crate::data::input::file::MemoryUse;
+#[cfg(feature = "experiment")]
 use crate::data::values::number::is_missing;
 use crate::data::{Column, DecimalMark, InputLimit, SeriesTable};
 use crate::error::{Error, Result};
@@ -25,6 +26,7 @@ pub fn csv_columns(text: &[u8], path: &Path) -> Result<Vec<String>> {
 }
 
 /// The most rows that [`number_columns`] looks at.
+#[cfg(feature = "experiment")]
 const LOOKED_AT: usize = 1000;
 
 /// The columns after the first that have numbers in at least half of their values, by the first rows: what can be
@@ -32,6 +34,7 @@ const LOOKED_AT: usize = 1000;
 ///
 /// # Errors
 /// Those of [`csv_columns`].
+#[cfg(feature = "experiment")]
 pub(crate) fn number_columns(text: &[u8], path: &Path) -> Result<Vec<String>> {
     let mut records = Records::open(text, path)?;
     let names: Vec<String> = records.names().to_vec();
