@@ -16,6 +16,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::args;
 use super::args::{DataCommand, Setting, SettingsArgs, element_text, unknown};
+use super::sweep;
 
 /// Reads a configuration file.
 ///
@@ -58,6 +59,10 @@ fn check_values(sections: &DeTable<'_>, text: &str, path: &Path) -> Result<()> {
             return Err(unsupported(format!("{}: {message}", place(section, section.get_ref()))));
         };
         for (key, value) in values {
+            if (section.get_ref().as_ref(), key.get_ref().as_ref()) == ("sweep", "space") {
+                sweep::space::check(value.get_ref(), text, path)?;
+                continue;
+            }
             let name = format!("{}.{}", section.get_ref(), key.get_ref());
             let Some(setting) = settings.iter().find(|setting| setting.key == key.get_ref()) else {
                 if OWN.contains(&key.get_ref().as_ref()) {

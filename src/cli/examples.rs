@@ -27,6 +27,32 @@ writes them with --train-until, --validation and --test-until.
 Ctrl-C or SIGTERM ends it after the steps under way. --resume, or the same command again, goes on there: finished folds are not
 trained again, and the one under way continues from its checkpoint.";
 
+pub(crate) const SWEEP: &str = "\
+Examples:
+  bptt sweep sweep.toml --out s                 the trials of [sweep] in sweep.toml
+  bptt sweep sweep.toml --trials 24 --halving 3 --seeds 3 --jobs 4
+  bptt sweep --worker s                         help with it, or go on after a stop
+
+sweep.toml is a configuration file with two more tables, as in examples/sweep.toml:
+
+  [series]
+  file = \"air.csv\"
+
+  [sweep]
+  trials = 24
+  halving = 3
+
+  [sweep.space]
+  training.lr = { log-uniform = [1e-4, 1e-1] }
+  model.hidden = [16, 32, 64]
+  model.layers = { integers = [1, 2] }
+  model.dropout = { range = [0, 0.5], step = 0.1 }
+  training.weight-decay = { uniform = [0, 0.1] }
+
+Each trial's runs are ordinary runs in FOLDER/trial-001/seed-1 and so on. Which settings a trial has follows from the file and its
+seed (run.seed), however often the sweep is stopped and whoever works on it. Ctrl-C or SIGTERM ends it after the steps under way;
+the same command, or --worker, goes on there. Nothing is trained twice.";
+
 pub(crate) const PLAN: &str = "\
 Examples:
   bptt plan text input.txt --hidden 1024

@@ -13,6 +13,7 @@ mod flow;
 mod nearest;
 mod provenance;
 mod ranks;
+mod sweep;
 mod terminal;
 mod train;
 
@@ -43,6 +44,11 @@ enum Command {
     /// Takes the flags of train series. Each fold is a run, trained on the rows up to its origin.
     #[command(after_long_help = examples::BACKTEST)]
     Backtest(Box<backtest::args::BacktestArgs>),
+    /// Search for settings: many trials, each a run, ranked by validation
+    ///
+    /// The file has the settings that all trials share, and in [sweep.space] those that vary.
+    #[command(after_long_help = examples::SWEEP)]
+    Sweep(Box<sweep::args::SweepArgs>),
     /// Estimate training memory by category
     ///
     /// Takes the flags of train. With --batch auto it shows the largest batch that fits.
@@ -93,7 +99,7 @@ impl Command {
     fn opens_a_device(&self) -> bool {
         match self {
             Self::Inspect(_) | Self::Export(_) | Self::Init(_) | Self::Completions(_) | Self::Man(_) => false,
-            Self::Train(_) | Self::Backtest(_) | Self::Plan(_) | Self::Eval(_) => true,
+            Self::Train(_) | Self::Backtest(_) | Self::Sweep(_) | Self::Plan(_) | Self::Eval(_) => true,
             Self::Predict(_) | Self::Forecast(_) => true,
             Self::Apply(_)
             | Self::Sample(_)
@@ -151,6 +157,7 @@ async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Train(args) => train::command::train(&args).await,
         Command::Backtest(args) => backtest::command::backtest(&args).await,
+        Command::Sweep(args) => sweep::command::sweep(&args).await,
         Command::Plan(args) => commands::plan::plan(&args).await,
         Command::Eval(args) => commands::eval::eval(&args).await,
         Command::Predict(args) => commands::predict::predict(&args).await,

@@ -43,6 +43,7 @@ pub mod resume;
 pub mod sample;
 pub mod settings;
 pub mod setup;
+pub mod sweep;
 pub mod tasks;
 pub mod training;
 

@@ -104,6 +104,9 @@ impl Settings {
         if !given.backtest.is_empty() {
             return Err(unsupported("[backtest] has the folds of `bptt backtest`: a single run has none"));
         }
+        if !given.sweep.is_empty() {
+            return Err(unsupported("[sweep] has the trials of `bptt sweep`: a single run has none"));
+        }
         let applies = given.applies;
         let data = given.data.get_or_insert_with(Data::sunspots);
         let kind = data.kind();

@@ -14,6 +14,7 @@ mod loss;
 mod piano_roll;
 mod signal;
 mod steps;
+mod sweep;
 #[cfg(test)]
 pub mod tests;
 mod text_sample;
@@ -30,5 +31,6 @@ pub use loss::{Baseline, loss};
 pub use piano_roll::PianoRoll;
 pub use signal::{SignalChart, SignalLine, SignalTarget};
 pub use steps::{Epochs, Steps};
+pub use sweep::{SweepAxis, SweepChart, SweepLine};
 pub use text_sample::TextSample;
 pub use throughput::{Rate, Rates, throughput};

@@ -80,8 +80,9 @@ pub trait Observer: WasmNotSend {
         Ok(())
     }
 
-    /// Whether to end the run after the current step.
-    fn stop(&mut self) -> bool {
+    /// Whether to end the run after a step, counted from 1, which may not be reported yet. A run that ends early has its
+    /// checkpoint there, if one is wanted, and continues from it as if it had not ended.
+    fn stop(&mut self, _step: u64) -> bool {
         false
     }
 

@@ -132,7 +132,7 @@ impl Observer for StopAt {
         Ok(())
     }
 
-    fn stop(&mut self) -> bool {
+    fn stop(&mut self, _step: u64) -> bool {
         self.0 -= 1;
         self.0 == 0
     }

@@ -434,7 +434,7 @@ impl Observer for Watched {
         Ok(())
     }
 
-    fn stop(&mut self) -> bool {
+    fn stop(&mut self, _step: u64) -> bool {
         self.sent.extend(self.communicator.as_ref().map(|communicator| communicator.bytes_sent()));
         self.asked += 1;
         self.stop_after == Some(self.asked)

@@ -61,7 +61,7 @@ impl Observer for Kept {
         Ok(())
     }
 
-    fn stop(&mut self) -> bool {
+    fn stop(&mut self, _step: u64) -> bool {
         self.told += 1;
         self.told == self.stop_after
     }

@@ -213,7 +213,7 @@ impl Observer for Impatient {
         Ok(())
     }
 
-    fn stop(&mut self) -> bool {
+    fn stop(&mut self, _step: u64) -> bool {
         self.0 == 0
     }
 }

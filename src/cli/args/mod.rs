@@ -10,7 +10,7 @@ mod values;
 use std::path::PathBuf;
 
 use bptt::Result;
-use bptt::experiment::config::{BacktestConfig, Config, ModelConfig, RunConfig, TrainingConfig};
+use bptt::experiment::config::{BacktestConfig, Config, ModelConfig, RunConfig, SweepConfig, TrainingConfig};
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueHint};
 use serde::de::DeserializeOwned;
@@ -56,6 +56,11 @@ impl Section for TrainingConfig {
 impl Section for BacktestConfig {
     const NAME: &'static str = "backtest";
     const HEADING: &'static str = "Backtest";
+}
+
+impl Section for SweepConfig {
+    const NAME: &'static str = "sweep";
+    const HEADING: &'static str = "Sweep";
 }
 
 /// The flags of a section.
@@ -126,15 +131,23 @@ pub(crate) struct SettingsArgs {
     /// Those of the one command that has folds.
     #[arg(skip)]
     pub(crate) backtest: BacktestConfig,
+    /// Those of the one command that has trials.
+    #[arg(skip)]
+    pub(crate) sweep: SweepConfig,
 }
 
 impl SettingsArgs {
+    /// Those of a sweep, which has all others in its file.
+    pub(crate) fn of_sweep(run: Flags<RunConfig>, set: SetArgs, sweep: SweepConfig) -> Self {
+        Self { run, set, sweep, ..Self::default() }
+    }
+
     /// The settings from the flags, with those of the data.
     ///
     /// # Errors
     /// See [`with_sets`].
     pub(crate) fn config(&self, data: Option<&DataCommand>) -> Result<Config> {
-        let Self { model, training, run, set, backtest } = self.clone();
+        let Self { model, training, run, set, backtest, sweep } = self.clone();
         let flags = Config {
             data: data.map(|command| command.data.clone()),
             applies: false,
@@ -142,6 +155,7 @@ impl SettingsArgs {
             model: model.0,
             training: training.0,
             backtest,
+            sweep,
         };
         let sets: Vec<String> =
             set.set.into_iter().chain(data.iter().flat_map(|command| command.set.set.clone())).collect();

@@ -5,14 +5,14 @@ use bptt::train::RunLength;
 
 use super::setting::{Form, Setting};
 use super::values::{
-    ACTIVATIONS, CALENDAR, CELLS, DATES, DECIMAL, DIRECTIONS, INITS, KEEP, KERNELS, LABELS_AS, LOSSES, MISSING, ON_NAN,
+    ACTIVATIONS, CALENDAR, CELLS, DATES, DECIMAL, DIRECTIONS, INITS, KEEP, KERNELS, LABELS_AS, LOSSES, METHODS, METRICS, MISSING, ON_NAN,
     OPTIMIZERS, PRECISIONS, READ, READOUTS, REFITS, RELATIVES, SCALED_OVER, SCALES, SCHEDULES, TASKS, WEIGHED,
     at_least_0, batch, below_1, calendar, count, groups, names, norm, quantiles, share, shares, signed, single, whole,
 };
 
 /// The sections of a configuration file.
-pub(crate) const SECTIONS: [&str; 11] =
-    ["series", "text", "sequences", "classes", "rolls", "audio", "task", "run", "model", "training", "backtest"];
+pub(crate) const SECTIONS: [&str; 12] =
+    ["series", "text", "sequences", "classes", "rolls", "audio", "task", "run", "model", "training", "backtest", "sweep"];
 
 /// The settings of a section.
 pub(crate) fn section(name: &str) -> Option<Vec<Setting>> {
@@ -28,6 +28,7 @@ pub(crate) fn section(name: &str) -> Option<Vec<Setting>> {
         "model" => model(),
         "training" => training(),
         "backtest" => backtest(),
+        "sweep" => sweep(),
         _ => return None,
     })
 }
@@ -391,6 +392,34 @@ fn backtest() -> Vec<Setting> {
             .default("the horizon"),
         Setting::flag("refit", Form::choice("HOW", REFITS), "Network of a fold: scratch, continue, none")
             .default("scratch"),
+    ]
+}
+
+fn sweep() -> Vec<Setting> {
+    let number = |name: &'static str, example: &'static str| Form::new(name, example, whole::<1, COUNT>);
+    vec![
+        Setting::flag("trials", number("N", "20"), "Number of trials").default("20; grid: all combinations"),
+        Setting::flag("method", Form::choice("HOW", METHODS), "How trials are chosen: grid, random, tpe")
+            .default("random"),
+        Setting::flag("metric", Form::choice("NAME", METRICS), "What trials are ranked by, of the validation split")
+            .default("val-loss")
+            .more("The test split has no part in it."),
+        Setting::flag("seeds", number("N", "3"), "Runs of each trial, with different seeds")
+            .default("1")
+            .more("Their results are averaged; their standard deviation is what a difference is compared with."),
+        Setting::flag("halving", Form::new("N", "3", whole::<2, 100>), "Successive halving: keep the best 1/N").more(
+            "At the end of each rung the best 1/N of the trials, by validation loss, go on from their checkpoints. With 3 \
+             rungs and N = 3 these are 1/9, 1/3 and all of the steps. Without it every trial is trained to its end.",
+        ),
+        Setting::flag("rungs", Form::new("N", "3", whole::<2, 10>), "Number of rungs of --halving, with the last")
+            .rare()
+            .default("at most 3"),
+        Setting::flag("round", number("N", "8"), "With --method tpe: trials drawn at once")
+            .rare()
+            .default("8")
+            .more("From the results of all rounds before, so that the number of workers does not change what is drawn."),
+        Setting::key("claim-timeout", number("SECONDS", "120"), "Seconds until the run of a silent worker is taken again")
+            .default("120"),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use bptt::Error;
 use bptt::data::{CalendarInput, WavFormat};
-use bptt::experiment::config::{Auto, BatchSize, COUNT, GroupConfig, Names, SIZE};
+use bptt::experiment::config::{Auto, BatchSize, COUNT, GroupConfig, Names, SIZE, THREADS};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 
@@ -86,6 +86,11 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
     whole::<1, COUNT>(text).map(|count| count as u64)
 }
 
+/// The number of jobs: each is a thread with threads of its own.
+pub(crate) fn jobs(text: &str) -> Result<usize, String> {
+    whole::<1, THREADS>(text)
+}
+
 pub(crate) fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
@@ -146,6 +151,27 @@ pub(crate) const REFITS: Choices = &[
     ("scratch", "every fold trains a new network"),
     ("continue", "every fold trains the network of the fold before on"),
     ("none", "the network of the first fold forecasts from every origin"),
+];
+
+pub(crate) const METHODS: Choices = &[
+    ("grid", "every combination of lists, ranges and integers"),
+    ("random", "drawn independently"),
+    ("tpe", "drawn by a tree-structured Parzen estimator, in rounds; a build with the feature tpe"),
+];
+
+pub(crate) const METRICS: Choices = &[
+    ("val-loss", "the loss that training reports"),
+    ("accuracy", "the highest wins"),
+    ("balanced-accuracy", "the highest wins"),
+    ("macro-f1", "the highest wins"),
+    ("rmse", ""),
+    ("mae", ""),
+    ("mase", ""),
+    ("smape", ""),
+    ("wape", ""),
+    ("r-squared", "the highest wins"),
+    ("bits-per-character", ""),
+    ("esr", ""),
 ];
 
 pub(crate) const CELLS: Choices = &[("rnn", ""), ("lstm", ""), ("gru", "")];

@@ -86,7 +86,7 @@ impl Observer for Follower {
         Ok(())
     }
 
-    fn stop(&mut self) -> bool {
+    fn stop(&mut self, _step: u64) -> bool {
         interrupt::asked()
     }
 

@@ -171,7 +171,7 @@ impl Observer for TrainingDisplay {
         Ok(())
     }
 
-    fn stop(&mut self) -> bool {
+    fn stop(&mut self, _step: u64) -> bool {
         interrupt::asked()
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::folds::Fold;
 use super::plan::{Plan, series_of};
-use crate::experiment::config::agree::unsupported;
+use crate::experiment::config::agree::{difference, unsupported};
 use crate::experiment::config::{Config, Data, ModelConfig, RefitName, RunConfig, SeriesConfig, check_files};
 use crate::experiment::files::checkpoints::FINISHED;
 use crate::experiment::files::folder::Folder;
@@ -241,16 +241,7 @@ fn flags(device: Option<String>, threads: Option<usize>, file: Option<PathBuf>) 
 fn check_same(plan: &Plan, stored: &Config, path: &Path) -> Result<()> {
     let ((here, now), (there, before)) = (Plan::identity(&plan.config)?, Plan::identity(stored)?);
     if here != there {
-        let (here, there) = (here.to_map()?, there.to_map()?);
-        let differs = there.keys().chain(here.keys()).find_map(|section| {
-            let keys = |map: &serde_json::Map<String, serde_json::Value>| {
-                map.get(section).and_then(|keys| keys.as_object()).cloned().unwrap_or_default()
-            };
-            let (here, there) = (keys(&here), keys(&there));
-            let key = there.keys().chain(here.keys()).find(|key| here.get(*key) != there.get(*key))?.clone();
-            let words = |value: Option<&serde_json::Value>| value.map_or("not set".to_owned(), ToString::to_string);
-            Some(format!("{section}.{key} is {} there, and {} here", words(there.get(&key)), words(here.get(&key))))
-        });
+        let differs = difference(&here.to_map()?, &there.to_map()?);
         return Err(unsupported(format!(
             "--out {}: expected a new folder, or the backtest of the same settings, got one of others: {}; nothing was \
              written",

@@ -1,7 +1,7 @@
 //! Compares settings with those of a model, and formats errors that name a setting.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{Error, Result};
 
@@ -33,6 +33,17 @@ pub fn words(setting: &impl Serialize) -> String {
         Value::Array(texts) => texts.iter().map(words).collect::<Vec<_>>().join(","),
         other => other.to_string(),
     }
+}
+
+/// The first setting that differs, with its value there and here; `None` if all are the same.
+pub(crate) fn difference(here: &Map<String, Value>, there: &Map<String, Value>) -> Option<String> {
+    there.keys().chain(here.keys()).find_map(|section| {
+        let keys = |map: &Map<String, Value>| map.get(section).and_then(Value::as_object).cloned().unwrap_or_default();
+        let (here, there) = (keys(here), keys(there));
+        let key = there.keys().chain(here.keys()).find(|key| here.get(*key) != there.get(*key))?.clone();
+        let words = |value: Option<&Value>| value.map_or("not set".to_owned(), ToString::to_string);
+        Some(format!("{section}.{key} is {} there, and {} here", words(there.get(&key)), words(here.get(&key))))
+    })
 }
 
 /// The split of a file beside a test file: a share of `validation` validates, the rest trains.

@@ -105,8 +105,8 @@ pub fn merge_flags(file: Config, flags: &Config) -> Result<Config> {
         }
     }
     // Most configurations have none.
-    if flags.contains_key("backtest") {
-        merged.entry("backtest").or_insert_with(|| Map::new().into());
+    for section in ["backtest", "sweep"].into_iter().filter(|section| flags.contains_key(*section)) {
+        merged.entry(section).or_insert_with(|| Map::new().into());
     }
     for (section, values) in &flags {
         let (Some(values), Some(merged)) =

@@ -8,6 +8,8 @@ mod choices;
 mod data;
 pub mod merge;
 mod parameterized;
+mod space;
+mod sweep;
 mod toml;
 mod values;
 
@@ -23,6 +25,8 @@ pub use data::{
     AudioConfig, ClassesConfig, Data, DataKind, RollsConfig, SequencesConfig, SeriesConfig, TaskConfig, TextConfig,
 };
 pub use parameterized::{GroupConfig, LossConfig, ScheduleConfig};
+pub use space::{Dimension, Space};
+pub use sweep::{MethodName, MetricName, SweepConfig};
 pub use values::*;
 
 use crate::error::{Error, Result};
@@ -49,6 +53,8 @@ pub struct Config {
     pub training: TrainingConfig,
     /// The folds of a backtest; only `bptt backtest` reads them.
     pub backtest: BacktestConfig,
+    /// The trials of a sweep; only `bptt sweep` reads them.
+    pub sweep: SweepConfig,
 }
 
 /// The sections of a configuration file.
@@ -74,13 +80,15 @@ struct Sections {
     training: TrainingConfig,
     #[serde(skip_serializing_if = "BacktestConfig::is_empty")]
     backtest: BacktestConfig,
+    #[serde(skip_serializing_if = "SweepConfig::is_empty")]
+    sweep: SweepConfig,
 }
 
 impl TryFrom<Sections> for Config {
     type Error = String;
 
     fn try_from(it: Sections) -> Result<Self, String> {
-        let Sections { series, text, sequences, classes, rolls, audio, task, run, model, training, backtest } = it;
+        let Sections { series, text, sequences, classes, rolls, audio, task, run, model, training, backtest, sweep } = it;
         let named = [
             series.map(Data::Series),
             text.map(Data::Text),
@@ -95,13 +103,13 @@ impl TryFrom<Sections> for Config {
             let sections: Vec<String> = named.iter().map(|data| format!("[{}]", data.kind().section())).collect();
             return Err(format!("expected the section of one kind of data, got {}", sections.join(" and ")));
         }
-        Ok(Self { data: named.pop(), applies: false, run, model, training, backtest })
+        Ok(Self { data: named.pop(), applies: false, run, model, training, backtest, sweep })
     }
 }
 
 impl From<Config> for Sections {
-    fn from(Config { data, run, model, training, backtest, .. }: Config) -> Self {
-        let mut it = Self { run, model, training, backtest, ..Self::default() };
+    fn from(Config { data, run, model, training, backtest, sweep, .. }: Config) -> Self {
+        let mut it = Self { run, model, training, backtest, sweep, ..Self::default() };
         match data {
             Some(Data::Series(data)) => it.series = Some(data),
             Some(Data::Text(data)) => it.text = Some(data),

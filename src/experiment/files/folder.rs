@@ -124,6 +124,12 @@ impl Folder {
         Ok(Self { path: path.into(), lock, locked })
     }
 
+    /// Whether another process, or another part of this one, writes into the folder of a run.
+    pub(crate) fn is_in_use(path: &Path) -> bool {
+        let lock = File::options().read(true).write(true).open(path.join(LOCK));
+        lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
     /// The note about missing locks.
     pub fn note(&self) -> Option<&'static str> {
         let reason = "this file system has no locks: make sure that no second process uses the run";
@@ -231,7 +237,12 @@ impl Folder {
 }
 
 /// Passes on the lines of the first `bytes` of a file.
-fn each_line(path: &Path, file: &File, bytes: u64, mut each: impl FnMut(&[u8]) -> Result<(), String>) -> Result<()> {
+pub(super) fn each_line(
+    path: &Path,
+    file: &File,
+    bytes: u64,
+    mut each: impl FnMut(&[u8]) -> Result<(), String>,
+) -> Result<()> {
     let (mut lines, mut line, mut number) = (BufReader::new(file.take(bytes)), Vec::new(), 0_u64);
     while lines.read_until(b'\n', &mut line).map_err(io_error(path))? > 0 {
         number += 1;

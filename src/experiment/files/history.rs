@@ -1,9 +1,11 @@
 //! The steps of a run, read from its log when needed and never kept in memory.
 
 use std::cell::RefCell;
+use std::path::Path;
 
-use super::folder::{Folder, Log, json_line};
+use super::folder::{Folder, Log, each_line, json_line};
 use super::names::METRICS;
+use crate::data::open_input;
 use crate::plot::Steps;
 use crate::train::Metrics;
 use crate::{Error, Result};
@@ -99,6 +101,15 @@ impl Steps for History {
             Ok(())
         })
     }
+}
+
+/// Passes on the metrics in the log of a run that no process writes.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be read; [`Error::Data`] for a line that has no metrics.
+pub(crate) fn each_metrics(path: &Path, mut take: impl FnMut(&Metrics)) -> Result<()> {
+    let (file, bytes) = open_input(path)?;
+    each_line(path, &file, bytes, |line| read(line).map(|metrics| take(&metrics)))
 }
 
 fn read(line: &[u8]) -> Result<Metrics, String> {

@@ -88,12 +88,12 @@ impl<D: Observer> Observer for RunRecorder<'_, D> {
         self.flow.as_mut().map_or(Ok(()), |log| log.take(step, flow))
     }
 
-    fn stop(&mut self) -> bool {
-        self.display.stop()
+    fn stop(&mut self, step: u64) -> bool {
+        self.display.stop(step)
     }
 
     fn wants_checkpoint(&mut self, step: u64) -> bool {
-        let asked = self.display.wants_checkpoint(step) || self.display.stop();
+        let asked = self.display.wants_checkpoint(step) || self.display.stop(step);
         asked || step == 0 || step == self.length.steps || self.checkpoints.is_due(step)
     }
 
