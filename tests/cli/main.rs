@@ -46,5 +46,6 @@ mod sequences;
 mod series;
 mod set;
 mod summary;
+mod sweep;
 mod tensorboard;
 mod text;

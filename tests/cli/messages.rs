@@ -7,9 +7,10 @@ use std::path::Path;
 use crate::common::program::{bptt, command, entries, refused, succeeds, train};
 use bptt::StateDict;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "train",
     "backtest",
+    "sweep",
     "plan",
     "eval",
     "predict",

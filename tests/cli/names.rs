@@ -202,6 +202,8 @@ fn a_non_unicode_path_does_not_panic() {
         fs::rename(folder.join(run), odd.join(run)).unwrap();
     }
     data(&odd, "n");
+    let sweep = "[training]\nsteps = 2\n[sweep]\ntrials = 2\n[sweep.space]\nmodel.hidden = [2, 3]\n";
+    fs::write(odd.join("sweep.toml"), sweep).unwrap();
     // `@` stands for the folder; what is `true` has to come to its end.
     let commands = [
         ("train --steps 1 --device cpu --json --out @/new", true),
@@ -213,6 +215,9 @@ fn a_non_unicode_path_does_not_panic() {
         ("backtest --folds 1 --horizon 2 --steps 1 --device cpu --json --out @/backtest", true),
         ("backtest --resume @/backtest --json", true),
         ("backtest @/series.csv --target an --folds 1 --steps 1 --device cpu --json --out backtest", false),
+        ("sweep @/sweep.toml --device cpu --json --out @/sweep", true),
+        ("sweep --worker @/sweep --json", true),
+        ("sweep --worker @/done --json", false),
         ("plan series @/series.csv --target an --device cpu --json", false),
         ("eval @/done --device cpu --json", true),
         ("flow @/done --device cpu --json", true),

@@ -5,14 +5,27 @@ use bptt::train::RunLength;
 
 use super::setting::{Form, Setting};
 use super::values::{
-    ACTIVATIONS, CALENDAR, CELLS, DATES, DECIMAL, DIRECTIONS, INITS, KEEP, KERNELS, LABELS_AS, LOSSES, METHODS, METRICS, MISSING, ON_NAN,
-    OPTIMIZERS, PRECISIONS, READ, READOUTS, REFITS, RELATIVES, SCALED_OVER, SCALES, SCHEDULES, TASKS, WEIGHED,
-    at_least_0, batch, below_1, calendar, count, groups, names, norm, quantiles, share, shares, signed, single, whole,
+    ACTIVATIONS, CALENDAR, CELLS, DATES, DECIMAL, DIRECTIONS, INITS, KEEP, KERNELS, LABELS_AS, LOSSES, METHODS,
+    METRICS, MISSING, ON_NAN, OPTIMIZERS, PRECISIONS, READ, READOUTS, REFITS, RELATIVES, SCALED_OVER, SCALES,
+    SCHEDULES, TASKS, WEIGHED, at_least_0, batch, below_1, calendar, count, groups, names, norm, quantiles, share,
+    shares, signed, single, whole,
 };
 
 /// The sections of a configuration file.
-pub(crate) const SECTIONS: [&str; 12] =
-    ["series", "text", "sequences", "classes", "rolls", "audio", "task", "run", "model", "training", "backtest", "sweep"];
+pub(crate) const SECTIONS: [&str; 12] = [
+    "series",
+    "text",
+    "sequences",
+    "classes",
+    "rolls",
+    "audio",
+    "task",
+    "run",
+    "model",
+    "training",
+    "backtest",
+    "sweep",
+];
 
 /// The settings of a section.
 pub(crate) fn section(name: &str) -> Option<Vec<Setting>> {

@@ -39,7 +39,9 @@ pub(crate) async fn sweep(args: &SweepArgs) -> Result<(), Failure> {
     }
     let results = sweep.results()?.ok_or_else(|| {
         let folder = path_text(sweep.path());
-        Error::Failed(format!("{folder}: results of the sweep were deleted while it ran; the same command computes them"))
+        Error::Failed(format!(
+            "{folder}: results of the sweep were deleted while it ran; the same command computes them"
+        ))
     })?;
     sweep.write(&results, options.facts)?;
     print("");
@@ -110,7 +112,8 @@ fn work(sweep: &Sweep, options: &WorkOptions, args: &SweepArgs, is_silent: bool)
             thread.join().unwrap_or_else(|_| Err(Error::Failed("a job of the sweep ended unexpectedly".into())))
         };
         let started = |thread: std::io::Result<_>| {
-            thread.map_err(|error| Error::Failed(format!("--jobs {}: a thread cannot be started: {error}", options.jobs)))
+            thread
+                .map_err(|error| Error::Failed(format!("--jobs {}: a thread cannot be started: {error}", options.jobs)))
         };
         threads.into_iter().map(|thread| started(thread).and_then(ended)).collect()
     });

@@ -88,7 +88,8 @@ impl TryFrom<Sections> for Config {
     type Error = String;
 
     fn try_from(it: Sections) -> Result<Self, String> {
-        let Sections { series, text, sequences, classes, rolls, audio, task, run, model, training, backtest, sweep } = it;
+        let Sections { series, text, sequences, classes, rolls, audio, task, run, model, training, backtest, sweep } =
+            it;
         let named = [
             series.map(Data::Series),
             text.map(Data::Text),

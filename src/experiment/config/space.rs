@@ -150,7 +150,9 @@ impl Dimension {
     pub fn to_value(&self) -> Value {
         match self {
             Self::List(values) => json!(values),
-            Self::Range { from, until, step } => json!({"range": [number(*from), number(*until)], "step": number(*step)}),
+            Self::Range { from, until, step } => {
+                json!({"range": [number(*from), number(*until)], "step": number(*step)})
+            }
             Self::Integers(from, until) => json!({"integers": [from, until]}),
             Self::LogIntegers(from, until) => json!({"log-integers": [from, until]}),
             Self::Uniform(from, until) => json!({"uniform": [from, until]}),
@@ -215,9 +217,7 @@ impl Dimension {
             Self::Uniform(from, until) => (value.as_f64()? - from) / (until - from),
             Self::LogUniform(from, until) => logarithmic(*from, *until, value.as_f64()?),
             Self::Integers(from, until) => (value.as_f64()? - *from as f64 + 0.5) / (until - from + 1) as f64,
-            Self::LogIntegers(from, until) => {
-                logarithmic(*from as f64 - 0.5, *until as f64 + 0.5, value.as_f64()?)
-            }
+            Self::LogIntegers(from, until) => logarithmic(*from as f64 - 0.5, *until as f64 + 0.5, value.as_f64()?),
             finite => {
                 let values = finite.values()?;
                 (values.iter().position(|other| other == value)? as f64 + 0.5) / values.len() as f64

@@ -237,7 +237,10 @@ mod tests {
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert_eq!(taken.iter().filter(|claimed| matches!(claimed, Claimed::Own(_))).count(), 1);
-        assert!(matches!(claims(path, "a", 1).take("run", 0).unwrap(), Claimed::Busy), "it lives, however short the time");
+        assert!(
+            matches!(claims(path, "a", 1).take("run", 0).unwrap(), Claimed::Busy),
+            "it lives, however short the time"
+        );
     }
 
     #[test]

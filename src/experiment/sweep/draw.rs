@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn a_trial_is_drawn_the_same_whichever_others_are_and_differs_from_them_and_by_the_seed() {
-        let space = space("\"training.lr\" = { log-uniform = [1e-4, 1e-1] }\n\"model.hidden\" = { integers = [1, 999] }");
+        let space =
+            space("\"training.lr\" = { log-uniform = [1e-4, 1e-1] }\n\"model.hidden\" = { integers = [1, 999] }");
         let all: Vec<Draw> = (1..=50).map(|number| random(&space, 1, number)).collect();
         assert_eq!(random(&space, 1, 37), all[36]);
         assert_ne!(random(&space, 2, 37), all[36]);

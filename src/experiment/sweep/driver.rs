@@ -1,6 +1,7 @@
 //! A sweep in its folder: begins it, or joins in.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use crate::experiment::config::Config;
 use crate::experiment::config::agree::{difference, unsupported};
 use crate::experiment::defaults::{check_paths, make_paths_absolute};
 use crate::experiment::files::folder::{Folder, io_error};
-use crate::experiment::files::names;
+use crate::experiment::files::{names, new_file};
 use crate::experiment::settings::Settings;
 use crate::experiment::training::Experiment;
 use crate::format::{path_text, shell_quoted};
@@ -50,12 +51,13 @@ impl Sweep {
         check_paths(&mut given)?;
         make_paths_absolute(&mut given)?;
         let mut plan = Plan::new(given)?;
+        // Looked at in this order, as another process may begin it now: its settings are the first file that it writes.
+        let is_free = out.is_none_or(is_free);
         if let Some(path) = out.filter(|out| out.join(SWEEP).is_file()) {
-            let stored = read_config(&path.join(SWEEP))?;
-            check_same(&plan, &stored, path)?;
+            check_same(&plan, &read_config(&path.join(SWEEP))?, path)?;
             return Self::join(path, read_config);
         }
-        if let Some(path) = out.filter(|path| !is_free(path)) {
+        if let Some(path) = out.filter(|_| !is_free) {
             return Err(unsupported(format!(
                 "--out {}: expected a folder that does not exist yet, an empty one, or the sweep of the same settings; \
                  nothing was written",
@@ -80,10 +82,10 @@ impl Sweep {
             "# bptt {}: the settings of this sweep. `bptt sweep --worker FOLDER` continues it, beside other workers too.\n",
             env!("CARGO_PKG_VERSION")
         );
-        write(&path.join(SWEEP), (head + text.split_once('\n').map_or("", |(_, rest)| rest)).as_bytes())?;
-        // Another process may have begun it at the same time.
-        let stored = read_config(&path.join(SWEEP))?;
-        check_same(&plan, &stored, &path)?;
+        let text = head + text.split_once('\n').map_or("", |(_, rest)| rest);
+        if !write_first(&path.join(SWEEP), text.as_bytes())? {
+            check_same(&plan, &read_config(&path.join(SWEEP))?, &path)?;
+        }
         Self::join(&path, read_config)
     }
 
@@ -169,7 +171,7 @@ impl Sweep {
             let ranked = before.ranked(&self.plan);
             let told: Vec<(&Draw, usize)> =
                 ranked.iter().enumerate().map(|(rank, trial)| (&trial.draw, rank)).collect();
-            write(&path, &to_json(&self.plan.draws(round, &told)?)?)?;
+            write_first(&path, &to_json(&self.plan.draws(round, &told)?)?)?;
         }
         let draws: Vec<Draw> = read(&path)?;
         if draws.len() == count {
@@ -177,6 +179,14 @@ impl Sweep {
         }
         let message = format!("expected the settings of {count} trials, got {}", draws.len());
         Err(Error::Data { path, place: String::new(), message })
+    }
+}
+
+/// Writes a file unless another process was first, which is `false`.
+fn write_first(path: &Path, contents: &[u8]) -> Result<bool> {
+    match new_file::write(path, contents) {
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => Ok(false),
+        written => written.map(|()| true),
     }
 }
 

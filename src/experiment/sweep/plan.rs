@@ -203,16 +203,13 @@ impl Plan {
             (if index == 0 { "space" } else { "" }, format!("{name} = {}", form(&dimension.to_value())))
         }));
         if let Some((factor, rungs)) = self.halving {
-            let share = |rung: u32| match factor.saturating_pow(rungs - rung) {
-                1 => "all".to_owned(),
-                share => format!("1/{share}"),
-            };
-            let shares: Vec<String> = (1..=rungs).map(share).collect();
+            let shares: Vec<String> =
+                (1..rungs).map(|rung| format!("1/{}", factor.saturating_pow(rungs - rung))).collect();
             facts.push((
                 "halving",
                 format!(
                     "the best 1/{factor} of the trials go on, by validation loss, after {} of the steps",
-                    shares.join(", ")
+                    shares.join(" and ")
                 ),
             ));
         }
@@ -242,7 +239,8 @@ fn within(what: &str, value: usize, range: std::ops::RangeInclusive<usize>) -> R
     if range.contains(&value) {
         return Ok(value);
     }
-    let expected = format!("a whole number from {} to {}", grouped(*range.start() as u64), grouped(*range.end() as u64));
+    let expected =
+        format!("a whole number from {} to {}", grouped(*range.start() as u64), grouped(*range.end() as u64));
     Err(Error::Value { what: what.into(), expected, got: grouped(value as u64) })
 }
 

@@ -124,7 +124,7 @@ impl Sweep {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             };
-            command += &format!(" --set {}", shell_quoted(format!("{name}={value}").as_ref()));
+            command += &format!(" --set {name}={}", shell_quoted(value.as_ref()));
         }
         command + &format!(" --seed {}", self.plan.seed_of(seed))
     }
@@ -242,7 +242,11 @@ impl Sweep {
         for (trial, rank) in ranked.iter().zip(1..) {
             let mut record = vec![rank.to_string(), trial.number.to_string()];
             record.extend(trial.draw.values().map(text));
-            let state = if trial.failed.is_some() || trial.rung < self.plan.rungs() { self.state(trial) } else { "trained".into() };
+            let state = if trial.failed.is_some() || trial.rung < self.plan.rungs() {
+                self.state(trial)
+            } else {
+                "trained".into()
+            };
             record.extend([trial.rung.to_string(), trial.steps.to_string(), state]);
             if has_metric {
                 record.extend([number(Some(mean(&trial.metrics))), number(deviation(&trial.metrics))]);
@@ -256,12 +260,17 @@ impl Sweep {
         Ok(bytes)
     }
 
-    fn summary(&self, ranked: &[&Trial], test: &[&Map<String, Value>], verdict: &[String], command: &str) -> Map<String, Value> {
+    fn summary(
+        &self,
+        ranked: &[&Trial],
+        test: &[&Map<String, Value>],
+        verdict: &[String],
+        command: &str,
+    ) -> Map<String, Value> {
         let number = |values: &[f64]| json!({"mean": mean(values), "deviation": deviation(values), "by_seed": values});
         let trial = |(trial, rank): (&&Trial, usize)| {
-            let folders = (1..=self.plan.seeds).map(|seed| {
-                Work { trial: trial.number, seed, rung: 1 }.folder().to_string_lossy().into_owned()
-            });
+            let folders = (1..=self.plan.seeds)
+                .map(|seed| Work { trial: trial.number, seed, rung: 1 }.folder().to_string_lossy().into_owned());
             let mut value = json!({
                 "rank": rank, "trial": trial.number, "settings": trial.draw, "rung": trial.rung, "steps": trial.steps,
                 "trained": trial.failed.is_none() && trial.rung == self.plan.rungs(),
@@ -278,7 +287,10 @@ impl Sweep {
         let mut summary = Map::new();
         summary.insert("sweep".into(), json!(path_json(self.path())));
         summary.insert("settings".into(), json!(self.plan.sweep));
-        summary.insert("seeds".into(), json!((1..=self.plan.seeds).map(|seed| self.plan.seed_of(seed)).collect::<Vec<_>>()));
+        summary.insert(
+            "seeds".into(),
+            json!((1..=self.plan.seeds).map(|seed| self.plan.seed_of(seed)).collect::<Vec<_>>()),
+        );
         summary.insert("metric".into(), json!(words(&self.plan.metric)));
         summary.insert("higher_is_better".into(), json!(self.plan.metric.is_higher_better()));
         let mut winner = ranked.iter().zip(1..).next().map(trial).unwrap_or_default();

@@ -40,10 +40,8 @@ pub(super) fn suggest(space: &Space, seed: u64, number: usize, told: &[(&Draw, u
     let mut rng = generator(seed, number);
     let mut draw = Draw::new();
     for (name, dimension) in &space.0 {
-        let told: Vec<(f64, usize)> = told
-            .iter()
-            .filter_map(|(draw, rank)| Some((dimension.position(draw.get(name)?)?, *rank)))
-            .collect();
+        let told: Vec<(f64, usize)> =
+            told.iter().filter_map(|(draw, rank)| Some((dimension.position(draw.get(name)?)?, *rank))).collect();
         let position = ask(dimension, &mut rng, &told);
         let position = position.ok_or_else(|| Error::Failed(format!("{name}: TPE has no value for trial {number}")))?;
         draw.insert(name.clone(), dimension.at(position.clamp(0.0, 1.0)));
@@ -100,7 +98,8 @@ mod tests {
             while draws.len() < 48 {
                 let mut order: Vec<usize> = (0..draws.len()).collect();
                 order.sort_by(|a, b| loss(&draws[*a]).total_cmp(&loss(&draws[*b])));
-                let told: Vec<(&Draw, usize)> = order.iter().enumerate().map(|(rank, at)| (&draws[*at], rank)).collect();
+                let told: Vec<(&Draw, usize)> =
+                    order.iter().enumerate().map(|(rank, at)| (&draws[*at], rank)).collect();
                 let first = draws.len() + 1;
                 let next: Vec<Draw> =
                     (first..first + 8).map(|number| suggest(&space, seed, number, &told).unwrap()).collect();

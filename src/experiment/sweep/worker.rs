@@ -113,7 +113,8 @@ impl Sweep {
             let claim = match claims.take(&work.name(), reached(&folder))? {
                 Claimed::Busy => continue,
                 Claimed::GivenUp(times) => {
-                    let reason = format!("its process ended {times} times without a step forward, as for lack of memory");
+                    let reason =
+                        format!("its process ended {times} times without a step forward, as for lack of memory");
                     records.put(work, Record::failure(reached(&folder), reason))?;
                     return Ok(true);
                 }

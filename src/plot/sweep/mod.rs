@@ -74,11 +74,6 @@ impl SweepChart {
         let x = |index: usize| left + (right - left) * index as f64 / axes.len() as f64;
         let y = |position: f64| BOTTOM - position * (BOTTOM - TOP);
         let value_at = |value: f64| (value - from) / (until - from);
-        for (index, axis) in axes.iter().enumerate() {
-            draw_axis(&mut drawing, x(index), &axis.name, (right - left) / axes.len() as f64, &axis.ticks);
-        }
-        let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|at| (at, short(from + at * (until - from))));
-        draw_axis(&mut drawing, right, &self.metric, 128.0, &ticks);
         // The best is drawn over the others.
         let known = || self.lines.iter().filter(|line| line.value.is_finite());
         let order = known().filter(|line| !line.is_best).chain(known().filter(|line| line.is_best));
@@ -91,16 +86,21 @@ impl SweepChart {
             let points = line.positions.iter().take(axes.len()).enumerate().map(|(index, at)| [x(index), y(*at)]);
             drawing.path(class, points.chain([[right, y(value_at(line.value))]]));
         }
+        for (index, axis) in axes.iter().enumerate() {
+            draw_axis(&mut drawing, x(index), &axis.name, (right - left) / axes.len() as f64, &axis.ticks);
+        }
+        let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|at| (at, short(from + at * (until - from))));
+        draw_axis(&mut drawing, right, &self.metric, 128.0, &ticks);
         drawing
     }
 
-    /// The metric of each trial, and the best of those up to it that were trained to their end.
+    /// The metric of each trial, and the best of those up to it.
     fn progress(&self) -> Drawing {
         let is_better = |a: f64, b: f64| if self.is_higher_better { a > b } else { a < b };
         let mut best = f64::NAN;
         let mut steps = Vec::new();
         for line in &self.lines {
-            if line.is_trained && line.value.is_finite() && (best.is_nan() || is_better(line.value, best)) {
+            if line.value.is_finite() && (best.is_nan() || is_better(line.value, best)) {
                 steps.push((line.number as f64, best));
                 best = line.value;
             }
@@ -108,7 +108,7 @@ impl SweepChart {
         }
         let dots = self.lines.iter().filter(|line| line.value.is_finite()).map(|line| {
             let (name, class) =
-                if line.is_trained { ("trained to its end", "blue") } else { ("left before", "orange") };
+                if line.is_trained { ("trained to its end", "blue") } else { ("left at a rung", "orange") };
             Mark::new(name, class, Shape::Dot((line.number as f64, line.value)))
         });
         let marks = [Mark::line("best so far", "ink", steps)].into_iter().chain(dots).collect();
@@ -118,7 +118,10 @@ impl SweepChart {
         }
         Chart {
             title: format!("{} of each trial", self.metric),
-            description: "Where the line has been level for long, more trials of the same space will hardly help.".into(),
+            description:
+                "Where the line has been level for long, more trials of the same space will hardly help. A trial \
+                          that was left is where it was then."
+                    .into(),
             x_name: "trial".into(),
             x_scale: Scale::Whole,
             panels: vec![panel],
@@ -136,7 +139,11 @@ fn draw_axis(drawing: &mut Drawing, x: f64, name: &str, width: f64, ticks: &[(f6
         let y = BOTTOM - position * (BOTTOM - TOP);
         drawing.line("axis", [x - 4.0, y], [x, y]);
         let text = fitted(text, width.min(120.0) - 16.0, TEXT_SIZE);
-        let anchor = if x - 8.0 - text_width(&text, TEXT_SIZE) < 4.0 { [4.0 + text_width(&text, TEXT_SIZE), y] } else { [x - 8.0, y] };
+        let anchor = if x - 8.0 - text_width(&text, TEXT_SIZE) < 4.0 {
+            [4.0 + text_width(&text, TEXT_SIZE), y]
+        } else {
+            [x - 8.0, y]
+        };
         drawing.text("small", [anchor[0], anchor[1] + 4.0], Anchor::End, &text);
     }
 }
@@ -178,15 +185,15 @@ mod tests {
     }
 
     #[test]
-    fn the_best_so_far_falls_or_rises_and_leaves_out_what_was_not_trained() {
-        for (higher, best) in [(false, [0.5, 0.5, 0.25, 0.25]), (true, [0.5, 0.5, 0.5, 0.5])] {
-            let mut chart = chart(&[0.5, 0.25, 0.1], higher);
-            chart.lines.iter_mut().for_each(|line| line.is_trained = line.number < 3);
-            let svg = chart.progress().file();
-            let path = svg.lines().find(|line| line.contains("class=\"ink\"")).unwrap();
-            let heights: Vec<&str> = path.split(['M', 'L']).skip(1).map(|point| point.split([' ', '"']).nth(1).unwrap()).collect();
-            let levels = heights.iter().collect::<std::collections::BTreeSet<_>>().len();
-            assert_eq!(levels, if best[0] == best[3] { 1 } else { 2 }, "{path}");
+    fn the_best_so_far_is_the_lowest_or_the_highest_up_to_each_trial() {
+        for (higher, levels) in [(false, 2), (true, 1)] {
+            let svg = chart(&[0.5, f64::NAN, 0.25, 0.3], higher).progress().file();
+            // The last is that of the legend.
+            let path = svg.lines().filter(|line| line.contains("class=\"ink\"")).max_by_key(|line| line.len()).unwrap();
+            let points = path.split("d=\"").nth(1).unwrap().split(['M', 'L']).skip(1);
+            let heights: std::collections::BTreeSet<&str> =
+                points.map(|point| point.split([' ', '"']).nth(1).unwrap()).collect();
+            assert_eq!(heights.len(), levels, "{path}");
         }
     }
 
