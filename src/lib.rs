@@ -117,8 +117,9 @@
 //! | `gzip` | gzip-compressed files | flate2 |
 //! | `npz` | NumPy's .npz archives | zip, flate2 |
 //! | `experiment` | `bptt::experiment`: what the program trains, measures and keeps; includes `csv` | csv, toml |
+//! | `tpe` | sweeps by a tree-structured Parzen estimator | tpe |
 //! | `mpi` | `MpiCommunicator`, for ranks that are processes under `mpirun`; needs an MPI library | mpi |
-//! | `cli` (default) | the program `bptt`; includes all others but `mpi` | clap, indicatif, toml and more |
+//! | `cli` (default) | the program `bptt`; includes all others but `tpe` and `mpi` | clap, indicatif, toml and more |
 //!
 //! With `default-features = false`, the library reads .ts, .tsv, .npy, idx and JSON files, has no command-line
 //! dependencies and compiles for the web. A file that needs a missing feature is refused with an error that names the

@@ -288,7 +288,7 @@ fn other_settings_and_other_folders_are_refused_and_nothing_is_written() {
     refused(path, "sweep --worker r", 1, &["expected the folder of a sweep, with sweep.toml", "bptt train --resume"]);
     refused(path, "sweep s.toml --out r", 2, &["--out r: expected a folder that does not exist yet"]);
     refused(path, "train --config s.toml --out t", 2, &["[sweep] has the trials of `bptt sweep`"]);
-    // The data of a trial are those of all.
+    // The data of a trial are those of all: what has changed is no failure of a trial.
     let text = read(path, "s.csv");
     fs::remove_dir_all(path.join("s/results")).unwrap();
     fs::remove_dir_all(path.join("s/trial-001")).unwrap();
@@ -305,7 +305,11 @@ fn a_space_is_checked_like_flags_and_its_line_named() {
             "training.lr = { log-uniform = [0, 1] }",
             &["line 15, sweep.space, training.lr", "with A above 0", "[0, 1]"][..],
         ),
-        ("training.lr = [\"fast\"]", &["line 15, sweep.space, training.lr", "expected a number", "\"fast\""]),
+        (
+            "training.lr = [\"fast\"]",
+            &["line 15, sweep.space, training.lr", "expected a finite number of at least 0", "\"fast\""],
+        ),
+        ("training.batch = { step = 2 }", &["sweep.space, training.batch", "expected a list, { range = [A, B]"]),
         ("model.hidden = { uniform = [4, 8] }", &["sweep.space, model.hidden", "expected a whole number from 1"]),
         ("model.hiden = [4]", &["sweep.space, model.hiden", "a similar one is hidden"]),
         ("modl.hidden = [4]", &["sweep.space, modl.hidden", "expected a key of one of the sections"]),

@@ -7,6 +7,7 @@ use bptt::experiment::config::{Config, RunConfig, SweepConfig};
 use bptt::experiment::sweep::{Sweep, Watch, WorkOptions};
 use bptt::experiment::training::{ResumedProgress, TrainingLength};
 use bptt::format::{left, path_json, path_text, shell_quoted};
+use bptt::train::{Metrics, Observer, StepCounts};
 use bptt::{Error, Result};
 use serde_json::{Value, json};
 
@@ -142,13 +143,30 @@ struct Terminal<'a> {
     has_bar: bool,
 }
 
-impl Watch for Terminal<'_> {
-    type Display = TrainingDisplay;
+/// The steps of a run, which ends with the other jobs.
+struct JobDisplay<'a> {
+    display: TrainingDisplay,
+    ended: &'a AtomicBool,
+}
 
-    fn display(&mut self, name: &str, length: &TrainingLength, before: &ResumedProgress) -> Result<TrainingDisplay> {
+impl Observer for JobDisplay<'_> {
+    fn step(&mut self, metrics: &Metrics, work: StepCounts) -> Result<()> {
+        self.display.step(metrics, work)
+    }
+
+    fn stop(&mut self, step: u64) -> bool {
+        self.ended.load(Ordering::Relaxed) || self.display.stop(step)
+    }
+}
+
+impl<'a> Watch for Terminal<'a> {
+    type Display = JobDisplay<'a>;
+
+    fn display(&mut self, name: &str, length: &TrainingLength, before: &ResumedProgress) -> Result<JobDisplay<'a>> {
         let quiet = self.shared.show.quiet || !self.has_bar && self.shared.show.log_every.is_none();
         let show = ShowArgs { quiet, ..self.shared.show };
-        Ok(TrainingDisplay::new(name, length, before, show)?.sparse())
+        let display = TrainingDisplay::new(name, length, before, show)?.sparse();
+        Ok(JobDisplay { display, ended: &self.shared.ended })
     }
 
     fn device(&mut self, text: &str) {

@@ -141,6 +141,17 @@ impl Sweep {
         format!("bptt sweep --worker {}", shell_quoted(&self.path))
     }
 
+    /// Whether the data are others than when the sweep began, as far as a trial can read them.
+    ///
+    /// # Errors
+    /// Of the settings.
+    pub(super) fn has_other_data(&self) -> Result<bool> {
+        let mut plan = self.plan.clone();
+        pin(&mut plan.base, None)?;
+        let (now, before) = (check_trials(&plan), pinned(&self.plan.base)?);
+        Ok(before.is_some() && now.is_ok_and(|now| now != before))
+    }
+
     /// The records of all workers.
     pub(super) fn records(&self) -> Records {
         Records::new(self.path.join(RESULTS))
@@ -227,9 +238,7 @@ fn check_trials(plan: &Plan) -> Result<Option<Value>> {
                 ));
             }
             Ok((experiment, true)) => {
-                let config = experiment.settings.config().to_map()?;
-                let section = plan.base.data.as_ref().map_or("", |data| data.kind().section());
-                return Ok(config.get(section).and_then(|keys| keys.get("sha256")).cloned());
+                return pinned(experiment.settings.config());
             }
             Err(error @ (Error::Unsupported(_) | Error::Value { .. })) => {
                 refused.get_or_insert(error);
@@ -240,17 +249,22 @@ fn check_trials(plan: &Plan) -> Result<Option<Value>> {
     Err(refused.unwrap_or_else(|| unsupported("there are no trials")))
 }
 
-/// Notes the digest of the data, so that no trial has others.
+/// Notes the digest of the data, so that no trial has others; `None` forgets it.
 fn pin(base: &mut Config, digest: Option<Value>) -> Result<()> {
-    let (Some(digest), Some(section)) = (digest, base.data.as_ref().map(|data| data.kind().section())) else {
-        return Ok(());
-    };
+    let Some(section) = base.data.as_ref().map(|data| data.kind().section()) else { return Ok(()) };
     let mut map = base.to_map()?;
     if let Some(keys) = map.get_mut(section).and_then(Value::as_object_mut) {
-        keys.insert("sha256".into(), digest);
+        keys.remove("sha256");
+        keys.extend(digest.map(|digest| ("sha256".to_owned(), digest)));
     }
     *base = serde_json::from_value(Value::Object(map)).map_err(|error| unsupported(error.to_string()))?;
     Ok(())
+}
+
+/// The digest of the data in the settings.
+fn pinned(base: &Config) -> Result<Option<Value>> {
+    let section = base.data.as_ref().map_or("", |data| data.kind().section());
+    Ok(base.to_map()?.get(section).and_then(|keys| keys.get("sha256")).cloned())
 }
 
 /// Refuses settings that differ from those of the sweep in `path`.

@@ -31,6 +31,7 @@ const NOT_SWEPT: [(&str, &str); 6] = [
 ];
 
 /// A sweep's settings, all filled in.
+#[derive(Clone)]
 pub(super) struct Plan {
     /// The settings of every trial but those that vary.
     pub(super) base: Config,

@@ -151,35 +151,28 @@ impl Sweep {
         format!("winner: trial {}, {} {value}{seeds}: {}", best.number, self.metric(), values.join(", "))
     }
 
-    /// Whether the winner is better than the next by more than its seeds differ.
+    /// How far the next trial is behind the winner, if both were trained as far.
+    fn margin(&self, ranked: &[&Trial]) -> Option<Margin> {
+        let [best, next, ..] = ranked else { return None };
+        if next.failed.is_some() || best.rung != next.rung {
+            return None;
+        }
+        let [a, b] = [best, next].map(|trial| self.ranked_by(trial));
+        let spread = deviation(a).zip(deviation(b)).map(|(a, b)| ((a * a + b * b) / 2.0).sqrt());
+        Some(Margin { runner_up: next.number, difference: (mean(a) - mean(b)).abs(), spread })
+    }
+
+    /// Whether the winner is better than the next by more than its seeds differ, and how many trials failed, in words.
     fn verdict(&self, ranked: &[&Trial]) -> Vec<String> {
         let mut lines = Vec::new();
         let failed = ranked.iter().filter(|trial| trial.failed.is_some()).count();
-        if let [best, next, ..] = ranked
-            && next.failed.is_none()
-            && best.rung == next.rung
-        {
-            let [a, b] = [best, next].map(|trial| self.ranked_by(trial));
-            let difference = (mean(a) - mean(b)).abs();
-            let after = format!("the runner-up, trial {}, is {} behind", next.number, short(difference));
-            lines.push(match (deviation(a), deviation(b)) {
-                (Some(a), Some(b)) => {
-                    let spread = ((a * a + b * b) / 2.0).sqrt();
-                    let is = if difference <= spread { "within" } else { "more than" };
-                    let so = if difference <= spread { ": another seed may turn it round" } else { "" };
-                    format!("{after}: {is} the spread of the seeds, {}{so}", short(spread))
-                }
-                _ => format!("{after}; how much of it is chance, one seed does not show (--seeds)"),
-            });
-        } else if let [best, next, ..] = ranked
-            && next.failed.is_none()
-        {
-            let steps = grouped(next.steps);
-            lines.push(format!(
-                "the runner-up, trial {}, was left after {steps} of {} steps",
-                next.number,
-                grouped(best.steps)
-            ));
+        match (self.margin(ranked), ranked) {
+            (Some(margin), _) => lines.push(margin.words()),
+            (None, [best, next, ..]) if next.failed.is_none() => {
+                let [before, all] = [next.steps, best.steps].map(grouped);
+                lines.push(format!("the runner-up, trial {}, was left after {before} of {all} steps", next.number));
+            }
+            _ => {}
         }
         if failed > 0 {
             lines.push(format!("{} of {} trials failed", grouped(failed as u64), grouped(ranked.len() as u64)));
@@ -297,6 +290,7 @@ impl Sweep {
         winner["command"] = json!(command);
         winner["test_by_seed"] = json!(test);
         winner["words"] = json!(verdict);
+        winner["runner_up"] = self.margin(ranked).map(|margin| margin.json()).unwrap_or_default();
         summary.insert("winner".into(), winner);
         summary.insert("trials".into(), ranked.iter().zip(1..).map(trial).collect());
         summary
@@ -335,6 +329,39 @@ impl Sweep {
             axes: axes.collect(),
             lines: trials.iter().map(line).collect(),
         }
+    }
+}
+
+/// How far the runner-up is behind.
+struct Margin {
+    runner_up: usize,
+    difference: f64,
+    /// The root mean square of the standard deviations of both trials' seeds.
+    spread: Option<f64>,
+}
+
+impl Margin {
+    fn is_within(&self) -> Option<bool> {
+        self.spread.map(|spread| self.difference <= spread)
+    }
+
+    fn words(&self) -> String {
+        let after = format!("the runner-up, trial {}, is {} behind", self.runner_up, short(self.difference));
+        let spread = short(self.spread.unwrap_or(f64::NAN));
+        match self.is_within() {
+            Some(true) => {
+                format!("{after}: within the spread of the seeds, {spread}, so that others may turn it round")
+            }
+            Some(false) => format!("{after}: more than the spread of the seeds, {spread}"),
+            None => format!("{after}; how much of it is chance, one seed does not show (--seeds)"),
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "trial": self.runner_up, "difference": self.difference, "spread": self.spread,
+            "within_spread": self.is_within(),
+        })
     }
 }
 

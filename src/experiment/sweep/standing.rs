@@ -115,9 +115,9 @@ impl Trial {
         };
         if let Some(index) = self.metrics.iter().position(|value| !value.is_finite()) {
             let has: Vec<&str> = of_seed[index].validation.keys().map(String::as_str).collect();
-            let metric = words(&plan.metric);
-            self.failed =
-                Some(format!("{}no {metric} of the validation split: it has {}", which(index + 1), has.join(", ")));
+            let has = if has.is_empty() { "could not be measured".into() } else { format!("has {}", has.join(", ")) };
+            let (which, metric) = (which(index + 1), words(&plan.metric));
+            self.failed = Some(format!("{which}no {metric} of the validation split: it {has}"));
         }
     }
 

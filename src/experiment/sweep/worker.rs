@@ -140,7 +140,7 @@ impl Sweep {
                 Ok(None) => claim.release(),
                 // Another worker has it by now, and what it finds counts.
                 Err(_) if claim.is_lost() => {}
-                Err(error) if is_of_trial(&error) && !Folder::is_in_use(&folder) => {
+                Err(error) if self.is_of_trial(&error)? && !Folder::is_in_use(&folder) => {
                     watch.line(&task.name(), &format!("failed: {error}"));
                     records.put(work, Record::failure(reached(&folder), error.to_string()))?;
                 }
@@ -153,11 +153,16 @@ impl Sweep {
         }
         Ok(false)
     }
-}
 
-/// Whether an error is the result of a trial, and not of the machine or the disk.
-fn is_of_trial(error: &Error) -> bool {
-    !matches!(error, Error::Io { .. } | Error::DeviceLost(_) | Error::NoDevice(_) | Error::Device(_))
+    /// Whether an error is the result of a trial, and not of the machine, the disk, or data that have changed.
+    fn is_of_trial(&self, error: &Error) -> Result<bool> {
+        Ok(match error {
+            Error::Io { .. } | Error::DeviceLost(_) | Error::NoDevice(_) | Error::Device(_) => false,
+            // As of a window that is longer than the series.
+            Error::Data { .. } => !self.has_other_data()?,
+            _ => true,
+        })
+    }
 }
 
 /// The step of the last checkpoint of a run.
