@@ -128,7 +128,7 @@ impl Sweep {
         facts.push((
             "",
             format!(
-                "{} joins in, on this machine or another; a run whose worker shows no sign of life for {} s is taken again",
+                "{} joins in; a run whose worker is silent for {} s is taken again",
                 self.resumed_by(),
                 self.plan.claim_timeout
             ),

@@ -180,6 +180,10 @@ impl Sweep {
         lines
     }
 
+}
+
+/// The table, the file of it, and the picture.
+impl Sweep {
     fn columns(&self) -> Vec<String> {
         let mut columns = vec!["trial".to_owned()];
         columns.extend(self.plan.sweep.space.0.keys().cloned());

@@ -1,9 +1,8 @@
 //! The trials of a sweep: parallel coordinates, and the best so far.
 
-use super::axis::extent;
+use super::axis::{Axis, extent};
 use super::chart::{Chart, Mark, Panel, Scale, Shape, TALL};
 use super::drawing::{Anchor, Drawing, RIGHT, SMALL_SIZE, TEXT_SIZE, WIDTH, fitted, text_width};
-use crate::format::short;
 
 /// Where the coordinates begin and end.
 const TOP: f64 = 84.0;
@@ -58,14 +57,17 @@ impl SweepChart {
     /// A vertical axis for each setting and one for the metric, and a line across them for each trial.
     fn coordinates(&self) -> Drawing {
         let axes = &self.axes[..self.axes.len().min(AXES)];
-        let (from, until) = extent(self.lines.iter().map(|line| line.value), |value| 0.1 * value.abs().max(0.1));
+        let scale = self.scale();
+        let is_logarithmic = matches!(scale, Scale::Logarithmic);
+        let values = self.lines.iter().map(|line| if is_logarithmic { line.value.log10() } else { line.value });
+        let (from, until) = extent(values, |value| 0.1 * value.abs().max(0.1));
         let direction = if self.is_higher_better { "highest" } else { "lowest" };
         let more = match self.axes.len() - axes.len() {
             0 => String::new(),
             more => format!(" {more} more settings have no room."),
         };
         let description = format!(
-            "A line for each trial, through its settings and to its {} at the right; the strong one has the {direction}. Where \
+            "A line for each trial, through its settings and to its {} at the right; the strong one has the {direction}, and the pale ones were left at a rung. Where \
              the good lines lie close together, the setting matters.{more}",
             self.metric
         );
@@ -73,25 +75,32 @@ impl SweepChart {
         let mut drawing = Drawing::new(&self.title, &description, [WIDTH, HEIGHT], 24.0);
         let x = |index: usize| left + (right - left) * index as f64 / axes.len() as f64;
         let y = |position: f64| BOTTOM - position * (BOTTOM - TOP);
-        let value_at = |value: f64| (value - from) / (until - from);
+        let value_at = Axis { ends: [from, until], is_logarithmic, ticks: scale.ticks(from, until, 6, 0.0) };
         // The best is drawn over the others.
         let known = || self.lines.iter().filter(|line| line.value.is_finite());
         let order = known().filter(|line| !line.is_best).chain(known().filter(|line| line.is_best));
         for line in order {
             let class = match (line.is_best, line.is_trained) {
                 (true, _) => "blue",
-                (false, true) => "faint",
-                (false, false) => "thin fine",
+                (false, true) => "blue fine",
+                (false, false) => "orange fine many",
             };
             let points = line.positions.iter().take(axes.len()).enumerate().map(|(index, at)| [x(index), y(*at)]);
-            drawing.path(class, points.chain([[right, y(value_at(line.value))]]));
+            drawing.path(class, points.chain([[right, y(value_at.position(line.value))]]));
         }
         for (index, axis) in axes.iter().enumerate() {
             draw_axis(&mut drawing, x(index), &axis.name, (right - left) / axes.len() as f64, &axis.ticks);
         }
-        let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|at| (at, short(from + at * (until - from))));
-        draw_axis(&mut drawing, right, &self.metric, 128.0, &ticks);
+        let ticks = value_at.ticks.iter().map(|tick| (value_at.position(tick.value), tick.text.clone()));
+        draw_axis(&mut drawing, right, &self.metric, 128.0, &ticks.collect::<Vec<_>>());
         drawing
+    }
+
+    /// The scale of the metric: logarithmic where its values differ much.
+    fn scale(&self) -> Scale {
+        let values = self.lines.iter().map(|line| line.value).filter(|value| value.is_finite());
+        let (least, most) = values.fold((f64::INFINITY, 0.0), |(a, b): (f64, f64), value| (a.min(value), b.max(value)));
+        if least > 0.0 && most > 8.0 * least { Scale::Logarithmic } else { Scale::Linear }
     }
 
     /// The metric of each trial, and the best of those up to it.
@@ -112,10 +121,8 @@ impl SweepChart {
             Mark::new(name, class, Shape::Dot((line.number as f64, line.value)))
         });
         let marks = [Mark::line("best so far", "ink", steps)].into_iter().chain(dots).collect();
-        let mut panel = Panel { name: self.metric.clone(), height: TALL / 1.3, marks, ..Panel::default() };
-        if panel.spans_a_factor_of(20.0) {
-            panel.y_scale = Scale::Logarithmic;
-        }
+        let (name, y_scale) = (self.metric.clone(), self.scale());
+        let panel = Panel { name, height: TALL / 1.3, y_scale, marks, ..Panel::default() };
         Chart {
             title: format!("{} of each trial", self.metric),
             description:
@@ -144,7 +151,7 @@ fn draw_axis(drawing: &mut Drawing, x: f64, name: &str, width: f64, ticks: &[(f6
         } else {
             [x - 8.0, y]
         };
-        drawing.text("small", [anchor[0], anchor[1] + 4.0], Anchor::End, &text);
+        drawing.text("small halo", [anchor[0], anchor[1] + 4.0], Anchor::End, &text);
     }
 }
 
