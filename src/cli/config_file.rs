@@ -16,7 +16,6 @@ use toml::de::{DeTable, DeValue};
 
 use super::args;
 use super::args::{DataCommand, Setting, SettingsArgs, element_text, unknown};
-use super::sweep;
 
 /// Reads a configuration file.
 ///
@@ -60,7 +59,7 @@ fn check_values(sections: &DeTable<'_>, text: &str, path: &Path) -> Result<()> {
         };
         for (key, value) in values {
             if (section.get_ref().as_ref(), key.get_ref().as_ref()) == ("sweep", "space") {
-                sweep::space::check(value.get_ref(), text, path)?;
+                args::check_space(value.get_ref(), text, path)?;
                 continue;
             }
             let name = format!("{}.{}", section.get_ref(), key.get_ref());

@@ -189,7 +189,7 @@ fn an_unknown_or_misplaced_key_gets_the_intended_one() {
         ("hidden = 3\n", "c.toml, line 1, hidden: unknown key; it is a key of [model]\n"),
         (
             "[optimizer]\nlr = 1\n",
-            "c.toml, line 1, optimizer: expected one of the sections [series], [text], [sequences], [classes], [rolls], [audio], [task], [run], [model], [training], [backtest]\n",
+            "c.toml, line 1, optimizer: expected one of the sections [series], [text], [sequences], [classes], [rolls], [audio], [task], [run], [model], [training], [backtest], [sweep]\n",
         ),
         ("[model]\nzzz = 1\n", "`bptt init` writes a file with every key"),
     ] {

@@ -4,6 +4,7 @@ mod data;
 mod sections;
 mod set;
 mod setting;
+mod space;
 mod toml_value;
 mod values;
 
@@ -20,6 +21,7 @@ pub(crate) use data::{DataCommand, ReadArgs, SeriesArgs, help_of_kind};
 pub(crate) use sections::{SECTIONS, section};
 pub(crate) use set::with_sets;
 pub(crate) use setting::Setting;
+pub(crate) use space::check_space;
 pub(crate) use toml_value::{element_text, unknown};
 pub(crate) use values::*;
 

@@ -2,4 +2,3 @@
 
 pub(crate) mod args;
 pub(crate) mod command;
-pub(crate) mod space;

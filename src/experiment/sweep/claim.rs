@@ -1,9 +1,9 @@
 //! Who runs what: several workers, on one machine or on many, share a folder and take runs from it.
 //!
-//! A claim is a file that exactly one worker could create (`O_EXCL`, which local and network file systems do as one step).
-//! Its modification time is set anew as long as the worker lives. One that stays the same for the time-out, by the clock of
-//! whoever waits for it, is dead: the next worker creates the next claim of the same run, and again only one can. No claim
-//! is deleted or renamed, so that there is no moment at which two hold the last one.
+//! A claim is a file that exactly one worker could create: a hard link or, where there are none, `O_EXCL`, which local and
+//! network file systems do as one step. Its modification time is set anew as long as the worker lives. One that stays the
+//! same for the time-out, by the clock of whoever waits for it, is dead: the next worker creates the next claim of the same
+//! run, and again only one can. No claim is deleted or renamed, so that there is no moment at which two hold the last one.
 //!
 //! A worker on the same machine need not wait: the claim's file is locked as long as its process lives.
 
@@ -12,7 +12,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::files::folder::io_error;
-use crate::{Error, Result};
+use crate::Result;
 
 /// Claims of one run at the same step after which it is given up: its workers died one after the other.
 const ATTEMPTS: u32 = 10;
@@ -92,18 +92,38 @@ impl Claims {
             return Ok(Claimed::GivenUp(attempts));
         }
         let path = self.path(name, last + 1);
-        let mut file = match File::create_new(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(Claimed::Busy),
-            Err(error) => return Err(io_error(&path)(error)),
-        };
-        // Before it has a note, which tells others that its lock says something.
+        match self.create(&path, step)? {
+            Some(file) => Ok(Claimed::Own(Claim::beat(file, path, self.path(name, last + 2), self.timeout / BEATS))),
+            None => Ok(Claimed::Busy),
+        }
+    }
+
+    /// Creates a claim, locked and with its note; `None` if another worker was first.
+    fn create(&self, path: &Path, step: u64) -> Result<Option<File>> {
+        // Under another name before: a claim whose worker was killed at once has its note too.
+        let (file, temporary) = temporary(&self.folder)?;
+        let linked = self.fill(&file, step).map_err(io_error(&temporary)).map(|()| fs::hard_link(&temporary, path));
+        let _ = fs::remove_file(&temporary);
+        match linked? {
+            Ok(()) => return Ok(Some(file)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
+            // This file system has no hard links.
+            Err(_) => {}
+        }
+        match File::create_new(path) {
+            Ok(file) => self.fill(&file, step).map_err(io_error(path)).map(|()| Some(file)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(None),
+            Err(error) => Err(io_error(path)(error)),
+        }
+    }
+
+    /// Locks a claim's file and then writes its note, which tells others that its lock says something.
+    fn fill(&self, mut file: &File, step: u64) -> std::io::Result<()> {
         let is_locked = file.try_lock().is_ok();
         let machine = if is_locked { self.machine.clone() } else { String::new() };
-        let note = Note { machine, process: std::process::id(), step };
-        let text = serde_json::to_vec(&note).map_err(|error| Error::Failed(error.to_string()))?;
-        file.write_all(&text).and_then(|()| file.sync_all()).map_err(io_error(&path))?;
-        Ok(Claimed::Own(Claim::beat(file, path, self.path(name, last + 2), self.timeout / BEATS)))
+        let text = serde_json::to_vec(&Note { machine, process: std::process::id(), step })?;
+        file.write_all(&text)?;
+        file.sync_all()
     }
 
     fn path(&self, name: &str, number: u32) -> PathBuf {
@@ -149,6 +169,20 @@ impl Claims {
             return Ok(false);
         }
         Ok(now.duration_since(since) >= self.timeout)
+    }
+}
+
+/// A new file in a folder, and its path.
+fn temporary(folder: &Path) -> Result<(File, PathBuf)> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = folder.join(format!(".{}-{number}.part", std::process::id()));
+        match File::create_new(&path) {
+            // Of a process with the same number, on another machine or before.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => return made.map_err(io_error(&path)).map(|file| (file, path)),
+        }
     }
 }
 

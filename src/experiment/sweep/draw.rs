@@ -81,5 +81,5 @@ mod tests {
         assert_eq!(first, FIRST);
     }
 
-    const FIRST: &str = "";
+    const FIRST: &str = r#"{"model.hidden": Number(852), "training.lr": Number(0.0001421)}"#;
 }

@@ -10,13 +10,13 @@ use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::cli::args::{SECTIONS, section, unknown};
+use super::{SECTIONS, section, unknown};
 
 /// Passes the values of each setting that varies to the parser of the setting.
 ///
 /// # Errors
 /// [`Error::Unsupported`] names the line and the setting.
-pub(crate) fn check(space: &DeValue<'_>, text: &str, path: &Path) -> Result<()> {
+pub(crate) fn check_space(space: &DeValue<'_>, text: &str, path: &Path) -> Result<()> {
     let DeValue::Table(space) = space else { return Ok(()) };
     for (name, value) in space {
         match value.get_ref() {
