@@ -19,8 +19,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::files::folder::io_error;
 use crate::Result;
+use crate::experiment::files::folder::io_error;
 
 /// Claims of one run at the same step after which it is given up: its workers died one after the other.
 const ATTEMPTS: u32 = 10;

@@ -179,7 +179,6 @@ impl Sweep {
         }
         lines
     }
-
 }
 
 /// The table, the file of it, and the picture.
