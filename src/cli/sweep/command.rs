@@ -107,7 +107,7 @@ fn work(sweep: &Sweep, options: &WorkOptions, args: &SweepArgs, is_silent: bool)
         return one();
     }
     let results: Vec<Result<bool>> = std::thread::scope(|scope| {
-        let start = |number: usize| std::thread::Builder::new().name(format!("job {number}")).spawn_scoped(scope, &one);
+        let start = |number: usize| std::thread::Builder::new().name(format!("job {number}")).spawn_scoped(scope, one);
         let threads: Vec<_> = (1..=options.jobs).map(start).collect();
         let ended = |thread: std::thread::ScopedJoinHandle<'_, Result<bool>>| {
             thread.join().unwrap_or_else(|_| Err(Error::Failed("a job of the sweep ended unexpectedly".into())))

@@ -1,6 +1,7 @@
 //! What is known of the runs of a sweep: one small file for each rung that a run has come to the end of.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -85,8 +86,8 @@ impl Records {
         for entry in fs::read_dir(&self.folder).map_err(io_error(&self.folder))? {
             let entry = entry.map_err(io_error(&self.folder))?;
             let Some(work) = entry.file_name().to_str().and_then(Work::of) else { continue };
-            if !self.known.contains_key(&work) {
-                self.known.insert(work, read(&entry.path())?);
+            if let Entry::Vacant(unknown) = self.known.entry(work) {
+                unknown.insert(read(&entry.path())?);
             }
         }
         Ok(())
