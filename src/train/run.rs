@@ -411,7 +411,7 @@ impl RankRequests {
 
     /// After `step` of `steps`.
     fn after<E: Engine>(trainer: &Trainer<E>, observer: &mut dyn Observer, step: u64, steps: u64) -> Result<Self> {
-        let asked = [observer.stop(), observer.wants_checkpoint(step)];
+        let asked = [observer.stop(step), observer.wants_checkpoint(step)];
         Self::of_ranks(trainer, observer, asked, (step < steps).then_some(step + 1))
     }
 

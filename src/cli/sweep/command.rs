@@ -157,6 +157,10 @@ impl Observer for JobDisplay<'_> {
     fn stop(&mut self, step: u64) -> bool {
         self.ended.load(Ordering::Relaxed) || self.display.stop(step)
     }
+
+    fn wants_checkpoint(&mut self, step: u64) -> bool {
+        self.display.wants_checkpoint(step)
+    }
 }
 
 impl<'a> Watch for Terminal<'a> {

@@ -202,7 +202,8 @@ impl Task<'_> {
             }
             let device = Some(device.clone().unwrap_or_else(|| "auto".into()));
             let flags = Config { run: RunConfig { device, threads, ..RunConfig::default() }, ..Config::default() };
-            let asked = ResumeRequest { flags: &flags, elsewhere: false, read_config: self.sweep.read_config };
+            let asked =
+                ResumeRequest { flags: &flags, elsewhere: false, read_config: self.sweep.read_config, follows: false };
             let run = ResumableRun::open(self.folder, &asked)?;
             Some(run.ok_or_else(|| {
                 let message = format!("expected a run that the sweep finished, with {OWN_RECORD}");
@@ -221,7 +222,7 @@ impl Task<'_> {
         };
         let saved = resumed.as_ref().and_then(|run| run.saved.as_ref()).map_or(0, |(saved, _)| saved.step);
         let mut experiment = Experiment::load_resumed(Settings::new(settings)?, resumed.as_ref())?;
-        let (run, network) = TrainingRun::open(&mut experiment, resumed, Some(self.folder)).await?;
+        let (run, network) = TrainingRun::open(&mut experiment, resumed, Some(self.folder), None).await?;
         self.train(run, network, saved, options, watch).await
     }
 
@@ -334,6 +335,10 @@ impl<D: Observer> Observer for UntilRung<'_, D> {
 
     fn stop(&mut self, step: u64) -> bool {
         step >= self.until || self.claim.is_lost() || self.display.stop(step)
+    }
+
+    fn wants_checkpoint(&mut self, step: u64) -> bool {
+        self.display.wants_checkpoint(step)
     }
 }
 
