@@ -151,7 +151,7 @@ fn reported(result: &Result<(), Failure>) -> ExitCode {
 
 /// Runs a command; `main` is the only place that blocks on the device.
 async fn run(command: Command) -> Result<(), Failure> {
-    if !matches!(command, Command::Train(_)) {
+    if !matches!(command, Command::Train(_) | Command::Sweep(_)) {
         ranks::refuse()?;
     }
     match command {

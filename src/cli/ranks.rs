@@ -4,19 +4,47 @@ use std::env;
 
 use bptt::Result;
 use bptt::experiment::RunRanks;
+use bptt::experiment::device::open::Place;
 
 use crate::cli::args::RankSums;
 use crate::cli::exit::Failure;
 
-/// The variables in which launchers tell a process the number of all: Open MPI, MPICH with Slurm and Intel MPI, MVAPICH.
-const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"];
+/// A number that a launcher tells its processes, in the variables of Open MPI, of MPICH (Slurm, Intel MPI), of MVAPICH, and
+/// of Slurm for PMIx, which has none.
+struct Told([&'static str; 4]);
+
+const SIZE: Told = Told(["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_NTASKS"]);
+const RANK: Told = Told(["OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK"]);
+const LOCAL_RANK: Told =
+    Told(["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "MV2_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID"]);
+const LOCAL_SIZE: Told =
+    Told(["OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE"]);
+
+impl Told {
+    fn number(&self) -> Option<usize> {
+        let number = |name: &str| env::var(name).ok()?.parse::<usize>().ok();
+        let [of_mpi @ .., of_slurm] = self.0;
+        // Slurm's own are there without MPI too, as in a shell of an allocation.
+        let of_slurm = || number("PMIX_RANK").and_then(|_| number(of_slurm));
+        of_mpi.iter().find_map(|name| number(name)).or_else(of_slurm)
+    }
+}
 
 /// The number of processes that a launcher started with this one; 1 without a launcher.
 fn launched() -> usize {
-    let number = |name: &str| env::var(name).ok()?.parse::<usize>().ok();
-    // PMIx itself has no variable for it.
-    let of_slurm = || number("PMIX_RANK").and_then(|_| number("SLURM_NTASKS"));
-    SIZES.iter().find_map(|name| number(name)).or_else(of_slurm).unwrap_or(1)
+    SIZE.number().unwrap_or(1)
+}
+
+/// Whether this is another process of a launcher than its first.
+pub(crate) fn is_another() -> bool {
+    launched() > 1 && RANK.number().is_some_and(|rank| rank > 0)
+}
+
+/// The place of this process among those of a launcher; `None` without one.
+pub(crate) fn place() -> Option<Place> {
+    let place =
+        || Place { local_rank: LOCAL_RANK.number().unwrap_or(0), local_size: LOCAL_SIZE.number().unwrap_or(1).max(1) };
+    (launched() > 1).then(place)
 }
 
 /// Refuses a command that ranks cannot share: each of them would do the same work.
@@ -25,7 +53,7 @@ pub(crate) fn refuse() -> Result<()> {
         1 => Ok(()),
         size => Err(bptt::Error::Unsupported(format!(
             "expected to be started once, got {size} processes of a launcher, each of which would do the same: of the \
-             commands, train is shared out to ranks"
+             commands, train and sweep are shared out to them"
         ))),
     }
 }
@@ -37,9 +65,8 @@ mod joined {
     use std::time::Duration;
 
     use bptt::communicator::{Communicator, MpiCommunicator, MpiSum};
-    use bptt::experiment::device::open::Place;
 
-    use super::{Failure, RankSums, Result, RunRanks};
+    use super::{Failure, Place, RankSums, Result, RunRanks};
     use crate::cli::terminal::printed::eprint_lines;
 
     /// What ends with the process.

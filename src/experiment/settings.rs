@@ -11,7 +11,7 @@ use super::defaults::{
     cell_settings, check_dropout, check_paths, check_starting_network, make_paths_absolute, optimizer, run_options,
     series_split,
 };
-use super::device::open::DeviceOptions;
+use super::device::open::{DeviceOptions, Place};
 use super::model::model_file::ModelFile;
 use crate::data::CopyTask;
 use crate::train::{Decay, RunOptions};
@@ -44,6 +44,8 @@ pub struct Settings {
     pub precision: Precision,
     /// Whether to measure the time of each kernel or phase.
     pub profile: bool,
+    /// The place of this process among others of its machine; `None`: it has the machine to itself.
+    pub(crate) place: Option<Place>,
     /// The recurrent cell.
     pub cell: CellName,
     /// Hidden units H.
@@ -140,6 +142,7 @@ impl Settings {
             kernel,
             precision,
             profile,
+            place: None,
             cell: model.cell.unwrap_or(CellName::Lstm),
             hidden: model.hidden.unwrap_or_default(),
             proj_size: model.proj_size,
@@ -352,9 +355,9 @@ impl Settings {
 
     /// The options of the device.
     pub fn device_options(&self) -> DeviceOptions {
-        let Self { device, threads, kernel, precision, profile, .. } = self;
+        let Self { device, threads, kernel, precision, profile, place, .. } = self;
         let (threads, kernel, precision, profile) = (*threads, *kernel, *precision, *profile);
-        DeviceOptions { name: device.clone(), threads, kernel, precision, profile, place: None }
+        DeviceOptions { name: device.clone(), threads, kernel, precision, profile, place: *place }
     }
 
     /// The initialisation of the weights.

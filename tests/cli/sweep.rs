@@ -354,3 +354,26 @@ fn rounds_of_tpe_do_not_depend_on_jobs() {
     assert_same_results(path, "one", "several");
     assert_eq!(table(path, "one").len(), 9);
 }
+
+/// One rank a trial, as `mpirun -n 2 bptt sweep …` starts them.
+#[test]
+fn the_processes_of_a_launcher_share_a_sweep_and_the_first_speaks() {
+    let folder = folder(&halving(6));
+    let path = folder.path();
+    succeeds(path, "sweep s.toml --out alone");
+    let rank = |rank: &str, arguments: &str| {
+        let mut command = command(path, arguments);
+        let told =
+            [("OMPI_COMM_WORLD_SIZE", "2"), ("OMPI_COMM_WORLD_RANK", rank), ("OMPI_COMM_WORLD_LOCAL_RANK", rank)];
+        command.envs(told).env("OMPI_COMM_WORLD_LOCAL_SIZE", "2").stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let ranks = ["0", "1"].map(|number| rank(number, "sweep s.toml --out shared"));
+    let [first, second] = ranks.map(|child| child.wait_with_output().unwrap());
+    assert!(first.status.success() && second.status.success(), "{}", String::from_utf8_lossy(&second.stderr));
+    assert!(String::from_utf8_lossy(&first.stdout).contains("winner: trial") && second.stdout.is_empty());
+    assert_same_results(path, "alone", "shared");
+    let refused = rank("1", "sweep s.toml").wait_with_output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("expected --out FOLDER"));
+}

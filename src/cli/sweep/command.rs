@@ -17,10 +17,16 @@ use crate::cli::exit::Failure;
 use crate::cli::terminal::interrupt;
 use crate::cli::terminal::printed::{eprint_line, heading, print_json, print_line};
 use crate::cli::train::display::TrainingDisplay;
-use crate::cli::{config_file, provenance};
+use crate::cli::{config_file, provenance, ranks};
 
 pub(crate) async fn sweep(args: &SweepArgs) -> Result<(), Failure> {
-    let is_silent = args.json || args.show.quiet;
+    // The first process of a launcher speaks for all; the others join its sweep.
+    let joins = ranks::is_another();
+    if joins && args.out.is_none() && args.worker.is_none() {
+        let reason = "expected --out FOLDER with a launcher's processes, which share the sweep in it";
+        return Err(Error::Unsupported(reason.into()).into());
+    }
+    let is_silent = args.json || args.show.quiet || joins;
     let print = |line: &str| {
         if !is_silent {
             print_line(line);
@@ -33,7 +39,7 @@ pub(crate) async fn sweep(args: &SweepArgs) -> Result<(), Failure> {
     if !work(&sweep, &options, args, is_silent)? {
         let command = sweep.resumed_by();
         print(&heading("resume", &command));
-        if args.json {
+        if args.json && !joins {
             print_json(json!({"sweep": path_json(sweep.path()), "resume": command}));
         }
         return Err(Failure::Stopped(interrupt::signal()));
@@ -44,6 +50,9 @@ pub(crate) async fn sweep(args: &SweepArgs) -> Result<(), Failure> {
             "{folder}: results of the sweep were deleted while it ran; the same command computes them"
         ))
     })?;
+    if joins {
+        return Ok(());
+    }
     sweep.write(&results, options.facts)?;
     print("");
     results.lines.iter().for_each(|line| print(line));
@@ -61,7 +70,7 @@ pub(crate) async fn sweep(args: &SweepArgs) -> Result<(), Failure> {
 fn open(args: &SweepArgs) -> Result<(Sweep, WorkOptions)> {
     let RunConfig { device, threads, .. } = args.run.0.clone();
     let facts = provenance::provenance().map(|(name, text)| (name.to_owned(), text)).into();
-    let options = WorkOptions { device, threads, jobs: args.jobs.unwrap_or(1), facts };
+    let options = WorkOptions { device, threads, jobs: args.jobs.unwrap_or(1), place: ranks::place(), facts };
     let settings = SettingsArgs::of_sweep(args.run.clone(), args.set.clone(), args.sweep.0.clone());
     if let Some(path) = &args.worker {
         let own = Config { run: RunConfig { device: None, threads: None, ..args.run.0.clone() }, ..Config::default() };

@@ -13,6 +13,7 @@ use super::record::{Record, Records, Work, read, to_json};
 use super::standing::Standing;
 use crate::experiment::config::{Config, RunConfig};
 use crate::experiment::device::network::Network;
+use crate::experiment::device::open::Place;
 use crate::experiment::files::checkpoints::{FINISHED, files, step_of};
 use crate::experiment::files::folder::Folder;
 use crate::experiment::files::history::each_metrics;
@@ -39,6 +40,8 @@ pub struct WorkOptions {
     pub threads: Option<usize>,
     /// The workers of this machine that share its cores, where the threads are not set; 0 is one.
     pub jobs: usize,
+    /// The place of this process among those of a launcher; `None` without one.
+    pub place: Option<Place>,
     /// Names and texts for the report of each run.
     pub facts: Vec<(String, String)>,
 }
@@ -194,7 +197,8 @@ impl Task<'_> {
         let base = &self.sweep.plan.base.run;
         let device = options.device.clone().or(base.device.clone());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let share = (options.jobs > 1).then(|| (cores / options.jobs).max(1));
+        let workers = options.jobs.max(1) * options.place.map_or(1, |place| place.local_size);
+        let share = (workers > 1).then(|| (cores / workers).max(1));
         let threads = options.threads.or(base.threads).or(share);
         let resumed = if self.folder.join(names::CONFIG).is_file() {
             if self.folder.join(FINISHED).is_file() && self.folder.join(OWN_RECORD).is_file() {
@@ -221,7 +225,9 @@ impl Task<'_> {
             }
         };
         let saved = resumed.as_ref().and_then(|run| run.saved.as_ref()).map_or(0, |(saved, _)| saved.step);
-        let mut experiment = Experiment::load_resumed(Settings::new(settings)?, resumed.as_ref())?;
+        let mut settings = Settings::new(settings)?;
+        settings.place = options.place;
+        let mut experiment = Experiment::load_resumed(settings, resumed.as_ref())?;
         let (run, network) = TrainingRun::open(&mut experiment, resumed, Some(self.folder), None).await?;
         self.train(run, network, saved, options, watch).await
     }

@@ -13,7 +13,7 @@ use super::recorder::RunRecorder;
 use crate::data::Batches;
 use crate::experiment::config::OnNan;
 use crate::experiment::device::network::Network;
-use crate::experiment::device::open::{DeviceOptions, OpenDevice};
+use crate::experiment::device::open::OpenDevice;
 use crate::experiment::files::arithmetic::Arithmetic;
 use crate::experiment::files::checkpoints::Checkpoints;
 use crate::experiment::files::flow_log::FlowLog;
@@ -299,8 +299,8 @@ pub(super) struct OpenNetwork {
 impl OpenNetwork {
     pub(super) async fn open(experiment: &mut Experiment, ranks: Option<&RunRanks>) -> Result<Self> {
         let Experiment { settings, task, model, start } = experiment;
-        let options = DeviceOptions { place: ranks.map(RunRanks::place), ..settings.device_options() };
-        let device = OpenDevice::open(&options).await?;
+        settings.place = ranks.map(RunRanks::place).or(settings.place);
+        let device = OpenDevice::open(&settings.device_options()).await?;
         settings.set_device(&device.name);
         let planner = training_planner(&device, settings, model)?;
         let size = ranks.map_or(1, RunRanks::size);
