@@ -58,7 +58,8 @@ Examples:
   bptt plan text input.txt --hidden 1024
   bptt plan task adding --length 20000 --hidden 256 --batch 16 --recompute
   bptt plan text input.txt --batch auto --memory 2GiB
-  bptt plan runs/input-1 --device gpu --json";
+  bptt plan runs/input-1 --device gpu --json
+  bptt plan runs/input-1 --ranks 8 --bandwidth 10Gbit --latency 20us";
 
 pub(crate) const TRAIN: &str = "\
 Examples:

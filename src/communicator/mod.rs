@@ -11,6 +11,7 @@ mod local;
 #[cfg(feature = "mpi")]
 mod mpi;
 mod ranks;
+mod sent;
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -21,6 +22,7 @@ pub use self::local::LocalCommunicator;
 #[cfg(feature = "mpi")]
 pub use self::mpi::{MpiCommunicator, MpiSum};
 pub(crate) use self::ranks::{AGREED, Ranks};
+pub(crate) use self::sent::SentBytes;
 
 /// What joins N ranks, numbered from 0: sums over them, and messages to all of them.
 ///

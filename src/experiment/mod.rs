@@ -41,6 +41,7 @@ pub mod model;
 pub mod ranks;
 pub mod resume;
 pub mod sample;
+pub mod scaling;
 pub mod settings;
 pub mod setup;
 pub mod sweep;

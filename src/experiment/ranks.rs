@@ -21,6 +21,22 @@ pub struct RunRanks {
     failed: Arc<AtomicBool>,
 }
 
+/// The bytes that ranks send to each other in a step, as [`bytes_sent_per_step`](crate::train::bytes_sent_per_step) counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepBytes {
+    /// By the rank that sends most. Their parts of a sum may differ by an element.
+    pub most: u64,
+    /// By all ranks together.
+    pub all: u64,
+}
+
+impl StepBytes {
+    /// Of the bytes of each rank.
+    pub fn of(ranks: impl Iterator<Item = u64>) -> Self {
+        ranks.fold(Self { most: 0, all: 0 }, |Self { most, all }, sent| Self { most: most.max(sent), all: all + sent })
+    }
+}
+
 impl RunRanks {
     /// A rank at a place on a machine; `None` if there is only one.
     pub fn new(communicator: Arc<dyn Communicator>, machine: impl Into<String>, place: Place) -> Option<Self> {
@@ -97,6 +113,17 @@ impl RunRanks {
             .map(number)
             .collect::<std::result::Result<_, _>>()
             .map_err(|_| Error::Failed("the ranks do not make the same calls".into()))
+    }
+
+    /// The bytes of all ranks from those of each; `None` where a rank has not counted them.
+    ///
+    /// # Errors
+    /// Those of the communicator.
+    pub(crate) fn sent(&self, own: Option<u64>) -> Result<Option<StepBytes>> {
+        let all = self.communicator.gather(&own.map(u64::to_le_bytes).iter().flatten().copied().collect::<Vec<_>>())?;
+        let all: Option<Vec<u64>> =
+            all.iter().map(|bytes| Some(u64::from_le_bytes(bytes.as_slice().try_into().ok()?))).collect();
+        Ok(all.map(|all| StepBytes::of(all.into_iter())))
     }
 
     /// What rank 0 decides.

@@ -39,7 +39,8 @@ pub fn build_model(settings: &mut Settings, task: &dyn Task, start: Option<&Mode
     }
 }
 
-fn engine_options(device: &OpenDevice, settings: &Settings) -> EngineOptions {
+/// What an engine needs to know of the settings.
+pub(super) fn engine_options(device: &OpenDevice, settings: &Settings) -> EngineOptions {
     EngineOptions {
         optimizer: Some(settings.optimizer.kind),
         parameter_groups: settings.parameter_groups.clone(),

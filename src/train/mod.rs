@@ -25,6 +25,8 @@ pub use metrics::Metrics;
 pub use options::{KeepWeights, RunLength, RunOptions};
 pub use progress::BestValidation;
 pub use ranks::bytes_sent_per_step;
+#[cfg(feature = "experiment")]
+pub(crate) use ranks::sums_of_step;
 pub use run::{Observer, Outcome, StepCounts, StopReason, resume, run};
 pub use sampling::Sampling;
 pub use schedule::{Decay, Schedule};

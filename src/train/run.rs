@@ -41,6 +41,9 @@ pub struct Outcome {
     pub best: Option<BestValidation>,
     /// Why the run ended.
     pub stop_reason: StopReason,
+    /// The bytes that this rank sent to others in a step: the fewest of any, since some exchange more on request. Comparisons
+    /// of the ranks, validations and checkpoints are not counted. `None` without other ranks, or steps.
+    pub bytes_sent_per_step: Option<u64>,
 }
 
 /// The amount of data in a step.
@@ -193,6 +196,7 @@ async fn run_alone<E: Engine>(
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
     options.validate(train.per_epoch())?;
+    trainer.restart_count();
     let rate = trainer.optimizer().learning_rate;
     let ended = loop {
         let mut pending = PendingSteps::default();
@@ -220,9 +224,9 @@ async fn run_alone<E: Engine>(
     } else if trainer.averages() && matches!(ended, Ok(_) | Err(Error::NonFinite { .. })) {
         trainer.engine().copy_block(FlatBlock::AveragedParameters, FlatBlock::Parameters)?;
     }
-    let ended = ended?;
+    let (stop_reason, bytes_sent_per_step) = (ended?, trainer.bytes_of_steps());
     match progress.last {
-        Some(last) => Ok(Outcome { last, best: progress.best, stop_reason: ended }),
+        Some(last) => Ok(Outcome { last, best: progress.best, stop_reason, bytes_sent_per_step }),
         None => Err(Error::Unsupported("the run ended without a report of its last step".into())),
     }
 }
@@ -342,6 +346,7 @@ async fn accumulate<E: Engine>(
     train: &dyn Batches,
     numbers: Range<u64>,
 ) -> Result<StepCounts> {
+    trainer.begin_count();
     let mut work = StepCounts::default();
     for number in numbers {
         if !train.continues(number) {
@@ -409,10 +414,12 @@ impl RankRequests {
         Self::of_ranks(trainer, observer, [false, checkpoint], Some(first))
     }
 
-    /// After `step` of `steps`.
-    fn after<E: Engine>(trainer: &Trainer<E>, observer: &mut dyn Observer, step: u64, steps: u64) -> Result<Self> {
+    /// After `step` of `steps`, whose last exchange it is.
+    fn after<E: Engine>(trainer: &mut Trainer<E>, observer: &mut dyn Observer, step: u64, steps: u64) -> Result<Self> {
         let asked = [observer.stop(step), observer.wants_checkpoint(step)];
-        Self::of_ranks(trainer, observer, asked, (step < steps).then_some(step + 1))
+        let asked = Self::of_ranks(trainer, observer, asked, (step < steps).then_some(step + 1));
+        trainer.end_count();
+        asked
     }
 
     fn of_ranks<E: Engine>(

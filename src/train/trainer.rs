@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::ArrayD;
 
 use crate::batch::{Batch, InputGradient, Sequence, States, Validated};
-use crate::communicator::Ranks;
+use crate::communicator::{Ranks, SentBytes};
 use crate::dropout::DropoutKey;
 use crate::engine::passes::{Objective, check_weight};
 use crate::engine::{
@@ -129,6 +129,8 @@ pub struct Trainer<E: Engine> {
     pub(super) shares_weights: bool,
     /// The comparisons of ranks at the beginning of steps that are still to come.
     pub(super) comparisons: u8,
+    /// The bytes sent to other ranks.
+    pub(super) sent: SentBytes,
     /// The digest of the batches that belong to the sums, if there are other ranks.
     pub(super) batches_digest: u64,
 }
@@ -196,6 +198,7 @@ impl<E: Engine> Trainer<E> {
             ranks: None,
             shares_weights: false,
             comparisons: 0,
+            sent: SentBytes::default(),
             batches_digest: 0,
         })
     }

@@ -41,6 +41,7 @@ mod reading;
 mod resume;
 mod rolls;
 mod saved_model;
+mod scaling;
 mod sensor;
 mod sequences;
 mod series;

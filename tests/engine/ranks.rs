@@ -370,16 +370,18 @@ fn every_rank_sends_the_bytes_that_are_planned() {
         let communicator = rank.clone().unwrap();
         let mut trainer = training.trainer(&Cpu::<f32>::default(), rank);
         let mut watched = Watched { communicator: Some(communicator.clone()), ..Watched::default() };
-        run(&mut trainer, &batches, None, &RunOptions::new(RunLength::Steps(6)), &mut watched).wait().unwrap();
+        let steps = RunOptions::new(RunLength::Steps(6));
+        let counted = run(&mut trainer, &batches, None, &steps, &mut watched).wait().unwrap().bytes_sent_per_step;
         let planned =
             bytes_sent_per_step::<f32>(&training.case.model(), &training.options.engine, communicator.rank(), 3)
                 .unwrap();
-        (watched.sent, planned)
+        (watched.sent, planned, counted)
     });
-    for (sent, planned) in sent {
+    for (sent, planned, counted) in sent {
         // The first two steps compare the ranks too, and the last is followed by the end of the run.
         let steps: Vec<u64> = sent.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert_eq!(steps[2..], [planned; 3], "{steps:?}");
+        assert_eq!(counted, Some(planned));
     }
 }
 

@@ -309,3 +309,27 @@ fn two_ranks_share_a_gpu_and_train_as_one() {
         assert!((one - two).abs() < 1e-3 * one.abs(), "{one} {two}");
     }
 }
+
+#[test]
+fn the_bytes_that_ranks_send_in_a_step_are_those_of_the_plan() {
+    let folder = folder();
+    let path = folder.path();
+    // Some steps save besides, and the classes are measured.
+    let text = &TEXT.replace("--epochs 2", "--steps 12");
+    let classes = "sequences c.csv --cell lstm --hidden 6 --layers 2 --batch 9 --epochs 2 --device cpu";
+    // The tensors between two that are frozen are a sum of their own.
+    let frozen = format!("{classes} --set training.groups=rnn.weight_ih_l1:frozen");
+    for (task, size) in [(text.as_str(), 2), (text, 4), (classes, 4), (&frozen, 3)] {
+        let plan = succeeds(path, &format!("plan {task} --ranks {size} --step-time 1ms --json"));
+        let plan: Value = serde_json::from_str(&plan).unwrap();
+        let planned = &plan["scaling"]["bytes_sent_per_step"];
+        let summary: Value = serde_json::from_str(&trains(path, size, &format!("{task} --json"))).unwrap();
+        assert_eq!((&summary["bytes_sent_per_step"], &summary["ranks"]), (planned, &size.into()), "{task}");
+        assert!(planned["most"].as_u64().unwrap() > 0, "{plan}");
+    }
+    let stdout = trains(path, 2, &format!("{text} --out r"));
+    let plan = succeeds(path, &format!("plan {text} --ranks 2 --step-time 1ms"));
+    let words = plan.lines().find_map(|line| line.strip_prefix("network   ")).unwrap();
+    let words = words.split(';').next().unwrap();
+    assert!(stdout.contains(&format!("\nsent      {words}\n")), "{words:?} is not in {stdout}");
+}

@@ -6,6 +6,7 @@ mod set;
 mod setting;
 mod space;
 mod toml_value;
+mod units;
 mod values;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub(crate) use set::with_sets;
 pub(crate) use setting::Setting;
 pub(crate) use space::check_space;
 pub(crate) use toml_value::{element_text, unknown};
+pub(crate) use units::{bandwidth, duration, seconds};
 pub(crate) use values::*;
 
 /// A command with settings as flags, under a heading.

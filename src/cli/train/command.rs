@@ -5,6 +5,7 @@ use std::path::Path;
 use bptt::experiment::RunRanks;
 use bptt::experiment::files::checkpoints;
 use bptt::experiment::files::folder::Folder;
+use bptt::experiment::ranks::StepBytes;
 use bptt::experiment::resume::{ResumableRun, ResumeRequest};
 use bptt::experiment::settings::Settings;
 use bptt::experiment::training::{Experiment, FollowedRun, Missing, TrainedSteps, TrainingRun};
@@ -186,7 +187,7 @@ fn print_finished(run: &Path, json: bool, terminal: Terminal) {
 
 /// How training ended, in lines.
 fn describe_outcome(steps: &TrainedSteps, keep: KeepWeights) -> Vec<String> {
-    let TrainedSteps { outcome, loss, pace, .. } = steps;
+    let TrainedSteps { outcome, loss, pace, sent, .. } = steps;
     let last = &outcome.last;
     let over = if loss.steps > 1 { format!(" over the last {} steps", loss.steps) } else { String::new() };
     let validation = last.val_loss.map(|loss| format!(", validation {}", short(loss))).unwrap_or_default();
@@ -202,10 +203,15 @@ fn describe_outcome(steps: &TrainedSteps, keep: KeepWeights) -> Vec<String> {
     };
     let kept = outcome.best.filter(|best| keep == KeepWeights::Best && best.step < last.step);
     let kept = kept.map(|best| format!("from step {}, with the lowest validation loss", grouped(best.step)));
+    let sent = sent.map(|StepBytes { most, all }| {
+        let (most, all) = (grouped(most), grouped(all));
+        format!("{most} bytes a step from each rank at most, {all} from all of them")
+    });
     let mut lines = vec![
         heading("done", &format!("{} steps in {pace}{why}", grouped(last.step))),
         heading("loss", &format!("{}{over}{validation}{}", short(loss.mean), best.unwrap_or_default())),
     ];
+    lines.extend(sent.map(|words| heading("sent", &words)));
     lines.extend(kept.map(|words| heading("weights", &words)));
     lines
 }

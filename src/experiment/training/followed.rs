@@ -58,7 +58,9 @@ impl<'a> FollowedRun<'a> {
         let outcome = network.run(checkpoint, training.as_ref(), validation, options, observer).await;
         // Rank 0 keeps the weights after an error too, and what is fitted to them is fitted by all. It reports failures.
         let _ = experiment.task.calibrated(&mut network, *rows).await;
-        let stop_reason = outcome.map_err(Error::failed)?.stop_reason;
+        let outcome = outcome.map_err(Error::failed)?;
+        let stop_reason = outcome.stop_reason;
+        ranks.sent(outcome.bytes_sent_per_step)?;
         if stop_reason != StopReason::Stopped && ranks.decided(false)? {
             // What cannot be measured is missing, and rank 0 says so.
             let _ = measured(experiment, device, network, (*rows, json), Some(ranks)).await;

@@ -9,6 +9,7 @@ use crate::experiment::files::names;
 use crate::experiment::measure::comparison::Verdict;
 use crate::experiment::measure::{comparison, loss};
 use crate::experiment::model::model_file;
+use crate::experiment::ranks::StepBytes;
 use crate::experiment::resume;
 use crate::experiment::settings::Settings;
 use crate::experiment::tasks::task::Results;
@@ -133,6 +134,11 @@ impl TrainingRun<'_> {
             "best": outcome.best,
         });
         let mut summary = if let Value::Object(map) = value { map } else { Map::new() };
+        if let Some(ranks) = &self.ranks {
+            summary.insert("ranks".into(), json!(ranks.size()));
+            let sent = steps.sent.map(|StepBytes { most, all }| json!({"most": most, "all": all}));
+            summary.insert("bytes_sent_per_step".into(), json!(sent));
+        }
         if !missing.words().is_empty() {
             summary.insert("missing".into(), json!(missing.words()));
         }

@@ -25,7 +25,7 @@ use crate::experiment::measure::loss;
 use crate::experiment::memory::{MemoryPlan, plan_memory};
 use crate::experiment::model::codec::Codec;
 use crate::experiment::model::model_file;
-use crate::experiment::ranks::RunRanks;
+use crate::experiment::ranks::{RunRanks, StepBytes};
 use crate::experiment::resume::ResumableRun;
 use crate::experiment::settings::Settings;
 use crate::experiment::setup::{new_network, trained_network, training_planner};
@@ -68,6 +68,8 @@ pub struct TrainedSteps {
     pub pace: Pace,
     /// Steps whose updates were skipped.
     pub skipped: u64,
+    /// The bytes that ranks sent in a step that exchanges gradients alone, counted. `None` without other ranks.
+    pub sent: Option<StepBytes>,
     /// The pictures of the steps, by file name.
     pub figures: Vec<(&'static str, Drawing)>,
 }
@@ -171,9 +173,11 @@ impl<'a> TrainingRun<'a> {
         // The error of the steps may also be why the weights cannot be stored, and is more specific.
         let outcome = outcome.map_err(|error| self.stopped(error, history.known(), kept.is_ok()))?;
         kept?;
+        let sent = self.ranks.as_ref().map(|ranks| ranks.sent(outcome.bytes_sent_per_step)).transpose();
+        let sent = missing.keep("the bytes that ranks sent", sent).flatten().flatten();
         let loss = missing.keep("the mean of the last losses", RecentLoss::of(&history, length.timed_every));
         let loss = loss.unwrap_or(RecentLoss { mean: outcome.last.loss, steps: 1 });
-        Ok(TrainedSteps { outcome, loss, pace, skipped, figures })
+        Ok(TrainedSteps { outcome, loss, pace, skipped, sent, figures })
     }
 
     /// Measures the trained network on validation and test data; `None` if that failed. `json`: whether to build the

@@ -34,10 +34,12 @@ impl<E: Engine> Trainer<E> {
     /// returns the same error.
     pub(in crate::train) async fn compare_ranks(&mut self) -> Result<()> {
         let Some(ranks) = self.ranks.clone() else { return Ok(()) };
+        let before = ranks.communicator().bytes_sent();
         let digests = self.digests().await;
         let digests = self.agreed(digests)?;
         let message: Vec<u8> = digests.iter().flat_map(|(_, digest)| digest.to_le_bytes()).collect();
         let all = ranks.gather(&message)?;
+        self.sent.leave_out(ranks.communicator().bytes_sent().saturating_sub(before));
         for (rank, other) in all.iter().enumerate().skip(1) {
             let mut pairs = digests.iter().zip(all[0].chunks(8).zip(other.chunks(8)));
             if let Some(((what, _), _)) = pairs.find(|(_, (first, other))| first != other) {

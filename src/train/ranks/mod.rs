@@ -2,15 +2,18 @@
 
 mod begin;
 mod rows;
+mod sent;
 mod sums;
 
 pub use self::sums::bytes_sent_per_step;
+#[cfg(feature = "experiment")]
+pub(crate) use self::sums::sums_of_step;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::trainer::Trainer;
-use crate::communicator::{AGREED, Communicator, Ranks};
+use crate::communicator::{AGREED, Communicator, Ranks, SentBytes};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 
@@ -47,6 +50,7 @@ impl<E: Engine> Trainer<E> {
     pub fn with_communicator(mut self, communicator: Arc<dyn Communicator>) -> Result<Self> {
         self.check_between_steps()?;
         self.ranks = Ranks::new(communicator)?;
+        self.sent = SentBytes::default();
         // The sums of an earlier update are those of a whole batch, and not of this rank's rows.
         self.sums = super::trainer::GradientSums::Nothing;
         self.restart_comparison();

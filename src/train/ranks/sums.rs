@@ -11,14 +11,34 @@ use crate::train::trainer::{GradientSums, Trainer};
 
 /// The exchanges in a step of [`run`](crate::train::run) besides those of the gradients: of the loss, and of what observers ask
 /// for.
-const SMALL_SUMS: u64 = 2;
+const SMALL_SUMS: usize = 2;
+
+/// The sums over ranks of a step of [`run`](crate::train::run), whatever its batches are: of each series of tensors that are not
+/// frozen, in the order of the [`Layout`], the gradient sums; and for each series, and twice more, 4 numbers in f64. The number
+/// of elements of each sum, and the bytes of one. `R`: the number type of the backend.
+///
+/// # Errors
+/// Those of [`Model::validate`]; [`Error::Value`] for [`parameter_groups`](EngineOptions::parameter_groups) that the model cannot
+/// have.
+pub(crate) fn sums_of_step<R: Real>(model: &Model, options: &EngineOptions) -> Result<Vec<(usize, usize)>> {
+    model.validate()?;
+    let layout = Layout::new(model);
+    let small = (AGREED + 1, size_of::<f64>());
+    let mut sums = vec![small; SMALL_SUMS];
+    for tensors in trained(&layout, options)? {
+        let numbers = crate::engine::numbers_of(&layout, &tensors)?;
+        sums.extend([small, (numbers.len(), size_of::<R>())]);
+    }
+    Ok(sums)
+}
 
 /// The bytes that a rank sends in a step of [`run`](crate::train::run), whatever its batches are: with
 /// [`bytes_of_sum`] the gradient sums of each series of tensors that are not frozen, in the order of the
 /// [`Layout`], and for each series, and twice more, a sum of 4 numbers in f64. Not counted are the exchanges of
 /// [`hidden_gradient_norms`](crate::Trainer::hidden_gradient_norms) and
-/// [`input_gradient`](crate::Trainer::input_gradient) where they are asked for, those of validations and checkpoints, and the
-/// comparisons of what ranks start with. `R`: the number type of the backend.
+/// [`input_gradient`](crate::Trainer::input_gradient) where they are asked for, those of validations and checkpoints, the
+/// comparisons of what ranks start with, and [shared weights](crate::Trainer::sharing_weights). `R`: the number type of the
+/// backend. A run counts what it sends in [`Outcome::bytes_sent_per_step`](crate::train::Outcome::bytes_sent_per_step).
 ///
 /// # Errors
 /// Those of [`Model::validate`]; [`Error::Value`] for a rank that is not below the size, and for
@@ -28,14 +48,8 @@ pub fn bytes_sent_per_step<R: Real>(model: &Model, options: &EngineOptions, rank
     if rank >= size {
         return Err(Error::value("the rank", format!("a number below the size of {size}"), rank));
     }
-    let layout = Layout::new(model);
-    let small = bytes_of_sum(AGREED + 1, size_of::<f64>(), rank, size);
-    let series = trained(&layout, options)?;
-    let sums = series.iter().map(|tensors| {
-        let numbers = crate::engine::numbers_of(&layout, tensors)?;
-        Ok(small + bytes_of_sum(numbers.len(), size_of::<R>(), rank, size))
-    });
-    Ok(SMALL_SUMS * small + sums.sum::<Result<u64>>()?)
+    let sums = sums_of_step::<R>(model, options)?;
+    Ok(sums.iter().map(|(count, element)| bytes_of_sum(*count, *element, rank, size)).sum())
 }
 
 /// The tensors that are not frozen, in as few ranges of consecutive ones as possible.
