@@ -410,15 +410,23 @@ mod tests {
     #[test]
     fn paths_hold_the_series_of_a_panel_that_are_forecast_alone() {
         let value = |row: usize, end: usize| if row < end { (row as f64 * 0.3).sin() } else { f64::NAN };
-        let column =
-            |name: &str, end| Column { name: name.into(), values: (0..40).map(|row| value(row, end)).collect() };
-        let columns = vec![column("ended", 30), column("here", 40), column("early", 35), column("too", 40)];
+        // Each series is at a level of its own.
+        let column = |name: &str, end, level: f64| Column {
+            name: name.into(),
+            values: (0..40).map(|row| level + value(row, end)).collect(),
+        };
+        let columns = vec![
+            column("ended", 30, 0.0),
+            column("here", 40, 100.0),
+            column("early", 35, 0.0),
+            column("too", 40, -50.0),
+        ];
         let labels = (0..40).map(|row| row.to_string()).collect();
         let table = SeriesTable { label_name: "t".into(), labels, columns, ..SeriesTable::default() };
         let targets = ["ended", "here", "early", "too"].map(str::to_owned).into();
         let roles = ColumnRoles { targets, ..ColumnRoles::default() };
         let series = Series::new(table, &roles, MissingPolicy::Mask).unwrap().into_panel();
-        let codec = SeriesCodec::fit(&series, Frame { window: 7, horizon: 1 }, 30, |_| ScalingKind::None).unwrap();
+        let codec = SeriesCodec::fit(&series, Frame { window: 7, horizon: 1 }, 30, |_| ScalingKind::Standard).unwrap();
         let encoded = codec.encode(series).unwrap();
         let rollout = encoded.rollout(40, 3).unwrap();
         let head = Head::new(2, Loss::Gaussian, Readout::Final);
@@ -433,6 +441,9 @@ mod tests {
         let (after, median) = (&rolled.middle().values, paths.quantile(0.5));
         assert_eq!(after.row(0).to_vec()[1], before.row(0).to_vec()[1]);
         assert_eq!([after[[2, 1]], after[[2, 3]]], [median[[2, 0]], median[[2, 1]]]);
+        for (target, level) in [(1, 100.0), (3, -50.0)] {
+            assert!(after.column(target).iter().all(|value| (value - level).abs() < 10.0), "{after}");
+        }
         assert!(after.column(0).iter().chain(after.column(2)).all(|value| value.is_nan()));
     }
 
