@@ -10,23 +10,21 @@ use crate::cli::args::RankSums;
 use crate::cli::exit::Failure;
 
 /// A number that a launcher tells its processes, in the variables of Open MPI, of MPICH (Slurm, Intel MPI), of MVAPICH, and
-/// of Slurm for PMIx, which has none.
+/// of Slurm, which tells them without MPI too.
 struct Told([&'static str; 4]);
 
-const SIZE: Told = Told(["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_NTASKS"]);
-const RANK: Told = Told(["OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK"]);
+const SIZE: Told = Told(["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS"]);
+const RANK: Told = Told(["OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID"]);
 const LOCAL_RANK: Told =
     Told(["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "MV2_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID"]);
 const LOCAL_SIZE: Told =
-    Told(["OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE"]);
+    Told(["OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE", "SLURM_STEP_TASKS_PER_NODE"]);
 
 impl Told {
     fn number(&self) -> Option<usize> {
-        let number = |name: &str| env::var(name).ok()?.parse::<usize>().ok();
-        let [of_mpi @ .., of_slurm] = self.0;
-        // Slurm's own are there without MPI too, as in a shell of an allocation.
-        let of_slurm = || number("PMIX_RANK").and_then(|_| number(of_slurm));
-        of_mpi.iter().find_map(|name| number(name)).or_else(of_slurm)
+        // `4(x2),3` are the tasks of each node.
+        let number = |text: String| text.split(['(', ',']).next().and_then(|number| number.parse().ok());
+        self.0.iter().find_map(|name| env::var(name).ok().and_then(number))
     }
 }
 
@@ -73,7 +71,7 @@ mod joined {
     static JOINED: Mutex<Option<(Arc<MpiCommunicator>, Option<RunRanks>)>> = Mutex::new(None);
 
     /// How long rank 0 has to report an error of all before another rank ends it.
-    const FOR_RANK_0: Duration = Duration::from_secs(2);
+    const FOR_RANK_0: Duration = Duration::from_secs(5);
 
     pub(crate) fn join(sums: RankSums) -> Result<Option<RunRanks>> {
         if super::launched() == 1 {
@@ -83,6 +81,13 @@ mod joined {
             RankSums::RankOrder => MpiSum::RankOrder,
             RankSums::AnyOrder => MpiSum::AllReduce,
         })?);
+        let (started, found) = (super::launched(), world.size());
+        if found != started {
+            return Err(bptt::Error::Unsupported(format!(
+                "expected {started} ranks, as many processes as the launcher started, but MPI finds {found}: start them with \
+                 the mpirun of the MPI that the program was built with, or with srun --mpi=pmix or another of srun --mpi=list"
+            )));
+        }
         let place = Place { local_rank: world.local_rank(), local_size: world.local_size() };
         let ranks = RunRanks::new(world.clone(), world.processor_name(), place);
         *JOINED.lock().unwrap_or_else(PoisonError::into_inner) = Some((world, ranks.clone()));

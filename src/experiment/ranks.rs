@@ -79,15 +79,31 @@ impl RunRanks {
     /// The rank's own error; [`Error::Failed`] with that of the first other rank that has one, and those of the
     /// communicator.
     pub fn together<T>(&self, local: Result<T>) -> Result<T> {
-        let message = local.as_ref().err().map(|error| format!("{error} ")).unwrap_or_default();
-        let all = self.communicator.gather(message.as_bytes())?;
-        self.failed.fetch_or(all.iter().any(|message| !message.is_empty()), Ordering::Relaxed);
+        let words = local.as_ref().err().map(Error::to_string);
+        let message = words.map_or(vec![FINE], |words| [&[FAILED], words.as_bytes()].concat());
+        let all = self.communicator.gather(&message)?;
+        if all.iter().any(|message| !matches!(message[..], [FINE] | [FAILED, ..])) {
+            return local.and(Err(other_calls()));
+        }
+        self.failed.fetch_or(all.iter().any(|message| message[..] != [FINE]), Ordering::Relaxed);
         let value = local?;
-        match all.iter().enumerate().find(|(_, message)| !message.is_empty()) {
-            Some((rank, words)) => {
-                Err(Error::Failed(format!("rank {rank}: {}", String::from_utf8_lossy(words).trim_end())))
+        match all.iter().enumerate().find(|(_, message)| message[..] != [FINE]) {
+            Some((rank, message)) => {
+                Err(Error::Failed(format!("rank {rank}: {}", String::from_utf8_lossy(&message[1..]))))
             }
             None => Ok(value),
+        }
+    }
+
+    /// Checks that all ranks found the same: `what` in words if it is so, for those that did not.
+    ///
+    /// # Errors
+    /// [`Error::Failed`], on all of them, names the first rank that differs from rank 0; those of the communicator.
+    pub fn check_alike(&self, own: bool, what: &str) -> Result<()> {
+        let all = self.numbers(own.into())?;
+        match all.iter().position(|other| *other != all[0]) {
+            Some(rank) => self.together(Err(Error::Failed(format!("rank {rank} differs from rank 0: {what}")))),
+            None => Ok(()),
         }
     }
 
@@ -107,12 +123,12 @@ impl RunRanks {
     /// # Errors
     /// Those of the communicator.
     pub fn numbers(&self, own: u64) -> Result<Vec<u64>> {
-        let all = self.communicator.gather(&own.to_le_bytes())?;
-        let number = |bytes: Vec<u8>| bytes.try_into().map(u64::from_le_bytes);
-        all.into_iter()
-            .map(number)
-            .collect::<std::result::Result<_, _>>()
-            .map_err(|_| Error::Failed("the ranks do not make the same calls".into()))
+        let all = self.communicator.gather(&[&[NUMBER], &own.to_le_bytes()[..]].concat())?;
+        let number = |message: &Vec<u8>| match message.split_first() {
+            Some((&NUMBER, bytes)) => bytes.try_into().ok().map(u64::from_le_bytes),
+            _ => None,
+        };
+        all.iter().map(number).collect::<Option<_>>().ok_or_else(other_calls)
     }
 
     /// The bytes of all ranks from those of each; `None` where a rank has not counted them.
@@ -171,6 +187,15 @@ impl RunRanks {
         let all: Vec<[String; 2]> = all.iter().map(|text| serde_json::from_slice(text).unwrap_or_default()).collect();
         Ok(describe(&all))
     }
+}
+
+/// How messages begin, so that ranks which make different calls notice it.
+const FINE: u8 = 0;
+const FAILED: u8 = 1;
+const NUMBER: u8 = 2;
+
+fn other_calls() -> Error {
+    Error::Failed("the ranks do not make the same calls".into())
 }
 
 fn describe(all: &[[String; 2]]) -> Vec<String> {

@@ -520,7 +520,7 @@ fn forecasts_are_printed_by_their_variation_with_the_reason_for_numbered_rows() 
 fn meaningless_series_settings_are_refused_by_flag() {
     let folder = folder();
     let path = folder.path();
-    refused(path, "train series s.csv", 1, &["--target", "day, a, b, extra, known"]);
+    refused(path, "train series s.csv", 1, &["--target", "one or more of a, b, extra, known"]);
     refused(path, "train series s.csv --target a --features a --known known", 1, &["column \"a\"", "twice"]);
     refused(path, "train series s.csv --target a --features c", 1, &["\"c\"", "day, a, b, extra, known"]);
     let known = "train series s.csv --target a --known known";

@@ -264,6 +264,18 @@ fn a_rank_with_other_settings_or_data_is_refused_and_named() {
             format!("{TEXT} --out r"),
             "error: none.txt: No such file",
         ),
+        // What fails on one rank alone, where the others would go on.
+        (
+            format!("{TEXT} --out r"),
+            format!("{} --out r", TEXT.replace("--device cpu", "--device nonesuch")),
+            "rank 1: --device nonesuch",
+        ),
+        (
+            format!("{} --out r", TEXT.replace("--device cpu", "--device nonesuch")),
+            format!("{TEXT} --out r"),
+            "error: --device nonesuch",
+        ),
+        (format!("{TEXT} --out r"), format!("{TEXT} --memory 1KB --out r"), "rank 1: "),
     ];
     for (first, second, expected) in cases {
         let mut command = mpirun(path);
@@ -295,6 +307,27 @@ fn ranks_on_different_devices_take_the_weights_of_rank_0() {
     for (one, two) in losses(path, "one").as_flattened().iter().zip(losses(path, "two").as_flattened()) {
         assert!((one - two).abs() < 1e-3 * one.abs(), "{one} {two}");
     }
+}
+
+#[test]
+fn a_rank_that_sees_another_folder_is_refused_and_a_loss_that_is_not_finite_ends_all() {
+    let folder = folder();
+    let path = folder.path();
+    let bptt = env!("CARGO_BIN_EXE_bptt");
+    trains(path, 2, &format!("{TEXT} --out r"));
+    std::fs::create_dir(path.join("other")).unwrap();
+    assert!(Command::new("cp").args(["-r", "r", "t.txt", "other"]).current_dir(path).status().unwrap().success());
+    std::fs::remove_file(path.join("other/r/checkpoints/finished")).unwrap();
+    let mut command = mpirun(path);
+    command.args(["-n", "1", bptt, "train", "--resume", "r", ":", "-n", "1", bptt, "train", "--resume", "other/r"]);
+    let Output { status, stderr, .. } = command.output().unwrap();
+    let stderr = text(&stderr);
+    assert!(!status.success() && stderr.contains("the run's folder must be the same on every machine"), "{stderr}");
+    let Output { status, stderr, .. } =
+        ranks(path, 2, &format!("{TEXT} --set training.lr=1e38 --set training.clip=0 --out nan")).output().unwrap();
+    let stderr = text(&stderr);
+    assert!(!status.success() && stderr.contains("is not finite"), "{stderr}");
+    assert!(path.join("nan/model.safetensors").exists() && !stderr.contains("rank 1: error"), "{stderr}");
 }
 
 #[test]

@@ -55,19 +55,17 @@ fn settings(args: &TrainArgs, follows: bool) -> bptt::Result<Option<(Option<Resu
     Ok(Some((Some(run), settings)))
 }
 
+/// Why one rank finds a run finished and another does not.
+const OTHER_FOLDER: &str = "for one of them the run has finished, for the other it has not; the run's folder must be the same on every machine";
+
 /// Trains on this rank as rank 0 says, without a word.
 async fn follow(args: &TrainArgs, ranks: &RunRanks) -> Result<(), Failure> {
     // Once rank 0 has opened the folder of a resumed run.
     ranks.together(Ok(()))?;
-    let loaded = match settings(args, true) {
-        // Rank 0 has found it finished too.
-        Ok(None) => return Ok(()),
-        Ok(Some((resumed, settings))) => {
-            Experiment::load_resumed(settings, resumed.as_ref()).map(|experiment| (resumed, experiment))
-        }
-        Err(error) => Err(error),
-    };
-    let (resumed, mut experiment) = ranks.together(loaded)?;
+    let opened = ranks.together(settings(args, true))?;
+    ranks.check_alike(opened.is_none(), OTHER_FOLDER)?;
+    let Some((resumed, settings)) = opened else { return Ok(()) };
+    let mut experiment = ranks.together(Experiment::load_resumed(settings, resumed.as_ref()))?;
     if args.dump_config {
         return Ok(());
     }
@@ -103,7 +101,13 @@ async fn lead(args: &TrainArgs, ranks: Option<&RunRanks>) -> Result<(), Failure>
         Folder::check_free(args.out.as_deref(), checkpoints::is_beginning)?;
         Ok(opened)
     });
-    let Some((resumed, settings)) = RunRanks::all(ranks, opened)? else {
+    let opened = RunRanks::all(ranks, opened)?;
+    if let Some(ranks) = ranks {
+        // The others open it after this one.
+        ranks.together(Ok(()))?;
+        ranks.check_alike(opened.is_none(), OTHER_FOLDER)?;
+    }
+    let Some((resumed, settings)) = opened else {
         args.resume.iter().for_each(|path| print_finished(path, args.json, terminal));
         return Ok(());
     };

@@ -58,6 +58,9 @@ impl<'a> FollowedRun<'a> {
         let outcome = network.run(checkpoint, training.as_ref(), validation, options, observer).await;
         // Rank 0 keeps the weights after an error too, and what is fitted to them is fitted by all. It reports failures.
         let _ = experiment.task.calibrated(&mut network, *rows).await;
+        if let Err(error @ Error::NonFinite { .. }) = outcome {
+            return ranks.together(Err(error));
+        }
         let outcome = outcome.map_err(Error::failed)?;
         let stop_reason = outcome.stop_reason;
         ranks.sent(outcome.bytes_sent_per_step)?;

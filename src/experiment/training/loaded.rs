@@ -137,6 +137,7 @@ impl Experiment {
         let mut config = self.settings.config().clone();
         // Each machine may have its own devices and paths.
         (config.run.device, config.run.threads) = (None, None);
+        (config.training.memory, config.training.micro_batch) = (None, None);
         config.files().into_iter().for_each(|(_, file)| *file = None);
         let origin = serde_json::to_string(&self.origin()).map_err(|error| Error::Failed(error.to_string()))?;
         let mut data = Digest::new();

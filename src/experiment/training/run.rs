@@ -171,7 +171,10 @@ impl<'a> TrainingRun<'a> {
         figures.extend(flow.map(|flow| ("flow.svg", flow)));
         self.write_figures(&figures, missing);
         // The error of the steps may also be why the weights cannot be stored, and is more specific.
-        let outcome = outcome.map_err(|error| self.stopped(error, history.known(), kept.is_ok()))?;
+        let all_have_it = matches!(outcome, Err(Error::NonFinite { .. }));
+        let outcome = outcome.map_err(|error| self.stopped(error, history.known(), kept.is_ok()));
+        // The others wait until the weights are kept.
+        let outcome = RunRanks::all(self.ranks.as_ref().filter(|_| all_have_it), outcome)?;
         kept?;
         let sent = self.ranks.as_ref().map(|ranks| ranks.sent(outcome.bytes_sent_per_step)).transpose();
         let sent = missing.keep("the bytes that ranks sent", sent).flatten().flatten();
@@ -302,21 +305,13 @@ pub(super) struct OpenNetwork {
 
 impl OpenNetwork {
     pub(super) async fn open(experiment: &mut Experiment, ranks: Option<&RunRanks>) -> Result<Self> {
-        let Experiment { settings, task, model, start } = experiment;
-        settings.place = ranks.map(RunRanks::place).or(settings.place);
-        let device = OpenDevice::open(&settings.device_options()).await?;
-        settings.set_device(&device.name);
-        let planner = training_planner(&device, settings, model)?;
-        let size = ranks.map_or(1, RunRanks::size);
-        let memory = plan_memory(settings, &planner, task.as_ref(), size, false)?;
-        memory.check_free()?;
-        let mut network = new_network(&device, settings, model, task.as_ref(), start.as_ref())?;
-        // The network has them.
-        start.iter_mut().for_each(|start| start.weights = StateDict::default());
+        experiment.settings.place = ranks.map(RunRanks::place).or(experiment.settings.place);
+        // What one rank cannot do is known to all before they exchange anything else.
+        let (device, memory, mut network) = RunRanks::all(ranks, Self::alone(experiment, ranks).await)?;
         let mut rows = memory.rows;
         if let Some(ranks) = ranks {
             let least = ranks.numbers(rows as u64)?.into_iter().min();
-            rows = size * least.map_or(rows, |least| least as usize);
+            rows = ranks.size() * least.map_or(rows, |least| least as usize);
             let arithmetic = json!(device.arithmetic());
             network = network.with_communicator(ranks.communicator().clone(), ranks.are_mixed(&arithmetic)?)?;
         }
@@ -324,6 +319,21 @@ impl OpenNetwork {
         let settings = &mut experiment.settings;
         settings.set_epoch(settings.run.steps_per_epoch(per_epoch));
         Ok(Self { device, memory, rows, network })
+    }
+
+    /// What each rank does by itself.
+    async fn alone(experiment: &mut Experiment, ranks: Option<&RunRanks>) -> Result<(OpenDevice, MemoryPlan, Network)> {
+        let Experiment { settings, task, model, start } = experiment;
+        let device = OpenDevice::open(&settings.device_options()).await?;
+        settings.set_device(&device.name);
+        let planner = training_planner(&device, settings, model)?;
+        let size = ranks.map_or(1, RunRanks::size);
+        let memory = plan_memory(settings, &planner, task.as_ref(), size, false)?;
+        memory.check_free()?;
+        let network = new_network(&device, settings, model, task.as_ref(), start.as_ref())?;
+        // The network has them.
+        start.iter_mut().for_each(|start| start.weights = StateDict::default());
+        Ok((device, memory, network))
     }
 }
 
@@ -340,7 +350,7 @@ pub(super) async fn measured(
         let weights = network.state_dict().await?;
         // One of the two is enough.
         drop(network);
-        network = trained_network(device, model, &weights)?;
+        network = RunRanks::all(ranks, trained_network(device, model, &weights))?;
         if let Some(ranks) = ranks {
             network = network.with_communicator(ranks.communicator().clone(), false)?;
         }
