@@ -493,13 +493,15 @@ fn run_adding(
     let validation = SequentialBatches::new(&validation, 3).unwrap();
     let options = RunOptions::new(RunLength::Steps(24)).validate_every(4).keep(KeepWeights::Best);
     let mut trainer = adding(rank);
-    let outcome = match from {
+    let mut outcome = match from {
         None => run(&mut trainer, &train, Some(&validation), &options, watched).wait()?,
         Some(bytes) => {
             let (checkpoint, _) = Checkpoint::from_bytes(bytes)?;
             resume(&mut trainer, checkpoint, &train, Some(&validation), &options, watched).wait()?
         }
     };
+    // What a rank has sent is its own.
+    outcome.bytes_sent_per_step = None;
     Ok((outcome, trainer.engine().parameters().wait()?))
 }
 

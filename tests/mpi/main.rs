@@ -268,12 +268,12 @@ fn a_rank_with_other_settings_or_data_is_refused_and_named() {
         (
             format!("{TEXT} --out r"),
             format!("{} --out r", TEXT.replace("--device cpu", "--device nonesuch")),
-            "rank 1: --device nonesuch",
+            "rank 1: no GPU: --device nonesuch",
         ),
         (
             format!("{} --out r", TEXT.replace("--device cpu", "--device nonesuch")),
             format!("{TEXT} --out r"),
-            "error: --device nonesuch",
+            "error: no GPU: --device nonesuch",
         ),
         (format!("{TEXT} --out r"), format!("{TEXT} --memory 1KB --out r"), "rank 1: "),
     ];
@@ -324,7 +324,7 @@ fn a_rank_that_sees_another_folder_is_refused_and_a_loss_that_is_not_finite_ends
     let stderr = text(&stderr);
     assert!(!status.success() && stderr.contains("the run's folder must be the same on every machine"), "{stderr}");
     let Output { status, stderr, .. } =
-        ranks(path, 2, &format!("{TEXT} --set training.lr=1e38 --set training.clip=0 --out nan")).output().unwrap();
+        ranks(path, 2, &format!("{TEXT} --set training.lr=1e30 --set training.clip=0 --out nan")).output().unwrap();
     let stderr = text(&stderr);
     assert!(!status.success() && stderr.contains("is not finite"), "{stderr}");
     assert!(path.join("nan/model.safetensors").exists() && !stderr.contains("rank 1: error"), "{stderr}");
