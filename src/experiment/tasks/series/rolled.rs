@@ -42,7 +42,7 @@ const NUMBERS: usize = 1 << 24;
 /// Forecasts as far as the rollouts go, each horizon from the previous ones. All rollouts have the same number of rows.
 ///
 /// # Errors
-/// Those of [`read`] and of [`Rollout::push`].
+/// Those of the device and of [`Rollout::push`], and [`Error::NoMemory`].
 pub async fn roll(network: &mut Network, ranges: &Ranges, rollouts: Vec<Rollout>) -> Result<Vec<RolledForecast>> {
     let mut rolling = Rolling::new(ranges, rollouts);
     while let Some(logits) = read(network, &rolling.fed_back()).await? {
