@@ -24,9 +24,10 @@ static ASKED: OnceLock<Asked> = OnceLock::new();
 
 /// From now on the first signal only sets a flag, which [`asked`] returns.
 pub(crate) fn listen() -> Result<()> {
-    let Asked { asked, by, to_save } = ASKED.get_or_init(Asked::default);
+    let state = ASKED.get_or_init(Asked::default);
+    let Asked { asked, by, .. } = state;
     #[cfg(unix)]
-    flag::register(signal_hook::consts::SIGUSR1, Arc::clone(to_save))
+    flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&state.to_save))
         .map_err(|error| Error::Failed(format!("SIGUSR1: {error}")))?;
     for signal in [SIGINT, SIGTERM] {
         // In this order the first signal does not yet see its own flag. The status is the one that a shell reports.
