@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::{Map, Value, json};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use super::config::agree::differing;
 use super::device::open::Place;
+use super::files::arithmetic::Arithmetic;
 use crate::communicator::Communicator;
 use crate::format::grouped;
 use crate::{Error, Result};
@@ -79,31 +83,16 @@ impl RunRanks {
     /// The rank's own error; [`Error::Failed`] with that of the first other rank that has one, and those of the
     /// communicator.
     pub fn together<T>(&self, local: Result<T>) -> Result<T> {
-        let words = local.as_ref().err().map(Error::to_string);
-        let message = words.map_or(vec![FINE], |words| [&[FAILED], words.as_bytes()].concat());
-        let all = self.communicator.gather(&message)?;
-        if all.iter().any(|message| !matches!(message[..], [FINE] | [FAILED, ..])) {
-            return local.and(Err(other_calls()));
-        }
-        self.failed.fetch_or(all.iter().any(|message| message[..] != [FINE]), Ordering::Relaxed);
+        let all = match self.exchanged(Call::Together, &local.as_ref().err().map(Error::to_string)) {
+            Ok(all) => all,
+            // The rank's own error says more.
+            Err(error) => return local.and(Err(error)),
+        };
+        self.failed.fetch_or(all.iter().any(Option::is_some), Ordering::Relaxed);
         let value = local?;
-        match all.iter().enumerate().find(|(_, message)| message[..] != [FINE]) {
-            Some((rank, message)) => {
-                Err(Error::Failed(format!("rank {rank}: {}", String::from_utf8_lossy(&message[1..]))))
-            }
+        match all.iter().enumerate().find_map(|(rank, words)| Some((rank, words.as_ref()?))) {
+            Some((rank, words)) => Err(Error::Failed(format!("rank {rank}: {words}"))),
             None => Ok(value),
-        }
-    }
-
-    /// Checks that all ranks found the same: `what` in words if it is so, for those that did not.
-    ///
-    /// # Errors
-    /// [`Error::Failed`], on all of them, names the first rank that differs from rank 0; those of the communicator.
-    pub fn check_alike(&self, own: bool, what: &str) -> Result<()> {
-        let all = self.numbers(own.into())?;
-        match all.iter().position(|other| *other != all[0]) {
-            Some(rank) => self.together(Err(Error::Failed(format!("rank {rank} differs from rank 0: {what}")))),
-            None => Ok(()),
         }
     }
 
@@ -118,17 +107,24 @@ impl RunRanks {
         }
     }
 
+    /// Checks that all ranks found the same. `what` says for what reason one may not.
+    ///
+    /// # Errors
+    /// [`Error::Failed`], on all of them, names the first rank that differs from rank 0; those of the communicator.
+    pub fn check_alike(&self, own: bool, what: &str) -> Result<()> {
+        let all = self.exchanged(Call::Alike, &own)?;
+        match all.iter().position(|other| *other != all[0]) {
+            Some(rank) => self.together(Err(Error::Failed(format!("rank {rank} differs from rank 0: {what}")))),
+            None => Ok(()),
+        }
+    }
+
     /// A number of every rank, in their order.
     ///
     /// # Errors
     /// Those of the communicator.
     pub fn numbers(&self, own: u64) -> Result<Vec<u64>> {
-        let all = self.communicator.gather(&[&[NUMBER], &own.to_le_bytes()[..]].concat())?;
-        let number = |message: &Vec<u8>| match message.split_first() {
-            Some((&NUMBER, bytes)) => bytes.try_into().ok().map(u64::from_le_bytes),
-            _ => None,
-        };
-        all.iter().map(number).collect::<Option<_>>().ok_or_else(other_calls)
+        self.exchanged(Call::Numbers, &own)
     }
 
     /// The bytes of all ranks from those of each; `None` where a rank has not counted them.
@@ -136,9 +132,7 @@ impl RunRanks {
     /// # Errors
     /// Those of the communicator.
     pub(crate) fn sent(&self, own: Option<u64>) -> Result<Option<StepBytes>> {
-        let all = self.communicator.gather(&own.map(u64::to_le_bytes).iter().flatten().copied().collect::<Vec<_>>())?;
-        let all: Option<Vec<u64>> =
-            all.iter().map(|bytes| Some(u64::from_le_bytes(bytes.as_slice().try_into().ok()?))).collect();
+        let all: Option<Vec<u64>> = self.exchanged(Call::Sent, &own)?.into_iter().collect();
         Ok(all.map(|all| StepBytes::of(all.into_iter())))
     }
 
@@ -147,9 +141,7 @@ impl RunRanks {
     /// # Errors
     /// Those of the communicator.
     pub(crate) fn decided(&self, by_first: bool) -> Result<bool> {
-        let mut message = vec![u8::from(by_first)];
-        self.communicator.broadcast(0, &mut message)?;
-        Ok(message == [1])
+        Ok(self.exchanged(Call::Decided, &by_first)?[0])
     }
 
     /// Checks that every rank has the same program, settings, data and checkpoint: `identity` has them under `settings`,
@@ -159,8 +151,7 @@ impl RunRanks {
     /// [`Error::Failed`] names the first rank that differs from rank 0, and in what; those of the communicator.
     pub(crate) fn check_same(&self, mut identity: Value) -> Result<()> {
         identity["program"] = json!(crate::VERSION);
-        let all = self.communicator.gather(identity.to_string().as_bytes())?;
-        let all: Vec<Value> = all.iter().map(|text| serde_json::from_slice(text).unwrap_or_default()).collect();
+        let all = self.exchanged(Call::Same, &identity)?;
         match all.iter().enumerate().find_map(|(rank, other)| Some((rank, difference(&all[0], other)?))) {
             Some((rank, words)) => self.together(Err(Error::Failed(format!(
                 "rank {rank} differs from rank 0: {words}; every rank needs the same program, settings and data"
@@ -173,8 +164,8 @@ impl RunRanks {
     ///
     /// # Errors
     /// Those of the communicator.
-    pub(crate) fn are_mixed(&self, arithmetic: &Value) -> Result<bool> {
-        let all = self.communicator.gather(arithmetic.to_string().as_bytes())?;
+    pub(crate) fn are_mixed(&self, arithmetic: &Arithmetic) -> Result<bool> {
+        let all = self.exchanged(Call::Mixed, arithmetic)?;
         Ok(all.iter().any(|other| *other != all[0]))
     }
 
@@ -183,19 +174,35 @@ impl RunRanks {
     /// # Errors
     /// Those of the communicator.
     pub(crate) fn describe(&self, device: &str) -> Result<Vec<String>> {
-        let all = self.communicator.gather(json!([self.machine, device]).to_string().as_bytes())?;
-        let all: Vec<[String; 2]> = all.iter().map(|text| serde_json::from_slice(text).unwrap_or_default()).collect();
-        Ok(describe(&all))
+        Ok(describe(&self.exchanged(Call::Describe, &[self.machine.clone(), device.to_owned()])?))
+    }
+
+    /// What every rank gives in this call, in their order.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if another rank makes another call; those of the communicator.
+    fn exchanged<T: Serialize + DeserializeOwned>(&self, call: Call, own: &T) -> Result<Vec<T>> {
+        let message = serde_json::to_vec(&(call, own)).map_err(|error| Error::Failed(error.to_string()))?;
+        let of_call = |message: Vec<u8>| match serde_json::from_slice(&message) {
+            Ok((theirs, value)) if call == theirs => Some(value),
+            _ => None,
+        };
+        let all: Option<Vec<T>> = self.communicator.gather(&message)?.into_iter().map(of_call).collect();
+        all.ok_or_else(|| Error::Failed("the ranks do not make the same calls".into()))
     }
 }
 
-/// How messages begin, so that ranks which make different calls notice it.
-const FINE: u8 = 0;
-const FAILED: u8 = 1;
-const NUMBER: u8 = 2;
-
-fn other_calls() -> Error {
-    Error::Failed("the ranks do not make the same calls".into())
+/// What an exchange is for, so that ranks which do not make the same calls notice it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Call {
+    Together,
+    Alike,
+    Numbers,
+    Sent,
+    Decided,
+    Same,
+    Mixed,
+    Describe,
 }
 
 fn describe(all: &[[String; 2]]) -> Vec<String> {
@@ -234,19 +241,10 @@ fn difference(first: &Value, other: &Value) -> Option<String> {
     if first["program"] != other["program"] {
         return Some(format!("its program is version {}, not {}", words(&other["program"]), words(&first["program"])));
     }
-    if first["settings"] != other["settings"] {
-        let none = Map::new();
-        let section = |value: &Value, name: &str| value["settings"][name].as_object().unwrap_or(&none).clone();
-        let sections = |value: &Value| value["settings"].as_object().unwrap_or(&none).clone();
-        for name in sections(first).keys().chain(sections(other).keys()) {
-            let (here, there) = (section(first, name), section(other, name));
-            if let Some(key) = here.keys().chain(there.keys()).find(|key| here.get(*key) != there.get(*key)) {
-                let value = |of: &Map<String, Value>| of.get(key).map_or("not set".to_owned(), words);
-                let of_data = if key.ends_with("sha256") { OTHER_DATA } else { "" };
-                return Some(format!("{of_data}{name}.{key} is {} there, not {}", value(&there), value(&here)));
-            }
-        }
-        return Some("its settings are others".into());
+    let settings = |value: &Value| value["settings"].as_object().cloned().unwrap_or_default();
+    if let Some([setting, here, there]) = differing(&settings(first), &settings(other)) {
+        let of_data = if setting.ends_with("sha256") { OTHER_DATA } else { "" };
+        return Some(format!("{of_data}{setting} is {there} there, not {here}"));
     }
     if first["data"] != other["data"] {
         return Some(OTHER_DATA.trim_end_matches(": ").into());

@@ -17,6 +17,7 @@ use bptt::{
     Wait, block_on,
 };
 
+use crate::common::continued::Continued;
 use crate::common::gpu::gpu;
 use crate::common::{Case, choice, wide};
 
@@ -452,27 +453,6 @@ impl Observer for Watched {
 }
 
 const TASK: AddingTask = AddingTask { length: 6 };
-
-/// Batches whose rows continue those of the batch before, within an epoch.
-struct Continued<'a>(ShuffledBatches<&'a dyn Examples>);
-
-impl Batches for Continued<'_> {
-    fn per_epoch(&self) -> u64 {
-        self.0.per_epoch()
-    }
-
-    fn batch(&self, number: u64) -> bptt::Result<Batch> {
-        self.0.batch(number)
-    }
-
-    fn largest(&self) -> bptt::Result<Batch> {
-        self.0.largest()
-    }
-
-    fn continues(&self, number: u64) -> bool {
-        !number.is_multiple_of(self.per_epoch())
-    }
-}
 
 fn adding(rank: Rank) -> Trainer<CpuEngine<f64>> {
     let model = Model::new(Recurrent::new(Cell::Lstm, AddingTask::INPUTS, 5), TASK.head());

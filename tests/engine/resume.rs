@@ -2,42 +2,22 @@
 
 use std::io::Cursor;
 
-use bptt::data::{AddingTask, Batches, Examples, SequentialBatches, ShuffledBatches};
+use bptt::data::{AddingTask, Examples, SequentialBatches, ShuffledBatches};
 use bptt::train::{
     Checkpoint, Decay, KeepWeights, Metrics, Observer, Outcome, RunLength, RunOptions, Schedule, StepCounts,
     StopReason, TrainerState, WriteSeek, resume, run,
 };
 use bptt::{
-    Backend, Batch, Cell, Cpu, EngineOptions, Error, Layout, Model, Optimizer, OptimizerKind, Parameters, Real,
-    Recurrent, Trainer, TrainerOptions,
+    Backend, Cell, Cpu, EngineOptions, Error, Layout, Model, Optimizer, OptimizerKind, Parameters, Real, Recurrent,
+    Trainer, TrainerOptions,
 };
 use pollster::block_on;
 
+use crate::common::continued::Continued;
 use crate::common::gpu;
 
 const TASK: AddingTask = AddingTask { length: 6 };
 const STEPS: u64 = 23;
-
-/// Batches whose rows continue those of the batch before, within an epoch.
-struct Continued<'a>(ShuffledBatches<&'a dyn Examples>);
-
-impl Batches for Continued<'_> {
-    fn per_epoch(&self) -> u64 {
-        self.0.per_epoch()
-    }
-
-    fn batch(&self, number: u64) -> bptt::Result<Batch> {
-        self.0.batch(number)
-    }
-
-    fn largest(&self) -> bptt::Result<Batch> {
-        self.0.largest()
-    }
-
-    fn continues(&self, number: u64) -> bool {
-        !number.is_multiple_of(self.per_epoch())
-    }
-}
 
 /// Keeps every step and, of those that are asked for, every checkpoint as a file.
 struct Kept {

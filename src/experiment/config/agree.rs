@@ -37,12 +37,18 @@ pub fn words(setting: &impl Serialize) -> String {
 
 /// The first setting that differs, with its value there and here; `None` if all are the same.
 pub(crate) fn difference(here: &Map<String, Value>, there: &Map<String, Value>) -> Option<String> {
+    let [setting, here, there] = differing(here, there)?;
+    Some(format!("{setting} is {there} there, and {here} here"))
+}
+
+/// The name of the first setting that differs, as `training.lr`, and its values here and there in words.
+pub(crate) fn differing(here: &Map<String, Value>, there: &Map<String, Value>) -> Option<[String; 3]> {
     there.keys().chain(here.keys()).find_map(|section| {
         let keys = |map: &Map<String, Value>| map.get(section).and_then(Value::as_object).cloned().unwrap_or_default();
         let (here, there) = (keys(here), keys(there));
         let key = there.keys().chain(here.keys()).find(|key| here.get(*key) != there.get(*key))?.clone();
         let words = |value: Option<&Value>| value.map_or("not set".to_owned(), ToString::to_string);
-        Some(format!("{section}.{key} is {} there, and {} here", words(there.get(&key)), words(here.get(&key))))
+        Some([format!("{section}.{key}"), words(here.get(&key)), words(there.get(&key))])
     })
 }
 

@@ -131,7 +131,6 @@ impl Experiment {
         }
     }
 
-    /// The origin of the trained weights: the task's data, after those of the initial weights.
     /// What every rank of a run must have in common, beside the program.
     pub(super) fn identity(&self, checkpoint: Option<u64>) -> Result<Value> {
         let mut config = self.settings.config().clone();
@@ -145,6 +144,7 @@ impl Experiment {
         Ok(json!({"settings": config.to_map()?, "data": data.text(), "checkpoint": checkpoint}))
     }
 
+    /// The origin of the trained weights: the task's data, after those of the initial weights.
     pub(super) fn origin(&self) -> Origin {
         let mut origin = self.task.origin().clone();
         let before = self.start.as_ref().and_then(|start| start.origin.as_ref());

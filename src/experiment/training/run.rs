@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use serde_json::json;
-
 use super::loaded::Experiment;
 use super::missing;
 use super::missing::Missing;
@@ -312,8 +310,8 @@ impl OpenNetwork {
         if let Some(ranks) = ranks {
             let least = ranks.numbers(rows as u64)?.into_iter().min();
             rows = ranks.size() * least.map_or(rows, |least| least as usize);
-            let arithmetic = json!(device.arithmetic());
-            network = network.with_communicator(ranks.communicator().clone(), ranks.are_mixed(&arithmetic)?)?;
+            let mixed = ranks.are_mixed(&device.arithmetic())?;
+            network = network.with_communicator(ranks.communicator().clone(), mixed)?;
         }
         let per_epoch = experiment.batches()?.per_epoch();
         let settings = &mut experiment.settings;
