@@ -12,6 +12,7 @@ mod local;
 mod mpi;
 mod ranks;
 mod sent;
+mod sums_ahead;
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -23,6 +24,7 @@ pub use self::local::LocalCommunicator;
 pub use self::mpi::{MpiCommunicator, MpiSum};
 pub(crate) use self::ranks::{AGREED, Ranks};
 pub(crate) use self::sent::SentBytes;
+pub(crate) use self::sums_ahead::SumsAhead;
 
 /// What joins N ranks, numbered from 0: sums over them, and messages to all of them.
 ///

@@ -65,17 +65,23 @@ pub(crate) fn check_weight(weight: f64) -> Result<f64> {
     }
 }
 
+/// Receives gradient sums once nothing is added to them any more: those of some consecutive tensors, with their range in the
+/// flat block.
+pub(crate) type CompletedSums<'a, R> = dyn FnMut(Range<usize>, &[R]) + Send + 'a;
+
 /// The passes over validated input. The public methods validate and then call these.
 #[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
 pub trait Passes: Parameters + Hooks {
     /// [`Layers::forward`](super::Layers::forward).
     async fn forward_validated(&mut self, sequence: Validated<'_, Sequence<Self::Real>>) -> Result<Output<Self::Real>>;
 
-    /// [`Training::accumulate`](super::Training::accumulate).
+    /// [`Training::accumulate`](super::Training::accumulate). An engine that has its sums at hand gives them to `completed` in
+    /// the order of [`Layout::backward_order`](crate::Layout::backward_order), each while it computes those that follow.
     async fn accumulate_validated<S: Real>(
         &mut self,
         objective: Objective<'_, S, Self>,
         carry: Option<StatefulRows>,
+        completed: Option<&mut CompletedSums<'_, Self::Real>>,
     ) -> Result<()>;
 
     /// [`Inference::logits`](super::Inference::logits).

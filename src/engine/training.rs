@@ -29,7 +29,7 @@ pub trait Training: Layers {
     /// no room for it; those of the device.
     async fn accumulate<S: Real>(&mut self, batch: &Batch<S>, carry: Option<StatefulRows>) -> Result<()> {
         let batch = Validated::batch::<Self::Real>(batch, self.model())?;
-        self.accumulate_validated(Objective::Batch(batch), carry).await
+        self.accumulate_validated(Objective::Batch(batch), carry, None).await
     }
 
     /// Like [`accumulate`](Self::accumulate), with a loss of the caller in place of the head's: adds Σ loss and its
@@ -45,7 +45,7 @@ pub trait Training: Layers {
         carry: Option<StatefulRows>,
     ) -> Result<()> {
         let objective = Objective::custom(sequence, loss, self.model())?;
-        self.accumulate_validated(objective, carry).await
+        self.accumulate_validated(objective, carry, None).await
     }
 
     /// Σ w·loss of the batches whose gradients are in the sums. [Waits](crate#waiting).

@@ -1,5 +1,7 @@
 //! The parameters as one flat block with named tensors, in PyTorch's names, shapes and gate order.
 
+use std::ops::Range;
+
 use ndarray::{ArrayD, IxDyn};
 
 use super::config::Model;
@@ -73,7 +75,7 @@ impl Tensor {
     }
 
     /// The range of its elements in the block.
-    pub fn range(&self) -> std::ops::Range<usize> {
+    pub fn range(&self) -> Range<usize> {
         self.offset..self.offset + self.len()
     }
 }
@@ -143,6 +145,30 @@ impl Layout {
     /// The tensors in block order.
     pub fn tensors(&self) -> &[Tensor] {
         &self.tensors
+    }
+
+    /// The tensors, as ranges of them, whose gradients a backward pass completes together, in its order: those of the head,
+    /// then those of the layers from the top one down. The embedding belongs to the first layer.
+    pub(crate) fn backward_order(&self, directions: usize) -> Vec<Range<usize>> {
+        let layer = |tensor: &Tensor| match tensor.role {
+            Role::Embedding => Some(0),
+            Role::WeightIh { layer_direction }
+            | Role::WeightHh { layer_direction }
+            | Role::WeightHr { layer_direction }
+            | Role::BiasIh { layer_direction }
+            | Role::BiasHh { layer_direction }
+            | Role::CellParameter { layer_direction, .. } => Some(layer_direction / directions),
+            Role::HeadWeight | Role::HeadBias => None,
+        };
+        let parts = self.tensors.chunk_by(|a, b| layer(a) == layer(b));
+        let mut ranges: Vec<Range<usize>> = parts
+            .scan(0, |first, part| {
+                *first += part.len();
+                Some(*first - part.len()..*first)
+            })
+            .collect();
+        ranges.reverse();
+        ranges
     }
 
     /// The number of parameters.

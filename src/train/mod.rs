@@ -22,7 +22,7 @@ pub use evaluate::{evaluate, predict, predict_each};
 pub use gradient_decay::{GradientDecay, last_alone, mean_derivative, recurrent_radii, spectral_radius};
 pub use inference::{Evaluation, Prediction};
 pub use metrics::Metrics;
-pub use options::{KeepWeights, RunLength, RunOptions};
+pub use options::{KeepWeights, RunLength, RunOptions, TrainerOptions};
 pub use progress::BestValidation;
 pub use ranks::bytes_sent_per_step;
 #[cfg(feature = "experiment")]
@@ -31,4 +31,4 @@ pub use run::{Observer, Outcome, StepCounts, StopReason, resume, run};
 pub use sampling::Sampling;
 pub use schedule::{Decay, Schedule};
 pub use state::{Averaged, TrainerState};
-pub use trainer::{Trainer, TrainerOptions};
+pub use trainer::Trainer;

@@ -1,9 +1,74 @@
-//! Options of a run.
+//! Options of a trainer, and of a run.
 
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
+use crate::engine::EngineOptions;
 use crate::error::{Error, Result};
+use crate::model::Initialisation;
+
+/// Options of a [`Trainer`](crate::Trainer).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TrainerOptions {
+    /// The initialisation of the parameters.
+    pub initialisation: Initialisation,
+    /// The maximum number of rows per pass. Larger batches are split into micro-batches, with the same result, in
+    /// training, evaluation and prediction. `None`: no limit.
+    pub micro_batch: Option<usize>,
+    /// Truncated BPTT: each batch starts from the final states of the one before, whether or not there was an update in
+    /// between.
+    pub carry_state: bool,
+    /// The maximum number of submissions in flight, at least 1. On a GPU, a few short steps can share a submission.
+    /// Small values report earlier; large values keep the device busy.
+    pub in_flight: usize,
+    /// Options of the engine: chunk, memory budget, input gradient and more.
+    pub engine: EngineOptions,
+}
+
+impl Default for TrainerOptions {
+    fn default() -> Self {
+        Self {
+            initialisation: Initialisation::default(),
+            micro_batch: None,
+            carry_state: false,
+            in_flight: 3,
+            engine: EngineOptions::default(),
+        }
+    }
+}
+
+impl TrainerOptions {
+    /// Sets the initialisation of the parameters.
+    pub fn initialisation(mut self, initialisation: Initialisation) -> Self {
+        self.initialisation = initialisation;
+        self
+    }
+
+    /// Sets the maximum number of rows per pass: [`micro_batch`](Self#structfield.micro_batch).
+    pub fn micro_batch(mut self, micro_batch: impl Into<Option<usize>>) -> Self {
+        self.micro_batch = micro_batch.into();
+        self
+    }
+
+    /// Sets whether each batch starts from the final states of the one before.
+    pub fn carry_state(mut self, carry_state: bool) -> Self {
+        self.carry_state = carry_state;
+        self
+    }
+
+    /// Sets the maximum number of submissions in flight, at least 1.
+    pub fn in_flight(mut self, in_flight: usize) -> Self {
+        self.in_flight = in_flight;
+        self
+    }
+
+    /// Sets the options of the engine. The trainer sets their [`optimizer`](EngineOptions::optimizer).
+    pub fn engine(mut self, engine: EngineOptions) -> Self {
+        self.engine = engine;
+        self
+    }
+}
 
 /// The length of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

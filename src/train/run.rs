@@ -348,14 +348,18 @@ async fn accumulate<E: Engine>(
 ) -> Result<StepCounts> {
     trainer.begin_count();
     let mut work = StepCounts::default();
-    for number in numbers {
+    for number in numbers.clone() {
         if !train.continues(number) {
             trainer.reset_state()?;
         }
         let batch = train.batch(number)?;
         work.sequences += batch.sequence.shape().1 as u64;
         work.time_steps += batch.sequence.time_steps();
-        trainer.accumulate(&batch).await?;
+        if number + 1 == numbers.end {
+            trainer.accumulate_last(&batch).await?;
+        } else {
+            trainer.accumulate(&batch).await?;
+        }
     }
     Ok(work)
 }

@@ -4,7 +4,8 @@ use std::borrow::Borrow;
 use std::io::Write;
 use std::ops::{Deref, DerefMut};
 
-use super::trainer::{GradientSums, Trainer, TrainerOptions};
+use super::options::TrainerOptions;
+use super::trainer::{GradientSums, Trainer};
 use crate::batch::States;
 use crate::engine::{Backend, Engine, FlatBlock, SkippedUpdates, check_optimizer_state, read_tensor};
 use crate::error::{Error, Result};

@@ -5,81 +5,17 @@ use std::sync::Arc;
 
 use ndarray::ArrayD;
 
+use super::options::TrainerOptions;
 use crate::batch::{Batch, InputGradient, Sequence, States, Validated};
-use crate::communicator::{Ranks, SentBytes};
+use crate::communicator::{Ranks, SentBytes, SumsAhead};
 use crate::dropout::DropoutKey;
 use crate::engine::passes::{Objective, check_weight};
-use crate::engine::{
-    Backend, CustomLoss, CustomOptimizer, Engine, EngineOptions, StatefulRows, StepReport, check_carries,
-};
+use crate::engine::{Backend, CustomLoss, CustomOptimizer, Engine, StatefulRows, StepReport, check_carries};
 use crate::error::{Error, Result};
 use crate::gradient_norms::HiddenGradientNorms;
-use crate::model::{Initialisation, Layout, Model};
+use crate::model::{Layout, Model};
 use crate::optim::{Optimizer, OptimizerStep};
 use crate::real::Real;
-
-/// Options of a [`Trainer`].
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct TrainerOptions {
-    /// The initialisation of the parameters.
-    pub initialisation: Initialisation,
-    /// The maximum number of rows per pass. Larger batches are split into micro-batches, with the same result, in
-    /// training, evaluation and prediction. `None`: no limit.
-    pub micro_batch: Option<usize>,
-    /// Truncated BPTT: each batch starts from the final states of the one before, whether or not there was an update in
-    /// between.
-    pub carry_state: bool,
-    /// The maximum number of submissions in flight, at least 1. On a GPU, a few short steps can share a submission.
-    /// Small values report earlier; large values keep the device busy.
-    pub in_flight: usize,
-    /// Options of the engine: chunk, memory budget, input gradient and more.
-    pub engine: EngineOptions,
-}
-
-impl Default for TrainerOptions {
-    fn default() -> Self {
-        Self {
-            initialisation: Initialisation::default(),
-            micro_batch: None,
-            carry_state: false,
-            in_flight: 3,
-            engine: EngineOptions::default(),
-        }
-    }
-}
-
-impl TrainerOptions {
-    /// Sets the initialisation of the parameters.
-    pub fn initialisation(mut self, initialisation: Initialisation) -> Self {
-        self.initialisation = initialisation;
-        self
-    }
-
-    /// Sets the maximum number of rows per pass: [`micro_batch`](Self#structfield.micro_batch).
-    pub fn micro_batch(mut self, micro_batch: impl Into<Option<usize>>) -> Self {
-        self.micro_batch = micro_batch.into();
-        self
-    }
-
-    /// Sets whether each batch starts from the final states of the one before.
-    pub fn carry_state(mut self, carry_state: bool) -> Self {
-        self.carry_state = carry_state;
-        self
-    }
-
-    /// Sets the maximum number of submissions in flight, at least 1.
-    pub fn in_flight(mut self, in_flight: usize) -> Self {
-        self.in_flight = in_flight;
-        self
-    }
-
-    /// Sets the options of the engine. The trainer sets their [`optimizer`](EngineOptions::optimizer).
-    pub fn engine(mut self, engine: EngineOptions) -> Self {
-        self.engine = engine;
-        self
-    }
-}
 
 /// The origin of the engine's gradient sums, with their Σ w.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -131,6 +67,8 @@ pub struct Trainer<E: Engine> {
     pub(super) comparisons: u8,
     /// The bytes sent to other ranks.
     pub(super) sent: SentBytes,
+    /// The sums over ranks that have begun before the update.
+    pub(super) sums_ahead: Option<SumsAhead<E::Real>>,
     /// The digest of the batches that belong to the sums, if there are other ranks.
     pub(super) batches_digest: u64,
 }
@@ -199,6 +137,7 @@ impl<E: Engine> Trainer<E> {
             shares_weights: false,
             comparisons: 0,
             sent: SentBytes::default(),
+            sums_ahead: None,
             batches_digest: 0,
         })
     }
@@ -221,7 +160,7 @@ impl<E: Engine> Trainer<E> {
     pub async fn step<S: Real>(&mut self, batch: &Batch<S>) -> Result<Option<StepReport>> {
         self.engine.may_update()?;
         self.check_step()?;
-        self.accumulate(batch).await?;
+        self.accumulate_last(batch).await?;
         self.update().await
     }
 
@@ -233,9 +172,19 @@ impl<E: Engine> Trainer<E> {
     /// The errors of [`Batch::validate`], which leave everything unchanged. An error of the engine discards the
     /// accumulated gradients, which may contain part of the batch.
     pub async fn accumulate<S: Real>(&mut self, batch: &Batch<S>) -> Result<()> {
+        self.accumulate_batch(batch, false).await
+    }
+
+    /// Like [`accumulate`](Self::accumulate), of the last batch before an update, which comes next: sums over ranks may begin
+    /// within its backward pass.
+    pub(super) async fn accumulate_last<S: Real>(&mut self, batch: &Batch<S>) -> Result<()> {
+        self.accumulate_batch(batch, true).await
+    }
+
+    async fn accumulate_batch<S: Real>(&mut self, batch: &Batch<S>, is_last: bool) -> Result<()> {
         let batch = Validated::batch::<E::Real>(batch, self.engine.model())?;
         let weight = batch.total_weight();
-        self.accumulate_objective(Objective::Batch(batch), weight).await
+        self.accumulate_objective(Objective::Batch(batch), weight, is_last).await
     }
 
     /// [Enqueues](crate#waiting) one training step with a loss of your own: [`accumulate_with`](Self::accumulate_with), then
@@ -252,7 +201,7 @@ impl<E: Engine> Trainer<E> {
     ) -> Result<Option<StepReport>> {
         self.engine.may_update()?;
         self.check_step()?;
-        self.accumulate_with(sequence, weight, loss).await?;
+        self.accumulate_own(sequence, weight, loss, true).await?;
         self.update().await
     }
 
@@ -271,12 +220,27 @@ impl<E: Engine> Trainer<E> {
         weight: f64,
         loss: &dyn CustomLoss<E>,
     ) -> Result<()> {
-        let objective = Objective::custom(sequence, loss, self.engine.model())?;
-        let weight = check_weight(weight)?;
-        self.accumulate_objective(objective, weight).await
+        self.accumulate_own(sequence, weight, loss, false).await
     }
 
-    async fn accumulate_objective<S: Real>(&mut self, objective: Objective<'_, S, E>, added: f64) -> Result<()> {
+    async fn accumulate_own<S: Real>(
+        &mut self,
+        sequence: &Sequence<S>,
+        weight: f64,
+        loss: &dyn CustomLoss<E>,
+        is_last: bool,
+    ) -> Result<()> {
+        let objective = Objective::custom(sequence, loss, self.engine.model())?;
+        let weight = check_weight(weight)?;
+        self.accumulate_objective(objective, weight, is_last).await
+    }
+
+    async fn accumulate_objective<S: Real>(
+        &mut self,
+        objective: Objective<'_, S, E>,
+        added: f64,
+        is_last: bool,
+    ) -> Result<()> {
         let (weight, rows_before) = match std::mem::replace(&mut self.sums, GradientSums::Nothing) {
             GradientSums::Open { weight, rows } => (weight, rows),
             GradientSums::Nothing | GradientSums::Used(_) => {
@@ -289,7 +253,11 @@ impl<E: Engine> Trainer<E> {
         };
         self.digest_batch(objective.sequence(), added);
         let (steps, rows) = objective.sequence().shape();
-        let accumulated = self.accumulate_rows(&objective, rows_before).await;
+        let sums_ahead = is_last && self.may_sum_ahead(weight + added);
+        let accumulated = self.accumulate_rows(&objective, rows_before, sums_ahead).await;
+        if accumulated.is_err() {
+            self.end_sums_ahead();
+        }
         let norms = self.announced(accumulated)?;
         self.join_batch((steps, rows), norms)?;
         self.sums = GradientSums::Open { weight: weight + added, rows: rows_before + rows };
@@ -301,17 +269,27 @@ impl<E: Engine> Trainer<E> {
         &mut self,
         objective: &Objective<'_, S, E>,
         rows_before: usize,
+        sums_ahead: bool,
     ) -> Result<Option<HiddenGradientNorms>> {
         let rows = objective.sequence().shape().1;
         let (seed, step, carries) = (self.seed, self.step + 1, self.options.carry_state);
         self.input_gradient = None;
         let mut own_norms = None;
-        for part in self.parts(self.own_rows(rows)) {
+        let own_rows = self.own_rows(rows);
+        for part in self.parts(own_rows.clone()) {
             let first_row = part.start;
             let of_part = objective.rows(part.clone());
             self.engine.set_dropout(Some(DropoutKey { seed, step, first_row: rows_before + first_row }));
             let carry = carries.then_some(StatefulRows { first_row, rows });
-            self.engine.accumulate_validated(of_part, carry).await?;
+            let ahead = if sums_ahead && part.end == own_rows.end { self.begin_sums_ahead()? } else { None };
+            let mut completed = |numbers, sums: &[E::Real]| {
+                if let Some(ahead) = &ahead {
+                    ahead.give(numbers, sums);
+                }
+            };
+            let accumulated = self.engine.accumulate_validated(of_part, carry, Some(&mut completed)).await;
+            self.sums_ahead = ahead;
+            accumulated?;
             self.add_gradient_norms(&mut own_norms).await?;
             if (part.len() < rows || self.ranks.is_some()) && self.options.engine.input_gradient {
                 let of_part = self.engine.input_gradient().await?;
@@ -430,7 +408,7 @@ impl<E: Engine> Trainer<E> {
         self.step
     }
 
-    /// The options, with the [`optimizer`](EngineOptions::optimizer) of the engine.
+    /// The options, with the [`optimizer`](crate::EngineOptions::optimizer) of the engine.
     pub fn options(&self) -> &TrainerOptions {
         &self.options
     }

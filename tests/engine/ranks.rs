@@ -1,7 +1,7 @@
 //! Several ranks train as one does: the same numbers up to rounding, and the same bits on every rank and in every run.
 
 use std::io::Cursor;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use bptt::communicator::{Communicator, LocalCommunicator};
@@ -647,4 +647,90 @@ fn a_communicator_of_one_rank_changes_nothing() {
     let communicator = Arc::new(LocalCommunicator::ranks(1).remove(0));
     let one = text.losses(&Cpu::<f32>::default(), Some(communicator.clone()), 5);
     assert_eq!((alone, communicator.bytes_sent()), (one, 0));
+}
+
+/// A rank that notes which thread adds up gradients.
+#[derive(Debug)]
+struct Noted {
+    rank: Arc<dyn Communicator>,
+    threads: Mutex<Vec<Option<String>>>,
+}
+
+impl Communicator for Noted {
+    fn rank(&self) -> usize {
+        self.rank.rank()
+    }
+
+    fn size(&self) -> usize {
+        self.rank.size()
+    }
+
+    fn sum_f32(&self, values: &mut [f32]) -> bptt::Result<()> {
+        self.threads.lock().unwrap().push(thread::current().name().map(str::to_owned));
+        self.rank.sum_f32(values)
+    }
+
+    fn sum_f64(&self, values: &mut [f64]) -> bptt::Result<()> {
+        self.rank.sum_f64(values)
+    }
+
+    fn gather(&self, message: &[u8]) -> bptt::Result<Vec<Vec<u8>>> {
+        self.rank.gather(message)
+    }
+
+    fn broadcast(&self, from: usize, message: &mut Vec<u8>) -> bptt::Result<()> {
+        self.rank.broadcast(from, message)
+    }
+
+    fn bytes_sent(&self) -> u64 {
+        self.rank.bytes_sent()
+    }
+}
+
+#[test]
+fn sums_that_begin_within_the_backward_pass_have_the_bits_of_sums_after_it() {
+    for training in trainings() {
+        let of = |step: fn(&mut Trainer<CpuEngine>, &Batch)| {
+            on_ranks(3, |rank| {
+                let noted = Arc::new(Noted { rank: rank.unwrap(), threads: Mutex::default() });
+                let mut trainer = training.trainer(&Cpu::new(), Some(noted.clone()));
+                (0..4).for_each(|number| step(&mut trainer, &training.batch(number)));
+                let weights = trainer.engine().parameters().wait().unwrap();
+                let sums = (weights, noted.bytes_sent());
+                (sums, noted.threads.lock().unwrap().clone())
+            })
+        };
+        let within = of(|trainer, batch| trainer.step(batch).wait().map(|_| ()).unwrap());
+        let after = of(|trainer, batch| {
+            trainer.accumulate(batch).wait().unwrap();
+            trainer.update().wait().unwrap();
+        });
+        for ((within, threads), (after, later)) in within.iter().zip(&after) {
+            assert!(within == after);
+            let of_their_own = |threads: &[Option<String>]| {
+                threads.iter().filter(|name| name.as_deref() == Some("sums over ranks")).count()
+            };
+            // Four steps with the head and each layer.
+            assert_eq!(of_their_own(threads), 4 * (1 + training.case.layers), "{threads:?}");
+            assert_eq!(of_their_own(later), 0);
+        }
+    }
+}
+
+#[test]
+fn a_step_that_is_refused_adds_up_nothing_and_the_next_one_has_its_batch_too() {
+    let [_, training, _] = trainings();
+    let of = |size| {
+        together(size, |rank| {
+            let mut trainer = training.trainer(&Cpu::<f64>::default(), rank);
+            let mut without_weight = training.batch(0);
+            without_weight.weights = without_weight.weights.map(|weights| weights * 0.0);
+            let refused = trainer.step(&without_weight).wait().unwrap_err().to_string();
+            trainer.step(&training.batch(1)).wait().unwrap();
+            (refused, trainer.engine().parameters().wait().unwrap())
+        })
+    };
+    let ((why, one), (also, three)) = (of(1), of(3));
+    assert_eq!(why, also);
+    assert!(far(&three, &one) < 1e-12);
 }

@@ -10,9 +10,9 @@ use crate::cpu::kernels::update::CpuUpdate;
 use crate::cpu::pass::block::{ChunkPlan, RowBlock};
 use crate::cpu::pass::load::InitialState;
 use crate::cpu::pass::predictions::{CpuPredictions, PassLoss};
-use crate::cpu::pass::{PassKind, PassRows};
+use crate::cpu::pass::{PassKind, PassRows, Sums};
 use crate::dropout::DropoutParams;
-use crate::engine::passes::{Objective, Passes};
+use crate::engine::passes::{CompletedSums, Objective, Passes};
 use crate::engine::streaming::Streaming;
 use crate::engine::{Hooks, Inference, Inspection, Logits, LossSum, StatefulRows};
 use crate::error::Result;
@@ -127,6 +127,7 @@ impl<R: Real> Passes for CpuEngine<R> {
         &mut self,
         objective: Objective<'_, S, Self>,
         carry: Option<StatefulRows>,
+        completed: Option<&mut CompletedSums<'_, R>>,
     ) -> Result<()> {
         let sequence = objective.sequence();
         let (steps, rows) = sequence.shape();
@@ -150,7 +151,8 @@ impl<R: Real> Passes for CpuEngine<R> {
         let of_batch = PassRows { sequence, start, draw };
         let (blocks, gradients) = (&mut self.blocks, &mut self.gradients);
         with_loss(&objective, |loss| {
-            self.passes.within(rows, |passes| passes.train(blocks, of_batch, plan, (loss, gradient_norms), gradients))
+            let sums = Sums { gradients, completed };
+            self.passes.within(rows, |passes| passes.train(blocks, of_batch, plan, (loss, gradient_norms), sums))
         })?;
         let blocks = &self.blocks[..self.passes.model.blocks(rows)];
         self.loss += blocks.iter().map(|block| block.head.loss).sum::<f64>();

@@ -20,7 +20,7 @@ use self::mapped_model::MappedModel;
 use self::packed_weights::PackedWeights;
 use self::pass_weights::PassWeights;
 use self::predictions::PassLoss;
-use self::weight_gradient::{WeightTile, WeightTiles};
+use self::weight_gradient::{TileGroup, WeightTile, WeightTiles};
 use crate::allocate;
 use crate::batch::{OutputGradient, Sequence, States};
 use crate::cpu::gemm::shared::SharedBlock;
@@ -28,6 +28,7 @@ use crate::cpu::gemm::transposed::PackScratch;
 use crate::cpu::parallel::clock::{Clock, Phase};
 use crate::cpu::parallel::threads::Threads;
 use crate::dropout::DropoutParams;
+use crate::engine::passes::CompletedSums;
 use crate::error::Result;
 use crate::model::{Layout, Readout};
 use crate::real::Real;
@@ -40,6 +41,8 @@ pub(crate) struct PassContext<R> {
     pub(crate) parameters: Vec<R>,
     prepared: PackedWeights<R>,
     tiles: Vec<WeightTile>,
+    /// The tiles of the tensors that are complete together.
+    groups: Vec<TileGroup>,
     /// One per thread. Contended only if the work runs in a pool of more threads.
     scratches: Vec<Mutex<PackScratch<R>>>,
     pub(crate) clock: Clock,
@@ -64,14 +67,22 @@ pub(crate) struct PassRows<'a, S, R> {
     pub(crate) draw: Option<DropoutParams>,
 }
 
+/// The gradient sums to which a pass adds, and who is told of those that are complete.
+pub(crate) struct Sums<'a, 'b, R> {
+    pub(crate) gradients: &'a mut [R],
+    pub(crate) completed: Option<&'a mut CompletedSums<'b, R>>,
+}
+
 impl<R: Real> PassContext<R> {
     /// With zero parameters.
     pub(crate) fn new(threads: Threads, model: MappedModel, layout: &Layout) -> Result<Self> {
         let tiles = weight_gradient::tiles(&model, layout, threads.count());
         let (rows, columns) = weight_gradient::scratch_shape(&tiles);
+        let groups = weight_gradient::groups(&tiles, layout, model.recurrent.directions());
         Ok(Self {
             scratches: (0..threads.count()).map(|_| Mutex::new(PackScratch::new(rows, columns))).collect(),
             tiles,
+            groups,
             threads,
             parameters: allocate::zeros(layout.len(), "the parameters")?,
             prepared: PackedWeights::new(&model)?,
@@ -147,10 +158,11 @@ impl<R: Real> PassContext<R> {
         rows: PassRows<'_, S, R>,
         plan: ChunkPlan,
         (loss, norms): (PassLoss<'_, S, R>, bool),
-        gradients: &mut [R],
+        sums: Sums<'_, '_, R>,
     ) -> Result<()> {
         let blocks = self.begin(blocks, &rows, plan)?;
         let weights = self.weights(blocks.len());
+        let mut sums = sums;
         let Some(head) = &self.model.head else { return Ok(()) };
         let every = head.readout == Readout::PerStep;
         let chunks = rows.sequence.shape().0.div_ceil(plan.chunk);
@@ -187,7 +199,10 @@ impl<R: Real> PassContext<R> {
                 self.clock.end(timer, Phase::HeadBackward, || head::operations(&self.model, block));
                 unroll::backward(&weights, block, head.readout != Readout::Final, plan.dx);
             });
-            self.weight_gradients(blocks, gradients, true);
+            match sums.completed.as_mut().filter(|_| chunk == 0) {
+                None => self.weight_gradients(blocks, sums.gradients, true),
+                Some(completed) => self.last_weight_gradients(blocks, sums.gradients, completed),
+            }
         }
         Ok(())
     }
@@ -268,7 +283,20 @@ impl<R: Real> PassContext<R> {
 
     /// Adds the weight gradients of all blocks.
     fn weight_gradients(&self, blocks: &[RowBlock<R>], gradients: &mut [R], with_head: bool) {
-        self.threads.each(WeightTiles { tiles: &self.tiles, gradients }, |tile| {
+        self.add_tiles(blocks, WeightTiles { tiles: &self.tiles, gradients }, with_head);
+    }
+
+    /// Adds the last weight gradients of a batch, and tells of each group of tensors that is complete.
+    fn last_weight_gradients(&self, blocks: &[RowBlock<R>], gradients: &mut [R], completed: &mut CompletedSums<'_, R>) {
+        for group in &self.groups {
+            let gradients = &mut gradients[group.numbers.clone()];
+            self.add_tiles(blocks, WeightTiles { tiles: &self.tiles[group.tiles.clone()], gradients }, true);
+            completed(group.numbers.clone(), gradients);
+        }
+    }
+
+    fn add_tiles(&self, blocks: &[RowBlock<R>], tiles: WeightTiles<'_, R>, with_head: bool) {
+        self.threads.each(tiles, |tile| {
             let mut scratch = self.scratches[self.threads.index()].lock().unwrap_or_else(PoisonError::into_inner);
             let (timer, tiles) = (self.clock.begin(), tile.tiles);
             weight_gradient::accumulate(&self.model, blocks, with_head, tile, &mut scratch);

@@ -85,6 +85,24 @@ pub(crate) fn tiles(model: &MappedModel, layout: &Layout, threads: usize) -> Vec
     tiles
 }
 
+/// Tiles of tensors whose gradients are complete together.
+#[derive(Clone, Debug)]
+pub(crate) struct TileGroup {
+    pub(crate) tiles: Range<usize>,
+    /// The part of the flat block that they cover.
+    pub(crate) numbers: Range<usize>,
+}
+
+/// The groups of [`tiles`], in the order of [`Layout::backward_order`].
+pub(crate) fn groups(tiles: &[WeightTile], layout: &Layout, directions: usize) -> Vec<TileGroup> {
+    let before = |number: usize| tiles.partition_point(|tile| tile.range.start < number);
+    let group = |tensors: Range<usize>| {
+        let [first, last] = [tensors.start, tensors.end - 1].map(|tensor| layout.tensors()[tensor].range());
+        TileGroup { tiles: before(first.start)..before(last.end), numbers: first.start..last.end }
+    };
+    layout.backward_order(directions).into_iter().map(group).collect()
+}
+
 /// The maximum rows and columns of a tile's products, for scratch.
 pub(crate) fn scratch_shape(tiles: &[WeightTile]) -> (usize, usize) {
     let rows = tiles.iter().map(|tile| tile.rows).max().unwrap_or_default().min(ROWS);

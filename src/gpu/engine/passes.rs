@@ -5,7 +5,7 @@ use super::hooks::{GpuPredictions, GpuUpdate};
 use super::stage::clear;
 use super::transfer::array;
 use crate::batch::{Output, Sequence, Validated};
-use crate::engine::passes::{Objective, Passes};
+use crate::engine::passes::{CompletedSums, Objective, Passes};
 use crate::engine::streaming::Streaming;
 use crate::engine::{Hooks, Inference, Logits, LossSum, StatefulRows};
 use crate::error::Result;
@@ -46,6 +46,7 @@ impl Passes for GpuEngine {
         &mut self,
         objective: Objective<'_, S, Self>,
         carry: Option<StatefulRows>,
+        _: Option<&mut CompletedSums<'_, f32>>,
     ) -> Result<()> {
         let sequence = objective.sequence();
         let dropout = self.dropout_params(sequence.shape().1)?;

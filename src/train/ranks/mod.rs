@@ -1,5 +1,6 @@
 //! A trainer that is one of several ranks: rows are shared out, sums are taken over ranks, and results are put together.
 
+mod ahead;
 mod begin;
 mod rows;
 mod sent;

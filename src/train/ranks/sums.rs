@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::communicator::{AGREED, Ranks, bytes_of_sum};
+use crate::communicator::{AGREED, Ranks, SumsAhead, bytes_of_sum};
 use crate::engine::{Engine, EngineOptions, Layers, parameter_groups};
 use crate::error::{Error, Result};
 use crate::model::{Layout, Model};
@@ -13,8 +13,8 @@ use crate::train::trainer::{GradientSums, Trainer};
 /// for.
 const SMALL_SUMS: usize = 2;
 
-/// The sums over ranks of a step of [`run`](crate::train::run), whatever its batches are: of each series of tensors that are not
-/// frozen, in the order of the [`Layout`], the gradient sums; and for each series, and twice more, 4 numbers in f64. The number
+/// The sums over ranks of a step of [`run`](crate::train::run), whatever its batches are: of each [series](series) of tensors
+/// the gradient sums; and for each series, and twice more, 4 numbers in f64. The number
 /// of elements of each sum, and the bytes of one. `R`: the number type of the backend.
 ///
 /// # Errors
@@ -25,7 +25,7 @@ pub(crate) fn sums_of_step<R: Real>(model: &Model, options: &EngineOptions) -> R
     let layout = Layout::new(model);
     let small = (AGREED + 1, size_of::<f64>());
     let mut sums = vec![small; SMALL_SUMS];
-    for tensors in trained(&layout, options)? {
+    for tensors in series(&layout, model.recurrent.directions(), options)? {
         let numbers = crate::engine::numbers_of(&layout, &tensors)?;
         sums.extend([small, (numbers.len(), size_of::<R>())]);
     }
@@ -33,8 +33,8 @@ pub(crate) fn sums_of_step<R: Real>(model: &Model, options: &EngineOptions) -> R
 }
 
 /// The bytes that a rank sends in a step of [`run`](crate::train::run), whatever its batches are: with
-/// [`bytes_of_sum`] the gradient sums of each series of tensors that are not frozen, in the order of the
-/// [`Layout`], and for each series, and twice more, a sum of 4 numbers in f64. Not counted are the exchanges of
+/// [`bytes_of_sum`] the gradient sums of the head and of each layer, without frozen tensors, which follow each other in the
+/// [`Layout`] unless there are frozen ones between them, and for each such series, and twice more, a sum of 4 numbers in f64. Not counted are the exchanges of
 /// [`hidden_gradient_norms`](crate::Trainer::hidden_gradient_norms) and
 /// [`input_gradient`](crate::Trainer::input_gradient) where they are asked for, those of validations and checkpoints, the
 /// comparisons of what ranks start with, and [shared weights](crate::Trainer::sharing_weights). `R`: the number type of the
@@ -64,6 +64,16 @@ fn trained(layout: &Layout, options: &EngineOptions) -> Result<Vec<Range<usize>>
     Ok(joined)
 }
 
+/// The series of tensors whose gradients ranks add up, one after another: those that are not frozen, in the order in which a
+/// backward pass completes them.
+pub(super) fn series(layout: &Layout, directions: usize, options: &EngineOptions) -> Result<Vec<Range<usize>>> {
+    let trained = trained(layout, options)?;
+    let within = |part: &Range<usize>, range: &Range<usize>| part.start.max(range.start)..part.end.min(range.end);
+    let order = layout.backward_order(directions);
+    let parts = order.iter().flat_map(|part| trained.iter().map(move |range| within(part, range)));
+    Ok(parts.filter(|tensors| !tensors.is_empty()).collect())
+}
+
 /// The tensors that are not in these ranges.
 fn others(of: &[Range<usize>], tensors: usize) -> Vec<Range<usize>> {
     let begins = std::iter::once(0).chain(of.iter().map(|range| range.end));
@@ -75,6 +85,17 @@ impl<E: Engine> Trainer<E> {
     /// Adds up the gradient sums and losses of all ranks in their engines.
     pub(in crate::train) async fn sum_over_ranks(&mut self) -> Result<()> {
         let Some(ranks) = self.ranks.clone() else { return Ok(()) };
+        let ahead = self.sums_ahead.take().map(SumsAhead::finish).transpose()?;
+        let mut ahead = ahead.into_iter().flatten().peekable();
+        for tensors in self.series_of_sums()? {
+            match ahead.next_if(|(summed, _)| *summed == tensors) {
+                Some((tensors, sums)) => {
+                    let written = self.engine.change_gradients(tensors, &mut |numbers| put(numbers, &sums)).await;
+                    self.announced(written)?;
+                }
+                None => sum_gradients(&mut self.engine, &ranks, tensors).await?,
+            }
+        }
         let local = self.engine.loss_sum().await;
         // Whole numbers below 2³², whose sums are exact.
         let halves = [self.batches_digest as u32, (self.batches_digest >> 32) as u32].map(f64::from);
@@ -83,11 +104,13 @@ impl<E: Engine> Trainer<E> {
             self.compare_batches(&ranks)?;
         }
         let set = self.engine.set_loss_sum(loss_sum);
-        self.announced(set)?;
-        for tensors in trained(self.engine.layout(), &self.options.engine)? {
-            sum_gradients(&mut self.engine, &ranks, tensors).await?;
-        }
-        Ok(())
+        self.announced(set)
+    }
+
+    /// The [series](series) of this trainer.
+    pub(super) fn series_of_sums(&self) -> Result<Vec<Range<usize>>> {
+        let directions = self.engine.model().recurrent.directions();
+        series(self.engine.layout(), directions, &self.options.engine)
     }
 
     /// Whether the engine's sums are those of this rank's rows alone: of all tensors before an update, of frozen ones after
@@ -130,6 +153,12 @@ impl<E: Engine> Trainer<E> {
             GradientSums::Nothing | GradientSums::Open { .. } => self.sum_of_ranks(local),
         }
     }
+}
+
+/// Replaces numbers by as many.
+fn put<R: Real>(numbers: &mut [R], by: &[R]) -> Result<()> {
+    numbers.copy_from_slice(by);
+    Ok(())
 }
 
 /// Adds up the gradient sums of some tensors in the engines of all ranks.
