@@ -166,6 +166,10 @@ impl Communicator for LocalCommunicator {
         self.group.slots.len()
     }
 
+    fn crosses_machines(&self) -> bool {
+        false
+    }
+
     fn sum_f32(&self, values: &mut [f32]) -> Result<()> {
         let call = Call::SumF32(values.len());
         self.sum(values, |slot| &slot.f32s, call)

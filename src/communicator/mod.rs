@@ -28,9 +28,9 @@ pub(crate) use self::sums_ahead::SumsAhead;
 
 /// What joins N ranks, numbered from 0: sums over them, and messages to all of them.
 ///
-/// All methods but [`rank`](Self::rank), [`size`](Self::size) and [`bytes_sent`](Self::bytes_sent) are *collective*: every
-/// rank makes the same calls in the same order, with the same lengths where it says so, and each call blocks the thread until
-/// the others have made it too. Every rank therefore needs a thread or process of its own.
+/// The sums, [`gather`](Self::gather) and [`broadcast`](Self::broadcast) are *collective*: every rank makes the same calls in
+/// the same order, one at a time but not always on the same thread, with the same lengths where it says so, and each call
+/// blocks the thread until the others have made it too. Every rank therefore needs a thread or process of its own.
 ///
 /// # Contract
 ///
@@ -81,6 +81,12 @@ pub trait Communicator: Debug + Send + Sync {
 
     /// The number of ranks, at least 1.
     fn size(&self) -> usize;
+
+    /// Whether messages between ranks go over a network, so that it pays to send gradients while others are still computed.
+    /// Ranks of one machine exchange through memory, and need not say the same.
+    fn crosses_machines(&self) -> bool {
+        true
+    }
 
     /// Replaces the values by their sums over all ranks. The length is the same on every rank. Collective.
     ///

@@ -150,6 +150,10 @@ impl Communicator for MpiCommunicator {
         self.place.size
     }
 
+    fn crosses_machines(&self) -> bool {
+        self.place.local_size < self.place.size
+    }
+
     fn sum_f32(&self, values: &mut [f32]) -> Result<()> {
         let Reply::F32(sums) = self.call(Request::SumF32(values.to_vec()))? else { return Err(unexpected()) };
         values.copy_from_slice(&sums);

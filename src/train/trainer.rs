@@ -253,7 +253,7 @@ impl<E: Engine> Trainer<E> {
         };
         self.digest_batch(objective.sequence(), added);
         let (steps, rows) = objective.sequence().shape();
-        let sums_ahead = is_last && self.may_sum_ahead(weight + added);
+        let sums_ahead = is_last && self.sums_begin_early(weight + added);
         let accumulated = self.accumulate_rows(&objective, rows_before, sums_ahead).await;
         if accumulated.is_err() {
             self.end_sums_ahead();

@@ -3,17 +3,19 @@
 
 use std::ops::Range;
 
-use crate::communicator::SumsAhead;
+use crate::communicator::{Ranks, SumsAhead};
 use crate::engine::{Engine, numbers_of};
 use crate::error::Result;
 use crate::optim::OptimizerStep;
 use crate::train::trainer::Trainer;
 
 impl<E: Engine> Trainer<E> {
-    /// Whether sums over ranks may begin before an update with this Σ w: it will not be refused, and nothing else is exchanged
-    /// before it.
-    pub(in crate::train) fn may_sum_ahead(&self, weight: f64) -> bool {
-        let Some(head) = self.engine.model().head.as_ref().filter(|_| self.ranks.is_some()) else { return false };
+    /// Whether sums over ranks begin before an update with this Σ w: where it pays, the update will not be refused, and nothing
+    /// else is exchanged before it. Of a single layer too little is left to compute, and copying the gradients takes longer.
+    pub(in crate::train) fn sums_begin_early(&self, weight: f64) -> bool {
+        let model = self.engine.model();
+        let pays = |ranks: &Ranks| model.recurrent.layers > 1 && ranks.communicator().crosses_machines();
+        let Some(head) = model.head.as_ref().filter(|_| self.ranks.as_ref().is_some_and(pays)) else { return false };
         let asked_for_more = self.takes_gradient_norms || self.options.engine.input_gradient;
         let accepted = |divisor| {
             let update = OptimizerStep::new(self.optimizer, self.step + 1, divisor);
