@@ -145,6 +145,18 @@ fn differences(lines: &[String]) -> String {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// Whether the reason is the machine, its disk or its device, and not what was asked of them.
+    #[cfg(feature = "experiment")]
+    pub(crate) fn is_of_machine(&self) -> bool {
+        matches!(self, Self::Io { .. } | Self::DeviceLost(_) | Self::NoDevice(_) | Self::Device(_))
+    }
+
+    /// Whether there was no memory left, which may be for what else runs.
+    #[cfg(feature = "experiment")]
+    pub(crate) fn is_lack_of_memory(&self) -> bool {
+        matches!(self, Self::OutOfMemory { .. } | Self::NoMemory { .. })
+    }
+
     pub(crate) fn shape(tensor: impl Into<String>, expected: &[usize], got: &[usize]) -> Self {
         Self::Shape { tensor: tensor.into(), expected: format!("{expected:?}"), got: format!("{got:?}") }
     }

@@ -26,6 +26,15 @@ pub struct ResumeRequest<'a> {
     pub read_config: fn(&Path) -> Result<Config>,
     /// Whether the run is rank 0's, which has opened its folder: it is then only read.
     pub follows: bool,
+    /// Whether a run that has finished is opened too. It has no steps left, and is measured again.
+    pub measures_again: bool,
+}
+
+impl<'a> ResumeRequest<'a> {
+    /// For a run that is a part of more work in a folder of its own.
+    pub(crate) fn of_part(flags: &'a Config, read_config: fn(&Path) -> Result<Config>) -> Self {
+        Self { flags, elsewhere: false, read_config, follows: false, measures_again: false }
+    }
 }
 
 /// A run that can be resumed.
@@ -70,7 +79,7 @@ struct Extended {
 }
 
 impl ResumableRun {
-    /// The run in a folder; `None` if it has finished and no new length is set. The device, threads and locations of
+    /// The run in a folder; `None` if it has finished, and neither is a new length set nor is it measured again. The device, threads and locations of
     /// the same data may be changed.
     ///
     /// # Errors
@@ -90,6 +99,7 @@ impl ResumableRun {
             (true, false) if asked.elsewhere => Some(
                 "the run has finished; --out is the folder of a longer run: set its length with --epochs or --steps",
             ),
+            (true, false) if asked.measures_again => None,
             (true, false) => {
                 elsewhere((asked.read_config)(&config)?, asked.flags)?;
                 return Ok(None);

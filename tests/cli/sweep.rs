@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -353,6 +354,87 @@ fn rounds_of_tpe_do_not_depend_on_jobs() {
     succeeds(path, "sweep s.toml --out several --jobs 3");
     assert_same_results(path, "one", "several");
     assert_eq!(table(path, "one").len(), 9);
+}
+
+#[test]
+fn a_run_that_was_finished_by_hand_is_measured_and_ends_the_sweep_as_if_it_had_not_been() {
+    let folder = folder(&halving(6));
+    let path = folder.path();
+    succeeds(path, "sweep s.toml --out whole --metric rmse");
+    // Each trial, as far as it came, is trained to its end; what the sweep knows of it is lost.
+    succeeds(path, "sweep s.toml --out hand --metric rmse");
+    fs::remove_dir_all(path.join("hand/results")).unwrap();
+    for trial in 1..=6 {
+        let run = format!("hand/trial-00{trial}/seed-1");
+        let _ = fs::remove_file(path.join(&run).join("sweep.json"));
+        bptt(path, &format!("train --resume {run}"));
+        assert!(path.join(&run).join("checkpoints/finished").is_file());
+    }
+    let printed = succeeds(path, "sweep --worker hand");
+    assert!(!printed.contains("failed"), "{printed}");
+    assert_same_results(path, "whole", "hand");
+}
+
+#[test]
+fn a_trial_whose_results_the_machine_could_not_make_is_measured_by_the_next_worker() {
+    let folder = folder("[sweep]\ntrials = 2\n[sweep.space]\ntraining.lr = [0.01, 0.02]\n");
+    let path = folder.path();
+    succeeds(path, "sweep s.toml --out whole --metric rmse");
+    // Nothing but the record in the folder of the first run, which comes after its results, cannot be written.
+    succeeds(path, "sweep s.toml --out s --metric rmse");
+    let run = path.join("s/trial-001/seed-1");
+    fs::remove_file(path.join("s/results/trial-001-seed-1-rung-1.json")).unwrap();
+    ["sweep.json", "checkpoints/finished"].iter().for_each(|file| fs::remove_file(run.join(file)).unwrap());
+    fs::create_dir(run.join("sweep.json.part")).unwrap();
+    let output = bptt(path, "sweep --worker s");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && stderr.contains("sweep.json"), "{stderr}");
+    assert_eq!(count(path, "s/results", ".json"), 1, "it has no result yet");
+    fs::remove_dir(run.join("sweep.json.part")).unwrap();
+    succeeds(path, "sweep --worker s");
+    assert_same_results(path, "whole", "s");
+}
+
+#[test]
+fn a_worker_names_the_folder_that_another_process_writes_and_goes_on_after_it() {
+    let folder = folder("[sweep]\ntrials = 1\n[sweep.space]\ntraining.lr = [0.01]\n");
+    let path = folder.path();
+    succeeds(path, "sweep s.toml --out s");
+    let run = path.join("s/trial-001/seed-1");
+    fs::remove_file(path.join("s/results/trial-001-seed-1-rung-1.json")).unwrap();
+    let lock = fs::File::options().read(true).write(true).open(run.join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let mut child = command(path, "sweep --worker s").stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut lines = lines.skip_while(|line| !line.starts_with("waiting   "));
+    assert_eq!(lines.next().unwrap(), "waiting   for s/trial-001/seed-1, which another process writes");
+    drop(lock);
+    assert!(lines.any(|line| line.starts_with("winner: trial 1")));
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_batch_that_depends_on_the_free_memory_and_rungs_that_are_the_same_are_refused() {
+    let one = "[sweep]\ntrials = 1\n[sweep.space]\n";
+    let drawn = folder(&format!("{one}training.lr = [0.01]\n"));
+    let text = read(drawn.path(), "s.toml").replace("batch = 16", "batch = \"auto\"");
+    fs::write(drawn.path().join("s.toml"), &text).unwrap();
+    let parts = ["training.batch: expected a number of sequences in a sweep, got auto", "`bptt plan --batch auto`"];
+    refused(drawn.path(), "sweep s.toml --out s", 2, &parts);
+    let text =
+        text.replace("batch = \"auto\"\n", "").replace("training.lr = [0.01]", "training.batch = [16, \"auto\"]");
+    fs::write(drawn.path().join("s.toml"), text).unwrap();
+    refused(drawn.path(), "sweep s.toml --out s", 2, &parts);
+    let rungs = folder(&halving(3));
+    let parts = [
+        "--rungs 4: expected each to end at a step of its own, got rungs 1 and 2 that both end after 2 of 18 steps",
+        "one every 2 steps: take fewer rungs, a smaller training.val-every",
+    ];
+    refused(rungs.path(), "sweep s.toml --out s --rungs 4", 2, &parts);
+    let text = read(rungs.path(), "s.toml").replace("val-every = 2", "val-every = 18");
+    fs::write(rungs.path().join("s.toml"), text).unwrap();
+    refused(rungs.path(), "sweep s.toml --out s", 2, &["got rungs 1 and 2 that both end after 18 of 18 steps"]);
+    assert!(!rungs.path().join("s").exists());
 }
 
 /// One rank a trial, as `mpirun -n 2 bptt sweep …` starts them.

@@ -48,8 +48,13 @@ fn settings(args: &TrainArgs, follows: bool) -> bptt::Result<Option<(Option<Resu
         return Ok(Some((None, settings)));
     };
     let flags = args.settings.config(args.data.as_ref())?;
-    let request =
-        ResumeRequest { flags: &flags, elsewhere: args.out.is_some(), read_config: config_file::read, follows };
+    let request = ResumeRequest {
+        flags: &flags,
+        elsewhere: args.out.is_some(),
+        read_config: config_file::read,
+        follows,
+        measures_again: false,
+    };
     let Some(run) = ResumableRun::open(path, &request)? else { return Ok(None) };
     let settings = Settings::new(run.given.clone())?;
     Ok(Some((Some(run), settings)))

@@ -144,8 +144,7 @@ impl Backtest {
         let folder = self.folder_of(fold);
         let resumed = if folder.join(names::CONFIG).is_file() {
             self.check_cuts(fold, &folder)?;
-            let asked =
-                ResumeRequest { flags: &self.flags, elsewhere: false, read_config: self.read_config, follows: false };
+            let asked = ResumeRequest::of_part(&self.flags, self.read_config);
             let Some(run) = ResumableRun::open(&folder, &asked)? else { return Ok(None) };
             Some(run)
         } else {

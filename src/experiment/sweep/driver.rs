@@ -1,7 +1,6 @@
 //! A sweep in its folder: begins it, or joins in.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -9,15 +8,15 @@ use serde_json::{Map, Value};
 
 use super::draw::Draw;
 use super::plan::Plan;
-use super::record::{Records, read, to_json, write};
+use super::record::{Records, read, to_json, write, write_first};
 use super::standing::Standing;
 use crate::experiment::config::Config;
 use crate::experiment::config::agree::{difference, unsupported};
 use crate::experiment::defaults::{check_paths, make_paths_absolute};
 use crate::experiment::files::folder::{Folder, io_error};
-use crate::experiment::files::{names, new_file};
+use crate::experiment::files::names;
 use crate::experiment::settings::Settings;
-use crate::experiment::training::Experiment;
+use crate::experiment::training::{Experiment, TrainingLength};
 use crate::format::{path_text, shell_quoted};
 use crate::{Error, Result};
 
@@ -45,8 +44,8 @@ impl Sweep {
     /// has a sweep of the same settings, it is joined.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] and [`Error::Value`] for settings that do not go together, for an `out` with anything else in
-    /// it, and for data without a validation split; those of reading the data. Nothing is written then.
+    /// [`Error::Unsupported`] and [`Error::Value`] for settings that do not go together, such as two rungs that end at the same
+    /// step, for a batch that depends on the free memory, for an `out` with anything else in it, and for data without a validation split; those of reading the data. Nothing is written then.
     pub fn open(mut given: Config, name: &str, out: Option<&Path>, read_config: ReadConfig) -> Result<Self> {
         check_paths(&mut given)?;
         make_paths_absolute(&mut given)?;
@@ -64,7 +63,9 @@ impl Sweep {
                 path_text(path)
             )));
         }
-        let digest = check_trials(&plan)?;
+        plan.check_batch()?;
+        let (digest, length) = check_trials(&plan)?;
+        plan.check_rungs(&length)?;
         pin(&mut plan.base, digest)?;
         let path = match out {
             Some(path) => {
@@ -149,7 +150,7 @@ impl Sweep {
         let mut plan = self.plan.clone();
         pin(&mut plan.base, None)?;
         let (now, before) = (check_trials(&plan), pinned(&self.plan.base)?);
-        Ok(before.is_some() && now.is_ok_and(|now| now != before))
+        Ok(before.is_some() && now.is_ok_and(|(now, _)| now != before))
     }
 
     /// The records of all workers.
@@ -193,14 +194,6 @@ impl Sweep {
     }
 }
 
-/// Writes a file unless another process was first, which is `false`.
-fn write_first(path: &Path, contents: &[u8]) -> Result<bool> {
-    match new_file::write(path, contents) {
-        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => Ok(false),
-        written => written.map(|()| true),
-    }
-}
-
 /// `base.toml`.
 fn base(plan: &Plan) -> Result<String> {
     let text = plan.base.to_toml()?;
@@ -218,11 +211,12 @@ fn is_free(path: &Path) -> bool {
     entries.flatten().all(|entry| entry.file_name().to_str().is_some_and(is_left))
 }
 
-/// Reads the data as the first trial does whose settings go together; returns the digest of its files, if it has one.
+/// Reads the data as the first trial does whose settings go together; returns the digest of its files, if it has one, and its
+/// length.
 ///
 /// # Errors
 /// [`Error::Unsupported`] where none do, or the data have no validation split; those of reading the data.
-fn check_trials(plan: &Plan) -> Result<Option<Value>> {
+fn check_trials(plan: &Plan) -> Result<(Option<Value>, TrainingLength)> {
     let first = plan.rounds().next().unwrap_or(1..1);
     let mut refused = None;
     for draw in plan.draws(first, &[])? {
@@ -237,8 +231,11 @@ fn check_trials(plan: &Plan) -> Result<Option<Value>> {
                     "a sweep ranks its trials by their validation split, and the data leave none: set --split",
                 ));
             }
-            Ok((experiment, true)) => {
-                return pinned(experiment.settings.config());
+            Ok((mut experiment, true)) => {
+                let batches = experiment.batches()?.per_epoch();
+                let settings = &mut experiment.settings;
+                settings.set_epoch(settings.run.steps_per_epoch(batches));
+                return Ok((pinned(settings.config())?, experiment.length(batches)));
             }
             Err(error @ (Error::Unsupported(_) | Error::Value { .. })) => {
                 refused.get_or_insert(error);

@@ -8,7 +8,8 @@ use super::draw::{self, Draw};
 use super::tpe;
 use crate::experiment::config::agree::{unsupported, words};
 use crate::experiment::config::merge::merge_flags;
-use crate::experiment::config::{Config, MethodName, MetricName, RunConfig, SweepConfig};
+use crate::experiment::config::{BatchSize, Config, MethodName, MetricName, RunConfig, SweepConfig};
+use crate::experiment::training::TrainingLength;
 use crate::format::grouped;
 use crate::{Error, Result};
 
@@ -165,6 +166,53 @@ impl Plan {
         let Some((factor, rungs)) = self.halving.filter(|(_, rungs)| rung < *rungs) else { return steps };
         let share = u64::from(factor).saturating_pow(rungs - rung);
         steps.div_ceil(share).next_multiple_of(every.max(1)).min(steps)
+    }
+
+    /// A rung, and the step after which it and the next one end: in a run of few validations, rounding may leave nothing
+    /// between them.
+    pub(super) fn merged(&self, length: &TrainingLength) -> Option<(u32, u64)> {
+        let end = |rung| self.steps(rung, length.steps, length.timed_every);
+        (1..self.rungs()).find(|rung| end(*rung) == end(rung + 1)).map(|rung| (rung, end(rung)))
+    }
+
+    /// Refuses rungs of which two are the same.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] names them.
+    pub(super) fn check_rungs(&self, length: &TrainingLength) -> Result<()> {
+        let Some((rung, step)) = self.merged(length) else { return Ok(()) };
+        let every = match length.timed_every {
+            1 => "step".to_owned(),
+            every => format!("{} steps", grouped(every)),
+        };
+        Err(unsupported(format!(
+            "--rungs {}: expected each to end at a step of its own, got rungs {rung} and {} that both end after {} of {} steps,              since a rung ends at a validation and there is one every {every}: take fewer rungs, a smaller              training.val-every, or longer runs",
+            self.rungs(),
+            rung + 1,
+            grouped(step),
+            grouped(length.steps)
+        )))
+    }
+
+    /// Refuses a batch that depends on what else runs: trials would not be the same every time.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`].
+    pub(super) fn check_batch(&self) -> Result<()> {
+        let is_auto = |name: &str, value: &Value| name == "training.batch" && value == "auto";
+        let fixed = matches!(self.base.training.batch, Some(BatchSize::Fitting(_)));
+        let mut drawn = self
+            .sweep
+            .space
+            .0
+            .iter()
+            .flat_map(|(name, dimension)| dimension.examples().into_iter().map(move |value| (name, value)));
+        if !fixed && !drawn.any(|(name, value)| is_auto(name, &value)) {
+            return Ok(());
+        }
+        Err(unsupported(
+            "training.batch: expected a number of sequences in a sweep, got auto, which is what fits the memory that is free              when a run begins: the same seed could find another winner. `bptt plan --batch auto` prints a number that fits",
+        ))
     }
 
     /// How many of the trials of a rung go on to the next.

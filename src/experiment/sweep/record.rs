@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::data::{InputLimit, read_input};
 use crate::experiment::files::folder::io_error;
+use crate::experiment::files::new_file;
 use crate::files::whole_file::WholeFile;
 use crate::{Error, Result};
 
@@ -99,6 +101,18 @@ impl Records {
         self.known.get(&work).or_else(|| before.into_iter().find(|record| record.ended))
     }
 
+    /// Keeps that a piece of work failed, unless another worker came to its end.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the folder is not writable; those of [`refresh`](Self::refresh).
+    pub(super) fn put_failure(&mut self, work: Work, step: u64, reason: String) -> Result<()> {
+        self.refresh()?;
+        if self.get(work).is_none() {
+            write_first(&self.folder.join(work.name() + ENDING), &to_json(&Record::failure(step, reason))?)?;
+        }
+        self.refresh()
+    }
+
     /// Keeps what became of a piece of work.
     ///
     /// # Errors
@@ -139,9 +153,39 @@ pub(super) fn write(path: &Path, contents: &[u8]) -> Result<()> {
     file.finish(written, |temporary, path| fs::rename(temporary, path).map(|()| true))
 }
 
+/// Writes a file unless another process was first, which is `false`.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be written.
+pub(super) fn write_first(path: &Path, contents: &[u8]) -> Result<bool> {
+    match new_file::write(path, contents) {
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => Ok(false),
+        written => written.map(|()| true),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_never_replaces_what_another_worker_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let [mut own, mut other] = [(), ()].map(|()| Records::new(folder.path().into()));
+        let work = |rung| Work { trial: 3, seed: 1, rung };
+        let found = Record { val_loss: Some(0.5), failed: None, ..Record::failure(9, String::new()) };
+        // Unknown here until it is about to be given up.
+        other.put(work(1), found.clone()).unwrap();
+        own.put_failure(work(1), 4, "given up".into()).unwrap();
+        assert_eq!((own.get(work(1)), own.known.len()), (Some(&found), 1));
+        // It had ended at an earlier rung.
+        own.put_failure(work(2), 4, "given up".into()).unwrap();
+        assert_eq!((own.get(work(2)), own.known.len()), (Some(&found), 1));
+        let unknown = Work { trial: 4, ..work(1) };
+        own.put_failure(unknown, 4, "given up".into()).unwrap();
+        other.refresh().unwrap();
+        assert_eq!(other.get(unknown), Some(&Record::failure(4, "given up".into())));
+    }
 
     #[test]
     fn a_record_is_read_by_others_and_one_that_ended_counts_at_later_rungs() {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
@@ -72,7 +72,8 @@ impl Sweep {
     /// from there.
     ///
     /// # Errors
-    /// Of the folder, and of a device that is lost. Other errors of a run are the result of its trial.
+    /// Of the folder, and of a device that is lost; a lack of memory, the first time that the results of a trained network are
+    /// measured. Other errors of a run are the result of its trial.
     pub async fn work<W: Watch>(&self, options: &WorkOptions, watch: &mut W) -> Result<bool> {
         let (mut records, mut draws) = (self.records(), Vec::new());
         let timeout = Duration::from_secs(self.plan.claim_timeout);
@@ -118,7 +119,7 @@ impl Sweep {
                 Claimed::GivenUp(times) => {
                     let reason =
                         format!("its process ended {times} times without a step forward, as for lack of memory");
-                    records.put(work, Record::failure(reached(&folder), reason))?;
+                    records.put_failure(work, reached(&folder), reason)?;
                     return Ok(true);
                 }
                 Claimed::Own(claim) => claim,
@@ -128,10 +129,7 @@ impl Sweep {
             if records.get(work).is_some() {
                 return Ok(true);
             }
-            // A worker that was taken for dead may still be writing.
-            while Folder::is_in_use(&folder) && !watch.stops() {
-                sleep(POLL[1] / 10);
-            }
+            wait_for(&folder, watch);
             let draw = draws.get(work.trial - 1).cloned().unwrap_or_default();
             let task = Task { sweep: self, work, draw: &draw, folder: &folder, claim: &claim };
             let result = if watch.stops() { Ok(None) } else { task.run(options, watch).await };
@@ -145,7 +143,7 @@ impl Sweep {
                 Err(_) if claim.is_lost() => {}
                 Err(error) if self.is_of_trial(&error)? && !Folder::is_in_use(&folder) => {
                     watch.line(&task.name(), &format!("failed: {error}"));
-                    records.put(work, Record::failure(reached(&folder), error.to_string()))?;
+                    records.put_failure(work, reached(&folder), error.to_string())?;
                 }
                 Err(error) => {
                     claim.release();
@@ -160,11 +158,23 @@ impl Sweep {
     /// Whether an error is the result of a trial, and not of the machine, the disk, or data that have changed.
     fn is_of_trial(&self, error: &Error) -> Result<bool> {
         Ok(match error {
-            Error::Io { .. } | Error::DeviceLost(_) | Error::NoDevice(_) | Error::Device(_) => false,
+            error if error.is_of_machine() => false,
             // As of a window that is longer than the series.
             Error::Data { .. } => !self.has_other_data()?,
             _ => true,
         })
+    }
+}
+
+/// Waits while another process writes into the folder of a run: a worker that was taken for dead, or `bptt train --resume`.
+fn wait_for(folder: &Path, watch: &mut impl Watch) {
+    let (began, mut is_told) = (Instant::now(), false);
+    while Folder::is_in_use(folder) && !watch.stops() {
+        if !is_told && began.elapsed() > POLL[1] / 2 {
+            watch.line("waiting", &format!("for {}, which another process writes", path_text(folder)));
+            is_told = true;
+        }
+        sleep(POLL[1] / 10);
     }
 }
 
@@ -206,13 +216,9 @@ impl Task<'_> {
             }
             let device = Some(device.clone().unwrap_or_else(|| "auto".into()));
             let flags = Config { run: RunConfig { device, threads, ..RunConfig::default() }, ..Config::default() };
-            let asked =
-                ResumeRequest { flags: &flags, elsewhere: false, read_config: self.sweep.read_config, follows: false };
-            let run = ResumableRun::open(self.folder, &asked)?;
-            Some(run.ok_or_else(|| {
-                let message = format!("expected a run that the sweep finished, with {OWN_RECORD}");
-                Error::Data { path: self.folder.into(), place: String::new(), message }
-            })?)
+            let asked = ResumeRequest::of_part(&flags, self.sweep.read_config);
+            // One that `bptt train --resume` finished lacks the record of the sweep.
+            ResumableRun::open(self.folder, &ResumeRequest { measures_again: true, ..asked })?
         } else {
             None
         };
@@ -248,6 +254,13 @@ impl Task<'_> {
             // Its last worker was killed between the checkpoint and the record.
             return self.record(until, keep).map(Some);
         }
+        if self.work.rung == 1
+            && let Some((rung, step)) = self.sweep.plan.merged(&length)
+        {
+            let words =
+                format!("rungs {rung} and {} both end after {} steps, at a validation", rung + 1, grouped(step));
+            watch.line(&self.name(), &words);
+        }
         let mut missing = Missing::default();
         watch.device(&run.device.describe());
         // The first says after which step.
@@ -270,7 +283,7 @@ impl Task<'_> {
             return Ok(record);
         }
         let mut record = Record { ended: true, ..self.record(done, keep)? };
-        if let Some(results) = run.measure(network, true, &mut missing).await {
+        if let Some(results) = run.measure_or_fail(network, true, &mut missing).await? {
             record.validation = numbers(results.summary.get("validation"));
             record.test = numbers(results.summary.get("test"));
             run.write_results(&mut steps, results, options.facts.clone(), &mut missing);

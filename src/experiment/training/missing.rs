@@ -97,14 +97,49 @@ pub(super) async fn measure<T>(
     missing: &mut Missing,
     measure: impl Future<Output = Result<T>>,
 ) -> Option<T> {
-    // If the disk is full, results may still be printed.
-    let _ = folder.write(MEASURING, format!("{}\n", begun(folder) + 1).as_bytes());
+    begin(folder);
+    let measured = kept(folder, missing, measure.await);
+    end(folder);
+    measured
+}
+
+/// The same for a run that is to be measured again after what may pass: a failure of the machine, and the first lack of memory.
+///
+/// # Errors
+/// What may pass.
+pub(super) async fn measure_or_fail<T>(
+    folder: &Folder,
+    missing: &mut Missing,
+    measure: impl Future<Output = Result<T>>,
+) -> Result<Option<T>> {
+    begin(folder);
     let measured = measure.await;
+    // A lack of memory counts like a process that was killed for it.
+    if let Err(error) = &measured
+        && error.is_lack_of_memory()
+        && begun(folder) < TRIES
+    {
+        return measured.map(Some);
+    }
+    end(folder);
+    match measured {
+        Err(error) if error.is_of_machine() => Err(error),
+        measured => Ok(kept(folder, missing, measured)),
+    }
+}
+
+/// What was measured; `None` if it failed, which is recorded.
+fn kept<T>(folder: &Folder, missing: &mut Missing, measured: Result<T>) -> Option<T> {
     if let Err(error) = &measured {
         missing.without(format!("results: {}; {}", reason(error), again(folder)));
     }
-    end(folder);
     measured.ok()
+}
+
+/// Counts an attempt.
+fn begin(folder: &Folder) {
+    // If the disk is full, results may still be printed.
+    let _ = folder.write(MEASURING, format!("{}\n", begun(folder) + 1).as_bytes());
 }
 
 /// Forgets the attempts.
@@ -120,6 +155,34 @@ mod tests {
     use pollster::block_on;
 
     use super::*;
+
+    #[test]
+    fn a_measurement_is_made_again_after_what_may_pass_and_a_second_lack_of_memory_is_its_result() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = Folder::create(Some(&parent.path().join("run")), "run", |_| false).unwrap();
+        folder.make("checkpoints").unwrap();
+        let mut missing = Missing::default();
+        let mut measured = |result: Result<u32>| block_on(measure_or_fail(&folder, &mut missing, async { result }));
+        let full = || Error::Io { path: "a".into(), source: std::io::ErrorKind::StorageFull.into() };
+        let lack = || Error::NoMemory { what: "errors".into(), bytes: 8, remedy: "take less" };
+        // However often the machine fails.
+        for _ in 0..3 {
+            assert!(matches!(measured(Err(full())), Err(Error::Io { .. })));
+            assert!(matches!(measured(Err(Error::DeviceLost("unplugged".into()))), Err(Error::DeviceLost(_))));
+        }
+        assert!(matches!(measured(Err(lack())), Err(Error::NoMemory { .. })));
+        assert_eq!(measured(Ok(7)).unwrap(), Some(7));
+        assert!(matches!(measured(Err(lack())), Err(Error::NoMemory { .. })));
+        assert_eq!(measured(Err(lack())).unwrap(), None);
+        // What another attempt would not change.
+        assert_eq!(measured(Err(Error::Failed("no".into()))).unwrap(), None);
+        let words = missing.words();
+        assert!(
+            words.len() == 2 && words[0].starts_with("results: not enough memory for errors (8 bytes)"),
+            "{words:?}"
+        );
+        assert!(!folder.path().join(MEASURING).exists());
+    }
 
     #[test]
     fn a_failed_measurement_is_missing_and_one_that_crashed_twice_is_not_retried() {

@@ -193,9 +193,36 @@ impl<'a> TrainingRun<'a> {
         if !measures {
             return None;
         }
+        missing::measure(&self.folder, missing, self.measured(network, json)).await
+    }
+
+    /// The same as a part of more work, which stops where the machine, its disk or its device fails, or its memory for the first
+    /// time: the run is then measured again when it is resumed.
+    ///
+    /// # Errors
+    /// What may pass.
+    pub(crate) async fn measure_or_fail(
+        &self,
+        network: Network,
+        json: bool,
+        missing: &mut Missing,
+    ) -> Result<Option<Results>> {
+        if !missing::measures(&self.folder, missing) {
+            return Ok(None);
+        }
+        let measured = async {
+            let mut results = self.measured(network, json).await?;
+            match results.missing.iter().position(|(_, error)| error.is_of_machine()) {
+                Some(index) => Err(results.missing.swap_remove(index).1),
+                None => Ok(results),
+            }
+        };
+        missing::measure_or_fail(&self.folder, missing, measured).await
+    }
+
+    async fn measured(&self, network: Network, json: bool) -> Result<Results> {
         let Self { experiment, device, rows, ranks, .. } = self;
-        let measured = measured(experiment, device, network, (*rows, json), ranks.as_ref());
-        missing::measure(&self.folder, missing, measured).await
+        measured(experiment, device, network, (*rows, json), ranks.as_ref()).await
     }
 
     /// What the bits of its steps depend on.
