@@ -123,7 +123,7 @@ pub(crate) fn main() -> ExitCode {
         device::drivers::quiet();
     }
     let result = bptt::block_on(run(program.command));
-    if ranks::follows() {
+    if ranks::rank_in_run().is_some() && ranks::follows() {
         ranks::end(result.as_ref().err());
         return result.err().map_or(ExitCode::SUCCESS, |failure| ExitCode::from(failure.code()));
     }

@@ -33,9 +33,9 @@ fn launched() -> usize {
     SIZE.number().unwrap_or(1)
 }
 
-/// Whether this is another process of a launcher than its first.
-pub(crate) fn is_another() -> bool {
-    launched() > 1 && RANK.number().is_some_and(|rank| rank > 0)
+/// Whether this process follows the first of a launcher's, which speaks for all.
+pub(crate) fn follows() -> bool {
+    launched() > 1 && rank_in_run().or_else(|| RANK.number()).is_some_and(|rank| rank > 0)
 }
 
 /// The place of this process among those of a launcher; `None` without one.
@@ -94,8 +94,8 @@ mod joined {
         Ok(ranks)
     }
 
-    pub(crate) fn follows() -> bool {
-        JOINED.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|(world, _)| world.rank() > 0)
+    pub(crate) fn rank_in_run() -> Option<usize> {
+        JOINED.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(world, _)| world.rank())
     }
 
     pub(crate) fn end(failure: Option<&Failure>) {
@@ -126,8 +126,8 @@ mod joined {
         }
     }
 
-    pub(crate) fn follows() -> bool {
-        false
+    pub(crate) fn rank_in_run() -> Option<usize> {
+        None
     }
 
     pub(crate) fn end(_: Option<&Failure>) {}
@@ -136,10 +136,10 @@ mod joined {
 /// Ends this process's part: waits for the other ranks, or ends all of them after an error. Rank 0 has reported that; another
 /// rank reports its own if rank 0 has not ended by then.
 pub(crate) use joined::end;
-/// Whether this is a rank other than 0, which prints nothing.
-pub(crate) use joined::follows;
 /// Joins the processes that a launcher started; `None` for one alone.
 ///
 /// # Errors
 /// Without MPI in this program, and those of MPI.
 pub(crate) use joined::join;
+/// The number of this process among those that [`join`] joined to one run, whose errors rank 0 reports; `None` for one alone.
+pub(crate) use joined::rank_in_run;

@@ -96,7 +96,21 @@ impl RunRanks {
         }
     }
 
-    /// The same where there may be no ranks.
+    /// A result of this rank, once every rank has one, of which rank 0 has its own before the others begin.
+    ///
+    /// # Errors
+    /// Those of [`together`](Self::together).
+    pub fn after_first<T>(&self, local: impl FnOnce() -> Result<T>) -> Result<T> {
+        if self.leads() {
+            let first = self.together(local())?;
+            self.together(Ok(first))
+        } else {
+            self.together(Ok(()))?;
+            self.together(local())
+        }
+    }
+
+    /// The same as [`together`](Self::together) where there may be no ranks.
     ///
     /// # Errors
     /// Those of [`together`](Self::together).
@@ -160,13 +174,12 @@ impl RunRanks {
         }
     }
 
-    /// Whether the devices of the ranks compute with different `arithmetic`.
+    /// The arithmetic of the device of every rank, in their order.
     ///
     /// # Errors
     /// Those of the communicator.
-    pub(crate) fn are_mixed(&self, arithmetic: &Arithmetic) -> Result<bool> {
-        let all = self.exchanged(Call::Mixed, arithmetic)?;
-        Ok(all.iter().any(|other| *other != all[0]))
+    pub(crate) fn arithmetics(&self, own: &Arithmetic) -> Result<Vec<Arithmetic>> {
+        self.exchanged(Call::Arithmetics, own)
     }
 
     /// The ranks and their devices in words: the number on each machine, and the ranks of each device.
@@ -201,7 +214,7 @@ enum Call {
     Sent,
     Decided,
     Same,
-    Mixed,
+    Arithmetics,
     Describe,
 }
 

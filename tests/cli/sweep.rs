@@ -376,7 +376,7 @@ fn a_run_that_was_finished_by_hand_is_measured_and_ends_the_sweep_as_if_it_had_n
 }
 
 #[test]
-fn a_trial_whose_results_the_machine_could_not_make_is_measured_by_the_next_worker() {
+fn a_run_whose_record_could_not_be_written_has_no_result_until_the_next_worker_comes() {
     let folder = folder("[sweep]\ntrials = 2\n[sweep.space]\ntraining.lr = [0.01, 0.02]\n");
     let path = folder.path();
     succeeds(path, "sweep s.toml --out whole --metric rmse");

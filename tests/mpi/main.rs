@@ -307,6 +307,10 @@ fn ranks_on_different_devices_take_the_weights_of_rank_0() {
     for (one, two) in losses(path, "one").as_flattened().iter().zip(losses(path, "two").as_flattened()) {
         assert!((one - two).abs() < 1e-3 * one.abs(), "{one} {two}");
     }
+    // A run that is not quite over: rank 1 alone has another device than before.
+    std::fs::remove_file(path.join("two/checkpoints/finished")).unwrap();
+    let stdout = trains(path, 2, "--resume two --device cpu");
+    assert!(stdout.contains(" device of rank 1: ") && stdout.contains(" before, CPU now; from here on"), "{stdout}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::cli::{config_file, provenance, ranks};
 
 pub(crate) async fn sweep(args: &SweepArgs) -> Result<(), Failure> {
     // The first process of a launcher speaks for all; the others join its sweep.
-    let joins = ranks::is_another();
+    let joins = ranks::follows();
     if joins && args.out.is_none() && args.worker.is_none() {
         let reason = "expected --out FOLDER with a launcher's processes, which share the sweep in it";
         return Err(Error::Unsupported(reason.into()).into());

@@ -41,8 +41,27 @@ pub(crate) async fn train(args: &TrainArgs) -> Result<(), Failure> {
     }
 }
 
+/// The run that flags resume, and the experiment of either run; `None` if it has finished. All ranks come here, and rank 0 is the
+/// first to open a folder.
+fn load(args: &TrainArgs, ranks: Option<&RunRanks>) -> bptt::Result<Option<(Option<ResumableRun>, Experiment)>> {
+    let opened = match ranks {
+        None => settings(args, false)?,
+        Some(ranks) => {
+            let opened = ranks.after_first(|| settings(args, !ranks.leads()))?;
+            ranks.check_alike(opened.is_none(), OTHER_FOLDER)?;
+            opened
+        }
+    };
+    let Some((resumed, settings)) = opened else { return Ok(None) };
+    let experiment = RunRanks::all(ranks, Experiment::load_resumed(settings, resumed.as_ref()))?;
+    Ok(Some((resumed, experiment)))
+}
+
 /// The run that flags resume and the settings of either run; `None` if it has finished.
 fn settings(args: &TrainArgs, follows: bool) -> bptt::Result<Option<(Option<ResumableRun>, Settings)>> {
+    if !follows {
+        Folder::check_free(args.out.as_deref(), checkpoints::is_beginning)?;
+    }
     let Some(path) = &args.resume else {
         let settings = config_file::resolve(args.config.as_deref(), &args.settings, args.data.as_ref())?;
         return Ok(Some((None, settings)));
@@ -65,12 +84,7 @@ const OTHER_FOLDER: &str = "for one of them the run has finished, for the other 
 
 /// Trains on this rank as rank 0 says, without a word.
 async fn follow(args: &TrainArgs, ranks: &RunRanks) -> Result<(), Failure> {
-    // Once rank 0 has opened the folder of a resumed run.
-    ranks.together(Ok(()))?;
-    let opened = ranks.together(settings(args, true))?;
-    ranks.check_alike(opened.is_none(), OTHER_FOLDER)?;
-    let Some((resumed, settings)) = opened else { return Ok(()) };
-    let mut experiment = ranks.together(Experiment::load_resumed(settings, resumed.as_ref()))?;
+    let Some((resumed, mut experiment)) = load(args, Some(ranks))? else { return Ok(()) };
     if args.dump_config {
         return Ok(());
     }
@@ -102,21 +116,10 @@ impl Observer for Follower {
 /// Trains as the only rank, or as rank 0 of several.
 async fn lead(args: &TrainArgs, ranks: Option<&RunRanks>) -> Result<(), Failure> {
     let terminal = Terminal { is_silent: args.json || args.show.quiet };
-    let opened = settings(args, false).and_then(|opened| {
-        Folder::check_free(args.out.as_deref(), checkpoints::is_beginning)?;
-        Ok(opened)
-    });
-    let opened = RunRanks::all(ranks, opened)?;
-    if let Some(ranks) = ranks {
-        // The others open it after this one.
-        ranks.together(Ok(()))?;
-        ranks.check_alike(opened.is_none(), OTHER_FOLDER)?;
-    }
-    let Some((resumed, settings)) = opened else {
+    let Some((resumed, mut experiment)) = load(args, ranks)? else {
         args.resume.iter().for_each(|path| print_finished(path, args.json, terminal));
         return Ok(());
     };
-    let mut experiment = RunRanks::all(ranks, Experiment::load_resumed(settings, resumed.as_ref()))?;
     experiment.start.iter().filter_map(|start| start.note.as_ref()).for_each(eprint_line);
     if args.dump_config {
         experiment.batches()?;

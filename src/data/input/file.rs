@@ -43,12 +43,17 @@ impl InputLimit {
         }
     }
 
-    /// Refuses data that exceed the limit by an unknown amount.
+    /// Refuses data that exceed the limit by an unknown amount; twice the limit is worth a try.
     pub(super) fn exceeded(self, path: &Path, place: &str, what: &str) -> Error {
+        self.exceeded_by(self.0.saturating_mul(2), path, place, what)
+    }
+
+    /// Refuses data that need about so many bytes.
+    fn exceeded_by(self, bytes: u64, path: &Path, place: &str, what: &str) -> Error {
         let message = format!(
             "expected at most {} bytes, got more {what}; a larger input-limit allows them, such as {}MiB",
             self.0,
-            (self.0 >> 19).max(1)
+            bytes.div_ceil(1 << 20)
         );
         Error::data(path, place, message)
     }
@@ -94,6 +99,20 @@ impl<'a> MemoryUse<'a> {
             all.div_ceil(1 << 20)
         );
         Err(Error::data(self.path, "", message))
+    }
+
+    /// Adds the bytes of a row of a table, behind which `left` more come.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if the limit is exceeded, with one that all rows need if they are as long.
+    #[cfg(feature = "csv")]
+    pub(in crate::data) fn add_row(&mut self, bytes: usize, left: impl FnOnce() -> usize) -> Result<()> {
+        let all = (self.bytes + bytes).get();
+        if all <= self.limit.0 {
+            return self.set(all);
+        }
+        let needed = (self.bytes + Count::from(bytes) * left().saturating_add(1)).get();
+        Err(self.limit.exceeded_by(needed, self.path, "", self.what))
     }
 
     /// The total.

@@ -8,11 +8,12 @@ use crate::experiment::ranks::StepBytes;
 use crate::format::{grouped, right, share, short};
 
 /// What the times are without.
-const ASSUMPTIONS: [&str; 5] = [
+const ASSUMPTIONS: [&str; 6] = [
     "a step computes, then exchanges; all ranks have devices of one kind, as fast as this",
     "its time is a fixed part, and one in proportion to the rows of the rank with most",
     "each rank has a link of its own, to which all others are equally near",
     "a sum is N − 1 messages, and ⌈log₂ N⌉ more (from 512 KiB on N − 1), one after another",
+    "sums are taken in the order of ranks; those of --rank-sums any-order are the MPI library's",
     "adding up, copies between GPU and host, validations and checkpoints take no time",
 ];
 

@@ -45,7 +45,8 @@ impl Sweep {
     ///
     /// # Errors
     /// [`Error::Unsupported`] and [`Error::Value`] for settings that do not go together, such as two rungs that end at the same
-    /// step, for a batch that depends on the free memory, for an `out` with anything else in it, and for data without a validation split; those of reading the data. Nothing is written then.
+    /// step, for a batch that depends on the free memory, for an `out` with anything else in it, and for data without a
+    /// validation split; those of reading the data. Nothing is written then.
     pub fn open(mut given: Config, name: &str, out: Option<&Path>, read_config: ReadConfig) -> Result<Self> {
         check_paths(&mut given)?;
         make_paths_absolute(&mut given)?;

@@ -186,7 +186,9 @@ impl Plan {
             every => format!("{} steps", grouped(every)),
         };
         Err(unsupported(format!(
-            "--rungs {}: expected each to end at a step of its own, got rungs {rung} and {} that both end after {} of {} steps,              since a rung ends at a validation and there is one every {every}: take fewer rungs, a smaller              training.val-every, or longer runs",
+            "--rungs {}: expected each to end at a step of its own, got rungs {rung} and {} that both end after {} of {} steps, \
+             since a rung ends at a validation and there is one every {every}: take fewer rungs, a smaller \
+             training.val-every, or longer runs",
             self.rungs(),
             rung + 1,
             grouped(step),
@@ -211,7 +213,8 @@ impl Plan {
             return Ok(());
         }
         Err(unsupported(
-            "training.batch: expected a number of sequences in a sweep, got auto, which is what fits the memory that is free              when a run begins: the same seed could find another winner. `bptt plan --batch auto` prints a number that fits",
+            "training.batch: expected a number of sequences in a sweep, got auto, which is what fits the memory that is free \
+             when a run begins: the same seed could find another winner. `bptt plan --batch auto` prints a number that fits",
         ))
     }
 

@@ -42,7 +42,7 @@ impl TrainingRun<'_> {
 
     /// Where the run resumes, and what is to be known of that; empty for a new run.
     pub fn resume_notes(&self) -> Vec<String> {
-        self.resumed.iter().flat_map(|from| from.describe(&self.arithmetic())).collect()
+        self.resumed.iter().flat_map(|from| from.describe(&self.arithmetic)).collect()
     }
 
     fn describe_training(&self) -> Vec<String> {

@@ -1,7 +1,8 @@
 //! The part of a run that belongs to a rank other than 0.
 
 use super::loaded::Experiment;
-use super::run::{OpenNetwork, measured};
+use super::opened::OpenRun;
+use super::run::measured;
 use crate::data::Batches;
 use crate::experiment::device::network::Network;
 use crate::experiment::device::open::OpenDevice;
@@ -32,16 +33,10 @@ impl<'a> FollowedRun<'a> {
         resumed: Option<ResumableRun>,
         ranks: &RunRanks,
     ) -> Result<(Self, Network)> {
-        let opened = ranks.together(OpenNetwork::open(experiment, Some(ranks)).await)?;
-        let OpenNetwork { device, rows, mut network, .. } = opened;
-        let experiment: &'a Experiment = experiment;
         let step = resumed.as_ref().and_then(|run| run.saved.as_ref()).map(|(saved, _)| saved.step);
-        ranks.check_same(experiment.identity(step)?)?;
-        let (training, validation) = (experiment.batches()?, experiment.validation(rows)?);
         // Rank 0 makes the folder.
-        ranks.together(Ok(()))?;
-        network.set_profile(experiment.settings.profile)?;
-        ranks.describe(&device.describe())?;
+        let open = OpenRun::open(experiment, step, Some(ranks), |_, _| Ok(())).await?;
+        let OpenRun { experiment, device, rows, network, training, validation, .. } = open;
         Ok((Self { experiment, device, rows, resumed, training, validation, ranks: ranks.clone() }, network))
     }
 

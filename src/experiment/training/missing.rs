@@ -103,7 +103,8 @@ pub(super) async fn measure<T>(
     measured
 }
 
-/// The same for a run that is to be measured again after what may pass: a failure of the machine, and the first lack of memory.
+/// The same for a run that is to be measured again after what may pass: a failure of the machine, data that can no
+/// longer be read, and the first lack of memory.
 ///
 /// # Errors
 /// What may pass.
@@ -123,7 +124,8 @@ pub(super) async fn measure_or_fail<T>(
     }
     end(folder);
     match measured {
-        Err(error) if error.is_of_machine() => Err(error),
+        // The data could be read before.
+        Err(error) if error.is_of_machine() || matches!(error, Error::Data { .. }) => Err(error),
         measured => Ok(kept(folder, missing, measured)),
     }
 }
@@ -169,6 +171,8 @@ mod tests {
         for _ in 0..3 {
             assert!(matches!(measured(Err(full())), Err(Error::Io { .. })));
             assert!(matches!(measured(Err(Error::DeviceLost("unplugged".into()))), Err(Error::DeviceLost(_))));
+            let data = Error::Data { path: "a".into(), place: String::new(), message: "truncated".into() };
+            assert!(matches!(measured(Err(data)), Err(Error::Data { .. })));
         }
         assert!(matches!(measured(Err(lack())), Err(Error::NoMemory { .. })));
         assert_eq!(measured(Ok(7)).unwrap(), Some(7));

@@ -4,6 +4,7 @@ mod described;
 mod followed;
 mod loaded;
 mod missing;
+mod opened;
 mod pace;
 mod recent_loss;
 mod recorder;

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::loaded::Experiment;
 use super::missing;
 use super::missing::Missing;
+use super::opened::OpenRun;
 use super::pace::{Pace, ResumedProgress, TrainingLength};
 use super::recent_loss::RecentLoss;
 use super::recorder::RunRecorder;
@@ -20,19 +21,19 @@ use crate::experiment::files::history::Known;
 use crate::experiment::files::tensorboard::Tensorboard;
 use crate::experiment::files::{checkpoints, names};
 use crate::experiment::measure::loss;
-use crate::experiment::memory::{MemoryPlan, plan_memory};
+use crate::experiment::memory::MemoryPlan;
 use crate::experiment::model::codec::Codec;
 use crate::experiment::model::model_file;
 use crate::experiment::ranks::{RunRanks, StepBytes};
 use crate::experiment::resume::ResumableRun;
 use crate::experiment::settings::Settings;
-use crate::experiment::setup::{new_network, trained_network, training_planner};
+use crate::experiment::setup::trained_network;
 use crate::experiment::tasks::task;
 use crate::experiment::tasks::task::{MeasureOptions, Results};
 use crate::format::{path_text, shell_quoted, short};
 use crate::plot::Drawing;
 use crate::train::{KeepWeights, Observer, Outcome};
-use crate::{Error, Result, StateDict};
+use crate::{Error, Result};
 
 /// A run that is ready to train.
 pub struct TrainingRun<'a> {
@@ -54,6 +55,8 @@ pub struct TrainingRun<'a> {
     /// The ranks that it is shared out to, and these in words.
     pub(super) ranks: Option<RunRanks>,
     pub(super) shared: Vec<String>,
+    /// What the bits of its steps depend on.
+    pub(super) arithmetic: Arithmetic,
 }
 
 /// The finished steps of a run.
@@ -86,19 +89,15 @@ impl<'a> TrainingRun<'a> {
         out: Option<&Path>,
         ranks: Option<&RunRanks>,
     ) -> Result<(Self, Network)> {
-        let opened = RunRanks::all(ranks, OpenNetwork::open(experiment, ranks).await)?;
-        let OpenNetwork { device, memory, rows, mut network } = opened;
-        let experiment: &'a Experiment = experiment;
         let step = resumed.as_ref().and_then(|run| run.saved.as_ref()).map(|(saved, _)| saved.step);
-        ranks.map_or(Ok(()), |ranks| ranks.check_same(experiment.identity(step)?))?;
-        let training = experiment.batches()?;
-        let validation = experiment.validation(rows)?;
-        let codec = experiment.task.codec();
-        let description = model_file::description(&experiment.model, &codec, &experiment.origin())?;
-        let (folder, resumed) =
-            RunRanks::all(ranks, folder(experiment, resumed, out, &description, training.per_epoch()))?;
-        network.set_profile(experiment.settings.profile)?;
-        let shared = ranks.map(|ranks| ranks.describe(&device.describe())).transpose()?.unwrap_or_default();
+        let own = |experiment: &Experiment, per_epoch| {
+            let codec = experiment.task.codec();
+            let description = model_file::description(&experiment.model, &codec, &experiment.origin())?;
+            Ok((folder(experiment, resumed, out, &description, per_epoch)?, description))
+        };
+        let OpenRun { experiment, device, memory, rows, arithmetic, network, training, validation, shared, own } =
+            OpenRun::open(experiment, step, ranks, own).await?;
+        let ((folder, resumed), description) = own;
         let ranks = ranks.cloned();
         let run = Self {
             experiment,
@@ -112,6 +111,7 @@ impl<'a> TrainingRun<'a> {
             description,
             ranks,
             shared,
+            arithmetic,
         };
         Ok((run, network))
     }
@@ -148,7 +148,7 @@ impl<'a> TrainingRun<'a> {
         let position = saved.map(|(_, position)| position);
         let recurrent = &self.experiment.model.recurrent;
         let flow = flow_every.map(|every| FlowLog::new(&self.folder, every, recurrent, position)).transpose()?;
-        let arithmetic = self.arithmetic();
+        let arithmetic = self.arithmetic.clone();
         let checkpoints = Checkpoints::new(&self.folder, arithmetic, &self.description, *checkpoints)?;
         let after = saved.map(|(saved, _)| saved.step);
         let tensorboard = tensorboard.then(|| Tensorboard::new(&self.folder, after)).transpose()?;
@@ -223,11 +223,6 @@ impl<'a> TrainingRun<'a> {
     async fn measured(&self, network: Network, json: bool) -> Result<Results> {
         let Self { experiment, device, rows, ranks, .. } = self;
         measured(experiment, device, network, (*rows, json), ranks.as_ref()).await
-    }
-
-    /// What the bits of its steps depend on.
-    pub(super) fn arithmetic(&self) -> Arithmetic {
-        self.device.arithmetic().of_ranks(self.ranks.as_ref().map_or(1, RunRanks::size))
     }
 
     /// Stores the weights after `step` steps.
@@ -316,49 +311,6 @@ impl<'a> TrainingRun<'a> {
     /// If the folder is not writable.
     pub fn finish(&self) -> Result<()> {
         checkpoints::finish(&self.folder)
-    }
-}
-
-/// A device with the network of a run.
-pub(super) struct OpenNetwork {
-    pub(super) device: OpenDevice,
-    pub(super) memory: MemoryPlan,
-    /// The rows of a measured batch: those of each rank at once, where each has fewest.
-    pub(super) rows: usize,
-    pub(super) network: Network,
-}
-
-impl OpenNetwork {
-    pub(super) async fn open(experiment: &mut Experiment, ranks: Option<&RunRanks>) -> Result<Self> {
-        experiment.settings.place = ranks.map(RunRanks::place).or(experiment.settings.place);
-        // What one rank cannot do is known to all before they exchange anything else.
-        let (device, memory, mut network) = RunRanks::all(ranks, Self::alone(experiment, ranks).await)?;
-        let mut rows = memory.rows;
-        if let Some(ranks) = ranks {
-            let least = ranks.numbers(rows as u64)?.into_iter().min();
-            rows = ranks.size() * least.map_or(rows, |least| least as usize);
-            let mixed = ranks.are_mixed(&device.arithmetic())?;
-            network = network.with_communicator(ranks.communicator().clone(), mixed)?;
-        }
-        let per_epoch = experiment.batches()?.per_epoch();
-        let settings = &mut experiment.settings;
-        settings.set_epoch(settings.run.steps_per_epoch(per_epoch));
-        Ok(Self { device, memory, rows, network })
-    }
-
-    /// What each rank does by itself.
-    async fn alone(experiment: &mut Experiment, ranks: Option<&RunRanks>) -> Result<(OpenDevice, MemoryPlan, Network)> {
-        let Experiment { settings, task, model, start } = experiment;
-        let device = OpenDevice::open(&settings.device_options()).await?;
-        settings.set_device(&device.name);
-        let planner = training_planner(&device, settings, model)?;
-        let size = ranks.map_or(1, RunRanks::size);
-        let memory = plan_memory(settings, &planner, task.as_ref(), size, false)?;
-        memory.check_free()?;
-        let network = new_network(&device, settings, model, task.as_ref(), start.as_ref())?;
-        // The network has them.
-        start.iter_mut().for_each(|start| start.weights = StateDict::default());
-        Ok((device, memory, network))
     }
 }
 

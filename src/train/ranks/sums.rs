@@ -44,7 +44,6 @@ pub(crate) fn sums_of_step<R: Real>(model: &Model, options: &EngineOptions) -> R
 /// Those of [`Model::validate`]; [`Error::Value`] for a rank that is not below the size, and for
 /// [`parameter_groups`](EngineOptions::parameter_groups) that the model cannot have.
 pub fn bytes_sent_per_step<R: Real>(model: &Model, options: &EngineOptions, rank: usize, size: usize) -> Result<u64> {
-    model.validate()?;
     if rank >= size {
         return Err(Error::value("the rank", format!("a number below the size of {size}"), rank));
     }

@@ -97,7 +97,8 @@ impl SeriesTable {
         // The memory of a row: its label, as text and as a time, its line and its numbers.
         let of_row = size_of::<String>() + size_of::<i128>() + size_of::<usize>() + indices.len() * size_of::<f64>();
         while records.read()? {
-            memory.add(of_row + records.field(0).len())?;
+            let left = || text.iter().filter(|byte| **byte == b'\n').count().saturating_sub(table.labels.len() + 1);
+            memory.add_row(of_row + records.field(0).len(), left)?;
             times.retain(|index| is_time(records.field(*index)));
             for (column, index) in table.columns.iter_mut().zip(&indices) {
                 allocate::push(&mut column.values, records.number(*index)?, "the numbers of a table")?;

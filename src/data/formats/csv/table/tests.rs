@@ -58,6 +58,24 @@ fn a_number_within_f64_but_beyond_f32_is_read() {
 }
 
 #[test]
+fn the_limit_that_a_table_beyond_it_is_told_is_enough_for_its_columns() {
+    let names: Vec<String> = (0..20).map(|column| format!("v{column}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let row = |row: usize| format!("{}{}\n", 100_000 + row, ",1".repeat(names.len()));
+    let text = format!("t,{}\n{}", names.join(","), (0..30_000).map(row).collect::<String>());
+    let read = |mebibytes: u64| {
+        let limit = InputLimit(mebibytes << 20);
+        SeriesTable::csv_within(text.as_bytes(), Path::new("a.csv"), &names, None, limit)
+    };
+    let refusal = read(1).unwrap_err().to_string();
+    let told =
+        refusal.split_once("a larger input-limit allows them, such as ").and_then(|(_, told)| told.strip_suffix("MiB"));
+    let told: u64 = told.unwrap().parse().unwrap();
+    assert!(read(told - 1).is_err(), "{told} is more than it needs");
+    assert_eq!(read(told).unwrap().labels.len(), 30_000);
+}
+
+#[test]
 fn an_integer_that_f64_would_round_is_refused() {
     let refusal = read("t,v\n1,9007199254740992\n2,9007199254740993\n", &["v"]).unwrap_err().to_string();
     let place = "a.csv, row 2 (line 3), column \"v\": expected a whole number that f64 holds";
