@@ -132,15 +132,20 @@ impl Sweep {
             wait_for(&folder, watch);
             let draw = draws.get(work.trial - 1).cloned().unwrap_or_default();
             let task = Task { sweep: self, work, draw: &draw, folder: &folder, claim: &claim };
-            let result = if watch.stops() { Ok(None) } else { task.run(options, watch).await };
+            let result = if watch.stops() { Ok(Done::Stopped) } else { task.run(options, watch).await };
             match result {
-                Ok(Some(record)) => {
+                Ok(Done::Record(record)) => {
                     records.put(work, record)?;
                     claim.release();
                 }
-                Ok(None) => claim.release(),
+                Ok(Done::Stopped) => claim.release(),
                 // Another worker has it by now, and what it finds counts.
-                Err(_) if claim.is_lost() => {}
+                Ok(Done::Unmeasured(_)) | Err(_) if claim.is_lost() => {}
+                Ok(Done::Unmeasured(error)) => {
+                    watch.line(&task.name(), "trained, but could not be measured; the next worker measures it");
+                    claim.release();
+                    return Err(error);
+                }
                 Err(error) if self.is_of_trial(&error)? && !Folder::is_in_use(&folder) => {
                     watch.line(&task.name(), &format!("failed: {error}"));
                     records.put_failure(work, reached(&folder), error.to_string())?;
@@ -184,6 +189,16 @@ fn reached(folder: &Path) -> u64 {
     last.and_then(|path| step_of(path.file_name()?.to_str()?)).unwrap_or(0)
 }
 
+/// How far a worker came with a piece of work.
+enum Done {
+    /// To its end.
+    Record(Record),
+    /// It was stopped before.
+    Stopped,
+    /// It is trained, and could not be measured for what may pass.
+    Unmeasured(Error),
+}
+
 /// A piece of work that this worker has claimed.
 struct Task<'a> {
     sweep: &'a Sweep,
@@ -202,8 +217,8 @@ impl Task<'_> {
         }
     }
 
-    /// Trains up to the end of the rung. `None` if it was stopped before.
-    async fn run<W: Watch>(&self, options: &WorkOptions, watch: &mut W) -> Result<Option<Record>> {
+    /// Trains up to the end of the rung.
+    async fn run<W: Watch>(&self, options: &WorkOptions, watch: &mut W) -> Result<Done> {
         let base = &self.sweep.plan.base.run;
         let device = options.device.clone().or(base.device.clone());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -212,7 +227,7 @@ impl Task<'_> {
         let threads = options.threads.or(base.threads).or(share);
         let resumed = if self.folder.join(names::CONFIG).is_file() {
             if self.folder.join(FINISHED).is_file() && self.folder.join(OWN_RECORD).is_file() {
-                return read(&self.folder.join(OWN_RECORD)).map(Some);
+                return read(&self.folder.join(OWN_RECORD)).map(Done::Record);
             }
             let device = Some(device.clone().unwrap_or_else(|| "auto".into()));
             let flags = Config { run: RunConfig { device, threads, ..RunConfig::default() }, ..Config::default() };
@@ -246,13 +261,13 @@ impl Task<'_> {
         saved: u64,
         options: &WorkOptions,
         watch: &mut W,
-    ) -> Result<Option<Record>> {
+    ) -> Result<Done> {
         let length = run.length();
         let until = self.sweep.plan.steps(self.work.rung, length.steps, length.timed_every);
         let keep = run.keep_weights();
         if saved >= until && until < length.steps {
             // Its last worker was killed between the checkpoint and the record.
-            return self.record(until, keep).map(Some);
+            return self.record(until, keep).map(Done::Record);
         }
         if self.work.rung == 1
             && let Some((rung, step)) = self.sweep.plan.merged(&length)
@@ -274,16 +289,20 @@ impl Task<'_> {
         let done = steps.outcome.last.step;
         if self.claim.is_lost() {
             watch.line(&name, "stopped: another worker took it, since this one showed no sign of life");
-            return Ok(None);
+            return Ok(Done::Stopped);
         }
         if steps.outcome.stop_reason == StopReason::Stopped {
             let record = if done >= until { Some(self.record(done, keep)?) } else { None };
             let what = if record.is_some() { self.rung() } else { "stopped; it goes on from here".into() };
             watch.line(&name, &describe(&steps, &what));
-            return Ok(record);
+            return Ok(record.map_or(Done::Stopped, Done::Record));
         }
         let mut record = Record { ended: true, ..self.record(done, keep)? };
-        if let Some(results) = run.measure_or_fail(network, true, &mut missing).await? {
+        let results = match run.measure_or_fail(network, true, &mut missing).await {
+            Ok(results) => results,
+            Err(error) => return Ok(Done::Unmeasured(error)),
+        };
+        if let Some(results) = results {
             record.validation = numbers(results.summary.get("validation"));
             record.test = numbers(results.summary.get("test"));
             run.write_results(&mut steps, results, options.facts.clone(), &mut missing);
@@ -293,7 +312,7 @@ impl Task<'_> {
         run.finish()?;
         let early = steps.outcome.stop_reason == StopReason::NoImprovement;
         watch.line(&name, &describe(&steps, if early { "ended early" } else { "" }));
-        Ok(Some(record))
+        Ok(Done::Record(record))
     }
 
     fn rung(&self) -> String {
