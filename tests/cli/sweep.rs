@@ -376,26 +376,6 @@ fn a_run_that_was_finished_by_hand_is_measured_and_ends_the_sweep_as_if_it_had_n
 }
 
 #[test]
-fn a_run_whose_record_could_not_be_written_has_no_result_until_the_next_worker_comes() {
-    let folder = folder("[sweep]\ntrials = 2\n[sweep.space]\ntraining.lr = [0.01, 0.02]\n");
-    let path = folder.path();
-    succeeds(path, "sweep s.toml --out whole --metric rmse");
-    // Nothing but the record in the folder of the first run, which comes after its results, cannot be written.
-    succeeds(path, "sweep s.toml --out s --metric rmse");
-    let run = path.join("s/trial-001/seed-1");
-    fs::remove_file(path.join("s/results/trial-001-seed-1-rung-1.json")).unwrap();
-    ["sweep.json", "checkpoints/finished"].iter().for_each(|file| fs::remove_file(run.join(file)).unwrap());
-    fs::create_dir(run.join("sweep.json.part")).unwrap();
-    let output = bptt(path, "sweep --worker s");
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(1) && stderr.contains("sweep.json"), "{stderr}");
-    assert_eq!(count(path, "s/results", ".json"), 1, "it has no result yet");
-    fs::remove_dir(run.join("sweep.json.part")).unwrap();
-    succeeds(path, "sweep --worker s");
-    assert_same_results(path, "whole", "s");
-}
-
-#[test]
 fn a_worker_names_the_folder_that_another_process_writes_and_goes_on_after_it() {
     let folder = folder("[sweep]\ntrials = 1\n[sweep.space]\ntraining.lr = [0.01]\n");
     let path = folder.path();
