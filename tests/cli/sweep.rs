@@ -209,6 +209,7 @@ fn a_grid_with_seeds_is_averaged_and_any_number_of_jobs_finds_the_same() {
         let mean = losses.iter().sum::<f64>() / 3.0;
         let deviation = (losses.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
         assert!((number(trial, "val_loss") - mean).abs() < 1e-12);
+        assert!(deviation > 0.0, "each run has a seed of its own");
         assert!((number(trial, "val_loss_deviation") - deviation).abs() < 1e-12);
         assert!(mean >= before, "the best are first");
         before = mean;
