@@ -1,0 +1,53 @@
+import { short, superscript } from "../format.js";
+
+/** @typedef {{at: (value: number) => number, back: (pixel: number) => number, ticks: {value: number, label: string}[], low: number, high: number}} Scale */
+
+/** Values to pixels, evenly. @param {number} low @param {number} high @param {number} from @param {number} to In pixels @param {number} count Of ticks, about @returns {Scale} */
+export function linear(low, high, from, to, count = 5) {
+  const span = high - low || 1;
+  const step = niceStep(span / count);
+  const ticks = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) {
+    const value = Number((i * step).toPrecision(12));
+    ticks.push({ value, label: short(value) });
+  }
+  const at = (value) => from + ((value - low) / span) * (to - from);
+  const back = (pixel) => low + ((pixel - from) / (to - from)) * span;
+  return { at, back, ticks, low, high };
+}
+
+/** Powers of ten to pixels, evenly; what is not above zero lies at the lower end. @param {number} low @param {number} high @param {number} from @param {number} to @param {number} count @returns {Scale} */
+export function logarithmic(low, high, from, to, count = 6) {
+  const [first, last] = [Math.log10(low), Math.log10(high)];
+  const decades = Math.max(1, Math.ceil((last - first) / count));
+  const ticks = [];
+  for (let power = Math.ceil(first / decades - 1e-9) * decades; power <= last + 1e-9; power += decades) {
+    ticks.push({ value: 10 ** power, label: power === 0 ? "1" : `10${superscript(power)}` });
+  }
+  const at = (value) => {
+    const power = value > 0 ? Math.max(Math.log10(value), first) : first;
+    return from + ((power - first) / (last - first || 1)) * (to - from);
+  };
+  const back = (pixel) => 10 ** (first + ((pixel - from) / (to - from)) * (last - first));
+  return { at, back, ticks, low, high };
+}
+
+/** 1, 2 or 5 times a power of ten. @param {number} rough */
+function niceStep(rough) {
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const nice = [1, 2, 5, 10].find((step) => step * power >= rough * 0.999) ?? 10;
+  return nice * power;
+}
+
+/** The range of values, a little wider. @param {number[]} values @param {number} margin Part of the range @returns {[number, number]} */
+export function range(values, margin = 0.06) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (!Number.isFinite(value)) continue;
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  if (low > high) return [0, 1];
+  const span = high - low || Math.abs(high) || 1;
+  return [low - span * margin, high + span * margin];
+}

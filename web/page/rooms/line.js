@@ -1,0 +1,135 @@
+import { Room } from "./room.js";
+import { FRAME, showNumbers, throttled } from "../dom.js";
+import { PointsPicture } from "../draw/points.js";
+import { ValleyPicture, sharpest } from "../draw/valley.js";
+import { LossPlot } from "../draw/losses.js";
+import { fixed, short } from "../format.js";
+
+const POINTS = [[-1.6, -0.9], [-1.1, -1.2], [-0.7, -0.1], [-0.2, 0.3], [0.3, 0.2], [0.7, 1.3], [1.2, 1.1], [1.7, 2.2]];
+const START = { slope: -1.2, intercept: 1.6 };
+/** Milliseconds between two steps of a run: slow enough to follow by eye. */
+const PACE = 120;
+const MOST_STEPS = 2000;
+const GONE = 1e9;
+
+/** Room 1: slope and intercept of a line by gradient descent. */
+export class LineRoom extends Room {
+  #points = POINTS.map((point) => [...point]);
+  /** @type {any} */
+  #numbers = null;
+  /** @type {[number, number][]} Slope and intercept after each step */
+  #path = [];
+  /** @type {[number, number][]} */
+  #losses = [];
+  #timer = 0;
+
+  constructor(section, page, name) {
+    super(section, page, name, "line");
+    this.pointsPicture = new PointsPicture(this.find("[data-picture=points]"), (index, x, y) => this.#move(index, x, y));
+    this.valley = new ValleyPicture(this.find("[data-picture=valley]"), (slope, intercept) => this.#jump(slope, intercept));
+    this.lossPlot = new LossPlot(this.find("[data-picture=loss]"), { log: true });
+    this.draw = throttled(() => this.#draw(), Math.min(FRAME, 200));
+    this.gentle = ["rate"];
+    this.actions = { run: () => this.toggle(), step: () => this.#step(), reset: () => this.remake() };
+  }
+
+  get needsDevice() {
+    return false;
+  }
+
+  get runLabel() {
+    return "Run";
+  }
+
+  adjusted() {
+    this.draw();
+  }
+
+  async make() {
+    this.#points = POINTS.map((point) => [...point]);
+    await this.call("create", new Float64Array(this.#points.flat()), START.slope, START.intercept);
+  }
+
+  async begun() {
+    this.#begin(await this.call("numbers"));
+  }
+
+  #begin(numbers) {
+    this.#numbers = numbers;
+    this.#path = [[numbers.slope, numbers.intercept]];
+    this.#losses = [[0, numbers.loss]];
+    this.draw();
+  }
+
+  async #move(index, x, y) {
+    this.#points[index] = [x, y];
+    await this.call("set_points", new Float64Array(this.#points.flat()));
+    this.#numbers = await this.call("numbers");
+    this.draw();
+  }
+
+  async #jump(slope, intercept) {
+    await this.call("set", slope, intercept);
+    this.#begin(await this.call("numbers"));
+  }
+
+  async #step() {
+    if (!this.made) return;
+    this.#numbers = await this.call("step", this.controls.number("rate"));
+    const { slope, intercept, loss } = this.#numbers;
+    this.#path.push([slope, intercept]);
+    this.#losses.push([this.#losses.length, loss]);
+    const gone = loss === null || loss > GONE;
+    if (this.running && (gone || this.#losses.length > MOST_STEPS)) this.stop();
+    this.draw();
+  }
+
+  async start() {
+    if (!this.made || this.running) return;
+    this.setRunning(true);
+    const go = async () => {
+      if (!this.running) return;
+      if (!document.hidden) await this.#step();
+      this.#timer = window.setTimeout(go, PACE);
+    };
+    await go();
+  }
+
+  async stop() {
+    if (!this.running) return;
+    window.clearTimeout(this.#timer);
+    this.stopped();
+    this.page.announce(`Paused. ${this.summary()}`);
+  }
+
+  summary() {
+    return `Step ${this.#losses.length - 1}, loss ${short(this.#numbers?.loss)}.`;
+  }
+
+  #draw() {
+    const now = this.#numbers;
+    if (!now) return;
+    this.pointsPicture.draw(this.#points, now);
+    this.valley.draw(this.#points, this.#path, now);
+    this.lossPlot.draw([{ name: "loss", look: "accent", losses: this.#losses }]);
+    showNumbers(this.find("[data-numbers]"), [
+      ["step", String(this.#losses.length - 1)],
+      ["w", fixed(now.slope)],
+      ["b", fixed(now.intercept)],
+      ["L", short(now.loss)],
+      ["∂L/∂w", fixed(now.d_slope)],
+      ["∂L/∂b", fixed(now.d_intercept)],
+    ]);
+    this.find("[data-verdict]").textContent = this.#verdict(now);
+  }
+
+  #verdict(now) {
+    const limit = 2 / sharpest(this.#points);
+    const rate = this.controls.number("rate");
+    if (now.loss === null || now.loss > 1e4) return "The path has left the valley. Start again with a smaller learning rate.";
+    if (Math.hypot(now.d_slope, now.d_intercept) < 1e-3) return "The gradient is almost 0: this is the best line for these points.";
+    if (rate > limit) return `Each step overshoots by more than it gains: for these points η must stay below ${short(limit)}.`;
+    if (rate > limit / 2) return "Each step overshoots the bottom of the valley, and still comes nearer.";
+    return rate < limit / 50 ? "Small steps: safe, and slow." : "Each step goes straight down the valley.";
+  }
+}

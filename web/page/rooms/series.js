@@ -1,0 +1,206 @@
+import { Room } from "./room.js";
+import { Refresher } from "./refresher.js";
+import { FRAME, element, throttled } from "../dom.js";
+import { ForecastPicture } from "../draw/forecast.js";
+import { LossPlot, smooth } from "../draw/losses.js";
+import { download, readFile } from "../files.js";
+import { fixed, short, thousands } from "../format.js";
+
+const QUANTILES = [0.1, 0.5, 0.9];
+const SEED = 1;
+const EVALUATE_EVERY = 1200;
+const SUNSPOTS = "Yearly sunspot numbers";
+
+/** Room 5: a series is forecast, and the forecast is measured against the naive one. */
+export class SeriesRoom extends Room {
+  /** @type {{name: string, bytes: Uint8Array, columns: any} | null} */
+  #data = null;
+  /** @type {{name: string, bytes: Uint8Array} | null} A model from a file, which only forecasts */
+  #model = null;
+  /** @type {any} */
+  #about = null;
+  /** @type {any} */
+  #result = null;
+  /** @type {[number, number][]} */
+  #losses = [];
+
+  constructor(section, page, name) {
+    super(section, page, name, "series");
+    this.picture = new ForecastPicture(this.find("[data-picture=forecast]"));
+    this.lossPlot = new LossPlot(this.find("[data-picture=loss]"));
+    this.results = new Refresher(() => this.#evaluate(), EVALUATE_EVERY);
+    this.draw = throttled(() => this.#drawLoss(), FRAME);
+    this.actions = {
+      run: () => this.toggle(),
+      reset: () => this.#without(),
+      sunspots: async () => this.#replace(await this.#sunspots()),
+      download: async () => this.made && download(await this.call("model_file"), "model.safetensors"),
+    };
+    this.#bindFiles();
+  }
+
+  #bindFiles() {
+    for (const kind of ["csv", "model"]) {
+      const input = /** @type {HTMLInputElement} */ (this.find(`[data-${kind}]`));
+      input.addEventListener("change", () => {
+        const file = input.files?.[0];
+        input.value = "";
+        if (file) this.#open(file, kind);
+      });
+    }
+    const drop = this.find("[data-drop]");
+    this.section.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      drop.classList.add("over");
+    });
+    this.section.addEventListener("dragleave", () => drop.classList.remove("over"));
+    this.section.addEventListener("drop", (event) => {
+      event.preventDefault();
+      drop.classList.remove("over");
+      const file = /** @type {DragEvent} */ (event).dataTransfer?.files[0];
+      if (file) this.#open(file, /\.safetensors$/i.test(file.name) ? "model" : "csv");
+    });
+  }
+
+  async #open(file, kind) {
+    try {
+      const bytes = await readFile(file, kind === "csv" ? "table" : "model");
+      if (kind === "csv") await this.#replace(await this.#table(file.name, bytes));
+      else await this.#load({ name: file.name, bytes });
+    } catch (error) {
+      this.problem(error.message);
+    }
+  }
+
+  async #sunspots() {
+    return this.#table(SUNSPOTS, new TextEncoder().encode(await this.call("sunspots")));
+  }
+
+  async #table(name, bytes) {
+    const columns = await this.call("columns", bytes);
+    if (!columns.numeric.length) throw new Error(`${name} has no column of numbers; a series needs one.`);
+    return { name, bytes, columns };
+  }
+
+  /** Another table: the network begins anew on it. */
+  async #replace(data) {
+    this.#data = data;
+    this.#model = null;
+    this.#offerColumns();
+    await this.remake();
+  }
+
+  #offerColumns() {
+    const { numeric, time } = /** @type {any} */ (this.#data).columns;
+    const targets = numeric.filter((column) => column !== time);
+    this.controls.options("target", targets.length ? targets : numeric);
+  }
+
+  /** A model from the program, on the table that is open. */
+  async #load(model) {
+    this.#model = model;
+    await this.remake();
+  }
+
+  #without() {
+    this.#model = null;
+    return this.remake();
+  }
+
+  async show(state) {
+    if (!this.#data) {
+      this.#data = await this.#sunspots();
+      this.#offerColumns();
+    }
+    await super.show(state);
+  }
+
+  async make() {
+    const { bytes, columns } = /** @type {any} */ (this.#data);
+    if (this.#model) return this.call("load", this.#model.bytes, bytes);
+    const { target, cell } = this.controls.settings;
+    return this.call("create", bytes, {
+      target,
+      time: columns.time ?? undefined,
+      window: this.controls.number("window"),
+      horizon: this.controls.number("horizon"),
+      cell,
+      hidden: this.controls.number("hidden"),
+      learning_rate: this.controls.number("rate"),
+      seed: SEED,
+      quantiles: QUANTILES,
+    });
+  }
+
+  /** A model that does not fit is put away; the room goes on with a new network. */
+  refused(error) {
+    if (!this.#model) return super.refused(error);
+    this.#model = null;
+    this.remake().then(() => this.problem(error.message));
+  }
+
+  async begun(about) {
+    this.#about = about;
+    this.#losses = [];
+    this.#result = null;
+    const run = /** @type {HTMLButtonElement} */ (this.find("[data-do=run]"));
+    run.disabled = this.#model !== null;
+    this.#describe();
+    this.draw();
+    await this.#evaluate();
+  }
+
+  #describe() {
+    const { rows, training, validation, test, parameters, notes = [] } = this.#about;
+    const name = /** @type {any} */ (this.#data).name;
+    const splits = [["training", training], ["validation", validation], ["test", test]].map(([split, size]) => `${split} ${count(size)}`);
+    const model = this.#model ? `Model from ${this.#model.name}; it forecasts and is not trained here. Start again for a new network. ` : "";
+    const parts = [...(rows === undefined ? [] : [`${thousands(rows)} rows`]), ...splits];
+    const weights = parameters === undefined ? "" : `. ${thousands(parameters)} parameters`;
+    this.find("[data-data-name]").textContent = `${model}${name}: ${parts.join(", ")}${weights}. ${notes.join(" ")}`;
+    this.find("[data-caption]").replaceChildren("Forecast and truth ", element("span", { class: "quiet" }, `${name}; the test split, and after it the future`));
+  }
+
+  progress({ progress }) {
+    for (const { step, loss } of progress) this.#losses.push([step, loss]);
+    this.results.tick();
+    this.draw();
+  }
+
+  async stop() {
+    await super.stop();
+    if (this.made) this.results.now();
+  }
+
+  async #evaluate() {
+    if (!this.made) return;
+    const about = this.#about;
+    const scores = await this.call("evaluate");
+    const forecast = await this.call("forecast", Math.max(this.controls.number("horizon"), 1));
+    if (about !== this.#about) return;
+    this.#result = { scores, forecast };
+    this.picture.draw(forecast);
+    this.find("[data-verdict]").replaceChildren(...verdict(scores));
+  }
+
+  summary() {
+    return this.find("[data-verdict]").textContent;
+  }
+
+  #drawLoss() {
+    this.lossPlot.draw([{ name: "training", look: "accent", losses: smooth(this.#losses) }]);
+  }
+}
+
+/** Splits come as a number of rows or in words. */
+function count(size) {
+  return typeof size === "number" ? thousands(size) : String(size);
+}
+
+/** Who wins on the test split, and how often the truth lay in the range. */
+function verdict({ test, naive, beats, coverage }) {
+  const better = Math.abs(1 - test.rmse / naive.rmse);
+  const winner = element("span", { class: beats ? "good" : "bad" }, beats ? "the network wins" : "the naive forecast wins");
+  const covered = coverage === null || coverage === undefined ? "" : ` ${fixed(100 * coverage, 0)} % of the true values lie in its range; 80 % should.`;
+  return [`RMSE on the test split: network ${short(test.rmse)}, naive forecast ${short(naive.rmse)}: `, winner, ` by ${fixed(100 * better, 0)} %.${covered}`];
+}
