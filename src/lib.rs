@@ -180,9 +180,9 @@ pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, S
 pub use cpu::{Cpu, CpuEngine, CpuPrediction, CpuPredictions, CpuUpdate, GradientScale};
 pub use dropout::DropoutKey;
 pub use engine::{
-    Backend, CustomLoss, CustomOptimizer, Engine, EngineHandle, EngineOptions, FlatBlock, Hooks, Inference, Inspection,
-    Layers, Logits, LossScale, LossSum, ParameterGroup, Parameters, Session, SkippedUpdates, Snapshot, StatefulRows,
-    StepReport, Training,
+    Backend, Compilation, CustomLoss, CustomOptimizer, Engine, EngineHandle, EngineOptions, FlatBlock, Hooks,
+    Inference, Inspection, Layers, Logits, LossScale, LossSum, ParameterGroup, Parameters, Session, SkippedUpdates,
+    Snapshot, StatefulRows, StepReport, Training,
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub use engine::{Wait, block_on};

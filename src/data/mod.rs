@@ -30,11 +30,9 @@ pub(super) mod values;
 pub use common::{
     Batches, Examples, Frame, PrefetchedBatches, Scaling, ScalingKind, SequentialBatches, SeriesSplit, ShuffledBatches,
 };
-#[cfg(feature = "experiment")]
-pub(crate) use formats::number_columns;
 pub use formats::{Audio, Clipping, ImageLayout, ReadOptions, WavFormat, WavReader, WavSpec, WavWriter};
 #[cfg(feature = "csv")]
-pub use formats::{LongColumns, SEPARATORS, SUNSPOTS, csv_columns};
+pub use formats::{LongColumns, SEPARATORS, SUNSPOTS, csv_columns, number_columns};
 pub use input::{InputLimit, open_input, read_input, read_settings, utf8};
 pub use piano_rolls::{NextStep, PianoKeys, PianoRolls, Piece};
 #[cfg(feature = "experiment")]

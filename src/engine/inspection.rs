@@ -2,7 +2,8 @@
 
 use super::options::largest_rows;
 use super::parameters::Parameters;
-use crate::batch::Sequence;
+use super::results::Compilation;
+use crate::batch::{Batch, Sequence};
 use crate::error::Result;
 use crate::gradient_norms::HiddenGradientNorms;
 use crate::memory::{BatchShape, Memory};
@@ -42,6 +43,33 @@ pub trait Inspection: Parameters {
     /// # Errors
     /// [`Error::Unsupported`](crate::Error::Unsupported) if profiling is off.
     async fn profile(&mut self) -> Result<Profile>;
+
+    /// Compiles one of the kernels that a training step over a batch of this shape needs, and the engines on the same
+    /// device so far, if they are not compiled: with `GpuOptions::deferred` they are compiled when they first run, or one
+    /// by one by this. [Waits](crate#waiting) for the compiler. It is a pass that computes nothing: see [`Engine`](super::Engine). On the
+    /// CPU backend there are no kernels.
+    ///
+    /// ```
+    /// # use bptt::ndarray::Array3;
+    /// # use bptt::{Batch, Cell, Cpu, Head, Inspection, Loss, Model, Optimizer, Readout, Recurrent, Sequence, Targets, Trainer, Wait};
+    /// # let model = Model::new(Recurrent::new(Cell::Gru, 2, 8), Head::new(1, Loss::SquaredError, Readout::Final));
+    /// # let batch = Batch::new(Sequence::dense(Array3::zeros((5, 4, 2))), Targets::Values(Array3::zeros((1, 4, 1))));
+    /// let backend = Cpu::new(); // or Gpu::new(GpuOptions::default().deferred(true)).wait()?
+    /// let mut trainer = Trainer::new(&backend, &model, Optimizer::adam(1e-2), 1)?;
+    /// loop {
+    ///     let compilation = trainer.engine().compile(&batch).wait()?;
+    ///     println!("{} of {} kernels", compilation.compiled, compilation.kernels);
+    ///     if compilation.is_complete() {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok::<(), bptt::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`accumulate`](super::Training::accumulate) before anything is computed;
+    /// [`Error::Unsupported`](crate::Error::Unsupported) with the message of a compiler that refuses a kernel.
+    async fn compile<S: Real>(&mut self, batch: &Batch<S>) -> Result<Compilation>;
 
     /// How the recurrent steps over `rows` rows are dispatched; never [`RecurrentKernel::Auto`]. `None` on the CPU
     /// backend, which has no dispatches.

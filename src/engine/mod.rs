@@ -37,7 +37,7 @@ pub(crate) use parameters::{
     append_to, check_not_exchanged, check_optimizer_state, no_average, no_optimizer_block, numbers_of, read_tensor,
     shaped, take_from,
 };
-pub use results::{Logits, LossScale, LossSum, SkippedUpdates, StepReport};
+pub use results::{Compilation, Logits, LossScale, LossSum, SkippedUpdates, StepReport};
 pub use session::{EngineHandle, Session, Snapshot};
 pub use training::Training;
 

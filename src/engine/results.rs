@@ -40,6 +40,23 @@ pub struct StepReport {
     pub skipped: bool,
 }
 
+/// How many of the kernels on a device are compiled: see [`Inspection::compile`](crate::Inspection::compile).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Compilation {
+    /// The number of compiled kernels.
+    pub compiled: usize,
+    /// The number of kernels that the engines on the device need so far.
+    pub kernels: usize,
+}
+
+impl Compilation {
+    /// Whether all are compiled.
+    pub fn is_complete(&self) -> bool {
+        self.compiled >= self.kernels
+    }
+}
+
 /// Counts of skipped updates: see [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SkippedUpdates {

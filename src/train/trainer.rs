@@ -429,6 +429,17 @@ impl<E: Engine> Trainer<E> {
         Ok(())
     }
 
+    /// Sets the largest norm of the gradient of later steps, see [`Optimizer::clip_norm`]; `None`: no clipping.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a norm that is not above 0, or not finite in the engine's numbers.
+    pub fn set_clip_norm(&mut self, clip_norm: Option<f64>) -> Result<()> {
+        let optimizer = self.optimizer.clip_norm(clip_norm);
+        optimizer.validate_in::<E::Real>()?;
+        self.optimizer = optimizer;
+        Ok(())
+    }
+
     /// The micro-batches of a range of rows.
     pub(super) fn parts(&self, rows: Range<usize>) -> impl ExactSizeIterator<Item = Range<usize>> + use<E> {
         let most = rows.len().max(1);

@@ -4,8 +4,9 @@ use ndarray::Array2;
 
 use super::CpuEngine;
 use super::plan::{carried, of_batch};
+use crate::batch::{Batch, Validated};
 use crate::cpu::pass::block::RowBlock;
-use crate::engine::Inspection;
+use crate::engine::{Compilation, Inspection};
 use crate::error::Result;
 use crate::gradient_norms::HiddenGradientNorms;
 use crate::memory::{BatchShape, Memory, MemoryPart};
@@ -55,6 +56,12 @@ impl<R: Real> Inspection for CpuEngine<R> {
     async fn hidden_gradient_norms(&mut self) -> Result<HiddenGradientNorms> {
         self.last.gradient_norms()?;
         self.gradient_norms.clone().ok_or_else(HiddenGradientNorms::none)
+    }
+
+    async fn compile<S: Real>(&mut self, batch: &Batch<S>) -> Result<Compilation> {
+        Validated::batch::<R>(batch, &self.model)?;
+        self.last.begin();
+        Ok(Compilation::default())
     }
 
     fn kernel(&self, _rows: usize) -> Option<RecurrentKernel> {

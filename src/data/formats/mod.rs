@@ -15,10 +15,8 @@ mod ts;
 mod ucr;
 mod wav;
 
-#[cfg(feature = "experiment")]
-pub(crate) use csv::number_columns;
 #[cfg(feature = "csv")]
-pub use csv::{LongColumns, SEPARATORS, SUNSPOTS, csv_columns};
+pub use csv::{LongColumns, SEPARATORS, SUNSPOTS, csv_columns, number_columns};
 pub use idx::ImageLayout;
 pub use read::ReadOptions;
 pub use wav::{Audio, Clipping, WavFormat, WavReader, WavSpec, WavWriter};

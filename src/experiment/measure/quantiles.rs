@@ -69,7 +69,7 @@ impl Quantiles {
     }
 
     /// The number of forecasts per target.
-    pub(crate) fn forecasts(&self) -> usize {
+    pub fn forecasts(&self) -> usize {
         self.levels.len().max(1)
     }
 
@@ -79,7 +79,7 @@ impl Quantiles {
     }
 
     /// The index of the quantile that stands for the target.
-    pub(crate) fn middle(&self) -> usize {
+    pub fn middle(&self) -> usize {
         middle(&self.levels)
     }
 

@@ -15,17 +15,17 @@ pub struct Ranges {
 }
 
 /// The forecasts of windows, in the units of the data.
-pub(crate) struct Decoded {
+pub struct Decoded {
     /// By quantile, or a single one without quantiles: \[N, K, Q\] each.
-    pub(crate) by_quantile: Vec<Array3<f64>>,
+    pub by_quantile: Vec<Array3<f64>>,
     /// The predicted distributions, \[N, K, Q\], if the network predicts them.
-    pub(crate) distributions: Option<Array3<Option<Distribution>>>,
+    pub distributions: Option<Array3<Option<Distribution>>>,
 }
 
 impl Ranges {
     /// Those of a network with this loss, quantiles of its distributions (`stored`, by default 0.1, 0.5, 0.9) and conformal
     /// shifts.
-    pub(crate) fn new(loss: &Loss, stored: &[f64], conformal: Option<Conformal>) -> Self {
+    pub fn new(loss: &Loss, stored: &[f64], conformal: Option<Conformal>) -> Self {
         let quantiles = Quantiles::of_series(loss, stored);
         let quantiles = match &conformal {
             Some(conformal) if quantiles.values().is_empty() => Quantiles::around_point(&conformal.levels),
@@ -83,14 +83,14 @@ impl Ranges {
     }
 
     /// Turns logits, \[P, B, O\], into outputs.
-    pub(crate) fn of_logits(&self, logits: ArrayView3<'_, f32>) -> Array3<f32> {
+    pub fn of_logits(&self, logits: ArrayView3<'_, f32>) -> Array3<f32> {
         let mut outputs = logits.to_owned();
         self.loss.output(&mut outputs);
         outputs
     }
 
     /// The forecasts that outputs stand for, in the units of the data, by quantile; `scalings` has one for each target.
-    pub(crate) fn by_quantile(&self, outputs: &[f32], scalings: &[Scaling]) -> Vec<Vec<f64>> {
+    pub fn by_quantile(&self, outputs: &[f32], scalings: &[Scaling]) -> Vec<Vec<f64>> {
         let unscale = |values: Vec<f32>| -> Vec<f64> {
             values.iter().zip(scalings).map(|(value, scaling)| scaling.unscale(f64::from(*value))).collect()
         };
@@ -111,7 +111,7 @@ impl Ranges {
     ///
     /// # Errors
     /// If these are not the predictions of the windows.
-    pub(crate) fn decode(&self, windows: &Windows, predictions: &[Array2<f32>]) -> Result<Decoded> {
+    pub fn decode(&self, windows: &Windows, predictions: &[Array2<f32>]) -> Result<Decoded> {
         let mut decoded = if self.loss.is_likelihood() {
             let distributions = windows.decode_distributions(&self.loss, predictions)?;
             let of = |quantile: &f64| distributions.map(|of| of.map_or(f64::NAN, |of| of.quantile(*quantile)));

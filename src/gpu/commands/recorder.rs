@@ -204,7 +204,7 @@ impl Recorder {
                     let mut next = Some(command);
                     while let Some(GpuCommand::Dispatch { kernel, bindings, offset, grid, cost }) = next {
                         if pipeline.replace(Arc::as_ptr(kernel)) != Some(Arc::as_ptr(kernel)) {
-                            pass.set_pipeline(&kernel.pipeline);
+                            pass.set_pipeline(kernel.pipeline(self.gpu.device()));
                         }
                         pass.set_bind_group(0, bindings, &[*offset]);
                         pass.dispatch_workgroups(grid[0], grid[1], grid[2]);

@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use super::cell_kernel::{self, StepKernel, StepPart};
 use super::expansion::{Repetition, expand};
@@ -306,14 +307,15 @@ pub struct CompiledKernel {
     pub checked: bool,
 }
 
-/// A compiled kernel.
+/// A kernel, and what was compiled of it.
 #[derive(Debug)]
 pub(crate) struct Kernel {
     pub(crate) compiled: CompiledKernel,
     /// The storage bindings, with their numbers.
     pub(crate) bindings: Vec<(u32, Access)>,
-    pub(crate) pipeline: wgpu::ComputePipeline,
     pub(crate) layout: wgpu::BindGroupLayout,
+    pipeline_layout: wgpu::PipelineLayout,
+    pipeline: OnceLock<wgpu::ComputePipeline>,
 }
 
 /// The values of `override` constants.
@@ -337,25 +339,11 @@ pub(crate) fn flag(on: bool) -> f64 {
 }
 
 impl Kernel {
+    /// The kernel with its layouts, which is not compiled yet.
     pub(crate) fn new(device: &wgpu::Device, entry: ShaderEntry, constants: Constants<'_>, trusted: bool) -> Self {
         let checked = !trusted || entry.data_indices;
         let name = entry.label();
         let label = Some(name.as_str());
-        let descriptor =
-            wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(Cow::Owned(entry.source())) };
-        let module = if checked {
-            device.create_shader_module(descriptor)
-        } else {
-            #[allow(
-                unsafe_code,
-                reason = "every index of these shaders follows from the plan's sizes, every loop ends at one of them, and \
-                          the suite also runs with the checks on"
-            )]
-            // SAFETY: see the reason above. Shaders whose indices come from data are never created here.
-            unsafe {
-                device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-            }
-        };
         let layout_entry = |binding, access| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
@@ -380,21 +368,53 @@ impl Kernel {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        let owned = constants.iter().map(|(constant, value)| ((*constant).to_owned(), *value)).collect();
+        let compiled = CompiledKernel { name: with_sides(name, constants), entry, constants: owned, checked };
+        Self { compiled, bindings, layout, pipeline_layout, pipeline: OnceLock::new() }
+    }
+
+    /// Whether it has been compiled.
+    pub(crate) fn is_compiled(&self) -> bool {
+        self.pipeline.get().is_some()
+    }
+
+    /// The pipeline, compiled by the first call.
+    pub(crate) fn pipeline(&self, device: &wgpu::Device) -> &wgpu::ComputePipeline {
+        self.pipeline.get_or_init(|| self.compile(device))
+    }
+
+    fn compile(&self, device: &wgpu::Device) -> wgpu::ComputePipeline {
+        let CompiledKernel { entry, constants, checked, .. } = &self.compiled;
+        let name = entry.label();
+        let label = Some(name.as_str());
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(Cow::Owned(entry.source())) };
+        let module = if *checked {
+            device.create_shader_module(descriptor)
+        } else {
+            #[allow(
+                unsafe_code,
+                reason = "every index of these shaders follows from the plan's sizes, every loop ends at one of them, and \
+                          the suite also runs with the checks on"
+            )]
+            // SAFETY: see the reason above. Shaders whose indices come from data are never created here.
+            unsafe {
+                device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+            }
+        };
+        let constants: Vec<(&str, f64)> = constants.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label,
-            layout: Some(&pipeline_layout),
+            layout: Some(&self.pipeline_layout),
             module: &module,
             entry_point: Some(entry.name),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants,
+                constants: &constants,
                 // Every kernel writes workgroup memory before reading it.
                 zero_initialize_workgroup_memory: false,
             },
             cache: None,
-        });
-        let owned = constants.iter().map(|(constant, value)| ((*constant).to_owned(), *value)).collect();
-        let compiled = CompiledKernel { name: with_sides(name, constants), entry, constants: owned, checked };
-        Self { compiled, bindings, pipeline, layout }
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The GPU device: choosing an adapter, or using a device of the host program.
 
 mod cell_kernel;
+mod compilation;
 mod expansion;
 pub(crate) mod kernel;
 mod limits;
@@ -52,6 +53,10 @@ pub struct GpuOptions {
     /// Whether to request timestamps from the device, if the adapter supports them: see
     /// [`Inspection::profile`](crate::Inspection::profile).
     pub profile: bool,
+    /// Whether a kernel is compiled when it first runs, and not when an engine or a shape of batches first needs it. All of
+    /// a network's take seconds with some drivers; [`Inspection::compile`](crate::Inspection::compile) compiles them one by
+    /// one before, so that a program stays responsive and can show how far it is.
+    pub deferred: bool,
 }
 
 impl GpuOptions {
@@ -76,6 +81,12 @@ impl GpuOptions {
     /// Sets whether to request timestamps from the device.
     pub fn profile(mut self, profile: bool) -> Self {
         self.profile = profile;
+        self
+    }
+
+    /// Sets whether a kernel is compiled when it first runs.
+    pub fn deferred(mut self, deferred: bool) -> Self {
+        self.deferred = deferred;
         self
     }
 }
@@ -114,6 +125,7 @@ struct Inner {
     info: wgpu::AdapterInfo,
     software: bool,
     trusted: bool,
+    deferred: bool,
     failure: Arc<Mutex<DeviceErrors>>,
     kernels: Mutex<BTreeMap<String, Arc<Kernel>>>,
     submits: AtomicU64,
@@ -224,7 +236,7 @@ impl Gpu {
         };
         let opened = adapter.request_device(&descriptor).await;
         let (device, queue) = opened.map_err(|error| Error::NoDevice(format!("{}: {error}", names[index])))?;
-        let gpu = Self::wrap(device, queue, !options.checked, options.tiles);
+        let gpu = Self::wrap(device, queue, options.tiles, [!options.checked, options.deferred]);
         let failure = gpu.0.failure.clone();
         gpu.0.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             let error = error.to_string();
@@ -262,10 +274,14 @@ impl Gpu {
         needed.check_limits_with_fail_fn(&limits, false, |name, wanted, allowed| {
             short.push(format!("{name} is {allowed} where {wanted} is needed"));
         });
-        if short.is_empty() { Ok(Self::wrap(device, queue, true, tiles)) } else { Err(Error::Device(short.join("; "))) }
+        if short.is_empty() {
+            Ok(Self::wrap(device, queue, tiles, [true, false]))
+        } else {
+            Err(Error::Device(short.join("; ")))
+        }
     }
 
-    fn wrap(device: wgpu::Device, queue: wgpu::Queue, trusted: bool, tiles: Tiles) -> Self {
+    fn wrap(device: wgpu::Device, queue: wgpu::Queue, tiles: Tiles, [trusted, deferred]: [bool; 2]) -> Self {
         let info = device.adapter_info();
         Self(Arc::new(Inner {
             device,
@@ -277,6 +293,7 @@ impl Gpu {
             },
             info,
             trusted,
+            deferred,
             failure: Arc::default(),
             kernels: Mutex::default(),
             submits: AtomicU64::new(0),
@@ -341,7 +358,7 @@ impl Gpu {
         }
     }
 
-    /// The kernel of an entry point with these constants. Compiled once per device.
+    /// The kernel of an entry point with these constants. Compiled once per device, and here unless that is deferred.
     pub(crate) fn kernel(&self, entry: ShaderEntry, constants: Constants<'_>) -> Arc<Kernel> {
         // Variants of an entry point are joined from different files.
         let files: Vec<&str> = entry.sources.iter().map(|(file, _)| *file).collect();
@@ -349,7 +366,12 @@ impl Gpu {
         let key = format!("{name} {files:?} {cell:?} {step:?} {tile:?} {storage:?} {constants:?}");
         let mut kernels = lock(&self.0.kernels);
         let make = || Arc::new(Kernel::new(&self.0.device, entry, constants, self.0.trusted));
-        kernels.entry(key).or_insert_with(make).clone()
+        let kernel = kernels.entry(key).or_insert_with(make).clone();
+        drop(kernels);
+        if !self.0.deferred {
+            kernel.pipeline(&self.0.device);
+        }
+        kernel
     }
 
     /// Compiles the steps of a cell that another crate defines, so that an error of its WGSL comes back as such.
@@ -361,7 +383,8 @@ impl Gpu {
             return Ok(());
         }
         for entry in [forward_step(cell, false, StepForm::DEFAULT), backward_step(cell, false, StepForm::DEFAULT)] {
-            let make = || Kernel::new(&self.0.device, entry, cell.definition().constants(), false);
+            let kernel = Kernel::new(&self.0.device, entry, cell.definition().constants(), false);
+            let make = || kernel.pipeline(&self.0.device).clone();
             self.compiled(&format!("the WGSL of the cell {}", cell.name()), make)?;
         }
         Ok(())
@@ -372,7 +395,8 @@ impl Gpu {
     /// # Errors
     /// [`Error::Unsupported`] with the compiler's message.
     pub(crate) fn check_halves(&self) -> Result<()> {
-        let make = || Kernel::new(&self.0.device, NARROW.stored(Storage::Halves), &[], self.0.trusted);
+        let kernel = Kernel::new(&self.0.device, NARROW.stored(Storage::Halves), &[], self.0.trusted);
+        let make = || kernel.pipeline(&self.0.device).clone();
         self.compiled("precision f16", make).map(drop)
     }
 
@@ -448,7 +472,7 @@ impl Gpu {
     }
 }
 
-/// The kernels that the engines on a device have compiled so far: each entry point with each set of constants that
+/// The kernels of the engines on a device so far: each entry point with each set of constants that
 /// their plans chose. Sorted by entry point.
 pub fn compiled_kernels(gpu: &Gpu) -> Vec<CompiledKernel> {
     lock(&gpu.0.kernels).values().map(|kernel| kernel.compiled.clone()).collect()

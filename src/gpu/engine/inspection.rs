@@ -4,7 +4,9 @@ use ndarray::Array2;
 
 use super::GpuEngine;
 use super::planned::cached_passes;
-use crate::engine::{Backend, Inspection};
+use crate::batch::{Batch, Validated};
+use crate::engine::passes::Objective;
+use crate::engine::{Backend, Compilation, Inspection};
 use crate::error::Result;
 use crate::gpu::pass::Pass;
 use crate::gradient_norms::HiddenGradientNorms;
@@ -12,6 +14,7 @@ use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::RecurrentKernel;
 use crate::model::plan::{Checkpointing, carried_states};
 use crate::profile::Profile;
+use crate::real::Real;
 use crate::sizes::ON_DEVICE;
 
 impl Inspection for GpuEngine {
@@ -40,6 +43,13 @@ impl Inspection for GpuEngine {
         let mut steps = pairs.chunks_exact(2 * parts);
         let norms = Array2::from_shape_simple_fn(shape, || steps.next().map_or(f64::NAN, norm));
         Ok(HiddenGradientNorms { norms })
+    }
+
+    async fn compile<S: Real>(&mut self, batch: &Batch<S>) -> Result<Compilation> {
+        let batch = Validated::batch::<f32>(batch, &self.weights.model)?;
+        self.prepare(self.objective_shape(&Objective::Batch(batch)))?;
+        self.prepare_gradient_norms()?;
+        self.gpu.compile_next().await
     }
 
     fn kernel(&self, rows: usize) -> Option<RecurrentKernel> {

@@ -128,7 +128,7 @@ impl GpuEngine {
     }
 
     /// The shape of a pass with a loss.
-    fn objective_shape<S: Real>(&self, objective: &Objective<'_, S, Self>) -> PassShape {
+    pub(super) fn objective_shape<S: Real>(&self, objective: &Objective<'_, S, Self>) -> PassShape {
         let batch_shape = objective.sequence().batch_shape();
         let custom_loss = matches!(objective, Objective::Custom { .. });
         PassShape { custom_loss, ..self.shape(batch_shape, self.options.input_gradient, Checkpointing::Borders) }

@@ -14,6 +14,4 @@ mod table;
 
 pub use long_form::LongColumns;
 pub use separator::SEPARATORS;
-#[cfg(feature = "experiment")]
-pub(crate) use table::number_columns;
-pub use table::{SUNSPOTS, csv_columns};
+pub use table::{SUNSPOTS, csv_columns, number_columns};

@@ -26,16 +26,14 @@ pub fn csv_columns(text: &[u8], path: &Path) -> Result<Vec<String>> {
 }
 
 /// The most rows that [`number_columns`] looks at.
-#[cfg(feature = "experiment")]
 const LOOKED_AT: usize = 1000;
 
-/// The columns after the first that have numbers in at least half of their values, by the first rows: what can be
-/// forecast, for messages. All names if no column has.
+/// The columns after the first that have numbers in at least half of their values, by the first 1,000 rows: what can be
+/// forecast. All names if no column has.
 ///
 /// # Errors
 /// Those of [`csv_columns`].
-#[cfg(feature = "experiment")]
-pub(crate) fn number_columns(text: &[u8], path: &Path) -> Result<Vec<String>> {
+pub fn number_columns(text: &[u8], path: &Path) -> Result<Vec<String>> {
     let mut records = Records::open(text, path)?;
     let names: Vec<String> = records.names().to_vec();
     let mut counts = vec![[0usize; 2]; names.len()];
