@@ -1,0 +1,87 @@
+//! The device on which a room trains.
+
+use bptt::gpu::AdapterChoice;
+use bptt::wgpu::DeviceType;
+use bptt::{Backend, Cpu, Error, Gpu, GpuOptions, Result};
+use serde::Serialize;
+
+/// A device that is ready to compute. Clones share it.
+#[derive(Clone)]
+pub struct Device {
+    pub(crate) backend: AnyBackend,
+    description: Description,
+}
+
+/// A backend whose type is not known at compile time.
+#[derive(Clone)]
+pub(crate) enum AnyBackend {
+    Cpu(Cpu),
+    Gpu(Gpu),
+}
+
+/// A device in words.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Description {
+    /// `gpu` or `cpu`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// What may surprise about the choice; empty if nothing does.
+    pub note: String,
+}
+
+impl Device {
+    /// Opens `gpu`, `cpu` or `auto`: a hardware GPU if there is one, and otherwise the CPU, with the reason in the
+    /// [note](Description::note). A software driver is taken only for `gpu`, since the CPU backend is faster.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] where `gpu` has no adapter; [`Error::Value`] for another choice.
+    pub async fn open(choice: &str) -> Result<Self> {
+        match choice {
+            "cpu" => Self::cpu(""),
+            "gpu" => Self::gpu(AdapterChoice::Best).await,
+            "auto" => match Self::gpu(AdapterChoice::Hardware).await {
+                Ok(device) => Ok(device),
+                Err(error) => Self::cpu(&error.to_string()),
+            },
+            _ => Err(Error::Value { what: "the device".into(), expected: "auto, gpu or cpu".into(), got: choice.into() }),
+        }
+    }
+
+    async fn gpu(adapter: AdapterChoice) -> Result<Self> {
+        let gpu = Gpu::new(GpuOptions::default().adapter(adapter).deferred(true)).await?;
+        let info = gpu.info();
+        let is_software = info.device_type == DeviceType::Cpu;
+        let name = if info.name.is_empty() { "WebGPU, without a name".into() } else { info.name.clone() };
+        let note = if is_software { "a software driver, which is slower than the CPU" } else { "" };
+        let description = Description { kind: "gpu", name, note: note.into() };
+        Ok(Self { backend: AnyBackend::Gpu(gpu), description })
+    }
+
+    /// The CPU in one thread. `reason`: why not a GPU, if one was looked for.
+    fn cpu(reason: &str) -> Result<Self> {
+        let cpu = Cpu::with_threads(1)?;
+        let vectors = if cfg!(target_feature = "simd128") { ", with vector instructions (simd128)" } else { "" };
+        let note = if reason.is_empty() { String::new() } else { format!("{reason}; computing on the CPU instead") };
+        let description = Description { kind: "cpu", name: format!("CPU, one thread{vectors}"), note };
+        Ok(Self { backend: AnyBackend::Cpu(cpu), description })
+    }
+
+    /// The device in words.
+    pub fn describe(&self) -> &Description {
+        &self.description
+    }
+
+    /// Whether it is a GPU.
+    pub fn is_gpu(&self) -> bool {
+        matches!(self.backend, AnyBackend::Gpu(_))
+    }
+
+    /// What the bits of results depend on besides the settings, as (name, value) pairs.
+    pub fn arithmetic(&self) -> Vec<(&'static str, String)> {
+        match &self.backend {
+            AnyBackend::Cpu(backend) => backend.arithmetic(),
+            AnyBackend::Gpu(backend) => backend.arithmetic(),
+        }
+    }
+}
