@@ -13,7 +13,10 @@ export class DeviceMenu {
   /** @param {any} page */
   constructor(page) {
     this.#page = page;
-    this.#menu.addEventListener("change", (event) => this.choose(/** @type {any} */ (event.target).value));
+    this.#menu.addEventListener("change", (event) => {
+      this.choose(/** @type {any} */ (event.target).value);
+      page.deviceChosen();
+    });
     this.#menu.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       this.#menu.open = false;
@@ -23,6 +26,9 @@ export class DeviceMenu {
       if (!this.#menu.contains(/** @type {Node} */ (event.target))) this.#menu.open = false;
     });
   }
+
+  /** What the reader chose, which goes into the address. */
+  choice = "auto";
 
   get kind() {
     return this.#device?.kind ?? null;
@@ -40,6 +46,7 @@ export class DeviceMenu {
 
   /** @param {string} choice */
   open(choice = "auto") {
+    this.choice = choice;
     this.#show("Loading", "The program is loading.", "");
     this.ready = this.#open(choice);
     return this.ready;
@@ -61,10 +68,16 @@ export class DeviceMenu {
     this.#page.deviceOpened();
   }
 
-  /** @param {string} choice */
-  choose(choice) {
+  /** @param {string} wanted */
+  choose(wanted) {
+    const choice = CHOICES.includes(wanted) ? wanted : "auto";
     for (const radio of /** @type {any} */ (this.#menu.querySelectorAll("input"))) radio.checked = radio.value === choice;
-    if (CHOICES.includes(choice)) this.open(choice);
+    return this.open(choice);
+  }
+
+  /** As in an address; what is no choice leaves all as it is. @param {string | undefined} choice */
+  follow(choice) {
+    if (choice !== undefined && CHOICES.includes(choice) && choice !== this.choice) this.choose(choice);
   }
 
   lost() {

@@ -37,7 +37,8 @@ class Page {
     this.client.addEventListener("crashed", () => this.#crashed());
     window.addEventListener("popstate", () => this.navigate());
     document.addEventListener("visibilitychange", () => this.client.call("page.hidden", document.hidden));
-    this.device.open();
+    const { state } = readAddress(location.hash);
+    this.device.choose(state.get("device") ?? "auto");
     this.navigate();
   }
 
@@ -50,8 +51,8 @@ class Page {
   navigate() {
     const { room: wanted, state } = readAddress(location.hash);
     const name = wanted in TYPES ? wanted : "line";
-    const moved = this.room !== this.rooms[name];
-    if (moved) this.#enter(name);
+    this.device.follow(state.get("device"));
+    if (this.room !== this.rooms[name]) this.#enter(name);
     this.rooms[name].show(state);
   }
 
@@ -74,10 +75,17 @@ class Page {
 
   /** Puts the settings of a room into the address. @param {string} name @param {Map<string, string>} state @param {boolean} lasting */
   remember(name, state, lasting) {
+    if (this.device.choice !== "auto") state.set("device", this.device.choice);
     const address = writeAddress(name, state);
+    document.querySelector(`[data-room=${name}]`)?.setAttribute("href", address);
     if (address === location.hash) return;
     if (lasting) history.pushState(null, "", address);
     else history.replaceState(null, "", address);
+  }
+
+  /** The reader has chosen a device. */
+  deviceChosen() {
+    if (this.room) this.remember(this.room.name, this.room.controls.changed, true);
   }
 
   /** Another device: the room that is shown begins anew on it, the others when they are shown. */

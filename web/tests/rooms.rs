@@ -138,7 +138,8 @@ mod three_steps {
         };
         let factor = if loss == "squared" { 2.0 } else { 1.0 };
         let da: Vec<f64> = y_hat.iter().zip(y).map(|(y_hat, y)| factor * (y_hat - y)).collect();
-        let mut dh = vec![(0..size).map(|i| da.iter().zip(&weights.w_hy).map(|(d, w)| d * w[i]).sum()).collect::<Vec<f64>>()];
+        let mut dh =
+            vec![(0..size).map(|i| da.iter().zip(&weights.w_hy).map(|(d, w)| d * w[i]).sum()).collect::<Vec<f64>>()];
         let mut dz = Vec::new();
         for t in (0..3).rev() {
             let dz_t: Vec<f64> = dh[dh.len() - 1].iter().zip(&slope[t]).map(|(dh, slope)| dh * slope).collect();
@@ -151,7 +152,11 @@ mod three_steps {
     }
 
     fn all_close(what: &str, got: &[Vec<f64>], want: &[Vec<f64>]) {
-        assert_eq!(got.iter().map(Vec::len).collect::<Vec<_>>(), want.iter().map(Vec::len).collect::<Vec<_>>(), "{what}");
+        assert_eq!(
+            got.iter().map(Vec::len).collect::<Vec<_>>(),
+            want.iter().map(Vec::len).collect::<Vec<_>>(),
+            "{what}"
+        );
         got.iter().flatten().zip(want.iter().flatten()).for_each(|(got, want)| close(what, *got, *want));
     }
 
@@ -196,8 +201,16 @@ mod three_steps {
                         }
                         let next = room.update(0.5).unwrap().weights;
                         close(&what("updated b_h"), next.b_h[0], weights.b_h[0] - 0.5 * numbers.gradient.b_h[0]);
-                        close(&what("updated w_hh"), next.w_hh[0][0], weights.w_hh[0][0] - 0.5 * numbers.gradient.w_hh[0][0]);
-                        close(&what("updated w_hy"), next.w_hy[0][0], weights.w_hy[0][0] - 0.5 * numbers.gradient.w_hy[0][0]);
+                        close(
+                            &what("updated w_hh"),
+                            next.w_hh[0][0],
+                            weights.w_hh[0][0] - 0.5 * numbers.gradient.w_hh[0][0],
+                        );
+                        close(
+                            &what("updated w_hy"),
+                            next.w_hy[0][0],
+                            weights.w_hy[0][0] - 0.5 * numbers.gradient.w_hy[0][0],
+                        );
                     }
                 }
             }
@@ -246,7 +259,8 @@ mod through_time {
     use super::*;
 
     fn room(clip: Option<f64>) -> ThroughTime {
-        let settings = json!({ "length": 12, "hidden": 10, "batch": 16, "learning_rate": 0.01, "clip": clip, "seed": 3 });
+        let settings =
+            json!({ "length": 12, "hidden": 10, "batch": 16, "learning_rate": 0.01, "clip": clip, "seed": 3 });
         ThroughTime::new(&cpu(), &options::<ThroughTimeOptions>(settings)).unwrap()
     }
 
@@ -298,9 +312,7 @@ mod through_time {
 mod text {
     use super::*;
 
-    const SETTINGS: fn() -> Value = || {
-        json!({ "cell": "gru", "hidden": 24, "layers": 1, "window": 16, "batch": 8, "learning_rate": 0.02, "seed": 1 })
-    };
+    const SETTINGS: fn() -> Value = || json!({ "cell": "gru", "hidden": 24, "layers": 1, "window": 16, "batch": 8, "learning_rate": 0.02, "seed": 1 });
 
     fn lines() -> Vec<u8> {
         "to be or not to be, that is the question.\n".repeat(30).into_bytes()
@@ -381,7 +393,9 @@ mod series_room {
         assert_eq!((forecast.past.values.len(), forecast.past.labels[0].as_str()), (309, "1700"));
         let test = &forecast.test;
         assert_eq!(test.labels.len(), room.describe().test);
-        assert!([&test.truth, &test.median, &test.low, &test.high].iter().all(|values| values.len() == test.labels.len()));
+        assert!(
+            [&test.truth, &test.median, &test.low, &test.high].iter().all(|values| values.len() == test.labels.len())
+        );
         assert_eq!(test.labels.last().map(String::as_str), Some("2008"));
 
         let bytes = now(room.model_file()).unwrap();

@@ -9,10 +9,11 @@ const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", "
 
 export async function serve() {
   const server = createServer(async (request, response) => {
-    const path = normalize(new URL(request.url ?? "/", "http://site").pathname);
+    const { pathname } = new URL(request.url ?? "/", "http://site");
+    const path = normalize(pathname === "/" ? "/index.html" : pathname);
     try {
-      const content = await readFile(join(SITE, path === "/" ? "index.html" : path));
-      response.setHeader("content-type", TYPES[extname(path === "/" ? ".html" : path)] ?? "application/octet-stream");
+      const content = await readFile(join(SITE, path));
+      response.setHeader("content-type", TYPES[extname(path)] ?? "application/octet-stream");
       response.end(content);
     } catch {
       response.statusCode = 404;

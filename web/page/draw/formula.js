@@ -4,6 +4,8 @@ import { mathml } from "../dom.js";
 
 /** @param {...Node} parts */
 export const math = (...parts) => mathml("math", {}, ...parts);
+/** With fractions of full size, in a line of text. @param {...Node} parts */
+export const display = (...parts) => mathml("math", { displaystyle: "true" }, ...parts);
 /** @param {...Node} parts */
 export const row = (...parts) => mathml("mrow", {}, ...parts);
 /** @param {string} text */
@@ -24,8 +26,8 @@ export function partial(above, below, direct = false) {
   return mathml("mfrac", {}, row(sign, above), row(mo("∂"), below));
 }
 
-/** A matrix, a row or a column of numbers in brackets. @param {string[][]} cells */
+/** A matrix, a row or a column of numbers; its brackets are borders, since few systems have a font with tall ones. @param {string[][]} cells */
 export function matrix(cells) {
   const rows = cells.map((cells) => mathml("mtr", {}, ...cells.map((cell) => mathml("mtd", {}, mn(cell)))));
-  return row(mo("["), mathml("mtable", {}, ...rows), mo("]"));
+  return mathml("mtable", { class: "matrix" }, ...rows);
 }

@@ -78,6 +78,9 @@ export class PointsPicture {
 
   #move(index, x, y) {
     const within = (value, [low, high]) => Math.min(high, Math.max(low, value));
-    this.#moved(index, within(x, RANGE), within(y, Y_RANGE));
+    const point = [within(x, RANGE), within(y, Y_RANGE)];
+    // The next key may come before the picture is drawn again.
+    this.#place(index, point);
+    this.#moved(index, ...point);
   }
 }

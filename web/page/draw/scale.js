@@ -19,17 +19,34 @@ export function linear(low, high, from, to, count = 5) {
 /** Powers of ten to pixels, evenly; what is not above zero lies at the lower end. @param {number} low @param {number} high @param {number} from @param {number} to @param {number} count @returns {Scale} */
 export function logarithmic(low, high, from, to, count = 6) {
   const [first, last] = [Math.log10(low), Math.log10(high)];
+  if (last - first < 2) return within(low, high, from, to, first, last);
   const decades = Math.max(1, Math.ceil((last - first) / count));
   const ticks = [];
   for (let power = Math.ceil(first / decades - 1e-9) * decades; power <= last + 1e-9; power += decades) {
     ticks.push({ value: 10 ** power, label: power === 0 ? "1" : `10${superscript(power)}` });
   }
+  return { ...places(first, last, from, to), ticks, low, high };
+}
+
+/** Few powers of ten: ticks between them too. */
+function within(low, high, from, to, first, last) {
+  const ticks = [];
+  for (let power = Math.floor(first); power <= last; power++) {
+    for (const step of last - first < 0.8 ? [1, 1.5, 2, 3, 4, 5, 7] : [1, 2, 5]) {
+      const value = Number((step * 10 ** power).toPrecision(6));
+      if (value >= low && value <= high) ticks.push({ value, label: short(value) });
+    }
+  }
+  return { ...places(first, last, from, to), ticks, low, high };
+}
+
+function places(first, last, from, to) {
   const at = (value) => {
     const power = value > 0 ? Math.max(Math.log10(value), first) : first;
     return from + ((power - first) / (last - first || 1)) * (to - from);
   };
   const back = (pixel) => 10 ** (first + ((pixel - from) / (to - from)) * (last - first));
-  return { at, back, ticks, low, high };
+  return { at, back };
 }
 
 /** 1, 2 or 5 times a power of ten. @param {number} rough */

@@ -6,8 +6,8 @@ const BELOW = "₀₁₂₃";
 const NARROW = 560;
 
 /** Sizes of the two layouts, in units of the picture. */
-const ACROSS = { width: 800, height: 316, box: 128, h: 86, x: 52, gap: 58 };
-const DOWN = { width: 330, height: 596, box: 132, h: 82, x: 46, gap: 36 };
+const ACROSS = { width: 780, height: 292, box: 132, h: 86, gap: 66 };
+const DOWN = { width: 330, height: 556, box: 132, h: 82, gap: 36 };
 
 /** The network unrolled over its three steps, with the numbers of both passes; parts are lit by name. */
 export class Unrolled {
@@ -50,8 +50,9 @@ export class Unrolled {
     for (const part of this.#svg.querySelectorAll("[data-part]")) {
       const known = (part.getAttribute("data-part") ?? "").split(" ");
       const lit = known.some((name) => this.#lit.has(name));
+      part.classList.toggle("use", known.some((name) => name.startsWith("use") && this.#lit.has(name)));
+      part.classList.toggle("factor", this.#lit.has(known[0]));
       part.classList.toggle("lit", lit);
-      part.classList.toggle("used", lit && part.hasAttribute("data-box"));
       part.classList.toggle("dim", names.length > 0 && !lit && !part.hasAttribute("data-box"));
     }
   }
@@ -60,13 +61,13 @@ export class Unrolled {
 /** Places of the boxes: the middle of each. */
 function across() {
   const { width, height, box, h, gap } = ACROSS;
-  const x = (t) => 66 + t * (box + gap);
+  const x = (t) => 70 + t * (box + gap);
   return {
     width, height, box, h,
-    state: (t) => [x(t), 160],
-    input: (t) => [x(t), 276],
-    hat: [x(3), 46],
-    loss: [x(3) - box - gap - 10, 46],
+    state: (t) => [x(t), 146],
+    input: (t) => [x(t), 258],
+    hat: [x(3), 34],
+    loss: [x(2), 34],
     beside: false,
   };
 }
@@ -102,7 +103,9 @@ function recurrent(layout, t) {
     : [[from[0] + box / 2, from[1]], [to[0] - box / 2, to[1]]];
   const middle = [(start[0] + end[0]) / 2, (start[1] + end[1]) / 2];
   const label = layout.beside ? [middle[0] + 9, middle[1] + 4, "start"] : [middle[0] - 2, middle[1] - 9, "middle"];
-  return svg("g", { "data-part": `h${t}-h${t - 1} use${t}` }, ...arrow(start, end), weight(label, "Wₕₕ"));
+  const [left, middleY] = [label[2] === "start" ? label[0] - 5 : label[0] - 18, label[1] - 4];
+  const pill = svg("rect", { class: "pill", x: left, y: middleY - 10, width: 36, height: 20, rx: 10 });
+  return svg("g", { "data-part": `h${t}-h${t - 1} use${t}` }, ...arrow(start, end), pill, weight(label, "Wₕₕ"));
 }
 
 function inputs(layout, { x: values }) {

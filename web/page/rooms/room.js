@@ -18,6 +18,8 @@ export class Room {
   #visited = false;
   #rest = 0;
   #generation = 0;
+  /** @type {Promise<void>} Settles when the thing in the worker is made; buttons wait for it. */
+  #settled = Promise.resolve();
 
   /** @param {HTMLElement} section @param {any} page @param {string} name In the address @param {string} worker In the worker */
   constructor(section, page, name, worker) {
@@ -60,6 +62,7 @@ export class Room {
 
   async #attempt(work) {
     try {
+      await this.#settled;
       await work();
     } catch (error) {
       this.page.failed(error);
@@ -107,7 +110,11 @@ export class Room {
   adjusted(_setting) {}
 
   /** Makes the thing in the worker from the settings. @param {boolean} resume Whether to train at once */
-  async remake(resume = false) {
+  remake(resume = false) {
+    return (this.#settled = this.#remake(resume));
+  }
+
+  async #remake(resume) {
     const generation = ++this.#generation;
     this.stopped();
     this.problem("");

@@ -10,6 +10,7 @@ const QUANTILES = [0.1, 0.5, 0.9];
 const SEED = 1;
 const EVALUATE_EVERY = 1200;
 const SUNSPOTS = "Yearly sunspot numbers";
+const SUNSPOTS_FILE = "sunspots.csv";
 
 /** Room 5: a series is forecast, and the forecast is measured against the naive one. */
 export class SeriesRoom extends Room {
@@ -19,8 +20,6 @@ export class SeriesRoom extends Room {
   #model = null;
   /** @type {any} */
   #about = null;
-  /** @type {any} */
-  #result = null;
   /** @type {[number, number][]} */
   #losses = [];
 
@@ -142,7 +141,6 @@ export class SeriesRoom extends Room {
   async begun(about) {
     this.#about = about;
     this.#losses = [];
-    this.#result = null;
     const run = /** @type {HTMLButtonElement} */ (this.find("[data-do=run]"));
     run.disabled = this.#model !== null;
     this.#describe();
@@ -157,7 +155,8 @@ export class SeriesRoom extends Room {
     const model = this.#model ? `Model from ${this.#model.name}; it forecasts and is not trained here. Start again for a new network. ` : "";
     const parts = [...(rows === undefined ? [] : [`${thousands(rows)} rows`]), ...splits];
     const weights = parameters === undefined ? "" : `. ${thousands(parameters)} parameters`;
-    this.find("[data-data-name]").textContent = `${model}${name}: ${parts.join(", ")}${weights}. ${notes.join(" ")}`;
+    this.find("[data-data-name]").textContent = `${model}${name}: ${parts.join(", ")}${weights}. ${notes.map(sentence).join(" ")}`;
+    this.find("[data-command]").textContent = `bptt forecast model.safetensors ${name === SUNSPOTS ? SUNSPOTS_FILE : name}`;
     this.find("[data-caption]").replaceChildren("Forecast and truth ", element("span", { class: "quiet" }, `${name}; the test split, and after it the future`));
   }
 
@@ -178,7 +177,6 @@ export class SeriesRoom extends Room {
     const scores = await this.call("evaluate");
     const forecast = await this.call("forecast", Math.max(this.controls.number("horizon"), 1));
     if (about !== this.#about) return;
-    this.#result = { scores, forecast };
     this.picture.draw(forecast);
     this.find("[data-verdict]").replaceChildren(...verdict(scores));
   }
@@ -190,6 +188,10 @@ export class SeriesRoom extends Room {
   #drawLoss() {
     this.lossPlot.draw([{ name: "training", look: "accent", losses: smooth(this.#losses) }]);
   }
+}
+
+function sentence(note) {
+  return `${note[0].toUpperCase()}${note.slice(1)}${/[.!?]$/.test(note) ? "" : "."}`;
 }
 
 /** Splits come as a number of rows or in words. */

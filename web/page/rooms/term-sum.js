@@ -1,5 +1,5 @@
 import { element, mathml } from "../dom.js";
-import { math, matrix, mi, mn, mo, partial, row, sub } from "../draw/formula.js";
+import { display, math, matrix, mi, mn, mo, partial, row, sub } from "../draw/formula.js";
 import { fixed } from "../format.js";
 
 const STEPS = [3, 2, 1];
@@ -27,7 +27,7 @@ export class TermSum {
     this.#sum = sum;
     this.#worked = worked;
     this.#reactions = reactions;
-    sum.append(math(partial(mi("L"), weight()), mo("=")));
+    sum.append(display(partial(mi("L"), weight()), mo("=")));
     STEPS.forEach((k, i) => sum.append(...(i ? [element("span", { "aria-hidden": "true" }, "+")] : []), this.#term(k)));
     sum.append(math(mo("="), this.#total));
   }
@@ -36,7 +36,7 @@ export class TermSum {
     const value = mathml("mrow");
     const factors = chain(k).map(({ formula, part }) => mathml("mrow", { class: "factor", "data-factor": part }, formula));
     const spaced = factors.flatMap((factor, i) => (i ? [mo("·"), factor] : [factor]));
-    const button = element("button", { type: "button", class: "term", "aria-pressed": "false" }, math(...spaced), math(value));
+    const button = element("button", { type: "button", class: "term", "aria-pressed": "false" }, display(...spaced), math(value));
     const factorAt = (event) => factors.indexOf(event.target.closest?.(".factor"));
     button.addEventListener("pointerover", (event) => this.#show(k, factorAt(event)));
     button.addEventListener("pointerleave", () => this.#show(this.#pinned));
@@ -50,8 +50,8 @@ export class TermSum {
   }
 
   #choose(k) {
-    this.pin(this.#pinned === k ? "" : String(k));
-    this.#reactions.pin(this.#pinned ? String(this.#pinned) : "");
+    this.pin(this.#pinned === k ? "none" : String(k));
+    this.#reactions.pin(this.#pinned ? String(this.#pinned) : "none");
   }
 
   /** Arrow keys go from factor to factor. */
@@ -63,7 +63,7 @@ export class TermSum {
     this.#show(k, ((this.#factor + 1 + by + places) % places) - 1);
   }
 
-  /** Keeps a term lit. @param {string} term "1", "2", "3", or "" for none */
+  /** Keeps a term lit. @param {string} term "1", "2", "3", or anything else for none */
   pin(term) {
     this.#pinned = STEPS.includes(Number(term)) ? Number(term) : 0;
     this.#show(this.#pinned);
@@ -137,7 +137,12 @@ function workedOut(k, { dh, dz, h, slope, jacobian, terms }) {
     mathml("msubsup", {}, mi("h"), mn(String(k - 1)), mi("T")), mo("="), column, mo("·"), matrix([rowOf(h[k - 1])]), mo("="),
     matrix(cellsOf(terms.w_hh[k - 1])),
   );
-  return [element("p", {}, back), element("p", {}, through), element("p", {}, term)];
+  const meaning = "∂⁺ is the derivative by this use alone, with the state before held fixed; ⊙ multiplies unit by unit.";
+  return [element("p", {}, back, separator(), through), element("p", {}, term), element("p", { class: "quiet" }, meaning)];
+}
+
+function separator() {
+  return element("span", { class: "apart" }, " ");
 }
 
 function rowOf(values) {

@@ -131,7 +131,7 @@ export class TextRoom extends Room {
   #show(prime, text, step) {
     const rest = text.startsWith(prime) ? text.slice(prime.length) : text;
     this.find("[data-sample]").replaceChildren(element("span", { class: "prime" }, prime), rest);
-    this.find("[data-sample-step]").textContent = `after ${thousands(step)} steps`;
+    this.find("[data-sample-step]").textContent = `after ${thousands(step)} ${step === 1 ? "step" : "steps"}`;
     const earlier = this.find("[data-earlier]");
     const known = earlier.firstElementChild?.getAttribute("data-step");
     if (known === String(step)) return;
