@@ -1,6 +1,11 @@
 //! The rooms for JavaScript. Values become plain objects through JSON, in which a number that is not finite is `null`.
 
-#![allow(missing_docs, clippy::missing_errors_doc, reason = "each is documented where it is computed")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::missing_errors_doc,
+    reason = "each is documented where it is computed, and reachable from JavaScript"
+)]
 
 use js_sys::{Array, Float64Array, JSON, Uint8Array};
 use serde::Serialize;
@@ -212,7 +217,13 @@ impl TextRoom {
         sent(self.0.validate().await.map(|loss| Validation { loss }))
     }
 
-    pub async fn sample(&mut self, prime: String, length: usize, temperature: f64, seed: u32) -> Result<String, JsError> {
+    pub async fn sample(
+        &mut self,
+        prime: String,
+        length: usize,
+        temperature: f64,
+        seed: u32,
+    ) -> Result<String, JsError> {
         self.0.sample(&prime, length, temperature, seed.into()).await.map_err(failed)
     }
 

@@ -44,7 +44,9 @@ impl Device {
                 Ok(device) => Ok(device),
                 Err(error) => Self::cpu(&error.to_string()),
             },
-            _ => Err(Error::Value { what: "the device".into(), expected: "auto, gpu or cpu".into(), got: choice.into() }),
+            _ => {
+                Err(Error::Value { what: "the device".into(), expected: "auto, gpu or cpu".into(), got: choice.into() })
+            }
         }
     }
 

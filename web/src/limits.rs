@@ -19,7 +19,8 @@ pub fn file(what: &str, bytes: usize) -> Result<()> {
     if bytes <= FILE {
         return Ok(());
     }
-    let size = if bytes < 10 * FILE { format!("{:.1} MB", bytes as f64 / 1e6) } else { format!("{} MB", bytes / 1_000_000) };
+    let size =
+        if bytes < 10 * FILE { format!("{:.1} MB", bytes as f64 / 1e6) } else { format!("{} MB", bytes / 1_000_000) };
     Err(Error::Unsupported(format!(
         "{what} has {size}, and this page takes files of at most {} MB: take a part of it, or the program bptt, which has no \
          such limit",

@@ -49,8 +49,7 @@ impl Line {
         let model = Model::new(Recurrent::new(Cell::Rnn(Activation::Identity), 1, 1), head);
         let frozen = ["weight_hh_l0", "bias_hh_l0", "head.*"].map(|pattern| ParameterGroup::new(pattern).frozen());
         let options = TrainerOptions::default().engine(EngineOptions::default().parameter_groups(frozen));
-        let trainer =
-            Trainer::with_options(&Cpu::<f64>::with_threads(1)?, &model, Optimizer::sgd(0.1), 1, options)?;
+        let trainer = Trainer::with_options(&Cpu::<f64>::with_threads(1)?, &model, Optimizer::sgd(0.1), 1, options)?;
         let mut line = Self { trainer, batch: batch(points)? };
         line.set(slope, intercept)?;
         Ok(line)
@@ -72,12 +71,18 @@ impl Line {
     pub fn set(&mut self, slope: f64, intercept: f64) -> Result<()> {
         let slope = limits::within("the slope", slope, -1e6..=1e6)?;
         let intercept = limits::within("the intercept", intercept, -1e6..=1e6)?;
-        let block: Vec<f64> = self.trainer.layout().tensors().iter().map(|tensor| match tensor.name.as_str() {
-            SLOPE => slope,
-            INTERCEPT => intercept,
-            "head.weight" => 1.0,
-            _ => 0.0,
-        }).collect();
+        let block: Vec<f64> = self
+            .trainer
+            .layout()
+            .tensors()
+            .iter()
+            .map(|tensor| match tensor.name.as_str() {
+                SLOPE => slope,
+                INTERCEPT => intercept,
+                "head.weight" => 1.0,
+                _ => 0.0,
+            })
+            .collect();
         self.trainer.engine().set_parameters(&block)
     }
 
@@ -96,7 +101,14 @@ impl Line {
         engine.clear_gradients();
         let predictions = now(engine.logits(&self.batch.sequence))?.logits.into_iter().collect();
         let mut parameter = |name: &str| Ok::<f64, Error>(now(engine.parameter(name))?.sum());
-        Ok(LineNumbers { slope: parameter(SLOPE)?, intercept: parameter(INTERCEPT)?, loss, d_slope, d_intercept, predictions })
+        Ok(LineNumbers {
+            slope: parameter(SLOPE)?,
+            intercept: parameter(INTERCEPT)?,
+            loss,
+            d_slope,
+            d_intercept,
+            predictions,
+        })
     }
 
     /// A step of gradient descent.
@@ -118,6 +130,7 @@ fn batch(points: &[f64]) -> Result<Batch<f64>> {
         return Err(Error::Value { what: "the points".into(), expected, got });
     }
     points.iter().try_for_each(|number| limits::within("a coordinate", *number, -1e6..=1e6).map(drop))?;
-    let column = |offset: usize| Array3::from_shape_fn((1, points.len() / 2, 1), |(_, row, _)| points[2 * row + offset]);
+    let column =
+        |offset: usize| Array3::from_shape_fn((1, points.len() / 2, 1), |(_, row, _)| points[2 * row + offset]);
     Ok(Batch::new(Sequence::dense(column(0)), Targets::Values(column(1))))
 }

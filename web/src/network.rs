@@ -3,8 +3,8 @@
 use bptt::data::Batches;
 use bptt::ndarray::{Array2, Array3};
 use bptt::{
-    Batch, Compilation, CpuEngine, GpuEngine, HiddenGradientNorms, Inspection, Layers, Layout, Model, Optimizer, Result,
-    SavedModel, Sequence, Session, StateDict, StepReport, Trainer, TrainerOptions, Training,
+    Batch, Compilation, CpuEngine, Error, GpuEngine, Head, HiddenGradientNorms, Inspection, Layers, Layout, Model,
+    Optimizer, Result, SavedModel, Sequence, Session, StateDict, StepReport, Trainer, TrainerOptions, Training,
 };
 
 use super::device::{AnyBackend, Device};
@@ -150,7 +150,7 @@ impl Network {
             let gradients = engine.gradients().await?;
             let loss = engine.loss_sum().await?;
             engine.clear_gradients();
-            let divisor = trainer.model().require_head()?.divisor(batch.total_weight())?;
+            let divisor = head(trainer.model())?.divisor(batch.total_weight())?;
             let squares: f64 = gradients.iter().map(|value| f64::from(*value).powi(2)).sum();
             Ok(Measured {
                 loss: loss / divisor,
@@ -188,11 +188,7 @@ impl Network {
     ///
     /// # Errors
     /// Those of `next` and of [`Session::step`].
-    pub async fn stream(
-        &mut self,
-        prompt: &[u32],
-        mut next: impl FnMut(&[f32]) -> Result<Option<u32>>,
-    ) -> Result<()> {
+    pub async fn stream(&mut self, prompt: &[u32], mut next: impl FnMut(&[f32]) -> Result<Option<u32>>) -> Result<()> {
         with_trainer!(self, trainer => {
             let mut session: Session<_> = trainer.session(1)?;
             let mut tokens = Array2::from_shape_fn((prompt.len(), 1), |(t, _)| prompt[t]);
@@ -238,6 +234,14 @@ impl Network {
     pub fn set_clip_norm(&mut self, norm: Option<f64>) -> Result<()> {
         with_trainer!(self, trainer => trainer.set_clip_norm(norm))
     }
+}
+
+/// The head of a network.
+///
+/// # Errors
+/// [`Error::Unsupported`] for recurrent layers alone.
+pub fn head(model: &Model) -> Result<&Head> {
+    model.head.as_ref().ok_or_else(|| Error::Unsupported("this model has no head, and so no predictions".into()))
 }
 
 /// The factor that clipping to `clip` scales a gradient of this norm by, as in PyTorch.

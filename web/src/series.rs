@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bptt::data::Batches;
 use bptt::data::{
     ColumnRoles, EncodedSeries, Examples, Frame, MissingPolicy, RelativeTo, SUNSPOTS, ScalingKind, Series, SeriesCodec,
     SeriesSplit, SeriesTable, ShuffledBatches, Windows, csv_columns, forecast_errors, number_columns,
 };
-use bptt::data::Batches;
 use bptt::experiment::Codec;
 use bptt::experiment::config::ScaleName;
 use bptt::experiment::measure::ranges::Ranges;
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::device::Device;
 use super::limits::{self, Progress};
-use super::network::Network;
+use super::network::{Network, head};
 
 /// The name of a reader's file in messages.
 const FILE: &str = "the CSV file";
@@ -322,7 +322,7 @@ impl SeriesRoom {
             let reason = "this model is of a panel of series, which this page does not show: `bptt forecast` does";
             return Err(Error::Unsupported(reason.into()));
         }
-        let loss = &saved.model().require_head()?.loss;
+        let loss = &head(saved.model())?.loss;
         let roles = of_series.roles();
         let table = SeriesTable { dates: of_series.dates, ..read(csv, &roles.columns())? };
         let mut notes = table.notes.clone();
@@ -332,7 +332,7 @@ impl SeriesRoom {
         if targets > 1 {
             notes.push(format!("the model forecasts {targets} columns; the first of them is shown"));
         }
-        if loss.takes_counts() {
+        if *loss == Loss::NegativeBinomial {
             in_file(series.check_counts())?;
         }
         let split = in_file(SeriesSplit::shares(series.len(), of_series.frame, SHARES))?;
@@ -426,7 +426,8 @@ impl SeriesRoom {
         let coverage = match &by_quantile[..] {
             [low, .., high] => {
                 let within = truth.indexed_iter().filter(|((_, _, target), truth)| *target == 0 && !truth.is_nan());
-                let within: Vec<bool> = within.map(|(place, truth)| low[place] <= *truth && *truth <= high[place]).collect();
+                let within: Vec<bool> =
+                    within.map(|(place, truth)| low[place] <= *truth && *truth <= high[place]).collect();
                 Some(within.iter().filter(|within| **within).count() as f64 / within.len() as f64)
             }
             _ => None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bptt::data::{Batches, RandomWindows, Text, TextSplit, TextUnit, Vocabulary};
 use bptt::experiment::Codec;
 use bptt::train::Sampling;
-use bptt::{Error, Head, Loss, Model, Optimizer, Readout, Recurrent, Result, SavedModel, TrainerOptions};
+use bptt::{Direction, Error, Head, Loss, Model, Optimizer, Readout, Recurrent, Result, SavedModel, TrainerOptions};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
@@ -131,10 +131,11 @@ impl TextRoom {
         limits::file("the model", bytes.len())?;
         let saved = SavedModel::read_from(bytes, bytes.len() as u64)?;
         let Some(Codec::Text { vocabulary }) = saved.codec()? else {
-            let reason = "this model is not one of a text: take a model.safetensors of `bptt train text`, or of this page";
+            let reason =
+                "this model is not one of a text: take a model.safetensors of `bptt train text`, or of this page";
             return Err(Error::Unsupported(reason.into()));
         };
-        if saved.model().recurrent.has_reverse() {
+        if saved.model().recurrent.direction != Direction::Forward {
             let reason = "sampling needs a network that reads forward only, and this one has a reverse direction";
             return Err(Error::Unsupported(reason.into()));
         }

@@ -266,9 +266,8 @@ impl ThreeSteps {
         let mut h = vec![self.h_0.clone()];
         h.extend((0..STEPS).map(row));
         let mut linear = self.stack(Activation::Identity)?;
-        let z: Result<Matrix> = (0..STEPS)
-            .map(|t| Ok(now(linear.forward(&self.step(t, &h[t])?))?.output.into_iter().collect()))
-            .collect();
+        let z: Result<Matrix> =
+            (0..STEPS).map(|t| Ok(now(linear.forward(&self.step(t, &h[t])?))?.output.into_iter().collect())).collect();
         let slope = h[1..].iter().map(|h| h.iter().map(|h| self.activation.derivative(*h)).collect()).collect();
 
         // ∂L/∂h_3 = ∂L/∂a · W_hy; then step by step back.
@@ -449,11 +448,9 @@ struct Lecture {
 impl Lecture {
     fn of(size: usize, loss: LossName) -> Self {
         let (w_hy, b_y, y) = match loss {
-            LossName::Classes => (
-                vec![vec![1.0, -0.5], vec![0.25, 0.75], vec![-1.25, 0.5]],
-                vec![0.5, 0.0, -0.25],
-                vec![0.0, 0.0, 1.0],
-            ),
+            LossName::Classes => {
+                (vec![vec![1.0, -0.5], vec![0.25, 0.75], vec![-1.25, 0.5]], vec![0.5, 0.0, -0.25], vec![0.0, 0.0, 1.0])
+            }
             _ => (vec![vec![1.5, -0.5]], vec![0.25], vec![1.0]),
         };
         let whole = Self {

@@ -85,6 +85,10 @@ impl Gpu {
         while !mapped.is_set_within(Duration::from_millis(10)) {
             self.0.device.poll(wgpu::PollType::Poll).map_err(|error| Error::Device(error.to_string()))?;
         }
-        mapped.await.map_err(Error::Device)
+        let mapped = mapped.await;
+        // In a browser, what went wrong before is known only now.
+        #[cfg(target_arch = "wasm32")]
+        self.check()?;
+        mapped.map_err(Error::Device)
     }
 }

@@ -18,16 +18,17 @@ impl PackedTexts {
     /// # Errors
     /// [`Error::NoMemory`](crate::Error::NoMemory).
     pub(super) fn push(&mut self, text: &str) -> Result<()> {
-        let before = self.all.len() >> 32;
+        let before = self.all.len() as u64 >> 32;
         allocate::text(&mut self.all, text, "the labels of rows")?;
-        let turns = (self.all.len() >> 32) - before;
-        self.turns.extend(std::iter::repeat_n(self.ends.len(), turns));
+        let turns = (self.all.len() as u64 >> 32) - before;
+        self.turns.extend((0..turns).map(|_| self.ends.len()));
         allocate::push(&mut self.ends, self.all.len() as u32, "the labels of rows")
     }
 
     fn end(&self, row: usize) -> usize {
-        let turns = self.turns.partition_point(|from| *from <= row);
-        (turns << 32) + self.ends[row] as usize
+        let turns = self.turns.partition_point(|from| *from <= row) as u64;
+        // There are none where memory ends at 2³² bytes.
+        ((turns << 32) + u64::from(self.ends[row])) as usize
     }
 }
 
