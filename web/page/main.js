@@ -4,6 +4,7 @@ import { readAddress, writeAddress } from "./address.js";
 import { Alarm } from "./alarm.js";
 import { DeviceMenu } from "./device.js";
 import { bindTheme } from "./theme.js";
+import { isLost } from "./rooms/room.js";
 import { LineRoom } from "./rooms/line.js";
 import { SeriesRoom } from "./rooms/series.js";
 import { TextRoom } from "./rooms/text.js";
@@ -52,6 +53,8 @@ class Page {
     const { room: wanted, state } = readAddress(location.hash);
     const name = wanted in TYPES ? wanted : "line";
     this.device.follow(state.get("device"));
+    state.delete("device");
+    this.remember(name, state, false);
     if (this.room !== this.rooms[name]) this.#enter(name);
     this.rooms[name].show(state);
   }
@@ -62,9 +65,11 @@ class Page {
     this.room = this.rooms[name];
     for (const [other, room] of Object.entries(this.rooms)) room.section.hidden = other !== name;
     for (const link of document.querySelectorAll("[data-room]")) {
-      if (/** @type {HTMLElement} */ (link).dataset.room === name) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
+      link.toggleAttribute("aria-current", false);
     }
+    const link = document.querySelector(`[data-room=${name}]`);
+    link?.setAttribute("aria-current", "page");
+    link?.scrollIntoView({ block: "nearest", inline: "nearest" });
     const title = this.room.title;
     document.title = `${title} – Backpropagation through time`;
     if (first) return;
@@ -75,9 +80,9 @@ class Page {
 
   /** Puts the settings of a room into the address. @param {string} name @param {Map<string, string>} state @param {boolean} lasting */
   remember(name, state, lasting) {
-    if (this.device.choice !== "auto") state.set("device", this.device.choice);
-    const address = writeAddress(name, state);
-    document.querySelector(`[data-room=${name}]`)?.setAttribute("href", address);
+    document.querySelector(`[data-room=${name}]`)?.setAttribute("href", writeAddress(name, state));
+    const { choice } = this.device;
+    const address = writeAddress(name, choice === "auto" ? state : new Map([...state, ["device", choice]]));
     if (address === location.hash) return;
     if (lasting) history.pushState(null, "", address);
     else history.replaceState(null, "", address);
@@ -95,10 +100,10 @@ class Page {
 
   /** A failure that no input explains. @param {Error} error */
   failed(error) {
-    this.room?.stopped();
-    if (this.device.kind === "gpu" && /\blost\b/i.test(error.message)) {
+    this.room?.stop();
+    if (this.device.kind === "gpu" && isLost(error)) {
       this.device.lost();
-      this.alarm.show(`The GPU is gone: ${error.message}`, "Go on on the CPU", () => this.device.choose("cpu"));
+      this.alarm.show(`The GPU was lost, and the network with it (${error.message}).`, "Begin again on the CPU", () => this.device.choose("cpu"));
     } else {
       this.alarm.show(error.message);
     }

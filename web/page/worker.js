@@ -18,6 +18,7 @@ const lock = new Lock();
 const loop = new Loop(lock, post);
 /** @type {Record<string, any>} */
 const rooms = {};
+/** @type {any} */
 let device = null;
 
 /** @param {object} message */
@@ -85,16 +86,18 @@ async function answer(path, given) {
   if (path === "device.open") return open(given[0]);
   if (path === "page.hidden") return loop.pause(given[0]);
   if (method in verbs) return verbs[method](name, ...given);
-  const room = rooms[name];
-  const target = typeof room?.[method] === "function" ? room : ROOMS[name].type;
-  if (typeof target[method] !== "function") throw new Error(`${name} has not been started.`);
-  return lock.run(() => target[method](...given));
+  return lock.run(() => {
+    // What is not a method of the room is one of its class, as `series.columns`.
+    const target = typeof rooms[name]?.[method] === "function" ? rooms[name] : ROOMS[name].type;
+    if (typeof target[method] !== "function") throw new Error(`There is no network in the room ${name}.`);
+    return target[method](...given);
+  });
 }
 
 self.onmessage = async ({ data: { id, call, arguments: given } }) => {
   try {
     post({ id, value: await answer(call, given) });
-  } catch (error) {
+  } catch (/** @type {any} */ error) {
     post({ id, error: { message: error?.message ?? String(error) } });
   }
 };

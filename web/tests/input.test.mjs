@@ -118,3 +118,18 @@ test("an address with nonsense shows the defaults", async () => {
   assert.equal(await page.locator("#room-three-steps input[name=rate] + output").innerText(), "0.5");
   await done();
 });
+
+test("a beginning with a character that the text lacks is refused beside the input, and training goes on", async () => {
+  const { page, done } = await visit(opened, "#/text?hidden=16");
+  await page.locator("#room-text [data-do=run]").click();
+  await page.locator("#room-text [data-prime]").fill("Ωmega");
+  await page.locator("#room-text [data-do=sample]").click();
+  const message = page.locator("#room-text [data-prime-problem]");
+  await message.waitFor();
+  assert.match(await message.innerText(), /Ω/);
+  assert.equal(await page.locator("#room-text [data-do=run]").innerText(), "Pause");
+  await page.locator("#room-text [data-prime]").fill("Shall");
+  await page.locator("#room-text [data-do=sample]").click();
+  await message.waitFor({ state: "hidden" });
+  await done();
+});

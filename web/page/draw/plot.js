@@ -23,6 +23,8 @@ export class Plot {
   #content = null;
   width = 300;
   height = 150;
+  x = linear(0, 1, 0, 1);
+  y = linear(0, 1, 0, 1);
 
   /**
    * @param {HTMLElement} host
@@ -97,6 +99,7 @@ export class Plot {
     ];
   }
 
+  /** @param {[number, number][]} points */
   #path(points) {
     let path = "";
     let pen = "M";
@@ -134,6 +137,7 @@ export class Plot {
     ];
   }
 
+  /** @param {Curve} curve */
   #dots({ points, look }) {
     const shown = points.filter(([, y]) => y !== null && Number.isFinite(y));
     return shown.map(([x, y]) => svg("circle", { class: `dots ${look ?? ""}`, cx: this.x.at(x), cy: this.y.at(y), r: 2.4 }));

@@ -34,7 +34,7 @@ export class PointsPicture {
       describe: `${points.length} points and the line y = ${fixed(now.slope, 2)} x + ${fixed(now.intercept, 2)}.`,
     });
     this.#residuals(points, now.predictions ?? []);
-    points.forEach((point, index) => this.#place(index, point));
+    points.forEach(([x, y], index) => this.#place(index, x, y));
     this.#plot.area.append(this.#layer);
   }
 
@@ -47,7 +47,7 @@ export class PointsPicture {
     this.#layer.replaceChildren(...strokes);
   }
 
-  #place(index, [x, y]) {
+  #place(index, x, y) {
     if (!this.#handles[index]) this.#plot.front.append((this.#handles[index] = this.#handle(index)));
     const handle = this.#handles[index];
     handle.setAttribute("cx", String(this.#plot.x.at(x)));
@@ -78,9 +78,9 @@ export class PointsPicture {
 
   #move(index, x, y) {
     const within = (value, [low, high]) => Math.min(high, Math.max(low, value));
-    const point = [within(x, RANGE), within(y, Y_RANGE)];
+    const [inX, inY] = [within(x, RANGE), within(y, Y_RANGE)];
     // The next key may come before the picture is drawn again.
-    this.#place(index, point);
-    this.#moved(index, ...point);
+    this.#place(index, inX, inY);
+    this.#moved(index, inX, inY);
   }
 }

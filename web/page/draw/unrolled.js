@@ -102,6 +102,7 @@ function recurrent(layout, t) {
     ? [[from[0], from[1] + h / 2], [to[0], to[1] - h / 2]]
     : [[from[0] + box / 2, from[1]], [to[0] - box / 2, to[1]]];
   const middle = [(start[0] + end[0]) / 2, (start[1] + end[1]) / 2];
+  /** @type {any[]} */
   const label = layout.beside ? [middle[0] + 9, middle[1] + 4, "start"] : [middle[0] - 2, middle[1] - 9, "middle"];
   const [left, middleY] = [label[2] === "start" ? label[0] - 5 : label[0] - 18, label[1] - 4];
   const pill = svg("rect", { class: "pill", x: left, y: middleY - 10, width: 36, height: 20, rx: 10 });
@@ -173,10 +174,12 @@ function text(x, y, content, look, anchor) {
   return svg("text", { x, y, class: look, "text-anchor": anchor }, content);
 }
 
+/** @param {any[]} place Across, down and the anchor of the text @param {string} name */
 function weight([x, y, anchor], name) {
   return svg("text", { x, y, class: "weight", "text-anchor": anchor }, name);
 }
 
+/** @param {number[]} from @param {number[]} to */
 function arrow([x1, y1], [x2, y2]) {
   const length = Math.hypot(x2 - x1, y2 - y1) || 1;
   const [ux, uy] = [(x2 - x1) / length, (y2 - y1) / length];

@@ -1,8 +1,14 @@
 import { Controls } from "../controls.js";
 import { element } from "../dom.js";
+import { Refresher } from "./refresher.js";
 
 /** Milliseconds that a slider must rest before a network is made anew. */
 const REST = 200;
+
+/** Whether a call failed because the GPU is gone. @param {Error} error */
+export function isLost(error) {
+  return /\blost\b/i.test(error.message);
+}
 
 /** What the five rooms have in common: settings in the address, buttons, one thing in the worker, training. */
 export class Room {
@@ -49,6 +55,18 @@ export class Room {
   /** @template {Element} T @param {string} selector @returns {T} */
   find(selector) {
     return /** @type {T} */ (this.section.querySelector(selector));
+  }
+
+  /** Slow work that is repeated while training goes on; its failure is the room's. @param {() => Promise<void>} work @param {number} pause */
+  repeated(work, pause) {
+    return new Refresher(async () => {
+      const generation = this.#generation;
+      try {
+        if (this.made) await work();
+      } catch (error) {
+        if (generation === this.#generation) this.refused(/** @type {Error} */ (error));
+      }
+    }, pause);
   }
 
   /** @param {string} method @param {...any} given */
@@ -143,7 +161,7 @@ export class Room {
 
   /** The settings or data were refused. @param {Error} error */
   refused(error) {
-    if (this.section.querySelector("[data-problem]") && !/\blost\b/i.test(error.message)) this.problem(error.message);
+    if (this.section.querySelector("[data-problem]") && !isLost(error)) this.problem(error.message);
     else this.page.failed(error);
   }
 

@@ -1,5 +1,4 @@
 import { Room } from "./room.js";
-import { Refresher } from "./refresher.js";
 import { FRAME, element, throttled } from "../dom.js";
 import { ForecastPicture } from "../draw/forecast.js";
 import { LossPlot, smooth } from "../draw/losses.js";
@@ -27,7 +26,7 @@ export class SeriesRoom extends Room {
     super(section, page, name, "series");
     this.picture = new ForecastPicture(this.find("[data-picture=forecast]"));
     this.lossPlot = new LossPlot(this.find("[data-picture=loss]"));
-    this.results = new Refresher(() => this.#evaluate(), EVALUATE_EVERY);
+    this.results = this.repeated(() => this.#evaluate(), EVALUATE_EVERY);
     this.draw = throttled(() => this.#drawLoss(), FRAME);
     this.actions = {
       run: () => this.toggle(),
@@ -172,13 +171,12 @@ export class SeriesRoom extends Room {
   }
 
   async #evaluate() {
-    if (!this.made) return;
     const about = this.#about;
     const scores = await this.call("evaluate");
     const forecast = await this.call("forecast", Math.max(this.controls.number("horizon"), 1));
     if (about !== this.#about) return;
     this.picture.draw(forecast);
-    this.find("[data-verdict]").replaceChildren(...verdict(scores));
+    this.find("[data-verdict]").replaceChildren(...verdict(scores, about.horizon));
   }
 
   summary() {
@@ -200,9 +198,10 @@ function count(size) {
 }
 
 /** Who wins on the test split, and how often the truth lay in the range. */
-function verdict({ test, naive, beats, coverage }) {
+function verdict({ test, naive, beats, coverage }, horizon) {
   const better = Math.abs(1 - test.rmse / naive.rmse);
   const winner = element("span", { class: beats ? "good" : "bad" }, beats ? "the network wins" : "the naive forecast wins");
   const covered = coverage === null || coverage === undefined ? "" : ` ${fixed(100 * coverage, 0)} % of the true values lie in its range; 80 % should.`;
-  return [`RMSE on the test split: network ${short(test.rmse)}, naive forecast ${short(naive.rmse)}: `, winner, ` by ${fixed(100 * better, 0)} %.${covered}`];
+  const ahead = horizon > 1 ? `, 1 to ${horizon} rows ahead` : "";
+  return [`RMSE on the test split${ahead}: network ${short(test.rmse)}, naive forecast ${short(naive.rmse)}: `, winner, ` by ${fixed(100 * better, 0)} %.${covered}`];
 }

@@ -120,29 +120,30 @@ function spoken(k) {
   return chain(k).map(({ words }) => words).join(" times ");
 }
 
-/** The product along the chain with numbers, and what it gives with the step's own input from h_{k−1}. */
+/** The product along the chain with numbers, and what it gives with the step's own input from h_{k−1}; each part may wrap. */
 function workedOut(k, { dh, dz, h, slope, jacobian, terms }) {
-  const product = [matrix([rowOf(dh[3])])];
-  for (let t = 3; t > k; t--) product.push(mo("·"), matrix(cellsOf(jacobian[t - 1])));
-  if (k < 3) product.push(mo("="), matrix([rowOf(dh[k])]));
-  const back = math(partial(mi("L"), sub("h", k)), mo("="), ...product);
-  const through = math(
-    partial(mi("L"), sub("z", k)), mo("="), matrix([rowOf(dh[k])]), mo("⊙"),
-    mathml("msup", {}, mi("f"), mo("′")), mo("("), sub("z", k), mo(")"), mo("="), matrix([rowOf(dh[k])]), mo("⊙"),
-    matrix([rowOf(slope[k - 1])]), mo("="), matrix([rowOf(dz[k - 1])]),
-  );
-  const column = matrix(dz[k - 1].map((value) => [fixed(value)]));
-  const term = math(
-    mi("term"), mo("="), mathml("msup", {}, row(mo("("), partial(mi("L"), sub("z", k)), mo(")")), mi("T")),
-    mathml("msubsup", {}, mi("h"), mn(String(k - 1)), mi("T")), mo("="), column, mo("·"), matrix([rowOf(h[k - 1])]), mo("="),
-    matrix(cellsOf(terms.w_hh[k - 1])),
-  );
+  const back = [math(partial(mi("L"), sub("h", k)), mo("="), line(dh[3]))];
+  for (let t = 3; t > k; t--) back.push(math(mo("·"), matrix(cellsOf(jacobian[t - 1]))));
+  if (k < 3) back.push(math(mo("="), line(dh[k])));
+  const prime = row(mathml("msup", {}, mi("f"), mo("′")), mo("("), sub("z", k), mo(")"));
+  const through = [
+    math(partial(mi("L"), sub("z", k)), mo("="), partial(mi("L"), sub("h", k)), mo("⊙"), prime),
+    math(mo("="), line(dh[k]), mo("⊙"), line(slope[k - 1])), math(mo("="), line(dz[k - 1])),
+  ];
+  const transposed = mathml("msup", {}, row(mo("("), partial(mi("L"), sub("z", k)), mo(")")), mi("T"));
+  const before = mathml("msubsup", {}, mi("h"), mn(String(k - 1)), mi("T"));
+  const term = [
+    math(mi("term"), mo("="), transposed, before),
+    math(mo("="), matrix(dz[k - 1].map((value) => [fixed(value)])), mo("·"), line(h[k - 1])),
+    math(mo("="), matrix(cellsOf(terms.w_hh[k - 1]))),
+  ];
   const meaning = "∂⁺ is the derivative by this use alone, with the state before held fixed; ⊙ multiplies unit by unit.";
-  return [element("p", {}, back, separator(), through), element("p", {}, term), element("p", { class: "quiet" }, meaning)];
+  const lines = [back, through, term].map((parts) => element("p", {}, ...parts.flatMap((part) => [part, " "])));
+  return [...lines, element("p", { class: "quiet" }, meaning)];
 }
 
-function separator() {
-  return element("span", { class: "apart" }, " ");
+function line(values) {
+  return matrix([rowOf(values)]);
 }
 
 function rowOf(values) {

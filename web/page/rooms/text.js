@@ -1,5 +1,4 @@
-import { Room } from "./room.js";
-import { Refresher } from "./refresher.js";
+import { Room, isLost } from "./room.js";
 import { FRAME, element, showNumbers, throttled } from "../dom.js";
 import { LossPlot, smooth } from "../draw/losses.js";
 import { decodeText, download, readFile } from "../files.js";
@@ -28,8 +27,8 @@ export class TextRoom extends Room {
   constructor(section, page, name) {
     super(section, page, name, "text");
     this.lossPlot = new LossPlot(this.find("[data-picture=loss]"));
-    this.samples = new Refresher(() => this.#write(), SAMPLE.every);
-    this.validations = new Refresher(() => this.#validate(), VALIDATE_EVERY);
+    this.samples = this.repeated(() => this.#write(), SAMPLE.every);
+    this.validations = this.repeated(() => this.#validate(), VALIDATE_EVERY);
     this.draw = throttled(() => this.#draw(), FRAME);
     this.gentle = ["temperature"];
     this.actions = {
@@ -74,7 +73,7 @@ export class TextRoom extends Room {
     this.#validation = [];
     this.find("[data-earlier]").replaceChildren();
     this.draw();
-    await this.#write();
+    await this.samples.now();
   }
 
   #take(text, name) {
@@ -116,15 +115,18 @@ export class TextRoom extends Room {
   }
 
   async #write() {
-    if (!this.made) return;
     const about = this.#about;
-    const prime = this.find("[data-prime]").value;
+    const prime = /** @type {HTMLInputElement} */ (this.find("[data-prime]")).value;
     const step = this.#last?.step ?? 0;
+    const problem = /** @type {HTMLElement} */ (this.find("[data-prime-problem]"));
     try {
       const text = await this.call("sample", prime, SAMPLE.length, this.controls.number("temperature"), ++this.#draws);
+      problem.hidden = true;
       if (about === this.#about) this.#show(prime, text, step);
     } catch (error) {
-      if (about === this.#about) this.refused(error);
+      if (isLost(error)) throw error;
+      problem.textContent = error.message;
+      problem.hidden = false;
     }
   }
 

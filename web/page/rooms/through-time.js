@@ -1,5 +1,4 @@
 import { Room } from "./room.js";
-import { Refresher } from "./refresher.js";
 import { FRAME, element, throttled } from "../dom.js";
 import { LossPlot, smooth } from "../draw/losses.js";
 import { NormsPicture } from "../draw/norms.js";
@@ -19,7 +18,7 @@ export class ThroughTimeRoom extends Room {
     super(section, page, name, "time");
     this.norms = new NormsPicture(this.find("[data-picture=norms]"));
     this.lossPlot = new LossPlot(this.find("[data-picture=loss]"), { log: true });
-    this.flows = new Refresher(() => this.#flows(), FRAME);
+    this.flows = this.repeated(() => this.#flows(), FRAME);
     this.draw = throttled(() => this.#draw(), FRAME);
     this.gentle = ["clip", "rate"];
     this.actions = { run: () => this.toggle(), reset: () => this.remake() };
@@ -56,11 +55,7 @@ export class ThroughTimeRoom extends Room {
 
   async #flows() {
     const networks = this.#networks;
-    for (let i = 0; i < networks.length && this.made; i++) {
-      networks[i].flow = await this.call("flow", i).catch((error) => {
-        if (this.#networks === networks) throw error;
-      });
-    }
+    for (let i = 0; i < networks.length; i++) networks[i].flow = await this.call("flow", i);
     this.draw();
   }
 
