@@ -212,3 +212,54 @@ fn gradients_over_100_000_steps_and_over_one_step_equal_the_cpu() {
         }
     }
 }
+
+#[test]
+fn kernels_that_are_compiled_one_by_one_compute_the_same_and_none_is_left_for_the_first_step() {
+    let (Some(at_once), Some(deferred)) = (open(GpuOptions::default()), open(GpuOptions::default().deferred(true)))
+    else {
+        return;
+    };
+    let batch = || {
+        let x = bptt::ndarray::Array3::from_shape_fn((6, 3, 2), |(t, b, i)| (t * 3 + b + i) as f32 * 0.1 - 0.5);
+        Batch::new(Sequence::dense(x), Targets::Values(bptt::ndarray::Array3::from_elem((1, 3, 1), 0.25)))
+    };
+    let model = || {
+        let head = bptt::Head::new(1, Loss::SquaredError, bptt::Readout::Final);
+        bptt::Model::new(bptt::Recurrent::new(Cell::Gru, 2, 5), head)
+    };
+    let trainer = |gpu: &Gpu| bptt::Trainer::new(gpu, &model(), Optimizer::adam(0.01), 1).unwrap();
+    let (mut one, mut other) = (trainer(&at_once), trainer(&deferred));
+    other.engine().set_hidden_gradient_norms(true);
+    let mut seen = Vec::new();
+    loop {
+        let compilation = block_on(other.engine().compile(&batch())).unwrap();
+        seen.push(compilation.compiled);
+        if compilation.is_complete() {
+            break;
+        }
+        assert!(compilation.compiled < compilation.kernels && seen.len() < 100, "{compilation:?}");
+    }
+    // One a call, and the first had none before it.
+    assert_eq!(seen, (1..=seen.len()).collect::<Vec<_>>());
+    let known = bptt::gpu::compiled_kernels(&deferred).len();
+    assert_eq!(known, seen.len());
+    other.engine().set_hidden_gradient_norms(false);
+    let mut losses = |trainer: &mut bptt::Trainer<bptt::GpuEngine>| -> Vec<u64> {
+        (0..3)
+            .map(|_| {
+                block_on(trainer.step(&batch())).unwrap();
+                block_on(trainer.loss()).unwrap().unwrap().to_bits()
+            })
+            .collect()
+    };
+    assert_eq!(losses(&mut one), losses(&mut other));
+    assert_eq!(bptt::gpu::compiled_kernels(&deferred).len(), known);
+    // On a device that compiles at once, all are compiled when they are planned.
+    assert!(block_on(one.engine().compile(&batch())).unwrap().is_complete());
+    // A batch that does not fit is refused before.
+    let wrong = Batch::new(
+        Sequence::dense(bptt::ndarray::Array3::zeros((6, 3, 4))),
+        Targets::Values(bptt::ndarray::Array3::<f32>::zeros((1, 3, 1))),
+    );
+    assert!(block_on(other.engine().compile(&wrong)).is_err());
+}

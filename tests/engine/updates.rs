@@ -244,3 +244,31 @@ fn updates_beyond_32_bits_are_not_treated_as_the_first() {
         assert_ne!(of(1), late, "{:?}", optimizer.kind);
     }
 }
+
+/// Plain descent has no state, so that a step with another clipping is the first step of a trainer that has it.
+fn clipping_changes_between_steps<B: Backend>(backend: &B) {
+    let trainer =
+        |clip: Option<f64>| Trainer::new(backend, &case().model(), Optimizer::sgd(0.05).clip_norm(clip), 3).unwrap();
+    let step = |trainer: &mut Trainer<B::Engine>| {
+        block_on(trainer.step(&case().batch())).unwrap();
+        block_on(trainer.state_dict()).unwrap()
+    };
+    let mut changed = trainer(None);
+    let after_one = step(&mut changed);
+    assert!(changed.set_clip_norm(Some(0.0)).is_err() && changed.optimizer().clip_norm.is_none());
+    changed.set_clip_norm(Some(1e-3)).unwrap();
+    let after_two = step(&mut changed);
+    let mut clipped = trainer(Some(1e-3));
+    clipped.load_state_dict(&after_one).unwrap();
+    assert_eq!(step(&mut clipped), after_two);
+    let mut free = trainer(None);
+    free.load_state_dict(&after_one).unwrap();
+    assert_ne!(step(&mut free), after_two);
+}
+
+#[test]
+fn clipping_changes_between_steps_on_both_backends() {
+    clipping_changes_between_steps(&Cpu::<f32>::with_threads(1).unwrap());
+    clipping_changes_between_steps(&Cpu::<f64>::with_threads(1).unwrap());
+    gpu().iter().for_each(clipping_changes_between_steps);
+}

@@ -36,6 +36,14 @@ fn failed(message: impl std::fmt::Display) -> JsError {
     JsError::new(&message.to_string())
 }
 
+/// The library's sentence. The page offers the CPU where it says `device lost`.
+fn refused(error: bptt::Error) -> JsError {
+    match error {
+        bptt::Error::DeviceLost(_) => failed(format!("{error} (device lost)")),
+        _ => failed(error),
+    }
+}
+
 /// An object of JavaScript.
 fn to_js(value: &(impl Serialize + ?Sized)) -> Value {
     let text = serde_json::to_string(value).map_err(failed)?;
@@ -43,7 +51,7 @@ fn to_js(value: &(impl Serialize + ?Sized)) -> Value {
 }
 
 fn sent<T: Serialize>(value: bptt::Result<T>) -> Value {
-    to_js(&value.map_err(failed)?)
+    to_js(&value.map_err(refused)?)
 }
 
 /// Settings from an object of JavaScript.
@@ -55,12 +63,12 @@ fn options<T: DeserializeOwned>(value: &JsValue) -> Result<T, JsError> {
 /// The bytes of a file, refused before they are copied if they are too many.
 fn bytes(what: &str, value: &JsValue) -> Result<Vec<u8>, JsError> {
     if let Some(array) = value.dyn_ref::<Uint8Array>() {
-        limits::file(what, array.length() as usize).map_err(failed)?;
+        limits::file(what, array.length() as usize).map_err(refused)?;
         return Ok(array.to_vec());
     }
     match value.dyn_ref::<js_sys::JsString>() {
         Some(text) => {
-            limits::file(what, text.length() as usize).map_err(failed)?;
+            limits::file(what, text.length() as usize).map_err(refused)?;
             Ok(String::from(text).into_bytes())
         }
         None => Err(failed(format!("{what}: expected bytes or a text"))),
@@ -77,7 +85,7 @@ pub struct Device(device::Device);
 
 #[wasm_bindgen]
 pub async fn open_device(choice: String) -> Result<Device, JsError> {
-    device::Device::open(&choice).await.map(Device).map_err(failed)
+    device::Device::open(&choice).await.map(Device).map_err(refused)
 }
 
 #[wasm_bindgen]
@@ -94,11 +102,11 @@ pub struct Line(line::Line);
 impl Line {
     #[wasm_bindgen(constructor)]
     pub fn new(points: &Float64Array, slope: f64, intercept: f64) -> Result<Self, JsError> {
-        line::Line::new(&points.to_vec(), slope, intercept).map(Self).map_err(failed)
+        line::Line::new(&points.to_vec(), slope, intercept).map(Self).map_err(refused)
     }
 
     pub fn set_points(&mut self, points: &Float64Array) -> Result<(), JsError> {
-        self.0.set_points(&points.to_vec()).map_err(failed)
+        self.0.set_points(&points.to_vec()).map_err(refused)
     }
 
     pub fn numbers(&mut self) -> Value {
@@ -110,7 +118,7 @@ impl Line {
     }
 
     pub fn set(&mut self, slope: f64, intercept: f64) -> Result<(), JsError> {
-        self.0.set(slope, intercept).map_err(failed)
+        self.0.set(slope, intercept).map_err(refused)
     }
 }
 
@@ -122,7 +130,7 @@ impl ThreeSteps {
     #[wasm_bindgen(constructor)]
     pub fn new(settings: &JsValue) -> Result<Self, JsError> {
         let settings: ThreeStepsOptions = options(settings)?;
-        three_steps::ThreeSteps::new(settings).map(Self).map_err(failed)
+        three_steps::ThreeSteps::new(settings).map(Self).map_err(refused)
     }
 
     pub fn numbers(&self) -> Value {
@@ -150,7 +158,7 @@ impl ThroughTime {
     #[wasm_bindgen(constructor)]
     pub fn new(device: &Device, settings: &JsValue) -> Result<Self, JsError> {
         let settings: ThroughTimeOptions = options(settings)?;
-        through_time::ThroughTime::new(&device.0, &settings).map(Self).map_err(failed)
+        through_time::ThroughTime::new(&device.0, &settings).map(Self).map_err(refused)
     }
 
     pub fn names(&self) -> Array {
@@ -170,11 +178,11 @@ impl ThroughTime {
     }
 
     pub fn set_clip(&mut self, clip: Option<f64>) -> Result<(), JsError> {
-        self.0.set_clip(clip).map_err(failed)
+        self.0.set_clip(clip).map_err(refused)
     }
 
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), JsError> {
-        self.0.set_learning_rate(rate).map_err(failed)
+        self.0.set_learning_rate(rate).map_err(refused)
     }
 
     pub fn losses(&self, network: usize) -> Value {
@@ -190,11 +198,11 @@ impl TextRoom {
     #[wasm_bindgen(constructor)]
     pub fn new(device: &Device, text: &JsValue, settings: &JsValue) -> Result<Self, JsError> {
         let settings: TextOptions = options(settings)?;
-        text::TextRoom::new(&device.0, bytes("the text", text)?, &settings).map(Self).map_err(failed)
+        text::TextRoom::new(&device.0, bytes("the text", text)?, &settings).map(Self).map_err(refused)
     }
 
     pub async fn from_model(device: &Device, model: JsValue) -> Result<Self, JsError> {
-        text::TextRoom::from_model(&device.0, &bytes("the model", &model)?).map(Self).map_err(failed)
+        text::TextRoom::from_model(&device.0, &bytes("the model", &model)?).map(Self).map_err(refused)
     }
 
     pub fn describe(&self) -> Value {
@@ -224,11 +232,11 @@ impl TextRoom {
         temperature: f64,
         seed: u32,
     ) -> Result<String, JsError> {
-        self.0.sample(&prime, length, temperature, seed.into()).await.map_err(failed)
+        self.0.sample(&prime, length, temperature, seed.into()).await.map_err(refused)
     }
 
     pub async fn model_file(&mut self) -> Result<Uint8Array, JsError> {
-        self.0.model_file().await.map(|bytes| Uint8Array::from(&bytes[..])).map_err(failed)
+        self.0.model_file().await.map(|bytes| Uint8Array::from(&bytes[..])).map_err(refused)
     }
 }
 
@@ -248,12 +256,12 @@ impl SeriesRoom {
     #[wasm_bindgen(constructor)]
     pub fn new(device: &Device, csv: &JsValue, settings: &JsValue) -> Result<Self, JsError> {
         let settings: SeriesOptions = options(settings)?;
-        series::SeriesRoom::new(&device.0, &bytes("the CSV file", csv)?, &settings).map(Self).map_err(failed)
+        series::SeriesRoom::new(&device.0, &bytes("the CSV file", csv)?, &settings).map(Self).map_err(refused)
     }
 
     pub async fn from_model(device: &Device, model: JsValue, csv: JsValue) -> Result<Self, JsError> {
         let (model, csv) = (bytes("the model", &model)?, bytes("the CSV file", &csv)?);
-        series::SeriesRoom::from_model(&device.0, &model, &csv).map(Self).map_err(failed)
+        series::SeriesRoom::from_model(&device.0, &model, &csv).map(Self).map_err(refused)
     }
 
     pub fn describe(&self) -> Value {
@@ -277,6 +285,6 @@ impl SeriesRoom {
     }
 
     pub async fn model_file(&mut self) -> Result<Uint8Array, JsError> {
-        self.0.model_file().await.map(|bytes| Uint8Array::from(&bytes[..])).map_err(failed)
+        self.0.model_file().await.map(|bytes| Uint8Array::from(&bytes[..])).map_err(refused)
     }
 }

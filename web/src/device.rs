@@ -26,6 +26,8 @@ pub struct Description {
     pub kind: &'static str,
     /// Its name.
     pub name: String,
+    /// Whether it is a software driver, or the CPU in one thread: the page then takes smaller defaults.
+    pub software: bool,
     /// What may surprise about the choice; empty if nothing does.
     pub note: String,
 }
@@ -42,6 +44,8 @@ impl Device {
             "gpu" => Self::gpu(AdapterChoice::Best).await,
             "auto" => match Self::gpu(AdapterChoice::Hardware).await {
                 Ok(device) => Ok(device),
+                Err(Error::NoDevice(_)) if Gpu::adapters().await.is_empty() => Self::cpu("no WebGPU adapter was found"),
+                Err(Error::NoDevice(_)) => Self::cpu("the only WebGPU adapter is a software driver, which is slower"),
                 Err(error) => Self::cpu(&error.to_string()),
             },
             _ => {
@@ -56,7 +60,7 @@ impl Device {
         let is_software = info.device_type == DeviceType::Cpu;
         let name = if info.name.is_empty() { "WebGPU, without a name".into() } else { info.name.clone() };
         let note = if is_software { "a software driver, which is slower than the CPU" } else { "" };
-        let description = Description { kind: "gpu", name, note: note.into() };
+        let description = Description { kind: "gpu", name, software: is_software, note: note.into() };
         Ok(Self { backend: AnyBackend::Gpu(gpu), description })
     }
 
@@ -65,7 +69,7 @@ impl Device {
         let cpu = Cpu::with_threads(1)?;
         let vectors = if cfg!(target_feature = "simd128") { ", with vector instructions (simd128)" } else { "" };
         let note = if reason.is_empty() { String::new() } else { format!("{reason}; computing on the CPU instead") };
-        let description = Description { kind: "cpu", name: format!("CPU, one thread{vectors}"), note };
+        let description = Description { kind: "cpu", name: format!("CPU, one thread{vectors}"), software: true, note };
         Ok(Self { backend: AnyBackend::Cpu(cpu), description })
     }
 

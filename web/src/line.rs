@@ -13,8 +13,8 @@ use super::limits::{self, now};
 /// The most points.
 const POINTS: usize = 1000;
 
-const SLOPE: &str = "weight_ih_l0";
-const INTERCEPT: &str = "bias_ih_l0";
+const SLOPE: &str = "rnn.weight_ih_l0";
+const INTERCEPT: &str = "rnn.bias_ih_l0";
 
 /// A line and its points.
 pub struct Line {
@@ -47,7 +47,8 @@ impl Line {
     pub fn new(points: &[f64], slope: f64, intercept: f64) -> Result<Self> {
         let head = Head::new(1, Loss::SquaredError, Readout::PerStep);
         let model = Model::new(Recurrent::new(Cell::Rnn(Activation::Identity), 1, 1), head);
-        let frozen = ["weight_hh_l0", "bias_hh_l0", "head.*"].map(|pattern| ParameterGroup::new(pattern).frozen());
+        let frozen =
+            ["rnn.weight_hh_l0", "rnn.bias_hh_l0", "head.*"].map(|pattern| ParameterGroup::new(pattern).frozen());
         let options = TrainerOptions::default().engine(EngineOptions::default().parameter_groups(frozen));
         let trainer = Trainer::with_options(&Cpu::<f64>::with_threads(1)?, &model, Optimizer::sgd(0.1), 1, options)?;
         let mut line = Self { trainer, batch: batch(points)? };

@@ -336,7 +336,7 @@ impl ThreeSteps {
     fn trainer(&self) -> Result<Trainer<CpuEngine<f64>>> {
         let head = Head::new(self.y.len(), self.loss_of(), Readout::Final);
         let model = Model::new(self.recurrent(self.activation), head);
-        let frozen = [ParameterGroup::new("bias_hh_l0").frozen()];
+        let frozen = [ParameterGroup::new("rnn.bias_hh_l0").frozen()];
         let options = TrainerOptions::default().engine(EngineOptions::default().parameter_groups(frozen));
         let cpu = Cpu::<f64>::with_threads(1)?;
         let mut trainer = Trainer::with_options(&cpu, &model, Optimizer::sgd(0.0), 1, options)?;
@@ -363,7 +363,9 @@ impl ThreeSteps {
     /// Numbers in the layout's order by name; those of the head are empty without one.
     fn weights_of(&self, layout: &bptt::Layout, block: &[f64]) -> Weights {
         let rows = |name: &str| -> Matrix {
-            let tensor = layout.tensors().iter().find(|tensor| tensor.name == name);
+            // With a head, names of the layers begin with `rnn.`.
+            let is_it = |tensor: &&bptt::model::Tensor| tensor.name.trim_start_matches("rnn.") == name;
+            let tensor = layout.tensors().iter().find(is_it);
             let of = |tensor: &bptt::model::Tensor| {
                 let columns = tensor.shape.get(1).copied().unwrap_or(tensor.shape[0]);
                 block[tensor.range()].chunks(columns).map(<[f64]>::to_vec).collect()

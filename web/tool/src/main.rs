@@ -41,6 +41,8 @@ fn main() -> ExitCode {
 fn bind(wasm: &Path, folder: &Path) -> Result<()> {
     let mut bindgen = Bindgen::new();
     bindgen.input_path(wasm).out_name("bptt_web").web(true)?.typescript(false);
+    // The JavaScript finds the wasm beside itself.
+    bindgen.omit_default_module_path(false);
     // What a debugger and a linker need, which is not sent.
     bindgen.remove_name_section(true).remove_producers_section(true);
     bindgen.generate(folder).map_err(|error| format!("{}: {error:#}", wasm.display()))?;
