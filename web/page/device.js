@@ -80,6 +80,10 @@ export class DeviceMenu {
     if (choice !== undefined && CHOICES.includes(choice) && choice !== this.choice) this.choose(choice);
   }
 
+  close() {
+    this.#menu.open = false;
+  }
+
   lost() {
     this.#show("GPU lost", "The GPU was lost, by a driver or by the browser. Choose again, or the CPU.", "lost");
   }
@@ -95,5 +99,5 @@ export class DeviceMenu {
 
 /** @param {import("./client.js").Device} device */
 function isSoftware(device) {
-  return device.software ?? /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(device.name);
+  return device.software === true;
 }

@@ -70,6 +70,7 @@ class Page {
     const link = document.querySelector(`[data-room=${name}]`);
     link?.setAttribute("aria-current", "page");
     link?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    this.device.close();
     const title = this.room.title;
     document.title = `${title} – Backpropagation through time`;
     if (first) return;

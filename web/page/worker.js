@@ -1,6 +1,7 @@
 // The worker that holds the crate: it opens the device, makes rooms, and trains them in short turns. The page sends
 // {id, call, arguments}; the answer is {id, value} or {id, error}. Events without an id tell of progress.
 import init, * as bptt from "./wasm/bptt_web.js";
+import { describeAdapter } from "./worker/adapter.js";
 import { Loop } from "./worker/loop.js";
 import { Lock } from "./worker/lock.js";
 
@@ -13,7 +14,7 @@ const ROOMS = {
   series: { type: bptt.SeriesRoom, device: true },
 };
 
-const ready = init();
+const ready = init({ module_or_path: new URL("wasm/bptt_web_bg.wasm", import.meta.url) });
 const lock = new Lock();
 const loop = new Loop(lock, post);
 /** @type {Record<string, any>} */
@@ -36,8 +37,15 @@ async function open(choice) {
     device?.free();
     device = null;
     device = await bptt.open_device(choice);
-    return { ...device.describe(), version: bptt.version() };
+    return { ...(await describeDevice()), version: bptt.version() };
   });
+}
+
+async function describeDevice() {
+  const described = device.describe();
+  if (described.kind === "cpu") return described;
+  const { name, software } = await describeAdapter();
+  return { ...described, name: name || described.name, software: software || described.software === true };
 }
 
 function release(name) {
@@ -75,7 +83,7 @@ const verbs = {
     return make(name, () => (needed ? new type(device, ...options) : new type(...options)));
   },
   load: (name, ...files) => make(name, () => ROOMS[name].type.from_model(device, ...files)),
-  start: (name) => loop.start(name, rooms[name]),
+  start: (name, pace) => loop.start(name, rooms[name], pace),
   stop: () => loop.stop(),
 };
 

@@ -126,7 +126,7 @@ export class LineRoom extends Room {
   #verdict(now) {
     const limit = 2 / sharpest(this.#points);
     const rate = this.controls.number("rate");
-    if (now.loss === null || now.loss > 1e4) return "The path has left the valley. Start again with a smaller learning rate.";
+    if (now.loss === null || now.loss > 1e4) return "The path has left the valley. Reset, and take a smaller learning rate.";
     if (Math.hypot(now.d_slope, now.d_intercept) < 1e-3) return "The gradient is almost 0: this is the best line for these points.";
     if (rate > limit) return `Each step overshoots by more than it gains: for these points η must stay below ${short(limit)}.`;
     if (rate > limit / 2) return "Each step overshoots the bottom of the valley, and still comes nearer.";

@@ -173,7 +173,7 @@ export class Room {
     if (!this.made || this.running) return;
     this.setRunning(true);
     this.page.announce("Training has started.");
-    await this.call("start");
+    await this.call("start", this.pace);
   }
 
   async stop() {
@@ -198,6 +198,11 @@ export class Room {
   /** One sentence on where training stands. */
   summary() {
     return "";
+  }
+
+  /** @type {import("../worker/loop.js").Pace | undefined} */
+  get pace() {
+    return undefined;
   }
 
   get runLabel() {

@@ -7,7 +7,11 @@ import { fixed, short, thousands } from "../format.js";
 
 const QUANTILES = [0.1, 0.5, 0.9];
 const SEED = 1;
-const EVALUATE_EVERY = 1200;
+const EVALUATE_EVERY = 500;
+/** Some hundred steps a second: slow enough to see the forecast form. */
+const PACE = { most: 4, rest: 20 };
+/** Where training pauses by itself, once: as many epochs as the program takes by default. */
+const EPOCHS = 50;
 const SUNSPOTS = "Yearly sunspot numbers";
 const SUNSPOTS_FILE = "sunspots.csv";
 
@@ -21,11 +25,12 @@ export class SeriesRoom extends Room {
   #about = null;
   /** @type {[number, number][]} */
   #losses = [];
+  #epoch = 0;
 
   constructor(section, page, name) {
     super(section, page, name, "series");
     this.picture = new ForecastPicture(this.find("[data-picture=forecast]"));
-    this.lossPlot = new LossPlot(this.find("[data-picture=loss]"));
+    this.lossPlot = new LossPlot(this.find("[data-picture=loss]"), { log: true });
     this.results = this.repeated(() => this.#evaluate(), EVALUATE_EVERY);
     this.draw = throttled(() => this.#drawLoss(), FRAME);
     this.actions = {
@@ -140,6 +145,7 @@ export class SeriesRoom extends Room {
   async begun(about) {
     this.#about = about;
     this.#losses = [];
+    this.#epoch = 0;
     const run = /** @type {HTMLButtonElement} */ (this.find("[data-do=run]"));
     run.disabled = this.#model !== null;
     this.#describe();
@@ -151,7 +157,7 @@ export class SeriesRoom extends Room {
     const { rows, training, validation, test, parameters, notes = [] } = this.#about;
     const name = /** @type {any} */ (this.#data).name;
     const splits = [["training", training], ["validation", validation], ["test", test]].map(([split, size]) => `${split} ${count(size)}`);
-    const model = this.#model ? `Model from ${this.#model.name}; it forecasts and is not trained here. Start again for a new network. ` : "";
+    const model = this.#model ? `Model from ${this.#model.name}; it forecasts and is not trained here. Reset makes a new network. ` : "";
     const parts = [...(rows === undefined ? [] : [`${thousands(rows)} rows`]), ...splits];
     const weights = parameters === undefined ? "" : `. ${thousands(parameters)} parameters`;
     this.find("[data-data-name]").textContent = `${model}${name}: ${parts.join(", ")}${weights}. ${notes.map(sentence).join(" ")}`;
@@ -159,10 +165,23 @@ export class SeriesRoom extends Room {
     this.find("[data-caption]").replaceChildren("Forecast and truth ", element("span", { class: "quiet" }, `${name}; the test split, and after it the future`));
   }
 
+  get pace() {
+    return PACE;
+  }
+
   progress({ progress }) {
-    for (const { step, loss } of progress) this.#losses.push([step, loss]);
+    for (const { step, loss, epoch } of progress) {
+      this.#losses.push([step, loss]);
+      if (epoch >= EPOCHS && this.#epoch < EPOCHS) this.#pause();
+      this.#epoch = epoch;
+    }
     this.results.tick();
     this.draw();
+  }
+
+  #pause() {
+    this.note(`Paused after ${EPOCHS} epochs: each training window has been seen ${EPOCHS} times. Train on to see the network learn these windows by heart: the loss falls, and the test gets worse.`);
+    this.stop();
   }
 
   async stop() {

@@ -1,4 +1,6 @@
-import { nextSteps } from "./pace.js";
+import { MOST, nextSteps } from "./pace.js";
+
+/** @typedef {{most?: number, rest?: number}} Pace Steps of a turn, and milliseconds after it, so that the eye can follow */
 
 /** Milliseconds between two reports of progress. */
 const REPORT = 50;
@@ -44,17 +46,17 @@ export class Loop {
     });
   }
 
-  /** @param {string} name @param {any} room */
-  start(name, room) {
+  /** @param {string} name @param {any} room @param {Pace} [pace] */
+  start(name, room, pace = {}) {
     if (!room) throw new Error("There is nothing to train yet.");
     const token = (this.#token = {});
-    this.#train(name, room, token).catch((error) => {
+    this.#train(name, room, token, pace).catch((error) => {
       if (this.#token === token) this.#token = null;
       this.#post({ event: "failed", room: name, message: error?.message ?? String(error) });
     });
   }
 
-  async #train(name, room, token) {
+  async #train(name, room, token, { most = MOST, rest = 0 }) {
     const networks = room.names ? room.names().length : 1;
     let steps = 1;
     let reported = 0;
@@ -68,7 +70,8 @@ export class Loop {
         await this.turn();
       }
       const now = performance.now();
-      steps = nextSteps(steps, now - begun);
+      steps = nextSteps(steps, now - begun, most);
+      if (rest) await new Promise((resolve) => setTimeout(resolve, rest));
       if (now - reported >= REPORT && this.#token === token) {
         reported = now;
         this.#post({ event: "progress", room: name, progress: progress.filter(Boolean) });
