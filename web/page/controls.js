@@ -6,7 +6,6 @@ import { short } from "./format.js";
 
 /** The form of a room: its settings as text, to and from the address. */
 export class Controls {
-  #form;
   /** @type {Map<string, HTMLInputElement | HTMLSelectElement>} */
   #fields = new Map();
   #slow = false;
@@ -16,7 +15,6 @@ export class Controls {
    * @param {(name: string, lasting: boolean) => void} changed Lasting: the end of a change, which the history keeps
    */
   constructor(form, changed) {
-    this.#form = form;
     form.addEventListener("submit", (event) => event.preventDefault());
     for (const field of /** @type {any} */ (form.querySelectorAll("[name]"))) {
       this.#fields.set(field.name, field);
@@ -68,12 +66,6 @@ export class Controls {
   options(name, values) {
     const field = /** @type {HTMLSelectElement} */ (this.#fields.get(name));
     field.replaceChildren(...values.map((value) => new Option(value, value)));
-  }
-
-  /** @param {string} name @param {boolean} enabled */
-  enable(name, enabled) {
-    const field = /** @type {any} */ (this.#fields.get(name));
-    field.disabled = !enabled;
   }
 
   #usual(field) {

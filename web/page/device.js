@@ -85,7 +85,7 @@ export class DeviceMenu {
   }
 
   lost() {
-    this.#show("GPU lost", "The GPU was lost, by a driver or by the browser. Choose again, or the CPU.", "lost");
+    this.#show("GPU lost", "The GPU has failed, in its driver or in the browser. Choose it again, or the CPU.", "lost");
   }
 
   #show(name, note, kind) {

@@ -3,7 +3,7 @@ import { short } from "./format.js";
 const MEGABYTE = 1e6;
 
 /** Most bytes of what a reader may open, checked before anything is read. */
-export const LIMITS = { text: 5 * MEGABYTE, table: 20 * MEGABYTE, model: 64 * MEGABYTE };
+const LIMITS = { text: 5 * MEGABYTE, table: 20 * MEGABYTE, model: 64 * MEGABYTE };
 
 /** @param {File} file @param {"text" | "table" | "model"} kind @returns {Promise<Uint8Array>} */
 export async function readFile(file, kind) {

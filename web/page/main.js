@@ -4,7 +4,7 @@ import { readAddress, writeAddress } from "./address.js";
 import { Alarm } from "./alarm.js";
 import { DeviceMenu } from "./device.js";
 import { bindTheme } from "./theme.js";
-import { isLost } from "./rooms/room.js";
+import { isDeviceFailure } from "./rooms/room.js";
 import { LineRoom } from "./rooms/line.js";
 import { SeriesRoom } from "./rooms/series.js";
 import { TextRoom } from "./rooms/text.js";
@@ -102,9 +102,9 @@ class Page {
   /** A failure that no input explains. @param {Error} error */
   failed(error) {
     this.room?.stop();
-    if (this.device.kind === "gpu" && isLost(error)) {
+    if (this.device.kind === "gpu" && isDeviceFailure(error)) {
       this.device.lost();
-      this.alarm.show(`The GPU was lost, and the network with it (${error.message}).`, "Begin again on the CPU", () => this.device.choose("cpu"));
+      this.alarm.show(`The GPU has failed, and the network is lost with it (${error.message}).`, "Begin again on the CPU", () => this.device.choose("cpu"));
     } else {
       this.alarm.show(error.message);
     }

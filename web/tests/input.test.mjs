@@ -112,14 +112,14 @@ test("bytes that are not UTF-8 are refused as a text", async () => {
 
 test("an address with nonsense shows the defaults", async () => {
   const { page, done } = await visit(opened, "#/three-steps?activation=constructor&size=9&rate=NaN&term=<b>&device=toaster");
-  await page.getByText("The loss is").waitFor();
+  await page.locator("#room-three-steps [data-verdict]").getByText("The loss is").waitFor();
   assert.equal(await page.locator("select[name=activation]").inputValue(), "tanh");
   assert.equal(await page.locator("#room-three-steps select[name=size]").inputValue(), "2");
   assert.equal(await page.locator("#room-three-steps input[name=rate] + output").innerText(), "0.5");
   await done();
 });
 
-test("a beginning with a character that the text lacks is refused beside the input, and training goes on", async () => {
+test("a character that the text lacks is named beside the beginning that has it, and training goes on", async () => {
   const { page, done } = await visit(opened, "#/text?hidden=16");
   await page.locator("#room-text [data-do=run]").click();
   await page.locator("#room-text [data-prime]").fill("Ωmega");

@@ -33,7 +33,7 @@ export class LossPlot {
 }
 
 /** @param {number[]} values @returns {[number, number]} */
-export function logRange(values) {
+function logRange(values) {
   const positive = values.filter((value) => value > 0 && Number.isFinite(value));
   if (!positive.length) return [1e-3, 1];
   const low = Math.log10(Math.min(...positive));

@@ -2,7 +2,19 @@ import { svg } from "../dom.js";
 import { linear, logarithmic } from "./scale.js";
 
 /** @typedef {{points: [number, number][], name?: string, look?: string}} Curve A gap where a value is not finite */
-/** @typedef {{curves?: Curve[], bands?: {upper: [number, number][], lower: [number, number][], look: string}[], dots?: Curve[], levels?: {at: number, label: string}[], uprights?: {at: number, label: string}[], x: [number, number], y: [number, number], describe: string}} Content */
+/** @typedef {{upper: [number, number][], lower: [number, number][], look: string}} Band */
+/** @typedef {{at: number, label: string}} Mark A value with a line and a label */
+/**
+ * @typedef {object} Content
+ * @property {[number, number]} x The range of the axis
+ * @property {[number, number]} y
+ * @property {Curve[]} [curves]
+ * @property {Band[]} [bands]
+ * @property {Curve[]} [dots]
+ * @property {Mark[]} [levels] Horizontal
+ * @property {Mark[]} [uprights]
+ * @property {string} describe The picture in words
+ */
 
 const MARGIN = { left: 52, right: 14, top: 12, bottom: 34 };
 const CHARACTER = 6.6;
@@ -12,7 +24,7 @@ let plots = 0;
 export class Plot {
   #host;
   #options;
-  #svg = svg("svg", { role: "img" });
+  #svg = svg("svg", { role: "img", "aria-label": "No numbers yet" });
   #frame = svg("rect", { x: MARGIN.left, y: 0 });
   #axesLayer = svg("g");
   /** What is cut off at the axes. */

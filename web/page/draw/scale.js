@@ -2,7 +2,11 @@ import { short, superscript } from "../format.js";
 
 /** @typedef {{at: (value: number) => number, back: (pixel: number) => number, ticks: {value: number, label: string}[], low: number, high: number}} Scale */
 
-/** Values to pixels, evenly. @param {number} low @param {number} high @param {number} from @param {number} to In pixels @param {number} count Of ticks, about @returns {Scale} */
+/**
+ * Values to pixels, evenly.
+ * @param {number} low @param {number} high @param {number} from @param {number} to In pixels @param {number} count Of ticks, about
+ * @returns {Scale}
+ */
 export function linear(low, high, from, to, count = 5) {
   const span = high - low || 1;
   const step = niceStep(span / count);
@@ -16,7 +20,10 @@ export function linear(low, high, from, to, count = 5) {
   return { at, back, ticks, low, high };
 }
 
-/** Powers of ten to pixels, evenly; what is not above zero lies at the lower end. @param {number} low @param {number} high @param {number} from @param {number} to @param {number} count @returns {Scale} */
+/**
+ * Powers of ten to pixels, evenly; what is not above zero lies at the lower end.
+ * @param {number} low @param {number} high @param {number} from @param {number} to @param {number} count @returns {Scale}
+ */
 export function logarithmic(low, high, from, to, count = 6) {
   const [first, last] = [Math.log10(low), Math.log10(high)];
   if (last - first < 2) return within(low, high, from, to, first, last);

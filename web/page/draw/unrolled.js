@@ -12,7 +12,7 @@ const DOWN = { width: 330, height: 556, box: 132, h: 82, gap: 36 };
 /** The network unrolled over its three steps, with the numbers of both passes; parts are lit by name. */
 export class Unrolled {
   #host;
-  #svg = svg("svg", { role: "img" });
+  #svg = svg("svg", { role: "img", "aria-label": "No numbers yet" });
   #narrow = false;
   /** @type {any} */
   #numbers = null;

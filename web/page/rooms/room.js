@@ -5,9 +5,9 @@ import { Refresher } from "./refresher.js";
 /** Milliseconds that a slider must rest before a network is made anew. */
 const REST = 200;
 
-/** Whether a call failed because the GPU is gone. @param {Error} error */
-export function isLost(error) {
-  return /\blost\b/i.test(error.message);
+/** Whether a call failed because of the GPU and not of what was given. @param {Error} error */
+export function isDeviceFailure(error) {
+  return /^GPU:|\blost\b/.test(error.message);
 }
 
 /** What the five rooms have in common: settings in the address, buttons, one thing in the worker, training. */
@@ -161,7 +161,7 @@ export class Room {
 
   /** The settings or data were refused. @param {Error} error */
   refused(error) {
-    if (this.section.querySelector("[data-problem]") && !isLost(error)) this.problem(error.message);
+    if (this.section.querySelector("[data-problem]") && !isDeviceFailure(error)) this.problem(error.message);
     else this.page.failed(error);
   }
 

@@ -1,4 +1,4 @@
-import { Room, isLost } from "./room.js";
+import { Room, isDeviceFailure } from "./room.js";
 import { FRAME, element, showNumbers, throttled } from "../dom.js";
 import { LossPlot, smooth } from "../draw/losses.js";
 import { decodeText, download, readFile } from "../files.js";
@@ -121,13 +121,13 @@ export class TextRoom extends Room {
     const problem = /** @type {HTMLElement} */ (this.find("[data-prime-problem]"));
     try {
       const text = await this.call("sample", prime, SAMPLE.length, this.controls.number("temperature"), ++this.#draws);
-      problem.hidden = true;
       if (about === this.#about) this.#show(prime, text, step);
+      problem.textContent = strange(prime, about.vocabulary);
     } catch (error) {
-      if (isLost(error)) throw error;
+      if (isDeviceFailure(error)) throw error;
       problem.textContent = error.message;
-      problem.hidden = false;
     }
+    problem.hidden = problem.textContent === "";
   }
 
   #show(prime, text, step) {
@@ -161,4 +161,11 @@ export class TextRoom extends Room {
     ]);
     this.find("[data-text-name]").textContent = `${this.#textName}, ${thousands(characters)} characters, ${vocabulary.length} different`;
   }
+}
+
+/** What the network cannot know of the beginning that it is given. @param {string} prime @param {string[]} vocabulary */
+function strange(prime, vocabulary) {
+  const unknown = [...new Set(prime)].filter((character) => !vocabulary.includes(character));
+  if (!unknown.length) return "";
+  return `The text has no ${unknown.map((character) => `“${character}”`).join(", ")}: the network reads it as an unknown character.`;
 }
