@@ -62,9 +62,9 @@ test("the gradient of W_hh is shown as the sum of the lecture's three terms", as
     const label = await page.locator(`.term[aria-label^="Term of step ${k}"]`).getAttribute("aria-label");
     for (const value of terms[k - 1].flat()) assert.ok(label?.includes(shown(value)), `term ${k} shows ${shown(value)}: ${label}`);
   }
-  const total = await page.locator("[data-sum] > math").last().innerText();
+  const total = await page.locator("[data-sum] > math").last().textContent();
   const sum = terms.reduce((sum, term) => sum.map((row, i) => row.map((value, j) => value + term[i][j])), [[0, 0], [0, 0]]);
-  for (const value of sum.flat()) assert.ok(total.includes(shown(value)), `the sum shows ${shown(value)}: ${total}`);
+  for (const value of sum.flat()) assert.ok(total?.includes(shown(value)), `the sum shows ${shown(value)}: ${total}`);
   await done();
 });
 
@@ -78,10 +78,11 @@ test("a term under the pointer or with the focus lights its chain of factors, in
   await page.mouse.move(5, 5);
   await page.locator('.term[aria-label^="Term of step 1"]').focus();
   assert.deepEqual((await lit()).sort(), ["h1-h0 use1", "h2-h1 use2", "h3-h2 use3", "out"]);
+  const now = () => page.locator(".diagram [data-part].now").getAttribute("data-part");
   await page.keyboard.press("ArrowRight");
-  assert.deepEqual(await lit(), ["out"]);
+  assert.equal(await now(), "out");
   await page.keyboard.press("ArrowRight");
-  assert.deepEqual(await lit(), ["h3-h2 use3"]);
+  assert.equal(await now(), "h3-h2 use3");
   await done();
 });
 

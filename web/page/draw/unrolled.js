@@ -18,6 +18,7 @@ export class Unrolled {
   #numbers = null;
   /** @type {Set<string>} */
   #lit = new Set();
+  #now = "";
 
   /** @param {HTMLElement} host */
   constructor(host) {
@@ -41,18 +42,23 @@ export class Unrolled {
     this.#svg.setAttribute("viewBox", `0 0 ${layout.width} ${layout.height}`);
     this.#svg.setAttribute("aria-label", describe(numbers));
     this.#svg.replaceChildren(...states(layout, numbers), ...inputs(layout, numbers), ...output(layout, numbers));
-    this.light([...this.#lit]);
+    this.light([...this.#lit], this.#now);
   }
 
-  /** Lights parts by their names: `h2-h1`, `out`, `use1`; nothing lit leaves all as they are. @param {string[]} names */
-  light(names) {
+  /**
+   * Lights parts by their names: `h2-h1`, `out`, `use1`; nothing lit leaves all as they are.
+   * @param {string[]} names @param {string} [now] The one that is pointed at
+   */
+  light(names, now = "") {
     this.#lit = new Set(names);
+    this.#now = now;
     for (const part of this.#svg.querySelectorAll("[data-part]")) {
       const known = (part.getAttribute("data-part") ?? "").split(" ");
       const lit = known.some((name) => this.#lit.has(name));
       part.classList.toggle("use", known.some((name) => name.startsWith("use") && this.#lit.has(name)));
       part.classList.toggle("factor", this.#lit.has(known[0]));
       part.classList.toggle("lit", lit);
+      part.classList.toggle("now", known.includes(now));
       part.classList.toggle("dim", names.length > 0 && !lit && !part.hasAttribute("data-box"));
     }
   }

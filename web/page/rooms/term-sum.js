@@ -16,13 +16,13 @@ export class TermSum {
   #total = mathml("mrow");
   /** The term that stays lit. */
   #pinned = 0;
-  /** The term that is lit now, and one of its factors, or all with -1. */
+  /** The term that is lit now, and the one of its factors that is pointed at, or -1. */
   #shown = 0;
   #factor = -1;
   /** @type {any} */
   #numbers = null;
 
-  /** @param {Element} sum @param {Element} worked @param {{light: (parts: string[]) => void, pin: (term: string) => void}} reactions */
+  /** @param {Element} sum @param {Element} worked @param {{light: (parts: string[], now?: string) => void, pin: (term: string) => void}} reactions */
   constructor(sum, worked, reactions) {
     this.#sum = sum;
     this.#worked = worked;
@@ -88,11 +88,12 @@ export class TermSum {
       button.setAttribute("aria-pressed", String(step === this.#pinned));
       button.classList.toggle("shown", step === k);
       [...button.querySelectorAll(".factor")].forEach((node, i) => {
-        node.classList.toggle("lit", step === k && (factor === -1 || factor === i));
+        node.classList.toggle("lit", step === k);
+        node.classList.toggle("now", step === k && factor === i);
       });
     }
     const parts = k ? chain(k).map(({ part }) => part) : [];
-    this.#reactions.light(factor === -1 ? parts : [parts[factor]]);
+    this.#reactions.light(parts, parts[factor]);
     if (!this.#numbers) return;
     this.#worked.replaceChildren(...(k ? workedOut(k, this.#numbers) : [hint()]));
   }

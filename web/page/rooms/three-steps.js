@@ -16,7 +16,7 @@ export class ThreeStepsRoom extends Room {
     super(section, page, name, "steps");
     this.diagram = new Unrolled(this.find("[data-diagram]"));
     this.sum = new TermSum(this.find("[data-sum]"), this.find("[data-worked]"), {
-      light: (parts) => this.diagram.light(parts),
+      light: (parts, now) => this.diagram.light(parts, now),
       pin: (term) => this.#pin(term),
     });
     this.draw = throttled(() => this.#draw(), 30);
