@@ -22,7 +22,7 @@ pub fn file(what: &str, bytes: usize) -> Result<()> {
     let size =
         if bytes < 10 * FILE { format!("{:.1} MB", bytes as f64 / 1e6) } else { format!("{} MB", bytes / 1_000_000) };
     Err(Error::Unsupported(format!(
-        "{what} has {size}, and this page takes files of at most {} MB: take a part of it, or the program bptt, which has no \
+        "{what} is {size} large, and this page takes files of at most {} MB: take a part of it, or the program bptt, which has no \
          such limit",
         FILE / 1_000_000
     )))

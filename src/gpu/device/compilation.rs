@@ -17,7 +17,7 @@ impl Gpu {
             let compiled = kernels.values().filter(|kernel| kernel.is_compiled()).count();
             (next, Compilation { compiled, kernels: kernels.len() })
         };
-        let Some(kernel) = next else { return Ok(before) };
+        let Some(kernel) = next else { return self.check().map(|()| before) };
         let compiled = {
             let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::Validation);
             kernel.pipeline(&self.0.device);
