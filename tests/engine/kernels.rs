@@ -241,7 +241,7 @@ fn kernels_that_are_compiled_one_by_one_compute_the_same_and_none_is_left_for_th
     }
     // One a call, and the first had none before it.
     assert_eq!(seen, (1..=seen.len()).collect::<Vec<_>>());
-    let known = bptt::gpu::compiled_kernels(&deferred).len();
+    let known = bptt::gpu::kernels::compiled_kernels(&deferred).len();
     assert_eq!(known, seen.len());
     other.engine().set_hidden_gradient_norms(false);
     let mut losses = |trainer: &mut bptt::Trainer<bptt::GpuEngine>| -> Vec<u64> {
@@ -253,7 +253,7 @@ fn kernels_that_are_compiled_one_by_one_compute_the_same_and_none_is_left_for_th
             .collect()
     };
     assert_eq!(losses(&mut one), losses(&mut other));
-    assert_eq!(bptt::gpu::compiled_kernels(&deferred).len(), known);
+    assert_eq!(bptt::gpu::kernels::compiled_kernels(&deferred).len(), known);
     // On a device that compiles at once, all are compiled when they are planned.
     assert!(block_on(one.engine().compile(&batch())).unwrap().is_complete());
     // A batch that does not fit is refused before.
