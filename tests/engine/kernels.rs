@@ -244,7 +244,7 @@ fn kernels_that_are_compiled_one_by_one_compute_the_same_and_none_is_left_for_th
     let known = bptt::gpu::kernels::compiled_kernels(&deferred).len();
     assert_eq!(known, seen.len());
     other.engine().set_hidden_gradient_norms(false);
-    let mut losses = |trainer: &mut bptt::Trainer<bptt::GpuEngine>| -> Vec<u64> {
+    let losses = |trainer: &mut bptt::Trainer<bptt::GpuEngine>| -> Vec<u64> {
         (0..3)
             .map(|_| {
                 block_on(trainer.step(&batch())).unwrap();
