@@ -174,7 +174,7 @@ mod three_steps {
                         all_close(&what("h"), &numbers.h, &hand.h);
                         all_close(&what("z"), &numbers.z, &hand.z);
                         all_close(&what("slope"), &numbers.slope, &hand.slope);
-                        all_close(&what("da"), &[numbers.da.clone()], &[hand.da]);
+                        all_close(&what("da"), std::slice::from_ref(&numbers.da), &[hand.da]);
                         all_close(&what("dh"), &numbers.dh, &hand.dh);
                         all_close(&what("dz"), &numbers.dz, &hand.dz);
                         close(&what("loss"), numbers.loss, hand.loss);
