@@ -79,7 +79,7 @@ enum Command {
     Gradcheck(Box<commands::gradcheck::GradcheckArgs>),
     /// Show the layers, shapes and norms of a model
     Inspect(commands::inspect::InspectArgs),
-    /// Export a trained network to ONNX or PyTorch
+    /// Export a trained network to ONNX, C, RTNeural or PyTorch
     #[command(after_long_help = examples::EXPORT)]
     Export(commands::export::ExportArgs),
     /// List the devices for --device
@@ -98,12 +98,13 @@ enum Command {
 impl Command {
     fn opens_a_device(&self) -> bool {
         match self {
-            Self::Inspect(_) | Self::Export(_) | Self::Init(_) | Self::Completions(_) | Self::Man(_) => false,
+            Self::Inspect(_) | Self::Init(_) | Self::Completions(_) | Self::Man(_) => false,
             Self::Train(_) | Self::Backtest(_) | Self::Sweep(_) | Self::Plan(_) | Self::Eval(_) => true,
             Self::Predict(_) | Self::Forecast(_) => true,
             Self::Apply(_)
             | Self::Sample(_)
             | Self::Flow(_)
+            | Self::Export(_)
             | Self::Gradcheck(_)
             | Self::Devices(_)
             | Self::Bench(_) => true,
@@ -167,7 +168,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Flow(args) => flow::command::flow(&args).await,
         Command::Gradcheck(args) => commands::gradcheck::gradcheck(&args).await,
         Command::Inspect(args) => Ok(commands::inspect::inspect(&args)?),
-        Command::Export(args) => commands::export::export(&args),
+        Command::Export(args) => commands::export::export(&args).await,
         Command::Devices(args) => Ok(device::devices::devices(&args).await?),
         Command::Bench(args) => bench::command::bench(&args).await,
         Command::Init(args) => Ok(commands::init::init(&args)?),

@@ -40,6 +40,7 @@ pub mod memory;
 pub mod model;
 pub mod ranks;
 pub mod resume;
+pub mod rounding;
 pub mod sample;
 pub mod scaling;
 pub mod settings;

@@ -4,9 +4,11 @@
 //! [`StateDictPrefixes`](crate::StateDictPrefixes) maps module names. Keras and ONNX use arrays of other shapes with
 //! another gate order: each module's `weights` converts a state dict to them, and `state_dict` converts back.
 
+pub mod c;
 mod gates;
 pub mod keras;
 pub mod onnx;
 mod placement;
 mod protobuf;
+pub mod rtneural;
 pub mod tensorboard;

@@ -9,6 +9,7 @@ use bptt::{
     Initialisation, Input, InputGradient, Layers, Layout, Loss, Model, Optimizer, OptimizerStep, OutputGradient,
     Parameters, Readout, Real, Recurrent, Reduction, Sequence, States, Targets, Training,
 };
+pub mod c;
 pub mod continued;
 pub mod fixtures;
 pub mod gpu;

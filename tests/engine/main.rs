@@ -9,6 +9,7 @@ mod accumulate;
 mod adapters;
 mod average;
 mod average_of_runs;
+mod c_header;
 mod call_order;
 #[cfg(feature = "experiment")]
 mod cells;
@@ -53,6 +54,7 @@ mod ranks;
 mod recompute;
 mod refused_input;
 mod resume;
+mod rtneural;
 mod run;
 mod saved_model;
 mod send;

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 
 use crate::common::onnx::{Attribute, Value};
 use crate::common::{CELLS, Case, Named, PLACES, assert_close, losses, wide};
-use bptt::interchange::onnx::{ModelInput, export, state_dict, weights};
-use bptt::ndarray::{Array1, ArrayD};
+use bptt::interchange::onnx::{ModelInput, export, export_step, state_dict, weights};
+use bptt::ndarray::{Array1, ArrayD, Axis, s};
 use pollster::block_on;
 
 /// Every cell, one and two directions and layers, rows of one and of several lengths, every head;
@@ -112,6 +112,65 @@ fn an_exported_model_computes_what_the_engine_computes() {
             assert_close(&format!("{case}: {name}"), &got[name], want, 1e-12, 1e-2);
         }
     }
+}
+
+/// Cases without a reverse direction and padding.
+fn forward_cases() -> impl Iterator<Item = Case> {
+    cases().into_iter().filter(|case| !case.bidirectional && !case.reverse && !case.ragged)
+}
+
+#[test]
+fn a_step_by_step_export_computes_what_the_engine_computes_of_the_whole() {
+    let backend = Cpu::<f64>::with_threads(1).unwrap();
+    let mut seen = 0;
+    for case in forward_cases() {
+        let model = case.model();
+        let file = export_step(&model, &parameters(&model, &case), reads(&case), &[]).unwrap();
+        let file = onnx::Model::read(&file);
+        let sequence = poisoned::<f64>(&case);
+        let mut next = inputs(&sequence);
+        next.remove("lengths");
+        if case.at == Readout::MeanPool {
+            let zeros = |size| Value::Float(ArrayD::zeros(vec![1, case.rows, size]));
+            next.extend([("sum_0".to_owned(), zeros(case.hidden)), ("count_0".to_owned(), zeros(1))]);
+        }
+        let want: BTreeMap<String, ArrayD<f64>> = answers(&backend, &case).into_iter().collect();
+        for t in 0..case.steps {
+            match &sequence.input {
+                Input::Dense(x) => next.insert("x".into(), Value::Float(wide(&x.slice(s![t..=t, .., ..]).to_owned()))),
+                Input::Tokens(tokens) => {
+                    let tokens = tokens.slice(s![t..=t, ..]).mapv(i64::from).into_dyn();
+                    next.insert("tokens".into(), Value::Int(tokens))
+                }
+                _ => unreachable!("the crate has no third kind"),
+            };
+            let got = file.run(next.clone());
+            for name in ["y", "logits"] {
+                let want = match case.at {
+                    Readout::PerStep => want[name].slice_axis(Axis(0), (t..=t).into()).to_owned(),
+                    _ if t + 1 < case.steps => continue,
+                    _ => want[name].clone(),
+                };
+                assert_close(&format!("{case}: {name} of step {t}"), &got[name], &want, 1e-12, 1e-2);
+                seen += 1;
+            }
+            let states = got.into_iter().filter_map(|(name, array)| Some((name.strip_suffix("_n")?.to_owned(), array)));
+            next = states.map(|(name, array)| (format!("{name}_0"), Value::Float(array))).collect();
+        }
+        for state in next.keys().filter(|name| ["h_0", "c_0"].contains(&name.as_str())) {
+            let Value::Float(got) = &next[state] else { panic!("{state}") };
+            assert_close(&format!("{case}: {state}"), got, &want[&state.replace('0', "n")], 1e-12, 1e-2);
+        }
+    }
+    assert!(seen > 200, "{seen}");
+}
+
+#[test]
+fn a_step_of_a_network_that_reads_from_the_end_is_refused() {
+    let case = Case { bidirectional: true, ..Case::new(Cell::Gru) };
+    let model = case.model();
+    let error = export_step(&model, &parameters(&model, &case), ModelInput::Dense, &[]).unwrap_err().to_string();
+    assert!(error.contains("needs a network that reads forward"), "{error}");
 }
 
 #[test]

@@ -85,6 +85,11 @@ impl Vocabulary {
         false
     }
 
+    /// The characters with an id of their own, by id; empty for bytes.
+    pub fn known_characters(&self) -> &[char] {
+        &self.characters
+    }
+
     /// The id of unknown characters; `None` for bytes.
     pub fn unknown(&self) -> Option<u32> {
         (self.unit() == TextUnit::Characters).then_some(self.characters.len() as u32)

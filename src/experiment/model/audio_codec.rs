@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use crate::data::Audio;
-use crate::{Error, Result};
+use crate::{Error, Layout, Model, Result, Role, StateDict};
 
 /// The rate and the levels of the sounds that a network was trained on. A step is a frame; its inputs and outputs are
 /// the channels, in units of their root mean square over the training split.
@@ -61,6 +61,35 @@ impl AudioCodec {
     pub(crate) fn encode(&self, mut dry: Array2<f32>) -> Array2<f32> {
         scale(&mut dry, self.dry.iter().map(|level| 1.0 / level));
         dry
+    }
+
+    /// The weights of a network that reads and makes samples, full scale being 1, instead of numbers in units of the levels:
+    /// those of the first layer are divided by the levels of what it reads, those of the head multiplied by those of what
+    /// it makes.
+    ///
+    /// # Errors
+    /// [`Error::StateDict`] if the weights are not those of the model.
+    pub fn of_samples(&self, model: &Model, weights: &StateDict) -> Result<StateDict> {
+        let layout = Layout::new(model);
+        let mut block: Vec<f32> = layout.to_block(weights)?;
+        for tensor in layout.tensors() {
+            let values = block[tensor.range()].iter_mut().zip(0..);
+            match tensor.role {
+                Role::WeightIh { layer_direction } if layer_direction < model.recurrent.directions() => {
+                    values.for_each(|(value, index): (&mut f32, usize)| {
+                        *value = (f64::from(*value) / self.dry[index % self.dry.len()]) as f32;
+                    });
+                }
+                Role::HeadWeight | Role::HeadBias => {
+                    let columns = tensor.len() / self.wet.len();
+                    values.for_each(|(value, index): (&mut f32, usize)| {
+                        *value = (f64::from(*value) * self.wet[index / columns]) as f32;
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(layout.to_state_dict(&block))
     }
 
     /// The targets in the network's units, likewise.

@@ -23,7 +23,7 @@ pub enum ModelInput {
 
 impl ModelInput {
     /// The input's name.
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Dense => "x",
             Self::Tokens => "tokens",
@@ -33,7 +33,10 @@ impl ModelInput {
 
 /// The symbolic axes.
 const T: AxisSize = AxisSize::Free("T");
-const B: AxisSize = AxisSize::Free("B");
+pub(super) const B: AxisSize = AxisSize::Free("B");
+
+/// The name of the rows' lengths.
+const LENGTHS: &str = "lengths";
 
 /// The description in the file.
 const DOC: &str = "Time major: T time steps, B rows. lengths: each row's number of steps, what lies beyond is not read. \
@@ -92,28 +95,28 @@ fn message(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &
         }
         ModelInput::Tokens => graph.input(reads.name(), ElementType::Int64, &[T, B]),
     }
-    graph.input("lengths", ElementType::Int32, &[B]);
+    graph.input(LENGTHS, ElementType::Int32, &[B]);
     letters(recurrent).iter().for_each(|letter| graph.input(&format!("{letter}_0"), ElementType::Float, &sizes));
     match head {
         Some(head @ Head { readout: Readout::PerStep, outputs, .. }) => {
-            let features = recurrent_layers(&mut graph, model, reads, true)?;
+            let features = recurrent_layers(&mut graph, model, reads, LENGTHS, true)?;
             predict(&mut graph, model, &features, head, Some(reads));
             predictions(&mut graph, T, *outputs);
         }
         Some(head @ Head { readout: Readout::Final, outputs, .. }) => {
-            recurrent_layers(&mut graph, model, reads, false)?;
+            recurrent_layers(&mut graph, model, reads, LENGTHS, false)?;
             let features = final_features(&mut graph, recurrent);
             predict(&mut graph, model, features, head, None);
             predictions(&mut graph, AxisSize::Known(1), *outputs);
         }
         Some(head @ Head { readout: Readout::MeanPool, outputs, .. }) => {
-            let output = recurrent_layers(&mut graph, model, reads, true)?;
+            let output = recurrent_layers(&mut graph, model, reads, LENGTHS, true)?;
             let features = mean_features(&mut graph, reads, &output);
             predict(&mut graph, model, features, head, None);
             predictions(&mut graph, AxisSize::Known(1), *outputs);
         }
         None => {
-            let features = recurrent_layers(&mut graph, model, reads, true)?;
+            let features = recurrent_layers(&mut graph, model, reads, LENGTHS, true)?;
             mask(&mut graph, reads, &features, "output");
             graph.output("output", ElementType::Float, &[T, B, AxisSize::Known(recurrent.output_size())]);
         }
@@ -124,7 +127,7 @@ fn message(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &
     Ok(message)
 }
 
-fn check_size(bytes: usize) -> Result<()> {
+pub(super) fn check_size(bytes: usize) -> Result<()> {
     let limit_bytes = i32::MAX as u64;
     if bytes as u64 > limit_bytes {
         Err(Error::Limit {
@@ -140,7 +143,7 @@ fn check_size(bytes: usize) -> Result<()> {
 }
 
 /// The names of the cell's states.
-fn letters(recurrent: &Recurrent) -> &'static [&'static str] {
+pub(super) fn letters(recurrent: &Recurrent) -> &'static [&'static str] {
     if recurrent.cell.has_cell_state() { &["h", "c"] } else { &["h"] }
 }
 
@@ -152,8 +155,14 @@ fn state(recurrent: &Recurrent, letter: &str, end: &str, layer: usize) -> String
     }
 }
 
-/// Adds all layers. Returns the name of the last layer's output, \[T, B, D·H\], which is created if needed.
-fn recurrent_layers(graph: &mut Graph, model: &Model, reads: ModelInput, output: bool) -> Result<String> {
+/// Adds all layers. `lengths` is the name of the rows' lengths, or empty if all are of T steps. Returns the name of the last layer's output, \[T, B, D·H\], which is created if needed.
+pub(super) fn recurrent_layers(
+    graph: &mut Graph,
+    model: &Model,
+    reads: ModelInput,
+    lengths: &str,
+    output: bool,
+) -> Result<String> {
     let recurrent = &model.recurrent;
     let layers = recurrent.layers;
     let states = |letter, end| (0..layers).map(|layer| state(recurrent, letter, end, layer)).collect::<Vec<_>>();
@@ -169,7 +178,8 @@ fn recurrent_layers(graph: &mut Graph, model: &Model, reads: ModelInput, output:
     }
     let mut below = read(graph, model, reads).to_owned();
     for index in 0..layers {
-        below = layer(graph, recurrent, index, below, output || index + 1 < layers)?;
+        let inputs = [below, lengths.to_owned()];
+        below = layer(graph, recurrent, index, inputs, output || index + 1 < layers)?;
     }
     if layers > 1 {
         for letter in letters(recurrent) {
@@ -203,12 +213,18 @@ fn read(graph: &mut Graph, model: &Model, reads: ModelInput) -> &'static str {
 
 /// Adds one layer, in one or two directions, above `below`. Returns the name of its output, \[T, B, D·H\], which is
 /// created if needed.
-fn layer(graph: &mut Graph, recurrent: &Recurrent, index: usize, below: String, output: bool) -> Result<String> {
+fn layer(
+    graph: &mut Graph,
+    recurrent: &Recurrent,
+    index: usize,
+    [below, lengths]: [String; 2],
+    output: bool,
+) -> Result<String> {
     let name = |stem: &str| format!("{stem}_l{index}");
     // The name of an omitted input or output.
     let none = String::new;
     let bias = if recurrent.bias { name("B") } else { none() };
-    let mut inputs = vec![below, name("W"), name("R"), bias, "lengths".into()];
+    let mut inputs = vec![below, name("W"), name("R"), bias, lengths];
     let mut outputs = vec![if output { name("Y") } else { none() }];
     for letter in letters(recurrent) {
         inputs.push(state(recurrent, letter, "0", index));
@@ -282,7 +298,7 @@ fn mean_features(graph: &mut Graph, reads: ModelInput, output: &str) -> &'static
 }
 
 /// Adds a and g(a). `masked`: the input that provides T, if there is padding.
-fn predict(graph: &mut Graph, model: &Model, features: &str, head: &Head, masked: Option<ModelInput>) {
+pub(super) fn predict(graph: &mut Graph, model: &Model, features: &str, head: &Head, masked: Option<ModelInput>) {
     if model.is_tied() {
         graph.node("Transpose", &["vectors"], &["W_head"], &[("perm", Attribute::Ints(vec![1, 0]))]);
     }
@@ -320,7 +336,7 @@ fn parameters(graph: &mut Graph, links: &[Link], outputs: usize) {
 }
 
 /// `y` and `logits`, \[P, B, O\].
-fn predictions(graph: &mut Graph, p: AxisSize, outputs: usize) {
+pub(super) fn predictions(graph: &mut Graph, p: AxisSize, outputs: usize) {
     ["y", "logits"].iter().for_each(|name| graph.output(name, ElementType::Float, &[p, B, AxisSize::Known(outputs)]));
 }
 

@@ -2,7 +2,9 @@
 
 mod export;
 mod graph;
+mod step;
 mod weights;
 
 pub use export::{ModelInput, export, write_model};
+pub use step::{export_step, write_step};
 pub use weights::{state_dict, weights};

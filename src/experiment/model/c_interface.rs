@@ -1,0 +1,249 @@
+//! What the steps and outputs of a C header are in the terms of a model's data.
+
+use super::super::config::MissingName;
+use super::super::config::TaskName;
+use super::super::measure::quantiles::Quantiles;
+use super::super::measure::ranges::Ranges;
+use super::codec::Codec;
+use super::label_codec::LabelCodec;
+use super::model_file::describe;
+use super::sequences_codec::SequencesCodec;
+use crate::data::{
+    CalendarEncoding, CalendarField, ColumnCodec, RelativeTo, Scaling, SensorCodec, SeriesCodec, TextUnit, Vocabulary,
+};
+use crate::interchange::c::{CColumn, CFeatures, CInput, COutput, CReading, CRelative, CRows, CTokens, CValues};
+use crate::{Error, Loss, Model, Result};
+
+/// What a step takes, what it returns, and notes for its user.
+pub struct CInterface {
+    /// What a step takes.
+    pub input: CInput,
+    /// What a step returns.
+    pub output: COutput,
+    /// Notes, a line each.
+    pub notes: Vec<String>,
+}
+
+/// The steps and outputs of a header for this model, in the units of its data.
+///
+/// # Errors
+/// [`Error::Unsupported`] for what a header cannot compute: inputs that are not stored with the model.
+pub fn c_interface(codec: &Codec, model: &Model) -> Result<CInterface> {
+    let loss = model.head.as_ref().map_or(Loss::SquaredError, |head| head.loss.clone());
+    let mut notes = vec![format!("Model: {}.", describe(model)), format!("Data: {}.", codec.describe())];
+    let (input, output) = match codec {
+        Codec::Text { vocabulary } => {
+            notes.push("Reads a text character by character; an output is the probability of each next token.".into());
+            (tokens(vocabulary), COutput::Numbers)
+        }
+        Codec::Classes { vocabulary, classes } => {
+            notes.push(
+                "Reads a line of text character by character; the output after the last is that of the line.".into(),
+            );
+            (tokens(vocabulary), COutput::Classes(classes.clone()))
+        }
+        Codec::Rolls { keys } => {
+            notes.push(
+                "Reads a frame a step, 1 for each key that sounds and 0 for others; an output is the probability that each \
+                 key sounds in the next frame."
+                    .into(),
+            );
+            (CInput::Named(keys.names()), COutput::Named(keys.names()))
+        }
+        Codec::Audio(codec) => {
+            notes.push(format!("Makes a frame of sound of each that it reads, at {} Hz; full scale is 1.", codec.rate));
+            let channels = |what: &str, levels: &[f64]| -> Vec<CColumn> {
+                let channel = |(index, unit): (usize, &f64)| CColumn {
+                    name: format!("{what} {}", index + 1),
+                    offset: 0.0,
+                    unit: *unit,
+                };
+                levels.iter().enumerate().map(channel).collect()
+            };
+            let dry = channels("channel", &codec.dry);
+            let features = vec![CFeatures::Values { columns: 0..dry.len(), missing: false }];
+            (rows(dry, features, CReading::Stream), values(channels("channel", &codec.wet)))
+        }
+        Codec::Sequences(codec) => {
+            let every = "an output is that of the sequence so far";
+            notes.push(format!("Reads a sequence step by step; {every}, and after the last step that of the whole."));
+            if codec.missing == MissingName::Ffill {
+                notes.push("In training, missing values were filled with the previous one of their dimension.".into());
+            }
+            (dimensions(codec), labels(&codec.labels))
+        }
+        Codec::Sensor { sensor, .. } => {
+            notes.push("Estimates columns of a table from others of the same row and of those before.".into());
+            (sensor_rows(sensor), values(sensor.targets.iter().map(column).collect()))
+        }
+        Codec::Series { series, quantiles, .. } => series_rows(series, &loss, quantiles, &mut notes)?,
+        Codec::Task { task: TaskName::Adding } => {
+            (CInput::Named(["number", "mark"].map(String::from).to_vec()), COutput::Numbers)
+        }
+        Codec::Task { task: TaskName::Copy } => (CInput::Tokens(CTokens::Ids), COutput::Numbers),
+    };
+    Ok(CInterface { input, output, notes })
+}
+
+fn tokens(vocabulary: &Vocabulary) -> CInput {
+    CInput::Tokens(match vocabulary.unit() {
+        TextUnit::Bytes => CTokens::Bytes,
+        TextUnit::Characters => CTokens::Characters(vocabulary.known_characters().to_vec()),
+    })
+}
+
+fn column(codec: &ColumnCodec) -> CColumn {
+    named(&codec.name, &codec.scaling)
+}
+
+fn named(name: &str, scaling: &Scaling) -> CColumn {
+    CColumn { name: name.into(), offset: scaling.offset, unit: scaling.unit }
+}
+
+fn rows(columns: Vec<CColumn>, features: Vec<CFeatures>, reading: CReading) -> CInput {
+    CInput::Rows(CRows { columns, features, reading, ..CRows::default() })
+}
+
+fn values(targets: Vec<CColumn>) -> COutput {
+    COutput::Values(CValues { targets, horizon: 1, ..CValues::default() })
+}
+
+fn labels(labels: &LabelCodec) -> COutput {
+    match labels {
+        LabelCodec::Classes(classes) => COutput::Classes(classes.clone()),
+        LabelCodec::Values(scalings) => values(
+            scalings.iter().zip(1..).map(|(scaling, number)| named(&format!("value {number}"), scaling)).collect(),
+        ),
+    }
+}
+
+fn dimensions(codec: &SequencesCodec) -> CInput {
+    let name =
+        |index: usize| codec.dimensions.get(index).cloned().unwrap_or_else(|| format!("dimension {}", index + 1));
+    let columns = codec.scaling.iter().enumerate().map(|(index, scaling)| named(&name(index), scaling)).collect();
+    let (count, masked) = (codec.scaling.len(), codec.missing == MissingName::Mask);
+    let mut features = vec![CFeatures::Values { columns: 0..count, missing: masked }];
+    if masked {
+        features.push(CFeatures::Masks { columns: (0..count).collect(), missing: 1 });
+    }
+    rows(columns, features, CReading::Stream)
+}
+
+/// Scaled values and masks of columns, of which the first has the number `first`.
+fn masked(codecs: &[&ColumnCodec], first: usize) -> Vec<CFeatures> {
+    let mut features = Vec::new();
+    let mut begin = first;
+    for group in codecs.chunk_by(|a, b| a.masked == b.masked) {
+        let columns = begin..begin + group.len();
+        begin = columns.end;
+        features.push(CFeatures::Values { columns, missing: group[0].masked });
+    }
+    let columns: Vec<usize> = (first..).zip(codecs).filter(|(_, codec)| codec.masked).map(|(index, _)| index).collect();
+    if !columns.is_empty() {
+        features.push(CFeatures::Masks { columns, missing: 0 });
+    }
+    features
+}
+
+fn sensor_rows(codec: &SensorCodec) -> CInput {
+    let columns: Vec<&ColumnCodec> = codec.now.iter().collect();
+    let reading = if codec.carry_state { CReading::Stream } else { CReading::Window(codec.window) };
+    rows(codec.now.iter().map(column).collect(), masked(&columns, 0), reading)
+}
+
+fn series_rows(codec: &SeriesCodec, loss: &Loss, stored: &[f64], notes: &mut Vec<String>) -> Result<(CInput, COutput)> {
+    if let Some(column) = codec.statics.first() {
+        return Err(Error::Unsupported(format!(
+            "the network reads static columns of each series ({}), which are in the data and not in the model: a header \
+             would lack them; train with `ids` in their place, or export it as ONNX",
+            column.name
+        )));
+    }
+    let horizon = codec.frame.horizon;
+    let targets: Vec<&ColumnCodec> = if codec.panel { vec![&codec.targets[0]] } else { codec.targets.iter().collect() };
+    let past: Vec<&ColumnCodec> = targets.iter().copied().chain(&codec.features).collect();
+    let known: Vec<&ColumnCodec> = codec.known.iter().collect();
+    let mut columns: Vec<CColumn> = past.iter().map(|codec| column(codec)).collect();
+    if codec.panel {
+        columns[0].name = "the series".into();
+    }
+    let mut features = masked(&past, 0);
+    let ahead = |name: &str| format!("{name}, {horizon} rows later");
+    if !known.is_empty() {
+        features.extend(masked(&known, columns.len()));
+        columns.extend(known.iter().map(|codec| named(&ahead(&codec.name), &codec.scaling)));
+    }
+    for input in &codec.calendar {
+        let (name, place) = (input.field.name(), columns.len());
+        let mut put = |name: String| columns.push(CColumn { name, offset: 0.0, unit: 1.0 });
+        put(ahead(&format!("{name}, counted from 0{}", from(input.field))));
+        features.push(match input.encoding {
+            CalendarEncoding::Classes => CFeatures::Classes { column: place, positions: input.field.classes() },
+            CalendarEncoding::Sines => {
+                let cycle = cycle(input.field);
+                if cycle.is_none() {
+                    put(ahead(&format!("number of {name}s in its month or year")));
+                }
+                CFeatures::Sines { column: place, cycle }
+            }
+        });
+    }
+    let relative = match codec.relative {
+        RelativeTo::None => CRelative::None,
+        RelativeTo::Last => CRelative::Last,
+        RelativeTo::Mean => CRelative::Mean,
+        RelativeTo::Standard => CRelative::Standard,
+    };
+    let reading = CReading::Forecast { window: codec.frame.window, relative };
+    let members = if codec.panel { codec.targets.iter().map(column).collect() } else { Vec::new() };
+    notes.push(format!("Forecasts the {horizon} rows after a window of {} rows.", codec.frame.window));
+    if relative != CRelative::None {
+        notes.push(
+            "A window is seen relative to its own values (--relative), which are known when all of it is there: a forecast \
+             takes a whole window. A network trained with --relative none also reads row by row."
+                .into(),
+        );
+    }
+    let input = CRows { columns, features, segment: codec.segment, members, ids: codec.ids, reading };
+    let of_targets = targets.iter().map(|codec| column(codec)).collect();
+    let mut output = CValues { targets: of_targets, horizon, ..CValues::default() };
+    if codec.panel {
+        output.targets[0].name = "the series".into();
+    }
+    match &codec.conformal {
+        Some(_) if loss.is_likelihood() => notes.push(
+            "The outputs are the parameters of the predicted distributions; the conformal shifts of their quantiles \
+             (--conformal) are not in this header."
+                .into(),
+        ),
+        Some(conformal) => {
+            let ranges = Ranges::new(loss, stored, Some(conformal.clone()));
+            output.around_point = ranges.quantiles().point().is_some();
+            output.levels = ranges.quantiles().values().to_vec();
+            output.shifts.clone_from(&conformal.shifts);
+        }
+        None => output.levels = Quantiles::of(loss).values().to_vec(),
+    }
+    Ok((CInput::Rows(input), COutput::Values(output)))
+}
+
+/// The length of the cycle of a calendar field, if it is always the same.
+fn cycle(field: CalendarField) -> Option<u16> {
+    match field {
+        CalendarField::Minute => Some(60),
+        CalendarField::Hour => Some(24),
+        CalendarField::Weekday => Some(7),
+        CalendarField::Month => Some(12),
+        CalendarField::Quarter => Some(4),
+        CalendarField::Day | CalendarField::Week | CalendarField::DayOfYear => None,
+    }
+}
+
+/// Where a field begins, if that is not known.
+fn from(field: CalendarField) -> &'static str {
+    match field {
+        CalendarField::Weekday => " on Mondays",
+        CalendarField::Week => " in week 1 of ISO 8601",
+        _ => "",
+    }
+}

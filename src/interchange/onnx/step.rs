@@ -1,0 +1,104 @@
+//! Export of a single time step to ONNX, for streams.
+
+use std::io::{self, Write};
+
+use super::export::{B, ModelInput, check_size, letters, predict, predictions, recurrent_layers};
+use super::graph::{AxisSize, ElementType, Graph};
+use super::weights::weights;
+use crate::error::{Error, Result};
+use crate::interchange::protobuf::Message;
+use crate::model::{Layout, Model, Readout, StateDict};
+
+/// The description in the file.
+const DOC: &str = "One time step of B rows. The states that a step returns (with n) are those that the next one takes (with \
+                   0): zeros at the start of a sequence.";
+
+/// One step.
+const ONE: AxisSize = AxisSize::Known(1);
+
+/// Exports one time step as the bytes of an ONNX file (operator set 17), for streams: it computes what
+/// [`Session::step`](crate::Session::step) computes.
+///
+/// Inputs, all required: `x` \[1, B, I\] or `tokens`, int64 \[1, B\], as set by `reads`; `h_0` and for an LSTM `c_0`,
+/// \[L, B, H\]; for a head on the mean over time also `sum_0` \[1, B, H\] and `count_0` \[1, B, 1\], what has been read so
+/// far. Outputs: `y`, which is ŷ = g(a), and `logits`, which is a, both \[1, B, O\], of the sequence up to this step; and
+/// each state, with `n` in place of `0`. B is symbolic. A model without a head has `output`, \[1, B, H\], instead of `y` and
+/// `logits`.
+///
+/// # Errors
+/// [`Error::Unsupported`] for a network with a reverse direction, which reads from the end of a sequence; the errors of
+/// [`export`](super::export()).
+pub fn export_step(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &str)]) -> Result<Vec<u8>> {
+    Ok(message(model, dict, reads, notes)?.into_bytes())
+}
+
+/// Writes the bytes that [`export_step`] returns. Holds one copy of the weights besides the state dict.
+///
+/// # Errors
+/// The errors of [`export_step`]; [`Error::Io`], without a file name, if `to` fails.
+pub fn write_step(
+    model: &Model,
+    dict: &StateDict,
+    reads: ModelInput,
+    notes: &[(&str, &str)],
+    to: &mut impl Write,
+) -> Result<()> {
+    let unwritten = |source: io::Error| Error::Io { path: "the model".into(), source };
+    message(model, dict, reads, notes)?.write(to).map_err(unwritten)
+}
+
+fn message(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &str)]) -> Result<Message> {
+    check_size(4 * Layout::new(model).len())?;
+    let Model { embedding, recurrent, head } = model;
+    if embedding.is_some() && reads == ModelInput::Dense {
+        return Err(Error::Unsupported("a model with an embedding reads tokens, not x".into()));
+    }
+    if recurrent.has_reverse() {
+        return Err(Error::Unsupported(
+            "one step at a time needs a network that reads forward, and this one also reads from the end of a sequence: \
+             export the whole sequence"
+                .into(),
+        ));
+    }
+    let mut graph = Graph::default();
+    weights(model, dict)?.into_tensors().for_each(|(name, array)| graph.floats(&name, array));
+    let size = AxisSize::Known(recurrent.hidden_size);
+    match reads {
+        ModelInput::Dense => {
+            graph.input(reads.name(), ElementType::Float, &[ONE, B, AxisSize::Known(recurrent.input_size)]);
+        }
+        ModelInput::Tokens => graph.input(reads.name(), ElementType::Int64, &[ONE, B]),
+    }
+    let mut states: Vec<(&str, [AxisSize; 3])> =
+        letters(recurrent).iter().map(|letter| (*letter, [AxisSize::Known(recurrent.layers), B, size])).collect();
+    let has_mean = head.as_ref().is_some_and(|head| head.readout == Readout::MeanPool);
+    if has_mean {
+        states.extend([("sum", [ONE, B, size]), ("count", [ONE, B, ONE])]);
+    }
+    states.iter().for_each(|(name, axes)| graph.input(&format!("{name}_0"), ElementType::Float, axes));
+    let output = recurrent_layers(&mut graph, model, reads, "", true)?;
+    match head {
+        Some(head) => {
+            let features = if has_mean { mean_so_far(&mut graph, &output) } else { &output };
+            predict(&mut graph, model, features, head, None);
+            predictions(&mut graph, ONE, head.outputs);
+        }
+        None => {
+            graph.node("Identity", &[output.as_str()], &["output"], &[]);
+            graph.output("output", ElementType::Float, &[ONE, B, size]);
+        }
+    }
+    states.iter().for_each(|(name, axes)| graph.output(&format!("{name}_n"), ElementType::Float, axes));
+    let message = graph.into_model(recurrent.cell.name(), DOC, notes);
+    check_size(message.len())?;
+    Ok(message)
+}
+
+/// Adds a step to the sum over time. Returns the mean.
+fn mean_so_far(graph: &mut Graph, output: &str) -> &'static str {
+    graph.floats("one_step", ndarray::arr3(&[[[1.0]]]).into_dyn());
+    graph.node("Add", &["sum_0", output], &["sum_n"], &[]);
+    graph.node("Add", &["count_0", "one_step"], &["count_n"], &[]);
+    graph.node("Div", &["sum_n", "count_n"], &["features"], &[]);
+    "features"
+}
