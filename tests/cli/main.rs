@@ -11,6 +11,7 @@ mod average;
 mod backtest;
 mod baselines;
 mod bench;
+mod c_export;
 mod calendar;
 mod changed_data;
 mod codes;

@@ -5,14 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::common::c::{bytes, compile, floats, run};
 use crate::common::{CELLS, Case, PLACES, losses};
-use bptt::interchange::c::{
-    CColumn, CFeatures, CHeader, CInput, COutput, CReading, CRelative, CRows, CTokens, CValues, WeightFormat, rounded,
-    write_header,
-};
+use bptt::interchange::c::{CHeader, CInput, COutput, CTokens, WeightFormat, rounded, write_header};
 use bptt::ndarray::{Array3, s};
 use bptt::{
-    Backend, Cell, Cpu, EngineOptions, Head, Inference, Input, Layout, Loss, Model, Parameters, Readout, Real,
-    Recurrent, Sequence, StateDict,
+    Backend, Cell, Cpu, EngineOptions, Inference, Input, Layout, Loss, Parameters, Readout, Real, Sequence, StateDict,
 };
 use pollster::block_on;
 
@@ -88,11 +84,11 @@ fn program(folder: &Path, all: &[Exported]) -> PathBuf {
 /// ŷ of an engine, \[P, B, O\].
 fn predicted<R: Real>(case: &Case, dict: &StateDict) -> Array3<f64> {
     let model = case.model();
-    let block: Vec<f32> = Layout::new(&model).to_block(dict).unwrap();
+    let block = Layout::new(&model).to_block(dict).unwrap();
     let mut engine = Cpu::<R>::with_threads(1).unwrap().engine(&model, &EngineOptions::default()).unwrap();
     let block: Vec<R> = block.into_iter().map(|weight| R::from_f64(weight.into())).collect();
     engine.set_parameters(&block).unwrap();
-    let mut y = block_on(engine.logits(&case.sequence())).unwrap().logits;
+    let mut y: Array3<R> = block_on(engine.logits(&case.sequence::<R>())).unwrap().logits;
     case.loss.output(&mut y);
     y.mapv(|y| y.as_f64())
 }
@@ -152,4 +148,52 @@ fn headers_of_halves_and_of_int8_compute_with_exactly_the_rounded_weights() {
     let some = |first: usize| cases().into_iter().skip(first).step_by(3).collect();
     agrees(WeightFormat::F16, some(0));
     agrees(WeightFormat::Int8, some(1));
+}
+
+fn refused(case: &Case, header: &CHeader) -> String {
+    write_header(&case.model(), &dict(case), header, &mut Vec::new()).unwrap_err().to_string()
+}
+
+#[test]
+fn what_a_header_cannot_compute_or_does_not_fit_is_refused_by_name() {
+    let (case, plain) = (Case::new(Cell::Gru), CHeader::new("x"));
+    let reverse = Case { reverse: true, ..case.clone() };
+    for (case, header, part) in [
+        (&reverse, plain.clone(), "also reads from the end of a sequence"),
+        (&case, CHeader::new("a__b"), "single underscores"),
+        (&case, plain.clone().unroll(0), "the unrolling: expected 1 to 32"),
+        (&case.clone().embedded(4), plain.clone(), "reads tokens, not numbers"),
+        (&case, plain.clone().input(CInput::Tokens(CTokens::Bytes)), "the tokens: expected 2, as the model has, got 256"),
+        (&case, plain.clone().input(CInput::Named(vec!["a".into()])), "the names of the inputs: expected 2"),
+        (&case, plain.clone().output(COutput::Classes(vec!["a".into()])), "the classes: expected 2"),
+    ] {
+        let error = refused(case, &header);
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_state_is_as_large_and_the_weights_as_many_as_the_header_says() {
+    let case = Case { layers: 2, at: Readout::MeanPool, ..Case::new(Cell::Lstm) }.sizes([1, 1, 3, 8, 2]);
+    let folder = tempfile::tempdir().unwrap();
+    for weights in [WeightFormat::F32, WeightFormat::F16, WeightFormat::Int8] {
+        let mut written = Vec::new();
+        let header = CHeader::new("net").weights(weights);
+        let sizes = write_header(&case.model(), &dict(&case), &header, &mut written).unwrap();
+        std::fs::write(folder.path().join("net.h"), written).unwrap();
+        let arrays = ["b_l0", "w_ih_l0", "w_hh_l0", "b_l1", "w_ih_l1", "w_hh_l1", "w_y", "b_y"];
+        let scales = ["w_ih_l0", "w_hh_l0", "w_ih_l1", "w_hh_l1", "w_y"].map(|name| format!("{name}_scale"));
+        let scales = scales.into_iter().filter(|_| weights == WeightFormat::Int8);
+        let all: Vec<String> =
+            arrays.map(String::from).into_iter().chain(scales).map(|name| format!("sizeof net_{name}")).collect();
+        let main = format!(
+            "#include <stdio.h>\n#include \"net.h\"\nint main(void)\n{{\n    \
+             printf(\"%lu %lu\", (unsigned long)({}), (unsigned long)sizeof(net_state));\n    return 0;\n}}\n",
+            all.join(" + ")
+        );
+        let said = String::from_utf8(run(&compile(folder.path(), &main), &[], &[])).unwrap();
+        assert_eq!(said, format!("{} {}", sizes.weight_bytes, sizes.state_bytes));
+        // 4 gates of 8 units read 3 or 8 inputs and 8 states, and 2 outputs 8 features.
+        assert_eq!(sizes.multiply_adds, 32 * (3 + 8) + 32 * (8 + 8) + 2 * 8);
+    }
 }

@@ -113,7 +113,7 @@ fn case(cell: Cell) -> Case {
 fn a_file_evaluated_as_rtneural_does_predicts_what_the_engine_predicts() {
     let losses = [Loss::SquaredError, Loss::BinaryCrossEntropy, Loss::CrossEntropy];
     for cell in [Cell::Lstm, Cell::Gru] {
-        for (layers, loss) in [1, 2, 3].into_iter().zip(losses) {
+        for (layers, loss) in (1..).zip(&losses) {
             for bias in [true, false] {
                 let case = Case { layers, loss: loss.clone(), bias, ..case(cell) };
                 let file = written(&case).unwrap();
