@@ -128,7 +128,12 @@ Examples:
 pub(crate) const EXPORT: &str = "\
 Examples:
   bptt export runs/sunspots-1 sunspots.onnx
+  bptt export runs/sunspots-1 step.onnx --step  one step, with states as inputs and outputs
+  bptt export runs/sunspots-1 model.h --weights int8
+  bptt export runs/dry-1 amp.json --to rtneural
   bptt export runs/sunspots-1 weights.safetensors --names lstm,fc
+
+A header of C takes and returns numbers in the units of the data, characters and classes; docs/export.md lists its functions.
 
 The ONNX model takes what the network reads: scaled numbers, or ids of characters. Its metadata contain JSON. `bptt_interface`
 describes each input and output in order (column, scaling, lead, class, step, quantile), and `bptt` is the description of

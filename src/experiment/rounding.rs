@@ -18,7 +18,7 @@ pub struct ComparedFigure {
 
 impl LoadedModel {
     /// Measures the model on the test part of its run's data, on the CPU, with its own weights and with `others`. Without a
-    /// test part it is the part that the run measures.
+    /// test part it is the part that the run measures. Results that do not change are left out, unless none does.
     ///
     /// # Errors
     /// [`Error::Unsupported`](crate::Error::Unsupported) for a model file without its run, which names no data; if the data
@@ -35,6 +35,11 @@ impl LoadedModel {
         let figures: Vec<ComparedFigure> = figures.collect();
         let is_of_test = |figure: &ComparedFigure| figure.name.contains("test");
         let has_test = figures.iter().any(is_of_test);
-        Ok(figures.into_iter().filter(|figure| !has_test || is_of_test(figure)).collect())
+        let figures: Vec<ComparedFigure> =
+            figures.into_iter().filter(|figure| !has_test || is_of_test(figure)).collect();
+        // Baselines do not change. Without any change, the first figure says so.
+        let changed: Vec<ComparedFigure> =
+            figures.iter().filter(|figure| figure.own != figure.other).cloned().collect();
+        Ok(if changed.is_empty() { figures.into_iter().take(1).collect() } else { changed })
     }
 }

@@ -397,7 +397,8 @@ fn recurrent(node: &Node, values: &BTreeMap<String, Value>) -> Vec<Value> {
     let bias = optional(3).map_or(Array2::zeros((directions, 2 * gates_hidden)), |bias| {
         float(bias).clone().into_dimensionality::<Ix2>().unwrap()
     });
-    let lengths = int(optional(4).unwrap()).clone();
+    let lengths =
+        optional(4).map_or_else(|| ArrayD::from_elem(vec![rows], steps as i64), |lengths| int(lengths).clone());
     let (mut h_n, lstm) = (three(5), node.operator == "LSTM");
     let mut c_n = if lstm { three(6) } else { Array3::zeros((0, 0, 0)) };
     let mut y = Array4::zeros((steps, directions, rows, hidden));

@@ -163,7 +163,11 @@ fn what_a_header_cannot_compute_or_does_not_fit_is_refused_by_name() {
         (&case, CHeader::new("a__b"), "single underscores"),
         (&case, plain.clone().unroll(0), "the unrolling: expected 1 to 32"),
         (&case.clone().embedded(4), plain.clone(), "reads tokens, not numbers"),
-        (&case, plain.clone().input(CInput::Tokens(CTokens::Bytes)), "the tokens: expected 2, as the model has, got 256"),
+        (
+            &case,
+            plain.clone().input(CInput::Tokens(CTokens::Bytes)),
+            "the tokens: expected 2, as the model has, got 256",
+        ),
         (&case, plain.clone().input(CInput::Named(vec!["a".into()])), "the names of the inputs: expected 2"),
         (&case, plain.clone().output(COutput::Classes(vec!["a".into()])), "the classes: expected 2"),
     ] {

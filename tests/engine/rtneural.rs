@@ -58,8 +58,7 @@ fn evaluate(file: &Value, steps: &[Vec<f64>]) -> Vec<Vec<f64>> {
             let (weights, size) = (&layer["weights"], h.len());
             x = match layer["type"].as_str().unwrap() {
                 "lstm" => {
-                    let (of_x, of_h, bias) =
-                        (product(&x, &weights[0]), product(h, &weights[1]), vector(&weights[2]));
+                    let (of_x, of_h, bias) = (product(&x, &weights[0]), product(h, &weights[1]), vector(&weights[2]));
                     let z = |gate: usize, u: usize| {
                         let at = gate * size + u;
                         of_x[at] + of_h[at] + bias[at]
@@ -72,8 +71,7 @@ fn evaluate(file: &Value, steps: &[Vec<f64>]) -> Vec<Vec<f64>> {
                     h.clone()
                 }
                 "gru" => {
-                    let (of_x, of_h, bias) =
-                        (product(&x, &weights[0]), product(h, &weights[1]), matrix(&weights[2]));
+                    let (of_x, of_h, bias) = (product(&x, &weights[0]), product(h, &weights[1]), matrix(&weights[2]));
                     let at = |gate: usize, u: usize| gate * size + u;
                     let both = |at: usize| of_x[at] + of_h[at] + bias[0][at] + bias[1][at];
                     // RTNeural's GRULayer::forward: z, r, c.
@@ -119,7 +117,8 @@ fn a_file_evaluated_as_rtneural_does_predicts_what_the_engine_predicts() {
                 let file = written(&case).unwrap();
                 assert_eq!(file["note"], "kept");
                 let model = case.model();
-                let mut engine = Cpu::<f64>::with_threads(1).unwrap().engine(&model, &EngineOptions::default()).unwrap();
+                let mut engine =
+                    Cpu::<f64>::with_threads(1).unwrap().engine(&model, &EngineOptions::default()).unwrap();
                 engine.set_parameters(&case.parameters(&model)).unwrap();
                 let sequence: Sequence<f64> = case.sequence();
                 let mut want = block_on(engine.logits(&sequence)).unwrap().logits;
@@ -127,9 +126,8 @@ fn a_file_evaluated_as_rtneural_does_predicts_what_the_engine_predicts() {
                 let Input::Dense(x) = &sequence.input else { panic!() };
                 let mut got = Array3::zeros(want.dim());
                 for row in 0..case.rows {
-                    let steps: Vec<Vec<f64>> = (0..case.steps)
-                        .map(|t| (0..case.inputs).map(|input| x[[t, row, input]]).collect())
-                        .collect();
+                    let steps: Vec<Vec<f64>> =
+                        (0..case.steps).map(|t| (0..case.inputs).map(|input| x[[t, row, input]]).collect()).collect();
                     for (t, outputs) in evaluate(&file, &steps).into_iter().enumerate() {
                         outputs.into_iter().enumerate().for_each(|(o, output)| got[[t, row, o]] = output);
                     }

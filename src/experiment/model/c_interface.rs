@@ -168,7 +168,8 @@ fn series_rows(codec: &SeriesCodec, loss: &Loss, stored: &[f64], notes: &mut Vec
         columns[0].name = "the series".into();
     }
     let mut features = masked(&past, 0);
-    let ahead = |name: &str| format!("{name}, {horizon} rows later");
+    let later = if horizon == 1 { "in the next row".to_owned() } else { format!("{horizon} rows later") };
+    let ahead = |name: &str| format!("{name}, {later}");
     if !known.is_empty() {
         features.extend(masked(&known, columns.len()));
         columns.extend(known.iter().map(|codec| named(&ahead(&codec.name), &codec.scaling)));
@@ -196,7 +197,8 @@ fn series_rows(codec: &SeriesCodec, loss: &Loss, stored: &[f64], notes: &mut Vec
     };
     let reading = CReading::Forecast { window: codec.frame.window, relative };
     let members = if codec.panel { codec.targets.iter().map(column).collect() } else { Vec::new() };
-    notes.push(format!("Forecasts the {horizon} rows after a window of {} rows.", codec.frame.window));
+    let next = if horizon == 1 { "row".to_owned() } else { format!("{horizon} rows") };
+    notes.push(format!("Forecasts the next {next} after a window of {} rows.", codec.frame.window));
     if relative != CRelative::None {
         notes.push(
             "A window is seen relative to its own values (--relative), which are known when all of it is there: a forecast \

@@ -126,8 +126,7 @@ static inline float @sigmoid(float z)
         let both = |gate: usize| sum(gate).join(" + ");
         let body = match r.cell {
             Cell::Lstm => format!(
-                "\
-        const float i = @sigmoid({});
+                "        const float i = @sigmoid({});
         const float f = @sigmoid({});
         const float g = BPTT_TANHF({});
         const float o = @sigmoid({});
@@ -143,8 +142,7 @@ static inline float @sigmoid(float z)
                 let [of_x, of_h] = sum(2);
                 let bias = if r.bias { format!("@b_hn_l{layer}[u] + ") } else { String::new() };
                 format!(
-                    "\
-        const float r = @sigmoid({});
+                    "        const float r = @sigmoid({});
         const float z = @sigmoid({});
         const float n = BPTT_TANHF({of_x} + r * ({bias}{of_h}));
         m[u] = (1.0f - z) * n + z * h[u];

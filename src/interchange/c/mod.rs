@@ -31,7 +31,7 @@ use std::io::Write;
 use arrays::{Bias, Matrix, biases, matrices, put, unwritten};
 pub use data::{CColumn, CFeatures, CInput, COutput, CReading, CRelative, CRows, CTokens, CValues};
 pub use names::identifier;
-use names::{comment, float};
+use names::{comment, float, wrapped};
 pub use rounding::{WeightFormat, rounded};
 pub use sizes::CSizes;
 
@@ -323,7 +323,7 @@ impl<'a> Plan<'a> {
     fn write_beginning(&self, sizes: &CSizes, to: &mut impl Write) -> Result<()> {
         let mut lines =
             vec![format!("A recurrent network for C99 and C++, written by bptt {}.", env!("CARGO_PKG_VERSION"))];
-        lines.extend(self.header.notes.iter().map(|note| comment(note)));
+        lines.extend(self.header.notes.iter().flat_map(|note| wrapped(&comment(note))));
         lines.push(String::new());
         lines.extend(sizes.lines(self.header.weights));
         lines.extend([

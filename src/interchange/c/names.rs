@@ -38,15 +38,29 @@ pub(super) fn check(name: &str) -> Result<()> {
 
 /// A text for a comment: on one line, without what ends or begins a comment and without control characters.
 pub(super) fn comment(text: &str) -> String {
-    const MOST: usize = 200;
+    const MOST: usize = 400;
     let is_odd = |c: char| {
         c.is_control()
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     let plain: String = text.chars().take(MOST).map(|c| if is_odd(c) { ' ' } else { c }).collect();
     let more = if text.chars().nth(MOST).is_some() { "…" } else { "" };
+    let plain = plain.replace('→', "->");
     // A trigraph for a backslash at the end of a line would join it with the next.
     plain.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?") + more
+}
+
+/// A comment in lines of at most 100 characters, where its words allow it.
+pub(super) fn wrapped(text: &str) -> Vec<String> {
+    const WIDTH: usize = 100;
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut().filter(|line| line.chars().count() + word.chars().count() < WIDTH) {
+            Some(line) => *line += &format!(" {word}"),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// The longest string literal that C99 promises, in bytes, with the byte that ends it.
@@ -99,6 +113,14 @@ mod tests {
             assert!(check(name).is_err(), "{name}");
         }
         check("Amp_2").unwrap();
+    }
+
+    #[test]
+    fn long_notes_are_wrapped_between_words() {
+        let lines = wrapped(&["word"; 50].join(" "));
+        assert!(lines.len() == 3 && lines.iter().all(|line| line.len() <= 100), "{lines:?}");
+        assert_eq!(lines.join(" "), ["word"; 50].join(" "));
+        assert_eq!(wrapped(&"x".repeat(150)).len(), 1);
     }
 
     #[test]
