@@ -52,6 +52,10 @@ fn a_token_network_is_exported_with_token_inputs() {
     assert!(said.contains("tokens [T, B] below "), "{said}");
     let file = onnx::Model::read(&std::fs::read(folder.path().join("model.onnx")).unwrap());
     assert_eq!(file.inputs[0], "tokens: 7 [T, B]");
+    let said = export(&folder, "a step.onnx --step");
+    assert!(said.contains("inputs    tokens [1, B] below ") && said.contains(", h_0, c_0 [1, B, 4]"), "{said}");
+    let file = onnx::Model::read(&std::fs::read(folder.path().join("step.onnx")).unwrap());
+    assert_eq!(file.inputs, ["tokens: 7 [1, B]", "h_0: 1 [1, B, 4]", "c_0: 1 [1, B, 4]"]);
 }
 
 /// What the exported run says of its inputs and outputs.
@@ -132,8 +136,8 @@ fn wrong_export_arguments_are_refused_and_nothing_is_overwritten() {
     std::fs::write(folder.join("there.onnx"), "kept").unwrap();
     refused(folder, "export a there.onnx", 2, &["there.onnx", "does not exist yet"]);
     assert_eq!(std::fs::read_to_string(folder.join("there.onnx")).unwrap(), "kept");
-    refused(folder, "export a model.pt", 2, &["FILE.onnx or FILE.safetensors", "model.pt"]);
-    refused(folder, "export a model", 2, &["FILE.onnx or FILE.safetensors"]);
+    refused(folder, "export a model.pt", 2, &["FILE.onnx, FILE.h or FILE.safetensors", "model.pt"]);
+    refused(folder, "export a model", 2, &["FILE.onnx, FILE.h or FILE.safetensors"]);
     refused(folder, "export a model.onnx --names lstm,fc", 2, &["--names", "FILE.safetensors"]);
     refused(folder, "export a w.safetensors --names lstm", 2, &["--names", "two or three attributes", "got lstm"]);
     refused(folder, "export nowhere model.onnx", 1, &["nowhere"]);

@@ -301,6 +301,10 @@ fn the_cases_are_written_for_onnx_runtime() {
         let file = export(&model, &parameters(&model, case), reads(case), &[("case", &case.to_string())]).unwrap();
         let path = folder.join(format!("{number:03}"));
         std::fs::write(path.with_extension("onnx"), file).unwrap();
+        if !case.bidirectional && !case.reverse && !case.ragged {
+            let step = export_step(&model, &parameters(&model, case), reads(case), &[]).unwrap();
+            std::fs::write(folder.join(format!("{number:03}_step.onnx")), step).unwrap();
+        }
         let named = inputs(&poisoned::<f32>(case)).into_iter().map(|(name, value)| match value {
             Value::Float(array) => (format!("input/{name}"), array),
             Value::Int(array) => (format!("input/{name}"), array.mapv(|value| value as f64)),

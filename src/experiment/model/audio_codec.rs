@@ -139,4 +139,29 @@ mod tests {
             assert!(AudioCodec { wet, ..codec.clone() }.validate().is_err());
         }
     }
+
+    #[test]
+    fn weights_of_samples_make_the_same_sound_without_a_scaling() {
+        use crate::{
+            Backend, Cell, Cpu, Direction, EngineOptions, Head, Inference, Loss, Parameters, Readout, Recurrent,
+        };
+        let codec = AudioCodec { rate: 8000, dry: vec![0.25, 3.0], wet: vec![0.5, 7.0] };
+        let recurrent = Recurrent::new(Cell::Gru, 2, 3).layers(2).direction(Direction::Both);
+        let model = Model::new(recurrent, Head::new(2, Loss::SquaredError, Readout::PerStep));
+        let layout = Layout::new(&model);
+        let block: Vec<f32> = (0..layout.len()).map(|i| ((i * 7 % 13) as f32 - 6.0) * 0.07).collect();
+        let samples = Array2::from_shape_fn((5, 2), |(t, channel)| 0.1 * (t * 2 + channel) as f32 - 0.4);
+        let made = |block: &[f32], x: Array2<f32>| {
+            let mut engine = Cpu::<f32>::with_threads(1).unwrap().engine(&model, &EngineOptions::default()).unwrap();
+            engine.set_parameters(block).unwrap();
+            let sequence = crate::Sequence::dense(x.insert_axis(ndarray::Axis(1)));
+            let logits = crate::block_on(engine.logits(&sequence)).unwrap().logits;
+            logits.index_axis(ndarray::Axis(1), 0).to_owned()
+        };
+        let want = codec.decode(made(&block, codec.encode(samples.clone())).view());
+        let weights = codec.of_samples(&model, &layout.to_state_dict(&block)).unwrap();
+        let got = made(&layout.to_block(&weights).unwrap(), samples);
+        let error = (&got - &want).iter().fold(0.0_f32, |most, error| most.max(error.abs()));
+        assert!(error < 1e-5, "{got} {want}");
+    }
 }

@@ -12,7 +12,7 @@ use crate::data::{
     CalendarEncoding, CalendarField, ColumnCodec, RelativeTo, Scaling, SensorCodec, SeriesCodec, TextUnit, Vocabulary,
 };
 use crate::interchange::c::{CColumn, CFeatures, CInput, COutput, CReading, CRelative, CRows, CTokens, CValues};
-use crate::{Error, Loss, Model, Result};
+use crate::{Error, Loss, Model, Readout, Result};
 
 /// What a step takes, what it returns, and notes for its user.
 pub struct CInterface {
@@ -65,8 +65,16 @@ pub fn c_interface(codec: &Codec, model: &Model) -> Result<CInterface> {
             (rows(dry, features, CReading::Stream), values(channels("channel", &codec.wet)))
         }
         Codec::Sequences(codec) => {
-            let every = "an output is that of the sequence so far";
-            notes.push(format!("Reads a sequence step by step; {every}, and after the last step that of the whole."));
+            let is_at_steps = model.head.as_ref().is_some_and(|head| head.readout == Readout::PerStep);
+            notes.push(
+                if is_at_steps {
+                    "Reads a sequence step by step; an output is that of its step."
+                } else {
+                    "Reads a sequence step by step; an output is that of the steps so far, and after the last that of the \
+                     whole."
+                }
+                .into(),
+            );
             if codec.missing == MissingName::Ffill {
                 notes.push("In training, missing values were filled with the previous one of their dimension.".into());
             }
