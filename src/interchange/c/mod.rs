@@ -227,8 +227,9 @@ impl<'a> Plan<'a> {
                 let places = values.targets.len() * values.horizon.max(1);
                 let per = if values.around_point { 1 } else { self.forecasts(values) };
                 expect("the outputs of the targets", outputs, places * per)?;
-                let shifts = values.shifts.iter().all(|shifts| shifts.len() == places);
-                if !values.shifts.is_empty() && !(shifts && values.shifts.len() == values.levels.len()) {
+                let fits = values.shifts.iter().all(|shifts| shifts.len() == places);
+                let fits = fits && values.shifts.len() == values.levels.len();
+                if !(values.shifts.is_empty() || fits) {
                     return Err(Error::value("the shifts", "one for each level and output", values.shifts.len()));
                 }
                 Ok(())
