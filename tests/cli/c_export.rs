@@ -284,6 +284,10 @@ fn the_change_by_rounded_weights_is_measured_on_the_test_part_or_said_to_be_unme
     assert!(said.contains(" in f32, ") && said.contains(" in int8\n"), "{said}");
     let header = read(path, "int8.h");
     assert!(header.contains("static const int8_t small_w_hh_l0[") && header.contains(" in int8\n"), "{said}");
+    // Of a run that measures both parts, too.
+    train(path, "s", "series s.csv --target a --now b --window 8 --hidden 5 --steps 30");
+    let said = succeeds(path, "export s sensor.h --weights int8");
+    assert!(said.contains("RMSE, test: ") && !said.contains("validation"), "{said}");
     std::fs::rename(path.join("r/model.safetensors"), path.join("alone.safetensors")).unwrap();
     let output = bptt(path, "export alone.safetensors alone.h --weights int8");
     let stderr = String::from_utf8(output.stderr).unwrap();
