@@ -128,7 +128,7 @@ Examples:
 pub(crate) const EXPORT: &str = "\
 Examples:
   bptt export runs/sunspots-1 sunspots.onnx
-  bptt export runs/sunspots-1 step.onnx --step  one step, with states as inputs and outputs
+  bptt export runs/sunspots-1 step.onnx --step   one step, for streams
   bptt export runs/sunspots-1 model.h --weights int8
   bptt export runs/dry-1 amp.json --to rtneural
   bptt export runs/sunspots-1 weights.safetensors --names lstm,fc

@@ -68,13 +68,13 @@ pub(crate) struct ExportArgs {
 /// The format of an exported file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// The whole model for ONNX runtimes
+    /// the whole model for ONNX runtimes
     Onnx,
-    /// A header of C99 with the model
+    /// a header of C99 with the model
     C,
-    /// The JSON of RTNeural, for LSTM and GRU
+    /// the JSON of RTNeural, for LSTM and GRU
     Rtneural,
-    /// The weights for a PyTorch module
+    /// the weights for a PyTorch module
     Safetensors,
 }
 
