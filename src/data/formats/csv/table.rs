@@ -8,7 +8,6 @@ use super::separator::is_time;
 use crate::allocate;
 use crate::data::input::encoding::quoted;
 use crate::data::input::file::MemoryUse;
-#[cfg(feature = "experiment")]
 use crate::data::values::number::is_missing;
 use crate::data::{Column, DecimalMark, InputLimit, SeriesTable};
 use crate::error::{Error, Result};
