@@ -53,7 +53,7 @@ pub trait Inspection: Parameters {
     /// # use bptt::ndarray::Array3;
     /// # use bptt::{Batch, Cell, Cpu, Head, Inspection, Loss, Model, Optimizer, Readout, Recurrent, Sequence, Targets, Trainer, Wait};
     /// # let model = Model::new(Recurrent::new(Cell::Gru, 2, 8), Head::new(1, Loss::SquaredError, Readout::Final));
-    /// # let batch = Batch::new(Sequence::dense(Array3::zeros((5, 4, 2))), Targets::Values(Array3::zeros((1, 4, 1))));
+    /// # let batch: Batch = Batch::new(Sequence::dense(Array3::zeros((5, 4, 2))), Targets::Values(Array3::zeros((1, 4, 1))));
     /// let backend = Cpu::new(); // or Gpu::new(GpuOptions::default().deferred(true)).wait()?
     /// let mut trainer = Trainer::new(&backend, &model, Optimizer::adam(1e-2), 1)?;
     /// loop {
