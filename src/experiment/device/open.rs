@@ -129,6 +129,14 @@ impl OpenDevice {
         &self.backend
     }
 
+    /// The GPU, for engines of the caller's own; `None` for the CPU backend.
+    pub fn gpu(&self) -> Option<&Gpu> {
+        match &self.backend {
+            AnyBackend::Cpu(_) => None,
+            AnyBackend::Gpu(gpu) => Some(gpu),
+        }
+    }
+
     /// Describes the device in words.
     pub fn describe(&self) -> String {
         with_backend!(self, backend => backend.describe())

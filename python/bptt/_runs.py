@@ -1,0 +1,438 @@
+"""Runs: what the program `bptt` does, with the same settings, folders and words."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import html
+import io
+import json
+import logging
+import math
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timezone
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Union
+
+import numpy as np
+
+from . import _bptt
+
+Pathlike = Union[str, "os.PathLike[str]"]
+
+_log = logging.getLogger("bptt")
+
+_DATA = ("series", "text", "sequences", "classes", "rolls", "audio", "task")
+
+
+def train(
+    *,
+    series: Any = None,
+    text: Pathlike | None = None,
+    sequences: Pathlike | None = None,
+    classes: Pathlike | None = None,
+    rolls: Pathlike | None = None,
+    audio: tuple[Pathlike, Pathlike] | None = None,
+    task: str | None = None,
+    out: Pathlike | None = None,
+    resume: Pathlike | None = None,
+    progress: bool | Callable[[list[dict[str, Any]]], object] = True,
+    **settings: Any,
+) -> Run:
+    """Trains a network as `bptt train` does, and returns the run.
+
+    One of the kinds of data is given: ``series`` is a file or a frame (pandas, polars, or a mapping of names to
+    columns), the others are files or folders; without any, the bundled sunspot numbers are used. ``settings`` are
+    those of the program with ``_`` for ``-``: ``target="load"``, ``horizon=24``, ``hidden=32``, ``epochs=20``,
+    ``device="cpu"``. ``static``, ``lr`` and all others have the names that `config.toml` has.
+
+    The run's folder is ``out``, or the next unused ``runs/NAME-N``. ``resume`` is the folder of a run to continue.
+    ``progress`` shows a bar if tqdm is installed; False is silent; a function is called with lists of steps.
+
+    Raises ValueError for settings that do not fit, with the program's words. An interrupt ends the run after its step
+    with a checkpoint, from which ``resume`` continues.
+    """
+    given = {
+        name: data
+        for name, data in zip(_DATA, (series, text, sequences, classes, rolls, audio, task))
+        if data is not None
+    }
+    if len(given) > 1:
+        raise ValueError(f"expected one kind of data, got {' and '.join(given)}")
+    if resume is not None and given:
+        raise ValueError(f"{next(iter(given))}: a resumed run has its data; leave it out")
+    kind = next(iter(given), "series")
+    sections = _sections(kind, settings)
+    if kind == "task":
+        sections.setdefault("task", {})["name"] = task
+    elif kind == "audio":
+        try:
+            dry, wet = given["audio"]
+        except (TypeError, ValueError):
+            raise ValueError(f"audio: expected two files, dry and wet, got {audio!r}") from None
+        sections.setdefault("audio", {}).update(file=_absolute(dry), wet=_absolute(wet))
+    elif given:
+        sections.setdefault(kind, {})["file"] = _file(given[kind], kind)
+    elif resume is None:
+        sections.setdefault("series", {})["file"] = "bundled:sunspots"
+    facts = [
+        ("date", datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")),
+        ("host", socket.gethostname()),
+        ("version", _bptt.__version__),
+        ("command", "bptt.train from Python"),
+    ]
+    with _Progress(progress) as shown:
+        summary = _bptt.train(
+            json.dumps(sections), None if out is None else Path(out), None if resume is None else Path(resume), facts, shown
+        )
+    told = json.loads(summary)
+    return Run(told["run"], told)
+
+
+def load(path: Pathlike) -> Run:
+    """Opens a run's folder or a model file, `model.safetensors`."""
+    return Run(path)
+
+
+class _Progress:
+    """A bar, a function of the caller's, or nothing."""
+
+    def __init__(self, progress: bool | Callable[[list[dict[str, Any]]], object]) -> None:
+        self.each: Callable[[list[dict[str, Any]]], object] | None = None
+        self.bar: Any = None
+        if callable(progress):
+            self.each = progress
+        elif progress:
+            try:
+                from tqdm.auto import tqdm
+            except ImportError:
+                return
+            self.make = tqdm
+            self.each = self.advance
+
+    def __enter__(self) -> Callable[[str], None] | None:
+        each = self.each
+        return None if each is None else lambda steps: (each(json.loads(steps)), None)[1]
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def advance(self, steps: list[dict[str, Any]]) -> None:
+        last = steps[-1]
+        if self.bar is None:
+            self.bar = self.make(total=last["steps"], unit="step", leave=False)
+        self.bar.set_postfix_str(f"loss {last['loss']:.4g}" if last["loss"] is not None else "", refresh=False)
+        self.bar.update(last["step"] - self.bar.n)
+
+
+def _sections(kind: str, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Settings by the sections of a configuration file."""
+    names = dict(_bptt.setting_names(kind))
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in settings.items():
+        if value is None:
+            continue
+        key = name.rstrip("_").replace("_", "-")
+        section = next((section for section, keys in names.items() if key in keys), None)
+        if section is None:
+            near = get_close_matches(key, [key for keys in names.values() for key in keys], 3)
+            tip = f"; did you mean {' or '.join(near).replace('-', '_')}?" if near else ""
+            raise TypeError(f"train() has no setting {name!r} for {kind}{tip}")
+        sections.setdefault(section, {})[key] = _plain(value, name)
+    return sections
+
+
+# Settings that are lists, where one name may be given alone.
+_LISTS = {"target", "features", "known", "calendar", "now", "static"}
+
+
+def _plain(value: Any, name: str) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, os.PathLike):
+        return _absolute(value)
+    if name in _LISTS and isinstance(value, str):
+        return [value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(each, "") for each in value]
+    if isinstance(value, Mapping):
+        return {str(key).replace("_", "-"): _plain(each, "") for key, each in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name}: expected a finite number, got {value}")
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    raise TypeError(f"{name}: expected a number, a text or a list, got {type(value).__name__}")
+
+
+def _absolute(path: Pathlike) -> str:
+    return os.path.abspath(os.fspath(path))
+
+
+def _file(data: Any, kind: str) -> str:
+    """The path of data, which a frame is written to."""
+    if isinstance(data, (str, os.PathLike)):
+        return _absolute(data)
+    if kind != "series":
+        raise TypeError(f"{kind}: expected a path, got {type(data).__name__}")
+    return _write_frame(data)
+
+
+def _columns(frame: Any) -> Iterator[tuple[str, Any]]:
+    """Names and columns of a frame, its index first if it says something."""
+    if isinstance(frame, Mapping):
+        yield from ((str(name), frame[name]) for name in frame)
+        return
+    if hasattr(frame, "__arrow_c_stream__") and not hasattr(frame, "columns"):
+        # pyarrow's own tables, and whatever else has Arrow's interface alone.
+        try:
+            import pyarrow
+        except ImportError:
+            raise TypeError(
+                f"series: {type(frame).__name__} gives its columns through Arrow alone, which needs pyarrow; give a "
+                "mapping of names to arrays, or a file"
+            ) from None
+        frame = pyarrow.table(frame)
+    if hasattr(frame, "column_names") and hasattr(frame, "column"):
+        yield from ((str(name), frame.column(name).to_numpy()) for name in frame.column_names)
+        return
+    if not hasattr(frame, "columns") or not hasattr(frame, "__getitem__"):
+        raise TypeError(
+            f"series: expected a path, a frame (pandas, polars, pyarrow) or a mapping of names to columns, got "
+            f"{type(frame).__name__}"
+        )
+    index = getattr(frame, "index", None)
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) < len(names):
+        raise ValueError(f"series: expected columns of different names, got {names}")
+    # 0, 1, 2, … without a name is only a count of the rows.
+    if index is not None and not (index.name is None and type(index).__name__ == "RangeIndex"):
+        yield str(index.name or "time"), index
+    yield from ((str(name), frame[name]) for name in frame.columns)
+
+
+def _texts(name: str, column: Any) -> list[str]:
+    """A column as the fields of a table: numbers to the last bit, times in ISO 8601, and missing values empty."""
+    values = np.asarray(column)
+    if values.ndim != 1:
+        raise ValueError(f"series, column {name!r}: expected one axis, got shape {values.shape}")
+    if values.dtype.kind == "M":
+        days = values.astype("datetime64[D]")
+        # Whole days are dates.
+        if bool(np.all((values == days) | np.isnat(values))):
+            values = days
+        elif bool(np.all((values == values.astype("datetime64[s]")) | np.isnat(values))):
+            values = values.astype("datetime64[s]")
+        return ["" if np.isnat(value) else str(value).replace("T", " ") for value in values]
+    if values.dtype.kind == "f":
+        # As the shortest text that reads as the same number.
+        return ["" if math.isnan(value) else repr(value) for value in values.astype(np.float64).tolist()]
+    if values.dtype.kind in "iub":
+        return [str(int(value)) for value in values]
+    return ["" if _is_missing(value) else str(value) for value in values.tolist()]
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _write_frame(frame: Any) -> str:
+    """Writes a frame as a table, which the run names as its data: runs/frames/frame-DIGEST.csv."""
+    columns = [(name, _texts(name, column)) for name, column in _columns(frame)]
+    if not columns:
+        raise ValueError("series: expected a frame with columns, got none")
+    lengths = {name: len(texts) for name, texts in columns}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"series: expected columns of one length, got {lengths}")
+    if len(columns) == 1:
+        # A table has the time, or the number of the row, first.
+        columns.insert(0, ("row", [str(row) for row in range(len(columns[0][1]))]))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(name for name, _ in columns)
+    writer.writerows(zip(*(texts for _, texts in columns)))
+    data = text.getvalue().encode()
+    path = Path("runs", "frames", f"frame-{hashlib.sha256(data).hexdigest()[:12]}.csv").absolute()
+    if not path.is_file() or path.read_bytes() != data:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        part.write_bytes(data)
+        part.replace(path)
+        _log.info("the frame is kept as %s, which the run reads", path)
+    return str(path)
+
+
+def _table(text: bytes) -> dict[str, np.ndarray]:
+    """Columns of comma-separated text; those of numbers alone as numbers."""
+    rows = list(csv.reader(io.StringIO(text.decode(), newline="")))
+    columns: dict[str, np.ndarray] = {}
+    for name, *fields in zip(*rows):
+        try:
+            columns[name] = np.array([float(field) if field else math.nan for field in fields])
+        except ValueError:
+            columns[name] = np.array(fields, dtype=object)
+    return columns
+
+
+class Report:
+    """The report of a run: one page, which a notebook shows."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def html(self) -> str:
+        """The page."""
+        return self.path.read_text(encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        # A page of its own keeps its styles from the notebook's.
+        page = html.escape(self.html, quote=True)
+        return f'<iframe srcdoc="{page}" width="100%" height="700" style="border:0"></iframe>'
+
+    def __repr__(self) -> str:
+        return f"Report({str(self.path)!r})"
+
+
+class Forecast:
+    """A forecast: labels, and the values of each target."""
+
+    def __init__(self, told: Mapping[str, Any], table: bytes, svg: str) -> None:
+        self.told = told
+        self.csv = table.decode()
+        self.svg = svg
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of the rows."""
+        return list(self.told["labels"])
+
+    @property
+    def values(self) -> dict[str, np.ndarray]:
+        """The forecast of each target."""
+        return {name: np.array(values, dtype=float) for name, values in self.told["targets"].items()}
+
+    @property
+    def quantiles(self) -> dict[float, dict[str, np.ndarray]]:
+        """Each quantile's forecast of each target, if the network forecasts quantiles."""
+        levels = self.told.get("quantiles", {})
+        return {
+            float(level): {name: np.array(values, dtype=float) for name, values in targets.items()}
+            for level, targets in levels.items()
+        }
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """The columns of the table that `bptt forecast --out` writes."""
+        return _table(self.csv.encode())
+
+    def __getitem__(self, target: str) -> np.ndarray:
+        return self.values[target]
+
+    def __len__(self) -> int:
+        return len(self.told["labels"])
+
+    def _repr_html_(self) -> str:
+        return self.svg
+
+    def __repr__(self) -> str:
+        return f"Forecast({len(self)} rows of {', '.join(self.told['targets'])} after {self.told['after']})"
+
+
+class Run:
+    """A trained run: its folder, or a model file alone."""
+
+    def __init__(self, path: Pathlike, summary: Mapping[str, Any] | None = None) -> None:
+        self.path = Path(path)
+        self._model = _bptt.TrainedModel(self.path)
+        self._summary = summary
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.path if self.path.is_dir() else self.path.parent
+
+    @property
+    def model(self) -> _bptt.Model:
+        """The form of the network."""
+        return self._model.form
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What `bptt train --json` prints; of a run that was loaded, what `bptt eval --json` prints."""
+        if self._summary is None:
+            self._summary = self.evaluate()
+        return dict(self._summary)
+
+    @property
+    def metrics(self) -> dict[str, np.ndarray]:
+        """The losses and norms of the steps: `step`, `epoch`, `loss`, `val_loss`, `grad_norm`, `lr`."""
+        path = self.folder / "metrics.jsonl"
+        with path.open(encoding="utf-8") as lines:
+            steps = [json.loads(line) for line in lines]
+        names = ("step", "epoch", "loss", "val_loss", "grad_norm", "lr")
+        columns = {name: [step.get(name) for step in steps] for name in names}
+        return {
+            name: np.array(values, dtype=int)
+            if name in ("step", "epoch")
+            else np.array([math.nan if value is None else value for value in values], dtype=float)
+            for name, values in columns.items()
+        }
+
+    @property
+    def report(self) -> Report:
+        """The report."""
+        path = self.folder / "report.html"
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: the run has no report")
+        return Report(path)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The weights by PyTorch's names."""
+        return self._model.state_dict()
+
+    def forecast(
+        self,
+        rows: int | None = None,
+        *,
+        series: Any = None,
+        paths: int | None = None,
+        device: str | None = None,
+        threads: int | None = None,
+    ) -> Forecast:
+        """Forecasts the rows after the last one of the run's series, or of another: a file or a frame."""
+        file = None if series is None else Path(_file(series, "series"))
+        told, table, svg = self._model.forecast(file, rows, paths, device, threads)
+        return Forecast(json.loads(told), table, svg)
+
+    def predict(
+        self, *, device: str | None = None, threads: int | None = None, **data: Any
+    ) -> dict[str, np.ndarray]:
+        """The columns that `bptt predict` writes, for the run's data or for others: `series=` a file or a frame,
+        `sequences=` a file, and so on."""
+        return _table(self._model.predict(self._data(data), device, threads))
+
+    def evaluate(self, *, device: str | None = None, threads: int | None = None, **data: Any) -> dict[str, Any]:
+        """What `bptt eval --json` prints, for the run's data or for others."""
+        told, lines = self._model.evaluate(self._data(data), device, threads)
+        return {**json.loads(told), "lines": lines}
+
+    def _data(self, data: Mapping[str, Any]) -> str | None:
+        if not data:
+            return None
+        (kind, given), *more = data.items()
+        if more or kind not in _DATA:
+            raise TypeError(f"expected one of {', '.join(_DATA)}, got {', '.join(data)}")
+        return json.dumps({kind: {"file": _file(given, kind)}})
+
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_() if (self.folder / "report.html").is_file() else f"<pre>{html.escape(repr(self))}</pre>"
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {self._model.kind})"

@@ -1,0 +1,345 @@
+//! Runs: what `bptt train`, `forecast`, `eval` and `predict` do, with the same settings, folders and words.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use bptt::experiment::config::{
+    AudioConfig, ClassesConfig, Config, Data, ModelConfig, RollsConfig, RunConfig, SequencesConfig, SeriesConfig,
+    TaskConfig, TextConfig, TrainingConfig,
+};
+use bptt::experiment::resume::{ResumableRun, ResumeRequest};
+use bptt::experiment::{Experiment, LoadedModel, Missing, PathCount, Settings, TrainingRun};
+use bptt::train::{Metrics, Observer, StepCounts, StopReason};
+use bptt::{Error, Wait};
+use pyo3::prelude::*;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::compute;
+use crate::errors::{OrRaise, exception};
+
+/// Between two looks at signals.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The keys of a section's settings.
+fn keys(section: &impl Serialize) -> Vec<String> {
+    match serde_json::to_value(section) {
+        Ok(Value::Object(keys)) => keys.into_iter().map(|(key, _)| key).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The names of all settings: section, then keys, as in `config.toml`. `data` is a kind of data.
+#[pyfunction]
+fn setting_names(data: &str) -> PyResult<Vec<(String, Vec<String>)>> {
+    let of_data = match data {
+        "series" => keys(&SeriesConfig::default()),
+        "text" => keys(&TextConfig::default()),
+        "sequences" => keys(&SequencesConfig::default()),
+        "classes" => keys(&ClassesConfig::default()),
+        "rolls" => keys(&RollsConfig::default()),
+        "audio" => keys(&AudioConfig::default()),
+        "task" => keys(&TaskConfig::default()),
+        _ => {
+            return crate::arrays::value("data", "series, text, sequences, classes, rolls, audio or task", data);
+        }
+    };
+    let all = [
+        (data, of_data),
+        ("run", keys(&RunConfig::default())),
+        ("model", keys(&ModelConfig::default())),
+        ("training", keys(&TrainingConfig::default())),
+    ];
+    Ok(all.into_iter().map(|(section, keys)| (section.to_owned(), keys)).collect())
+}
+
+/// The configuration of sections as JSON. A value of the wrong kind is reported by its key.
+fn config(sections: &str) -> bptt::Result<Config> {
+    let unsupported = |error: serde_json::Error| Error::Unsupported(error.to_string());
+    let whole: Map<String, Value> = serde_json::from_str(sections).map_err(unsupported)?;
+    for (section, keys) in &whole {
+        for (key, value) in keys.as_object().into_iter().flatten() {
+            serde_json::from_value::<Config>(json!({section: {key: value}}))
+                .map_err(|error| Error::Unsupported(format!("{}: {error}, got {value}", key.replace('-', "_"))))?;
+        }
+    }
+    serde_json::from_value(Value::Object(whole)).map_err(unsupported)
+}
+
+/// Sends each step, and stops the run when asked.
+struct Sending<'a> {
+    to: Sender<Value>,
+    steps: u64,
+    stop: &'a AtomicBool,
+}
+
+impl Observer for Sending<'_> {
+    fn step(&mut self, metrics: &Metrics, _: StepCounts) -> bptt::Result<()> {
+        let mut step = serde_json::to_value(metrics).unwrap_or_default();
+        step["steps"] = self.steps.into();
+        // The receiver lives as long as the run.
+        let _ = self.to.send(step);
+        Ok(())
+    }
+
+    fn stop(&mut self, _: u64) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn wants_checkpoint(&mut self, _: u64) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// What a run leaves besides its folder.
+struct Trained {
+    summary: Value,
+    is_stopped: bool,
+}
+
+/// Trains on this thread.
+fn trained(
+    wanted: &Config,
+    (out, resume): (Option<PathBuf>, Option<PathBuf>),
+    facts: Vec<(String, String)>,
+    to: Sender<Value>,
+    stop: &AtomicBool,
+) -> bptt::Result<Trained> {
+    let resumed = match &resume {
+        None => None,
+        Some(path) => {
+            let request = ResumeRequest {
+                flags: wanted,
+                elsewhere: out.is_some(),
+                read_config: Config::read,
+                follows: false,
+                measures_again: false,
+            };
+            let Some(run) = ResumableRun::open(path, &request)? else {
+                let reason = format!(
+                    "{}: the run has finished; epochs or steps, the new total length, extends it in a new folder",
+                    path.display()
+                );
+                return Err(Error::Unsupported(reason));
+            };
+            Some(run)
+        }
+    };
+    let settings = Settings::new(resumed.as_ref().map_or(wanted, |run| &run.given).clone())?;
+    let mut experiment = Experiment::load_resumed(settings, resumed.as_ref())?;
+    if let Some(note) = experiment.start.as_ref().and_then(|start| start.note.as_ref()) {
+        log::warn!(target: "bptt", "{note}");
+    }
+    let (run, mut network) = TrainingRun::open(&mut experiment, resumed, out.as_deref(), None).wait()?;
+    for (name, text) in run.facts() {
+        log::info!(target: "bptt", "{name:<9} {text}");
+    }
+    let mut missing = Missing::notifying(|words| log::warn!(target: "bptt", "missing   {words}"));
+    let display = |length: &bptt::experiment::training::TrainingLength, _: &_| {
+        Ok(Sending { to, steps: length.steps, stop })
+    };
+    let mut steps = run.train(&mut network, display, &mut missing).wait()?;
+    let is_stopped = steps.outcome.stop_reason == StopReason::Stopped;
+    // An interrupted call ends soon; what resumes the run measures it.
+    let results = if is_stopped { None } else { run.measure(network, true, &mut missing).wait() };
+    let mut results = results.unwrap_or_default();
+    for line in &results.lines {
+        log::info!(target: "bptt", "{line}");
+    }
+    let of_results = std::mem::take(&mut results.summary);
+    let lines = json!(results.lines);
+    run.write_results(&mut steps, results, facts, &mut missing);
+    let mut summary = run.summary(&steps, &missing)?;
+    summary.extend(of_results);
+    summary.insert("lines".into(), lines);
+    if !is_stopped {
+        run.finish()?;
+    }
+    Ok(Trained { summary: Value::Object(summary), is_stopped })
+}
+
+/// Passes steps on to Python and looks for signals, until the run ends.
+fn watch(from: &Receiver<Value>, progress: Option<&Py<PyAny>>, stop: &AtomicBool) -> PyResult<()> {
+    loop {
+        let mut newest = match from.recv_timeout(LOOK) {
+            Ok(step) => vec![step],
+            Err(RecvTimeoutError::Timeout) => Vec::new(),
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        };
+        newest.extend(from.try_iter());
+        let seen = Python::attach(|py| {
+            py.check_signals()?;
+            if let (Some(progress), false) = (progress, newest.is_empty()) {
+                progress.call1(py, (Value::Array(newest).to_string(),))?;
+            }
+            Ok(())
+        });
+        if let Err(error) = seen {
+            stop.store(true, Ordering::Relaxed);
+            // The run ends after its step, with a checkpoint.
+            while from.recv().is_ok() {}
+            return Err(error);
+        }
+    }
+}
+
+/// Trains, and returns the summary as JSON. `sections` are the settings as JSON; `progress` is called with lists of
+/// steps as JSON.
+#[pyfunction]
+#[pyo3(signature = (sections, out=None, resume=None, facts=Vec::new(), progress=None))]
+fn train(
+    py: Python<'_>,
+    sections: &str,
+    out: Option<PathBuf>,
+    resume: Option<PathBuf>,
+    facts: Vec<(String, String)>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<String> {
+    let mut wanted = config(sections).or_raise()?;
+    if resume.is_none() || wanted.run.device.is_some() {
+        let device = wanted.run.device.unwrap_or_else(|| "auto".into());
+        wanted.run.device = Some(compute::usable(py, &device)?);
+    }
+    let pool = compute::pool(py, wanted.run.threads)?;
+    // The pool has as many; a pool of the library's own would be made again for each network.
+    let stop = AtomicBool::new(false);
+    let (seen, trained) = py.detach(|| {
+        std::thread::scope(|scope| {
+            let (to, from) = channel();
+            let (wanted, stop) = (&wanted, &stop);
+            let run = scope.spawn(move || pool.install(|| trained(wanted, (out, resume), facts, to, stop)));
+            let seen = watch(&from, progress.as_ref(), stop);
+            (seen, run.join())
+        })
+    });
+    let trained = match trained {
+        Ok(trained) => trained,
+        Err(panic) => std::panic::resume_unwind(panic),
+    };
+    seen?;
+    let trained = trained.or_raise()?;
+    if trained.is_stopped {
+        return Err(exception(Error::Failed("the run was stopped".into())));
+    }
+    Ok(trained.summary.to_string())
+}
+
+/// A trained model: of a run's folder, or a model file.
+#[pyclass(frozen, module = "bptt._bptt")]
+struct TrainedModel {
+    model: LoadedModel,
+}
+
+/// The settings of a device.
+fn on(py: Python<'_>, device: Option<&str>, threads: Option<usize>) -> PyResult<RunConfig> {
+    let device = device.map(|device| compute::usable(py, device)).transpose()?;
+    Ok(RunConfig { device, threads, ..RunConfig::default() })
+}
+
+#[pymethods]
+impl TrainedModel {
+    /// Opens it.
+    #[new]
+    fn new(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        Ok(Self { model: py.detach(|| LoadedModel::open(path)).or_raise()? })
+    }
+
+    /// The kind of its data in words.
+    #[getter]
+    fn kind(&self) -> String {
+        self.model.file.codec.kind().to_string()
+    }
+
+    /// The form of its network.
+    #[getter]
+    fn form(&self) -> crate::model::Model {
+        crate::model::Model(self.model.file.model.clone())
+    }
+
+    /// Its weights by PyTorch's names.
+    fn state_dict(&self, py: Python<'_>) -> PyResult<Py<pyo3::types::PyDict>> {
+        crate::arrays::state_dict_out(py, &self.model.file.weights)
+    }
+
+    /// The forecast as JSON, CSV and SVG.
+    #[pyo3(signature = (file=None, rows=None, paths=None, device=None, threads=None))]
+    fn forecast(
+        &self,
+        py: Python<'_>,
+        file: Option<PathBuf>,
+        rows: Option<usize>,
+        paths: Option<usize>,
+        device: Option<&str>,
+        threads: Option<usize>,
+    ) -> PyResult<(String, Vec<u8>, String)> {
+        let on = on(py, device, threads)?;
+        let pool = compute::pool(py, threads)?;
+        let paths = paths.map_or(PathCount::Automatic, PathCount::Exactly);
+        let forecast = py.detach(|| {
+            pool.install(|| {
+                let data = SeriesConfig { file, ..SeriesConfig::default() };
+                let input = self.model.series(&on, data)?;
+                for remark in &input.remarks {
+                    log::info!(target: "bptt", "{remark}");
+                }
+                let forecast = self.model.forecast(input, rows, paths).wait()?;
+                Ok((forecast.to_json().to_string(), forecast.to_csv()?, forecast.picture().file()))
+            })
+        });
+        forecast.or_raise()
+    }
+
+    /// The predictions of every example as comma-separated text; `sections` may name other data as JSON.
+    #[pyo3(signature = (sections=None, device=None, threads=None))]
+    fn predict(
+        &self,
+        py: Python<'_>,
+        sections: Option<&str>,
+        device: Option<&str>,
+        threads: Option<usize>,
+    ) -> PyResult<Vec<u8>> {
+        let (on, pool) = (on(py, device, threads)?, compute::pool(py, threads)?);
+        let data = data(sections)?;
+        let text = py.detach(|| {
+            pool.install(|| {
+                let mut text = Vec::new();
+                self.model.apply(self.model.config(&on, data)?).wait()?.predict(&mut text).wait()?;
+                Ok(text)
+            })
+        });
+        text.or_raise()
+    }
+
+    /// The results on data, as JSON and in lines.
+    #[pyo3(signature = (sections=None, device=None, threads=None))]
+    fn evaluate(
+        &self,
+        py: Python<'_>,
+        sections: Option<&str>,
+        device: Option<&str>,
+        threads: Option<usize>,
+    ) -> PyResult<(String, Vec<String>)> {
+        let (on, pool) = (on(py, device, threads)?, compute::pool(py, threads)?);
+        let data = data(sections)?;
+        let results = py.detach(|| {
+            pool.install(|| {
+                let results = self.model.apply(self.model.config(&on, data)?).wait()?.evaluate(true).wait()?;
+                Ok((Value::Object(results.summary).to_string(), results.lines))
+            })
+        });
+        results.or_raise()
+    }
+}
+
+/// The data of a configuration in JSON.
+fn data(sections: Option<&str>) -> PyResult<Option<Data>> {
+    Ok(sections.map(config).transpose().or_raise()?.and_then(|config| config.data))
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(setting_names, module)?)?;
+    module.add_function(wrap_pyfunction!(train, module)?)?;
+    module.add_class::<TrainedModel>()
+}

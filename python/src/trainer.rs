@@ -1,0 +1,406 @@
+//! The trainer, on the CPU in f32 or f64 or on a GPU.
+
+use std::path::PathBuf;
+
+use bptt::ndarray::Array2;
+use bptt::{
+    Backend, Batch, Cpu, CpuEngine, EngineOptions, GpuEngine, InputGradient, SavedModel, Sequence, Targets,
+    TrainerOptions, Wait,
+};
+use numpy::{IntoPyArray, PyArray2};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::arrays::{self, Number, Rows, value};
+use crate::compute::{self, Shared};
+use crate::model::{Model, Optimizer};
+
+/// A trainer of either backend.
+#[derive(Debug)]
+enum AnyTrainer {
+    Single(Box<Shared<bptt::Trainer<CpuEngine<f32>>>>),
+    Double(Box<Shared<bptt::Trainer<CpuEngine<f64>>>>),
+    Gpu(Box<Shared<bptt::Trainer<GpuEngine>>>),
+}
+
+/// The same expression for each trainer.
+macro_rules! with_trainer {
+    ($trainer:expr, $shared:ident => $body:expr) => {
+        match &$trainer.inner {
+            AnyTrainer::Single($shared) => $body,
+            AnyTrainer::Double($shared) => $body,
+            AnyTrainer::Gpu($shared) => $body,
+        }
+    };
+}
+
+/// Trains a model on batches of NumPy arrays.
+#[pyclass(frozen, module = "bptt")]
+pub(crate) struct Trainer {
+    inner: AnyTrainer,
+    model: bptt::Model,
+    device: String,
+}
+
+/// A batch as the caller gives it.
+struct Given<'a, 'py> {
+    x: &'a Bound<'py, PyAny>,
+    targets: &'a Bound<'py, PyAny>,
+    weights: Option<&'a Bound<'py, PyAny>>,
+    rows: Rows<'a, 'py>,
+}
+
+impl Given<'_, '_> {
+    /// A copy, in the type of the network.
+    fn batch<T: Number>(&self, model: &bptt::Model) -> PyResult<Batch<T>> {
+        let sequence: Sequence<T> = arrays::sequence(self.x, &self.rows)?;
+        let takes_classes = model.head.as_ref().is_some_and(|head| head.loss.takes_classes());
+        let each = model.head.as_ref().is_some_and(|head| head.readout == bptt::Readout::PerStep);
+        // [B] and [B, O] are one prediction a row.
+        let targets = by_prediction(self.targets, each, if takes_classes { 1 } else { 2 })?;
+        let batch_first = self.rows.batch_first && each;
+        let targets = if takes_classes {
+            Targets::Classes(arrays::indices(&targets, batch_first, "classes")?)
+        } else {
+            Targets::Values(arrays::steps(&targets, batch_first, "targets")?)
+        };
+        let mut batch = Batch::new(sequence, targets);
+        if let Some(weights) = self.weights {
+            batch = batch.weights(arrays::weights(&by_prediction(weights, each, 1)?, batch_first)?);
+        }
+        Ok(batch)
+    }
+}
+
+/// With the axis of predictions, which may be left out where there is one a row.
+fn by_prediction<'py>(any: &Bound<'py, PyAny>, each: bool, axes: usize) -> PyResult<Bound<'py, PyAny>> {
+    let numpy = any.py().import("numpy")?;
+    let array = numpy.call_method1("asarray", (any,))?;
+    let has: usize = array.getattr("ndim")?.extract()?;
+    if !each && has == axes { numpy.call_method1("expand_dims", (array, 0)) } else { Ok(array) }
+}
+
+#[pymethods]
+impl Trainer {
+    /// Creates a trainer; its weights are drawn from the seed as PyTorch draws them.
+    #[new]
+    #[pyo3(signature = (model, optimizer=None, *, seed=1, device="auto", threads=None, dtype="float32", micro_batch=None,
+                        recompute=false, carry_state=false, ema_decay=None, input_gradient=false, memory=None,
+                        max_skipped_updates=0, weights=None))]
+    #[allow(clippy::too_many_arguments, reason = "keywords of Python")]
+    fn new(
+        py: Python<'_>,
+        model: Model,
+        optimizer: Option<Optimizer>,
+        seed: u64,
+        device: &str,
+        threads: Option<usize>,
+        dtype: &str,
+        micro_batch: Option<usize>,
+        recompute: bool,
+        carry_state: bool,
+        ema_decay: Option<f64>,
+        input_gradient: bool,
+        memory: Option<u64>,
+        max_skipped_updates: u32,
+        weights: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let engine = EngineOptions::default()
+            .recompute(recompute)
+            .ema_decay(ema_decay)
+            .input_gradient(input_gradient)
+            .memory(memory)
+            .max_skipped_updates(max_skipped_updates);
+        let options = TrainerOptions::default().micro_batch(micro_batch).carry_state(carry_state).engine(engine);
+        let optimizer = optimizer.map_or_else(|| bptt::Optimizer::adam(1e-3), |optimizer| optimizer.0);
+        let wanted = Wanted { model: &model.0, optimizer, seed, options, weights };
+        let (inner, device) = match dtype {
+            "float32" => match compute::gpu(py, device)? {
+                Some(gpu) => {
+                    let trainer = wanted.trainer::<f32, _>(py, &gpu, None)?;
+                    (AnyTrainer::Gpu(Box::new(Shared::new(trainer, true, None))), gpu.describe())
+                }
+                None => {
+                    let (trainer, device) = wanted.on_cpu::<f32>(py, threads)?;
+                    (AnyTrainer::Single(Box::new(Shared::new(trainer, false, threads))), device)
+                }
+            },
+            "float64" if device.eq_ignore_ascii_case("gpu") => {
+                return value("dtype", "float32: a GPU computes in no other", dtype);
+            }
+            "float64" => {
+                let (trainer, device) = wanted.on_cpu::<f64>(py, threads)?;
+                (AnyTrainer::Double(Box::new(Shared::new(trainer, false, threads))), device)
+            }
+            _ => return value("dtype", "float32 or float64", dtype),
+        };
+        Ok(Self { inner, model: model.0, device })
+    }
+
+    /// One training step on x [T, B, I], or token ids [T, B]. Targets are [P, B, O] or classes [P, B], where P is T for
+    /// a head at every step; otherwise the axis of P may be left out. It returns the loss of the batch before the
+    /// update.
+    #[pyo3(signature = (x, targets, *, weights=None, lengths=None, initial=None, batch_first=false))]
+    #[allow(clippy::too_many_arguments, reason = "keywords of Python")]
+    fn step(
+        &self,
+        py: Python<'_>,
+        x: &Bound<'_, PyAny>,
+        targets: &Bound<'_, PyAny>,
+        weights: Option<&Bound<'_, PyAny>>,
+        lengths: Option<&Bound<'_, PyAny>>,
+        initial: Option<&Bound<'_, PyAny>>,
+        batch_first: bool,
+    ) -> PyResult<Option<f64>> {
+        let given = Given { x, targets, weights, rows: Rows { lengths, initial, batch_first } };
+        with_trainer!(self, shared => {
+            let batch = given.batch::<_>(&self.model)?;
+            shared.compute(py, |trainer| {
+                same_type(trainer, &batch);
+                trainer.step(&batch).wait()?;
+                trainer.loss().wait()
+            })
+        })
+    }
+
+    /// The loss of a batch, with the weights as they are.
+    #[pyo3(signature = (x, targets, *, weights=None, lengths=None, initial=None, batch_first=false))]
+    #[allow(clippy::too_many_arguments, reason = "keywords of Python")]
+    fn loss(
+        &self,
+        py: Python<'_>,
+        x: &Bound<'_, PyAny>,
+        targets: &Bound<'_, PyAny>,
+        weights: Option<&Bound<'_, PyAny>>,
+        lengths: Option<&Bound<'_, PyAny>>,
+        initial: Option<&Bound<'_, PyAny>>,
+        batch_first: bool,
+    ) -> PyResult<f64> {
+        let given = Given { x, targets, weights, rows: Rows { lengths, initial, batch_first } };
+        with_trainer!(self, shared => {
+            let batch = given.batch::<_>(&self.model)?;
+            shared.compute(py, |trainer| {
+                same_type(trainer, &batch);
+                Ok(trainer.evaluate(&batch).wait()?.loss)
+            })
+        })
+    }
+
+    /// Adds a batch's gradients to those since the last update, without one: several batches make one step.
+    #[pyo3(signature = (x, targets, *, weights=None, lengths=None, initial=None, batch_first=false))]
+    #[allow(clippy::too_many_arguments, reason = "keywords of Python")]
+    fn accumulate(
+        &self,
+        py: Python<'_>,
+        x: &Bound<'_, PyAny>,
+        targets: &Bound<'_, PyAny>,
+        weights: Option<&Bound<'_, PyAny>>,
+        lengths: Option<&Bound<'_, PyAny>>,
+        initial: Option<&Bound<'_, PyAny>>,
+        batch_first: bool,
+    ) -> PyResult<()> {
+        let given = Given { x, targets, weights, rows: Rows { lengths, initial, batch_first } };
+        with_trainer!(self, shared => {
+            let batch = given.batch::<_>(&self.model)?;
+            shared.compute(py, |trainer| {
+                same_type(trainer, &batch);
+                trainer.accumulate(&batch).wait()
+            })
+        })
+    }
+
+    /// Updates the weights from the gradients accumulated since the last update, and returns their loss.
+    fn update(&self, py: Python<'_>) -> PyResult<Option<f64>> {
+        with_trainer!(self, shared => shared.compute(py, |trainer| {
+            trainer.update().wait()?;
+            trainer.loss().wait()
+        }))
+    }
+
+    /// The gradients of the batches accumulated since the last update, or otherwise of those that it used, by parameter
+    /// name, divided as for the update, before clipping.
+    fn gradients(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
+        with_trainer!(self, shared => {
+            let gradients = shared.compute(py, |trainer| trainer.gradients().wait())?;
+            arrays::state_dict_out(py, &gradients)
+        })
+    }
+
+    /// The gradient of the last batch with respect to x and the initial states: dx, then (dh_0, dc_0). The trainer needs
+    /// `input_gradient=True`.
+    #[pyo3(signature = (*, batch_first=false))]
+    fn input_gradient(&self, py: Python<'_>, batch_first: bool) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
+        with_trainer!(self, shared => {
+            let InputGradient { x, initial, .. } = shared.compute(py, |trainer| trainer.input_gradient().wait())?;
+            let x = match x {
+                Some(x) => arrays::given_order(x, batch_first).into_pyarray(py).into_any().unbind(),
+                None => py.None(),
+            };
+            Ok((x, arrays::states_out(py, initial)?))
+        })
+    }
+
+    /// The weights by PyTorch's names.
+    fn state_dict(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
+        with_trainer!(self, shared => {
+            let weights = shared.compute(py, |trainer| trainer.state_dict().wait())?;
+            arrays::state_dict_out(py, &weights)
+        })
+    }
+
+    /// Sets the weights. The optimizer's state stays.
+    fn load_state_dict(&self, py: Python<'_>, weights: &Bound<'_, PyAny>) -> PyResult<()> {
+        let weights = arrays::state_dict::<f64>(weights)?;
+        with_trainer!(self, shared => shared.compute(py, |trainer| trainer.load_state_dict(&weights)))
+    }
+
+    /// The predictions [P, B, O], and with `return_states=True` also the final states (h, c).
+    #[pyo3(signature = (x, *, lengths=None, initial=None, batch_first=false, return_states=false))]
+    fn predict(
+        &self,
+        py: Python<'_>,
+        x: &Bound<'_, PyAny>,
+        lengths: Option<&Bound<'_, PyAny>>,
+        initial: Option<&Bound<'_, PyAny>>,
+        batch_first: bool,
+        return_states: bool,
+    ) -> PyResult<Py<PyAny>> {
+        let rows = Rows { lengths, initial, batch_first };
+        with_trainer!(self, shared => {
+            let sequence = arrays::sequence(x, &rows)?;
+            let predicted = shared.compute(py, |trainer| {
+                same_sequence(trainer, &sequence);
+                trainer.predict(&sequence).wait()
+            })?;
+            let y = arrays::given_order(predicted.y, batch_first).into_pyarray(py).into_any();
+            if !return_states {
+                return Ok(y.unbind());
+            }
+            Ok((y, arrays::states_out(py, predicted.states)?).into_pyobject(py)?.into_any().unbind())
+        })
+    }
+
+    /// The norm of the gradient with respect to h at each step, [layers · directions, T]: where it vanishes.
+    #[pyo3(signature = (x, targets, *, weights=None, lengths=None, initial=None, batch_first=false))]
+    #[allow(clippy::too_many_arguments, reason = "keywords of Python")]
+    fn flow(
+        &self,
+        py: Python<'_>,
+        x: &Bound<'_, PyAny>,
+        targets: &Bound<'_, PyAny>,
+        weights: Option<&Bound<'_, PyAny>>,
+        lengths: Option<&Bound<'_, PyAny>>,
+        initial: Option<&Bound<'_, PyAny>>,
+        batch_first: bool,
+    ) -> PyResult<Py<PyArray2<f64>>> {
+        let given = Given { x, targets, weights, rows: Rows { lengths, initial, batch_first } };
+        let norms: Array2<f64> = with_trainer!(self, shared => {
+            let batch = given.batch::<_>(&self.model)?;
+            shared.compute(py, |trainer| {
+                same_type(trainer, &batch);
+                trainer.set_hidden_gradient_norms(true);
+                let accumulated = trainer.accumulate(&batch).wait();
+                trainer.set_hidden_gradient_norms(false);
+                accumulated?;
+                Ok(trainer.hidden_gradient_norms()?.norms)
+            })?
+        });
+        Ok(norms.into_pyarray(py).unbind())
+    }
+
+    /// Writes the model with its weights as a file that `bptt` and `Model.load` read.
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        with_trainer!(self, shared => shared.compute(py, |trainer| trainer.saved_model().wait()?.save(&path)))
+    }
+
+    /// Sets the learning rate of later steps.
+    fn set_learning_rate(&self, py: Python<'_>, learning_rate: f64) -> PyResult<()> {
+        with_trainer!(self, shared => shared.compute(py, |trainer| trainer.set_learning_rate(learning_rate)))
+    }
+
+    /// With `carry_state=True`: the next batch starts from zero.
+    fn reset_state(&self, py: Python<'_>) -> PyResult<()> {
+        with_trainer!(self, shared => shared.compute(py, |trainer| trainer.reset_state()))
+    }
+
+    /// The number of updates so far.
+    fn steps(&self, py: Python<'_>) -> PyResult<u64> {
+        with_trainer!(self, shared => shared.compute(py, |trainer| Ok(trainer.steps())))
+    }
+
+    #[getter]
+    fn model(&self) -> Model {
+        Model(self.model.clone())
+    }
+
+    /// The device in words.
+    #[getter]
+    fn device(&self) -> &str {
+        &self.device
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Trainer({:?}, parameters={})", self.device, bptt::Layout::new(&self.model).len())
+    }
+}
+
+/// Says that a batch has the trainer's number type.
+fn same_type<E: bptt::Engine>(_: &bptt::Trainer<E>, _: &Batch<E::Real>) {}
+
+/// Likewise of a sequence.
+fn same_sequence<E: bptt::Engine>(_: &bptt::Trainer<E>, _: &Sequence<E::Real>) {}
+
+/// What a trainer is to be.
+struct Wanted<'a, 'py> {
+    model: &'a bptt::Model,
+    optimizer: bptt::Optimizer,
+    seed: u64,
+    options: TrainerOptions,
+    weights: Option<&'a Bound<'py, PyAny>>,
+}
+
+impl Wanted<'_, '_> {
+    /// A trainer on the CPU, with the device in words.
+    fn on_cpu<T: Number>(
+        self,
+        py: Python<'_>,
+        threads: Option<usize>,
+    ) -> PyResult<(bptt::Trainer<CpuEngine<T>>, String)> {
+        let (cpu, pool) = cpu::<T>(py, threads)?;
+        let device = cpu.describe();
+        Ok((self.trainer::<T, _>(py, &cpu, Some(pool))?, device))
+    }
+
+    fn trainer<T: Number, B: Backend + Sync>(
+        self,
+        py: Python<'_>,
+        backend: &B,
+        pool: Option<std::sync::Arc<rayon::ThreadPool>>,
+    ) -> PyResult<bptt::Trainer<B::Engine>>
+    where
+        B::Engine: bptt::Engine<Real = T> + Send,
+    {
+        let weights = self.weights.map(arrays::state_dict::<T>).transpose()?;
+        let Self { model, optimizer, seed, options, .. } = self;
+        let make = || match weights {
+            Some(weights) => SavedModel::new(model.clone(), weights).trainer(backend, optimizer, seed, options),
+            None => bptt::Trainer::with_options(backend, model, optimizer, seed, options),
+        };
+        let made = py.detach(|| match pool {
+            Some(pool) => pool.install(make),
+            None => make(),
+        });
+        made.map_err(crate::errors::exception)
+    }
+}
+
+/// The CPU backend with the threads of a pool of this process.
+pub(crate) fn cpu<T: Number>(
+    py: Python<'_>,
+    threads: Option<usize>,
+) -> PyResult<(Cpu<T>, std::sync::Arc<rayon::ThreadPool>)> {
+    let pool = compute::pool(py, threads)?;
+    // It takes the threads of whichever pool calls it, which after a fork is another one.
+    let cpu = py.detach(|| pool.install(Cpu::<T>::default));
+    Ok((cpu, pool))
+}

@@ -1,0 +1,97 @@
+"""scikit-learn's own checks, and what they do not cover."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+sklearn = pytest.importorskip("sklearn")
+
+from sklearn.base import clone  # noqa: E402
+from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import FunctionTransformer  # noqa: E402
+from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
+
+from bptt import SequenceClassifier, SequenceRegressor, SeriesForecaster  # noqa: E402
+
+# The checks that fail, each with its reason.
+EXPECTED = {}
+
+QUICK = dict(hidden=16, epochs=60, lr=0.02, random_state=0, threads=1)
+
+
+@parametrize_with_checks(
+    [SequenceClassifier(**QUICK), SequenceRegressor(**QUICK), SeriesForecaster(**QUICK)],
+    expected_failed_checks=lambda estimator: EXPECTED.get(type(estimator).__name__, {}),
+)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+def test_at_most_five_checks_are_expected_to_fail():
+    assert sum(len(checks) for checks in EXPECTED.values()) <= 5
+
+
+@pytest.fixture
+def rising(numbers):
+    """Sequences of 12 steps with 2 numbers, whose class is whether the first rises."""
+    slopes = numbers.normal(size=120)
+    X = np.stack([slopes[:, None] * np.arange(12), numbers.normal(size=(120, 12))], axis=2)
+    return X + 0.1 * numbers.normal(size=X.shape), np.where(slopes > 0, "up", "down"), slopes
+
+
+def test_classes_of_sequences_are_learned_and_searched_over_in_a_pipeline(rising):
+    X, y, _ = rising
+    flatter = FunctionTransformer(np.tanh)
+    search = GridSearchCV(
+        make_pipeline(flatter, SequenceClassifier(epochs=8, random_state=1)),
+        {"sequenceclassifier__cell": ["gru", "rnn"], "sequenceclassifier__hidden": [4, 8]},
+        cv=3,
+    )
+    search.fit(X, y)
+    assert search.best_score_ > 0.9
+    assert set(search.predict(X)) == {"up", "down"}
+
+
+def test_numbers_of_sequences_are_learned_one_or_several(rising):
+    X, _, slopes = rising
+    for y in (slopes, np.stack([slopes, -2 * slopes], axis=1)):
+        estimator = SequenceRegressor(epochs=40, random_state=1).fit(X, y)
+        assert estimator.predict(X).shape == y.shape and estimator.score(X, y) > 0.9
+    assert cross_val_score(SequenceRegressor(epochs=30, random_state=1), X, slopes, cv=3).min() > 0.8
+
+
+def test_a_clone_learns_the_same_and_a_pickle_predicts_the_same(rising):
+    X, y, _ = rising
+    first = SequenceClassifier(epochs=3, random_state=4, direction="both").fit(X, y)
+    second = clone(first).fit(X, y)
+    np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
+    np.testing.assert_array_equal(first.predict_proba(X), pickle.loads(pickle.dumps(first)).predict_proba(X))
+
+
+def test_a_forecaster_follows_a_series_beyond_the_levels_that_it_has_seen():
+    t = np.arange(300)
+    series = np.sin(2 * np.pi * t / 12) + 0.05 * t
+    X, y = SeriesForecaster.windows(series[:240], window=24, horizon=6)
+    assert X.shape == (211, 24) and y.shape == (211, 6)
+    np.testing.assert_array_equal(y[0], series[24:30])
+    forecaster = SeriesForecaster(epochs=60, random_state=1).fit(X, y)
+    error = np.abs(forecaster.forecast(series[216:240]) - series[240:246]).max()
+    assert error < 0.4
+    # The level goes along.
+    np.testing.assert_allclose(
+        forecaster.forecast(series[216:240] + 100), forecaster.forecast(series[216:240]) + 100, atol=1e-4
+    )
+
+
+def test_wrong_settings_and_shapes_are_told(rising):
+    X, y, slopes = rising
+    with pytest.raises(ValueError, match="cell: expected lstm, gru or rnn"):
+        SequenceClassifier(cell="lstn").fit(X, y)
+    with pytest.raises(ValueError, match="epochs: expected at least 1, got 0"):
+        SequenceRegressor(epochs=0).fit(X, slopes)
+    with pytest.raises(ValueError, match="expected 2 numbers a step, as in fit, got 1"):
+        SequenceRegressor(epochs=1).fit(X, slopes).predict(X[:, :, :1])
+    with pytest.raises(ValueError, match="expected at least 30 rows, got 10"):
+        SeriesForecaster.windows(np.arange(10), 24, 6)

@@ -1,0 +1,271 @@
+"""Networks on NumPy arrays, against the cells written out in NumPy."""
+
+import threading
+
+import numpy as np
+import pytest
+from reference import forward, slope
+
+import bptt
+
+CELLS = ("lstm", "gru", "rnn")
+T, B, I, H = 5, 4, 3, 6
+
+
+def layers(cell, **settings):
+    return bptt.Recurrent(bptt.Model(cell, I, H, **settings), device="cpu", dtype="float64", seed=3)
+
+
+def close(a, b, tolerance=1e-12):
+    np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("direction", ("forward", "both"))
+def test_two_layers_forward_are_those_of_numpy_with_lengths_and_initial_states(cell, direction, numbers):
+    network = layers(cell, layers=2, direction=direction)
+    x, lengths = numbers.normal(size=(T, B, I)), [5, 1, 3, 4]
+    states = 4 if direction == "both" else 2
+    h0, c0 = numbers.normal(size=(2, states, B, H))
+    initial = (h0, c0) if cell == "lstm" else h0
+    output, (h, c) = network.forward(x, lengths=lengths, initial=initial)
+    expected, h_n, c_n = forward(cell, network.state_dict(), x, lengths, h0, c0)
+    close(output, expected)
+    close(h, h_n)
+    if cell == "lstm":
+        close(c, c_n)
+    else:
+        assert c is None
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradients_backward_are_the_slopes_of_numpys_forward(cell, numbers):
+    network = layers(cell, direction="both")
+    x, lengths, toward = numbers.normal(size=(T, B, I)), [5, 2, 3, 5], numbers.normal(size=(T, B, 2 * H))
+    h0 = numbers.normal(size=(2, B, H))
+    initial = (h0, np.zeros_like(h0)) if cell == "lstm" else h0
+    network.forward(x, lengths=lengths, initial=initial)
+    dx, (dh, _) = network.backward(toward)
+    gradients, weights = network.gradients(), network.state_dict()
+
+    def loss(x=x, h0=h0, **changed):
+        return float((forward(cell, {**weights, **changed}, x, lengths, h0)[0] * toward).sum())
+
+    for name, gradient in gradients.items():
+        at = tuple(numbers.integers(0, size) for size in gradient.shape)
+        close(gradient[at], slope(lambda own: loss(**{name: own}), weights[name], at), 1e-7)
+    for at in ((0, 0, 0), (4, 1, 2), (2, 2, 1)):
+        close(dx[at], slope(lambda own: loss(x=own), x, at), 1e-7)
+    close(dh[1, 2, 3], slope(lambda own: loss(h0=own), h0, (1, 2, 3)), 1e-7)
+
+
+def test_rows_first_are_the_same_numbers_in_another_order(numbers):
+    network, x = layers("gru"), numbers.normal(size=(T, B, I))
+    output, _ = network.forward(x)
+    swapped, _ = network.forward(x.swapaxes(0, 1), batch_first=True)
+    np.testing.assert_array_equal(swapped, output.swapaxes(0, 1))
+    d_output = numbers.normal(size=(B, T, H))
+    dx, _ = network.backward(d_output, batch_first=True)
+    network.forward(x)
+    np.testing.assert_array_equal(network.backward(d_output.swapaxes(0, 1))[0], dx.swapaxes(0, 1))
+
+
+def test_a_view_with_strides_and_a_list_read_as_the_same_array(numbers):
+    network, wide = layers("lstm"), numbers.normal(size=(2 * T, B, I))
+    expected = network.forward(np.ascontiguousarray(wide[::2]))[0]
+    np.testing.assert_array_equal(network.forward(wide[::2])[0], expected)
+    np.testing.assert_array_equal(network.forward(np.asfortranarray(wide[::2]))[0], expected)
+    np.testing.assert_array_equal(network.forward(wide[::2].tolist())[0], expected)
+
+
+def trainer(head, cell="lstm", optimizer=None, **settings):
+    return bptt.Trainer(
+        bptt.Model(cell, I, H, head), optimizer or bptt.Optimizer("sgd", 0.1), device="cpu", dtype="float64", **settings
+    )
+
+
+def test_a_step_of_gradient_descent_subtracts_the_gradient_of_the_weighted_loss(numbers):
+    learns = trainer(bptt.Head(2, "squared-error", readout="every"))
+    x, y = numbers.normal(size=(T, B, I)), numbers.normal(size=(T, B, 2))
+    weights = numbers.uniform(size=(T, B))
+    before = learns.state_dict()
+
+    def loss(changed):
+        h = forward("lstm", changed, x)[0]
+        error = h @ changed["head.weight"].T + changed["head.bias"] - y
+        return float(((error**2).mean(axis=2) * weights).sum() / weights.sum())
+
+    close(learns.loss(x, y, weights=weights), loss(before))
+    close(learns.step(x, y, weights=weights), loss(before))
+    gradients, after = learns.gradients(), learns.state_dict()
+    for name, gradient in gradients.items():
+        close(after[name], before[name] - 0.1 * gradient)
+        at = tuple(numbers.integers(0, size) for size in gradient.shape)
+        close(gradient[at], slope(lambda own: loss({**before, name: own}), before[name], at), 1e-7)
+    assert learns.steps() == 1
+
+
+def test_classes_at_the_last_step_have_numpys_cross_entropy_and_softmax(numbers):
+    learns = trainer(bptt.Head(3, "cross-entropy"), "gru")
+    x, classes, lengths = numbers.normal(size=(T, B, I)), np.array([0, 2, 1, 1]), np.array([5, 2, 1, 4])
+    weights = learns.state_dict()
+    _, h, _ = forward("gru", weights, x, lengths)
+    logits = h[-1] @ weights["head.weight"].T + weights["head.bias"]
+    softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    close(learns.predict(x, lengths=lengths)[0], softmax)
+    close(learns.loss(x, classes, lengths=lengths), -np.log(softmax[np.arange(B), classes]).mean())
+    # The axis of predictions may be given.
+    assert learns.loss(x, classes[None], lengths=lengths) == learns.loss(x, classes, lengths=lengths)
+
+
+def test_batches_accumulated_are_one_step_with_all_rows(numbers):
+    x, y = numbers.normal(size=(T, B, I)), numbers.normal(size=(B, 1))
+    whole, parts = trainer(bptt.Head(1)), trainer(bptt.Head(1))
+    whole.step(x, y)
+    for rows in (slice(0, 1), slice(1, B)):
+        parts.accumulate(x[:, rows], y[rows])
+    parts.update()
+    for name, weight in whole.state_dict().items():
+        close(parts.state_dict()[name], weight)
+
+
+def test_flow_is_the_norm_of_the_gradient_that_reaches_each_step(numbers):
+    learns = trainer(bptt.Head(1), "rnn")
+    x, y = numbers.normal(size=(T, B, I)), numbers.normal(size=(B, 1))
+    weights = learns.state_dict()
+    norms = learns.flow(x, y)
+    _, h, _ = forward("rnn", weights, x)
+    dh = 2 * (h[-1] @ weights["head.weight"].T + weights["head.bias"] - y) @ weights["head.weight"] / B
+    output = forward("rnn", weights, x)[0]
+    expected = []
+    for t in reversed(range(T)):
+        expected.append(np.linalg.norm(dh))
+        dh = dh * (1 - output[t] ** 2) @ weights["rnn.weight_hh_l0"]
+    assert norms.shape == (1, T)
+    close(norms[0], expected[::-1])
+
+
+def test_the_input_gradient_of_a_step_is_the_slope_of_its_loss(numbers):
+    learns = trainer(bptt.Head(1), input_gradient=True)
+    x, y = numbers.normal(size=(T, B, I)), numbers.normal(size=(B, 1))
+    learns.accumulate(x, y)
+    dx, (dh, dc) = learns.input_gradient()
+    close(dx[1, 2, 0], slope(lambda own: learns.loss(own, y), x, (1, 2, 0)), 1e-7)
+    assert dh.shape == dc.shape == (1, B, H)
+
+
+def test_tokens_select_the_rows_of_an_embedding(numbers):
+    model = bptt.Model("gru", I, H, bptt.Head(7, "cross-entropy", readout="every"), vocabulary=7)
+    learns = bptt.Trainer(model, device="cpu", dtype="float64")
+    tokens = numbers.integers(0, 7, size=(T, B))
+    weights = learns.state_dict()
+    h = forward("gru", weights, weights["embedding.weight"][tokens])[0]
+    logits = h @ weights["head.weight"].T + weights["head.bias"]
+    close(learns.predict(tokens), np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True))
+    with pytest.raises(ValueError, match="token ids at .0, 0.: expected a whole number of at least 0"):
+        learns.predict(tokens - 7)
+
+
+def test_training_lowers_the_loss_and_equal_seeds_give_equal_bits(numbers):
+    x, y = numbers.normal(size=(T, 16, I)), numbers.normal(size=(16, 1))
+
+    def trained(threads):
+        model = bptt.Model("lstm", I, H, bptt.Head(1))
+        learns = bptt.Trainer(model, bptt.Optimizer("adam", 0.02), device="cpu", threads=threads, seed=5)
+        return [learns.step(x, y) for _ in range(50)]
+
+    losses = trained(2)
+    assert losses[-1] < 0.3 * losses[0]
+    assert trained(1) == losses
+
+
+def test_a_file_keeps_the_model_and_its_weights(own_folder, numbers):
+    learns = trainer(bptt.Head(1, "huber", delta=0.5))
+    learns.save(own_folder / "a.safetensors")
+    model, weights = bptt.Model.load(own_folder / "a.safetensors")
+    assert model == learns.model
+    assert bptt.Model.from_json(model.to_json()) == model
+    again = bptt.Trainer(model, device="cpu", weights=weights, dtype="float64")
+    for name, weight in learns.state_dict().items():
+        np.testing.assert_array_equal(again.state_dict()[name], weight.astype(np.float32))
+
+
+def test_errors_have_the_librarys_words(own_folder):
+    learns = trainer(bptt.Head(1))
+    with pytest.raises(ValueError, match=r"x: expected shape \[5, 4, 3\], got \[5, 4, 2\]|expected .*3.*got .*2"):
+        learns.predict(np.zeros((T, B, 2)))
+    with pytest.raises(ValueError, match="x: expected an array of 3 axes, got shape .5."):
+        learns.predict(np.zeros(5))
+    with pytest.raises(ValueError, match="x: expected an array of numbers, got dtype"):
+        learns.predict(np.full((T, B, I), "a"))
+    with pytest.raises(ValueError, match="hidden_size: expected 1 to 16777216, got 0"):
+        bptt.Model("lstm", 1, 0)
+    with pytest.raises(ValueError, match="cell: expected lstm, gru or rnn, got lstn"):
+        bptt.Cell("lstn")
+    with pytest.raises(ValueError, match="unknown variant `no`"):
+        bptt.Head(1, "no")
+    with pytest.raises(ValueError, match="the state dict does not fit the model:\n  missing: "):
+        learns.load_state_dict({})
+    with pytest.raises(ValueError, match=r"lengths\[1\]: expected at least 1, got -2"):
+        learns.predict(np.zeros((T, 2, I)), lengths=[1, -2])
+    with pytest.raises(bptt.NonFinite, match="step 1: the loss is not finite"):
+        learns.step(np.full((T, B, I), np.inf), np.zeros((B, 1)))
+    with pytest.raises(FileNotFoundError, match="missing.safetensors"):
+        bptt.Model.load(own_folder / "missing.safetensors")
+    assert issubclass(bptt.DeviceLost, bptt.DeviceError) and issubclass(bptt.DeviceError, bptt.BpttError)
+    with pytest.raises(bptt.DeviceError, match="no GPU: "):
+        bptt.Trainer(bptt.Model("lstm", 1, 1, bptt.Head(1)), device="no such device")
+
+
+def test_threads_compute_at_the_same_time_and_each_network_has_one_call_at_a_time(numbers):
+    x, y = numbers.normal(size=(60, 32, I)), numbers.normal(size=(32, 1))
+    shared = bptt.Trainer(bptt.Model("lstm", I, H, bptt.Head(1)), device="cpu")
+    turns, stop = [0], threading.Event()
+
+    def count():
+        while not stop.is_set():
+            turns[0] += 1
+
+    counting = threading.Thread(target=count)
+    workers = [threading.Thread(target=lambda: [shared.step(x, y) for _ in range(25)]) for _ in range(4)]
+    counting.start()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    stop.set()
+    counting.join()
+    assert shared.steps() == 100
+    assert turns[0] > 100
+
+
+def test_a_result_outlives_the_network_that_made_it(numbers):
+    x = numbers.normal(size=(T, B, I))
+    network = layers("lstm")
+    output, _ = network.forward(x)
+    kept = output.copy()
+    del network
+    for _ in range(20):
+        layers("lstm").forward(x)
+    np.testing.assert_array_equal(output, kept)
+    output[0] = 1  # It is the caller's own.
+
+
+def test_ten_thousand_steps_take_no_more_memory(numbers):
+    x, y = numbers.normal(size=(4, 2, 1)), numbers.normal(size=(2, 1))
+    learns = bptt.Trainer(bptt.Model("gru", 1, 2, bptt.Head(1)), device="cpu", threads=1)
+
+    def resident():
+        with open("/proc/self/statm") as pages:
+            return int(pages.read().split()[1]) * 4096
+
+    try:
+        resident()
+    except OSError:
+        pytest.skip("the system does not tell the memory of a process")
+    for _ in range(2_000):
+        learns.step(x, y)
+    before = resident()
+    for _ in range(10_000):
+        learns.step(x, y)
+    assert resident() - before < 2 << 20

@@ -1,0 +1,165 @@
+"""Forks, interrupts and what a call does with other processes and threads."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+
+
+def python(code, folder, wait=60):
+    """Runs a program of its own, which must end."""
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=folder, timeout=wait, capture_output=True, text=True
+    )
+
+
+SETUP = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+import numpy as np, bptt
+
+def in_child(f):
+    child = os.fork()
+    if child == 0:
+        try:
+            f()
+            code = 0
+        except BaseException as error:
+            print(type(error).__name__, error, file=sys.stderr)
+            code = 9
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+x, y = np.ones((50, 64, 3)), np.zeros((64, 1))
+learns = bptt.Trainer(bptt.Model("lstm", 3, 32, bptt.Head(1)), device="cpu", threads=2)
+first = learns.loss(x, y)
+"""
+
+
+def test_a_fork_computes_on_new_threads_with_the_same_bits(own_folder):
+    told = python(
+        SETUP
+        + """
+def child():
+    assert learns.loss(x, y) == first
+    learns.step(x, y)
+    assert bptt.Trainer(learns.model, device="cpu", threads=2).loss(x, y) == first
+    bptt.train(epochs=1, device="cpu", out="forked", progress=False)
+
+print(in_child(child), learns.loss(x, y) == first, learns.steps())
+""",
+        own_folder,
+    )
+    assert told.stdout == "0 True 0\n", told.stderr
+    assert (own_folder / "forked" / "report.html").is_file()
+
+
+def test_a_fork_while_another_thread_computes_raises_instead_of_waiting(own_folder):
+    told = python(
+        SETUP
+        + """
+import threading, time
+x = np.ones((4000, 64, 3))
+busy = threading.Thread(target=lambda: learns.step(x, y))
+busy.start()
+time.sleep(0.05)
+print(busy.is_alive(), in_child(lambda: learns.steps()))
+busy.join()
+print(learns.steps())
+""",
+        own_folder,
+    )
+    assert told.stdout == "True 9\n1\n", told.stderr
+    assert "BpttError the network cannot be used: another thread computed with it while" in told.stderr
+
+
+def test_a_gpu_is_refused_after_a_fork_and_auto_takes_the_cpu(own_folder):
+    told = python(
+        SETUP
+        + """
+try:
+    gpu = bptt.Trainer(learns.model, device="gpu")
+    gpu.step(x, y)
+    print("gpu")
+except bptt.DeviceError:
+    gpu = None
+    print("none")
+
+def child():
+    if gpu is not None:
+        try:
+            gpu.loss(x, y)
+        except bptt.DeviceError as error:
+            assert "does not survive a fork" in str(error), error
+        else:
+            raise AssertionError("a GPU computed after a fork")
+    try:
+        bptt.Trainer(learns.model, device="gpu")
+    except bptt.DeviceError as error:
+        assert "does not survive a fork" in str(error), error
+    else:
+        raise AssertionError("a GPU opened after a fork")
+    assert bptt.Trainer(learns.model, device="auto", threads=2).loss(x, y) == first
+
+print(in_child(child))
+# The child has no memory of the GPU to give back.
+sys.stdout.flush()
+os._exit(0)
+""",
+        own_folder,
+    )
+    assert told.stdout in ("gpu\n0\n", "none\n0\n"), told.stderr
+    assert "the CPU is used: this process was forked" in told.stderr
+
+
+@pytest.mark.parametrize("shows", ("progress=False", "progress=lambda steps: None"))
+def test_an_interrupt_ends_a_run_with_a_checkpoint_from_which_it_goes_on_to_the_bit(own_folder, shows):
+    code = f"""
+    import sys, bptt
+    print("ready", flush=True)
+    try:
+        bptt.train(epochs=2000, seed=4, device="cpu", out="cut", {shows})
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+        sys.exit(3)
+    """
+    run = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=own_folder, stdout=subprocess.PIPE, text=True
+    )
+    metrics = own_folder / "cut" / "metrics.jsonl"
+    until = time.monotonic() + 60
+    while not (metrics.is_file() and metrics.stat().st_size > 0) and time.monotonic() < until:
+        time.sleep(0.01)
+    run.send_signal(signal.SIGINT)
+    out, _ = run.communicate(timeout=60)
+    assert (run.returncode, out) == (3, "ready\ninterrupted\n")
+    assert (own_folder / "cut" / "model.safetensors").is_file()
+    steps = len(metrics.read_text().splitlines())
+    assert 0 < steps < 14_000
+    code = """
+    import bptt, json
+    resumed = bptt.train(resume="cut", out="longer", epochs=%d, progress=False)
+    whole = bptt.train(epochs=%d, seed=4, device="cpu", out="whole", progress=False)
+    print(json.dumps([float(run.metrics["loss"][-1]) for run in (resumed, whole)]))
+    """ % (steps // 7 + 2, steps // 7 + 2)
+    told = python(code, own_folder)
+    resumed, whole = json.loads(told.stdout or "[0, 1]")
+    assert resumed == whole, told.stderr
+
+
+def test_an_exception_of_the_progress_function_ends_the_run_and_is_raised(own_folder):
+    import bptt
+
+    def stop(steps):
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        bptt.train(epochs=500, device="cpu", out="cut", progress=stop)
+    assert (own_folder / "cut" / "model.safetensors").is_file()

@@ -1,0 +1,154 @@
+"""What the program does, from Python."""
+
+import json
+import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bptt
+
+QUICK = dict(epochs=3, device="cpu", progress=False, seed=2)
+
+
+def wave(rows=160):
+    t = np.arange(rows)
+    return {"t": t, "load": np.sin(t / 5) + 0.01 * t, "heat": np.cos(t / 7)}
+
+
+def test_the_sunspots_train_and_forecast_the_next_eleven_years(own_folder):
+    run = bptt.train(device="cpu", progress=False)
+    assert run.path == Path("runs/sunspots-1") and (own_folder / run.path / "report.html").is_file()
+    assert run.summary["lines"][0].startswith("worth it: beats the best of 3 baselines")
+    loss = run.metrics["loss"]
+    assert len(loss) == 350 and loss[-1] < loss[0]
+    forecast = run.forecast(11)
+    assert forecast.labels == [str(year) for year in range(2009, 2020)]
+    assert forecast["SUNACTIVITY"].shape == (11,) and np.isfinite(forecast["SUNACTIVITY"]).all()
+    assert run.report.html.startswith("<!") and "srcdoc=" in run._repr_html_()
+    assert forecast._repr_html_().lstrip().startswith("<svg") or "<svg" in forecast._repr_html_()
+
+
+def test_a_mapping_trains_as_the_same_table_in_a_file(own_folder):
+    columns = wave()
+    rows = zip(*(column.tolist() for column in columns.values()))
+    Path("a.csv").write_text("t,load,heat\n" + "".join(f"{t},{a!r},{b!r}\n" for t, a, b in rows))
+    settings = dict(target="load", features="heat", horizon=4, hidden=8, **QUICK)
+    of_file, of_frame = bptt.train(series="a.csv", **settings), bptt.train(series=columns, **settings)
+    np.testing.assert_array_equal(of_frame.metrics["loss"], of_file.metrics["loss"])
+    for name, weight in of_file.state_dict().items():
+        np.testing.assert_array_equal(of_frame.state_dict()[name], weight)
+    assert len(of_frame.forecast()) == 4
+
+
+def test_pandas_and_polars_frames_are_the_same_data(own_folder):
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    columns = wave()
+    times = pandas.date_range("2024-01-01", periods=160, freq="h")
+    by_index = pandas.DataFrame({name: columns[name] for name in ("load", "heat")}, index=times)
+    by_column = polars.DataFrame({"time": times.to_numpy(), "load": columns["load"], "heat": columns["heat"]})
+    settings = dict(target="load", horizon=2, calendar="hour", **QUICK)
+    first, second = bptt.train(series=by_index, **settings), bptt.train(series=by_column, **settings)
+    np.testing.assert_array_equal(first.metrics["loss"], second.metrics["loss"])
+    assert first.forecast(2).labels == ["2024-01-07 16:00:00", "2024-01-07 17:00:00"]
+    longer = first.forecast(2, series=by_index.iloc[:100])
+    assert longer.labels[0] == "2024-01-05 04:00:00"
+
+
+def test_missing_values_of_a_frame_are_the_programs_missing_values(own_folder):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(wave())
+    frame.loc[40, "load"] = None
+    with pytest.raises(ValueError, match="row 42, column \"load\""):
+        bptt.train(series=frame, target="load", **QUICK)
+    assert bptt.train(series=frame, target="load", missing="ignore", **QUICK).path.is_dir()
+
+
+def test_predictions_and_evaluations_are_those_of_the_program(own_folder):
+    run = bptt.train(series=wave(), target="load", horizon=2, **QUICK)
+    table = run.predict()
+    assert {"t", "part"} <= set(table) and any(name.startswith("load") for name in table)
+    again = bptt.load(run.path).evaluate(device="cpu")
+    assert again["lines"] == bptt.load(run.path / "model.safetensors").evaluate(series=frame_of(run), device="cpu")["lines"]
+
+
+def frame_of(run):
+    return run.summary["settings"]["series"]["file"]
+
+
+def test_settings_are_the_programs_and_wrong_ones_are_told_with_its_words(own_folder):
+    with pytest.raises(TypeError, match="has no setting 'hiden' for series; did you mean hidden"):
+        bptt.train(hiden=3)
+    with pytest.raises(ValueError, match="cell: unknown variant `lstn`, expected one of .*, got \"lstn\""):
+        bptt.train(cell="lstn")
+    with pytest.raises(ValueError, match="expected one kind of data, got series and text"):
+        bptt.train(series="a.csv", text="b.txt")
+    with pytest.raises(OSError, match="no.csv"):
+        bptt.train(series="no.csv", progress=False)
+    with pytest.raises(ValueError, match="columns of one length"):
+        bptt.train(series={"a": [1, 2], "b": [1]})
+    with pytest.raises(TypeError, match="expected a path, a frame"):
+        bptt.train(series=3)
+    with pytest.raises(ValueError, match="lr: expected a finite number, got nan"):
+        bptt.train(lr=float("nan"))
+    with pytest.raises(bptt.DataError):
+        Path("bad.csv").write_text("t,a\n0,1\n1,x\n")
+        bptt.train(series="bad.csv", progress=False)
+    for wrong in (dict(hidden=0), dict(window=0), dict(horizon=0), dict(lr=-1), dict(batch=0), dict(layers=0)):
+        with pytest.raises(ValueError):
+            bptt.train(out="wrong", progress=False, device="cpu", epochs=1, **wrong)
+    assert not Path("wrong").exists()
+
+
+def test_every_kind_of_data_has_the_settings_of_its_section():
+    for kind in ("series", "text", "sequences", "classes", "rolls", "audio", "task"):
+        names = dict(bptt._bptt.setting_names(kind))
+        assert list(names) == [kind, "run", "model", "training"]
+        of_all = [key for keys in names.values() for key in keys]
+        assert len(set(of_all)) == len(of_all), "one name, one setting"
+
+
+def test_a_text_and_a_task_train_too(own_folder):
+    Path("a.txt").write_text("the cat sat on the mat. " * 60)
+    text = bptt.train(text="a.txt", hidden=8, window=16, **QUICK)
+    assert text.model.cell == bptt.Cell("lstm") and text.model.hidden_size == 8
+    assert bptt.train(task="adding", length=6, steps=5, hidden=4, device="cpu", progress=False).metrics["step"][-1] == 5
+
+
+def test_progress_is_called_with_every_step_in_order(own_folder):
+    seen = []
+    bptt.train(epochs=2, device="cpu", progress=seen.extend)
+    assert [step["step"] for step in seen] == list(range(1, 15)) and seen[0]["steps"] == 14
+
+
+def test_a_bar_is_shown_by_tqdm_and_silence_is_silent(own_folder, capfd):
+    pytest.importorskip("tqdm")
+    bptt.train(epochs=1, device="cpu", progress=False)
+    assert capfd.readouterr() == ("", "")
+    bptt.train(epochs=1, device="cpu")
+    assert "step" in capfd.readouterr().err
+
+
+def test_what_the_program_prints_is_logged(own_folder, caplog):
+    caplog.set_level(logging.INFO, logger="bptt")
+    bptt.train(**QUICK)
+    words = [record.getMessage() for record in caplog.records if record.name == "bptt"]
+    assert any(word.startswith("data") and "sunspots" in word for word in words)
+    assert any("worth it" in word for word in words)
+
+
+def test_without_a_hardware_gpu_auto_says_that_it_takes_the_cpu(own_folder):
+    code = "import bptt; t = bptt.Trainer(bptt.Model('lstm', 1, 1, bptt.Head(1))); print(t.device)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    assert "CPU" not in told.stdout or re.search("CPU", told.stderr)
+
+
+def test_a_run_reads_json_of_its_summary(own_folder):
+    run = bptt.train(**QUICK)
+    assert json.loads(json.dumps(run.summary))["run"].endswith("sunspots-1")
+    assert repr(run) == "Run('runs/sunspots-1', a series)" or "sunspots-1" in repr(run)
