@@ -18,6 +18,11 @@ from ._bptt import Head, Model, Optimizer, Trainer
 __all__ = ["SequenceClassifier", "SequenceRegressor", "SeriesForecaster"]
 
 
+def _root(variance: Any) -> Any:
+    """The deviation, or 1 of what does not vary."""
+    return np.where(variance > 0, np.sqrt(variance), 1.0)
+
+
 class _Sequences(BaseEstimator):
     """What the estimators have in common: the network and its training."""
 
@@ -39,6 +44,7 @@ class _Sequences(BaseEstimator):
         scale: bool = True,
         device: str = "cpu",
         threads: int | None = None,
+        dtype: str = "float32",
         random_state: Any = None,
     ) -> None:
         self.cell = cell
@@ -56,6 +62,7 @@ class _Sequences(BaseEstimator):
         self.scale = scale
         self.device = device
         self.threads = threads
+        self.dtype = dtype
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Any:
@@ -84,18 +91,22 @@ class _Sequences(BaseEstimator):
         if not isinstance(self.batch, (int, np.integer)) or self.batch < 1:
             raise ValueError(f"batch: expected at least 1, got {self.batch!r}")
         random = check_random_state(self.random_state)
-        self.x_mean_ = X.mean(axis=(0, 1)) if self.scale else np.zeros(X.shape[2])
-        deviation = X.std(axis=(0, 1)) if self.scale else np.ones(X.shape[2])
-        self.x_deviation_ = np.where(deviation > 0, deviation, 1.0)
+        # Rows count as they do in the loss.
+        self.x_mean_, self.x_deviation_ = np.zeros(X.shape[2]), np.ones(X.shape[2])
+        if self.scale:
+            self.x_mean_ = np.average(X.mean(axis=1), axis=0, weights=weights)
+            self.x_deviation_ = _root(np.average(((X - self.x_mean_) ** 2).mean(axis=1), axis=0, weights=weights))
         model = Model(
             self.cell, X.shape[2], self.hidden, head, layers=self.layers, direction=self.direction, dropout=self.dropout
         )
         optimizer = Optimizer(self.optimizer, self.lr, clip_norm=self.clip, weight_decay=self.weight_decay)
         seed = int(random.randint(np.iinfo(np.int32).max))
-        trainer = Trainer(model, optimizer, seed=seed, device=self.device, threads=self.threads)
+        trainer = Trainer(
+            model, optimizer, seed=seed, device=self.device, threads=self.threads, dtype=self.dtype
+        )
         x = self._scaled(X)
         # A row of weight 0 is as if it were not there.
-        rows = np.arange(len(x)) if weights is None else np.flatnonzero(weights)
+        rows = np.arange(len(X)) if weights is None else np.flatnonzero(weights)
         self.loss_curve_ = []
         for _ in range(self.epochs):
             random.shuffle(rows)
@@ -111,12 +122,14 @@ class _Sequences(BaseEstimator):
 
     def _scaled(self, X: Any) -> Any:
         """[T, N, I], scaled."""
-        return np.ascontiguousarray(((X - self.x_mean_) / self.x_deviation_).swapaxes(0, 1), dtype=np.float32)
+        return np.ascontiguousarray(((X - self.x_mean_) / self.x_deviation_).swapaxes(0, 1), dtype=self.dtype)
 
     def _outputs(self, X: Any) -> Any:
         """The network's predictions, [N, O]."""
         x = self._scaled(X)
-        trainer = Trainer(self.model_, device=self.device, threads=self.threads, weights=self.weights_)
+        trainer = Trainer(
+            self.model_, device=self.device, threads=self.threads, dtype=self.dtype, weights=self.weights_
+        )
         parts = [trainer.predict(x[:, first : first + 512])[0] for first in range(0, x.shape[1], 512)]
         return np.concatenate(parts).astype(np.float64)
 
@@ -185,9 +198,8 @@ class SequenceRegressor(RegressorMixin, _Sequences):
         self._is_flat = y.ndim == 1
         y = y.reshape(len(y), -1)
         self.y_mean_ = np.average(y, axis=0, weights=weights)
-        deviation = np.sqrt(np.average((y - self.y_mean_) ** 2, axis=0, weights=weights))
-        self.y_deviation_ = np.where(deviation > 0, deviation, 1.0)
-        targets = ((y - self.y_mean_) / self.y_deviation_).astype(np.float32)
+        self.y_deviation_ = _root(np.average((y - self.y_mean_) ** 2, axis=0, weights=weights))
+        targets = (y - self.y_mean_) / self.y_deviation_
         self._fit(X, targets, weights, Head(y.shape[1], "squared-error", readout=self.readout))
 
     def _numbers(self, X: Any) -> Any:

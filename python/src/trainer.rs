@@ -151,14 +151,14 @@ impl Trainer {
         lengths: Option<&Bound<'_, PyAny>>,
         initial: Option<&Bound<'_, PyAny>>,
         batch_first: bool,
-    ) -> PyResult<Option<f64>> {
+    ) -> PyResult<f64> {
         let given = Given { x, targets, weights, rows: Rows { lengths, initial, batch_first } };
         with_trainer!(self, shared => {
             let batch = given.batch::<_>(&self.model)?;
             shared.compute(py, |trainer| {
                 same_type(trainer, &batch);
                 trainer.step(&batch).wait()?;
-                trainer.loss().wait()
+                last_loss(trainer)
             })
         })
     }
@@ -210,10 +210,10 @@ impl Trainer {
     }
 
     /// Updates the weights from the gradients accumulated since the last update, and returns their loss.
-    fn update(&self, py: Python<'_>) -> PyResult<Option<f64>> {
+    fn update(&self, py: Python<'_>) -> PyResult<f64> {
         with_trainer!(self, shared => shared.compute(py, |trainer| {
             trainer.update().wait()?;
-            trainer.loss().wait()
+            last_loss(trainer)
         }))
     }
 
@@ -342,6 +342,12 @@ impl Trainer {
     fn __repr__(&self) -> String {
         format!("Trainer({:?}, parameters={})", self.device, bptt::Layout::new(&self.model).len())
     }
+}
+
+/// The loss of the step before.
+fn last_loss<E: bptt::Engine>(trainer: &mut bptt::Trainer<E>) -> bptt::Result<f64> {
+    // There is one after every step.
+    trainer.loss().wait().map(|loss| loss.unwrap_or(f64::NAN))
 }
 
 /// Says that a batch has the trainer's number type.

@@ -75,6 +75,7 @@ def test_gradients_of_the_recurrent_layers_are_pytorchs(x, numbers):
         np.testing.assert_allclose(layers.gradients()[f"rnn.{name}"], parameter.grad.numpy(), atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 def test_a_projected_lstm_and_a_relu_keep_their_form(x):
     for module in (torch.nn.LSTM(I, H, proj_size=2), torch.nn.RNN(I, H, nonlinearity="relu", bias=False)):
         model, weights = from_module(module)

@@ -82,7 +82,7 @@ def test_the_package_and_an_example_pass_mypy(own_folder):
         "import bptt\n"
         "model = bptt.Model('lstm', 3, 8, bptt.Head(2, 'cross-entropy'))\n"
         "trainer = bptt.Trainer(model, bptt.Optimizer('adam', 0.01), device='cpu')\n"
-        "loss: float | None = trainer.step(np.zeros((5, 4, 3)), np.zeros(4, dtype=int))\n"
+        "loss: float = trainer.step(np.zeros((5, 4, 3)), np.zeros(4, dtype=int))\n"
         "run: bptt.Run = bptt.train(epochs=1)\n"
         "values: np.ndarray = run.forecast(3)['SUNACTIVITY']\n"
         "wrong: str = trainer.steps()\n"
