@@ -19,7 +19,7 @@ from bptt import SequenceClassifier, SequenceRegressor, SeriesForecaster  # noqa
 EXPECTED = {}
 
 # In double precision, so that a weight of 2 and a row given twice agree to the last digits that the checks compare.
-QUICK = dict(hidden=16, epochs=100, lr=0.05, batch=256, dtype="float64", random_state=0, threads=1)
+QUICK = dict(cell="gru", hidden=8, epochs=100, lr=0.1, batch=256, dtype="float64", random_state=0, threads=1)
 
 
 @parametrize_with_checks(
