@@ -145,7 +145,8 @@ pub(crate) fn state_dict<T: Number>(mapping: &Bound<'_, PyAny>) -> PyResult<Stat
     for item in items.try_iter()? {
         let (name, tensor): (String, Bound<'_, PyAny>) = item?.extract()?;
         // A tensor on a GPU, or one that PyTorch differentiates, has no array.
-        let tensor = if tensor.hasattr("detach")? { tensor.call_method0("detach")?.call_method0("cpu")? } else { tensor };
+        let tensor =
+            if tensor.hasattr("detach")? { tensor.call_method0("detach")?.call_method0("cpu")? } else { tensor };
         let array: ArrayD<T> = array(&tensor, &name)?;
         tensors.push((name, array));
     }

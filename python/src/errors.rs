@@ -10,7 +10,12 @@ create_exception!(bptt, DataError, PyValueError, "A file or a table is invalid."
 create_exception!(bptt, DeviceError, BpttError, "There is no such GPU, or it lacks something.");
 create_exception!(bptt, DeviceLost, DeviceError, "The GPU is lost with all its contents.");
 create_exception!(bptt, OutOfMemory, DeviceError, "The GPU, or the memory limit, has no room.");
-create_exception!(bptt, NonFinite, BpttError, "A loss or a gradient norm is not finite. The weights are those before it.");
+create_exception!(
+    bptt,
+    NonFinite,
+    BpttError,
+    "A loss or a gradient norm is not finite. The weights are those before it."
+);
 
 /// The exception of an error.
 pub(crate) fn exception(error: Error) -> PyErr {

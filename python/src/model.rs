@@ -87,7 +87,8 @@ impl Head {
         quantiles: Option<Vec<f64>>,
         smoothing: Option<f64>,
     ) -> PyResult<Self> {
-        let own = [("huber", "delta", delta.map(|it| json!(it))), ("quantile", "quantiles", quantiles.map(|it| json!(it)))];
+        let own =
+            [("huber", "delta", delta.map(|it| json!(it))), ("quantile", "quantiles", quantiles.map(|it| json!(it)))];
         let own = own.into_iter().chain([("smoothed-cross-entropy", "smoothing", smoothing.map(|it| json!(it)))]);
         let mut settings = Map::new();
         for (of, key, given) in own {

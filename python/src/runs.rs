@@ -137,9 +137,8 @@ fn trained(
         log::info!(target: "bptt", "{name:<9} {text}");
     }
     let mut missing = Missing::notifying(|words| log::warn!(target: "bptt", "missing   {words}"));
-    let display = |length: &bptt::experiment::training::TrainingLength, _: &_| {
-        Ok(Sending { to, steps: length.steps, stop })
-    };
+    let display =
+        |length: &bptt::experiment::training::TrainingLength, _: &_| Ok(Sending { to, steps: length.steps, stop });
     let mut steps = run.train(&mut network, display, &mut missing).wait()?;
     let is_stopped = steps.outcome.stop_reason == StopReason::Stopped;
     // An interrupted call ends soon; what resumes the run measures it.
