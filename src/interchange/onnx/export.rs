@@ -74,27 +74,39 @@ pub fn write_model(
     notes: &[(&str, &str)],
     to: &mut impl Write,
 ) -> Result<()> {
-    let unwritten = |source: io::Error| Error::Io { path: "the model".into(), source };
-    message(model, dict, reads, notes)?.write(to).map_err(unwritten)
+    write(message(model, dict, reads, notes)?, to)
 }
 
-/// The contents of the file.
-fn message(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &str)]) -> Result<Message> {
+/// Writes a file.
+pub(super) fn write(message: Message, to: &mut impl Write) -> Result<()> {
+    let unwritten = |source: io::Error| Error::Io { path: "the model".into(), source };
+    message.write(to).map_err(unwritten)
+}
+
+/// A graph with the weights and the input of `steps` steps.
+pub(super) fn begin(model: &Model, dict: &StateDict, reads: ModelInput, steps: AxisSize) -> Result<Graph> {
     check_size(4 * Layout::new(model).len())?;
-    // Destructured by name, so that a new field of a model cannot be forgotten here.
-    let Model { embedding, recurrent, head } = model;
-    if embedding.is_some() && reads == ModelInput::Dense {
+    if model.embedding.is_some() && reads == ModelInput::Dense {
         return Err(Error::Unsupported("a model with an embedding reads tokens, not x".into()));
     }
     let mut graph = Graph::default();
     weights(model, dict)?.into_tensors().for_each(|(name, array)| graph.floats(&name, array));
-    let sizes = [AxisSize::Known(recurrent.num_layer_directions()), B, AxisSize::Known(recurrent.hidden_size)];
     match reads {
         ModelInput::Dense => {
-            graph.input(reads.name(), ElementType::Float, &[T, B, AxisSize::Known(recurrent.input_size)])
+            let inputs = AxisSize::Known(model.recurrent.input_size);
+            graph.input(reads.name(), ElementType::Float, &[steps, B, inputs]);
         }
-        ModelInput::Tokens => graph.input(reads.name(), ElementType::Int64, &[T, B]),
+        ModelInput::Tokens => graph.input(reads.name(), ElementType::Int64, &[steps, B]),
     }
+    Ok(graph)
+}
+
+/// The contents of the file.
+fn message(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &str)]) -> Result<Message> {
+    let mut graph = begin(model, dict, reads, T)?;
+    // Destructured by name, so that a new field of a model cannot be forgotten here.
+    let Model { embedding: _, recurrent, head } = model;
+    let sizes = [AxisSize::Known(recurrent.num_layer_directions()), B, AxisSize::Known(recurrent.hidden_size)];
     graph.input(LENGTHS, ElementType::Int32, &[B]);
     letters(recurrent).iter().for_each(|letter| graph.input(&format!("{letter}_0"), ElementType::Float, &sizes));
     match head {

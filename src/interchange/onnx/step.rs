@@ -1,13 +1,12 @@
 //! Export of a single time step to ONNX, for streams.
 
-use std::io::{self, Write};
+use std::io::Write;
 
-use super::export::{B, ModelInput, check_size, letters, predict, predictions, recurrent_layers};
+use super::export::{B, ModelInput, begin, check_size, letters, predict, predictions, recurrent_layers, write};
 use super::graph::{AxisSize, ElementType, Graph};
-use super::weights::weights;
 use crate::error::{Error, Result};
 use crate::interchange::protobuf::Message;
-use crate::model::{Layout, Model, Readout, StateDict};
+use crate::model::{Model, Readout, StateDict};
 
 /// The description in the file.
 const DOC: &str = "One time step of B rows. The states that a step returns (with n) are those that the next one takes (with \
@@ -43,16 +42,11 @@ pub fn write_step(
     notes: &[(&str, &str)],
     to: &mut impl Write,
 ) -> Result<()> {
-    let unwritten = |source: io::Error| Error::Io { path: "the model".into(), source };
-    message(model, dict, reads, notes)?.write(to).map_err(unwritten)
+    write(message(model, dict, reads, notes)?, to)
 }
 
 fn message(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &str)]) -> Result<Message> {
-    check_size(4 * Layout::new(model).len())?;
-    let Model { embedding, recurrent, head } = model;
-    if embedding.is_some() && reads == ModelInput::Dense {
-        return Err(Error::Unsupported("a model with an embedding reads tokens, not x".into()));
-    }
+    let Model { embedding: _, recurrent, head } = model;
     if recurrent.has_reverse() {
         return Err(Error::Unsupported(
             "one step at a time needs a network that reads forward, and this one also reads from the end of a sequence: \
@@ -60,15 +54,8 @@ fn message(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &
                 .into(),
         ));
     }
-    let mut graph = Graph::default();
-    weights(model, dict)?.into_tensors().for_each(|(name, array)| graph.floats(&name, array));
+    let mut graph = begin(model, dict, reads, ONE)?;
     let size = AxisSize::Known(recurrent.hidden_size);
-    match reads {
-        ModelInput::Dense => {
-            graph.input(reads.name(), ElementType::Float, &[ONE, B, AxisSize::Known(recurrent.input_size)]);
-        }
-        ModelInput::Tokens => graph.input(reads.name(), ElementType::Int64, &[ONE, B]),
-    }
     let mut states: Vec<(&str, [AxisSize; 3])> =
         letters(recurrent).iter().map(|letter| (*letter, [AxisSize::Known(recurrent.layers), B, size])).collect();
     let has_mean = head.as_ref().is_some_and(|head| head.readout == Readout::MeanPool);
