@@ -125,6 +125,21 @@ Examples:
   bptt sample runs/shakespeare-1 --temperature 0.5 --top-p 0.9 --seed 7
   bptt sample model.safetensors | less";
 
+pub(crate) const STREAM: &str = "\
+Examples:
+  tail -f pump.csv | bptt stream runs/pump-1
+  mosquitto_sub -t sensor | bptt stream runs/pump-1 --json
+  cat lines.txt | bptt stream runs/names-1 > classes.csv
+  bptt stream runs/sunspots-1 --profile < data/sunspots.csv > forecasts.csv
+
+A line has the columns that the network reads, which `reads` names at the start: in that order, separated by a comma, a
+semicolon, a tab, a vertical bar or blanks; or in any order below a first line with their names; or as JSON, an array or an
+object. A blank line ends a sequence: the next begins from zero. Of texts, each character is read as it comes; of lines with
+classes and of lines of keys, a blank one is empty. The first column of a prediction is the number of its line or character.
+
+A series is forecast after each row as `bptt forecast` forecasts it, from as many rows as the window has. --profile tells how
+long a line took, from its end to its prediction.";
+
 pub(crate) const EXPORT: &str = "\
 Examples:
   bptt export runs/sunspots-1 sunspots.onnx

@@ -69,6 +69,12 @@ enum Command {
     /// Generate text, character by character
     #[command(after_long_help = examples::SAMPLE)]
     Sample(commands::sample::SampleArgs),
+    /// Predict from lines or characters as they come
+    ///
+    /// Reads standard input and writes a line for each prediction at once. By default on the CPU, since a line at a time is too
+    /// little work for a GPU.
+    #[command(after_long_help = examples::STREAM)]
+    Stream(commands::stream::StreamArgs),
     /// Show how much gradient reaches each time step
     #[command(after_long_help = examples::FLOW)]
     Flow(Box<flow::args::FlowArgs>),
@@ -103,6 +109,7 @@ impl Command {
             Self::Predict(_) | Self::Forecast(_) => true,
             Self::Apply(_)
             | Self::Sample(_)
+            | Self::Stream(_)
             | Self::Flow(_)
             | Self::Export(_)
             | Self::Gradcheck(_)
@@ -165,6 +172,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Apply(args) => commands::apply::apply(&args).await,
         Command::Forecast(args) => commands::forecast::forecast(&args).await,
         Command::Sample(args) => commands::sample::sample(&args).await,
+        Command::Stream(args) => commands::stream::stream(&args).await,
         Command::Flow(args) => flow::command::flow(&args).await,
         Command::Gradcheck(args) => commands::gradcheck::gradcheck(&args).await,
         Command::Inspect(args) => Ok(commands::inspect::inspect(&args)?),

@@ -7,11 +7,10 @@ use std::time::Instant;
 use ndarray::Axis;
 
 use super::config::agree::unsupported;
-use super::device::open::{DeviceOptions, OpenDevice};
+use super::device::open::DeviceOptions;
 use super::loaded_model::LoadedModel;
 use super::model::audio_codec::AudioCodec;
 use super::model::codec::Codec;
-use super::setup::trained_network;
 use super::tasks::signals::audio_data::{check_channels, check_rate};
 use crate::data::{Clipping, WavFormat, WavReader, WavSpec, WavWriter};
 use crate::format::{grouped, path_text};
@@ -95,8 +94,7 @@ impl LoadedModel {
         block: usize,
     ) -> Result<AppliedSound> {
         let codec = self.audio()?;
-        let device = OpenDevice::open_for_inference(device).await?;
-        let mut network = trained_network(&device, &self.file.model, &self.file.weights)?;
+        let mut network = self.network(device).await?;
         let WavSpec { rate, format: own, .. } = from.spec();
         let format = format.unwrap_or(own);
         let outputs = u16::try_from(codec.wet.len()).unwrap_or(u16::MAX);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::config::agree::unsupported;
 use super::config::{Data, RunConfig, SeriesConfig};
+use super::device::network::Network;
 use super::files::folder::unwritten;
 use super::loaded_model::LoadedModel;
 use super::measure::ranges::Ranges;
@@ -28,11 +29,22 @@ const LISTED: usize = 24;
 /// A series as a model reads it, and the device for its forecast.
 pub struct ForecastInput {
     settings: Settings,
+    series: NamedSeries,
+    /// Notes on how the file was read.
+    pub remarks: Vec<String>,
+}
+
+/// A series and its file.
+pub(super) struct NamedSeries {
     name: String,
     path: PathBuf,
     series: Series,
-    /// Notes on how the file was read.
-    pub remarks: Vec<String>,
+}
+
+impl From<SeriesData> for NamedSeries {
+    fn from(SeriesData { name, path, series, .. }: SeriesData) -> Self {
+        Self { name, path, series }
+    }
 }
 
 /// A series with its forecast.
@@ -71,8 +83,7 @@ impl LoadedModel {
         let series = settings.series().ok_or_else(|| unsupported("the run is not of a series"))?;
         let read = SeriesData::read(series, Some(&self.file.codec))?;
         let remarks = read.remarks();
-        let SeriesData { name, path, series, .. } = read;
-        Ok(ForecastInput { settings, name, path, series, remarks })
+        Ok(ForecastInput { settings, series: read.into(), remarks })
     }
 
     /// Forecasts the `rows` rows after the last one, by default as many as the model's horizon. Beyond the horizon each
@@ -88,7 +99,22 @@ impl LoadedModel {
         rows: Option<usize>,
         paths: PathCount,
     ) -> Result<SeriesForecast> {
-        let ForecastInput { settings, name, path, series, .. } = input;
+        let ForecastInput { settings, series, .. } = input;
+        let mut network = self.network(&settings.device_options()).await?;
+        self.forecast_on(&mut network, series, rows, (paths, settings.seed)).await
+    }
+
+    /// Like [`forecast`](Self::forecast), by a network of the model, with the seed of the paths.
+    ///
+    /// # Errors
+    /// As of [`forecast`](Self::forecast).
+    pub(super) async fn forecast_on(
+        &self,
+        network: &mut Network,
+        NamedSeries { name, path, series }: NamedSeries,
+        rows: Option<usize>,
+        (paths, seed): (PathCount, u64),
+    ) -> Result<SeriesForecast> {
         let Codec::Series { series: codec, quantiles, .. } = &self.file.codec else {
             return Err(unsupported("only a series can be forecast"));
         };
@@ -102,11 +128,10 @@ impl LoadedModel {
         let rolling = encoded.rollout(encoded.series().len(), steps).map_err(in_file)?;
         let ranges = Ranges::new(loss, quantiles, codec.conformal.clone());
         let planned = paths::plan(paths, [steps, rolling.forecast_targets().count()], &ranges, codec)?;
-        let mut network = self.network(&settings).await?;
-        let mut rolled = roll(&mut network, &ranges, vec![rolling.clone()]).await?.remove(0);
+        let mut rolled = roll(network, &ranges, vec![rolling.clone()]).await?.remove(0);
         let paths = match planned.count {
             0 => None,
-            count => Some(paths::draw(&mut network, &ranges, &rolling, count, settings.seed).await?),
+            count => Some(paths::draw(network, &ranges, &rolling, count, seed).await?),
         };
         if let Some(paths) = &paths {
             paths.widen(&mut rolled, codec.frame.horizon);
@@ -188,6 +213,12 @@ impl SeriesForecast {
             lines.extend(self.planned.obstacle.iter().map(|why| format!("no sample paths: {why}")));
         }
         lines
+    }
+
+    /// The values in the units of the data, by row, target and quantile; NaN for a series of a panel that is not forecast.
+    pub(super) fn values(&self) -> impl Iterator<Item = f64> {
+        let places = self.rolled.middle().values.indexed_iter().map(|(place, _)| place);
+        places.flat_map(|place| self.rolled.forecasts.iter().map(move |forecast| forecast.values[place]))
     }
 
     /// Why there are not as many paths as by default, in brackets.

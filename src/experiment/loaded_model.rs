@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::config::merge::merge_flags;
 use super::config::{Config, Data, ModelConfig, RunConfig, TaskConfig, check_files};
 use super::device::network::Network;
-use super::device::open::OpenDevice;
+use super::device::open::{DeviceOptions, OpenDevice};
 use super::files::names::CONFIG;
 use super::model::codec::Codec;
 use super::model::model_file::ModelFile;
@@ -72,12 +72,12 @@ impl LoadedModel {
         Ok(AppliedModel { settings, task, network, device, rows })
     }
 
-    /// A network of the model on the device of these settings.
+    /// A network of the model on a device.
     ///
     /// # Errors
     /// Those of the device.
-    pub async fn network(&self, settings: &Settings) -> Result<Network> {
-        let device = OpenDevice::open_for_inference(&settings.device_options()).await?;
+    pub async fn network(&self, device: &DeviceOptions) -> Result<Network> {
+        let device = OpenDevice::open_for_inference(device).await?;
         trained_network(&device, &self.file.model, &self.file.weights)
     }
 

@@ -4,10 +4,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::config::agree::unsupported;
-use super::device::open::{DeviceOptions, OpenDevice};
+use super::device::open::DeviceOptions;
 use super::loaded_model::LoadedModel;
 use super::model::codec::Codec;
-use super::setup::trained_network;
 use super::tasks::generate::generate;
 use crate::Result;
 use crate::data::Vocabulary;
@@ -68,8 +67,7 @@ impl LoadedModel {
         each: &mut impl FnMut(&[u8]) -> Result<bool>,
     ) -> Result<()> {
         let vocabulary = self.vocabulary()?;
-        let device = OpenDevice::open_for_inference(device).await?;
-        let mut network = trained_network(&device, &self.file.model, &self.file.weights)?;
+        let mut network = self.network(device).await?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut each = |token| each(&vocabulary.decode(&[token])?);
         generate(&mut network, vocabulary, &prompt.tokens, length, sampling, &mut rng, &mut each).await

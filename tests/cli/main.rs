@@ -47,6 +47,7 @@ mod sensor;
 mod sequences;
 mod series;
 mod set;
+mod stream;
 mod summary;
 mod sweep;
 mod tensorboard;

@@ -3,8 +3,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -18,6 +19,19 @@ pub fn command(folder: &Path, arguments: &str) -> Command {
 /// Runs it.
 pub fn bptt(folder: &Path, arguments: &str) -> Output {
     command(folder, arguments).output().unwrap()
+}
+
+/// Runs it with `input` as its standard input.
+pub fn fed(folder: &Path, arguments: &str, input: &[u8]) -> Output {
+    let mut command = command(folder, arguments);
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = pipes.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        // What is refused is not read to its end.
+        scope.spawn(move || drop(stdin.write_all(input)));
+        child.wait_with_output().unwrap()
+    })
 }
 
 /// Runs what must succeed; returns what it says.

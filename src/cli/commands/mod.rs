@@ -11,3 +11,4 @@ pub(crate) mod model_args;
 pub(crate) mod plan;
 pub(crate) mod predict;
 pub(crate) mod sample;
+pub(crate) mod stream;

@@ -131,7 +131,7 @@ pub(crate) async fn loaded(args: &FlowArgs, given: &Config) -> Result<(), Failur
     for run in &args.runs[1..] {
         let model = open_model(run)?;
         load::check_fits(&model.file, task.as_ref())?;
-        let mut network = model.network(&settings).await?;
+        let mut network = model.network(&settings.device_options()).await?;
         let cell = model.file.model.recurrent.cell.name();
         measured.push(GradientFlow::measure(&mut network, name(run, cell), &batch, clip).await?);
     }

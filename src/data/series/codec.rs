@@ -297,6 +297,20 @@ impl ColumnCodec {
         Ok(Self { name: column.name.clone(), scaling: Scaling::fit(kind, values), masked })
     }
 
+    /// A value in scaled units; 0 if it is missing. Otherwise what was expected, and what came.
+    pub(crate) fn input(&self, value: f64) -> std::result::Result<f32, (String, String)> {
+        if value.is_nan() && !self.masked {
+            let expected = "a value, as this column always had when the network was trained";
+            return Err((expected.into(), "a missing value".into()));
+        }
+        let scaled = in_units(self.scaling, value);
+        if scaled.is_finite() {
+            Ok(scaled)
+        } else {
+            Err((format!("a number within f32 in units of {}", self.scaling.unit), value.to_string()))
+        }
+    }
+
     /// Refuses a scaling that is not finite, or whose unit is not above 0.
     pub(super) fn validate(&self) -> Result<()> {
         let Scaling { offset, unit } = self.scaling;
@@ -306,6 +320,11 @@ impl ColumnCodec {
         let got = format!("offset {offset}, unit {unit}");
         Err(Error::value(format!("the scaling of column {:?}", self.name), "finite numbers, the unit above 0", got))
     }
+}
+
+/// A value in scaled units; 0 if it is missing.
+pub(super) fn in_units(scaling: Scaling, value: f64) -> f32 {
+    if value.is_nan() { 0.0 } else { scaling.scale(value) as f32 }
 }
 
 /// The number of inputs of columns and their masks.

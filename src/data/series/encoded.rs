@@ -6,6 +6,7 @@ use ndarray::{Array2, ArrayViewMut1, ArrayViewMut2, Axis, s};
 
 use super::calendar;
 use super::calendar::CalendarRows;
+use super::codec::in_units;
 use crate::data::{Column, ColumnCodec, Frame, Scaling, Series, SeriesCodec, list_names};
 use crate::error::{Error, Result};
 
@@ -294,24 +295,9 @@ pub(super) fn scaled_columns(
     Ok(inputs)
 }
 
-/// A value in scaled units; 0 if it is missing.
-fn in_units(scaling: Scaling, value: f64) -> f32 {
-    if value.is_nan() { 0.0 } else { scaling.scale(value) as f32 }
-}
-
 /// A value in the units of its column, which must exist if the column has no mask.
 fn scaled(series: &Series, column: &Column, codec: &ColumnCodec, row: usize) -> Result<f32> {
-    let value = column.values[row];
-    if value.is_nan() && !codec.masked {
-        let expected = "a value, as this column always had when the network was trained";
-        return Err(Error::value(series.place(row, column), expected, "a missing value"));
-    }
-    let scaled = in_units(codec.scaling, value);
-    if !scaled.is_finite() {
-        let expected = format!("a number within f32 in units of {}", codec.scaling.unit);
-        return Err(Error::value(series.place(row, column), expected, value));
-    }
-    Ok(scaled)
+    codec.input(column.values[row]).map_err(|(expected, got)| Error::value(series.place(row, column), expected, got))
 }
 
 #[cfg(test)]

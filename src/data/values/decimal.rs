@@ -5,6 +5,7 @@ use std::fmt::{Display, Formatter};
 
 use serde::{Deserialize, Serialize};
 
+use super::number::{is_missing, number};
 use crate::data::input::encoding::quoted;
 
 /// The decimal mark.
@@ -86,6 +87,17 @@ impl DecimalMark {
         let fraction = fraction.map(|fraction| format!(".{fraction}")).unwrap_or_default();
         let text: Cow<'_, str> = format!("{sign}{whole}{fraction}{exponent}").into();
         number(text.clone()).then_some(PlainNumber { text, grouped: between.is_some() })
+    }
+
+    /// The number in a cell, `None` if it is missing. Otherwise what was expected, and what came.
+    pub(crate) fn number(self, cell: &str) -> Result<Option<f64>, (String, String)> {
+        if is_missing(cell) {
+            return Ok(None);
+        }
+        match self.plain(cell).filter(|plain| plain.value().is_finite()) {
+            Some(plain) => number(&plain.text).map(Some).map_err(|expected| (expected.into(), quoted(cell))),
+            None => Err(self.refusal(cell)),
+        }
     }
 
     /// The other mark.

@@ -20,7 +20,7 @@ pub enum MissingPolicy {
 
 impl MissingPolicy {
     /// The replacement of a missing number after `last`, NaN for a mask; otherwise what was expected.
-    pub(in crate::data) fn stand_in(self, last: Option<f64>) -> Result<f64, &'static str> {
+    pub(crate) fn stand_in(self, last: Option<f64>) -> Result<f64, &'static str> {
         match (self, last) {
             (Self::Refuse, _) => Err("a finite number"),
             (Self::Forward, Some(last)) => Ok(last),

@@ -1,6 +1,6 @@
 //! Labels as a model encodes them.
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{LabelIndex, LabelledSequences, Labels, Scaling, ScalingKind};
@@ -78,6 +78,53 @@ impl LabelCodec {
         }
     }
 
+    /// The number of labels of a sequence or a step.
+    pub(crate) fn outputs(&self) -> usize {
+        match self {
+            Self::Classes(_) => 1,
+            Self::Values(scalings) => scalings.len(),
+        }
+    }
+
+    /// The probability of each class, or the values in the units of the data, from a prediction ŷ.
+    pub(crate) fn decode(&self, prediction: ArrayView1<'_, f32>) -> Vec<f64> {
+        let outputs = prediction.iter().map(|output| f64::from(*output));
+        match self {
+            Self::Classes(names) if names.len() == 2 => outputs.flat_map(|second| [1.0 - second, second]).collect(),
+            Self::Classes(_) => outputs.collect(),
+            Self::Values(scalings) => outputs.zip(scalings).map(|(output, scaling)| scaling.unscale(output)).collect(),
+        }
+    }
+
+    /// A column name for each label: `what`, or `what_1` and so on.
+    pub(crate) fn numbered(&self, what: &str) -> impl Iterator<Item = String> {
+        let outputs = self.outputs();
+        (1..=outputs).map(move |output| if outputs == 1 { what.to_owned() } else { format!("{what}_{output}") })
+    }
+
+    /// The columns of [`cells`](Self::cells).
+    pub(crate) fn columns(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.numbered("predicted").collect();
+        if let Self::Classes(classes) = self {
+            names.extend(classes.iter().map(|class| format!("p_{class}")));
+        }
+        names
+    }
+
+    /// A prediction, as [`decode`](Self::decode) has it, in columns: the class and the probability of each, or the values.
+    pub(crate) fn cells(&self, predicted: &[f64]) -> Vec<String> {
+        match self {
+            Self::Classes(classes) => {
+                let class = classes.get(most_probable(predicted)).cloned();
+                // With the precision of the network.
+                class.into_iter().chain(predicted.iter().map(|share| (*share as f32).to_string())).collect()
+            }
+            Self::Values(scalings) => {
+                predicted.iter().zip(scalings).map(|(value, scaling)| computed(*value, scaling.unit)).collect()
+            }
+        }
+    }
+
     /// In words.
     pub(crate) fn describe(&self) -> String {
         match self {
@@ -85,6 +132,20 @@ impl LabelCodec {
             Self::Values(scalings) => values_of(scalings.len()),
         }
     }
+}
+
+/// The index of the largest value; the first of equal ones.
+pub(crate) fn most_probable(predicted: &[f64]) -> usize {
+    (0..predicted.len()).fold(0, |best, class| if predicted[class] > predicted[best] { class } else { best })
+}
+
+/// A value computed in f32 in these units, with the digits that f32 has.
+fn computed(value: f64, unit: f64) -> String {
+    let last = (unit * f64::from(f32::EPSILON)).log10();
+    let digits = if last.is_finite() { (1.0 - last.floor()).clamp(0.0, 340.0) as usize } else { 17 };
+    let text = format!("{value:.digits$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    if text == "-0" { "0".into() } else { text.into() }
 }
 
 fn values_of(outputs: usize) -> String {

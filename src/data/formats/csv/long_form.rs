@@ -17,7 +17,7 @@ use crate::data::sequences::sequence_inputs::IN_MEMORY;
 use crate::data::times::RowGroups;
 use crate::data::times::column::time_column::{self, OrderReason};
 use crate::data::times::label::{LabelReader, Texts};
-use crate::data::values::number::{is_missing, number};
+use crate::data::values::number::is_missing;
 use crate::data::values::numeric_name::{canonical, value};
 use crate::data::{
     DateOrder, DecimalMark, InputLimit, LabelledSequences, Labels, LabelsPer, MissingPolicy, PackedSequences,
@@ -172,15 +172,11 @@ impl<'a> ColumnLayout<'a> {
 
     /// The number in a cell of the current record; NaN if missing: it is filled once the rows are in order.
     fn number(&self, records: &Records<'_>, column: usize) -> Result<f64> {
-        let cell = records.field(column);
-        match self.mark.plain(cell) {
-            Some(plain) => number(&plain.text).map_err(|expected| self.refuse(records, column, expected)),
-            None if self.missing != MissingPolicy::Refuse && is_missing(cell) => Ok(f64::NAN),
-            None if is_missing(cell) => Err(self.refuse(records, column, "a finite number")),
-            None => {
-                let (expected, got) = self.mark.refusal(cell);
-                Err(self.error(records, column, format!("expected {expected}, got {got}")))
-            }
+        match self.mark.number(records.field(column)) {
+            Ok(Some(number)) => Ok(number),
+            Ok(None) if self.missing != MissingPolicy::Refuse => Ok(f64::NAN),
+            Ok(None) => Err(self.refuse(records, column, "a finite number")),
+            Err((expected, got)) => Err(self.error(records, column, format!("expected {expected}, got {got}"))),
         }
     }
 }

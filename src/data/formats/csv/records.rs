@@ -8,9 +8,9 @@ use super::first_line::{FirstLine, first_line, first_of_keys, header, shown};
 use super::lines::{check_lines, end_of_rows, line_breaks};
 use super::separator::{QuoteState, Separator};
 use crate::data::DecimalMark;
-use crate::data::input::encoding::{quoted, utf8};
+use crate::data::input::encoding::utf8;
 use crate::data::values::column_names::{list_names, shortened};
-use crate::data::values::number::{is_missing, number};
+use crate::data::values::number::is_missing;
 use crate::error::{Error, Result};
 
 /// Maximum length of a list of fields in a message.
@@ -311,25 +311,17 @@ impl<'a> Records<'a> {
     /// [`Error::Data`] names row, line and column.
     pub(super) fn number(&self, index: usize) -> Result<f64> {
         let field = self.field(index);
-        if is_missing(field) {
-            return Ok(f64::NAN);
-        }
-        let refused = |message: String| {
+        let number = self.mark.number(field).map_err(|(expected, got)| {
+            // If the first row has a word, it may be the header.
+            let title = if self.row == 1 && !self.nameless && !field.contains(|c: char| c.is_ascii_digit()) {
+                "; if this line is the header, remove the lines above it"
+            } else {
+                ""
+            };
             let place = format!("{}, column {:?}", self.place(), shortened(&self.names[index]));
-            Error::data(self.path, place, message)
-        };
-        let plain = self.mark.plain(field).filter(|plain| plain.value().is_finite());
-        // If the first row has a word, it may be the header.
-        let title = if self.row == 1 && !self.nameless && !field.contains(|c: char| c.is_ascii_digit()) {
-            "; if this line is the header, remove the lines above it"
-        } else {
-            ""
-        };
-        let plain = plain.ok_or_else(|| {
-            let (expected, got) = self.mark.refusal(field);
-            refused(format!("expected {expected}, got {got}{title}"))
+            Error::data(self.path, place, format!("expected {expected}, got {got}{title}"))
         })?;
-        number(&plain.text).map_err(|expected| refused(format!("expected {expected}, got {}", quoted(field))))
+        Ok(number.unwrap_or(f64::NAN))
     }
 
     /// How numbers are read.

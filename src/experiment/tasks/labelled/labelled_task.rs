@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use ndarray::{ArrayView1, ArrayView2};
+use ndarray::ArrayView2;
 
 use super::super::task::{MeasureOptions, Order, Pending, Results, Task};
 use super::part::{LabelledPart, MeasuredPart, PartPredictions, confusion};
@@ -11,7 +11,7 @@ use crate::data::{Batches, Examples, Labels, LabelsPer, SequentialBatches, Shuff
 use crate::experiment::device::network::Network;
 use crate::experiment::measure::frequencies;
 use crate::experiment::model::codec::Codec;
-use crate::experiment::model::label_codec::{LabelCodec, no_labels};
+use crate::experiment::model::label_codec::{LabelCodec, most_probable, no_labels};
 use crate::experiment::model::model_file::ModelFile;
 use crate::experiment::model::origin::{Origin, TrainedOn};
 use crate::format::grouped;
@@ -88,20 +88,6 @@ impl LabelledTask {
         }
     }
 
-    /// The probability of each class, or the values in the units of the data.
-    fn decode(&self, prediction: ArrayView1<'_, f32>) -> Vec<f64> {
-        let outputs = prediction.iter().map(|output| f64::from(*output));
-        match &self.labels {
-            LabelCodec::Classes(names) if names.len() == 2 => {
-                outputs.flat_map(|second| [1.0 - second, second]).collect()
-            }
-            LabelCodec::Classes(_) => outputs.collect(),
-            LabelCodec::Values(scalings) => {
-                outputs.zip(scalings).map(|(output, scaling)| scaling.unscale(output)).collect()
-            }
-        }
-    }
-
     /// The predictions for the examples, one example after the other: one each, or one for each step. They are reduced
     /// by `take`: the probabilities of many sequences in many classes would not fit into memory.
     pub(super) async fn predict<T: Clone + Default>(
@@ -121,7 +107,9 @@ impl LabelledTask {
         let begins: Vec<usize> = counts.map(begin).collect();
         let mut each = |example: usize, predictions: ArrayView2<'_, f32>| {
             let places = all[begins[example]..].iter_mut();
-            places.zip(predictions.rows()).for_each(|(place, prediction)| *place = take(self.decode(prediction)));
+            places
+                .zip(predictions.rows())
+                .for_each(|(place, prediction)| *place = take(self.labels.decode(prediction)));
             Ok(())
         };
         network.predict_each(examples, rows, &mut each).await?;
@@ -317,9 +305,4 @@ impl Task for LabelledTask {
     ) -> Pending<'a, ()> {
         Box::pin(self.write_predictions(network, rows, out))
     }
-}
-
-/// The index of the largest value; the first of equal ones.
-pub(super) fn most_probable(predicted: &[f64]) -> usize {
-    (0..predicted.len()).fold(0, |best, class| if predicted[class] > predicted[best] { class } else { best })
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use super::labelled_task::{LabelledTask, PARTS, most_probable};
+use super::labelled_task::{LabelledTask, PARTS};
 use super::part::LabelledPart;
 use crate::Result;
 use crate::data::{Labels, LabelsPer};
@@ -48,24 +48,15 @@ impl LabelledTask {
         out: &mut (dyn Write + Send),
     ) -> Result<()> {
         let mut csv = csv::Writer::from_writer(out);
-        let outputs = match &self.labels {
-            LabelCodec::Classes(_) => 1,
-            LabelCodec::Values(scalings) => scalings.len(),
-        };
-        let columns = |what: &'static str| {
-            let column = move |output| if outputs == 1 { what.to_owned() } else { format!("{what}_{output}") };
-            (1..=outputs).map(column)
-        };
+        let outputs = self.labels.outputs();
         let lines = self.parts.iter().any(|part| !part.examples.labelled().lines.is_empty());
         let mut names = vec![self.id_name.to_owned()];
         names.extend(lines.then(|| "line_number".to_owned()));
         let per_step = self.labels_per() == LabelsPer::Step;
         names.extend(per_step.then(|| "step".to_owned()));
         names.push("part".into());
-        names.extend(columns("label").chain(columns("predicted")));
-        if let LabelCodec::Classes(classes) = &self.labels {
-            names.extend(classes.iter().map(|class| format!("p_{class}")));
-        }
+        names.extend(self.labels.numbered("label"));
+        names.extend(self.labels.columns());
         csv.write_record(&names).map_err(unwritten)?;
         let nothing = |line: usize, part: &str| {
             let mut record = vec![String::new(); names.len()];
@@ -97,7 +88,7 @@ impl LabelledTask {
                     record.extend(per_step.then(|| (step + 1).to_string()));
                     record.push(name.to_owned());
                     record.extend(part.truth(label, outputs));
-                    record.extend(self.predicted_cells(&predicted));
+                    record.extend(self.labels.cells(&predicted));
                     csv.write_record(&record).map_err(unwritten)?;
                 }
                 last = name;
@@ -107,20 +98,6 @@ impl LabelledTask {
             csv.write_record(nothing(blank, last)).map_err(unwritten)?;
         }
         csv.flush().map_err(unwritten)
-    }
-
-    /// A prediction, as [`decode`](Self::decode) has it: the class and the probability of each, or the values.
-    fn predicted_cells(&self, predicted: &[f64]) -> Vec<String> {
-        match &self.labels {
-            LabelCodec::Classes(classes) => {
-                let class = classes.get(most_probable(predicted)).cloned();
-                // With the precision of the network.
-                class.into_iter().chain(predicted.iter().map(|share| (*share as f32).to_string())).collect()
-            }
-            LabelCodec::Values(scalings) => {
-                predicted.iter().zip(scalings).map(|(value, scaling)| computed(*value, scaling.unit)).collect()
-            }
-        }
     }
 
     /// The number of leading `places` that have so many predictions in all; at least 1.
@@ -180,13 +157,4 @@ impl LabelledTask {
 fn as_written(value: f64) -> String {
     let single = value as f32;
     if f64::from(single) == value && value.fract() != 0.0 { single.to_string() } else { value.to_string() }
-}
-
-/// A value computed in f32 in these units, with the digits that f32 has.
-fn computed(value: f64, unit: f64) -> String {
-    let last = (unit * f64::from(f32::EPSILON)).log10();
-    let digits = if last.is_finite() { (1.0 - last.floor()).clamp(0.0, 340.0) as usize } else { 17 };
-    let text = format!("{value:.digits$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    if text == "-0" { "0".into() } else { text.into() }
 }

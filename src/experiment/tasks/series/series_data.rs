@@ -66,10 +66,6 @@ impl SeriesData {
     /// [`Error::Io`] where the file cannot be read; [`Error::Data`] for what it holds, by line and column, and for
     /// another digest than the settings have; [`Error::Unsupported`] for settings that differ from the model's.
     pub fn read(data: &mut SeriesConfig, codec: Option<&Codec>) -> Result<Self> {
-        let model = match codec {
-            Some(Codec::Series { scale, series, .. }) => Some((*scale, series)),
-            _ => None,
-        };
         if data.carry_state == Some(true) {
             return Err(unsupported("--carry-state is for --now: a forecast reads windows"));
         }
@@ -80,6 +76,23 @@ impl SeriesData {
         let mut digest = Digest::new();
         digest.update(&text);
         let sha256 = digest.check(&path, "series FILE", &mut data.sha256)?;
+        Self::of_text(data, codec, (text, path, sha256))
+    }
+
+    /// Like [`read`](Self::read), from the text of a file, with its name for messages and its digest.
+    ///
+    /// # Errors
+    /// As of [`read`](Self::read), but for the file and its digest.
+    pub(crate) fn of_text(
+        data: &mut SeriesConfig,
+        codec: Option<&Codec>,
+        (text, path, sha256): (Vec<u8>, PathBuf, String),
+    ) -> Result<Self> {
+        let bundled = data.file.as_deref() == Some(Path::new(BUNDLED));
+        let model = match codec {
+            Some(Codec::Series { scale, series, .. }) => Some((*scale, series)),
+            _ => None,
+        };
         let of_model = model.map(|(_, codec)| codec);
         let columns = csv_columns(&text, &path)?;
         let long = long_form(data, of_model, &columns, &path)?;

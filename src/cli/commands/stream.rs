@@ -1,0 +1,104 @@
+//! `bptt stream`.
+
+use std::io::{BufReader, stdin};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use bptt::experiment::config::RunConfig;
+use bptt::experiment::device::open::DeviceOptions;
+use bptt::experiment::files::folder::io_error;
+use bptt::experiment::{Items, Latencies, Prediction, Stream};
+use clap::{Args, ValueHint};
+
+use super::model_args::open_model;
+use crate::cli::args::Flags;
+use crate::cli::exit::Failure;
+use crate::cli::terminal::printed::{TextOut, eprint_line, heading};
+use crate::cli::terminal::profile_table;
+
+#[derive(Args)]
+pub(crate) struct StreamArgs {
+    /// Folder of a run, or a model.safetensors
+    #[arg(value_hint = ValueHint::AnyPath)]
+    run: PathBuf,
+    /// Write JSON, an object a line [default: CSV]
+    #[arg(long)]
+    json: bool,
+    /// Tell how long the predictions took, at the end
+    ///
+    /// From a line that is read to its prediction that is written, and each kernel or phase of the network.
+    #[arg(long)]
+    profile: bool,
+    #[command(flatten)]
+    on: Flags<RunConfig>,
+}
+
+/// Where predictions go, line by line.
+struct Lines {
+    out: TextOut,
+    json: bool,
+}
+
+impl Lines {
+    /// Writes a line. `false` if its reader is gone.
+    fn put(&mut self, line: &str) -> bptt::Result<bool> {
+        self.out.put(line.as_bytes()).map_err(io_error("standard output".as_ref()))
+    }
+
+    fn predictions(&mut self, predictions: &[Prediction], columns: &[String]) -> bptt::Result<bool> {
+        for prediction in predictions {
+            let line = if self.json { prediction.to_json(columns) + "\n" } else { prediction.to_csv()? };
+            if !self.put(&line)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+pub(crate) async fn stream(args: &StreamArgs) -> Result<(), Failure> {
+    let model = open_model(&args.run)?;
+    // One row a step is too little for a GPU: the way there and back takes longer than the step.
+    let on = RunConfig { device: args.on.0.device.clone().or(Some("cpu".into())), ..args.on.0.clone() };
+    let profile = args.profile;
+    let mut network = model.network(&DeviceOptions { profile, ..DeviceOptions::from(&on) }).await?;
+    if profile {
+        network.set_profile(true)?;
+    }
+    let mut latencies = Latencies::default();
+    let items = read(&mut model.stream(&mut network)?, args.json, profile.then_some(&mut latencies)).await?;
+    if profile {
+        eprint_line(heading("latency", &latencies.line("lines or characters")));
+        let profile = network.profile().await?;
+        let is_cpu = on.device.as_deref() == Some("cpu");
+        profile_table::table(&profile_table::rows(&profile, items.max(1) as f64), is_cpu).iter().for_each(eprint_line);
+    }
+    Ok(())
+}
+
+/// Reads standard input to its end, or until nobody reads the predictions. Returns the number of items.
+async fn read(stream: &mut Stream<'_>, json: bool, mut latencies: Option<&mut Latencies>) -> Result<u64, Failure> {
+    let [what, then] = stream.words();
+    eprint_line(heading("reads", what));
+    eprint_line(heading("predicts", then));
+    let mut lines = Lines { out: TextOut::new(), json };
+    let mut goes_on = json || lines.put(&stream.header()?)?;
+    let mut items = Items::new(BufReader::new(stdin().lock()), stream.item());
+    let mut count = 0;
+    while goes_on {
+        let Some(item) = items.next()? else { break };
+        let started = Instant::now();
+        let predictions = stream.read(item).await?;
+        goes_on = lines.predictions(&predictions, stream.columns())?;
+        if let Some(latencies) = &mut latencies {
+            latencies.add(started.elapsed());
+        }
+        count += 1;
+    }
+    if goes_on {
+        let predictions = stream.end().await?;
+        lines.predictions(&predictions, stream.columns())?;
+    }
+    stream.notes().iter().for_each(eprint_line);
+    Ok(count)
+}

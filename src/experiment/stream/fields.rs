@@ -1,0 +1,212 @@
+//! The fields of a line: separated text, or JSON, in the order of the columns that a model reads.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use crate::data::{DecimalMark, SEPARATORS, list_names};
+
+/// How lines are split, which the first of them shows.
+#[derive(Clone, Debug, PartialEq)]
+struct Layout {
+    /// `None`: blanks.
+    separator: Option<char>,
+    /// The number of fields of a line.
+    count: usize,
+    /// The field of each column that is read.
+    order: Vec<usize>,
+}
+
+/// Reads lines, whose columns are named by a first line or in the order of the model's.
+pub(super) struct Fields {
+    names: Vec<String>,
+    decimal: DecimalMark,
+    layout: Option<Layout>,
+    /// The columns that are there and not read.
+    unread: Vec<String>,
+}
+
+/// A line.
+#[derive(Debug, PartialEq)]
+pub(super) enum Line {
+    /// Names of columns.
+    Names,
+    /// A field for each column, and the mark of its numbers.
+    Cells(Vec<String>, DecimalMark),
+}
+
+impl Fields {
+    /// Of columns with these names, whose numbers have this mark outside JSON.
+    pub(super) fn new(names: Vec<String>, decimal: DecimalMark) -> Self {
+        Self { names, decimal, layout: None, unread: Vec::new() }
+    }
+
+    /// The columns in words: `2 numbers: a, b`.
+    pub(super) fn words(&self) -> String {
+        let names = list_names(self.names.iter().map(String::as_str));
+        let count = self.names.len();
+        format!("{count} {}: {names}", if count == 1 { "field" } else { "fields" })
+    }
+
+    /// The names of the columns that are read.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// A note on columns that are not read.
+    pub(super) fn note(&self) -> Option<String> {
+        let names = list_names(self.unread.iter().map(String::as_str));
+        (!self.unread.is_empty()).then(|| format!("note: columns that the network does not read: {names}"))
+    }
+
+    /// The columns of a line, which is not blank. Otherwise what was expected and what came.
+    pub(super) fn read(&mut self, line: &str) -> Result<Line, String> {
+        let line = line.trim();
+        if line.starts_with(['[', '{']) {
+            return self.of_json(line).map(|cells| Line::Cells(cells, DecimalMark::Point));
+        }
+        let known = self.layout.is_some();
+        let (layout, is_names) = match self.layout.take() {
+            Some(layout) => (layout, false),
+            None => self.first(line)?,
+        };
+        let layout = self.layout.insert(layout);
+        if is_names {
+            return Ok(Line::Names);
+        }
+        let fields = split(line, layout.separator);
+        if fields.len() != layout.count {
+            let what = if known { "the lines before" } else { "the network" };
+            return Err(format!("expected {} fields, as {what}, got {}", layout.count, fields.len()));
+        }
+        let cells = layout.order.iter().map(|field| fields[*field].trim().to_owned()).collect();
+        Ok(Line::Cells(cells, self.decimal))
+    }
+
+    /// How the lines are split, by the first of them, and whether that has the names.
+    fn first(&mut self, line: &str) -> Result<(Layout, bool), String> {
+        let separators = || SEPARATORS.into_iter().map(Some).chain([None]);
+        for separator in separators() {
+            let fields: Vec<Cow<'_, str>> = split(line, separator);
+            let place = |name: &String| fields.iter().position(|field| field.trim() == name);
+            let Some(order) = self.names.iter().map(place).collect::<Option<Vec<usize>>>() else { continue };
+            let others = fields.iter().enumerate().filter(|(field, _)| !order.contains(field));
+            self.unread = others.map(|(_, name)| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+            return Ok((Layout { separator, count: fields.len(), order }, true));
+        }
+        let count = self.names.len();
+        // A comma in a number is none between numbers.
+        let may_separate = |separator: &Option<char>| *separator != Some(',') || self.decimal == DecimalMark::Point;
+        let fits = |separator: &Option<char>| split(line, *separator).len() == count;
+        match separators().filter(may_separate).find(fits) {
+            Some(separator) => Ok((Layout { separator, count, order: (0..count).collect() }, false)),
+            None => Err(format!(
+                "expected {}; or a first line that names the columns; or JSON; got {}",
+                self.words(),
+                separators().map(|separator| split(line, separator).len()).max().unwrap_or_default()
+            )),
+        }
+    }
+
+    /// Of an array in the order of the columns, or of an object by their names.
+    fn of_json(&mut self, line: &str) -> Result<Vec<String>, String> {
+        let value: Value = serde_json::from_str(line).map_err(|error| format!("expected JSON: {error}"))?;
+        match value {
+            Value::Array(values) if values.len() == self.names.len() => {
+                self.names.iter().zip(&values).map(|(name, value)| cell(name, value)).collect()
+            }
+            Value::Object(map) => self
+                .names
+                .iter()
+                .map(|name| cell(name, map.get(name).ok_or_else(|| self.absent(name, &map))?))
+                .collect(),
+            Value::Array(values) => Err(format!("expected {}, got an array of {}", self.words(), values.len())),
+            _ => Err("expected an array or an object".into()),
+        }
+    }
+
+    fn absent(&self, name: &str, map: &Map<String, Value>) -> String {
+        let names = list_names(map.keys().map(String::as_str));
+        format!("expected {name:?}, got an object with {names}; null is a missing value")
+    }
+}
+
+/// A value of a column as a field.
+fn cell(name: &str, value: &Value) -> Result<String, String> {
+    match value {
+        Value::Null => Ok(String::new()),
+        Value::String(text) => Ok(text.trim().to_owned()),
+        Value::Number(number) => Ok(number.to_string()),
+        other => Err(format!("{name:?}: expected a number, got {other}")),
+    }
+}
+
+/// The fields of a line; without a separator those between blanks.
+fn split(line: &str, separator: Option<char>) -> Vec<Cow<'_, str>> {
+    let Some(separator) = separator else { return line.split_whitespace().map(Cow::Borrowed).collect() };
+    if !line.contains('"') {
+        return line.split(separator).map(Cow::Borrowed).collect();
+    }
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(separator as u8).has_headers(false).from_reader(line.as_bytes());
+    let record = reader.records().next().and_then(Result::ok).unwrap_or_default();
+    record.iter().map(|field| Cow::Owned(field.to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(names: &[&str], decimal: DecimalMark) -> Fields {
+        Fields::new(names.iter().map(|name| (*name).to_owned()).collect(), decimal)
+    }
+
+    fn cells(fields: &mut Fields, line: &str) -> Vec<String> {
+        match fields.read(line).unwrap() {
+            Line::Cells(cells, _) => cells,
+            Line::Names => panic!("{line:?} was read as names"),
+        }
+    }
+
+    #[test]
+    fn columns_are_in_the_order_of_the_model_however_a_line_is_written() {
+        for line in ["1.5,2", "1.5;2", "1.5\t2", " 1.5   2 ", "[1.5, 2]", r#"{"b": 2, "c": 7, "a": 1.5}"#, "\"1.5\",2"]
+        {
+            assert_eq!(cells(&mut fields(&["a", "b"], DecimalMark::Point), line), ["1.5", "2"], "{line:?}");
+        }
+        let mut named = fields(&["a", "b"], DecimalMark::Point);
+        assert_eq!(named.read("time; b ;a").unwrap(), Line::Names);
+        assert_eq!(cells(&mut named, "8:00;2;1.5"), ["1.5", "2"]);
+        assert_eq!(named.note().unwrap(), "note: columns that the network does not read: time");
+        // JSON has its own mark, and names in every line.
+        assert_eq!(named.read("[3, null]").unwrap(), Line::Cells(vec!["3".into(), String::new()], DecimalMark::Point));
+    }
+
+    #[test]
+    fn a_comma_is_no_separator_of_numbers_that_have_a_decimal_comma() {
+        assert_eq!(cells(&mut fields(&["a"], DecimalMark::Comma), "1,5"), ["1,5"]);
+        assert_eq!(cells(&mut fields(&["a", "b"], DecimalMark::Comma), "1,5 2,5"), ["1,5", "2,5"]);
+        assert!(fields(&["a", "b"], DecimalMark::Comma).read("1,5").is_err());
+        assert_eq!(cells(&mut fields(&["a", "b"], DecimalMark::Point), "1,5"), ["1", "5"]);
+    }
+
+    #[test]
+    fn a_line_that_does_not_fit_is_refused_with_what_was_expected() {
+        let refused = |lines: &[&str]| {
+            let mut fields = fields(&["a", "b"], DecimalMark::Point);
+            lines.iter().map(|line| fields.read(line)).find_map(Result::err).unwrap()
+        };
+        assert_eq!(
+            refused(&["1,2,3"]),
+            "expected 2 fields: a, b; or a first line that names the columns; or JSON; got 3"
+        );
+        assert_eq!(refused(&["1,2", "3"]), "expected 2 fields, as the lines before, got 1");
+        assert_eq!(refused(&["[1]"]), "expected 2 fields: a, b, got an array of 1");
+        assert_eq!(
+            refused(&[r#"{"a": 1, "c": 2}"#]),
+            "expected \"b\", got an object with a, c; null is a missing value"
+        );
+        assert_eq!(refused(&["[1, [2]]"]), "\"b\": expected a number, got [2]");
+        assert!(refused(&["[1"]).starts_with("expected JSON: EOF"));
+    }
+}

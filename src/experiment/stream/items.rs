@@ -1,0 +1,122 @@
+//! Divides what comes in, as it comes, into lines or characters.
+
+use std::io::{BufRead, Read};
+
+use super::INPUT;
+use crate::experiment::files::folder::io_error;
+use crate::{Error, Result};
+
+/// Maximum number of bytes of a line.
+const LONGEST: u64 = 1 << 20;
+
+/// What is read at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A line.
+    Line,
+    /// A character, whose bytes may arrive one by one.
+    Character,
+    /// A byte.
+    Byte,
+}
+
+/// Reads items as soon as they are there.
+pub struct Items<R> {
+    from: R,
+    item: Item,
+    bytes: Vec<u8>,
+}
+
+impl<R: BufRead> Items<R> {
+    /// Those of a source.
+    pub fn new(from: R, item: Item) -> Self {
+        Self { from, item, bytes: Vec::new() }
+    }
+
+    /// The next item, a line without its end; `None` at the end of the source.
+    ///
+    /// # Errors
+    /// Those of reading, and [`Error::Data`] for a line beyond 1 MiB.
+    pub fn next(&mut self) -> Result<Option<&[u8]>> {
+        self.bytes.clear();
+        match self.item {
+            Item::Line => self.read_line()?,
+            Item::Byte => self.read_bytes(1)?,
+            Item::Character => {
+                self.read_bytes(1)?;
+                let rest = self.bytes.first().map_or(0, |first| match first {
+                    0xC0..0xE0 => 1,
+                    0xE0..0xF0 => 2,
+                    0xF0..=0xFF => 3,
+                    _ => 0,
+                });
+                self.read_bytes(rest)?;
+            }
+        }
+        if self.bytes.is_empty() {
+            return Ok(None);
+        }
+        let line = self.bytes.strip_suffix(b"\n").map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        Ok(Some(line.filter(|_| self.item == Item::Line).unwrap_or(&self.bytes)))
+    }
+
+    fn read_line(&mut self) -> Result<()> {
+        let mut line = self.from.by_ref().take(LONGEST + 1);
+        line.read_until(b'\n', &mut self.bytes).map_err(io_error(INPUT.as_ref()))?;
+        if self.bytes.len() as u64 > LONGEST {
+            let message = format!("expected lines of at most {LONGEST} bytes, got a longer one");
+            return Err(Error::data(INPUT.as_ref(), "", message));
+        }
+        Ok(())
+    }
+
+    fn read_bytes(&mut self, count: u64) -> Result<()> {
+        let mut bytes = self.from.by_ref().take(count);
+        bytes.read_to_end(&mut self.bytes).map_err(io_error(INPUT.as_ref()))?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+
+    use super::*;
+
+    /// Gives its bytes one by one, as a terminal or a slow pipe does.
+    struct OneByOne<'a>(&'a [u8]);
+
+    impl Read for OneByOne<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let count = self.0.len().min(1).min(buffer.len());
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    fn all(bytes: &[u8], item: Item) -> Vec<String> {
+        let mut items = Items::new(BufReader::new(OneByOne(bytes)), item);
+        let mut all = Vec::new();
+        while let Some(item) = items.next().unwrap() {
+            all.push(String::from_utf8_lossy(item).into_owned());
+        }
+        all
+    }
+
+    #[test]
+    fn items_are_whole_however_their_bytes_arrive() {
+        assert_eq!(all("1\r\n\n2".as_bytes(), Item::Line), ["1", "", "2"]);
+        assert_eq!(all("aé\n€😀".as_bytes(), Item::Character), ["a", "é", "\n", "€", "😀"]);
+        assert_eq!(all(b"a\r\n", Item::Byte), ["a", "\r", "\n"]);
+        // What is no UTF-8 comes as it is, and is refused by its reader.
+        assert_eq!(all(b"\xE2\x82", Item::Character), ["\u{fffd}"]);
+    }
+
+    #[test]
+    fn an_endless_line_is_refused_within_its_limit() {
+        let mut items = Items::new(BufReader::new(std::io::repeat(b'1')), Item::Line);
+        let error = items.next().unwrap_err().to_string();
+        assert_eq!(error, "standard input: expected lines of at most 1048576 bytes, got a longer one");
+    }
+}

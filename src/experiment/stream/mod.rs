@@ -1,0 +1,251 @@
+//! Predictions from a stream: after each line or character that comes, the one that follows from it.
+
+mod fields;
+mod items;
+mod latencies;
+mod numbers;
+mod outputs;
+mod prediction;
+mod reader;
+mod source;
+mod table;
+
+use std::collections::VecDeque;
+
+pub use items::{Item, Items};
+pub use latencies::Latencies;
+use numbers::Numbers;
+use outputs::Outputs;
+pub use prediction::Prediction;
+use prediction::record;
+use reader::{Predicting, Reader, Steps};
+use source::{Counted, Source, Taken};
+use table::Table;
+
+use super::config::TaskName;
+use super::device::network::Network;
+use super::loaded_model::LoadedModel;
+use super::model::codec::Codec;
+use super::model::label_codec::LabelCodec;
+use crate::data::Scaling;
+use crate::format::grouped;
+use crate::{Error, Readout, Result};
+
+/// The name of the source in messages.
+const INPUT: &str = "standard input";
+
+/// What reads a stream.
+enum Kind<'n> {
+    /// A series, whose forecast after each row is that of `bptt forecast`.
+    Series(Table, &'n LoadedModel, &'n mut Network),
+    /// Steps, with their inputs and outputs.
+    Steps(Source, Reader<'n>, Predicting),
+}
+
+/// An error of a line.
+fn at_line(number: u64, message: String) -> Error {
+    Error::data(INPUT.as_ref(), format!(", line {number}"), message)
+}
+
+/// A model that reads a stream. Made by [`LoadedModel::stream`].
+///
+/// ```no_run
+/// use bptt::experiment::{DeviceOptions, LoadedModel};
+///
+/// # bptt::block_on(async {
+/// let model = LoadedModel::open("runs/pump-1")?;
+/// let mut network = model.network(&DeviceOptions { name: "cpu".into(), ..DeviceOptions::default() }).await?;
+/// let mut stream = model.stream(&mut network)?;
+/// for line in ["20.1,3.4", "20.2,3.3"] {
+///     for prediction in stream.read(line.as_bytes()).await? {
+///         println!("{}", prediction.to_json(stream.columns()));
+///     }
+/// }
+/// # Ok::<(), bptt::Error>(()) }).unwrap();
+/// ```
+pub struct Stream<'n> {
+    kind: Kind<'n>,
+    columns: Vec<String>,
+    /// What is read and what follows, in words.
+    words: [String; 2],
+    /// The items read so far.
+    items: u64,
+}
+
+impl LoadedModel {
+    /// Reads a stream with a [`network`](Self::network) of the model, from a state of zero.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a model that needs more than a stream has; those of the device.
+    pub fn stream<'n>(&'n self, network: &'n mut Network) -> Result<Stream<'n>> {
+        let head = self.file.model.require_head()?;
+        let whole = self.file.model.recurrent.has_reverse() || head.readout == Readout::MeanPool;
+        let kind =
+            |source, outputs, reader| Kind::Steps(source, reader, Predicting { outputs, loss: head.loss.clone() });
+        // A sequence comes to an end, and can be read as a whole.
+        let sequence = |network: &'n mut Network| {
+            if whole {
+                Ok(Reader::Whole { network, steps: Steps::default() })
+            } else {
+                Ok(Reader::Steps(network.session(1)?))
+            }
+        };
+        let kind = match &self.file.codec {
+            Codec::Series { series, quantiles, .. } => {
+                Kind::Series(Table::new(self, series, quantiles)?, self, network)
+            }
+            Codec::Text { vocabulary } => {
+                let source = Source::Token(Counted::new(vocabulary));
+                kind(source, Outputs::Next(vocabulary.clone()), Reader::Steps(network.session(1)?))
+            }
+            Codec::Classes { vocabulary, classes } => {
+                let outputs = Outputs::Labels(LabelCodec::Classes(classes.clone()));
+                kind(
+                    Source::Text(Counted::new(vocabulary)),
+                    outputs,
+                    Reader::Whole { network, steps: Steps::default() },
+                )
+            }
+            Codec::Rolls { keys } => {
+                let source = Source::Keys(keys.clone());
+                kind(source, Outputs::Keys(keys.names()), Reader::Steps(network.session(1)?))
+            }
+            Codec::Audio(codec) => {
+                let source = Source::Numbers(Numbers::of_audio(codec));
+                kind(source, Outputs::Sound(codec.clone()), Reader::Steps(network.session(1)?))
+            }
+            Codec::Sensor { sensor, .. } => {
+                let reader = if sensor.carry_state {
+                    Reader::Steps(network.session(1)?)
+                } else {
+                    Reader::Windows { network, window: sensor.window, rows: VecDeque::new() }
+                };
+                kind(Source::Numbers(Numbers::of_sensor(sensor)), Outputs::Columns(sensor.targets.clone()), reader)
+            }
+            Codec::Sequences(codec) => {
+                let source = Source::Numbers(Numbers::of_sequences(codec));
+                kind(source, Outputs::Labels(codec.labels.clone()), sequence(network)?)
+            }
+            Codec::Task { task: TaskName::Adding } => {
+                let value = LabelCodec::Values(vec![Scaling { offset: 0.0, unit: 1.0 }]);
+                kind(Source::Numbers(Numbers::plain(&["number", "mark"])), Outputs::Labels(value), sequence(network)?)
+            }
+            Codec::Task { task: TaskName::Copy } => {
+                let tokens = LabelCodec::Classes((0..head.outputs).map(|token| token.to_string()).collect());
+                let below = u32::try_from(self.file.model.vocabulary()).unwrap_or(u32::MAX);
+                kind(Source::Id(below), Outputs::Labels(tokens), sequence(network)?)
+            }
+        };
+        Ok(Stream::new(kind, head.readout))
+    }
+}
+
+impl<'n> Stream<'n> {
+    fn new(kind: Kind<'n>, readout: Readout) -> Self {
+        let (item, of_kind, words) = match &kind {
+            Kind::Series(table, ..) => {
+                let words = format!("the forecast after each row, from row {} on", grouped(table.window() as u64));
+                ("line", table.columns(), [format!("lines of {}", table.fields().words()), words])
+            }
+            Kind::Steps(source, reader, Predicting { outputs, .. }) => {
+                let what = match reader {
+                    Reader::Steps(_) if readout == Readout::PerStep => "a prediction for each",
+                    Reader::Steps(_) => "after each the prediction of the sequence so far",
+                    Reader::Windows { .. } => "a prediction for each, from the last rows of a window",
+                    Reader::Whole { .. } if matches!(source, Source::Text(_)) => "a prediction for each",
+                    Reader::Whole { .. } => "the predictions of a sequence, after a blank line or the end",
+                };
+                let item = if matches!(source, Source::Token(_)) { "character" } else { "line" };
+                (item, outputs.columns(), [source.words(), what.to_owned()])
+            }
+        };
+        let columns = std::iter::once(item.to_owned()).chain(of_kind).collect();
+        Self { kind, columns, words, items: 0 }
+    }
+
+    /// What [`read`](Self::read) takes at once.
+    pub fn item(&self) -> Item {
+        match &self.kind {
+            Kind::Steps(source, ..) => source.item(),
+            Kind::Series(..) => Item::Line,
+        }
+    }
+
+    /// What is read, and what follows from it, in words.
+    pub fn words(&self) -> &[String; 2] {
+        &self.words
+    }
+
+    /// The names of the columns of a prediction.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// These names as a line of comma-separated text, with its end.
+    ///
+    /// # Errors
+    /// If memory runs out.
+    pub fn header(&self) -> Result<String> {
+        record(self.columns.iter().cloned())
+    }
+
+    /// Notes on what was read so far.
+    pub fn notes(&self) -> Vec<String> {
+        let (fields, unknown) = match &self.kind {
+            Kind::Series(table, ..) => (Some(table.fields()), 0),
+            Kind::Steps(source, ..) => (source.fields(), source.unknown()),
+        };
+        let count = grouped(unknown);
+        let unknown = (unknown > 0).then(|| format!("note: {count} characters are unknown to the vocabulary"));
+        fields.and_then(fields::Fields::note).into_iter().chain(unknown).collect()
+    }
+
+    /// Reads an item: see [`item`](Self::item). Returns the prediction that follows from it; none for a line with names of
+    /// columns, before a whole window, and within a sequence that is read as a whole, whose predictions follow at its end.
+    ///
+    /// A blank line ends a sequence: the next line begins from zero. In a text it is a character like others, a blank
+    /// line of text has an empty prediction, and a blank line of keys is silence.
+    ///
+    /// # Errors
+    /// [`Error::Data`] names the line, what was expected and what came; those of the device.
+    pub async fn read(&mut self, item: &[u8]) -> Result<Vec<Prediction>> {
+        self.items += 1;
+        let number = self.items;
+        match &mut self.kind {
+            Kind::Series(table, model, network) => {
+                Ok(table.read((*model, &mut **network), (item, number)).await?.into_iter().collect())
+            }
+            Kind::Steps(source, reader, predicting) => {
+                let what = if source.item() == Item::Line { "line" } else { "character" };
+                let refused = |message| Error::data(INPUT.as_ref(), format!(", {what} {number}"), message);
+                let is_sequence = matches!(source, Source::Text(_));
+                match source.read(item).map_err(refused)? {
+                    Taken::Names => Ok(Vec::new()),
+                    Taken::End => reader.end(predicting).await,
+                    Taken::Empty => Ok(vec![predicting.empty(number)]),
+                    Taken::Inputs(inputs) => {
+                        let mut predictions = reader.read(inputs, number, predicting).await?;
+                        if is_sequence {
+                            predictions = reader.end(predicting).await?;
+                        }
+                        Ok(predictions)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the stream, and the sequence in it. Returns its predictions if it is read as a whole.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub async fn end(&mut self) -> Result<Vec<Prediction>> {
+        match &mut self.kind {
+            Kind::Steps(_, reader, predicting) => reader.end(predicting).await,
+            Kind::Series(table, ..) => {
+                table.reset();
+                Ok(Vec::new())
+            }
+        }
+    }
+}

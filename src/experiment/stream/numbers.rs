@@ -1,0 +1,124 @@
+//! The inputs of a step from the fields of a line.
+
+use ndarray::Array2;
+
+use super::fields::{Fields, Line};
+use crate::data::{ColumnCodec, DecimalMark, MissingPolicy, Scaling, SensorCodec};
+use crate::experiment::config::MissingName;
+use crate::experiment::model::audio_codec::AudioCodec;
+use crate::experiment::model::sequences_codec::SequencesCodec;
+
+/// How numbers become inputs.
+enum Encoding {
+    /// Scaled column by column, and a mask for each column that has one.
+    Columns(Vec<ColumnCodec>),
+    /// Samples of each channel.
+    Audio(AudioCodec),
+}
+
+/// The numbers of lines as inputs of a network.
+pub(super) struct Numbers {
+    fields: Fields,
+    encoding: Encoding,
+    missing: MissingPolicy,
+    /// The value of each column in the line before; NaN at the beginning.
+    last: Vec<f64>,
+}
+
+impl Numbers {
+    fn new(names: Vec<String>, decimal: Option<DecimalMark>, encoding: Encoding, missing: MissingPolicy) -> Self {
+        let last = vec![f64::NAN; names.len()];
+        Self { fields: Fields::new(names, decimal.unwrap_or(DecimalMark::Point)), encoding, missing, last }
+    }
+
+    /// The columns of a sensor.
+    pub(super) fn of_sensor(codec: &SensorCodec) -> Self {
+        let names = codec.now.iter().map(|column| column.name.clone()).collect();
+        Self::new(names, codec.decimal, Encoding::Columns(codec.now.clone()), codec.missing)
+    }
+
+    /// The dimensions of labelled sequences.
+    pub(super) fn of_sequences(codec: &SequencesCodec) -> Self {
+        let name = |index: usize| codec.dimensions.get(index).cloned().unwrap_or(format!("dimension {}", index + 1));
+        let names: Vec<String> = (0..codec.scaling.len()).map(name).collect();
+        let (missing, masked) = match codec.missing {
+            MissingName::Error => (MissingPolicy::Refuse, false),
+            MissingName::Ffill => (MissingPolicy::Forward, false),
+            MissingName::Mask => (MissingPolicy::Mask, true),
+        };
+        let column =
+            |(name, scaling): (&String, &Scaling)| ColumnCodec { name: name.clone(), scaling: *scaling, masked };
+        let columns = names.iter().zip(&codec.scaling).map(column).collect();
+        Self::new(names, codec.decimal, Encoding::Columns(columns), missing)
+    }
+
+    /// The channels of sound.
+    pub(super) fn of_audio(codec: &AudioCodec) -> Self {
+        let names = (1..=codec.dry.len()).map(|channel| format!("channel {channel}")).collect();
+        Self::new(names, None, Encoding::Audio(codec.clone()), MissingPolicy::Refuse)
+    }
+
+    /// Columns that are inputs as they are.
+    pub(super) fn plain(names: &[&str]) -> Self {
+        let column = |name: &&str| ColumnCodec {
+            name: (*name).to_owned(),
+            scaling: Scaling { offset: 0.0, unit: 1.0 },
+            masked: false,
+        };
+        let names_of = names.iter().map(|name| (*name).to_owned()).collect();
+        Self::new(names_of, None, Encoding::Columns(names.iter().map(column).collect()), MissingPolicy::Refuse)
+    }
+
+    /// How the lines are read.
+    pub(super) fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// Forgets the values of the lines before.
+    pub(super) fn reset(&mut self) {
+        self.last.fill(f64::NAN);
+    }
+
+    /// The inputs of a line, \[I\]; `None` for one with names. Otherwise what was expected and what came.
+    pub(super) fn read(&mut self, line: &str) -> Result<Option<Vec<f32>>, String> {
+        let Line::Cells(cells, mark) = self.fields.read(line)? else { return Ok(None) };
+        let mut values = Vec::with_capacity(cells.len());
+        for ((cell, last), name) in cells.iter().zip(&self.last).zip(self.fields.names()) {
+            let number = mark.number(cell).map_err(|(expected, got)| refused(name, &expected, &got))?;
+            let last = Some(*last).filter(|last| !last.is_nan());
+            let number = match number {
+                Some(number) => number,
+                None => self.missing.stand_in(last).map_err(|expected| refused(name, expected, "a missing value"))?,
+            };
+            values.push(number);
+        }
+        let inputs = self.encode(&values)?;
+        self.last = values;
+        Ok(Some(inputs))
+    }
+
+    fn encode(&self, values: &[f64]) -> Result<Vec<f32>, String> {
+        match &self.encoding {
+            Encoding::Columns(columns) => {
+                let mut inputs = Vec::with_capacity(2 * columns.len());
+                for (column, value) in columns.iter().zip(values) {
+                    let input = column.input(*value);
+                    inputs.push(input.map_err(|(expected, got)| refused(&column.name, &expected, &got))?);
+                }
+                let masked = columns.iter().zip(values).filter(|(column, _)| column.masked);
+                inputs.extend(masked.map(|(_, value)| f32::from(u8::from(!value.is_nan()))));
+                Ok(inputs)
+            }
+            Encoding::Audio(codec) => {
+                let samples = values.iter().map(|value| *value as f32).collect();
+                let frame = Array2::from_shape_vec((1, values.len()), samples).map_err(|error| error.to_string())?;
+                let (inputs, _) = codec.encode(frame).into_raw_vec_and_offset();
+                Ok(inputs)
+            }
+        }
+    }
+}
+
+fn refused(name: &str, expected: &str, got: &str) -> String {
+    format!("{name:?}: expected {expected}, got {got}")
+}

@@ -1,0 +1,338 @@
+//! Predictions line by line: that they are those of the whole, and at once; what is refused.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::common::program::{command, fed, read, refused, succeeds, train};
+use bptt::experiment::{DeviceOptions, LoadedModel};
+use bptt::ndarray::{Array2, Axis};
+use bptt::{Sequence, block_on};
+
+/// What `bptt stream` writes, without the line of names.
+#[track_caller]
+fn stream(folder: &Path, arguments: &str, input: &str) -> Vec<String> {
+    let output = fed(folder, &format!("stream {arguments}"), input.as_bytes());
+    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().skip(1).map(str::to_owned).collect()
+}
+
+/// The fields of lines after the first `skip`.
+fn fields(lines: &[String], skip: usize) -> Vec<Vec<&str>> {
+    lines.iter().map(|line| line.split(',').skip(skip).collect()).collect()
+}
+
+/// Hours with a target, another and a feature that has gaps.
+fn table(rows: usize) -> String {
+    let mut text = String::from("time,a,b,f\n");
+    for row in 0..rows {
+        let t = row as f64;
+        let gap = if row % 7 == 3 { String::new() } else { format!("{:.5}", (t * 0.7).cos()) };
+        let [a, b] = [100.0 + 10.0 * (t * 0.3).sin() + 0.05 * t, (t * 0.9).sin()];
+        writeln!(text, "2024-01-{:02} {:02}:00,{a:.5},{b:.5},{gap}", 1 + row / 24, row % 24).unwrap();
+    }
+    text
+}
+
+/// The first rows of a table.
+fn first(table: &str, rows: usize) -> String {
+    table.split_inclusive('\n').take(rows + 1).collect()
+}
+
+#[test]
+fn a_series_is_forecast_after_each_row_as_from_a_file_that_ends_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let table = table(150);
+    std::fs::write(path.join("s.csv"), &table).unwrap();
+    for (run, arguments) in [
+        ("calendar", "--target a,b --features f --missing mask --calendar hour,weekday:classes --relative mean"),
+        ("filled", "--target a --features f --missing ffill --relative last --quantiles 0.1,0.5,0.9"),
+        ("conformal", "--target a --relative none --conformal --segment 3"),
+        ("gaussian", "--target b --relative standard --loss gaussian"),
+        ("panel", "--panel --target a,b --set series.ids=true"),
+    ] {
+        train(path, run, &format!("series s.csv {arguments} --window 12 --horizon 2 --hidden 5 --steps 20"));
+        let output = fed(path, &format!("stream {run} --json"), table.as_bytes());
+        assert!(output.status.success(), "{run}: {}", String::from_utf8_lossy(&output.stderr));
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let mut lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 150 - 11, "{run}");
+        let csv = stream(path, run, &table);
+        for rows in [12, 47, 150] {
+            std::fs::write(path.join("part.csv"), first(&table, rows)).unwrap();
+            let want = succeeds(path, &format!("forecast {run} part.csv --json --paths 0 --device cpu"));
+            let mut want: Value = serde_json::from_str(&want).unwrap();
+            let got = lines[rows - 12].as_object_mut().unwrap();
+            // The line of names is the first.
+            assert_eq!(got.remove("line"), Some(json!(rows + 1)), "{run}");
+            assert_eq!(&json!(got), &want, "{run}, {rows} rows");
+            let after = want["after"].take();
+            assert!(csv[rows - 12].starts_with(&format!("{},{},", rows + 1, after.as_str().unwrap())), "{run}");
+        }
+    }
+    // In columns: steps, targets, quantiles.
+    let output = fed(path, "stream filled", first(&table, 12).as_bytes());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().next(), Some("line,after,a_q0.1+1,a_q0.5+1,a_q0.9+1,a_q0.1+2,a_q0.5+2,a_q0.9+2"));
+    let said = succeeds(path, "forecast filled part.csv --json --device cpu");
+    let of_file: Value = serde_json::from_str(&said).unwrap();
+    let last = stream(path, "filled", &table).pop().unwrap();
+    for (at, level) in ["0.1", "0.5", "0.9"].iter().enumerate() {
+        for step in 0..2 {
+            let want = of_file["quantiles"][level]["a"][step].as_f64().unwrap();
+            assert_eq!(last.split(',').nth(2 + 3 * step + at), Some(want.to_string().as_str()), "{last}");
+        }
+    }
+    // A blank line begins another series.
+    let twice = format!("{}\n{}", first(&table, 14), first(&table, 13).split_once('\n').unwrap().1);
+    let lines = stream(path, "filled", &twice);
+    let numbers: Vec<&str> = lines.iter().map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!(numbers, ["13", "14", "15", "28", "29"]);
+    assert_eq!(fields(&lines, 1)[0], fields(&lines, 1)[3]);
+}
+
+#[test]
+fn a_sensor_estimates_each_line_to_the_bit_as_from_the_whole_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let table = table(120);
+    std::fs::write(path.join("s.csv"), &table).unwrap();
+    for (run, arguments) in [
+        ("carried", "--now b,f --missing mask --carry-state --layers 2"),
+        ("windows", "--now b,f --missing mask --cell gru"),
+        ("filled", "--now b,f --missing ffill --carry-state --cell rnn"),
+    ] {
+        let rows = if run == "filled" { table.replace(",\n", ",0.5\n") } else { table.clone() };
+        std::fs::write(path.join("s.csv"), &rows).unwrap();
+        train(path, run, &format!("series s.csv --target a {arguments} --window 9 --hidden 6 --steps 30"));
+        std::fs::write(path.join("s.csv"), &table).unwrap();
+        let input = if run == "filled" { &rows } else { &table };
+        std::fs::write(path.join("same.csv"), input).unwrap();
+        let csv = succeeds(path, &format!("predict {run} same.csv --device cpu"));
+        let want: Vec<String> = csv.lines().skip(1).map(|line| line.rsplit(',').next().unwrap().to_owned()).collect();
+        let got = stream(path, run, input);
+        assert_eq!(fields(&got, 1).concat(), want, "{run}");
+        // In the order of the model without names, and by names as JSON.
+        let lines: Vec<Vec<&str>> = input.lines().skip(1).map(|line| line.split(',').skip(2).collect()).collect();
+        let plain: String = lines.iter().map(|cells| cells.join(";") + "\n").collect();
+        assert_eq!(fields(&stream(path, run, &plain), 1).concat(), want, "{run}");
+        let number = |cell: &str| if cell.is_empty() { "null".to_owned() } else { cell.to_owned() };
+        let objects: String = lines
+            .iter()
+            .map(|cells| format!("{{\"f\": {}, \"x\": [], \"b\": {}}}\n", number(cells[1]), number(cells[0])))
+            .collect();
+        assert_eq!(fields(&stream(path, run, &objects), 1).concat(), want, "{run}");
+    }
+}
+
+#[test]
+fn sequences_are_predicted_step_by_step_or_at_their_end_to_the_bit_as_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let steps = |id: usize| (0..3 + id % 4).map(move |t| [(id * 5 + t) % 7, (id + t * 3) % 5]);
+    let label = |kind: &str, id: usize, t: usize| match kind {
+        "every" => ["x", "y", "z"][(id + t) % 3].to_owned(),
+        "values" => (1000 + id * 10).to_string(),
+        _ => ["x", "y"][id % 2].to_owned(),
+    };
+    let mut input = String::new();
+    for id in 0..40 {
+        steps(id).for_each(|[v, w]| writeln!(input, "{v} {w}").unwrap());
+        input.push('\n');
+    }
+    for (kind, arguments) in [
+        ("classes", "--scale standard"),
+        ("values", "--scale min-max --predict mean"),
+        ("both", "--bidirectional"),
+        ("every", "--predict every"),
+    ] {
+        let mut text = String::from("id,time,label,v,w\n");
+        for id in 0..40 {
+            for (t, [v, w]) in steps(id).enumerate() {
+                writeln!(text, "{id},{t},{},{v},{w}", label(kind, id, t)).unwrap();
+            }
+        }
+        std::fs::write(path.join("s.csv"), text).unwrap();
+        train(path, kind, &format!("sequences s.csv --hidden 6 --steps 40 {arguments}"));
+        let csv = succeeds(path, &format!("predict {kind} s.csv --device cpu"));
+        let at = csv.lines().next().unwrap().split(',').position(|name| name == "predicted").unwrap();
+        let want: Vec<Vec<&str>> = csv.lines().skip(1).map(|line| line.split(',').skip(at).collect()).collect();
+        let lines = stream(path, kind, &input);
+        let got = fields(&lines, 1);
+        match kind {
+            "every" => assert_eq!(got, want),
+            // One for each sequence.
+            "values" | "both" => assert_eq!(got, want, "{kind}"),
+            // One after each step, of which the last is that of the sequence.
+            _ => {
+                let ends = (0..40).scan(0, |end, id| {
+                    *end += steps(id).count();
+                    Some(*end - 1)
+                });
+                assert_eq!(ends.map(|end| got[end].clone()).collect::<Vec<_>>(), want);
+            }
+        }
+    }
+}
+
+#[test]
+fn sound_is_made_frame_by_frame_to_the_bit_as_apply_makes_it() {
+    use bptt::data::{Audio, InputLimit, WavFormat, WavSpec, WavWriter};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let dry = Array2::from_shape_fn((2000, 1), |(t, _)| (0.4 * (t as f64 * 0.11).sin()) as f32);
+    for (file, samples) in [("dry.wav", dry.clone()), ("wet.wav", dry.mapv(|x| 0.7 * (3.0 * x).tanh()))] {
+        let spec = WavSpec { rate: 8000, channels: 1, format: WavFormat::Float32 };
+        let mut writer = WavWriter::new(std::fs::File::create(path.join(file)).unwrap(), spec, 2000).unwrap();
+        writer.write(samples.view()).unwrap();
+        writer.finish().unwrap();
+    }
+    train(path, "amp", "audio dry.wav wet.wav --hidden 6 --window 64 --batch 4 --epochs 1");
+    succeeds(path, "apply amp dry.wav --out made.wav --bits float --device cpu");
+    let made = path.join("made.wav");
+    let made = Audio::from_wav(&std::fs::read(&made).unwrap(), &made, InputLimit::default()).unwrap();
+    let input: String = dry.iter().map(|sample| format!("{sample}\n")).collect();
+    let lines = stream(path, "amp", &input);
+    let got: Vec<f32> = fields(&lines, 1).concat().iter().map(|sample| sample.parse().unwrap()).collect();
+    assert_eq!(got, made.samples.iter().copied().collect::<Vec<f32>>());
+}
+
+#[test]
+fn a_text_is_read_character_by_character_to_the_bit_as_in_one_piece() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let text = "die katze tanzt\nüber die tasten, die tasten tanzen\n".repeat(30);
+    std::fs::write(path.join("t.txt"), &text).unwrap();
+    let read = "die Katze\n\ntanzt über";
+    for (run, arguments) in [("characters", ""), ("bytes", "--bytes")] {
+        train(path, run, &format!("text t.txt --hidden 12 --window 16 --batch 4 --steps 60 {arguments}"));
+        let output = fed(path, &format!("stream {run} --json"), read.as_bytes());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8(output.stdout).unwrap();
+        let got: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let model = LoadedModel::open(path.join(run)).unwrap();
+        let bptt::experiment::Codec::Text { vocabulary } = &model.file.codec else { panic!() };
+        let tokens = vocabulary.encode(read);
+        assert_eq!(got.len(), tokens.len());
+        let cpu = DeviceOptions { name: "cpu".into(), ..DeviceOptions::default() };
+        let mut network = block_on(model.network(&cpu)).unwrap();
+        let whole = Array2::from_shape_vec((tokens.len(), 1), tokens).unwrap();
+        let mut p = block_on(network.logits(&Sequence::tokens(whole))).unwrap();
+        model.file.model.head.as_ref().unwrap().loss.output(&mut p);
+        for (t, (got, p)) in got.iter().zip(p.index_axis(Axis(1), 0).outer_iter()).enumerate() {
+            assert_eq!(got["character"], json!(t + 1));
+            let most = p.iter().copied().fold(0.0, f32::max);
+            assert_eq!(got["p"].as_f64().unwrap() as f32, most, "{run}, {t}");
+            let next = p.iter().position(|share| *share == most).unwrap();
+            let next = vocabulary.decode(&[next as u32]).unwrap();
+            assert_eq!(got["next"], json!(String::from_utf8(next).unwrap()), "{run}, {t}");
+        }
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let unknown = stderr.contains("note: 1 characters are unknown to the vocabulary");
+        assert_eq!(unknown, run == "characters", "{stderr}");
+    }
+    // A line end is a character, which does not end the line of a table.
+    let lines = stream(path, "characters", "tasten tanzen");
+    assert!(lines.last().unwrap().starts_with("13,\\n,"), "{lines:?}");
+}
+
+#[test]
+fn lines_have_their_classes_and_frames_their_keys_as_bptt_predict_has_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    std::fs::create_dir(path.join("c")).unwrap();
+    for (class, lines) in [("x", "äb\nbä\naäb\nbb\n"), ("y", "cd\ndc\nccd\nddc\n")] {
+        std::fs::write(path.join("c").join(format!("{class}.txt")), lines).unwrap();
+    }
+    let lines = "äb\n\ncxd\n  f \n";
+    std::fs::write(path.join("lines.txt"), lines).unwrap();
+    for (run, arguments) in [("forward", "--cell gru"), ("both", "--bidirectional --predict mean")] {
+        train(path, run, &format!("classes c --hidden 4 --steps 20 --split 1,0,0 {arguments}"));
+        let csv = succeeds(path, &format!("predict {run} lines.txt --device cpu"));
+        let want: Vec<Vec<&str>> = csv.lines().skip(1).map(|line| line.split(',').skip(4).collect()).collect();
+        let got = stream(path, run, lines);
+        assert_eq!(fields(&got, 1), want, "{csv}");
+    }
+    let piece = |length: usize| (0..length).map(|step| json!([60 + step % 2, 64])).collect::<Vec<Value>>();
+    let pieces = |lengths: std::ops::Range<usize>| lengths.map(piece).collect::<Vec<_>>();
+    let rolls = json!({"train": pieces(6..12), "valid": pieces(7..9), "test": pieces(8..10)});
+    std::fs::write(path.join("r.json"), rolls.to_string()).unwrap();
+    train(path, "rolls", "rolls r.json --hidden 6 --batch 4 --epochs 2");
+    let csv = succeeds(path, "predict rolls --device cpu");
+    let want: Vec<Vec<&str>> = csv.lines().skip(1).take(6).map(|line| line.split(',').skip(2).collect()).collect();
+    let input: String = piece(6).iter().map(|frame| format!("{frame}\n")).collect();
+    assert_eq!(fields(&stream(path, "rolls", &input), 1), want);
+    // Silence is a frame.
+    assert_eq!(stream(path, "rolls", "60 64\n\n64\n").len(), 3);
+}
+
+#[test]
+fn a_prediction_is_there_before_the_next_line_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    train(path, "a", "task adding --length 6 --hidden 4 --steps 2");
+    let mut child = command(path, "stream a --json --profile")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    for line in 1..=3 {
+        stdin.write_all(b"0.5 1\n").unwrap();
+        // It would wait for ever for what is not flushed.
+        let prediction: Value = serde_json::from_str(&said.next().unwrap().unwrap()).unwrap();
+        assert_eq!(prediction["line"], json!(line));
+        assert!(prediction["predicted"].is_f64(), "{prediction}");
+    }
+    drop(stdin);
+    assert!(said.next().is_none());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && stderr.contains("latency   median "), "{stderr}");
+    assert!(stderr.contains("(3 lines or characters)") && stderr.contains("phase "), "{stderr}");
+    assert!(stderr.starts_with("reads     lines of 2 fields: number, mark\npredicts  "), "{stderr}");
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_by_its_line_after_what_was_predicted_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    std::fs::write(path.join("s.csv"), table(60)).unwrap();
+    train(path, "a", "task adding --length 6 --hidden 4 --steps 2");
+    train(path, "copy", "task copy --length 4 --hidden 4 --steps 2");
+    train(path, "s", "series s.csv --target a --window 4 --hidden 4 --steps 2");
+    train(path, "now", "series s.csv --target a --now b --window 4 --hidden 4 --steps 2");
+    for (run, input, lines, parts) in [
+        ("a", "0.5 1\n0.5\n", 1, &["line 2: expected 2 fields, as the lines before, got 1"][..]),
+        ("a", "0.5 1\n\nx 1\n", 1, &["line 3: \"number\": expected a finite number, got \"x\""]),
+        ("a", "[0.5, null]\n", 0, &["line 1: \"mark\": expected a finite number, got a missing value"]),
+        ("copy", "1\n99\n", 1, &["line 2: expected a token, 0 to 9, got \"99\""]),
+        ("now", "1\n2\n1e99\n", 2, &["line 3: \"b\": expected a number within f32"]),
+        ("s", "2024-01-01 00:00,1\n2024-01-01 01:00,zwei\n", 0, &["line 2: \"a\": expected a finite number"]),
+        (
+            "s",
+            "2024-01-01 00:00,1\n2024-01-01 01:00,2\n2024-01-01 02:00,3\n2024-01-01 01:00,4\n",
+            0,
+            &["line 4: ", "of the last 4 rows, row 4"],
+        ),
+    ] {
+        let output = fed(path, &format!("stream {run}"), input.as_bytes());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{input:?}: {stderr}");
+        let error = stderr.lines().last().unwrap();
+        assert!(error.starts_with("error: standard input, line "), "{input:?}: {stderr}");
+        parts.iter().for_each(|part| assert!(error.contains(part), "{input:?}: {part:?} is not in {error:?}"));
+        assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 1 + lines, "{input:?}");
+    }
+    train(path, "known", "series s.csv --target a --known b --window 4 --hidden 4 --steps 2");
+    refused(path, "stream known", 2, &["--known b", "`bptt forecast` forecasts from a file"]);
+    train(path, "both", "series s.csv --target a --now b --carry-state --window 4 --hidden 4 --steps 2");
+    assert!(read(path, "both/config.toml").contains("carry-state"));
+    refused(path, "stream nowhere", 1, &["nowhere"]);
+}
