@@ -86,7 +86,7 @@ fn a_missing_or_wrong_file_exits_with_1_in_every_command() {
 }
 
 fn on_cpu(arguments: &str) -> &'static str {
-    let takes = ["train", "plan", "eval", "predict", "forecast", "sample", "flow", "gradcheck", "bench"];
+    let takes = ["train", "plan", "eval", "predict", "forecast", "sample", "stream", "flow", "gradcheck", "bench"];
     let named = arguments.contains("--device") || arguments.contains("--resume");
     let takes = takes.iter().any(|command| arguments.split(' ').next() == Some(command));
     if takes && !named { " --device cpu" } else { "" }

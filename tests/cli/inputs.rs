@@ -76,6 +76,7 @@ fn special_files_are_refused_by_every_command_that_reads_one() {
             "inspect",
             "eval",
             "sample",
+            "stream",
             "gradcheck",
             "bench --cell lstm --size S --compare",
             "train sequences a.csv --labels",

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::common::program::{bptt, command, entries, refused, succeeds, train};
 use bptt::StateDict;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "train",
     "backtest",
     "sweep",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 18] = [
     "apply",
     "forecast",
     "sample",
+    "stream",
     "flow",
     "gradcheck",
     "inspect",

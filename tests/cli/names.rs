@@ -224,6 +224,8 @@ fn a_non_unicode_path_does_not_panic() {
         ("flow @/done @/begun --compare --device cpu --json", true),
         ("gradcheck @/done --device cpu --json", true),
         ("forecast @/done --device cpu --json", true),
+        ("stream @/done", true),
+        ("stream @/nothing --json", false),
         ("inspect @/done --json", true),
         ("inspect @/nothing --json", false),
         ("export @/done @/m.onnx", true),

@@ -522,7 +522,7 @@ fn unfinished_runs_and_files_without_a_model_are_refused() {
     std::fs::remove_file(path.join("a/model.safetensors")).unwrap();
     std::fs::create_dir(path.join("empty")).unwrap();
     std::fs::write(path.join("alone.safetensors"), model).unwrap();
-    for command in ["eval", "predict", "forecast", "sample", "inspect"] {
+    for command in ["eval", "predict", "forecast", "sample", "stream", "inspect"] {
         refused(path, &format!("{command} a"), 1, &["error: a: expected model.safetensors, which a finished run has"]);
         refused(path, &format!("{command} empty"), 1, &["error: empty: expected the folder of a run"]);
         refused(path, &format!("{command} s.csv"), 1, &["s.csv: expected a run's folder or a safetensors file"]);

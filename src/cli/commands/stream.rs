@@ -13,7 +13,7 @@ use clap::{Args, ValueHint};
 use super::model_args::open_model;
 use crate::cli::args::Flags;
 use crate::cli::exit::Failure;
-use crate::cli::terminal::printed::{TextOut, eprint_line, heading};
+use crate::cli::terminal::printed::{TextOut, eprint_line, heading, json_line};
 use crate::cli::terminal::profile_table;
 
 #[derive(Args)]
@@ -47,7 +47,7 @@ impl Lines {
 
     fn predictions(&mut self, predictions: &[Prediction], columns: &[String]) -> bptt::Result<bool> {
         for prediction in predictions {
-            let line = if self.json { prediction.to_json(columns) + "\n" } else { prediction.to_csv()? };
+            let line = if self.json { json_line(&prediction.to_json(columns)) + "\n" } else { prediction.to_csv()? };
             if !self.put(&line)? {
                 return Ok(false);
             }

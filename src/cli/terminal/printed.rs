@@ -140,7 +140,7 @@ impl Write for TextOut {
 }
 
 /// A line of JSON, in which such characters occur only in strings.
-fn json_line(json: &str) -> String {
+pub(crate) fn json_line(json: &str) -> String {
     let mut line = String::with_capacity(json.len());
     for character in json.chars() {
         if is_hidden(character) {
