@@ -1,11 +1,11 @@
-//! Matrix products, forward passes and training steps, CPU and GPU side by side.
+//! Matrix products, forward passes and training steps, CPU and GPU side by side; steps of a stream on the CPU.
 //!
 //! `cargo bench` runs everything on the CPU backend and, if available, on the best GPU (including software drivers).
 //! `cargo bench -- training_step/lstm` runs a part.
 
 use bptt::{
-    Activation, Backend, Batch, Cell, Cpu, EngineOptions, Head, Inference, Loss, Model, Optimizer, Readout, Recurrent,
-    Sequence, Targets, Trainer,
+    Activation, Backend, Batch, Cell, Cpu, EngineOptions, Head, Inference, Initialisation, Loss, Model, Optimizer,
+    Parameters, Readout, Recurrent, Sequence, Session, Targets, Trainer,
 };
 use std::hint::black_box;
 use std::time::Duration;
@@ -98,9 +98,27 @@ fn training_step(criterion: &mut Criterion) {
     gpu().iter().for_each(|gpu| step_on(criterion, gpu, "gpu"));
 }
 
+/// A step of a stream of one row: an LSTM of 40 units with one input and one output, as amplifiers are modelled by.
+fn stream(criterion: &mut Criterion) {
+    let head = Head::new(1, Loss::SquaredError, Readout::PerStep);
+    let model = Model::new(Recurrent::new(Cell::Lstm, 1, 40), head);
+    let mut engine = Cpu::<f32>::with_threads(1).unwrap().engine(&model, &EngineOptions::default()).unwrap();
+    engine.initialise(Initialisation::default(), 1).unwrap();
+    let mut session = Session::new(engine, 1).unwrap();
+    let mut group = criterion.benchmark_group("stream");
+    for steps in [1, 64] {
+        let x = Sequence::dense(Array3::from_shape_fn((steps, 1, 1), |(t, ..)| (t as f32 * 0.1).sin()));
+        group.throughput(Throughput::Elements(steps as u64));
+        group.bench_function(format!("lstm/{steps}/cpu"), |bencher| {
+            bencher.iter(|| black_box(block_on(session.step(&x)).unwrap())[[0, 0, 0]]);
+        });
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
-    targets = matmul, forward, training_step
+    targets = matmul, forward, training_step, stream
 }
 criterion_main!(benches);

@@ -232,7 +232,7 @@ fn a_text_is_read_character_by_character_to_the_bit_as_in_one_piece() {
             assert_eq!(got["next"], json!(String::from_utf8(next).unwrap()), "{run}, {t}");
         }
         let stderr = String::from_utf8(output.stderr).unwrap();
-        let unknown = stderr.contains("note: 1 characters are unknown to the vocabulary");
+        let unknown = stderr.contains("note: characters that are unknown to the vocabulary: 1\n");
         assert_eq!(unknown, run == "characters", "{stderr}");
     }
     // A line end is a character, which does not end the line of a table.

@@ -86,9 +86,10 @@ async fn read(stream: &mut Stream<'_>, json: bool, mut latencies: Option<&mut La
     let mut items = Items::new(BufReader::new(stdin().lock()), stream.item());
     let mut count = 0;
     while goes_on {
-        let Some(item) = items.next()? else { break };
+        let Some(item) = items.read()? else { break };
         let started = Instant::now();
         let predictions = stream.read(item).await?;
+        stream.note().iter().for_each(eprint_line);
         goes_on = lines.predictions(&predictions, stream.columns())?;
         if let Some(latencies) = &mut latencies {
             latencies.add(started.elapsed());
@@ -99,6 +100,6 @@ async fn read(stream: &mut Stream<'_>, json: bool, mut latencies: Option<&mut La
         let predictions = stream.end().await?;
         lines.predictions(&predictions, stream.columns())?;
     }
-    stream.notes().iter().for_each(eprint_line);
+    stream.unknown().iter().for_each(eprint_line);
     Ok(count)
 }

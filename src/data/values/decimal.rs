@@ -5,7 +5,6 @@ use std::fmt::{Display, Formatter};
 
 use serde::{Deserialize, Serialize};
 
-use super::number::{is_missing, number};
 use crate::data::input::encoding::quoted;
 
 /// The decimal mark.
@@ -90,7 +89,9 @@ impl DecimalMark {
     }
 
     /// The number in a cell, `None` if it is missing. Otherwise what was expected, and what came.
+    #[cfg(feature = "csv")]
     pub(crate) fn number(self, cell: &str) -> Result<Option<f64>, (String, String)> {
+        use super::number::{is_missing, number};
         if is_missing(cell) {
             return Ok(None);
         }

@@ -53,10 +53,11 @@ impl Fields {
         &self.names
     }
 
-    /// A note on columns that are not read.
-    pub(super) fn note(&self) -> Option<String> {
-        let names = list_names(self.unread.iter().map(String::as_str));
-        (!self.unread.is_empty()).then(|| format!("note: columns that the network does not read: {names}"))
+    /// A note on columns that are not read, once.
+    pub(super) fn note(&mut self) -> Option<String> {
+        let unread = std::mem::take(&mut self.unread);
+        let names = list_names(unread.iter().map(String::as_str));
+        (!unread.is_empty()).then(|| format!("note: columns that the network does not read: {names}"))
     }
 
     /// The columns of a line, which is not blank. Otherwise what was expected and what came.
@@ -178,6 +179,7 @@ mod tests {
         assert_eq!(named.read("time; b ;a").unwrap(), Line::Names);
         assert_eq!(cells(&mut named, "8:00;2;1.5"), ["1.5", "2"]);
         assert_eq!(named.note().unwrap(), "note: columns that the network does not read: time");
+        assert_eq!(named.note(), None);
         // JSON has its own mark, and names in every line.
         assert_eq!(named.read("[3, null]").unwrap(), Line::Cells(vec!["3".into(), String::new()], DecimalMark::Point));
     }

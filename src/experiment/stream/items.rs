@@ -37,7 +37,7 @@ impl<R: BufRead> Items<R> {
     ///
     /// # Errors
     /// Those of reading, and [`Error::Data`] for a line beyond 1 MiB.
-    pub fn next(&mut self) -> Result<Option<&[u8]>> {
+    pub fn read(&mut self) -> Result<Option<&[u8]>> {
         self.bytes.clear();
         match self.item {
             Item::Line => self.read_line()?,
@@ -98,7 +98,7 @@ mod tests {
     fn all(bytes: &[u8], item: Item) -> Vec<String> {
         let mut items = Items::new(BufReader::new(OneByOne(bytes)), item);
         let mut all = Vec::new();
-        while let Some(item) = items.next().unwrap() {
+        while let Some(item) = items.read().unwrap() {
             all.push(String::from_utf8_lossy(item).into_owned());
         }
         all
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn an_endless_line_is_refused_within_its_limit() {
         let mut items = Items::new(BufReader::new(std::io::repeat(b'1')), Item::Line);
-        let error = items.next().unwrap_err().to_string();
+        let error = items.read().unwrap_err().to_string();
         assert_eq!(error, "standard input: expected lines of at most 1048576 bytes, got a longer one");
     }
 }

@@ -39,7 +39,7 @@ enum Kind<'n> {
     /// A series, whose forecast after each row is that of `bptt forecast`.
     Series(Table, &'n LoadedModel, &'n mut Network),
     /// Steps, with their inputs and outputs.
-    Steps(Source, Reader<'n>, Predicting),
+    Steps(Box<Source>, Reader<'n>, Predicting),
 }
 
 /// An error of a line.
@@ -80,8 +80,9 @@ impl LoadedModel {
     pub fn stream<'n>(&'n self, network: &'n mut Network) -> Result<Stream<'n>> {
         let head = self.file.model.require_head()?;
         let whole = self.file.model.recurrent.has_reverse() || head.readout == Readout::MeanPool;
-        let kind =
-            |source, outputs, reader| Kind::Steps(source, reader, Predicting { outputs, loss: head.loss.clone() });
+        let kind = |source, outputs, reader| {
+            Kind::Steps(Box::new(source), reader, Predicting { outputs, loss: head.loss.clone() })
+        };
         // A sequence comes to an end, and can be read as a whole.
         let sequence = |network: &'n mut Network| {
             if whole {
@@ -152,10 +153,10 @@ impl<'n> Stream<'n> {
                     Reader::Steps(_) if readout == Readout::PerStep => "a prediction for each",
                     Reader::Steps(_) => "after each the prediction of the sequence so far",
                     Reader::Windows { .. } => "a prediction for each, from the last rows of a window",
-                    Reader::Whole { .. } if matches!(source, Source::Text(_)) => "a prediction for each",
+                    Reader::Whole { .. } if matches!(**source, Source::Text(_)) => "a prediction for each",
                     Reader::Whole { .. } => "the predictions of a sequence, after a blank line or the end",
                 };
-                let item = if matches!(source, Source::Token(_)) { "character" } else { "line" };
+                let item = if matches!(**source, Source::Token(_)) { "character" } else { "line" };
                 (item, outputs.columns(), [source.words(), what.to_owned()])
             }
         };
@@ -189,15 +190,19 @@ impl<'n> Stream<'n> {
         record(self.columns.iter().cloned())
     }
 
-    /// Notes on what was read so far.
-    pub fn notes(&self) -> Vec<String> {
-        let (fields, unknown) = match &self.kind {
-            Kind::Series(table, ..) => (Some(table.fields()), 0),
-            Kind::Steps(source, ..) => (source.fields(), source.unknown()),
-        };
-        let count = grouped(unknown);
-        let unknown = (unknown > 0).then(|| format!("note: {count} characters are unknown to the vocabulary"));
-        fields.and_then(fields::Fields::note).into_iter().chain(unknown).collect()
+    /// A note on the columns of the first line, once.
+    pub fn note(&mut self) -> Option<String> {
+        match &mut self.kind {
+            Kind::Series(table, ..) => table.fields_mut().note(),
+            Kind::Steps(source, ..) => source.fields_mut()?.note(),
+        }
+    }
+
+    /// A note on characters that the vocabulary does not have, of all that was read.
+    pub fn unknown(&self) -> Option<String> {
+        let Kind::Steps(source, ..) = &self.kind else { return None };
+        let count = source.unknown();
+        (count > 0).then(|| format!("note: characters that are unknown to the vocabulary: {}", grouped(count)))
     }
 
     /// Reads an item: see [`item`](Self::item). Returns the prediction that follows from it; none for a line with names of
@@ -218,7 +223,7 @@ impl<'n> Stream<'n> {
             Kind::Steps(source, reader, predicting) => {
                 let what = if source.item() == Item::Line { "line" } else { "character" };
                 let refused = |message| Error::data(INPUT.as_ref(), format!(", {what} {number}"), message);
-                let is_sequence = matches!(source, Source::Text(_));
+                let is_sequence = matches!(**source, Source::Text(_));
                 match source.read(item).map_err(refused)? {
                     Taken::Names => Ok(Vec::new()),
                     Taken::End => reader.end(predicting).await,

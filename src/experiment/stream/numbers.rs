@@ -74,6 +74,10 @@ impl Numbers {
         &self.fields
     }
 
+    pub(super) fn fields_mut(&mut self) -> &mut Fields {
+        &mut self.fields
+    }
+
     /// Forgets the values of the lines before.
     pub(super) fn reset(&mut self) {
         self.last.fill(f64::NAN);

@@ -81,9 +81,9 @@ impl Source {
     }
 
     /// The columns of a line, if it has any.
-    pub(super) fn fields(&self) -> Option<&Fields> {
+    pub(super) fn fields_mut(&mut self) -> Option<&mut Fields> {
         match self {
-            Self::Numbers(numbers) => Some(numbers.fields()),
+            Self::Numbers(numbers) => Some(numbers.fields_mut()),
             _ => None,
         }
     }

@@ -71,6 +71,10 @@ impl Table {
         &self.fields
     }
 
+    pub(super) fn fields_mut(&mut self) -> &mut Fields {
+        &mut self.fields
+    }
+
     pub(super) fn window(&self) -> usize {
         self.window
     }
