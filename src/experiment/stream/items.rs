@@ -2,9 +2,11 @@
 
 use std::io::{BufRead, Read};
 
-use super::INPUT;
 use crate::experiment::files::folder::io_error;
 use crate::{Error, Result};
+
+/// The name of the source in messages.
+pub(super) const INPUT: &str = "standard input";
 
 /// Maximum number of bytes of a line.
 const LONGEST: u64 = 1 << 20;
@@ -18,6 +20,14 @@ pub enum Item {
     Character,
     /// A byte.
     Byte,
+}
+
+impl Item {
+    /// An error of an item, by its number.
+    pub(super) fn refused(self, number: u64, message: String) -> Error {
+        let what = if self == Self::Line { "line" } else { "character" };
+        Error::data(INPUT.as_ref(), format!(", {what} {number}"), message)
+    }
 }
 
 /// Reads items as soon as they are there.

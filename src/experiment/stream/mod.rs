@@ -29,10 +29,7 @@ use super::model::codec::Codec;
 use super::model::label_codec::LabelCodec;
 use crate::data::Scaling;
 use crate::format::grouped;
-use crate::{Error, Readout, Result};
-
-/// The name of the source in messages.
-const INPUT: &str = "standard input";
+use crate::{Readout, Result};
 
 /// What reads a stream.
 enum Kind<'n> {
@@ -40,11 +37,6 @@ enum Kind<'n> {
     Series(Table, &'n LoadedModel, &'n mut Network),
     /// Steps, with their inputs and outputs.
     Steps(Box<Source>, Reader<'n>, Predicting),
-}
-
-/// An error of a line.
-fn at_line(number: u64, message: String) -> Error {
-    Error::data(INPUT.as_ref(), format!(", line {number}"), message)
 }
 
 /// A model that reads a stream. Made by [`LoadedModel::stream`].
@@ -221,8 +213,8 @@ impl<'n> Stream<'n> {
                 Ok(table.read((*model, &mut **network), (item, number)).await?.into_iter().collect())
             }
             Kind::Steps(source, reader, predicting) => {
-                let what = if source.item() == Item::Line { "line" } else { "character" };
-                let refused = |message| Error::data(INPUT.as_ref(), format!(", {what} {number}"), message);
+                let item_is = source.item();
+                let refused = |message| item_is.refused(number, message);
                 let is_sequence = matches!(**source, Source::Text(_));
                 match source.read(item).map_err(refused)? {
                     Taken::Names => Ok(Vec::new()),

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::fields::{Fields, Line};
+use super::items::{INPUT, Item};
 use super::prediction::{Cell, Prediction, record};
-use super::{INPUT, at_line};
 use crate::data::{DecimalMark, MissingPolicy, SeriesCodec, list_names};
 use crate::experiment::config::SeriesConfig;
 use crate::experiment::config::agree::unsupported;
@@ -98,7 +98,7 @@ impl Table {
         (model, network): (&LoadedModel, &mut Network),
         (line, number): (&[u8], u64),
     ) -> Result<Option<Prediction>> {
-        let refused = |message| at_line(number, message);
+        let refused = |message| Item::Line.refused(number, message);
         let line = std::str::from_utf8(line).map_err(|_| refused("expected UTF-8, got other bytes".into()))?;
         if line.trim().is_empty() {
             self.reset();
