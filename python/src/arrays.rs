@@ -34,6 +34,15 @@ fn untyped<'py>(any: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>>
 
 /// A copy of an array of numbers of any type, which must have D axes.
 pub(crate) fn array<T: Element + Copy, D: Dimension>(any: &Bound<'_, PyAny>, what: &str) -> PyResult<Array<T, D>> {
+    ordered(any, what, false)
+}
+
+/// The same, with the first two axes swapped if rows come first.
+fn ordered<T: Element + Copy, D: Dimension>(
+    any: &Bound<'_, PyAny>,
+    what: &str,
+    batch_first: bool,
+) -> PyResult<Array<T, D>> {
     let given = untyped(any)?;
     if let Some(axes) = D::NDIM
         && given.ndim() != axes
@@ -48,17 +57,12 @@ pub(crate) fn array<T: Element + Copy, D: Dimension>(any: &Bound<'_, PyAny>, wha
     // Nothing is copied if it has this type already.
     let typed = py.import("numpy")?.call_method1("asarray", (given, dtype::<T>(py)))?;
     let typed = typed.cast_into::<PyArray<T, D>>()?;
-    Ok(typed.try_readonly()?.as_array().as_standard_layout().into_owned())
-}
-
-/// Swaps the first two axes of an array, if rows come first.
-fn time_major<T: Clone, D: Dimension>(array: Array<T, D>, batch_first: bool) -> Array<T, D> {
-    if !batch_first {
-        return array;
+    let borrowed = typed.try_readonly()?;
+    let mut view = borrowed.as_array();
+    if batch_first {
+        view.swap_axes(0, 1);
     }
-    let mut swapped = array;
-    swapped.swap_axes(0, 1);
-    swapped.as_standard_layout().into_owned()
+    Ok(view.as_standard_layout().into_owned())
 }
 
 /// The same on the way back.
@@ -71,12 +75,12 @@ pub(crate) fn given_order<T: Number>(mut array: Array3<T>, batch_first: bool) ->
 
 /// \[T, B, ·\], from \[B, T, ·\] if rows come first.
 pub(crate) fn steps<T: Number>(any: &Bound<'_, PyAny>, batch_first: bool, what: &str) -> PyResult<Array3<T>> {
-    Ok(time_major(array(any, what)?, batch_first))
+    ordered(any, what, batch_first)
 }
 
 /// \[T, B\] likewise.
 pub(crate) fn weights<T: Number>(any: &Bound<'_, PyAny>, batch_first: bool) -> PyResult<Array2<T>> {
-    Ok(time_major(array(any, "weights")?, batch_first))
+    ordered(any, "weights", batch_first)
 }
 
 /// Whole numbers of at least 0, \[T, B\].
@@ -85,7 +89,7 @@ pub(crate) fn indices(any: &Bound<'_, PyAny>, batch_first: bool, what: &str) -> 
     if !matches!(given.dtype().kind(), b'i' | b'u' | b'b') {
         return value(what, "an array of whole numbers", format!("dtype {}", given.dtype()));
     }
-    let numbers = time_major(array::<i64, _>(any, what)?, batch_first);
+    let numbers = ordered::<i64, _>(any, what, batch_first)?;
     if let Some((at, number)) = numbers.indexed_iter().find(|(_, number)| u32::try_from(**number).is_err()) {
         return value(&format!("{what} at {at:?}"), "a whole number of at least 0, below 2^32", number);
     }

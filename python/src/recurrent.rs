@@ -1,41 +1,42 @@
 //! The recurrent layers alone, forward and backward.
 
 use bptt::{
-    Backend, CpuEngine, DropoutKey, Engine, EngineOptions, GpuEngine, Initialisation, InputGradient, Layers, Output,
-    OutputGradient, Parameters, Wait,
+    Backend, DropoutKey, Engine, EngineOptions, Initialisation, InputGradient, Layers, Output, OutputGradient,
+    Parameters, StateDict, Wait,
 };
 use numpy::IntoPyArray;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arrays::{self, Number, Rows, value};
-use crate::compute::{self, Shared};
+use crate::arrays::{self, Rows};
 use crate::errors::OrRaise;
 use crate::model::Model;
-use crate::trainer::cpu;
+use crate::placed::{Make, Place, Placed, on_each};
 
-#[derive(Debug)]
-enum AnyEngine {
-    Single(Box<Shared<CpuEngine<f32>>>),
-    Double(Box<Shared<CpuEngine<f64>>>),
-    Gpu(Box<Shared<GpuEngine>>),
+/// The layers that are to be made.
+struct WantedLayers {
+    model: bptt::Model,
+    seed: u64,
+    weights: Option<StateDict<f64>>,
 }
 
-/// The same expression for each engine.
-macro_rules! with_engine {
-    ($layers:expr, $shared:ident => $body:expr) => {
-        match &$layers.inner {
-            AnyEngine::Single($shared) => $body,
-            AnyEngine::Double($shared) => $body,
-            AnyEngine::Gpu($shared) => $body,
+impl Make for WantedLayers {
+    type Made<E: Engine + Send> = E;
+
+    fn make<B: Backend<Engine: Send>>(self, backend: &B) -> bptt::Result<B::Engine> {
+        let mut engine = backend.engine(&self.model, &EngineOptions::default())?;
+        match self.weights {
+            Some(weights) => engine.load_state_dict(&weights)?,
+            None => engine.initialise(Initialisation::default(), self.seed)?,
         }
-    };
+        Ok(engine)
+    }
 }
 
 /// The recurrent layers of a model, for a head and a loss of the caller's own.
 #[pyclass(frozen, module = "bptt")]
 pub(crate) struct Recurrent {
-    inner: AnyEngine,
+    inner: Placed<WantedLayers>,
     model: bptt::Model,
     device: String,
 }
@@ -58,33 +59,10 @@ impl Recurrent {
         // The head computes nothing here.
         model.head = None;
         model.validate().or_raise()?;
-        let (inner, device) = match dtype {
-            "float32" => match compute::gpu(py, device)? {
-                Some(gpu) => {
-                    let engine = py.detach(|| drawn(&gpu, &model, seed)).or_raise()?;
-                    (AnyEngine::Gpu(Box::new(Shared::new(engine, true, None))), gpu.describe())
-                }
-                None => {
-                    let (cpu, pool) = cpu::<f32>(py, threads)?;
-                    let engine = py.detach(|| pool.install(|| drawn(&cpu, &model, seed))).or_raise()?;
-                    (AnyEngine::Single(Box::new(Shared::new(engine, false, threads))), cpu.describe())
-                }
-            },
-            "float64" if device.eq_ignore_ascii_case("gpu") => {
-                return value("dtype", "float32: a GPU computes in no other", dtype);
-            }
-            "float64" => {
-                let (cpu, pool) = cpu::<f64>(py, threads)?;
-                let engine = py.detach(|| pool.install(|| drawn(&cpu, &model, seed))).or_raise()?;
-                (AnyEngine::Double(Box::new(Shared::new(engine, false, threads))), cpu.describe())
-            }
-            _ => return value("dtype", "float32 or float64", dtype),
-        };
-        let made = Self { inner, model, device };
-        if let Some(weights) = weights {
-            made.load_state_dict(py, weights)?;
-        }
-        Ok(made)
+        let weights = weights.map(arrays::state_dict).transpose()?;
+        let wanted = WantedLayers { model: model.clone(), seed, weights };
+        let (inner, device) = Placed::new(py, wanted, Place { device, threads, dtype })?;
+        Ok(Self { inner, model, device })
     }
 
     /// Runs forward over x [T, B, I], or token ids [T, B]: the output [T, B, D·S], and the final states (h, c). With
@@ -101,7 +79,7 @@ impl Recurrent {
     ) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
         let rows = Rows { lengths, initial, batch_first };
         let masks = dropout.map(|(seed, step)| DropoutKey { seed, step, first_row: 0 });
-        with_engine!(self, shared => {
+        on_each!(self.inner, shared => {
             let sequence = arrays::sequence(x, &rows)?;
             let Output { output, states, .. } = shared.compute(py, |engine| {
                 engine.set_dropout(masks);
@@ -123,7 +101,7 @@ impl Recurrent {
         c_n: Option<&Bound<'_, PyAny>>,
         batch_first: bool,
     ) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
-        with_engine!(self, shared => {
+        on_each!(self.inner, shared => {
             let gradient = OutputGradient {
                 output: output.map(|it| arrays::steps(it, batch_first, "d_output")).transpose()?,
                 h_n: h_n.map(|it| arrays::array(it, "d_h_n")).transpose()?,
@@ -140,7 +118,7 @@ impl Recurrent {
 
     /// The sums of the weights' gradients since `clear_gradients`, by parameter name.
     fn gradients(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
-        with_engine!(self, shared => {
+        on_each!(self.inner, shared => {
             let gradients = shared.compute(py, |engine| {
                 let numbers = engine.gradients().wait()?;
                 Ok(engine.layout().to_state_dict(&numbers))
@@ -151,7 +129,7 @@ impl Recurrent {
 
     /// Sets the gradient sums to 0.
     fn clear_gradients(&self, py: Python<'_>) -> PyResult<()> {
-        with_engine!(self, shared => shared.compute(py, |engine| {
+        on_each!(self.inner, shared => shared.compute(py, |engine| {
             engine.clear_gradients();
             Ok(())
         }))
@@ -159,7 +137,7 @@ impl Recurrent {
 
     /// The weights by PyTorch's names.
     fn state_dict(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
-        with_engine!(self, shared => {
+        on_each!(self.inner, shared => {
             let weights = shared.compute(py, |engine| {
                 let numbers = engine.parameters().wait()?;
                 Ok(engine.layout().to_state_dict(&numbers))
@@ -171,7 +149,7 @@ impl Recurrent {
     /// Sets the weights.
     fn load_state_dict(&self, py: Python<'_>, weights: &Bound<'_, PyAny>) -> PyResult<()> {
         let weights = arrays::state_dict::<f64>(weights)?;
-        with_engine!(self, shared => shared.compute(py, |engine| engine.load_state_dict(&weights)))
+        on_each!(self.inner, shared => shared.compute(py, |engine| engine.load_state_dict(&weights)))
     }
 
     #[getter]
@@ -188,14 +166,4 @@ impl Recurrent {
     fn __repr__(&self) -> String {
         format!("Recurrent({:?}, parameters={})", self.device, bptt::Layout::new(&self.model).len())
     }
-}
-
-/// An engine with weights drawn from a seed.
-fn drawn<T: Number, B: Backend>(backend: &B, model: &bptt::Model, seed: u64) -> bptt::Result<B::Engine>
-where
-    B::Engine: Engine<Real = T>,
-{
-    let mut engine = backend.engine(model, &EngineOptions::default())?;
-    engine.initialise(Initialisation::default(), seed)?;
-    Ok(engine)
 }

@@ -4,40 +4,43 @@ use std::path::PathBuf;
 
 use bptt::ndarray::Array2;
 use bptt::{
-    Backend, Batch, Cpu, CpuEngine, EngineOptions, GpuEngine, InputGradient, SavedModel, Sequence, Targets,
+    Backend, Batch, Engine, EngineOptions, InputGradient, Parameters, SavedModel, Sequence, StateDict, Targets,
     TrainerOptions, Wait,
 };
 use numpy::{IntoPyArray, PyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arrays::{self, Number, Rows, value};
-use crate::compute::{self, Shared};
+use crate::arrays::{self, Number, Rows};
 use crate::model::{Model, Optimizer};
+use crate::placed::{Make, Place, Placed, on_each};
 
-/// A trainer of either backend.
-#[derive(Debug)]
-enum AnyTrainer {
-    Single(Box<Shared<bptt::Trainer<CpuEngine<f32>>>>),
-    Double(Box<Shared<bptt::Trainer<CpuEngine<f64>>>>),
-    Gpu(Box<Shared<bptt::Trainer<GpuEngine>>>),
+/// The trainer that is to be made.
+struct WantedTrainer {
+    model: bptt::Model,
+    optimizer: bptt::Optimizer,
+    seed: u64,
+    options: TrainerOptions,
+    weights: Option<StateDict<f64>>,
 }
 
-/// The same expression for each trainer.
-macro_rules! with_trainer {
-    ($trainer:expr, $shared:ident => $body:expr) => {
-        match &$trainer.inner {
-            AnyTrainer::Single($shared) => $body,
-            AnyTrainer::Double($shared) => $body,
-            AnyTrainer::Gpu($shared) => $body,
+impl Make for WantedTrainer {
+    type Made<E: Engine + Send> = bptt::Trainer<E>;
+
+    fn make<B: Backend<Engine: Send>>(self, backend: &B) -> bptt::Result<bptt::Trainer<B::Engine>> {
+        let Self { model, optimizer, seed, options, weights } = self;
+        match weights {
+            Some(weights) => SavedModel::new(model, weights.to::<<B::Engine as Parameters>::Real>())
+                .trainer(backend, optimizer, seed, options),
+            None => bptt::Trainer::with_options(backend, &model, optimizer, seed, options),
         }
-    };
+    }
 }
 
 /// Trains a model on batches of NumPy arrays.
 #[pyclass(frozen, module = "bptt")]
 pub(crate) struct Trainer {
-    inner: AnyTrainer,
+    inner: Placed<WantedTrainer>,
     model: bptt::Model,
     device: String,
 }
@@ -113,27 +116,9 @@ impl Trainer {
             .max_skipped_updates(max_skipped_updates);
         let options = TrainerOptions::default().micro_batch(micro_batch).carry_state(carry_state).engine(engine);
         let optimizer = optimizer.map_or_else(|| bptt::Optimizer::adam(1e-3), |optimizer| optimizer.0);
-        let wanted = Wanted { model: &model.0, optimizer, seed, options, weights };
-        let (inner, device) = match dtype {
-            "float32" => match compute::gpu(py, device)? {
-                Some(gpu) => {
-                    let trainer = wanted.trainer::<f32, _>(py, &gpu, None)?;
-                    (AnyTrainer::Gpu(Box::new(Shared::new(trainer, true, None))), gpu.describe())
-                }
-                None => {
-                    let (trainer, device) = wanted.on_cpu::<f32>(py, threads)?;
-                    (AnyTrainer::Single(Box::new(Shared::new(trainer, false, threads))), device)
-                }
-            },
-            "float64" if device.eq_ignore_ascii_case("gpu") => {
-                return value("dtype", "float32: a GPU computes in no other", dtype);
-            }
-            "float64" => {
-                let (trainer, device) = wanted.on_cpu::<f64>(py, threads)?;
-                (AnyTrainer::Double(Box::new(Shared::new(trainer, false, threads))), device)
-            }
-            _ => return value("dtype", "float32 or float64", dtype),
-        };
+        let weights = weights.map(arrays::state_dict).transpose()?;
+        let wanted = WantedTrainer { model: model.0.clone(), optimizer, seed, options, weights };
+        let (inner, device) = Placed::new(py, wanted, Place { device, threads, dtype })?;
         Ok(Self { inner, model: model.0, device })
     }
 
@@ -153,7 +138,7 @@ impl Trainer {
         batch_first: bool,
     ) -> PyResult<f64> {
         let given = Given { x, targets, weights, rows: Rows { lengths, initial, batch_first } };
-        with_trainer!(self, shared => {
+        on_each!(self.inner, shared => {
             let batch = given.batch::<_>(&self.model)?;
             shared.compute(py, |trainer| {
                 same_type(trainer, &batch);
@@ -177,7 +162,7 @@ impl Trainer {
         batch_first: bool,
     ) -> PyResult<f64> {
         let given = Given { x, targets, weights, rows: Rows { lengths, initial, batch_first } };
-        with_trainer!(self, shared => {
+        on_each!(self.inner, shared => {
             let batch = given.batch::<_>(&self.model)?;
             shared.compute(py, |trainer| {
                 same_type(trainer, &batch);
@@ -200,7 +185,7 @@ impl Trainer {
         batch_first: bool,
     ) -> PyResult<()> {
         let given = Given { x, targets, weights, rows: Rows { lengths, initial, batch_first } };
-        with_trainer!(self, shared => {
+        on_each!(self.inner, shared => {
             let batch = given.batch::<_>(&self.model)?;
             shared.compute(py, |trainer| {
                 same_type(trainer, &batch);
@@ -211,7 +196,7 @@ impl Trainer {
 
     /// Updates the weights from the gradients accumulated since the last update, and returns their loss.
     fn update(&self, py: Python<'_>) -> PyResult<f64> {
-        with_trainer!(self, shared => shared.compute(py, |trainer| {
+        on_each!(self.inner, shared => shared.compute(py, |trainer| {
             trainer.update().wait()?;
             last_loss(trainer)
         }))
@@ -220,7 +205,7 @@ impl Trainer {
     /// The gradients of the batches accumulated since the last update, or otherwise of those that it used, by parameter
     /// name, divided as for the update, before clipping.
     fn gradients(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
-        with_trainer!(self, shared => {
+        on_each!(self.inner, shared => {
             let gradients = shared.compute(py, |trainer| trainer.gradients().wait())?;
             arrays::state_dict_out(py, &gradients)
         })
@@ -230,7 +215,7 @@ impl Trainer {
     /// `input_gradient=True`.
     #[pyo3(signature = (*, batch_first=false))]
     fn input_gradient(&self, py: Python<'_>, batch_first: bool) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
-        with_trainer!(self, shared => {
+        on_each!(self.inner, shared => {
             let InputGradient { x, initial, .. } = shared.compute(py, |trainer| trainer.input_gradient().wait())?;
             let x = match x {
                 Some(x) => arrays::given_order(x, batch_first).into_pyarray(py).into_any().unbind(),
@@ -242,7 +227,7 @@ impl Trainer {
 
     /// The weights by PyTorch's names.
     fn state_dict(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
-        with_trainer!(self, shared => {
+        on_each!(self.inner, shared => {
             let weights = shared.compute(py, |trainer| trainer.state_dict().wait())?;
             arrays::state_dict_out(py, &weights)
         })
@@ -251,7 +236,7 @@ impl Trainer {
     /// Sets the weights. The optimizer's state stays.
     fn load_state_dict(&self, py: Python<'_>, weights: &Bound<'_, PyAny>) -> PyResult<()> {
         let weights = arrays::state_dict::<f64>(weights)?;
-        with_trainer!(self, shared => shared.compute(py, |trainer| trainer.load_state_dict(&weights)))
+        on_each!(self.inner, shared => shared.compute(py, |trainer| trainer.load_state_dict(&weights)))
     }
 
     /// The predictions [P, B, O], and with `return_states=True` also the final states (h, c).
@@ -266,7 +251,7 @@ impl Trainer {
         return_states: bool,
     ) -> PyResult<Py<PyAny>> {
         let rows = Rows { lengths, initial, batch_first };
-        with_trainer!(self, shared => {
+        on_each!(self.inner, shared => {
             let sequence = arrays::sequence(x, &rows)?;
             let predicted = shared.compute(py, |trainer| {
                 same_sequence(trainer, &sequence);
@@ -294,7 +279,7 @@ impl Trainer {
         batch_first: bool,
     ) -> PyResult<Py<PyArray2<f64>>> {
         let given = Given { x, targets, weights, rows: Rows { lengths, initial, batch_first } };
-        let norms: Array2<f64> = with_trainer!(self, shared => {
+        let norms: Array2<f64> = on_each!(self.inner, shared => {
             let batch = given.batch::<_>(&self.model)?;
             shared.compute(py, |trainer| {
                 same_type(trainer, &batch);
@@ -310,22 +295,22 @@ impl Trainer {
 
     /// Writes the model with its weights as a file that `bptt` and `Model.load` read.
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        with_trainer!(self, shared => shared.compute(py, |trainer| trainer.saved_model().wait()?.save(&path)))
+        on_each!(self.inner, shared => shared.compute(py, |trainer| trainer.saved_model().wait()?.save(&path)))
     }
 
     /// Sets the learning rate of later steps.
     fn set_learning_rate(&self, py: Python<'_>, learning_rate: f64) -> PyResult<()> {
-        with_trainer!(self, shared => shared.compute(py, |trainer| trainer.set_learning_rate(learning_rate)))
+        on_each!(self.inner, shared => shared.compute(py, |trainer| trainer.set_learning_rate(learning_rate)))
     }
 
     /// With `carry_state=True`: the next batch starts from zero.
     fn reset_state(&self, py: Python<'_>) -> PyResult<()> {
-        with_trainer!(self, shared => shared.compute(py, |trainer| trainer.reset_state()))
+        on_each!(self.inner, shared => shared.compute(py, |trainer| trainer.reset_state()))
     }
 
     /// The number of updates so far.
     fn steps(&self, py: Python<'_>) -> PyResult<u64> {
-        with_trainer!(self, shared => shared.compute(py, |trainer| Ok(trainer.steps())))
+        on_each!(self.inner, shared => shared.compute(py, |trainer| Ok(trainer.steps())))
     }
 
     #[getter]
@@ -355,58 +340,3 @@ fn same_type<E: bptt::Engine>(_: &bptt::Trainer<E>, _: &Batch<E::Real>) {}
 
 /// Likewise of a sequence.
 fn same_sequence<E: bptt::Engine>(_: &bptt::Trainer<E>, _: &Sequence<E::Real>) {}
-
-/// What a trainer is to be.
-struct Wanted<'a, 'py> {
-    model: &'a bptt::Model,
-    optimizer: bptt::Optimizer,
-    seed: u64,
-    options: TrainerOptions,
-    weights: Option<&'a Bound<'py, PyAny>>,
-}
-
-impl Wanted<'_, '_> {
-    /// A trainer on the CPU, with the device in words.
-    fn on_cpu<T: Number>(
-        self,
-        py: Python<'_>,
-        threads: Option<usize>,
-    ) -> PyResult<(bptt::Trainer<CpuEngine<T>>, String)> {
-        let (cpu, pool) = cpu::<T>(py, threads)?;
-        let device = cpu.describe();
-        Ok((self.trainer::<T, _>(py, &cpu, Some(pool))?, device))
-    }
-
-    fn trainer<T: Number, B: Backend + Sync>(
-        self,
-        py: Python<'_>,
-        backend: &B,
-        pool: Option<std::sync::Arc<rayon::ThreadPool>>,
-    ) -> PyResult<bptt::Trainer<B::Engine>>
-    where
-        B::Engine: bptt::Engine<Real = T> + Send,
-    {
-        let weights = self.weights.map(arrays::state_dict::<T>).transpose()?;
-        let Self { model, optimizer, seed, options, .. } = self;
-        let make = || match weights {
-            Some(weights) => SavedModel::new(model.clone(), weights).trainer(backend, optimizer, seed, options),
-            None => bptt::Trainer::with_options(backend, model, optimizer, seed, options),
-        };
-        let made = py.detach(|| match pool {
-            Some(pool) => pool.install(make),
-            None => make(),
-        });
-        made.map_err(crate::errors::exception)
-    }
-}
-
-/// The CPU backend with the threads of a pool of this process.
-pub(crate) fn cpu<T: Number>(
-    py: Python<'_>,
-    threads: Option<usize>,
-) -> PyResult<(Cpu<T>, std::sync::Arc<rayon::ThreadPool>)> {
-    let pool = compute::pool(py, threads)?;
-    // It takes the threads of whichever pool calls it, which after a fork is another one.
-    let cpu = py.detach(|| pool.install(Cpu::<T>::default));
-    Ok((cpu, pool))
-}

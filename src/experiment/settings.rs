@@ -99,10 +99,11 @@ impl Settings {
     ///
     /// # Errors
     /// [`Error::Unsupported`](crate::Error::Unsupported) for settings that do not go together, by their flags;
-    /// [`Error::Value`](crate::Error::Value) for an optimizer or a schedule with a number out of its range;
+    /// [`Error::Value`](crate::Error::Value) for a number out of its range;
     /// [`Error::Io`](crate::Error::Io) where a file that they name is not there.
     pub fn new(mut given: Config) -> Result<Self> {
         check_paths(&mut given)?;
+        given.check_ranges()?;
         if !given.backtest.is_empty() {
             return Err(unsupported("[backtest] has the folds of `bptt backtest`: a single run has none"));
         }

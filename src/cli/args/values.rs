@@ -2,7 +2,7 @@
 
 use bptt::Error;
 use bptt::data::{CalendarInput, WavFormat};
-use bptt::experiment::config::{Auto, BatchSize, COUNT, GroupConfig, Names, SIZE, THREADS};
+use bptt::experiment::config::{Auto, BatchSize, COUNT, GroupConfig, Names, NumberRange, SIZE, THREADS};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 
@@ -76,10 +76,14 @@ pub(crate) fn batch(text: &str) -> Result<BatchSize, String> {
 
 /// A whole number within bounds.
 pub(crate) fn whole<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if (LEAST..=MOST).contains(&number) => Ok(number),
-        _ => Err(format!("expected a whole number from {LEAST} to {MOST}")),
-    }
+    let range = NumberRange::Whole(LEAST as u64, MOST as u64);
+    let number = text.parse().ok().filter(|number| range.contains_whole(*number as u64));
+    number.ok_or_else(|| format!("expected {range}"))
+}
+
+/// A number within a range.
+fn within(range: NumberRange, text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|number| range.contains(*number)).ok_or_else(|| format!("expected {range}"))
 }
 
 pub(crate) fn count(text: &str) -> Result<u64, String> {
@@ -92,44 +96,30 @@ pub(crate) fn jobs(text: &str) -> Result<usize, String> {
 }
 
 pub(crate) fn share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
-        _ => Err("expected a number from 0 to 1".into()),
-    }
+    within(NumberRange::Share, text)
 }
 
 pub(crate) fn below_1(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if (0.0..1.0).contains(&value) => Ok(value),
-        _ => Err("expected a number from 0 to below 1".into()),
-    }
+    within(NumberRange::Below1, text)
 }
 
-/// The largest integer in a configuration file: those of TOML are signed.
 pub(crate) fn signed(text: &str) -> Result<u64, String> {
-    let number = text.parse().ok().filter(|number| i64::try_from(*number).is_ok());
-    number.ok_or_else(|| format!("expected a whole number from 0 to {}", i64::MAX))
+    let number = text.parse().ok().filter(|number| NumberRange::SIGNED.contains_whole(*number));
+    number.ok_or_else(|| format!("expected {}", NumberRange::SIGNED))
 }
 
-/// A parameter of the network, which must be finite in f32.
+/// A parameter of the network.
 pub(crate) fn single(text: &str) -> Result<f64, String> {
-    let number = text.parse::<f64>().ok().filter(|value| (*value as f32).is_finite());
-    number.ok_or_else(|| format!("expected a number from {:e} to {:e}", f32::MIN, f32::MAX))
+    within(NumberRange::Single, text)
 }
 
-/// A gradient norm limit: a smaller number would be 0 in f32 and erase the gradient.
+/// A gradient norm limit.
 pub(crate) fn norm(text: &str) -> Result<f64, String> {
-    let (least, most) = (f32::MIN_POSITIVE, f32::MAX);
-    let bounds = f64::from(least)..=f64::from(most);
-    let number = text.parse::<f64>().ok().filter(|value| *value == 0.0 || bounds.contains(value));
-    number.ok_or_else(|| format!("expected 0, or a number from {least:e} to {most:e}"))
+    within(NumberRange::Norm, text)
 }
 
 pub(crate) fn at_least_0(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if value >= 0.0 && value.is_finite() => Ok(value),
-        _ => Err("expected a finite number of at least 0".into()),
-    }
+    within(NumberRange::AtLeast0, text)
 }
 
 /// The shares of three splits; their sum is checked with the data.
@@ -139,9 +129,8 @@ pub(crate) fn shares(text: &str) -> Result<Vec<f64>, String> {
 }
 
 pub(crate) fn quantiles(text: &str) -> Result<Vec<f64>, String> {
-    let numbers = text.split(',').map(|number| number.trim().parse::<f64>().ok());
-    let inside = |number: Option<f64>| number.filter(|number| *number > 0.0 && *number < 1.0);
-    numbers.map(inside).collect::<Option<_>>().ok_or_else(|| "expected numbers above 0 and below 1".into())
+    let numbers = text.split(',').map(|number| within(NumberRange::Quantile, number.trim()).ok());
+    numbers.collect::<Option<_>>().ok_or_else(|| "expected numbers above 0 and below 1".into())
 }
 
 /// Choices, each with its meaning if the name does not explain it.
@@ -310,6 +299,7 @@ pub(crate) fn sample_format(text: &str) -> Result<WavFormat, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sections::{SECTIONS, section as section_of};
     use super::*;
 
     #[test]
@@ -324,5 +314,30 @@ mod tests {
         for text in ["", ",", "a,", ",a", "a,,b", r#""a"#] {
             assert!(read(text).is_err(), "{text}");
         }
+    }
+    #[test]
+    fn a_flag_refuses_the_numbers_that_the_library_refuses() {
+        let texts =
+            ["-1", "0", "1e-300", "0.5", "1", "2", "64", "65", "1024", "1025", "16777217", "4294967296", "1e300"];
+        for section in SECTIONS.iter().filter(|section| !["backtest", "sweep"].contains(section)) {
+            for setting in section_of(section).expect("a section") {
+                let is_number =
+                    ["0.5", "1", "2"].iter().any(|text| setting.parse(text).is_ok_and(|value| is_number(&value)));
+                let range = NumberRange::of(section, setting.key);
+                // A switch, a text, three shares or bytes, which are checked where they are read.
+                let is_other = ["split", "memory", "input-limit"].contains(&setting.key);
+                assert_eq!(range.is_some(), is_number && !is_other, "{section}.{}", setting.key);
+                for text in texts.iter().filter(|_| range.is_some()) {
+                    let number: f64 = text.parse().expect("a number");
+                    let is_within = range.is_some_and(|range| range.contains(number));
+                    assert_eq!(setting.parse(text).is_ok(), is_within, "{section}.{} {text}", setting.key);
+                }
+            }
+        }
+    }
+
+    /// Whether it is a number, or a list that begins with one.
+    fn is_number(value: &serde_json::Value) -> bool {
+        value.is_number() || value.get(0).is_some_and(serde_json::Value::is_number)
     }
 }

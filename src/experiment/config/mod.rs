@@ -8,6 +8,7 @@ mod choices;
 mod data;
 pub mod merge;
 mod parameterized;
+mod ranges;
 mod space;
 mod sweep;
 mod toml;
@@ -25,6 +26,7 @@ pub use data::{
     AudioConfig, ClassesConfig, Data, DataKind, RollsConfig, SequencesConfig, SeriesConfig, TaskConfig, TextConfig,
 };
 pub use parameterized::{GroupConfig, LossConfig, ScheduleConfig};
+pub use ranges::NumberRange;
 pub use space::{Dimension, Space};
 pub use sweep::{MethodName, MetricName, SweepConfig};
 pub use values::*;
