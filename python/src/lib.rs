@@ -5,6 +5,7 @@ mod compute;
 mod errors;
 mod logger;
 mod model;
+mod numbers;
 mod placed;
 mod recurrent;
 mod runs;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::arrays::{state_dict, state_dict_out, value};
 use crate::errors::{BpttError, OrRaise};
+use crate::numbers::{SIZES, STACKED, size, size_if_any, whole, whole_if_any};
 
 /// Reads a name with its settings as configuration files do.
 fn named<T: DeserializeOwned>(what: &str, json: Value) -> PyResult<T> {
@@ -79,7 +80,7 @@ impl Head {
     #[new]
     #[pyo3(signature = (outputs, loss="squared-error", *, readout="last", reduction="mean", delta=None, quantiles=None, smoothing=None))]
     fn new(
-        outputs: usize,
+        #[pyo3(from_py_with = whole)] outputs: i128,
         loss: &str,
         readout: &str,
         reduction: &str,
@@ -99,6 +100,7 @@ impl Head {
             }
         }
         let loss = if settings.is_empty() { json!(loss) } else { json!({loss: settings}) };
+        let outputs = size(outputs, "outputs", SIZES)?;
         let (loss, readout) = (named("loss", loss)?, named("readout", json!(readout))?);
         let head = bptt::Head::new(outputs, loss, readout).reduction(named("reduction", json!(reduction))?);
         head.validate().or_raise()?;
@@ -130,29 +132,32 @@ impl Model {
     #[allow(clippy::too_many_arguments, reason = "keywords of Python")]
     fn new(
         cell: CellOrName,
-        input_size: usize,
-        hidden_size: usize,
+        #[pyo3(from_py_with = whole)] input_size: i128,
+        #[pyo3(from_py_with = whole)] hidden_size: i128,
         head: Option<Head>,
-        layers: usize,
+        #[pyo3(from_py_with = whole)] layers: i128,
         direction: &str,
         bias: bool,
         dropout: f64,
         recurrent_dropout: f64,
-        proj_size: Option<usize>,
-        vocabulary: Option<usize>,
+        #[pyo3(from_py_with = whole_if_any)] proj_size: Option<i128>,
+        #[pyo3(from_py_with = whole_if_any)] vocabulary: Option<i128>,
         tied: bool,
     ) -> PyResult<Self> {
         let cell = match cell {
             CellOrName::Cell(cell) => cell,
             CellOrName::Name(name) => Cell::new(&name, None)?,
         };
+        let (input_size, hidden_size) =
+            (size(input_size, "input_size", SIZES)?, size(hidden_size, "hidden_size", SIZES)?);
+        let vocabulary = size_if_any(vocabulary, "vocabulary", SIZES)?;
         let recurrent = bptt::Recurrent::new(cell.0, input_size, hidden_size)
-            .layers(layers)
+            .layers(size(layers, "layers", STACKED)?)
             .direction(named("direction", json!(direction))?)
             .bias(bias)
             .dropout(dropout)
             .recurrent_dropout(recurrent_dropout)
-            .proj_size(proj_size);
+            .proj_size(size_if_any(proj_size, "proj_size", SIZES)?);
         let mut model = bptt::Model::headless(recurrent);
         model.head = head.map(|head| head.0);
         model.embedding = match (vocabulary, tied) {

@@ -11,6 +11,7 @@ use pyo3::types::PyDict;
 use crate::arrays::{self, Rows};
 use crate::errors::OrRaise;
 use crate::model::Model;
+use crate::numbers::{ANY, THREAD_COUNTS, size_if_any, whole, whole_if_any, within};
 use crate::placed::{Make, Place, Placed, on_each};
 
 /// The layers that are to be made.
@@ -49,12 +50,14 @@ impl Recurrent {
     fn new(
         py: Python<'_>,
         model: Model,
-        seed: u64,
+        #[pyo3(from_py_with = whole)] seed: i128,
         device: &str,
-        threads: Option<usize>,
+        #[pyo3(from_py_with = whole_if_any)] threads: Option<i128>,
         dtype: &str,
         weights: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
+        let seed = within(seed, "seed", ANY)?;
+        let threads = size_if_any(threads, "threads", THREAD_COUNTS)?;
         let mut model = model.0;
         // The head computes nothing here.
         model.head = None;
@@ -75,10 +78,14 @@ impl Recurrent {
         lengths: Option<&Bound<'_, PyAny>>,
         initial: Option<&Bound<'_, PyAny>>,
         batch_first: bool,
-        dropout: Option<(u64, u64)>,
+        dropout: Option<(i128, i128)>,
     ) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
         let rows = Rows { lengths, initial, batch_first };
-        let masks = dropout.map(|(seed, step)| DropoutKey { seed, step, first_row: 0 });
+        let key = |(seed, step)| {
+            let (seed, step) = (within(seed, "the seed of dropout", ANY)?, within(step, "the step of dropout", ANY)?);
+            Ok::<_, PyErr>(DropoutKey { seed, step, first_row: 0 })
+        };
+        let masks = dropout.map(key).transpose()?;
         on_each!(self.inner, shared => {
             let sequence = arrays::sequence(x, &rows)?;
             let Output { output, states, .. } = shared.compute(py, |engine| {

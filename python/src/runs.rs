@@ -1,6 +1,7 @@
 //! Runs: what `bptt train`, `forecast`, `eval` and `predict` do, with the same settings, folders and words.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -14,11 +15,13 @@ use bptt::experiment::{Experiment, LoadedModel, Missing, PathCount, Settings, Tr
 use bptt::train::{Metrics, Observer, StepCounts, StopReason};
 use bptt::{Error, Wait};
 use pyo3::prelude::*;
+use rayon::ThreadPool;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::compute;
 use crate::errors::{OrRaise, exception};
+use crate::numbers::{PATHS, ROWS, THREAD_COUNTS, size_if_any, whole_if_any};
 
 /// Between two looks at signals.
 const LOOK: Duration = Duration::from_millis(50);
@@ -231,10 +234,12 @@ struct TrainedModel {
     model: LoadedModel,
 }
 
-/// The settings of a device.
-fn on(py: Python<'_>, device: Option<&str>, threads: Option<usize>) -> PyResult<RunConfig> {
+/// The settings of a device, and the threads of this process for it.
+fn on(py: Python<'_>, device: Option<&str>, threads: Option<i128>) -> PyResult<(RunConfig, Arc<ThreadPool>)> {
+    let threads = size_if_any(threads, "threads", THREAD_COUNTS)?;
     let device = device.map(|device| compute::usable(py, device)).transpose()?;
-    Ok(RunConfig { device, threads, ..RunConfig::default() })
+    let pool = compute::pool(py, threads)?;
+    Ok((RunConfig { device, threads, ..RunConfig::default() }, pool))
 }
 
 #[pymethods]
@@ -268,14 +273,14 @@ impl TrainedModel {
         &self,
         py: Python<'_>,
         file: Option<PathBuf>,
-        rows: Option<usize>,
-        paths: Option<usize>,
+        #[pyo3(from_py_with = whole_if_any)] rows: Option<i128>,
+        #[pyo3(from_py_with = whole_if_any)] paths: Option<i128>,
         device: Option<&str>,
-        threads: Option<usize>,
+        #[pyo3(from_py_with = whole_if_any)] threads: Option<i128>,
     ) -> PyResult<(String, Vec<u8>, String)> {
-        let on = on(py, device, threads)?;
-        let pool = compute::pool(py, threads)?;
-        let paths = paths.map_or(PathCount::Automatic, PathCount::Exactly);
+        let (on, pool) = on(py, device, threads)?;
+        let rows = size_if_any(rows, "rows", ROWS)?;
+        let paths = size_if_any(paths, "paths", PATHS)?.map_or(PathCount::Automatic, PathCount::Exactly);
         let forecast = py.detach(|| {
             pool.install(|| {
                 let data = SeriesConfig { file, ..SeriesConfig::default() };
@@ -297,9 +302,9 @@ impl TrainedModel {
         py: Python<'_>,
         sections: Option<&str>,
         device: Option<&str>,
-        threads: Option<usize>,
+        #[pyo3(from_py_with = whole_if_any)] threads: Option<i128>,
     ) -> PyResult<Vec<u8>> {
-        let (on, pool) = (on(py, device, threads)?, compute::pool(py, threads)?);
+        let (on, pool) = on(py, device, threads)?;
         let data = data(sections)?;
         let text = py.detach(|| {
             pool.install(|| {
@@ -318,9 +323,9 @@ impl TrainedModel {
         py: Python<'_>,
         sections: Option<&str>,
         device: Option<&str>,
-        threads: Option<usize>,
+        #[pyo3(from_py_with = whole_if_any)] threads: Option<i128>,
     ) -> PyResult<(String, Vec<String>)> {
-        let (on, pool) = (on(py, device, threads)?, compute::pool(py, threads)?);
+        let (on, pool) = on(py, device, threads)?;
         let data = data(sections)?;
         let results = py.detach(|| {
             pool.install(|| {

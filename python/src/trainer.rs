@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bptt::experiment::config::NumberRange;
 use bptt::ndarray::Array2;
 use bptt::{
     Backend, Batch, Engine, EngineOptions, InputGradient, Parameters, SavedModel, Sequence, StateDict, Targets,
@@ -13,6 +14,7 @@ use pyo3::types::PyDict;
 
 use crate::arrays::{self, Number, Rows};
 use crate::model::{Model, Optimizer};
+use crate::numbers::{ANY, SIZES, THREAD_COUNTS, real_within, size_if_any, whole, whole_if_any, within};
 use crate::placed::{Make, Place, Placed, on_each};
 
 /// The trainer that is to be made.
@@ -95,25 +97,31 @@ impl Trainer {
         py: Python<'_>,
         model: Model,
         optimizer: Option<Optimizer>,
-        seed: u64,
+        #[pyo3(from_py_with = whole)] seed: i128,
         device: &str,
-        threads: Option<usize>,
+        #[pyo3(from_py_with = whole_if_any)] threads: Option<i128>,
         dtype: &str,
-        micro_batch: Option<usize>,
+        #[pyo3(from_py_with = whole_if_any)] micro_batch: Option<i128>,
         recompute: bool,
         carry_state: bool,
         ema_decay: Option<f64>,
         input_gradient: bool,
-        memory: Option<u64>,
-        max_skipped_updates: u32,
+        #[pyo3(from_py_with = whole_if_any)] memory: Option<i128>,
+        #[pyo3(from_py_with = whole)] max_skipped_updates: i128,
         weights: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
+        let seed = within(seed, "seed", ANY)?;
+        let threads = size_if_any(threads, "threads", THREAD_COUNTS)?;
+        let micro_batch = size_if_any(micro_batch, "micro_batch", SIZES)?;
+        let memory = memory.map(|memory| within(memory, "memory", NumberRange::Whole(1, u64::MAX))).transpose()?;
+        let skips = within(max_skipped_updates, "max_skipped_updates", NumberRange::Whole(0, u32::MAX.into()))?;
+        let ema_decay = ema_decay.map(|decay| real_within(decay, "ema_decay", NumberRange::Below1)).transpose()?;
         let engine = EngineOptions::default()
             .recompute(recompute)
             .ema_decay(ema_decay)
             .input_gradient(input_gradient)
             .memory(memory)
-            .max_skipped_updates(max_skipped_updates);
+            .max_skipped_updates(skips as u32);
         let options = TrainerOptions::default().micro_batch(micro_batch).carry_state(carry_state).engine(engine);
         let optimizer = optimizer.map_or_else(|| bptt::Optimizer::adam(1e-3), |optimizer| optimizer.0);
         let weights = weights.map(arrays::state_dict).transpose()?;

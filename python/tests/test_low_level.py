@@ -198,7 +198,7 @@ def test_errors_have_the_librarys_words(own_folder):
         learns.predict(np.zeros(5))
     with pytest.raises(ValueError, match="x: expected an array of numbers, got dtype"):
         learns.predict(np.full((T, B, I), "a"))
-    with pytest.raises(ValueError, match="hidden_size: expected 1 to 16777216, got 0"):
+    with pytest.raises(ValueError, match="hidden_size: expected a whole number from 1 to 16777216, got 0"):
         bptt.Model("lstm", 1, 0)
     with pytest.raises(ValueError, match="cell: expected lstm, gru or rnn, got lstn"):
         bptt.Cell("lstn")
@@ -215,6 +215,55 @@ def test_errors_have_the_librarys_words(own_folder):
     assert issubclass(bptt.DeviceLost, bptt.DeviceError) and issubclass(bptt.DeviceError, bptt.BpttError)
     with pytest.raises(bptt.DeviceError, match="no GPU: "):
         bptt.Trainer(bptt.Model("lstm", 1, 1, bptt.Head(1)), device="no such device")
+
+
+HEADED = bptt.Model("lstm", 1, 2, bptt.Head(1))
+MOST = 16777216
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    (
+        (lambda: bptt.Model("lstm", 1, 0), f"hidden_size: expected a whole number from 1 to {MOST}, got 0"),
+        (lambda: bptt.Model("lstm", -1, 2), f"input_size: expected a whole number from 1 to {MOST}, got -1"),
+        (lambda: bptt.Model("lstm", 1, 10**50), f"hidden_size: expected a whole number from 1 to {MOST}, got 1"),
+        (lambda: bptt.Model("lstm", 1, 2, layers=0), "layers: expected a whole number from 1 to .*, got 0"),
+        (lambda: bptt.Model("lstm", 1, 2, layers=2, dropout=1.0), "dropout: expected .*, got 1"),
+        (lambda: bptt.Model("lstm", 1, 2, layers=2, dropout=float("nan")), "dropout: expected .*, got NaN"),
+        (lambda: bptt.Model("lstm", 1, 2, recurrent_dropout=-0.1), "recurrent_dropout: expected .*, got -0.1"),
+        (lambda: bptt.Model("lstm", 1, 2, proj_size=-2), f"proj_size: expected a whole number from 1 to {MOST}, got -2"),
+        (lambda: bptt.Model("gru", 1, 2, vocabulary=0), f"vocabulary: expected a whole number from 1 to {MOST}, got 0"),
+        (lambda: bptt.Head(0), f"outputs: expected a whole number from 1 to {MOST}, got 0"),
+        (lambda: bptt.Head(1, "huber", delta=-1.0), "delta.*: expected .*, got -1"),
+        (lambda: bptt.Head(2, "quantile", quantiles=[0.1, 1.5]), "quantile.*: expected .*, got .*1.5"),
+        (lambda: bptt.Optimizer("adam", -1.0), "learning_rate: expected .*, got -1"),
+        (lambda: bptt.Optimizer("adam", float("inf")), "learning_rate: expected .*, got inf"),
+        (lambda: bptt.Optimizer(weight_decay=-1.0), "weight_decay: expected .*, got -1"),
+        (lambda: bptt.Optimizer("sgd", momentum=-1.0), "momentum: expected .*, got -1"),
+        (lambda: bptt.Optimizer(clip_norm=-1.0), "clip_norm: expected .*, got -1"),
+        (lambda: bptt.Optimizer(clip_value=float("nan")), "clip_value: expected .*, got NaN"),
+        (lambda: bptt.Trainer(HEADED, seed=-1), "seed: expected a whole number from 0 to .*, got -1"),
+        (lambda: bptt.Trainer(HEADED, threads=0), "threads: expected a whole number from 1 to 1024, got 0"),
+        (lambda: bptt.Trainer(HEADED, threads=10**6), "threads: expected a whole number from 1 to 1024, got 1000000"),
+        (lambda: bptt.Trainer(HEADED, micro_batch=0), f"micro_batch: expected a whole number from 1 to {MOST}, got 0"),
+        (lambda: bptt.Trainer(HEADED, memory=0), "memory: expected a whole number from 1 to .*, got 0"),
+        (lambda: bptt.Trainer(HEADED, ema_decay=1.0), "ema_decay: expected a number from 0 to below 1, got 1"),
+        (lambda: bptt.Trainer(HEADED, max_skipped_updates=-1), "max_skipped_updates: expected .*, got -1"),
+        (lambda: bptt.Trainer(HEADED, device="cpu", dtype="float16"), "dtype: expected float32 or float64, got float16"),
+        (lambda: bptt.Trainer(HEADED, device="cpu").set_learning_rate(-1.0), "learning.rate: expected .*, got -1"),
+        (lambda: bptt.Recurrent(HEADED, seed=2**64), "seed: expected a whole number from 0 to .*, got 18446744073709551616"),
+        (lambda: bptt.Recurrent(HEADED, threads=-1), "threads: expected a whole number from 1 to 1024, got -1"),
+    ),
+)
+def test_a_number_out_of_its_range_is_refused_by_its_name(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers_and_halves_are_not():
+    assert bptt.Model("lstm", np.int64(3), np.uint8(4)).hidden_size == 4
+    with pytest.raises(TypeError, match="hidden_size"):
+        bptt.Model("lstm", 3, 4.0)
 
 
 def test_threads_compute_at_the_same_time_and_each_network_has_one_call_at_a_time(numbers):

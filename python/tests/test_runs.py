@@ -98,10 +98,59 @@ def test_settings_are_the_programs_and_wrong_ones_are_told_with_its_words(own_fo
     with pytest.raises(bptt.DataError):
         Path("bad.csv").write_text("t,a\n0,1\n1,x\n")
         bptt.train(series="bad.csv", progress=False)
-    for wrong in (dict(hidden=0), dict(window=0), dict(horizon=0), dict(lr=-1), dict(batch=0), dict(layers=0)):
-        with pytest.raises(ValueError):
-            bptt.train(out="wrong", progress=False, device="cpu", epochs=1, **wrong)
+
+
+WRONG = (
+    dict(hidden=0),
+    dict(hidden=-1),
+    dict(proj_size=0),
+    dict(layers=0),
+    dict(dropout=1.0, layers=2),
+    dict(recurrent_dropout=-0.5),
+    dict(forget_bias=1e300),
+    dict(window=0),
+    dict(horizon=0),
+    dict(segment=0),
+    dict(season=0),
+    dict(quantiles=[0.5, 1.0]),
+    dict(validation=2.0, train_until="1920"),
+    dict(lr=-1),
+    dict(weight_decay=-1e-9),
+    dict(clip=-1),
+    dict(batch=0),
+    dict(micro_batch=0),
+    dict(accumulate=0),
+    dict(epochs=0),
+    dict(steps=0, epochs=None),
+    dict(patience=0),
+    dict(val_every=0),
+    dict(flow_every=0),
+    dict(checkpoints=0),
+    dict(checkpoint_every=0),
+    dict(ema_decay=1),
+    dict(warmup=-1),
+    dict(seed=-1),
+    dict(seed=2**63),
+    dict(threads=0),
+    dict(threads=10**9),
+)
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_a_number_out_of_its_range_is_refused_by_its_name_before_anything_is_written(wrong, own_folder):
+    setting = next(iter(wrong))
+    with pytest.raises(ValueError, match=f"{setting.replace('_', '.')}: "):
+        bptt.train(out="wrong", progress=False, **{"device": "cpu", "epochs": 1, **wrong})
     assert not Path("wrong").exists()
+
+
+def test_rows_of_a_forecast_have_a_range_too(own_folder):
+    run = bptt.train(**QUICK)
+    for rows in (0, -1, 10**6):
+        with pytest.raises(ValueError, match=f"rows: expected a whole number from 1 to 100000, got {rows}"):
+            run.forecast(rows)
+    with pytest.raises(ValueError, match="threads: expected a whole number from 1 to 1024, got 0"):
+        run.predict(threads=0)
 
 
 def test_every_kind_of_data_has_the_settings_of_its_section():

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::config::agree::unsupported;
-use super::config::{Data, RunConfig, SeriesConfig};
+use super::config::{Data, FORECAST_ROWS, NumberRange, RunConfig, SeriesConfig};
 use super::device::network::Network;
 use super::files::folder::unwritten;
 use super::loaded_model::LoadedModel;
@@ -92,7 +92,8 @@ impl LoadedModel {
     /// or three quantiles they can be drawn.
     ///
     /// # Errors
-    /// If the series is too short or lacks columns, or `paths` cannot be drawn; errors of the device.
+    /// If the series is too short or lacks columns, or `paths` cannot be drawn; if `rows` is not from 1 to
+    /// [`FORECAST_ROWS`]; errors of the device.
     pub async fn forecast(
         &self,
         input: ForecastInput,
@@ -115,6 +116,9 @@ impl LoadedModel {
         rows: Option<usize>,
         (paths, seed): (PathCount, u64),
     ) -> Result<SeriesForecast> {
+        if let Some(rows) = rows.filter(|rows| !(1..=FORECAST_ROWS).contains(rows)) {
+            return Err(Error::value("--rows", NumberRange::Whole(1, FORECAST_ROWS as u64).to_string(), rows));
+        }
         let Codec::Series { series: codec, quantiles, .. } = &self.file.codec else {
             return Err(unsupported("only a series can be forecast"));
         };

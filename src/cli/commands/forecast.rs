@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bptt::data::{DateOrder, DecimalMark};
 use bptt::experiment::PathCount;
 use bptt::experiment::config::agree::unsupported;
-use bptt::experiment::config::{Bytes, RunConfig, SeriesConfig};
+use bptt::experiment::config::{Bytes, FORECAST_ROWS, RunConfig, SAMPLE_PATHS, SeriesConfig};
 use bptt::experiment::files::folder::io_error;
 use bptt::experiment::files::new_file;
 use bptt::experiment::files::spreadsheet::PlainFields;
@@ -16,12 +16,6 @@ use super::model_args::open_model;
 use crate::cli::args::{DATES, DECIMAL, Flags, one_of, whole};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{eprint_line, print_json, print_line};
-
-/// Maximum number of rows: each is a step of the network on its own outputs, which become meaningless much earlier.
-const ROWS: usize = 100_000;
-
-/// Maximum number of sample paths.
-const PATHS: usize = 10_000_000;
 
 #[derive(Args)]
 pub(crate) struct ForecastArgs {
@@ -45,7 +39,7 @@ pub(crate) struct ForecastArgs {
     #[arg(long, value_parser = Bytes::parse, value_name = "BYTES")]
     input_limit: Option<Bytes>,
     /// Number of rows to forecast [default: the horizon]
-    #[arg(long, value_parser = whole::<1, ROWS>, value_name = "N")]
+    #[arg(long, value_parser = whole::<1, FORECAST_ROWS>, value_name = "N")]
     rows: Option<usize>,
     /// Number of sample paths [default: 1000 beyond the horizon]
     ///
@@ -53,7 +47,7 @@ pub(crate) struct ForecastArgs {
     /// Each step of a path is drawn from the predicted distribution and read as the past of the next step, with --seed.
     /// The quantiles beyond the horizon are those of the paths. It needs a network with a horizon of 1 that predicts
     /// distributions or at least three quantiles; for others there are none. 0 is for none.
-    #[arg(long, value_parser = whole::<0, PATHS>, value_name = "N")]
+    #[arg(long, value_parser = whole::<0, SAMPLE_PATHS>, value_name = "N")]
     paths: Option<usize>,
     /// New CSV file for the sample paths
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]

@@ -14,6 +14,11 @@ pub const COUNT: usize = 0xffff_ffff;
 pub const LAYERS: usize = Recurrent::LAYERS;
 /// The largest number of threads: more than any machine has cores, fewer than any system refuses.
 pub const THREADS: usize = 1024;
+/// The largest number of rows of a forecast: each is a step of the network on its own outputs, which become meaningless
+/// much earlier.
+pub const FORECAST_ROWS: usize = 100_000;
+/// The largest number of sample paths.
+pub const SAMPLE_PATHS: usize = 10_000_000;
 
 /// What a positive number is expected to be.
 pub const ABOVE_0: &str = "a finite number above 0";
