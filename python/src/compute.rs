@@ -65,7 +65,9 @@ pub(crate) fn gpu(py: Python<'_>, device: &str) -> PyResult<Option<Gpu>> {
     }
     LOOKED.store(std::process::id(), Ordering::Relaxed);
     let options = DeviceOptions { name: device.into(), ..DeviceOptions::default() };
-    let opened = py.detach(|| OpenDevice::open(&options).wait()).or_raise()?;
+    // On a thread of a pool: the library would make the calling thread part of one that no child has after a fork.
+    let pool = pool(py, None)?;
+    let opened = py.detach(|| pool.install(|| OpenDevice::open(&options).wait())).or_raise()?;
     if let Some(note) = &opened.note {
         logger::warn_once(py, note)?;
     }

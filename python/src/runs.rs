@@ -200,6 +200,8 @@ fn train(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<String> {
     let mut wanted = config(sections).or_raise()?;
+    // The number of threads is used before the library sees it.
+    wanted.check_ranges().or_raise()?;
     if resume.is_none() || wanted.run.device.is_some() {
         let device = wanted.run.device.unwrap_or_else(|| "auto".into());
         wanted.run.device = Some(compute::usable(py, &device)?);

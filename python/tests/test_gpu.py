@@ -66,6 +66,8 @@ def test_steps_of_a_gpu_are_those_of_the_cpu(cell, numbers):
         for key, tensor in tensors.items():
             close(tensor, expected[key])
     close(*(trainer.predict(x, lengths=given["lengths"]) for trainer in of.values()))
+    for trainer in of.values():
+        trainer.accumulate(x, y, **given)
     close(*(trainer.input_gradient()[0] for trainer in of.values()))
     close(*(trainer.flow(x, y, **given) for trainer in of.values()))
     assert of["gpu"].device != of["cpu"].device

@@ -61,6 +61,27 @@ print(in_child(child), learns.loss(x, y) == first, learns.steps())
     assert (own_folder / "forked" / "report.html").is_file()
 
 
+def test_after_a_run_on_the_cpu_the_device_is_chosen_again_and_a_child_computes_too(own_folder):
+    told = python(
+        SETUP
+        + """
+bptt.train(epochs=1, device="cpu", out="run", progress=False)
+again = bptt.Trainer(learns.model, device="auto")
+expected = again.loss(x, y)
+is_gpu = again.device != learns.device
+
+def child():
+    if not is_gpu:
+        assert again.loss(x, y) == expected
+    assert bptt.Trainer(learns.model, device="auto", threads=2).loss(x, y) == first
+
+print(in_child(child))
+""",
+        own_folder,
+    )
+    assert told.stdout == "0\n", told.stderr
+
+
 def test_a_fork_while_another_thread_computes_raises_instead_of_waiting(own_folder):
     told = python(
         SETUP

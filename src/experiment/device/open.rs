@@ -256,6 +256,10 @@ fn cpu(threads: Option<usize>) -> Result<Cpu> {
     if let Some(threads) = threads {
         return Cpu::with_threads(threads);
     }
+    // The caller's own pool. A global one with a thread of another pool is refused, and could never be made again.
+    if rayon::current_thread_index().is_some() {
+        return Ok(Cpu::new());
+    }
     // This thread takes part in the work: handing over a small step and being woken takes longer than computing it. An
     // existing pool is kept.
     let pool = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
@@ -294,5 +298,21 @@ impl NetworkPlanner<'_> {
         let Self { device, model, options, gradient_norms } = self;
         let network = (*model, options, *gradient_norms);
         with_backend!(device, backend => backend.largest_rows(network, batch_shape, budget, most, beside))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Wait;
+
+    #[test]
+    fn the_cpu_of_a_pool_leaves_the_global_pool_to_others() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("two threads");
+        let options = DeviceOptions { name: "cpu".into(), ..DeviceOptions::default() };
+        let device = pool.install(|| OpenDevice::open(&options).wait()).expect("the CPU");
+        assert!(device.describe().contains("2 threads"), "{}", device.describe());
+        // It panics where the global pool has been refused.
+        assert!(std::thread::spawn(rayon::current_num_threads).join().is_ok());
     }
 }
