@@ -15,28 +15,15 @@ from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
 from bptt import SequenceClassifier, SequenceRegressor, SeriesForecaster  # noqa: E402
 
-# The checks that fail, each with its reason.
-EXPECTED = {
-    "SequenceRegressor": {
-        "check_sample_weight_equivalence_on_dense_data": "a weight of 2 and a row given twice are summed in another "
-        "order, and 100 steps at this learning rate enlarge the difference beyond the 1e-7 that is compared"
-    }
-}
-
-# In double precision, so that a weight of 2 and a row given twice agree to the last digits that the checks compare.
-QUICK = dict(cell="gru", hidden=8, epochs=100, lr=0.1, batch=256, dtype="float64", random_state=0, threads=1)
+# In double precision, so that a weight of 2 and a row given twice agree to the last digits that the checks compare. The
+# difference grows with every step: after 100 of them at a rate of 0.1 it is 1.5e-7, above the 1e-7 that is allowed, at
+# 0.04 below 1e-11.
+QUICK = dict(cell="gru", hidden=8, epochs=100, lr=0.04, batch=256, dtype="float64", random_state=0, threads=1)
 
 
-@parametrize_with_checks(
-    [SequenceClassifier(**QUICK), SequenceRegressor(**QUICK), SeriesForecaster(**QUICK)],
-    expected_failed_checks=lambda estimator: EXPECTED.get(type(estimator).__name__, {}),
-)
+@parametrize_with_checks([SequenceClassifier(**QUICK), SequenceRegressor(**QUICK), SeriesForecaster(**QUICK)])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
-
-
-def test_at_most_five_checks_are_expected_to_fail():
-    assert sum(len(checks) for checks in EXPECTED.values()) <= 5
 
 
 @pytest.fixture
