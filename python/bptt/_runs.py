@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import socket
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from difflib import get_close_matches
@@ -107,9 +108,13 @@ class _Progress:
             self.each = progress
         elif progress:
             try:
-                from tqdm.auto import tqdm
+                import tqdm as bars
             except ImportError:
                 return
+            with warnings.catch_warnings():
+                # In a notebook without widgets its bar is text, which needs no warning.
+                warnings.simplefilter("ignore", bars.TqdmWarning)
+                from tqdm.auto import tqdm
             self.make = tqdm
             self.each = self.advance
 

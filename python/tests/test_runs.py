@@ -59,6 +59,19 @@ def test_pandas_and_polars_frames_are_the_same_data(own_folder):
     assert longer.labels[0] == "2024-01-05 04:00:00"
 
 
+def test_arrows_tables_and_what_has_arrows_interface_alone_are_the_same_data(own_folder):
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.table(wave())
+
+    class Stream:
+        def __arrow_c_stream__(self, requested_schema=None):
+            return table.__arrow_c_stream__(requested_schema)
+
+    of = [bptt.train(series=frame, target="load", **QUICK).metrics["loss"] for frame in (wave(), table, Stream())]
+    np.testing.assert_array_equal(of[0], of[1])
+    np.testing.assert_array_equal(of[0], of[2])
+
+
 def test_missing_values_of_a_frame_are_the_programs_missing_values(own_folder):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(wave())
