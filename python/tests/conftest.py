@@ -1,5 +1,9 @@
 import logging
+import os
 from pathlib import Path
+
+# Without it, scikit-learn skips a check of each estimator. SciPy reads it when it is imported.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import numpy as np
 import pytest
