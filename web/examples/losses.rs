@@ -26,33 +26,32 @@ fn parsed<T: serde::de::DeserializeOwned>(settings: &Value) -> Result<T> {
 fn losses() -> Result<Value> {
     let device = now(Device::open("cpu"))?;
 
-    let of_time = json!({ "length": 20, "hidden": 16, "batch": 16, "learning_rate": 0.005, "clip": 1.0, "seed": 1 });
-    let mut room = ThroughTime::new(&device, &parsed(&of_time)?)?;
+    let time_options =
+        json!({ "length": 20, "hidden": 16, "batch": 16, "learning_rate": 0.005, "clip": 1.0, "seed": 1 });
+    let mut room = ThroughTime::new(&device, &parsed(&time_options)?)?;
     let mut networks = Vec::new();
     for (index, name) in room.names().into_iter().enumerate() {
-        now(room.step(index, STEPS))?;
-        let flow = now(room.flow(index))?;
-        networks.push(json!({ "name": name, "losses": room.losses(index)?, "flow": flow }));
+        let losses = (0..STEPS).map(|_| Ok(now(room.step(index, 1))?.loss)).collect::<Result<Vec<f64>>>()?;
+        networks.push(json!({ "name": name, "losses": losses }));
     }
 
-    let of_text = json!({
+    let text_options = json!({
         "cell": "gru", "hidden": 32, "layers": 1, "window": 32, "batch": 8, "learning_rate": 0.005, "seed": 1
     });
-    let mut room = TextRoom::new(&device, text().into_bytes(), &parsed(&of_text)?)?;
-    let text_losses = now(room.step(STEPS))?.losses;
+    let mut room = TextRoom::new(&device, text().into_bytes(), &parsed(&text_options)?)?;
+    let text_losses = (0..STEPS).map(|_| Ok(now(room.step(1))?.loss)).collect::<Result<Vec<f64>>>()?;
 
-    let of_series = json!({
+    let series_options = json!({
         "target": "SUNACTIVITY", "window": 22, "horizon": 11, "cell": "lstm", "hidden": 16, "learning_rate": 0.005,
         "seed": 1, "quantiles": [0.1, 0.5, 0.9]
     });
-    let mut room = SeriesRoom::new(&device, sunspots().as_bytes(), &parsed(&of_series)?)?;
-    let series_losses = now(room.step(STEPS))?.losses;
-    let evaluation = now(room.evaluate())?;
+    let mut room = SeriesRoom::new(&device, sunspots().as_bytes(), &parsed(&series_options)?)?;
+    let series_losses = (0..STEPS).map(|_| Ok(now(room.step(1))?.loss)).collect::<Result<Vec<f64>>>()?;
 
     Ok(json!({
-        "through_time": { "options": of_time, "networks": networks },
-        "text": { "text": text(), "options": of_text, "losses": text_losses },
-        "series": { "options": of_series, "losses": series_losses, "evaluation": evaluation },
+        "through_time": { "options": time_options, "networks": networks },
+        "text": { "text": text(), "options": text_options, "losses": text_losses },
+        "series": { "options": series_options, "losses": series_losses },
     }))
 }
 

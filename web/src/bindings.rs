@@ -7,18 +7,21 @@
     reason = "each is documented where it is computed, and reachable from JavaScript"
 )]
 
-use js_sys::{Array, Float64Array, JSON, Uint8Array};
+use js_sys::{Array, Float64Array, JSON, Reflect, Uint8Array};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 
+use crate::errors::ErrorKind;
+use crate::limits::FILES;
 use crate::series::SeriesOptions;
 use crate::text::TextOptions;
 use crate::three_steps::ThreeStepsOptions;
 use crate::through_time::ThroughTimeOptions;
 use crate::{device, limits, line, series, text, three_steps, through_time};
 
-type Value = Result<JsValue, JsError>;
+/// A value or an `Error` with a `kind`.
+type Value<T = JsValue> = Result<T, JsValue>;
 
 #[wasm_bindgen]
 extern "C" {
@@ -32,16 +35,20 @@ fn start() {
     std::panic::set_hook(Box::new(|panic| error(&panic.to_string())));
 }
 
-fn failed(message: impl std::fmt::Display) -> JsError {
-    JsError::new(&message.to_string())
+fn error_object(message: &str, kind: ErrorKind) -> JsValue {
+    let error = JsValue::from(js_sys::Error::new(message));
+    // It has no setter that could refuse.
+    let _ = Reflect::set(&error, &"kind".into(), &kind.name().into());
+    error
 }
 
-/// The library's sentence. The page offers the CPU where it says `device lost`.
-fn refused(error: bptt::Error) -> JsError {
-    match error {
-        bptt::Error::DeviceLost(_) => failed(format!("{error} (device lost)")),
-        _ => failed(error),
-    }
+fn failed(message: impl std::fmt::Display) -> JsValue {
+    error_object(&message.to_string(), ErrorKind::Input)
+}
+
+/// The library's sentence.
+fn refused(error: bptt::Error) -> JsValue {
+    error_object(&error.to_string(), ErrorKind::of(&error))
 }
 
 /// An object of JavaScript.
@@ -55,20 +62,20 @@ fn sent<T: Serialize>(value: bptt::Result<T>) -> Value {
 }
 
 /// Settings from an object of JavaScript.
-fn options<T: DeserializeOwned>(value: &JsValue) -> Result<T, JsError> {
+fn options<T: DeserializeOwned>(value: &JsValue) -> Value<T> {
     let text = JSON::stringify(value).map_err(|_| failed("the settings: expected an object"))?;
     serde_json::from_str(&String::from(text)).map_err(|error| failed(format!("the settings: {error}")))
 }
 
 /// The bytes of a file, refused before they are copied if they are too many.
-fn bytes(what: &str, value: &JsValue) -> Result<Vec<u8>, JsError> {
+fn bytes(what: &str, value: &JsValue, limit: usize) -> Value<Vec<u8>> {
     if let Some(array) = value.dyn_ref::<Uint8Array>() {
-        limits::file(what, array.length() as usize).map_err(refused)?;
+        limits::file(what, array.length() as usize, limit).map_err(refused)?;
         return Ok(array.to_vec());
     }
     match value.dyn_ref::<js_sys::JsString>() {
         Some(text) => {
-            limits::file(what, text.length() as usize).map_err(refused)?;
+            limits::file(what, text.length() as usize, limit).map_err(refused)?;
             Ok(String::from(text).into_bytes())
         }
         None => Err(failed(format!("{what}: expected bytes or a text"))),
@@ -80,11 +87,17 @@ pub fn version() -> String {
     crate::version()
 }
 
+/// The most bytes of each kind of file.
+#[wasm_bindgen]
+pub fn file_limits() -> Value {
+    to_js(&FILES)
+}
+
 #[wasm_bindgen]
 pub struct Device(device::Device);
 
 #[wasm_bindgen]
-pub async fn open_device(choice: String) -> Result<Device, JsError> {
+pub async fn open_device(choice: String) -> Value<Device> {
     device::Device::open(&choice).await.map(Device).map_err(refused)
 }
 
@@ -101,11 +114,11 @@ pub struct Line(line::Line);
 #[wasm_bindgen]
 impl Line {
     #[wasm_bindgen(constructor)]
-    pub fn new(points: &Float64Array, slope: f64, intercept: f64) -> Result<Self, JsError> {
+    pub fn new(points: &Float64Array, slope: f64, intercept: f64) -> Value<Self> {
         line::Line::new(&points.to_vec(), slope, intercept).map(Self).map_err(refused)
     }
 
-    pub fn set_points(&mut self, points: &Float64Array) -> Result<(), JsError> {
+    pub fn set_points(&mut self, points: &Float64Array) -> Value<()> {
         self.0.set_points(&points.to_vec()).map_err(refused)
     }
 
@@ -117,7 +130,7 @@ impl Line {
         sent(self.0.step(learning_rate))
     }
 
-    pub fn set(&mut self, slope: f64, intercept: f64) -> Result<(), JsError> {
+    pub fn set(&mut self, slope: f64, intercept: f64) -> Value<()> {
         self.0.set(slope, intercept).map_err(refused)
     }
 }
@@ -128,7 +141,7 @@ pub struct ThreeSteps(three_steps::ThreeSteps);
 #[wasm_bindgen]
 impl ThreeSteps {
     #[wasm_bindgen(constructor)]
-    pub fn new(settings: &JsValue) -> Result<Self, JsError> {
+    pub fn new(settings: &JsValue) -> Value<Self> {
         let settings: ThreeStepsOptions = options(settings)?;
         three_steps::ThreeSteps::new(settings).map(Self).map_err(refused)
     }
@@ -139,10 +152,6 @@ impl ThreeSteps {
 
     pub fn update(&mut self, learning_rate: f64) -> Value {
         sent(self.0.update(learning_rate))
-    }
-
-    pub fn reset(&mut self) -> Value {
-        sent(self.0.reset())
     }
 
     pub fn set(&mut self, name: &str, row: usize, column: usize, value: f64) -> Value {
@@ -156,7 +165,7 @@ pub struct ThroughTime(through_time::ThroughTime);
 #[wasm_bindgen]
 impl ThroughTime {
     #[wasm_bindgen(constructor)]
-    pub fn new(device: &Device, settings: &JsValue) -> Result<Self, JsError> {
+    pub fn new(device: &Device, settings: &JsValue) -> Value<Self> {
         let settings: ThroughTimeOptions = options(settings)?;
         through_time::ThroughTime::new(&device.0, &settings).map(Self).map_err(refused)
     }
@@ -173,20 +182,16 @@ impl ThroughTime {
         sent(self.0.step(network, steps).await)
     }
 
-    pub async fn flow(&mut self, network: usize) -> Value {
-        sent(self.0.flow(network).await)
+    pub async fn gradient(&mut self, network: usize) -> Value {
+        sent(self.0.gradient(network).await)
     }
 
-    pub fn set_clip(&mut self, clip: Option<f64>) -> Result<(), JsError> {
+    pub fn set_clip(&mut self, clip: Option<f64>) -> Value<()> {
         self.0.set_clip(clip).map_err(refused)
     }
 
-    pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), JsError> {
+    pub fn set_learning_rate(&mut self, rate: f64) -> Value<()> {
         self.0.set_learning_rate(rate).map_err(refused)
-    }
-
-    pub fn losses(&self, network: usize) -> Value {
-        sent(self.0.losses(network))
     }
 }
 
@@ -196,13 +201,9 @@ pub struct TextRoom(text::TextRoom);
 #[wasm_bindgen]
 impl TextRoom {
     #[wasm_bindgen(constructor)]
-    pub fn new(device: &Device, text: &JsValue, settings: &JsValue) -> Result<Self, JsError> {
+    pub fn new(device: &Device, text: &JsValue, settings: &JsValue) -> Value<Self> {
         let settings: TextOptions = options(settings)?;
-        text::TextRoom::new(&device.0, bytes("the text", text)?, &settings).map(Self).map_err(refused)
-    }
-
-    pub async fn from_model(device: &Device, model: JsValue) -> Result<Self, JsError> {
-        text::TextRoom::from_model(&device.0, &bytes("the model", &model)?).map(Self).map_err(refused)
+        text::TextRoom::new(&device.0, bytes("the text", text, FILES.text)?, &settings).map(Self).map_err(refused)
     }
 
     pub fn describe(&self) -> Value {
@@ -217,25 +218,19 @@ impl TextRoom {
         sent(self.0.step(steps).await)
     }
 
-    pub async fn validate(&mut self) -> Value {
-        #[derive(Serialize)]
-        struct Validation {
-            loss: Option<f64>,
-        }
-        sent(self.0.validate().await.map(|loss| Validation { loss }))
+    pub fn set_learning_rate(&mut self, rate: f64) -> Value<()> {
+        self.0.set_learning_rate(rate).map_err(refused)
     }
 
-    pub async fn sample(
-        &mut self,
-        prime: String,
-        length: usize,
-        temperature: f64,
-        seed: u32,
-    ) -> Result<String, JsError> {
+    pub async fn validate(&mut self) -> Value {
+        sent(self.0.validate().await)
+    }
+
+    pub async fn sample(&mut self, prime: String, length: usize, temperature: f64, seed: u32) -> Value<String> {
         self.0.sample(&prime, length, temperature, seed.into()).await.map_err(refused)
     }
 
-    pub async fn model_file(&mut self) -> Result<Uint8Array, JsError> {
+    pub async fn model_file(&mut self) -> Value<Uint8Array> {
         self.0.model_file().await.map(|bytes| Uint8Array::from(&bytes[..])).map_err(refused)
     }
 }
@@ -250,17 +245,19 @@ impl SeriesRoom {
     }
 
     pub fn columns(csv: &JsValue) -> Value {
-        sent(series::columns(&bytes("the CSV file", csv)?))
+        sent(series::columns(&bytes("the CSV file", csv, FILES.table)?))
     }
 
     #[wasm_bindgen(constructor)]
-    pub fn new(device: &Device, csv: &JsValue, settings: &JsValue) -> Result<Self, JsError> {
+    pub fn new(device: &Device, csv: &JsValue, settings: &JsValue) -> Value<Self> {
         let settings: SeriesOptions = options(settings)?;
-        series::SeriesRoom::new(&device.0, &bytes("the CSV file", csv)?, &settings).map(Self).map_err(refused)
+        series::SeriesRoom::new(&device.0, &bytes("the CSV file", csv, FILES.table)?, &settings)
+            .map(Self)
+            .map_err(refused)
     }
 
-    pub async fn from_model(device: &Device, model: JsValue, csv: JsValue) -> Result<Self, JsError> {
-        let (model, csv) = (bytes("the model", &model)?, bytes("the CSV file", &csv)?);
+    pub async fn from_model(device: &Device, model: JsValue, csv: JsValue) -> Value<Self> {
+        let (model, csv) = (bytes("the model", &model, FILES.model)?, bytes("the CSV file", &csv, FILES.table)?);
         series::SeriesRoom::from_model(&device.0, &model, &csv).map(Self).map_err(refused)
     }
 
@@ -276,15 +273,19 @@ impl SeriesRoom {
         sent(self.0.step(steps).await)
     }
 
-    pub async fn evaluate(&mut self) -> Value {
-        sent(self.0.evaluate().await)
+    pub fn set_learning_rate(&mut self, rate: f64) -> Value<()> {
+        self.0.set_learning_rate(rate).map_err(refused)
     }
 
-    pub async fn forecast(&mut self, rows: usize) -> Value {
-        sent(self.0.forecast(rows).await)
+    pub async fn predict(&mut self) -> Value {
+        sent(self.0.predict().await)
     }
 
-    pub async fn model_file(&mut self) -> Result<Uint8Array, JsError> {
+    pub async fn results(&mut self, rows: usize) -> Value {
+        sent(self.0.results(rows).await)
+    }
+
+    pub async fn model_file(&mut self) -> Value<Uint8Array> {
         self.0.model_file().await.map(|bytes| Uint8Array::from(&bytes[..])).map_err(refused)
     }
 }

@@ -2,8 +2,11 @@
 
 use bptt::gpu::AdapterChoice;
 use bptt::wgpu::DeviceType;
-use bptt::{Backend, Cpu, Error, Gpu, GpuOptions, Result};
+use bptt::{Cpu, Error, Gpu, GpuOptions, Result};
 use serde::Serialize;
+
+/// Why there is no GPU; a browser may also have WebGPU and no adapter for it, as on a machine without a driver.
+const NO_WEBGPU: &str = "this browser has no WebGPU, or no driver for it";
 
 /// A device that is ready to compute. Clones share it.
 #[derive(Clone)]
@@ -41,10 +44,13 @@ impl Device {
     pub async fn open(choice: &str) -> Result<Self> {
         match choice {
             "cpu" => Self::cpu(""),
-            "gpu" => Self::gpu(AdapterChoice::Best).await,
+            "gpu" => match Self::gpu(AdapterChoice::Best).await {
+                Err(Error::NoDevice(_)) => Err(Error::NoDevice(NO_WEBGPU.into())),
+                opened => opened,
+            },
             "auto" => match Self::gpu(AdapterChoice::Hardware).await {
                 Ok(device) => Ok(device),
-                Err(Error::NoDevice(_)) if Gpu::adapters().await.is_empty() => Self::cpu("no WebGPU adapter was found"),
+                Err(Error::NoDevice(_)) if Gpu::adapters().await.is_empty() => Self::cpu(NO_WEBGPU),
                 Err(Error::NoDevice(_)) => Self::cpu("the only WebGPU adapter is a software driver, which is slower"),
                 Err(error) => Self::cpu(&error.to_string()),
             },
@@ -76,18 +82,5 @@ impl Device {
     /// The device in words.
     pub fn describe(&self) -> &Description {
         &self.description
-    }
-
-    /// Whether it is a GPU.
-    pub fn is_gpu(&self) -> bool {
-        matches!(self.backend, AnyBackend::Gpu(_))
-    }
-
-    /// What the bits of results depend on besides the settings, as (name, value) pairs.
-    pub fn arithmetic(&self) -> Vec<(&'static str, String)> {
-        match &self.backend {
-            AnyBackend::Cpu(backend) => backend.arithmetic(),
-            AnyBackend::Gpu(backend) => backend.arithmetic(),
-        }
     }
 }

@@ -2,9 +2,10 @@
 //! a few steps at a time.
 //!
 //! The rooms are plain Rust, so that tests and `examples/losses.rs` run them without a browser. On `wasm32` the module
-//! `bindings` exports them to JavaScript; values become plain objects, and errors `Error` objects with the library's sentence.
+//! `bindings` exports them to JavaScript; values become plain objects, and errors `Error` objects with the library's sentence and a `kind`.
 
 pub mod device;
+pub mod errors;
 pub mod limits;
 pub mod line;
 pub mod network;

@@ -8,23 +8,32 @@ use std::task::{Context, Poll, Waker};
 use bptt::{Error, Result};
 use serde::Serialize;
 
-/// The most bytes of a file.
-pub const FILE: usize = 64 << 20;
+/// The most bytes of each kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct FileLimits {
+    /// A text to learn from.
+    pub text: usize,
+    /// A CSV file.
+    pub table: usize,
+    /// A model.
+    pub model: usize,
+}
+
+/// What the page takes, which reads no file that is larger.
+pub const FILES: FileLimits = FileLimits { text: 5_000_000, table: 20_000_000, model: 64_000_000 };
 
 /// Refuses a file that is too large, before it is copied.
 ///
 /// # Errors
 /// [`Error::Unsupported`] with its size.
-pub fn file(what: &str, bytes: usize) -> Result<()> {
-    if bytes <= FILE {
+pub fn file(what: &str, bytes: usize, limit: usize) -> Result<()> {
+    if bytes <= limit {
         return Ok(());
     }
-    let size =
-        if bytes < 10 * FILE { format!("{:.1} MB", bytes as f64 / 1e6) } else { format!("{} MB", bytes / 1_000_000) };
     Err(Error::Unsupported(format!(
-        "{what} is {size} large, and this page takes files of at most {} MB: take a part of it, or the program bptt, which has no \
-         such limit",
-        FILE / 1_000_000
+        "{what} has {:.1} MB, and this page takes at most {} MB: take a part of it, or the program bptt",
+        bytes as f64 / 1e6,
+        limit / 1_000_000
     )))
 }
 

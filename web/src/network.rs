@@ -32,8 +32,8 @@ macro_rules! with_trainer {
     };
 }
 
-/// What a batch says of a network, whose weights stay as they are.
-pub struct Measured {
+/// The loss and the gradient of a batch, without an update.
+pub struct BatchGradient {
     /// The mean loss.
     pub loss: f64,
     /// The norm of the whole gradient, before clipping.
@@ -69,7 +69,7 @@ impl Network {
     ///
     /// # Errors
     /// Those of [`SavedModel::trainer`].
-    pub fn of(device: &Device, saved: &SavedModel) -> Result<Self> {
+    pub fn from_saved(device: &Device, saved: &SavedModel) -> Result<Self> {
         let (optimizer, options) = (Optimizer::sgd(0.0), TrainerOptions::default());
         let trainer = match &device.backend {
             AnyBackend::Cpu(backend) => AnyTrainer::Cpu(Box::new(saved.trainer(backend, optimizer, 0, options)?)),
@@ -137,7 +137,7 @@ impl Network {
     ///
     /// # Errors
     /// Those of [`Training::accumulate`].
-    pub async fn measure(&mut self, batch: &Batch) -> Result<Measured> {
+    pub async fn examine(&mut self, batch: &Batch) -> Result<BatchGradient> {
         with_trainer!(self, trainer => {
             let engine = trainer.engine();
             engine.clear_gradients();
@@ -152,7 +152,7 @@ impl Network {
             engine.clear_gradients();
             let divisor = head(trainer.model())?.divisor(batch.total_weight())?;
             let squares: f64 = gradients.iter().map(|value| f64::from(*value).powi(2)).sum();
-            Ok(Measured {
+            Ok(BatchGradient {
                 loss: loss / divisor,
                 gradient_norm: squares.sqrt() / divisor,
                 norms: HiddenGradientNorms { norms: norms.norms / divisor },
@@ -242,6 +242,11 @@ impl Network {
 /// [`Error::Unsupported`] for recurrent layers alone.
 pub fn head(model: &Model) -> Result<&Head> {
     model.head.as_ref().ok_or_else(|| Error::Unsupported("this model has no head, and so no predictions".into()))
+}
+
+/// The mean loss of steps.
+pub fn mean_loss(reports: &[StepReport]) -> f64 {
+    reports.iter().map(|report| report.loss).sum::<f64>() / reports.len() as f64
 }
 
 /// The factor that clipping to `clip` scales a gradient of this norm by, as in PyTorch.

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use bptt::data::{Batches, RandomWindows, Text, TextSplit, TextUnit, Vocabulary};
 use bptt::experiment::Codec;
 use bptt::train::Sampling;
-use bptt::{Direction, Error, Head, Loss, Model, Optimizer, Readout, Recurrent, Result, SavedModel, TrainerOptions};
+use bptt::{Error, Head, Loss, Model, Optimizer, Readout, Recurrent, Result, TrainerOptions};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
 use super::device::Device;
-use super::limits::{self, Progress};
-use super::network::Network;
+use super::limits::{self, FILES, Progress};
+use super::network::{Network, mean_loss};
 use super::series::CellName;
 
 /// The shares of training, validation and test.
@@ -24,6 +24,9 @@ const CLIP: f64 = 1.0;
 
 /// Batches of a validation.
 const VALIDATED: u64 = 4;
+
+/// The most different characters: the logits of a batch are as many times as large as it.
+const CHARACTERS: usize = 8192;
 
 /// The settings of the room.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -51,11 +54,6 @@ type Windows = RandomWindows<Arc<Text>, Arc<Vocabulary>>;
 pub struct TextRoom {
     network: Network,
     vocabulary: Arc<Vocabulary>,
-    /// The text; a model from a file has none.
-    learned: Option<Learned>,
-}
-
-struct Learned {
     characters: u64,
     training: Windows,
     validation: Option<Windows>,
@@ -64,9 +62,9 @@ struct Learned {
 /// The text and the network.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TextDescription {
-    /// The length of the text; `None` for a model from a file.
-    pub characters: Option<u64>,
-    /// The characters that the network knows; of a model of bytes nothing.
+    /// The length of the text.
+    pub characters: u64,
+    /// The characters that the network knows.
     pub vocabulary: Vec<String>,
     /// The number of parameters.
     pub parameters: usize,
@@ -77,12 +75,17 @@ pub struct TextDescription {
 pub struct TextStep {
     /// The number of steps so far.
     pub step: u64,
-    /// The mean loss of the steps of this call, in nats a character.
+    /// The mean loss of the steps of this call, in nats per character.
     pub loss: f64,
-    /// e to the loss: among how many characters the network seems to guess.
-    pub perplexity: f64,
-    /// The loss of every step of this call.
-    pub losses: Vec<f64>,
+}
+
+/// A validation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TextValidation {
+    /// The number of steps before it.
+    pub step: u64,
+    /// The loss of the last tenth of the text, over a few windows; `None` if it is too short.
+    pub loss: Option<f64>,
 }
 
 impl TextRoom {
@@ -93,7 +96,7 @@ impl TextRoom {
     /// sizes out of range; those of the device.
     pub fn new(device: &Device, text: Vec<u8>, options: &TextOptions) -> Result<Self> {
         let TextOptions { cell, hidden, layers, window, batch, learning_rate, seed } = *options;
-        limits::file("the text", text.len())?;
+        limits::file("the text", text.len(), FILES.text)?;
         let hidden = limits::within("hidden", hidden, 1..=1024)?;
         let layers = limits::within("layers", layers, 1..=4)?;
         let window = limits::within("window", window, 1..=1024)?;
@@ -112,6 +115,7 @@ impl TextRoom {
         }
         let split = TextSplit::shares(characters, window, SHARES)?;
         let vocabulary = Arc::new(Vocabulary::characters(&text.histogram(split.train.clone())?, 1)?);
+        check_characters(vocabulary.unknown().unwrap_or_default() as usize)?;
         let text = Arc::new(text);
         let windows = |part, seed| RandomWindows::new(text.clone(), vocabulary.clone(), part, window, rows, seed);
         let training = windows(split.train, seed)?;
@@ -120,27 +124,7 @@ impl TextRoom {
         let head = Head::new(size, Loss::CrossEntropy, Readout::PerStep);
         let model = Model::new(Recurrent::new(cell.into(), size, hidden).layers(layers), head);
         let network = Network::new(device, &model, optimizer, seed, TrainerOptions::default())?;
-        Ok(Self { network, vocabulary, learned: Some(Learned { characters, training, validation }) })
-    }
-
-    /// A network from a model file, to sample from.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] for a file that is none of a text; those of [`SavedModel::read_from`] and of the device.
-    pub fn from_model(device: &Device, bytes: &[u8]) -> Result<Self> {
-        limits::file("the model", bytes.len())?;
-        let saved = SavedModel::read_from(bytes, bytes.len() as u64)?;
-        let Some(Codec::Text { vocabulary }) = saved.codec()? else {
-            let reason =
-                "this model is not one of a text: take a model.safetensors of `bptt train text`, or of this page";
-            return Err(Error::Unsupported(reason.into()));
-        };
-        if saved.model().recurrent.direction != Direction::Forward {
-            let reason = "sampling needs a network that reads forward only, and this one has a reverse direction";
-            return Err(Error::Unsupported(reason.into()));
-        }
-        let network = Network::of(device, &saved)?;
-        Ok(Self { network, vocabulary: Arc::new(vocabulary), learned: None })
+        Ok(Self { network, vocabulary, characters, training, validation })
     }
 
     /// The text and the network.
@@ -151,15 +135,10 @@ impl TextRoom {
         let known = self.vocabulary.unknown().unwrap_or_default();
         let character = |id| Ok(String::from_utf8_lossy(&self.vocabulary.decode(&[id])?).into_owned());
         Ok(TextDescription {
-            characters: self.learned.as_ref().map(|learned| learned.characters),
+            characters: self.characters,
             vocabulary: (0..known).map(character).collect::<Result<_>>()?,
             parameters: self.network.parameters(),
         })
-    }
-
-    fn learned(learned: Option<&Learned>) -> Result<&Learned> {
-        let reason = "a model from a file has no text to learn: it only continues one";
-        learned.ok_or_else(|| Error::Unsupported(reason.into()))
     }
 
     /// Compiles one more kernel.
@@ -167,10 +146,7 @@ impl TextRoom {
     /// # Errors
     /// Those of the device.
     pub async fn prepare(&mut self) -> Result<Progress> {
-        match &self.learned {
-            Some(learned) => self.network.compile(&learned.training.batch(0)?, false).await,
-            None => Ok(Progress { done: 0, total: 0 }),
-        }
+        self.network.compile(&self.training.batch(0)?, false).await
     }
 
     /// Takes steps.
@@ -179,30 +155,35 @@ impl TextRoom {
     /// [`Error::NonFinite`] for a loss beyond all numbers; those of the device.
     pub async fn step(&mut self, steps: usize) -> Result<TextStep> {
         let steps = limits::within("steps", steps, 1..=10_000)?;
-        let learned = Self::learned(self.learned.as_ref())?;
-        let reports = self.network.train(&learned.training, steps).await?;
-        let losses: Vec<f64> = reports.iter().map(|report| report.loss).collect();
-        let loss = losses.iter().sum::<f64>() / losses.len() as f64;
-        Ok(TextStep { step: self.network.steps(), loss, perplexity: loss.exp(), losses })
+        let reports = self.network.train(&self.training, steps).await?;
+        Ok(TextStep { step: self.network.steps(), loss: mean_loss(&reports) })
     }
 
-    /// The loss of the last tenth of the text, over a few windows; `None` if it is too short.
+    /// Sets η of later steps.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a rate that is negative or not finite.
+    pub fn set_learning_rate(&mut self, rate: f64) -> Result<()> {
+        self.network.set_learning_rate(limits::learning_rate(rate)?)
+    }
+
+    /// The loss of the part that the network does not train on.
     ///
     /// # Errors
     /// Those of the device.
-    pub async fn validate(&mut self) -> Result<Option<f64>> {
-        let learned = Self::learned(self.learned.as_ref())?;
-        let Some(validation) = &learned.validation else { return Ok(None) };
+    pub async fn validate(&mut self) -> Result<TextValidation> {
+        let step = self.network.steps();
+        let Some(validation) = &self.validation else { return Ok(TextValidation { step, loss: None }) };
         let (mut sum, mut weight) = (0.0, 0.0);
         for number in 0..validation.per_epoch().min(VALIDATED) {
             let batch = validation.batch(number)?;
-            let of_batch = batch.total_weight();
-            if of_batch > 0.0 {
-                sum += of_batch * self.network.evaluate(&batch).await?;
-                weight += of_batch;
+            let share = batch.total_weight();
+            if share > 0.0 {
+                sum += share * self.network.evaluate(&batch).await?;
+                weight += share;
             }
         }
-        Ok((weight > 0.0).then(|| sum / weight))
+        Ok(TextValidation { step, loss: (weight > 0.0).then(|| sum / weight) })
     }
 
     /// Continues `prime` by `length` characters. An empty prime is the start of a line, as in `bptt sample`.
@@ -228,7 +209,7 @@ impl TextRoom {
         Ok(String::from_utf8_lossy(&self.vocabulary.decode(&drawn)?).into_owned())
     }
 
-    /// A model file that `bptt sample` and [`from_model`](Self::from_model) take.
+    /// A model file that `bptt sample` takes.
     ///
     /// # Errors
     /// Those of the device.
@@ -238,4 +219,15 @@ impl TextRoom {
         saved.write_to(&mut bytes)?;
         Ok(bytes)
     }
+}
+
+/// Refuses a text with too many different characters.
+fn check_characters(different: usize) -> Result<()> {
+    if different <= CHARACTERS {
+        return Ok(());
+    }
+    Err(Error::Unsupported(format!(
+        "the text has {different} different characters, and this page takes at most {CHARACTERS}: take a part of it, or the \
+         program bptt"
+    )))
 }

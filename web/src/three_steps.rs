@@ -140,7 +140,8 @@ pub struct ThreeSteps {
     h_0: Vec<f64>,
     y: Vec<f64>,
     weights: Weights,
-    begin: Weights,
+    /// Since the last number that was set.
+    updates: u64,
 }
 
 impl ThreeSteps {
@@ -179,30 +180,43 @@ impl ThreeSteps {
             check(name, std::slice::from_ref(vector), [1, size])?;
         }
         check_target(options.loss, &y)?;
-        Ok(Self { activation, loss: options.loss, x, h_0, y, begin: weights.clone(), weights })
+        Ok(Self { activation, loss: options.loss, x, h_0, y, weights, updates: 0 })
     }
 
     /// One step of gradient descent.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] for a loss or gradient beyond all numbers; [`Error::Value`] for the rate.
+    /// [`Error::NonFinite`] with the number of the update for a loss or gradient beyond all numbers, which changes
+    /// nothing; [`Error::Value`] for the rate.
     pub fn update(&mut self, learning_rate: f64) -> Result<ThreeStepsNumbers> {
         let mut trainer = self.trainer()?;
         trainer.set_learning_rate(limits::learning_rate(learning_rate)?)?;
-        now(trainer.step(&self.batch()?))?;
-        now(trainer.finish())?;
+        // The trainer is new, and counts from 1.
+        let update = self.updates + 1;
+        let counted = |error| match error {
+            Error::NonFinite { what, .. } => Error::NonFinite { step: update, what },
+            other => other,
+        };
+        now(trainer.step(&self.batch()?)).map_err(counted)?;
+        now(trainer.finish()).map_err(counted)?;
         let parameters = now(trainer.engine().parameters())?;
+        let before = self.clone();
         self.weights = self.weights_of(trainer.layout(), &parameters);
-        self.numbers()
+        self.updates = update;
+        let numbers = self.finite_numbers(update);
+        if numbers.is_err() {
+            *self = before;
+        }
+        numbers
     }
 
-    /// Returns to the weights of the beginning.
-    ///
-    /// # Errors
-    /// As of [`numbers`](Self::numbers).
-    pub fn reset(&mut self) -> Result<ThreeStepsNumbers> {
-        self.weights = self.begin.clone();
-        self.numbers()
+    /// All numbers, after an update that may have thrown the weights too far.
+    fn finite_numbers(&self, update: u64) -> Result<ThreeStepsNumbers> {
+        let numbers = self.numbers()?;
+        if numbers.loss.is_finite() {
+            return Ok(numbers);
+        }
+        Err(Error::NonFinite { step: update, what: "loss" })
     }
 
     /// Sets a number: of `x`, `w_xh`, `w_hh`, `w_hy`, or of `h_0`, `b_h`, `b_y` and `y`, which have one column or one row.
@@ -236,8 +250,9 @@ impl ThreeSteps {
                 Err(Error::Value { what: format!("the place in {name}"), expected: "one that exists".into(), got })
             }
         };
-        if done.is_err() {
-            *self = before;
+        match done {
+            Ok(_) => self.updates = 0,
+            Err(_) => *self = before,
         }
         done
     }

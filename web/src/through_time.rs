@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::device::Device;
 use super::limits::{self, Progress};
-use super::network::{Measured, Network, clip_factor};
+use super::network::{BatchGradient, Network, clip_factor};
 
 /// Examples of training, which are generated on demand; as many as the program has.
 const TRAINING: usize = 100_000;
@@ -37,10 +37,9 @@ pub struct ThroughTimeOptions {
 pub struct ThroughTime {
     networks: Vec<(&'static str, Network)>,
     training: ShuffledBatches<SyntheticExamples<AddingTask>>,
-    /// What the flow is measured on.
-    measured: Batch,
+    /// What the gradient is examined on.
+    examined: Batch,
     clip: Option<f64>,
-    losses: Vec<Vec<f64>>,
     /// How many of the networks have told which kernels they need.
     prepared: usize,
 }
@@ -60,7 +59,7 @@ pub struct StepNumbers {
 
 /// How much of the gradient reaches each step, over a batch that no network is trained on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Flow {
+pub struct ReachingGradient {
     /// ‖∂L/∂h_t‖, t = 1 … T.
     pub norms: Vec<f64>,
     /// The factor of a step back in time.
@@ -87,23 +86,22 @@ impl ThroughTime {
         let rows = limits::within("batch", batch, 1..=1024)?;
         let optimizer = Optimizer::adam(limits::learning_rate(learning_rate)?).clip_norm(clip);
         let task = AddingTask { length };
-        let of = |cell, initialisation| -> Result<Network> {
+        let network = |cell, initialisation| -> Result<Network> {
             let model = Model::new(Recurrent::new(cell, AddingTask::INPUTS, hidden), task.head());
             let options = TrainerOptions::default().initialisation(initialisation);
             Network::new(device, &model, optimizer, seed, options)
         };
         let as_pytorch = Initialisation::default();
         let networks = vec![
-            ("tanh RNN", of(Cell::Rnn(Activation::Tanh), as_pytorch)?),
-            ("IRNN", of(Cell::Rnn(Activation::Relu), as_pytorch.recurrent(RecurrentInit::Identity))?),
-            ("LSTM", of(Cell::Lstm, as_pytorch.forget_bias(1.0))?),
-            ("GRU", of(Cell::Gru, as_pytorch)?),
+            ("tanh RNN", network(Cell::Rnn(Activation::Tanh), as_pytorch)?),
+            ("IRNN", network(Cell::Rnn(Activation::Relu), as_pytorch.recurrent(RecurrentInit::Identity))?),
+            ("LSTM", network(Cell::Lstm, as_pytorch.forget_bias(1.0))?),
+            ("GRU", network(Cell::Gru, as_pytorch)?),
         ];
         let training = ShuffledBatches::new(task.examples(seed, 0, TRAINING)?, rows, 1, seed)?;
         let held_back = task.examples(seed, TRAINING as u64, rows)?;
-        let measured = held_back.batch(&(0..rows).collect::<Vec<_>>(), length)?;
-        let losses = vec![Vec::new(); networks.len()];
-        Ok(Self { networks, training, measured, clip, losses, prepared: 0 })
+        let examined = held_back.batch(&(0..rows).collect::<Vec<_>>(), length)?;
+        Ok(Self { networks, training, examined, clip, prepared: 0 })
     }
 
     /// The names of the networks.
@@ -136,7 +134,6 @@ impl ThroughTime {
         let (_, trained) = get(&mut self.networks, network)?;
         let reports = trained.train(&self.training, steps).await?;
         let last = *reports.last().ok_or_else(|| Error::Failed("a step without a report".into()))?;
-        self.losses[network].extend(reports.iter().map(|report| report.loss));
         let clip_factor = clip_factor(last.norm, self.clip);
         Ok(StepNumbers { step: last.step, loss: last.loss, gradient_norm: last.norm, clip_factor })
     }
@@ -145,13 +142,13 @@ impl ThroughTime {
     ///
     /// # Errors
     /// Those of the device.
-    pub async fn flow(&mut self, network: usize) -> Result<Flow> {
+    pub async fn gradient(&mut self, network: usize) -> Result<ReachingGradient> {
         let (_, network) = get(&mut self.networks, network)?;
-        let Measured { loss, gradient_norm, norms } = network.measure(&self.measured).await?;
+        let BatchGradient { loss, gradient_norm, norms } = network.examine(&self.examined).await?;
         let weights = network.state_dict().await?;
-        let factors = GradientDecay::of(&norms, network.model(), &self.measured)?;
+        let factors = GradientDecay::of(&norms, network.model(), &self.examined)?;
         let radii = recurrent_radii(network.model(), &weights)?;
-        Ok(Flow {
+        Ok(ReachingGradient {
             norms: norms.norms.row(0).to_vec(),
             factor: factors.into_iter().flatten().next().map(|decay| decay.factor),
             radii: radii.into_iter().next().unwrap_or_default(),
@@ -178,16 +175,6 @@ impl ThroughTime {
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<()> {
         let rate = limits::learning_rate(rate)?;
         self.networks.iter_mut().try_for_each(|(_, network)| network.set_learning_rate(rate))
-    }
-
-    /// The losses of all steps of one network.
-    ///
-    /// # Errors
-    /// [`Error::Value`] for a network that does not exist.
-    pub fn losses(&self, network: usize) -> Result<&[f64]> {
-        let last = self.losses.len() - 1;
-        limits::within("the network", network, 0..=last)?;
-        Ok(&self.losses[network])
     }
 }
 

@@ -3,6 +3,7 @@
 use bptt::experiment::config::{RunConfig, SeriesConfig};
 use bptt::experiment::{LoadedModel, PathCount};
 use bptt_web::device::Device;
+use bptt_web::errors::ErrorKind;
 use bptt_web::limits::now;
 use bptt_web::line::Line;
 use bptt_web::series::{self, SeriesOptions, SeriesRoom, sunspots};
@@ -231,9 +232,8 @@ mod three_steps {
     }
 
     #[test]
-    fn numbers_are_set_one_by_one_and_reset_with_the_weights() {
+    fn numbers_are_set_one_by_one() {
         let mut room = ThreeSteps::new(ThreeStepsOptions::default()).unwrap();
-        let begin = room.numbers().unwrap();
         assert_eq!(room.set("w_hh", 0, 1, 2.5).unwrap().weights.w_hh[0][1], 2.5);
         assert_eq!(room.set("x", 2, 0, 0.125).unwrap().x[2][0], 0.125);
         assert_eq!(room.set("h_0", 1, 0, 0.75).unwrap().h[0][1], 0.75);
@@ -242,7 +242,20 @@ mod three_steps {
         sentence(room.set("y", 0, 0, 2.0), &["numbers from 0 to 1"]);
         sentence(room.set("x", 0, 0, f64::INFINITY), &["x: expected"]);
         assert_eq!(room.numbers().unwrap().y, [1.0]);
-        assert_eq!(room.reset().unwrap().weights, begin.weights);
+    }
+
+    #[test]
+    fn an_update_that_leaves_all_numbers_names_its_number_and_changes_nothing() {
+        let settings = json!({ "activation": "identity", "loss": "squared" });
+        let mut room = ThreeSteps::new(options(settings)).unwrap();
+        let failed = (1..50).find_map(|update| {
+            let before = room.numbers().unwrap();
+            room.update(10.0).err().map(|error| (update, before, error))
+        });
+        let (update, before, error) = failed.expect("it ran away");
+        assert!(update > 2, "{update}");
+        assert!(error.to_string().starts_with(&format!("step {update}:")), "{update}: {error}");
+        assert_eq!(room.numbers().unwrap(), before);
     }
 
     #[test]
@@ -265,21 +278,23 @@ mod through_time {
     }
 
     #[test]
-    fn all_four_networks_learn_and_a_look_at_their_flow_changes_nothing() {
-        let (mut looked, mut room_without) = (room(Some(1.0)), room(Some(1.0)));
-        assert_eq!(now(looked.prepare()).unwrap().total, 0);
-        assert_eq!(looked.names(), ["tanh RNN", "IRNN", "LSTM", "GRU"]);
+    fn all_four_networks_learn_and_examining_their_gradient_changes_nothing() {
+        let (mut examined, mut left_alone) = (room(Some(1.0)), room(Some(1.0)));
+        assert_eq!(now(examined.prepare()).unwrap().total, 0);
+        assert_eq!(examined.names(), ["tanh RNN", "IRNN", "LSTM", "GRU"]);
         for network in 0..4 {
-            for _ in 0..30 {
-                let flow = now(looked.flow(network)).unwrap();
-                assert_eq!((flow.norms.len(), flow.radii.is_empty()), (12, false));
-                assert!(flow.clip_factor <= 1.0 && flow.gradient_norm > 0.0);
-                now(looked.step(network, 10)).unwrap();
+            let mut losses = Vec::new();
+            for step in 1..=300 {
+                if step % 10 == 1 {
+                    let gradient = now(examined.gradient(network)).unwrap();
+                    assert_eq!((gradient.norms.len(), gradient.radii.is_empty()), (12, false));
+                    assert!(gradient.clip_factor <= 1.0 && gradient.gradient_norm > 0.0);
+                }
+                let taken = now(examined.step(network, 1)).unwrap();
+                assert_eq!(taken.step, step);
+                losses.push(taken.loss);
             }
-            let last = now(room_without.step(network, 300)).unwrap();
-            assert_eq!(last.step, 300);
-            assert_eq!(looked.losses(network).unwrap(), room_without.losses(network).unwrap());
-            let losses = looked.losses(network).unwrap();
+            assert_eq!(now(left_alone.step(network, 300)).unwrap().loss, losses[299]);
             let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
             assert!(mean(&losses[280..]) < 0.7 * mean(&losses[..20]), "{network}: {losses:?}");
         }
@@ -288,12 +303,12 @@ mod through_time {
     #[test]
     fn the_norms_end_with_that_of_the_last_step_and_fall_in_a_tanh_network() {
         let mut room = room(None);
-        let flow = now(room.flow(0)).unwrap();
-        let factor = flow.factor.unwrap();
+        let gradient = now(room.gradient(0)).unwrap();
+        let factor = gradient.factor.unwrap();
         assert!(factor < 1.0, "{factor}");
-        let by_norms = (flow.norms[0] / flow.norms[11]).powf(1.0 / 11.0);
+        let by_norms = (gradient.norms[0] / gradient.norms[11]).powf(1.0 / 11.0);
         close("factor", factor, by_norms);
-        assert_eq!((flow.radii.len(), now(room.flow(2)).unwrap().radii.len()), (1, 4));
+        assert_eq!((gradient.radii.len(), now(room.gradient(2)).unwrap().radii.len()), (1, 4));
     }
 
     #[test]
@@ -323,17 +338,16 @@ mod text {
         let device = cpu();
         let mut room = TextRoom::new(&device, lines(), &options::<TextOptions>(SETTINGS())).unwrap();
         let first = now(room.step(1)).unwrap().loss;
-        let last = now(room.step(150)).unwrap();
-        assert!(last.losses[149] < 0.3 * first, "{first} {:?}", last.losses);
-        assert!(now(room.validate()).unwrap().unwrap() < 0.5 * first);
+        now(room.step(149)).unwrap();
+        let last = now(room.step(1)).unwrap().loss;
+        assert!(last < 0.3 * first, "{first} {last}");
+        let validation = now(room.validate()).unwrap();
+        assert!(validation.loss.unwrap() < 0.5 * first && validation.step == 151, "{validation:?}");
         let sample = now(room.sample("to be", 60, 0.7, 5)).unwrap();
         assert_eq!(sample.chars().count(), 60);
 
         let bytes = now(room.model_file()).unwrap();
-        let mut loaded = TextRoom::from_model(&device, &bytes).unwrap();
-        assert_eq!(now(loaded.sample("to be", 60, 0.7, 5)).unwrap(), sample);
-        sentence(now(loaded.step(1)), &["has no text to learn"]);
-        let (folder, mut of_program) = (tempfile::tempdir().unwrap(), Vec::new());
+        let (folder, mut continued) = (tempfile::tempdir().unwrap(), Vec::new());
         let path = folder.path().join("model.safetensors");
         std::fs::write(&path, bytes).unwrap();
         let model = LoadedModel::open(&path).unwrap();
@@ -341,11 +355,11 @@ mod text {
         let device = bptt::experiment::DeviceOptions { name: "cpu".into(), threads: Some(1), ..Default::default() };
         let sampling = bptt::train::Sampling::default().temperature(0.7);
         let mut each = |bytes: &[u8]| {
-            of_program.extend_from_slice(bytes);
+            continued.extend_from_slice(bytes);
             Ok(true)
         };
         bptt::block_on(model.sample(&device, &prompt, 60, (sampling, 5), &mut each)).unwrap();
-        assert_eq!(String::from_utf8(of_program).unwrap(), sample);
+        assert_eq!(String::from_utf8(continued).unwrap(), sample);
     }
 
     #[test]
@@ -354,10 +368,10 @@ mod text {
         sentence(of(b"a"), &["the text has 1 character,", "take a longer text"]);
         sentence(of(b""), &["the text"]);
         sentence(of(&[0xFF; 400]), &["the text", "UTF-8"]);
-        sentence(of(&vec![b'a'; (64 << 20) + 1]), &["67.1 MB", "at most 67 MB"]);
-        sentence(bptt_web::limits::file("the text", 500_000_000), &["500.0 MB"]);
-        let series = TextRoom::from_model(&cpu(), b"not a model");
-        sentence(series, &["safetensors"]);
+        sentence(of(&vec![b'a'; 5_000_001]), &["5.0 MB", "at most 5 MB"]);
+        sentence(of(&[b'a'; 5000]), &["at least two different characters"]);
+        let different: String = (0x4e00..0x4e00 + 9000).filter_map(char::from_u32).collect();
+        sentence(of(different.repeat(2).as_bytes()), &["9000 different characters", "at most 8192"]);
     }
 }
 
@@ -378,30 +392,29 @@ mod series_room {
         let device = cpu();
         let mut room = SeriesRoom::new(&device, sunspots().as_bytes(), &settings(json!({}))).unwrap();
         let first = now(room.step(1)).unwrap();
-        let last = now(room.step(299)).unwrap();
-        assert!(last.losses[298] < 0.6 * first.loss, "{first:?} {last:?}");
-        let evaluation = now(room.evaluate()).unwrap();
-        assert!(evaluation.beats && evaluation.test.rmse < evaluation.naive.rmse, "{evaluation:?}");
-        assert!((0.3..=1.0).contains(&evaluation.coverage.unwrap()), "{evaluation:?}");
-        let forecast = now(room.forecast(11)).unwrap();
+        now(room.step(249)).unwrap();
+        let last = now(room.step(50)).unwrap();
+        assert!(last.loss < 0.6 * first.loss, "{first:?} {last:?}");
+        let forecast = now(room.results(11)).unwrap();
+        let scores = &forecast.scores;
+        assert!(scores.beats && scores.network.rmse < scores.naive.rmse, "{scores:?}");
+        assert!((0.3..=1.0).contains(&scores.coverage.unwrap()), "{scores:?}");
         assert_eq!(forecast.future.labels, (2009..2020).map(|year| year.to_string()).collect::<Vec<_>>());
         for row in 0..11 {
             let of = |values: &[f64]| values[row];
             assert!(of(&forecast.future.low) <= of(&forecast.future.median));
             assert!(of(&forecast.future.median) <= of(&forecast.future.high));
         }
-        assert_eq!((forecast.past.values.len(), forecast.past.labels[0].as_str()), (309, "1700"));
+        let past = &forecast.past;
+        assert_eq!((past.first, past.values.len(), past.labels[0].as_str()), (0, 309, "1700"));
         let test = &forecast.test;
-        assert_eq!(test.labels.len(), room.describe().test);
-        assert!(
-            [&test.truth, &test.median, &test.low, &test.high].iter().all(|values| values.len() == test.labels.len())
-        );
-        assert_eq!(test.labels.last().map(String::as_str), Some("2008"));
+        assert_eq!(test.rows, (309 - room.describe().test..309).collect::<Vec<_>>());
+        assert!([&test.median, &test.low, &test.high].iter().all(|values| values.len() == test.rows.len()));
+        assert_eq!(test.truth, past.values[test.rows[0]..]);
 
         let bytes = now(room.model_file()).unwrap();
         let mut loaded = SeriesRoom::from_model(&device, &bytes, sunspots().as_bytes()).unwrap();
-        assert_eq!(now(loaded.forecast(11)).unwrap(), forecast);
-        assert_eq!(now(loaded.evaluate()).unwrap(), evaluation);
+        assert_eq!(now(loaded.results(11)).unwrap(), forecast);
         sentence(now(loaded.step(1)), &["not trained further"]);
 
         let folder = tempfile::tempdir().unwrap();
@@ -435,8 +448,8 @@ mod series_room {
     fn a_point_forecast_has_no_range() {
         let mut room = SeriesRoom::new(&cpu(), sunspots().as_bytes(), &settings(json!({ "quantiles": [] }))).unwrap();
         now(room.step(5)).unwrap();
-        assert_eq!(now(room.evaluate()).unwrap().coverage, None);
-        let forecast = now(room.forecast(20)).unwrap();
+        let forecast = now(room.results(20)).unwrap();
+        assert_eq!(forecast.scores.coverage, None);
         assert_eq!((forecast.future.median.len(), forecast.future.low.len()), (20, 0));
         assert_eq!(forecast.future.naive, vec![2.9; 20]);
     }
@@ -460,7 +473,67 @@ mod series_room {
         let description = room.describe();
         assert!(description.notes.iter().any(|note| note.starts_with("1 missing value:")), "{description:?}");
         now(room.step(3)).unwrap();
-        assert_eq!(now(room.forecast(3)).unwrap().future.labels, ["81", "82", "83"]);
+        assert_eq!(now(room.results(3)).unwrap().future.labels, ["81", "82", "83"]);
+    }
+
+    #[test]
+    fn predictions_in_parts_are_those_at_once_and_end_with_a_step() {
+        let rows: String = (0..5000).map(|row| format!("{row},{:.3}\n", (f64::from(row) * 0.4).sin())).collect();
+        let csv = format!("t,v\n{rows}");
+        let changes = json!({ "target": "v", "window": 4, "horizon": 2, "hidden": 4 });
+        let [mut parts, mut at_once] =
+            [(); 2].map(|()| SeriesRoom::new(&cpu(), csv.as_bytes(), &settings(changes.clone())).unwrap());
+        let mut before = 0;
+        loop {
+            let progress = now(parts.predict()).unwrap();
+            assert!(progress.done > before && progress.done - before <= 512 && progress.total > 700, "{progress:?}");
+            before = progress.done;
+            if progress.done == progress.total {
+                break;
+            }
+        }
+        assert!(before > 512);
+        let results = now(parts.results(2)).unwrap();
+        assert_eq!(results, now(at_once.results(2)).unwrap());
+        now(parts.predict()).unwrap();
+        for room in [&mut parts, &mut at_once] {
+            now(room.step(1)).unwrap();
+        }
+        let after = now(parts.results(2)).unwrap();
+        assert_eq!(after, now(at_once.results(2)).unwrap());
+        assert_ne!(after, results);
+    }
+
+    #[test]
+    fn a_column_is_read_whatever_the_others_hold_and_labels_come_first() {
+        let of = |csv: &str, target: &str| {
+            let changes = json!({ "target": target, "window": 4, "horizon": 1 });
+            SeriesRoom::new(&cpu(), csv.as_bytes(), &settings(changes))
+        };
+        let rows: String = (0..60).map(|row| format!("{row},{},{}\n", row % 7, row % 5)).collect();
+        let csv = format!("t,good,bad\n{}", rows.replace("\n9,2,4\n", "\n9,2,oops\n"));
+        assert_eq!(series::columns(csv.as_bytes()).unwrap().numeric, ["good", "bad"]);
+        assert!(of(&csv, "good").is_ok());
+        sentence(of(&csv, "bad"), &["row 10", "oops"]);
+        let days: String = (1..29).map(|day| format!("{}.5,2001-01-{day:02}\n", day % 6)).collect();
+        let swapped = format!("value,day\n{days}");
+        sentence(of(&swapped, "day"), &["must be in the first column, which is \"value\" here"]);
+    }
+
+    #[test]
+    fn the_learning_rate_of_later_steps_changes_without_a_new_network() {
+        let [mut still, mut changed] =
+            [(); 2].map(|()| SeriesRoom::new(&cpu(), sunspots().as_bytes(), &settings(json!({}))).unwrap());
+        for room in [&mut still, &mut changed] {
+            now(room.step(2)).unwrap();
+        }
+        changed.set_learning_rate(0.0).unwrap();
+        let before = now(changed.results(1)).unwrap();
+        assert_eq!(now(changed.step(3)).unwrap().step, 5);
+        assert_eq!(now(changed.results(1)).unwrap(), before);
+        now(still.step(3)).unwrap();
+        assert_ne!(now(still.results(1)).unwrap(), before);
+        sentence(changed.set_learning_rate(-1.0), &["the learning rate"]);
     }
 
     #[test]
@@ -477,21 +550,36 @@ mod series_room {
         sentence(of(sunspots().as_bytes(), json!({ "window": 0 })), &["window: expected 1 to 1024, got 0"]);
         sentence(of(sunspots().as_bytes(), json!({ "quantiles": [0.9, 0.1] })), &["quantile"]);
         sentence(series::columns(b"only\n1\n2\n"), &["one column"]);
-        sentence(series::columns(&vec![b'1'; (64 << 20) + 1]), &["at most 67 MB"]);
+        sentence(series::columns(&vec![b'1'; 20_000_001]), &["at most 20 MB"]);
 
         let mut room = SeriesRoom::new(&device, sunspots().as_bytes(), &settings(json!({}))).unwrap();
         let model = now(room.model_file()).unwrap();
         sentence(SeriesRoom::from_model(&device, &model, b"t,v\n1,2\n"), &["SUNACTIVITY"]);
         sentence(SeriesRoom::from_model(&device, &model[..100], sunspots().as_bytes()), &["safetensors"]);
-        sentence(TextRoom::from_model(&device, &model), &["not one of a text"]);
         let lines = "to be or not to be\n".repeat(40).into_bytes();
-        let of_text = json!({
+        let text_settings = json!({
             "cell": "rnn", "hidden": 4, "layers": 1, "window": 8, "batch": 2, "learning_rate": 0.01, "seed": 1
         });
-        let mut text = TextRoom::new(&device, lines, &options::<TextOptions>(of_text)).unwrap();
+        let mut text = TextRoom::new(&device, lines, &options::<TextOptions>(text_settings)).unwrap();
         let model = now(text.model_file()).unwrap();
         sentence(SeriesRoom::from_model(&device, &model, sunspots().as_bytes()), &["not one of a series"]);
     }
+}
+
+#[test]
+fn an_error_is_of_its_kind_whatever_its_words_are() {
+    let constant: String = (0..60).map(|row| format!("{row},7\n")).collect();
+    let settings = json!({
+        "target": "lost", "window": 4, "horizon": 1, "cell": "rnn", "hidden": 4, "learning_rate": 0.01, "seed": 1
+    });
+    let csv = format!("t,lost\n{constant}");
+    let error = SeriesRoom::new(&cpu(), csv.as_bytes(), &options(settings)).err().expect("a constant column");
+    assert!(error.to_string().contains("lost"), "{error}");
+    assert_eq!(ErrorKind::of(&error), ErrorKind::Input);
+    assert_eq!(ErrorKind::of(&bptt::Error::DeviceLost("unplugged".into())), ErrorKind::Device);
+    assert_eq!(ErrorKind::of(&bptt::Error::NoDevice("none".into())), ErrorKind::Device);
+    let diverged = bptt::Error::NonFinite { step: 2, what: "loss" };
+    assert_eq!(ErrorKind::of(&diverged), ErrorKind::Diverged);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod numbers;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,19 +14,17 @@ use bptt::data::{
 use bptt::experiment::Codec;
 use bptt::experiment::config::ScaleName;
 use bptt::experiment::measure::ranges::Ranges;
-use bptt::ndarray::{Array3, ArrayView3};
+use bptt::ndarray::{Array2, Array3, ArrayView3};
 use bptt::{
-    Activation, Cell, Error, Head, Loss, Model, Optimizer, Readout, Recurrent, Result, SavedModel, Sequence,
+    Activation, Batch, Cell, Error, Head, Loss, Model, Optimizer, Readout, Recurrent, Result, SavedModel, Sequence,
     TrainerOptions,
 };
 use serde::Deserialize;
 
-pub use self::numbers::{
-    Columns, Errors, Future, Past, SeriesDescription, SeriesEvaluation, SeriesForecast, SeriesStep, Test,
-};
+pub use self::numbers::{Columns, Errors, Future, Past, Scores, SeriesDescription, SeriesResults, SeriesStep, Test};
 use super::device::Device;
-use super::limits::{self, Progress};
-use super::network::{Network, head};
+use super::limits::{self, FILES, Progress};
+use super::network::{Network, head, mean_loss};
 
 /// The name of a reader's file in messages.
 const FILE: &str = "the CSV file";
@@ -36,9 +35,10 @@ const ROWS: usize = 200_000;
 /// The shares of training, validation and test.
 const SHARES: [f64; 3] = [0.7, 0.15, 0.15];
 
-/// B, and examples that are predicted at once.
+/// B, examples that are predicted at once, and in a call.
 const BATCH: usize = 32;
 const AT_ONCE: usize = 256;
+const A_CALL: usize = 512;
 
 /// The largest norm of a gradient.
 const CLIP: f64 = 1.0;
@@ -102,8 +102,31 @@ pub struct SeriesRoom {
     ranges: Ranges,
     /// `None` for a model from a file.
     training: Option<ShuffledBatches<Windows>>,
+    /// The windows of the test and the predictions of the first of them, by the weights as they are.
+    predicted: Option<(Windows, Vec<Array2<f32>>)>,
     codec: Codec,
     notes: Vec<String>,
+}
+
+/// Some of the windows.
+struct Part<'a> {
+    windows: &'a Windows,
+    examples: Range<usize>,
+}
+
+impl Examples for Part<'_> {
+    fn len(&self) -> usize {
+        self.examples.len()
+    }
+
+    fn steps(&self, example: usize) -> usize {
+        self.windows.steps(self.examples.start + example)
+    }
+
+    fn batch(&self, examples: &[usize], steps: usize) -> Result<Batch> {
+        let examples: Vec<usize> = examples.iter().map(|example| self.examples.start + example).collect();
+        self.windows.batch(&examples, steps)
+    }
 }
 
 /// The yearly sunspot numbers, as CSV.
@@ -116,7 +139,7 @@ pub fn sunspots() -> &'static str {
 /// # Errors
 /// [`Error::Data`] names the line and the column of what cannot be read.
 pub fn columns(csv: &[u8]) -> Result<Columns> {
-    limits::file(FILE, csv.len())?;
+    limits::file(FILE, csv.len(), FILES.table)?;
     let path = Path::new(FILE);
     let columns = csv_columns(csv, path)?;
     let numeric = number_columns(csv, path)?;
@@ -125,12 +148,10 @@ pub fn columns(csv: &[u8]) -> Result<Columns> {
             "{FILE} has one column: expected times or labels in the first column, and numbers in others"
         )));
     }
-    // The first column alone has the labels, and a number is read of a column that is asked for only.
-    let names: Vec<&str> = numeric.iter().map(String::as_str).collect();
-    let table = SeriesTable::from_csv(csv, path, &names, None)?;
-    check_rows(table.labels.len())?;
+    // Labels alone: numbers are read of the column that is chosen.
+    let rows = read(csv, &[])?.labels.len();
     let time = columns.first().cloned();
-    Ok(Columns { columns, time, numeric, rows: table.labels.len(), notes: table.notes })
+    Ok(Columns { columns, time, numeric, rows })
 }
 
 impl SeriesRoom {
@@ -151,11 +172,11 @@ impl SeriesRoom {
             [] => Loss::SquaredError,
             _ => Loss::Quantile { quantiles: quantiles.clone() },
         };
-        limits::file(FILE, csv.len())?;
+        limits::file(FILE, csv.len(), FILES.table)?;
         if let Some(time) = time {
             check_time(csv, time)?;
         }
-        let table = read(csv, &[target])?;
+        let table = read(csv, &[target]).map_err(|error| labels_first(csv, error))?;
         let mut notes = table.notes.clone();
         let missing = table.columns.iter().flat_map(|column| &column.values).filter(|value| value.is_nan()).count();
         let policy = if missing > 0 { MissingPolicy::Forward } else { MissingPolicy::Refuse };
@@ -183,7 +204,7 @@ impl SeriesRoom {
         let training = Some(ShuffledBatches::new(windows, BATCH, 1, *seed)?);
         let ranges = Ranges::new(&loss, &[], None);
         let codec = Codec::Series { scale: ScaleName::Standard, series: codec, quantiles: Vec::new() };
-        Ok(Self { network, encoded, split, ranges, training, codec, notes })
+        Ok(Self { network, encoded, split, ranges, training, predicted: None, codec, notes })
     }
 
     /// A network from a model file, to forecast a file with the columns that it was trained on.
@@ -192,23 +213,23 @@ impl SeriesRoom {
     /// [`Error::Unsupported`] for a model that is none of a series; those of [`SavedModel::read_from`], of the file and of
     /// the device.
     pub fn from_model(device: &Device, model: &[u8], csv: &[u8]) -> Result<Self> {
-        limits::file("the model", model.len())?;
-        limits::file(FILE, csv.len())?;
+        limits::file("the model", model.len(), FILES.model)?;
+        limits::file(FILE, csv.len(), FILES.table)?;
         let saved = SavedModel::read_from(model, model.len() as u64)?;
-        let Some(codec @ Codec::Series { series: of_series, quantiles, .. }) = &saved.codec()? else {
+        let Some(codec @ Codec::Series { series: trained, quantiles, .. }) = &saved.codec()? else {
             let reason =
                 "this model is not one of a series: take a model.safetensors of `bptt train series`, or of this page";
             return Err(Error::Unsupported(reason.into()));
         };
-        if of_series.panel || of_series.long.is_some() {
+        if trained.panel || trained.long.is_some() {
             let reason = "this model is of a panel of series, which this page does not show: `bptt forecast` does";
             return Err(Error::Unsupported(reason.into()));
         }
         let loss = &head(saved.model())?.loss;
-        let roles = of_series.roles();
-        let table = SeriesTable { dates: of_series.dates, ..read(csv, &roles.columns())? };
+        let roles = trained.roles();
+        let table = SeriesTable { dates: trained.dates, ..read(csv, &roles.columns())? };
         let mut notes = table.notes.clone();
-        let series = in_file(Series::with_future_times(table, &roles, of_series.missing))?;
+        let series = in_file(Series::with_future_times(table, &roles, trained.missing))?;
         notes.extend(series.notes().iter().cloned());
         let targets = series.targets().len();
         if targets > 1 {
@@ -217,27 +238,20 @@ impl SeriesRoom {
         if *loss == Loss::NegativeBinomial {
             in_file(series.check_counts())?;
         }
-        let split = in_file(SeriesSplit::shares(series.len(), of_series.frame, SHARES))?;
+        let split = in_file(SeriesSplit::shares(series.len(), trained.frame, SHARES))?;
         notes.push(format!(
             "the test is of the last {} rows, whether or not the model was trained on some of them",
             split.test.len()
         ));
-        let ranges = Ranges::new(loss, quantiles, of_series.conformal.clone());
-        let encoded = in_file(of_series.encode(series))?;
-        let network = Network::of(device, &saved)?;
-        Ok(Self { network, encoded, split, ranges, training: None, codec: codec.clone(), notes })
+        let ranges = Ranges::new(loss, quantiles, trained.conformal.clone());
+        let encoded = in_file(trained.encode(series))?;
+        let network = Network::from_saved(device, &saved)?;
+        Ok(Self { network, encoded, split, ranges, training: None, predicted: None, codec: codec.clone(), notes })
     }
 
     /// The series and the network.
     pub fn describe(&self) -> SeriesDescription {
         let (series, Frame { window, horizon }) = (self.encoded.series(), self.encoded.codec().frame);
-        let mut notes = self.notes.clone();
-        if self.ranges.quantiles().interval().is_some() {
-            notes.push(format!(
-                "after {horizon} row{} the range is too narrow: each forecast builds on the middle one before",
-                if horizon == 1 { "" } else { "s" }
-            ));
-        }
         SeriesDescription {
             target: series.targets().first().map(|column| column.name.clone()).unwrap_or_default(),
             rows: series.len(),
@@ -247,7 +261,7 @@ impl SeriesRoom {
             window,
             horizon,
             parameters: self.network.parameters(),
-            notes,
+            notes: self.notes.clone(),
         }
     }
 
@@ -273,39 +287,82 @@ impl SeriesRoom {
     pub async fn step(&mut self, steps: usize) -> Result<SeriesStep> {
         let steps = limits::within("steps", steps, 1..=10_000)?;
         let training = Self::training(self.training.as_ref())?;
+        self.predicted = None;
         let reports = self.network.train(training, steps).await?;
-        let losses: Vec<f64> = reports.iter().map(|report| report.loss).collect();
-        let (step, loss) = (self.network.steps(), losses.iter().sum::<f64>() / losses.len() as f64);
-        Ok(SeriesStep { step, epoch: step as f64 / training.per_epoch() as f64, loss, losses })
+        let step = self.network.steps();
+        Ok(SeriesStep { step, epoch: step as f64 / training.per_epoch() as f64, loss: mean_loss(&reports) })
     }
 
-    /// The forecasts of the test windows by quantile, with the windows.
-    async fn predicted(&mut self) -> Result<(Windows, Vec<Array3<f64>>)> {
+    /// Sets η of later steps.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a rate that is negative or not finite.
+    pub fn set_learning_rate(&mut self, rate: f64) -> Result<()> {
+        self.network.set_learning_rate(limits::learning_rate(rate)?)
+    }
+
+    /// Predicts some more windows of the test: a call is short, so that a worker can read messages in between.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a test without rows; those of the device.
+    pub async fn predict(&mut self) -> Result<Progress> {
+        let (test, mut predictions) = match self.predicted.take() {
+            Some(predicted) => predicted,
+            None => (self.test_windows()?, Vec::new()),
+        };
+        let (done, total) = (predictions.len(), test.len());
+        let part = Part { windows: &test, examples: done..total.min(done + A_CALL) };
+        predictions.extend(self.network.predict(&part, AT_ONCE).await?);
+        let progress = Progress { done: predictions.len(), total };
+        self.predicted = Some((test, predictions));
+        Ok(progress)
+    }
+
+    fn test_windows(&self) -> Result<Windows> {
         let test = in_file(self.encoded.measured_windows(self.split.test.clone()))?;
         if test.is_empty() {
             let reason = "the test has no row: take a longer series, or a shorter window or horizon";
             return Err(Error::Unsupported(reason.into()));
         }
-        let predictions = self.network.predict(&test, AT_ONCE).await?;
-        let by_quantile = self.ranges.decode(&test, &predictions)?.by_quantile;
-        Ok((test, by_quantile))
+        Ok(test)
     }
 
-    /// The test.
+    /// The scores of the test, its rows, and `rows` rows after the last one; predicts what [`predict`](Self::predict) has
+    /// left.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a test without rows; those of the device.
-    pub async fn evaluate(&mut self) -> Result<SeriesEvaluation> {
-        let (test, by_quantile) = self.predicted().await?;
+    /// [`Error::Value`] for no rows or too many, and those of [`EncodedSeries::rollout`]; those of
+    /// [`predict`](Self::predict).
+    pub async fn results(&mut self, rows: usize) -> Result<SeriesResults> {
+        let rows = limits::within("rows", rows, 1..=SHOWN)?;
+        let (test, predictions) = loop {
+            match self.predicted.take() {
+                Some((test, predictions)) if predictions.len() == test.len() => break (test, predictions),
+                unfinished => self.predicted = unfinished,
+            }
+            self.predict().await?;
+        };
+        let by_quantile = self.ranges.decode(&test, &predictions)?.by_quantile;
+        let scores = self.scores(&test, &by_quantile)?;
+        let test = self.test_rows(&test, &by_quantile);
+        let future = self.future(rows).await?;
+        let series = self.encoded.series();
+        let first = series.len() - series.len().min(SHOWN);
+        let values = series.truths()[0].values[first..series.len()].to_vec();
+        let past = Past { first, labels: series.labels()[first..].to_vec(), values };
+        Ok(SeriesResults { scores, past, future, test })
+    }
+
+    fn scores(&self, test: &Windows, by_quantile: &[Array3<f64>]) -> Result<Scores> {
         let truth = test.truth();
         let errors = |forecast: ArrayView3<'_, f64>| -> Result<Errors> {
-            let of_targets = forecast_errors(truth.view(), forecast)?;
-            let first = of_targets.first().ok_or_else(|| Error::Failed("no target".into()))?;
+            let by_target = forecast_errors(truth.view(), forecast)?;
+            let first = by_target.first().ok_or_else(|| Error::Failed("no target".into()))?;
             Ok(Errors { rmse: first.overall.rmse, mae: first.overall.mae })
         };
-        let of_network = errors(by_quantile[self.ranges.quantiles().middle()].view())?;
+        let network = errors(by_quantile[self.ranges.quantiles().middle()].view())?;
         let naive = errors(test.naive(1)?.view())?;
-        let coverage = match &by_quantile[..] {
+        let coverage = match by_quantile {
             [low, .., high] => {
                 let within = truth.indexed_iter().filter(|((_, _, target), truth)| *target == 0 && !truth.is_nan());
                 let within: Vec<bool> =
@@ -314,25 +371,10 @@ impl SeriesRoom {
             }
             _ => None,
         };
-        Ok(SeriesEvaluation { test: of_network, naive, beats: of_network.rmse < naive.rmse, coverage })
+        Ok(Scores { network, naive, beats: network.rmse < naive.rmse, coverage })
     }
 
-    /// The rows of the test, and `rows` rows after the last one.
-    ///
-    /// # Errors
-    /// [`Error::Value`] for no rows or too many, and those of [`EncodedSeries::rollout`]; those of the device.
-    pub async fn forecast(&mut self, rows: usize) -> Result<SeriesForecast> {
-        let rows = limits::within("rows", rows, 1..=SHOWN)?;
-        let test = self.of_test().await?;
-        let future = self.future(rows).await?;
-        let series = self.encoded.series();
-        let first = series.len() - series.len().min(SHOWN);
-        let values = series.truths()[0].values[first..series.len()].to_vec();
-        Ok(SeriesForecast { past: Past { labels: series.labels()[first..].to_vec(), values }, future, test })
-    }
-
-    async fn of_test(&mut self) -> Result<Test> {
-        let (test, by_quantile) = self.predicted().await?;
+    fn test_rows(&self, test: &Windows, by_quantile: &[Array3<f64>]) -> Test {
         let truth = test.truth();
         let firsts = test.first_rows();
         let (last, horizon) = (firsts.len() - 1, self.encoded.codec().frame.horizon);
@@ -340,19 +382,18 @@ impl SeriesRoom {
         let places = (0..=last).map(|window| (window, 0)).chain((1..horizon).map(|step| (last, step)));
         let places: Vec<(usize, usize)> = places.collect();
         let places = &places[places.len() - places.len().min(SHOWN)..];
-        let of = |values: &Array3<f64>| places.iter().map(|(window, step)| values[[*window, *step, 0]]).collect();
-        let labels = self.encoded.series().labels();
-        let [low, high] = match &by_quantile[..] {
-            [low, .., high] => [of(low), of(high)],
+        let at = |values: &Array3<f64>| places.iter().map(|(window, step)| values[[*window, *step, 0]]).collect();
+        let [low, high] = match by_quantile {
+            [low, .., high] => [at(low), at(high)],
             _ => [Vec::new(), Vec::new()],
         };
-        Ok(Test {
-            labels: places.iter().map(|(window, step)| labels[firsts[*window] + step].clone()).collect(),
-            truth: of(&truth),
-            median: of(&by_quantile[self.ranges.quantiles().middle()]),
+        Test {
+            rows: places.iter().map(|(window, step)| firsts[*window] + step).collect(),
+            truth: at(&truth),
+            median: at(&by_quantile[self.ranges.quantiles().middle()]),
             low,
             high,
-        })
+        }
     }
 
     /// As `bptt forecast` rolls: all quantiles are of the window that the network reads, and the middle one is fed back.
@@ -372,12 +413,12 @@ impl SeriesRoom {
             }
         }
         let forecasts: Vec<_> = rollouts.into_iter().map(bptt::data::Rollout::finish).collect();
-        let of = |forecast: &bptt::data::Forecast| forecast.values.column(0).to_vec();
+        let column = |forecast: &bptt::data::Forecast| forecast.values.column(0).to_vec();
         let [low, high] = match &forecasts[..] {
-            [low, .., high] => [of(low), of(high)],
+            [low, .., high] => [column(low), column(high)],
             _ => [Vec::new(), Vec::new()],
         };
-        Ok(Future { labels: forecasts[middle].labels.clone(), median: of(&forecasts[middle]), low, high, naive })
+        Ok(Future { labels: forecasts[middle].labels.clone(), median: column(&forecasts[middle]), low, high, naive })
     }
 
     /// A model file that `bptt forecast` and [`from_model`](Self::from_model) take.
@@ -396,6 +437,17 @@ fn read(csv: &[u8], names: &[&str]) -> Result<SeriesTable> {
     let table = SeriesTable::from_csv(csv, Path::new(FILE), names, None)?;
     check_rows(table.labels.len())?;
     Ok(table)
+}
+
+/// An error of a column that is not one of numbers, with a hint where the first column would be.
+fn labels_first(csv: &[u8], error: Error) -> Error {
+    let first = csv_columns(csv, Path::new(FILE)).ok().and_then(|columns| columns.into_iter().next());
+    match first {
+        Some(first) if matches!(error, Error::Data { .. }) && read(csv, &[&first]).is_ok() => {
+            Error::Unsupported(format!("{error}; labels or times must be in the first column, which is {first:?} here"))
+        }
+        _ => error,
+    }
 }
 
 /// An error of what a file holds, with its name.

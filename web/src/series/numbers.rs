@@ -1,4 +1,4 @@
-//! What room 5 tells of a series.
+//! The numbers of room 5.
 
 use serde::Serialize;
 
@@ -13,8 +13,6 @@ pub struct Columns {
     pub numeric: Vec<String>,
     /// The number of rows.
     pub rows: usize,
-    /// What could be read in another way, as sentences.
-    pub notes: Vec<String>,
 }
 
 /// The series and the network.
@@ -49,8 +47,6 @@ pub struct SeriesStep {
     pub epoch: f64,
     /// The mean loss of the steps of this call, in the network's units.
     pub loss: f64,
-    /// The loss of every step of this call.
-    pub losses: Vec<f64>,
 }
 
 /// Errors in the units of the data.
@@ -62,12 +58,12 @@ pub struct Errors {
     pub mae: f64,
 }
 
-/// The test.
+/// Who is nearer to the truth of the test, up to K rows ahead.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SeriesEvaluation {
-    /// Of the network's middle forecast.
-    pub test: Errors,
-    /// Of the last value.
+pub struct Scores {
+    /// The errors of the network's middle forecast.
+    pub network: Errors,
+    /// The errors of the last value.
     pub naive: Errors,
     /// Whether the network's RMSE is the smaller one.
     pub beats: bool,
@@ -75,9 +71,11 @@ pub struct SeriesEvaluation {
     pub coverage: Option<f64>,
 }
 
-/// Rows with labels.
+/// The last rows of the series, with labels.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Past {
+    /// The number of the first of them, from 0.
+    pub first: usize,
     /// The labels.
     pub labels: Vec<String>,
     /// The values; NaN if missing.
@@ -99,11 +97,11 @@ pub struct Future {
     pub naive: Vec<f64>,
 }
 
-/// Forecasts of the test rows, each from the rows before it.
+/// Forecasts of the test rows, one row ahead; those of the last window K rows ahead.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Test {
-    /// The labels.
-    pub labels: Vec<String>,
+    /// The number of each row, from 0.
+    pub rows: Vec<usize>,
     /// What was measured; NaN if missing.
     pub truth: Vec<f64>,
     /// The middle forecast.
@@ -116,7 +114,9 @@ pub struct Test {
 
 /// All that a picture needs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SeriesForecast {
+pub struct SeriesResults {
+    /// Who is nearer to the truth.
+    pub scores: Scores,
     /// The last rows of the series.
     pub past: Past,
     /// The rows after the last one.
