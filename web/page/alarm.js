@@ -3,6 +3,8 @@ import { element } from "./dom.js";
 /** The line at the top of the page for what concerns all of it. */
 export class Alarm {
   #host;
+  /** Whether only loading the page again helps: nothing else is shown then. */
+  #final = false;
 
   /** @param {HTMLElement} host */
   constructor(host) {
@@ -11,17 +13,23 @@ export class Alarm {
 
   /** @param {string} message @param {string} [offer] What a button offers @param {() => void} [accept] */
   show(message, offer, accept) {
-    this.#host.replaceChildren(message);
-    this.#host.hidden = false;
+    if (this.#final) return;
     const button = element("button", { type: "button" }, offer ?? "Close");
     button.addEventListener("click", () => {
       this.hide();
       accept?.();
     });
-    this.#host.append(button);
+    this.#host.replaceChildren(message, button);
+    this.#host.hidden = false;
+  }
+
+  /** The last message. @param {string} message @param {string} offer @param {() => void} accept */
+  end(message, offer, accept) {
+    this.show(message, offer, accept);
+    this.#final = true;
   }
 
   hide() {
-    this.#host.hidden = true;
+    if (!this.#final) this.#host.hidden = true;
   }
 }

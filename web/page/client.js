@@ -1,20 +1,36 @@
 /** @typedef {{kind: "gpu" | "cpu", name: string, note: string, software?: boolean, version: string}} Device */
+/** @typedef {"device" | "diverged" | "input" | "crashed"} ErrorKind As src/errors.rs has them; crashed: the worker has ended */
 
-/** The page's end of the worker. Dispatches `progress`, `prepare`, `failed` and `crashed`. */
+/** What the worker refused or failed at. */
+export class CallError extends Error {
+  /** @type {ErrorKind} */
+  kind;
+
+  /** @param {string} message @param {ErrorKind} kind */
+  constructor(message, kind) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+/** The page's end of the worker. Dispatches `progress`, `prepare`, `diverged`, `ended`, `failed` and `crashed`. */
 export class Client extends EventTarget {
   #worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   #next = 1;
-  /** @type {Map<number, {resolve: (value: any) => void, reject: (error: Error) => void}>} */
+  /** @type {Map<number, {resolve: (value: any) => void, reject: (error: CallError) => void}>} */
   #waiting = new Map();
+  /** @type {CallError | null} Why the worker has ended */
+  #crashed = null;
 
   constructor() {
     super();
     this.#worker.onmessage = ({ data }) => (data.id ? this.#settle(data) : this.#report(data));
-    this.#worker.onerror = (event) => this.#crash(event.message || "The worker could not be loaded.");
+    this.#worker.onerror = (event) => this.#crash(event.message || "its worker could not be loaded");
   }
 
   /** @param {string} call Such as `time.set_clip` @param {...any} given @returns {Promise<any>} */
   call(call, ...given) {
+    if (this.#crashed) return Promise.reject(this.#crashed);
     return new Promise((resolve, reject) => {
       const id = this.#next++;
       this.#waiting.set(id, { resolve, reject });
@@ -23,9 +39,10 @@ export class Client extends EventTarget {
   }
 
   #settle({ id, value, error }) {
+    if (error?.kind === "crashed") return this.#crash(error.message);
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
-    if (error) waiting?.reject(new Error(error.message));
+    if (error) waiting?.reject(new CallError(error.message, error.kind));
     else waiting?.resolve(value);
   }
 
@@ -34,9 +51,11 @@ export class Client extends EventTarget {
   }
 
   #crash(message) {
-    for (const { reject } of this.#waiting.values()) reject(new Error(message));
-    this.#waiting.clear();
+    if (this.#crashed) return;
+    this.#crashed = new CallError(message, "crashed");
     this.dispatchEvent(new CustomEvent("crashed", { detail: { message } }));
+    for (const { reject } of this.#waiting.values()) reject(this.#crashed);
+    this.#waiting.clear();
   }
 
   /** Ends the worker and whatever it computes. */

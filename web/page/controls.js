@@ -1,5 +1,6 @@
 // Settings as form controls. What a control's `value` is in HTML is its default; `data-small` is the default on a slow
-// device. A range with `data-log` stands for powers of ten; one with `data-off` means "off" at its upper end.
+// device, and `data-default` that of a hidden one. A range with `data-log` stands for powers of ten; one with `data-off` means
+// "off" at its upper end.
 import { short } from "./format.js";
 
 /** @typedef {Record<string, string>} Settings */
@@ -12,17 +13,30 @@ export class Controls {
 
   /**
    * @param {HTMLFormElement} form
-   * @param {(name: string, lasting: boolean) => void} changed Lasting: the end of a change, which the history keeps
+   * @param {object} reactions
+   * @param {(name: string, moving: boolean) => void} reactions.changed Moving: a slider, which may go on
+   * @param {() => void} reactions.rested A slider has come to its place
+   * @param {(message: string) => void} reactions.refused A number that is none of the field's
    */
-  constructor(form, changed) {
+  constructor(form, { changed, rested, refused }) {
     form.addEventListener("submit", (event) => event.preventDefault());
     for (const field of /** @type {any} */ (form.querySelectorAll("[name]"))) {
       this.#fields.set(field.name, field);
+      if (field.type === "number") {
+        bindNumber(field, { changed: () => changed(field.name, false), refused });
+        continue;
+      }
       field.addEventListener("input", () => {
         this.#show(field);
-        if (field.type !== "number" || field.checkValidity()) changed(field.name, field.type !== "range");
+        changed(field.name, field.type === "range");
       });
+      if (field.type === "range") field.addEventListener("change", rested);
     }
+  }
+
+  /** Whether the settings can be changed. @param {boolean} enabled */
+  enable(enabled) {
+    for (const field of this.#fields.values()) field.disabled = !enabled;
   }
 
   /** @returns {Settings} */
@@ -73,7 +87,7 @@ export class Controls {
     if (field instanceof HTMLSelectElement) {
       return ([...field.options].find((option) => option.defaultSelected) ?? field.options[0])?.value ?? "";
     }
-    return stated(field, field.defaultValue);
+    return stated(field, field.dataset.default ?? field.defaultValue);
   }
 
   #show(field) {
@@ -92,7 +106,41 @@ function stated(field, raw) {
 }
 
 function read(field) {
-  return stated(field, field.value);
+  return stated(field, field.type === "number" ? (field.dataset.valid ?? field.defaultValue) : field.value);
+}
+
+/**
+ * A field of numbers that keeps its last valid one: what is typed is told of if it is none, and put back at the end.
+ * @param {HTMLInputElement} field @param {{changed: (value: number) => void, refused: (message: string) => void}} reactions
+ */
+export function bindNumber(field, { changed, refused }) {
+  field.dataset.valid = field.value;
+  field.addEventListener("input", () => {
+    const valid = field.value !== "" && field.checkValidity();
+    field.toggleAttribute("aria-invalid", !valid);
+    if (!valid) return refused(expected(field));
+    refused("");
+    field.dataset.valid = field.value;
+    changed(Number(field.value));
+  });
+  field.addEventListener("change", () => {
+    field.value = field.dataset.valid ?? "";
+    field.toggleAttribute("aria-invalid", false);
+  });
+}
+
+/** @param {HTMLInputElement} field */
+function expected({ min, max, step, labels, validity, value }) {
+  const kind = step === "1" ? "a whole number" : "a number";
+  const got = validity.badInput || value === "" ? "" : `, got ${value}`;
+  return `${labels?.[0]?.textContent?.trim() ?? ""}: expected ${kind} from ${min} to ${max}${got}.`;
+}
+
+/** Sets a field of numbers. @param {HTMLInputElement} field @param {string} value */
+export function showValue(field, value) {
+  field.dataset.valid = value;
+  // Not under the hands of who types.
+  if (document.activeElement !== field) field.value = value;
 }
 
 function write(field, value, usual) {
@@ -110,5 +158,7 @@ function write(field, value, usual) {
   }
   const raw = (text) => (field.dataset.log === undefined ? Number(text) : Math.log10(Number(text)));
   const given = value.trim() !== "" && Number.isFinite(raw(value)) ? raw(value) : raw(usual);
-  field.value = String(Math.min(Number(field.max), Math.max(Number(field.min), given)));
+  const within = Math.min(Number(field.max), Math.max(Number(field.min), given));
+  if (field.type !== "number") field.value = String(within);
+  else field.value = field.dataset.valid = Number.isInteger(within) ? String(within) : usual;
 }

@@ -2,17 +2,22 @@ import { short } from "./format.js";
 
 const MEGABYTE = 1e6;
 
-/** Most bytes of what a reader may open, checked before anything is read. */
-const LIMITS = { text: 5 * MEGABYTE, table: 20 * MEGABYTE, model: 64 * MEGABYTE };
-
-/** @param {File} file @param {"text" | "table" | "model"} kind @returns {Promise<Uint8Array>} */
-export async function readFile(file, kind) {
-  const limit = LIMITS[kind];
+/** @param {File} file @param {number} limit Of its bytes, checked before anything is read @returns {Promise<Uint8Array>} */
+export async function readFile(file, limit) {
   if (file.size > limit) {
     throw new Error(`${file.name} has ${short(file.size / MEGABYTE)} MB; this page takes at most ${short(limit / MEGABYTE)} MB. Use the program bptt for larger files.`);
   }
   if (file.size === 0) throw new Error(`${file.name} is empty.`);
   return new Uint8Array(await file.arrayBuffer());
+}
+
+/** Calls `opened` with what the reader chooses. @param {HTMLInputElement} input @param {(file: File) => void} opened */
+export function onFile(input, opened) {
+  input.addEventListener("change", () => {
+    const file = input.files?.[0];
+    input.value = "";
+    if (file) opened(file);
+  });
 }
 
 /** @param {Uint8Array} bytes @param {string} name */

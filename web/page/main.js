@@ -1,10 +1,9 @@
 // The frame of the page: which room is shown, where it computes, and its colours.
 import { Client } from "./client.js";
-import { readAddress, writeAddress } from "./address.js";
+import { AddressBar, readAddress } from "./address.js";
 import { Alarm } from "./alarm.js";
 import { DeviceMenu } from "./device.js";
 import { bindTheme } from "./theme.js";
-import { isDeviceFailure } from "./rooms/room.js";
 import { LineRoom } from "./rooms/line.js";
 import { SeriesRoom } from "./rooms/series.js";
 import { TextRoom } from "./rooms/text.js";
@@ -24,20 +23,32 @@ class Page {
   client = new Client();
   alarm = new Alarm(/** @type {HTMLElement} */ (document.getElementById("alarm")));
   device = new DeviceMenu(this);
+  address = new AddressBar(this.device);
   /** The text that room 4 begins with; loaded with the page, so that nothing is requested later. */
-  sonnets = fetch("data/sonnets.txt").then((response) => response.text());
+  sonnets = sonnets();
+  /** The most bytes of each kind of file. @type {Promise<Record<"text" | "table" | "model", number>>} */
+  limits = this.client.call("page.limits");
   /** @type {Record<string, import("./rooms/room.js").Room>} */
   rooms = {};
   /** @type {import("./rooms/room.js").Room | null} */
   room = null;
 
   constructor() {
+    // Their failures are told where they are needed.
+    for (const promise of [this.sonnets, this.limits]) promise.catch(() => {});
     for (const [name, Type] of Object.entries(TYPES)) {
       this.rooms[name] = new Type(document.getElementById(`room-${name}`), this, name);
     }
-    this.client.addEventListener("crashed", () => this.#crashed());
+    this.client.addEventListener("crashed", ({ detail }) => this.#crashed(detail));
     window.addEventListener("popstate", () => this.navigate());
-    document.addEventListener("visibilitychange", () => this.client.call("page.hidden", document.hidden));
+    document.addEventListener("visibilitychange", () => this.client.call("page.hidden", document.hidden).catch(() => {}));
+    document.querySelector(".skip")?.addEventListener("click", (event) => {
+      // The address is that of a room.
+      event.preventDefault();
+      document.getElementById("main")?.focus();
+    });
+    // A file that misses its place must not replace the page.
+    for (const event of ["dragover", "drop"]) document.addEventListener(event, (event) => event.preventDefault());
     const { state } = readAddress(location.hash);
     this.device.choose(state.get("device") ?? "auto");
     this.navigate();
@@ -51,10 +62,10 @@ class Page {
   /** Shows the room that the address names, with the settings that it states. */
   navigate() {
     const { room: wanted, state } = readAddress(location.hash);
-    const name = wanted in TYPES ? wanted : "line";
-    this.device.follow(state.get("device"));
+    const name = Object.hasOwn(TYPES, wanted) ? wanted : "line";
+    this.device.follow(state.get("device") ?? "auto");
     state.delete("device");
-    this.remember(name, state, false);
+    this.address.write(name, state);
     if (this.room !== this.rooms[name]) this.#enter(name);
     this.rooms[name].show(state);
   }
@@ -79,19 +90,9 @@ class Page {
     this.announce(title);
   }
 
-  /** Puts the settings of a room into the address. @param {string} name @param {Map<string, string>} state @param {boolean} lasting */
-  remember(name, state, lasting) {
-    document.querySelector(`[data-room=${name}]`)?.setAttribute("href", writeAddress(name, state));
-    const { choice } = this.device;
-    const address = writeAddress(name, choice === "auto" ? state : new Map([...state, ["device", choice]]));
-    if (address === location.hash) return;
-    if (lasting) history.pushState(null, "", address);
-    else history.replaceState(null, "", address);
-  }
-
   /** The reader has chosen a device. */
   deviceChosen() {
-    if (this.room) this.remember(this.room.name, this.room.controls.changed, true);
+    if (this.room) this.address.write(this.room.name, this.room.controls.changed, "push");
   }
 
   /** Another device: the room that is shown begins anew on it, the others when they are shown. */
@@ -99,21 +100,29 @@ class Page {
     for (const room of Object.values(this.rooms)) room.deviceChanged(room === this.room);
   }
 
-  /** A failure that no input explains. @param {Error} error */
-  failed(error) {
-    this.room?.stop();
-    if (this.device.kind === "gpu" && isDeviceFailure(error)) {
-      this.device.lost();
-      this.alarm.show(`The GPU has failed, and the network is lost with it (${error.message}).`, "Begin again on the CPU", () => this.device.choose("cpu"));
-    } else {
-      this.alarm.show(error.message);
-    }
+  /** Another device could not be opened. */
+  deviceKept() {
+    if (!this.room) return;
+    this.address.write(this.room.name, this.room.controls.changed);
+    this.room.deviceKept();
   }
 
-  #crashed() {
-    this.room?.stopped();
-    this.alarm.show("The program in this page has stopped.", "Load the page again", () => location.reload());
+  /** The device has failed: no room on it has a network any more. @param {Error} error */
+  deviceFailed(error) {
+    for (const room of Object.values(this.rooms)) if (room.needsDevice) room.unmake();
+    this.device.lost(error.message);
   }
+
+  #crashed({ message }) {
+    for (const room of Object.values(this.rooms)) room.unmake();
+    this.alarm.end(`The program in this page has stopped: ${message}.`, "Load the page again", () => location.reload());
+  }
+}
+
+async function sonnets() {
+  const response = await fetch("data/sonnets.txt");
+  if (!response.ok) throw new Error(`The sonnets could not be loaded (${response.status}). Use a text of your own.`);
+  return response.text();
 }
 
 bindTheme(/** @type {HTMLButtonElement} */ (document.getElementById("theme")));

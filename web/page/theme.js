@@ -25,7 +25,7 @@ export function bindTheme(button) {
 function stored() {
   try {
     const choice = localStorage.getItem(KEY) ?? "system";
-    return choice in NAMES ? choice : "system";
+    return Object.hasOwn(NAMES, choice) ? choice : "system";
   } catch {
     return "system";
   }

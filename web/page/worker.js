@@ -15,10 +15,14 @@ const ROOMS = {
 };
 
 const ready = init({ module_or_path: new URL("wasm/bptt_web_bg.wasm", import.meta.url) });
+// Each call tells of its failure.
+ready.catch(() => {});
 const lock = new Lock();
 const loop = new Loop(lock, post);
 /** @type {Record<string, any>} */
 const rooms = {};
+/** @type {Record<string, object>} Replaced when a room is to be another one: slow work for the one before is given up. */
+const wanted = {};
 /** @type {any} */
 let device = null;
 
@@ -27,16 +31,17 @@ function post(message) {
   self.postMessage(message);
 }
 
-/** Opens a device and drops all rooms that lived on the one before. */
+/** Opens a device and drops all rooms that lived on the one before; without the new one, all stays as it is. */
 async function open(choice) {
-  loop.stop();
+  const onDevice = Object.keys(ROOMS).filter((name) => ROOMS[name].device);
+  // What is being made would be on the device before.
+  for (const name of onDevice) wanted[name] = {};
   return lock.run(async () => {
-    for (const name of Object.keys(rooms)) {
-      if (ROOMS[name].device) release(name);
-    }
+    const opened = await bptt.open_device(choice);
+    loop.stop();
+    onDevice.forEach(release);
     device?.free();
-    device = null;
-    device = await bptt.open_device(choice);
+    device = opened;
     return { ...(await describeDevice()), version: bptt.version() };
   });
 }
@@ -45,7 +50,7 @@ async function describeDevice() {
   const described = device.describe();
   if (described.kind === "cpu") return described;
   const { name, software } = await describeAdapter();
-  return { ...described, name: name || described.name, software: software || described.software === true };
+  return { ...described, name: name || described.name, software: software || described.software };
 }
 
 function release(name) {
@@ -53,26 +58,33 @@ function release(name) {
   delete rooms[name];
 }
 
-/** Pipelines are compiled one a turn, so that messages come through in between. */
-async function prepare(name, room) {
-  if (!room.prepare) return;
+/** Does parts of slow work until all are done, with messages in between. Says whether the room is still wanted. @param {() => Promise<{done: number, total: number}>} part */
+async function inParts(name, part) {
+  const token = wanted[name];
   for (;;) {
-    const { done, total } = await room.prepare();
-    post({ event: "prepare", room: name, done, total });
-    if (done >= total) return;
+    const { done, total } = await part();
+    if (done >= total) return true;
     await loop.turn();
+    if (wanted[name] !== token) return false;
   }
 }
 
-/** Makes a room from `construct`, in place of the one before. */
+/** Makes a room from `construct`, in place of the one before; `made` is false if another one was asked for since. */
 function make(name, construct) {
   loop.stop();
+  const token = (wanted[name] = {});
   return lock.run(async () => {
+    if (wanted[name] !== token) return { made: false };
     release(name);
     const room = await construct();
     rooms[name] = room;
-    await prepare(name, room);
-    return room.describe?.() ?? null;
+    const prepare = async () => {
+      const progress = await room.prepare();
+      post({ event: "prepare", room: name, ...progress });
+      return progress;
+    };
+    const made = !room.prepare || (await inParts(name, prepare));
+    return { made, about: made ? (room.describe?.() ?? null) : null };
   });
 }
 
@@ -83,17 +95,24 @@ const verbs = {
     return make(name, () => (needed ? new type(device, ...options) : new type(...options)));
   },
   load: (name, ...files) => make(name, () => ROOMS[name].type.from_model(device, ...files)),
+  /** Null if the room was not wanted any more. */
+  results: (name, rows) => lock.run(async () => ((await inParts(name, () => rooms[name].predict())) ? rooms[name].results(rows) : null)),
   start: (name, pace) => loop.start(name, rooms[name], pace),
   stop: () => loop.stop(),
 };
 
-/** @param {string} path Such as `device.open`, `time.step` or `series.columns` @param {any[]} given */
+/** Calls on the page as a whole. */
+const pageVerbs = {
+  open,
+  hidden: (hidden) => loop.pause(hidden),
+  limits: () => bptt.file_limits(),
+};
+
+/** @param {string} path Such as `page.open`, `time.step` or `series.columns` @param {any[]} given */
 async function answer(path, given) {
-  await ready;
   const [name, method] = path.split(".");
-  if (path === "device.open") return open(given[0]);
-  if (path === "page.hidden") return loop.pause(given[0]);
-  if (method in verbs) return verbs[method](name, ...given);
+  if (name === "page") return pageVerbs[method](...given);
+  if (Object.hasOwn(verbs, method)) return verbs[method](name, ...given);
   return lock.run(() => {
     // What is not a method of the room is one of its class, as `series.columns`.
     const target = typeof rooms[name]?.[method] === "function" ? rooms[name] : ROOMS[name].type;
@@ -102,10 +121,21 @@ async function answer(path, given) {
   });
 }
 
+/** Of an error of the crate, its own; the program has ended where it was not loaded, or trapped. @returns {import("./client.js").ErrorKind} */
+function kindOf(error) {
+  return error?.kind ?? (error instanceof WebAssembly.RuntimeError ? "crashed" : "input");
+}
+
 self.onmessage = async ({ data: { id, call, arguments: given } }) => {
+  const refuse = (error, kind) => post({ id, error: { message: error?.message ?? String(error), kind } });
+  try {
+    await ready;
+  } catch (error) {
+    return refuse(error, "crashed");
+  }
   try {
     post({ id, value: await answer(call, given) });
-  } catch (/** @type {any} */ error) {
-    post({ id, error: { message: error?.message ?? String(error) } });
+  } catch (error) {
+    refuse(error, kindOf(error));
   }
 };

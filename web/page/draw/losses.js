@@ -1,10 +1,49 @@
 import { short } from "../format.js";
-import { Plot, thin } from "./plot.js";
+import { Plot } from "./plot.js";
 import { range } from "./scale.js";
 
 /** @typedef {{name: string, look: string, losses: [number, number][], dots?: boolean}} LossCurve Steps and losses */
 
-/** The loss by step, of one network or several; the running mean where single batches differ. */
+/** The most points of a curve. */
+const MOST = 800;
+
+/** The loss by step in a bounded number of points: the exponential running mean, since single batches differ. */
+export class LossHistory {
+  #keep;
+  #mean = 0;
+  #weight = 0;
+  #stride = 1;
+  #count = 0;
+  /** @type {[number, number][]} */
+  #kept = [];
+  /** @type {[number, number] | null} The last step and its mean */
+  last = null;
+
+  /** @param {number} keep The share of the mean that a new loss leaves */
+  constructor(keep = 0.9) {
+    this.#keep = keep;
+  }
+
+  /** @param {number} step @param {number} loss */
+  push(step, loss) {
+    this.#mean = this.#keep * this.#mean + (1 - this.#keep) * loss;
+    this.#weight = this.#keep * this.#weight + (1 - this.#keep);
+    this.last = [step, this.#mean / this.#weight];
+    if (this.#count++ % this.#stride) return;
+    this.#kept.push(this.last);
+    if (this.#kept.length < MOST) return;
+    // Every second one stays.
+    this.#kept = this.#kept.filter((_, i) => i % 2 === 0);
+    this.#stride *= 2;
+  }
+
+  /** @returns {[number, number][]} First and last among them */
+  get points() {
+    return !this.last || this.#kept.at(-1) === this.last ? this.#kept : [...this.#kept, this.last];
+  }
+}
+
+/** The loss by step, of one network or several. */
 export class LossPlot {
   #plot;
   #log;
@@ -17,7 +56,7 @@ export class LossPlot {
 
   /** @param {LossCurve[]} curves @param {{at: number, label: string}[]} levels */
   draw(curves, levels = []) {
-    const shown = curves.map((curve) => ({ ...curve, points: thin(curve.losses) }));
+    const shown = curves.map((curve) => ({ ...curve, points: curve.losses }));
     const values = [...shown.flatMap(({ points }) => points.map(([, loss]) => loss)), ...levels.map(({ at }) => at)];
     const last = Math.max(10, ...shown.map(({ points }) => points.at(-1)?.[0] ?? 0));
     const first = Math.min(...shown.map(({ points }) => points[0]?.[0] ?? 0), last - 10);
@@ -50,15 +89,4 @@ function describe(curves) {
     return `${name} from ${short(first)} to ${short(last)} at step ${step}`;
   });
   return `Loss by step: ${parts.join("; ")}.`;
-}
-
-/** Exponential running mean of what came in, for curves of single batches. @param {[number, number][]} points @param {number} keep */
-export function smooth(points, keep = 0.9) {
-  let mean = 0;
-  let weight = 0;
-  return points.map(([step, loss]) => {
-    mean = keep * mean + (1 - keep) * loss;
-    weight = keep * weight + (1 - keep);
-    return /** @type {[number, number]} */ ([step, mean / weight]);
-  });
 }

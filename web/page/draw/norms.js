@@ -13,12 +13,12 @@ export class NormsPicture {
     this.#plot = new Plot(host, { x: "step t", y: "‖∂L/∂h‖", logY: true });
   }
 
-  /** @param {{name: string, look: string, norms: (number | null)[], clip_factor: number, factor: number | null}[]} networks */
+  /** @param {{name: string, look: string, norms: (number | null)[], clip_factor: number | null, factor: number | null}[]} networks */
   draw(networks) {
     const curves = networks.flatMap(({ name, look, norms, clip_factor: factor }) => {
       const points = norms.map((norm, i) => /** @type {[number, number]} */ ([i + 1, norm ?? NaN]));
       const whole = { name, look, points: thin(points) };
-      if (!(factor < 1)) return [whole];
+      if (factor === null || !(factor < 1)) return [whole];
       const clipped = whole.points.map(([t, norm]) => /** @type {[number, number]} */ ([t, norm * factor]));
       return [whole, { name: `${name}, clipped`, look: `${look} dashed`, points: clipped }];
     });
@@ -39,11 +39,16 @@ function decades(values) {
   return [10 ** low, 10 ** Math.max(low + 1, Math.ceil(Math.max(...powers)))];
 }
 
+/** JSON has no infinity. @param {number | null} norm */
+function size(norm) {
+  return norm === null ? "beyond all numbers" : short(norm);
+}
+
 function describe(networks) {
   if (!networks.length) return "Gradient norm by step: not computed yet.";
   const parts = networks.map(({ name, norms, factor }) => {
     const rate = factor === null ? "" : `, a factor of ${short(factor)} a step back`;
-    return `${name} ${short(norms[norms.length - 1])} at the last step, ${short(norms[0])} at the first${rate}`;
+    return `${name} ${size(norms[norms.length - 1])} at the last step, ${size(norms[0])} at the first${rate}`;
   });
   return `Gradient norm by step on a logarithmic axis. ${parts.join("; ")}.`;
 }

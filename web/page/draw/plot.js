@@ -40,7 +40,7 @@ export class Plot {
 
   /**
    * @param {HTMLElement} host
-   * @param {{x: string, y: string, logX?: boolean, logY?: boolean, labels?: (value: number) => string}} options Names and kinds of the axes
+   * @param {{x: string, y: string, logY?: boolean, labels?: (value: number) => string}} options Names and kinds of the axes
    */
   constructor(host, options) {
     this.#host = host;
@@ -81,14 +81,14 @@ export class Plot {
   }
 
   #scale({ x, y }) {
-    const { logX, logY } = this.#options;
+    const { logY } = this.#options;
     const right = this.width - MARGIN.right;
     const bottom = this.height - MARGIN.bottom;
     this.#frame.setAttribute("width", String(Math.max(0, right - MARGIN.left + 4)));
     this.#frame.setAttribute("height", String(Math.max(0, bottom + 1)));
     const columns = Math.max(2, Math.floor((right - MARGIN.left) / 80));
     const rows = Math.max(2, Math.floor((bottom - MARGIN.top) / 34));
-    this.x = (logX ? logarithmic : linear)(x[0], x[1], MARGIN.left, right, columns);
+    this.x = linear(x[0], x[1], MARGIN.left, right, columns);
     this.y = (logY ? logarithmic : linear)(y[0], y[1], bottom, MARGIN.top, rows);
   }
 
@@ -114,16 +114,19 @@ export class Plot {
   /** @param {[number, number][]} points */
   #path(points) {
     let path = "";
-    let pen = "M";
+    /** How many points the line has so far: one alone becomes a dot. */
+    let run = 0;
     for (const [x, y] of points) {
-      if (y === null || !Number.isFinite(y)) {
-        pen = "M";
+      const [across, up] = y === null ? [NaN, NaN] : [this.x.at(x), this.y.at(y)];
+      if (!Number.isFinite(across) || !Number.isFinite(up)) {
+        path += run === 1 ? "h0" : "";
+        run = 0;
         continue;
       }
-      path += `${pen}${this.x.at(x).toFixed(1)} ${this.y.at(y).toFixed(1)}`;
-      pen = "L";
+      path += `${run ? "L" : "M"}${across.toFixed(1)} ${up.toFixed(1)}`;
+      run++;
     }
-    return path;
+    return run === 1 ? `${path}h0` : path;
   }
 
   #band({ upper, lower, look }) {
@@ -151,7 +154,7 @@ export class Plot {
 
   /** @param {Curve} curve */
   #dots({ points, look }) {
-    const shown = points.filter(([, y]) => y !== null && Number.isFinite(y));
+    const shown = points.filter(([, y]) => y !== null && Number.isFinite(this.y.at(y)));
     return shown.map(([x, y]) => svg("circle", { class: `dots ${look ?? ""}`, cx: this.x.at(x), cy: this.y.at(y), r: 2.4 }));
   }
 }

@@ -1,6 +1,7 @@
 import { svg } from "../dom.js";
 import { fixed } from "../format.js";
 import { Plot } from "./plot.js";
+import { clamp } from "./scale.js";
 
 const RANGE = /** @type {[number, number]} */ ([-2.5, 2.5]);
 const Y_RANGE = /** @type {[number, number]} */ ([-3, 3.5]);
@@ -50,8 +51,7 @@ export class PointsPicture {
   #place(index, x, y) {
     if (!this.#handles[index]) this.#plot.front.append((this.#handles[index] = this.#handle(index)));
     const handle = this.#handles[index];
-    handle.setAttribute("cx", String(this.#plot.x.at(x)));
-    handle.setAttribute("cy", String(this.#plot.y.at(y)));
+    handle.setAttribute("transform", `translate(${this.#plot.x.at(x)} ${this.#plot.y.at(y)})`);
     handle.dataset.x = String(x);
     handle.dataset.y = String(y);
     handle.setAttribute("aria-valuenow", fixed(y, 1).replace("−", "-"));
@@ -60,7 +60,9 @@ export class PointsPicture {
 
   #handle(index) {
     const [low, high] = Y_RANGE;
-    const handle = svg("circle", { class: "handle", r: 7, tabindex: 0, role: "slider", "aria-label": `Point ${index + 1}`, "aria-valuemin": low, "aria-valuemax": high });
+    // What a finger hits is larger than what is seen.
+    const circles = [svg("circle", { class: "target", r: 12 }), svg("circle", { r: 7 })];
+    const handle = svg("g", { class: "handle", tabindex: 0, role: "slider", "aria-label": `Point ${index + 1}`, "aria-valuemin": low, "aria-valuemax": high }, ...circles);
     handle.addEventListener("pointerdown", (event) => handle.setPointerCapture(event.pointerId));
     handle.addEventListener("pointermove", (event) => {
       if (!handle.hasPointerCapture(event.pointerId)) return;
@@ -77,8 +79,7 @@ export class PointsPicture {
   }
 
   #move(index, x, y) {
-    const within = (value, [low, high]) => Math.min(high, Math.max(low, value));
-    const [inX, inY] = [within(x, RANGE), within(y, Y_RANGE)];
+    const [inX, inY] = [clamp(x, RANGE), clamp(y, Y_RANGE)];
     // The next key may come before the picture is drawn again.
     this.#place(index, inX, inY);
     this.#moved(index, inX, inY);

@@ -21,7 +21,7 @@ export function linear(low, high, from, to, count = 5) {
 }
 
 /**
- * Powers of ten to pixels, evenly; what is not above zero lies at the lower end.
+ * Powers of ten to pixels, evenly; what is not above zero has no place.
  * @param {number} low @param {number} high @param {number} from @param {number} to @param {number} count @returns {Scale}
  */
 export function logarithmic(low, high, from, to, count = 6) {
@@ -48,10 +48,7 @@ function within(low, high, from, to, first, last) {
 }
 
 function places(first, last, from, to) {
-  const at = (value) => {
-    const power = value > 0 ? Math.max(Math.log10(value), first) : first;
-    return from + ((power - first) / (last - first || 1)) * (to - from);
-  };
+  const at = (value) => (value > 0 ? from + ((Math.log10(value) - first) / (last - first || 1)) * (to - from) : NaN);
   const back = (pixel) => 10 ** (first + ((pixel - from) / (to - from)) * (last - first));
   return { at, back };
 }
@@ -74,4 +71,9 @@ export function range(values, margin = 0.06) {
   if (low > high) return [0, 1];
   const span = high - low || Math.abs(high) || 1;
   return [low - span * margin, high + span * margin];
+}
+
+/** @param {number} value @param {[number, number]} range */
+export function clamp(value, [low, high]) {
+  return Math.min(high, Math.max(low, value));
 }

@@ -1,6 +1,7 @@
 import { svg } from "../dom.js";
 import { fixed, short } from "../format.js";
 import { Plot, thin } from "./plot.js";
+import { clamp } from "./scale.js";
 
 const W_RANGE = /** @type {[number, number]} */ ([-2.5, 4]);
 const B_RANGE = /** @type {[number, number]} */ ([-3, 3.5]);
@@ -36,8 +37,8 @@ export class ValleyPicture {
     this.#plot.svg.classList.add("pickable");
     this.#plot.svg.addEventListener("click", (event) => {
       const box = this.#plot.svg.getBoundingClientRect();
-      const { offsetX, offsetY } = { offsetX: event.clientX - box.left, offsetY: event.clientY - box.top };
-      picked(this.#plot.x.back(offsetX), this.#plot.y.back(offsetY));
+      const [w, b] = [this.#plot.x.back(event.clientX - box.left), this.#plot.y.back(event.clientY - box.top)];
+      picked(clamp(w, W_RANGE), clamp(b, B_RANGE));
     });
   }
 

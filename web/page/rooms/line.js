@@ -1,4 +1,5 @@
 import { Room } from "./room.js";
+import { bindNumber, showValue } from "../controls.js";
 import { FRAME, showNumbers, throttled } from "../dom.js";
 import { PointsPicture } from "../draw/points.js";
 import { ValleyPicture, sharpest } from "../draw/valley.js";
@@ -25,12 +26,26 @@ export class LineRoom extends Room {
 
   constructor(section, page, name) {
     super(section, page, name, "line");
-    this.pointsPicture = new PointsPicture(this.find("[data-picture=points]"), (index, x, y) => this.#move(index, x, y));
-    this.valley = new ValleyPicture(this.find("[data-picture=valley]"), (slope, intercept) => this.#jump(slope, intercept));
+    this.pointsPicture = new PointsPicture(this.find("[data-picture=points]"), (index, x, y) => this.attempt(() => this.#move(index, x, y)));
+    this.valley = new ValleyPicture(this.find("[data-picture=valley]"), (slope, intercept) => this.attempt(() => this.#jump(slope, intercept)));
     this.lossPlot = new LossPlot(this.find("[data-picture=loss]"), { log: true });
     this.draw = throttled(() => this.#draw(), Math.min(FRAME, 200));
     this.gentle = ["rate"];
-    this.actions = { run: () => this.toggle(), step: () => this.#step(), reset: () => this.remake() };
+    this.actions = { run: () => this.toggle(), step: () => this.#step(), reset: () => this.reset() };
+    for (const name of ["slope", "intercept"]) this.#bindStart(name);
+  }
+
+  /** A field for where the path begins. @param {"slope" | "intercept"} name */
+  #bindStart(name) {
+    bindNumber(this.#field(name), {
+      refused: (message) => this.problem(message),
+      changed: (value) => this.attempt(() => this.#jump(...at({ ...this.#numbers, [name]: value }))),
+    });
+  }
+
+  /** @returns {HTMLInputElement} */
+  #field(name) {
+    return this.find(`[data-start=${name}]`);
   }
 
   get needsDevice() {
@@ -47,7 +62,7 @@ export class LineRoom extends Room {
 
   async make() {
     this.#points = POINTS.map((point) => [...point]);
-    await this.call("create", new Float64Array(this.#points.flat()), START.slope, START.intercept);
+    return this.call("create", new Float64Array(this.#points.flat()), START.slope, START.intercept);
   }
 
   async begun() {
@@ -56,7 +71,7 @@ export class LineRoom extends Room {
 
   #begin(numbers) {
     this.#numbers = numbers;
-    this.#path = [[numbers.slope, numbers.intercept]];
+    this.#path = [at(numbers)];
     this.#losses = [[0, numbers.loss]];
     this.draw();
   }
@@ -76,30 +91,29 @@ export class LineRoom extends Room {
   async #step() {
     if (!this.made) return;
     this.#numbers = await this.call("step", this.controls.number("rate"));
-    const { slope, intercept, loss } = this.#numbers;
-    this.#path.push([slope, intercept]);
+    const { loss } = this.#numbers;
+    this.#path.push(at(this.#numbers));
     this.#losses.push([this.#losses.length, loss]);
     const gone = loss === null || loss > GONE;
     if (this.running && (gone || this.#losses.length > MOST_STEPS)) this.stop();
     this.draw();
   }
 
-  async start() {
-    if (!this.made || this.running) return;
-    this.setRunning(true);
-    const go = async () => {
-      if (!this.running) return;
+  /** In the page, slowly. */
+  async train() {
+    window.clearTimeout(this.#timer);
+    if (!this.running) return;
+    try {
       if (!document.hidden) await this.#step();
-      this.#timer = window.setTimeout(go, PACE);
-    };
-    await go();
+    } catch (error) {
+      this.stopped();
+      throw error;
+    }
+    this.#timer = window.setTimeout(() => this.attempt(() => this.train()), PACE);
   }
 
-  async stop() {
-    if (!this.running) return;
+  async halt() {
     window.clearTimeout(this.#timer);
-    this.stopped();
-    this.page.announce(`Paused. ${this.summary()}`);
   }
 
   summary() {
@@ -121,6 +135,7 @@ export class LineRoom extends Room {
       ["∂L/∂b", fixed(now.d_intercept)],
     ]);
     this.find("[data-verdict]").textContent = this.#verdict(now);
+    for (const name of ["slope", "intercept"]) showValue(this.#field(name), (now[name] ?? 0).toFixed(2));
   }
 
   #verdict(now) {
@@ -132,4 +147,9 @@ export class LineRoom extends Room {
     if (rate > limit / 2) return "Each step overshoots the bottom of the valley, and still comes nearer.";
     return rate < limit / 50 ? "Small steps: safe, and slow." : "Each step goes straight down the valley.";
   }
+}
+
+/** @returns {[number, number]} */
+function at({ slope, intercept }) {
+  return [slope, intercept];
 }

@@ -1,8 +1,8 @@
 import { Room } from "./room.js";
 import { FRAME, element, throttled } from "../dom.js";
 import { ForecastPicture } from "../draw/forecast.js";
-import { LossPlot, smooth } from "../draw/losses.js";
-import { download, readFile } from "../files.js";
+import { LossHistory, LossPlot } from "../draw/losses.js";
+import { download, onFile, readFile } from "../files.js";
 import { fixed, short, thousands } from "../format.js";
 
 const QUANTILES = [0.1, 0.5, 0.9];
@@ -12,6 +12,8 @@ const EVALUATE_EVERY = 500;
 const PACE = { most: 4, rest: 20 };
 /** Where training pauses by itself, once: as many epochs as the program takes by default. */
 const EPOCHS = 50;
+/** Rows of the future at least: a cycle of the sunspots. */
+const LEAST_ROWS = 11;
 const SUNSPOTS = "Yearly sunspot numbers";
 const SUNSPOTS_FILE = "sunspots.csv";
 
@@ -23,8 +25,7 @@ export class SeriesRoom extends Room {
   #model = null;
   /** @type {any} */
   #about = null;
-  /** @type {[number, number][]} */
-  #losses = [];
+  #losses = new LossHistory();
   #epoch = 0;
 
   constructor(section, page, name) {
@@ -33,46 +34,34 @@ export class SeriesRoom extends Room {
     this.lossPlot = new LossPlot(this.find("[data-picture=loss]"), { log: true });
     this.results = this.repeated(() => this.#evaluate(), EVALUATE_EVERY);
     this.draw = throttled(() => this.#drawLoss(), FRAME);
+    this.gentle = ["rate"];
     this.actions = {
       run: () => this.toggle(),
       reset: () => this.#without(),
       sunspots: async () => this.#replace(await this.#sunspots()),
-      download: async () => this.made && download(await this.call("model_file"), "model.safetensors"),
+      download: async () => download(await this.call("model_file"), "model.safetensors"),
+      data: () => this.#data && download(this.#data.bytes, this.#file),
     };
     this.#bindFiles();
   }
 
   #bindFiles() {
-    for (const kind of ["csv", "model"]) {
-      const input = /** @type {HTMLInputElement} */ (this.find(`[data-${kind}]`));
-      input.addEventListener("change", () => {
-        const file = input.files?.[0];
-        input.value = "";
-        if (file) this.#open(file, kind);
-      });
-    }
+    for (const kind of ["csv", "model"]) onFile(this.find(`[data-${kind}]`), (file) => this.attempt(() => this.#open(file, kind)));
     const drop = this.find("[data-drop]");
-    this.section.addEventListener("dragover", (event) => {
-      event.preventDefault();
-      drop.classList.add("over");
-    });
+    this.section.addEventListener("dragover", () => drop.classList.add("over"));
     this.section.addEventListener("dragleave", () => drop.classList.remove("over"));
     this.section.addEventListener("drop", (event) => {
-      event.preventDefault();
       drop.classList.remove("over");
       const file = /** @type {DragEvent} */ (event).dataTransfer?.files[0];
-      if (file) this.#open(file, /\.safetensors$/i.test(file.name) ? "model" : "csv");
+      if (file) this.attempt(() => this.#open(file, /\.safetensors$/i.test(file.name) ? "model" : "csv"));
     });
   }
 
   async #open(file, kind) {
-    try {
-      const bytes = await readFile(file, kind === "csv" ? "table" : "model");
-      if (kind === "csv") await this.#replace(await this.#table(file.name, bytes));
-      else await this.#load({ name: file.name, bytes });
-    } catch (error) {
-      this.problem(error.message);
-    }
+    const { table, model } = await this.page.limits;
+    const bytes = await readFile(file, kind === "csv" ? table : model);
+    if (kind === "csv") await this.#replace(await this.#table(file.name, bytes));
+    else await this.#load({ name: file.name, bytes });
   }
 
   async #sunspots() {
@@ -90,7 +79,7 @@ export class SeriesRoom extends Room {
     this.#data = data;
     this.#model = null;
     this.#offerColumns();
-    await this.remake();
+    await this.reset();
   }
 
   #offerColumns() {
@@ -102,24 +91,32 @@ export class SeriesRoom extends Room {
   /** A model from the program, on the table that is open. */
   async #load(model) {
     this.#model = model;
-    await this.remake();
+    await this.reset();
   }
 
   #without() {
     this.#model = null;
-    return this.remake();
+    return this.reset();
   }
 
-  async show(state) {
-    if (!this.#data) {
-      this.#data = await this.#sunspots();
-      this.#offerColumns();
-    }
-    await super.show(state);
+  /** The file's name for the program. */
+  get #file() {
+    const name = this.#data?.name ?? SUNSPOTS;
+    return name === SUNSPOTS ? SUNSPOTS_FILE : name;
+  }
+
+  async ready() {
+    await super.ready();
+    if (this.#data) return;
+    this.#data = await this.#sunspots();
+    this.#offerColumns();
   }
 
   async make() {
     const { bytes, columns } = /** @type {any} */ (this.#data);
+    // The settings are those of a network that is made here.
+    this.trainable = this.#model === null;
+    this.controls.enable(this.trainable);
     if (this.#model) return this.call("load", this.#model.bytes, bytes);
     const { target, cell } = this.controls.settings;
     return this.call("create", bytes, {
@@ -137,32 +134,40 @@ export class SeriesRoom extends Room {
 
   /** A model that does not fit is put away; the room goes on with a new network. */
   refused(error) {
-    if (!this.#model) return super.refused(error);
+    if (!this.#model || this.made || error.kind !== "input") return super.refused(error);
     this.#model = null;
     this.remake().then(() => this.problem(error.message));
   }
 
+  async adjusted() {
+    await this.call("set_learning_rate", this.controls.number("rate"));
+  }
+
   async begun(about) {
     this.#about = about;
-    this.#losses = [];
+    this.#losses = new LossHistory();
     this.#epoch = 0;
-    const run = /** @type {HTMLButtonElement} */ (this.find("[data-do=run]"));
-    run.disabled = this.#model !== null;
     this.#describe();
     this.draw();
     await this.#evaluate();
   }
 
   #describe() {
-    const { rows, training, validation, test, parameters, notes = [] } = this.#about;
+    const { rows, training, validation, test, window, horizon, parameters, notes } = this.#about;
     const name = /** @type {any} */ (this.#data).name;
-    const splits = [["training", training], ["validation", validation], ["test", test]].map(([split, size]) => `${split} ${count(size)}`);
-    const model = this.#model ? `Model from ${this.#model.name}; it forecasts and is not trained here. Reset makes a new network. ` : "";
-    const parts = [...(rows === undefined ? [] : [`${thousands(rows)} rows`]), ...splits];
-    const weights = parameters === undefined ? "" : `. ${thousands(parameters)} parameters`;
-    this.find("[data-data-name]").textContent = `${model}${name}: ${parts.join(", ")}${weights}. ${notes.map(sentence).join(" ")}`;
-    this.find("[data-command]").textContent = `bptt forecast model.safetensors ${name === SUNSPOTS ? SUNSPOTS_FILE : name}`;
-    this.find("[data-caption]").replaceChildren("Forecast and truth ", element("span", { class: "quiet" }, `${name}; the test split, and after it the future`));
+    const splits = [["training", training], ["validation", validation], ["test", test]].map(([split, size]) => `${split} ${thousands(size)}`);
+    const model = this.#model ? `Model from ${this.#model.name}, with a window of ${thousands(window)} and a horizon of ${thousands(horizon)}; it forecasts and is not trained here. Reset makes a new network. ` : "";
+    const narrow = this.#rows > horizon ? [`after ${horizon} ${horizon === 1 ? "row" : "rows"} of the future the range is too narrow: each forecast builds on the median of the one before`] : [];
+    this.find("[data-data-name]").textContent =
+      `${model}${name}: ${[`${thousands(rows)} rows`, ...splits].join(", ")}. ${thousands(parameters)} parameters. ${[...notes, ...narrow].map(sentence).join(" ")}`;
+    this.find("[data-command]").textContent = `bptt forecast model.safetensors ${quoted(this.#file)}`;
+    this.find("[data-do=data]").textContent = `Download ${this.#file}`;
+    this.find("[data-caption]").replaceChildren("Forecast and truth ", element("span", { class: "quiet" }, `${name}; the test split, one row ahead, and after it the future`));
+  }
+
+  /** The rows of the future: the horizon, and as many as make a curve. */
+  get #rows() {
+    return Math.max(this.#about.horizon, LEAST_ROWS);
   }
 
   get pace() {
@@ -171,8 +176,8 @@ export class SeriesRoom extends Room {
 
   progress({ progress }) {
     for (const { step, loss, epoch } of progress) {
-      this.#losses.push([step, loss]);
-      if (epoch >= EPOCHS && this.#epoch < EPOCHS) this.#pause();
+      this.#losses.push(step, loss);
+      if (epoch >= EPOCHS && this.#epoch < EPOCHS) this.attempt(() => this.#pause());
       this.#epoch = epoch;
     }
     this.results.tick();
@@ -180,22 +185,20 @@ export class SeriesRoom extends Room {
   }
 
   #pause() {
-    this.note(`Paused after ${EPOCHS} epochs: each training window has been seen ${EPOCHS} times. Train on to see the network learn these windows by heart: the loss falls, and the test gets worse.`);
-    this.stop();
+    this.note(`Paused after ${EPOCHS} epochs: each training window has been seen ${EPOCHS} times. Train on to see overfitting: the loss of these windows falls, and the test gets worse.`);
+    return this.stop();
   }
 
-  async stop() {
-    await super.stop();
-    if (this.made) this.results.now();
+  async paused() {
+    await this.results.now();
   }
 
   async #evaluate() {
     const about = this.#about;
-    const scores = await this.call("evaluate");
-    const forecast = await this.call("forecast", Math.max(this.controls.number("horizon"), 1));
-    if (about !== this.#about) return;
-    this.picture.draw(forecast);
-    this.find("[data-verdict]").replaceChildren(...verdict(scores, about.horizon));
+    const results = await this.call("results", this.#rows);
+    if (!results || about !== this.#about) return;
+    this.picture.draw(results);
+    this.find("[data-verdict]").replaceChildren(...verdict(results.scores, about.horizon));
   }
 
   summary() {
@@ -203,7 +206,7 @@ export class SeriesRoom extends Room {
   }
 
   #drawLoss() {
-    this.lossPlot.draw([{ name: "training", look: "accent", losses: smooth(this.#losses) }]);
+    this.lossPlot.draw([{ name: "training", look: "accent", losses: this.#losses.points }]);
   }
 }
 
@@ -211,16 +214,16 @@ function sentence(note) {
   return `${note[0].toUpperCase()}${note.slice(1)}${/[.!?]$/.test(note) ? "" : "."}`;
 }
 
-/** Splits come as a number of rows or in words. */
-function count(size) {
-  return typeof size === "number" ? thousands(size) : String(size);
+/** A name as a shell reads it. @param {string} name */
+function quoted(name) {
+  return /^[\w.,+-]+$/.test(name) && !name.startsWith("-") ? name : `'${name.replaceAll("'", "'\\''")}'`;
 }
 
 /** Who wins on the test split, and how often the truth lay in the range. */
-function verdict({ test, naive, beats, coverage }, horizon) {
-  const better = Math.abs(1 - test.rmse / naive.rmse);
+function verdict({ network, naive, beats, coverage }, horizon) {
+  const better = Math.abs(1 - network.rmse / naive.rmse);
   const winner = element("span", { class: beats ? "good" : "bad" }, beats ? "the network wins" : "the naive forecast wins");
   const covered = coverage === null || coverage === undefined ? "" : ` ${fixed(100 * coverage, 0)} % of the true values lie in its range; 80 % should.`;
   const ahead = horizon > 1 ? `, 1 to ${horizon} rows ahead` : "";
-  return [`RMSE on the test split${ahead}: network ${short(test.rmse)}, naive forecast ${short(naive.rmse)}: `, winner, ` by ${fixed(100 * better, 0)} %.${covered}`];
+  return [`RMSE on the test split${ahead}: network ${short(network.rmse)}, naive forecast ${short(naive.rmse)}: `, winner, ` by ${fixed(100 * better, 0)} %.${covered}`];
 }

@@ -22,7 +22,7 @@ export class TermSum {
   /** @type {any} */
   #numbers = null;
 
-  /** @param {Element} sum @param {Element} worked @param {{light: (parts: string[], now?: string) => void, pin: (term: string) => void}} reactions */
+  /** @param {Element} sum @param {Element} worked @param {{light: (parts: string[], now?: string) => void, pin: (term: string) => void, say: (text: string) => void}} reactions */
   constructor(sum, worked, reactions) {
     this.#sum = sum;
     this.#worked = worked;
@@ -61,6 +61,7 @@ export class TermSum {
     event.preventDefault();
     const places = factors + 1;
     this.#show(k, ((this.#factor + 1 + by + places) % places) - 1);
+    this.#reactions.say(chain(k)[this.#factor]?.words ?? `The whole term of step ${k}`);
   }
 
   /** Keeps a term lit. @param {string} term "1", "2", "3", or anything else for none */

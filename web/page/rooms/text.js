@@ -1,7 +1,7 @@
-import { Room, isDeviceFailure } from "./room.js";
+import { Room } from "./room.js";
 import { FRAME, element, showNumbers, throttled } from "../dom.js";
-import { LossPlot, smooth } from "../draw/losses.js";
-import { decodeText, download, readFile } from "../files.js";
+import { LossHistory, LossPlot } from "../draw/losses.js";
+import { decodeText, download, onFile, readFile } from "../files.js";
 import { fixed, short, thousands } from "../format.js";
 
 const SAMPLE = { length: 420, every: 3000 };
@@ -9,6 +9,7 @@ const VALIDATE_EVERY = 4000;
 const BATCH = { fast: 32, slow: 16 };
 const SEED = 1;
 const KEPT_SAMPLES = 30;
+const KEPT_VALIDATIONS = 400;
 
 /** Room 4: a network learns a text, character by character, and writes. */
 export class TextRoom extends Room {
@@ -16,10 +17,7 @@ export class TextRoom extends Room {
   #textName = "";
   /** @type {any} */
   #about = null;
-  /** @type {any} */
-  #last = null;
-  /** @type {[number, number][]} */
-  #losses = [];
+  #losses = new LossHistory();
   /** @type {[number, number][]} */
   #validation = [];
   #draws = 0;
@@ -30,16 +28,16 @@ export class TextRoom extends Room {
     this.samples = this.repeated(() => this.#write(), SAMPLE.every);
     this.validations = this.repeated(() => this.#validate(), VALIDATE_EVERY);
     this.draw = throttled(() => this.#draw(), FRAME);
-    this.gentle = ["temperature"];
+    this.gentle = ["temperature", "rate"];
     this.actions = {
       run: () => this.toggle(),
-      reset: () => this.remake(),
+      reset: () => this.reset(),
       use: () => this.#use(this.#area.value, "your text"),
       bundled: async () => this.#use(await page.sonnets, "twenty sonnets by Shakespeare"),
       sample: () => this.samples.now(),
-      download: async () => this.made && download(await this.call("model_file"), "model.safetensors"),
+      download: async () => download(await this.call("model_file"), "model.safetensors"),
     };
-    this.find("[data-file]").addEventListener("change", (event) => this.#open(/** @type {any} */ (event.target)));
+    onFile(this.find("[data-file]"), (file) => this.attempt(() => this.#open(file)));
     this.find("[data-prime]").addEventListener("change", () => this.samples.soon());
   }
 
@@ -48,8 +46,9 @@ export class TextRoom extends Room {
     return this.find("[data-text]");
   }
 
-  adjusted() {
-    this.samples.soon();
+  async adjusted(setting) {
+    if (setting === "rate") await this.call("set_learning_rate", this.controls.number("rate"));
+    else this.samples.soon();
   }
 
   async make() {
@@ -68,8 +67,7 @@ export class TextRoom extends Room {
 
   async begun(about) {
     this.#about = about;
-    this.#last = null;
-    this.#losses = [];
+    this.#losses = new LossHistory();
     this.#validation = [];
     this.find("[data-earlier]").replaceChildren();
     this.draw();
@@ -83,48 +81,52 @@ export class TextRoom extends Room {
   }
 
   #use(text, name) {
+    if (text === "") throw new Error("The text is empty. Type or paste one, or open a file.");
     this.#take(text, name);
-    if (text === "") return this.problem("The text is empty. Type or paste one, or open a file.");
+    this.stopped();
     return this.remake();
   }
 
-  async #open(input) {
-    const [file] = input.files;
-    input.value = "";
-    if (!file) return;
-    try {
-      await this.#use(decodeText(await readFile(file, "text"), file.name), file.name);
-    } catch (error) {
-      this.problem(error.message);
-    }
+  async #open(file) {
+    const { text: limit } = await this.page.limits;
+    await this.#use(decodeText(await readFile(file, limit), file.name), file.name);
   }
 
   progress({ progress }) {
-    for (const last of progress) {
-      this.#last = last;
-      this.#losses.push([last.step, last.loss]);
-    }
+    for (const { step, loss } of progress) this.#losses.push(step, loss);
     this.samples.tick();
     this.validations.tick();
     this.draw();
   }
 
   async #validate() {
-    const { loss } = await this.call("validate");
-    if (this.#last) this.#validation.push([this.#last.step, loss]);
+    const about = this.#about;
+    const { step, loss } = await this.call("validate");
+    if (about !== this.#about || loss === null || this.#validation.at(-1)?.[0] === step) return;
+    this.#validation.push([step, loss]);
+    if (this.#validation.length > KEPT_VALIDATIONS) this.#validation = this.#validation.filter((_, i) => i % 2 === 1);
+    this.draw();
+  }
+
+  get #step() {
+    return this.#losses.last?.[0] ?? 0;
+  }
+
+  async paused() {
+    await this.validations.now();
   }
 
   async #write() {
     const about = this.#about;
     const prime = /** @type {HTMLInputElement} */ (this.find("[data-prime]")).value;
-    const step = this.#last?.step ?? 0;
+    const step = this.#step;
     const problem = /** @type {HTMLElement} */ (this.find("[data-prime-problem]"));
     try {
       const text = await this.call("sample", prime, SAMPLE.length, this.controls.number("temperature"), ++this.#draws);
       if (about === this.#about) this.#show(prime, text, step);
       problem.textContent = strange(prime, about.vocabulary);
     } catch (error) {
-      if (isDeviceFailure(error)) throw error;
+      if (error.kind !== "input") throw error;
       problem.textContent = error.message;
     }
     problem.hidden = problem.textContent === "";
@@ -143,20 +145,21 @@ export class TextRoom extends Room {
   }
 
   summary() {
-    return this.#last ? `Step ${this.#last.step}, loss ${short(this.#last.loss)}.` : "";
+    return `Step ${this.#step}, loss ${short(this.#losses.last?.[1])}.`;
   }
 
   #draw() {
     const { characters, vocabulary, parameters } = this.#about;
-    const blind = Math.log(vocabulary.length);
-    const curves = [{ name: "training", look: "accent", losses: smooth(this.#losses) }, { name: "validation", look: "irnn", losses: this.#validation, dots: true }];
-    this.lossPlot.draw(curves, [{ at: blind, label: `choosing blindly: ln ${vocabulary.length} = ${fixed(blind, 2)}` }]);
-    const loss = curves[0].losses.at(-1)?.[1];
+    const uniform = Math.log(vocabulary.length);
+    const curves = [{ name: "training", look: "accent", losses: this.#losses.points }, { name: "validation", look: "irnn", losses: this.#validation, dots: true }];
+    this.lossPlot.draw(curves, [{ at: uniform, label: `guessing uniformly: ln ${vocabulary.length} = ${fixed(uniform, 2)}` }]);
+    const loss = this.#losses.last?.[1];
+    const validation = this.#validation.at(-1);
     showNumbers(this.find("[data-numbers]"), [
-      ["step", thousands(this.#last?.step ?? 0)],
+      ["step", thousands(this.#step)],
       ["loss", fixed(loss, 3)],
       ["perplexity", loss === undefined ? "–" : fixed(Math.exp(loss), 2)],
-      ["validation", fixed(this.#validation.at(-1)?.[1], 3)],
+      ["validation", validation ? `${fixed(validation[1], 3)} at step ${thousands(validation[0])}` : "–"],
       ["parameters", thousands(parameters)],
     ]);
     this.find("[data-text-name]").textContent = `${this.#textName}, ${thousands(characters)} characters, ${vocabulary.length} different`;

@@ -11,6 +11,8 @@ export class ThreeStepsRoom extends Room {
   #numbers = null;
   /** @type {number[]} */
   #losses = [];
+  /** Whether the gradient before the last update was 0. */
+  #wasFlat = false;
 
   constructor(section, page, name) {
     super(section, page, name, "steps");
@@ -18,11 +20,12 @@ export class ThreeStepsRoom extends Room {
     this.sum = new TermSum(this.find("[data-sum]"), this.find("[data-worked]"), {
       light: (parts, now) => this.diagram.light(parts, now),
       pin: (term) => this.#pin(term),
+      say: (text) => page.announce(text),
     });
     this.draw = throttled(() => this.#draw(), 30);
     this.gentle = ["rate", "term"];
-    this.actions = { update: () => this.#update(), reset: () => this.remake() };
-    this.find("[data-weights]").addEventListener("change", (event) => this.#edit(event.target));
+    this.actions = { update: () => this.#update(), reset: () => this.reset() };
+    this.find("[data-weights]").addEventListener("change", (event) => this.attempt(() => this.#edit(event.target)));
   }
 
   get needsDevice() {
@@ -35,7 +38,7 @@ export class ThreeStepsRoom extends Room {
 
   async make() {
     const { activation, size, loss } = this.controls.settings;
-    await this.call("create", { activation, size: Number(size), loss });
+    return this.call("create", { activation, size: Number(size), loss });
   }
 
   async begun() {
@@ -45,6 +48,8 @@ export class ThreeStepsRoom extends Room {
   }
 
   async #update() {
+    this.problem("");
+    this.#wasFlat = Object.values(this.#numbers.gradient).flat(2).every((part) => part === 0);
     this.#take(await this.call("update", this.controls.number("rate")));
     this.page.announce(`Loss ${fixed(this.#numbers.loss)} after ${this.#losses.length - 1} updates.`);
   }
@@ -54,8 +59,16 @@ export class ThreeStepsRoom extends Room {
     const value = Number(input.value);
     const { name, row, column } = input.dataset;
     if (input.value.trim() === "" || !Number.isFinite(value)) return this.draw();
-    this.#losses = [];
-    this.#take(await this.call("set", name, Number(row), Number(column), value));
+    this.problem("");
+    try {
+      const numbers = await this.call("set", name, Number(row), Number(column), value);
+      this.#losses = [];
+      this.#take(numbers);
+    } catch (error) {
+      // The number of before.
+      this.draw();
+      throw error;
+    }
   }
 
   #take(numbers) {
@@ -66,7 +79,7 @@ export class ThreeStepsRoom extends Room {
 
   #pin(term) {
     this.controls.set("term", term);
-    this.page.remember(this.name, this.controls.changed, true);
+    this.remember("push");
   }
 
   #draw() {
@@ -84,15 +97,21 @@ export class ThreeStepsRoom extends Room {
     const now = fixed(this.#numbers.loss);
     if (updates < 1) return `The loss is ${now}.`;
     const times = updates === 1 ? "one update" : `${updates} updates`;
-    const fell = this.#losses[updates] < this.#losses[updates - 1];
-    return `After ${times} the loss is ${now}, from ${fixed(this.#losses[0])}.${fell ? "" : " The last update did not lower it: the step was too long."}`;
+    return `After ${times} the loss is ${now}, from ${fixed(this.#losses[0])}.${this.#last(updates)}`;
+  }
+
+  /** Why the last update did not lower the loss, if it did not. */
+  #last(updates) {
+    if (this.#losses[updates] < this.#losses[updates - 1]) return "";
+    if (this.#wasFlat) return " The gradient was 0, so the last update changed nothing.";
+    return this.#losses[updates] === this.#losses[updates - 1] ? " The last update did not change it." : " The last update raised it: the step was too long.";
   }
 }
 
 /** Where a derivative of 0 stops the gradient. */
 function closed({ slope }) {
   const shut = slope.flatMap((units, i) => (units.every((value) => value === 0) ? [i + 1] : []));
-  if (shut.length) return `At step ${shut.at(-1)} every f′ is 0: no gradient gets further back.`;
+  if (shut.length) return `At step ${shut.at(-1)} every f′ is 0: no gradient passes back through it.`;
   const some = slope.flatMap((units, i) => units.flatMap((value, unit) => (value === 0 ? [`unit ${unit + 1} at step ${i + 1}`] : [])));
-  return some.length ? `f′ is 0 for ${some.join(" and ")}: nothing goes back through it.` : "";
+  return some.length ? `f′ is 0 for ${some.join(" and ")}: no gradient passes there.` : "";
 }

@@ -1,6 +1,6 @@
 import { Room } from "./room.js";
 import { FRAME, element, throttled } from "../dom.js";
-import { LossPlot, smooth } from "../draw/losses.js";
+import { LossHistory, LossPlot } from "../draw/losses.js";
 import { NormsPicture } from "../draw/norms.js";
 import { fixed, short, thousands } from "../format.js";
 
@@ -11,24 +11,23 @@ const BASELINE = 1 / 6;
 
 /** Room 3: four networks on the adding problem, and the gradient that reaches each step. */
 export class ThroughTimeRoom extends Room {
-  /** @type {{name: string, look: string, losses: [number, number][], last: any, flow: any}[]} */
+  /** @type {{name: string, look: string, losses: LossHistory, step: number, gradient: any, diverged: boolean}[]} */
   #networks = [];
 
   constructor(section, page, name) {
     super(section, page, name, "time");
     this.norms = new NormsPicture(this.find("[data-picture=norms]"));
     this.lossPlot = new LossPlot(this.find("[data-picture=loss]"), { log: true });
-    this.flows = this.repeated(() => this.#flows(), FRAME);
+    this.gradients = this.repeated(() => this.#gradients(), FRAME);
     this.draw = throttled(() => this.#draw(), FRAME);
     this.gentle = ["clip", "rate"];
-    this.actions = { run: () => this.toggle(), reset: () => this.remake() };
+    this.actions = { run: () => this.toggle(), reset: () => this.reset() };
   }
 
   async adjusted(setting) {
-    if (!this.made) return;
     if (setting === "clip") await this.call("set_clip", this.#clip());
     else await this.call("set_learning_rate", this.controls.number("rate"));
-    this.flows.soon();
+    this.gradients.soon();
   }
 
   #clip() {
@@ -37,7 +36,7 @@ export class ThroughTimeRoom extends Room {
   }
 
   async make() {
-    await this.call("create", {
+    return this.call("create", {
       length: this.controls.number("length"),
       hidden: this.controls.number("hidden"),
       batch: this.page.device.slow ? BATCH.slow : BATCH.fast,
@@ -49,48 +48,61 @@ export class ThroughTimeRoom extends Room {
 
   async begun() {
     const names = await this.call("names");
-    this.#networks = names.map((name, i) => ({ name, look: LOOKS[i], losses: [], last: null, flow: null }));
-    await this.#flows();
+    this.#networks = names.map((name, i) => ({ name, look: LOOKS[i], losses: new LossHistory(), step: 0, gradient: null, diverged: false }));
+    await this.#gradients();
   }
 
-  async #flows() {
+  async #gradients() {
     const networks = this.#networks;
-    for (let i = 0; i < networks.length; i++) networks[i].flow = await this.call("flow", i);
+    for (let i = 0; i < networks.length; i++) networks[i].gradient = await this.call("gradient", i);
     this.draw();
   }
 
   progress({ progress }) {
-    for (const last of progress) {
-      const network = this.#networks[last.network];
+    for (const { network: index, step, loss } of progress) {
+      const network = this.#networks[index];
       if (!network) return;
-      network.last = last;
-      network.losses.push([last.step, last.loss]);
+      network.step = step;
+      network.losses.push(step, loss);
+      // It was tried again, with smaller steps.
+      network.diverged = false;
     }
-    this.flows.tick();
+    this.gradients.tick();
     this.draw();
   }
 
+  diverged({ network }) {
+    if (!this.made) return;
+    this.#networks[network].diverged = true;
+    const names = this.#networks.filter(({ diverged }) => diverged).map(({ name }) => name);
+    this.problem(`${names.join(", ")} diverged: the loss or its gradient is not finite any more. Lower the learning rate or “Clip at norm”, then reset.`);
+    this.draw();
+  }
+
+  async paused() {
+    await this.gradients.now();
+  }
+
   summary() {
-    return this.#networks.map(({ name, last }) => `${name}: loss ${short(last?.loss)}`).join(", ");
+    return this.#networks.map(({ name, losses }) => `${name}: loss ${short(losses.last?.[1])}`).join(", ");
   }
 
   #draw() {
-    const known = this.#networks.filter(({ flow }) => flow);
-    this.norms.draw(known.map(({ name, look, flow }) => ({ name, look, ...flow })));
-    const curves = this.#networks.map(({ name, look, losses }) => ({ name, look, losses: smooth(losses) }));
+    const known = this.#networks.filter(({ gradient }) => gradient);
+    this.norms.draw(known.map(({ name, look, gradient }) => ({ name, look, ...gradient })));
+    const curves = this.#networks.map(({ name, look, losses }) => ({ name, look, losses: losses.points }));
     this.lossPlot.draw(curves, [{ at: BASELINE, label: "always predicting 1" }]);
     this.find("[data-networks]").replaceChildren(...this.#networks.map(line));
     this.find("[data-verdict]").textContent = verdict(known);
   }
 }
 
-function line({ name, look, last, losses, flow }) {
+function line({ name, look, losses, step, gradient, diverged }) {
   const cell = (content) => element("td", {}, content);
-  const norm = flow?.gradient_norm;
-  const clipped = flow && flow.clip_factor < 1 ? `${short(norm * flow.clip_factor)}` : "–";
-  const loss = losses.length ? short(smooth(losses).at(-1)?.[1]) : "–";
-  return element("tr", {}, element("th", { scope: "row", class: look }, name), cell(last ? thousands(last.step) : "0"), cell(loss),
-    cell(fixed(flow?.factor, 3)), cell(radii(flow?.radii ?? [])), cell(short(norm)), cell(clipped));
+  const norm = gradient?.gradient_norm;
+  const clipped = norm && gradient.clip_factor < 1 ? short(norm * gradient.clip_factor) : "–";
+  return element("tr", {}, element("th", { scope: "row", class: look }, name), cell(thousands(step)), cell(diverged ? "diverged" : short(losses.last?.[1])),
+    cell(fixed(gradient?.factor, 3)), cell(radii(gradient?.radii ?? [])), cell(short(norm)), cell(clipped));
 }
 
 /** One number, or one for each gate. @param {[string, number][]} gates */
@@ -101,17 +113,19 @@ function radii(gates) {
 
 /** How much of the gradient of the last step reaches the first, for the least and the most. */
 function verdict(networks) {
-  const shares = networks.flatMap(({ name, flow }) => {
-    const share = flow.norms[0] / flow.norms[flow.norms.length - 1];
-    return Number.isFinite(share) ? [{ name, share }] : [];
+  const shares = networks.flatMap(({ name, gradient: { norms } }) => {
+    // JSON has no infinity.
+    const [first, last] = [norms[0] ?? Infinity, norms[norms.length - 1]];
+    return last ? [{ name, share: first / last }] : [];
   });
   if (shares.length < 2) return "";
   shares.sort((a, b) => a.share - b.share);
   const [least, most] = [shares[0], shares[shares.length - 1]];
-  const length = networks[0].flow.norms.length;
+  const length = networks[0].gradient.norms.length;
   return `From step ${length} back to step 1 the gradient becomes ${times(least.share)} in the ${least.name}, and ${times(most.share)} in the ${most.name}.`;
 }
 
 function times(share) {
+  if (share === Infinity) return "too long for any number";
   return share === 0 ? "0" : `${short(share)} times as long`;
 }
