@@ -2,6 +2,7 @@
 // {id, call, arguments}; the answer is {id, value} or {id, error}. Events without an id tell of progress.
 import init, * as bptt from "./wasm/bptt_web.js";
 import { describeAdapter } from "./worker/adapter.js";
+import { toMessage } from "./worker/errors.js";
 import { Loop } from "./worker/loop.js";
 import { Lock } from "./worker/lock.js";
 
@@ -121,21 +122,15 @@ async function answer(path, given) {
   });
 }
 
-/** Of an error of the crate, its own; the program has ended where it was not loaded, or trapped. @returns {import("./client.js").ErrorKind} */
-function kindOf(error) {
-  return error?.kind ?? (error instanceof WebAssembly.RuntimeError ? "crashed" : "input");
-}
-
 self.onmessage = async ({ data: { id, call, arguments: given } }) => {
-  const refuse = (error, kind) => post({ id, error: { message: error?.message ?? String(error), kind } });
   try {
     await ready;
   } catch (error) {
-    return refuse(error, "crashed");
+    return post({ id, error: { ...toMessage(error), kind: "crashed" } });
   }
   try {
     post({ id, value: await answer(call, given) });
   } catch (error) {
-    refuse(error, kindOf(error));
+    post({ id, error: toMessage(error) });
   }
 };

@@ -50,7 +50,8 @@ export class Room {
       if (button) this.attempt(() => this.actions[/** @type {HTMLElement} */ (button).dataset.do ?? ""]?.());
     });
     for (const event of ["progress", "prepare", "diverged", "ended", "failed"]) {
-      page.client.addEventListener(event, ({ detail }) => detail.room === worker && this[event](detail));
+      // What trains is made; what is told of it later is of the network before.
+      page.client.addEventListener(event, ({ detail }) => detail.room === worker && this.made === (event !== "prepare") && this[event](detail));
     }
   }
 
@@ -312,7 +313,6 @@ export class Room {
 
   /** @param {CallError} error Of training */
   failed(error) {
-    if (!this.made) return;
     this.stopped();
     this.refused(error);
   }

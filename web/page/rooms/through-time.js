@@ -72,7 +72,6 @@ export class ThroughTimeRoom extends Room {
   }
 
   diverged({ network }) {
-    if (!this.made) return;
     this.#networks[network].diverged = true;
     const names = this.#networks.filter(({ diverged }) => diverged).map(({ name }) => name);
     this.problem(`${names.join(", ")} diverged: the loss or its gradient is not finite any more. Lower the learning rate or “Clip at norm”, then reset.`);
