@@ -39,7 +39,7 @@ export async function assertNative(page, device, name) {
 async function train({ device, room, given, networks, steps }) {
   const { Client } = await import("./client.js");
   const client = new Client();
-  await client.call("device.open", device);
+  await client.call("page.open", device);
   const data = room === "series" ? [new TextEncoder().encode(await client.call("series.sunspots"))] : [];
   await client.call(`${room}.create`, ...data, ...given);
   const losses = [];

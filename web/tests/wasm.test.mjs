@@ -50,7 +50,7 @@ for (const kind of ["gpu", "cpu"]) {
       await room.step(5);
       const file = await room.model_file();
       const again = await module.SeriesRoom.from_model(device, file, csv);
-      const [before, after] = [await room.forecast(3), await again.forecast(3)];
+      const [before, after] = [await room.results(3), await again.results(3)];
       return { before, after, size: file.length, parameters: room.describe().parameters };
     });
     assert.ok(size > 4 * parameters, `${size} bytes of ${parameters} parameters`);
@@ -58,10 +58,11 @@ for (const kind of ["gpu", "cpu"]) {
   });
 
   test(`what the library refuses on the ${kind} is a rejected promise with its sentence`, async () => {
-    const message = await within(kind, async () => {
+    const [message, errorKind] = await within(kind, async () => {
       const { module, device, csv } = globalThis.begun;
-      return module.SeriesRoom.from_model(device, new Uint8Array(100), csv).then(() => "", (error) => error.message);
+      return module.SeriesRoom.from_model(device, new Uint8Array(100), csv).then(() => [], (error) => [error.message, error.kind]);
     });
     assert.match(message, /^safetensors: invalid JSON in header/);
+    assert.equal(errorKind, "input");
   });
 }

@@ -111,7 +111,7 @@ function radii(gates) {
 }
 
 /** How much of the gradient of the last step reaches the first, for the least and the most. */
-function verdict(networks) {
+export function verdict(networks) {
   const shares = networks.flatMap(({ name, gradient: { norms } }) => {
     // JSON has no infinity.
     const [first, last] = [norms[0] ?? Infinity, norms[norms.length - 1]];
