@@ -287,8 +287,8 @@ impl ThreeSteps {
 
         // ∂L/∂h_3 = ∂L/∂a · W_hy; then step by step back.
         let size = self.h_0.len();
-        let of_unit = |unit: usize| da.iter().zip(&self.weights.w_hy).map(|(da, row)| da * row[unit]).sum();
-        let mut dh = vec![(0..size).map(of_unit).collect::<Vec<f64>>()];
+        let through = |unit: usize| da.iter().zip(&self.weights.w_hy).map(|(da, row)| da * row[unit]).sum();
+        let mut dh = vec![(0..size).map(through).collect::<Vec<f64>>()];
         let (mut terms, mut dz, mut jacobian) = (Vec::new(), Vec::new(), Vec::new());
         for t in (0..STEPS).rev() {
             let step = self.step(t, &h[t])?;
@@ -302,11 +302,11 @@ impl ThreeSteps {
             let units = (0..size).map(|unit| (0..size).map(|other| f64::from(u8::from(unit == other))).collect());
             let units: Vec<Vec<f64>> = units.collect();
             jacobian.push(units.iter().map(|unit| Ok(back(unit)?.0)).collect::<Result<Matrix>>()?);
-            let (entering, of_step) = back(&dh[dh.len() - 1])?;
-            let of_step = self.weights_of(stack.layout(), &of_step);
+            let (entering, gradients) = back(&dh[dh.len() - 1])?;
+            let term = self.weights_of(stack.layout(), &gradients);
             // ∂z/∂b_h is the identity.
-            dz.push(of_step.b_h.clone());
-            terms.push(of_step);
+            dz.push(term.b_h.clone());
+            terms.push(term);
             dh.push(entering);
         }
         [&mut dh, &mut dz].into_iter().for_each(|rows| rows.reverse());
@@ -371,8 +371,8 @@ impl ThreeSteps {
     fn block(&self, head: bool) -> Vec<f64> {
         let Weights { w_xh, w_hh, b_h, w_hy, b_y } = &self.weights;
         let zero = vec![0.0; b_h.len()];
-        let of_head = w_hy.iter().chain([b_y]).filter(|_| head);
-        w_xh.iter().chain(w_hh).chain([b_h, &zero]).chain(of_head).flatten().copied().collect()
+        let output = w_hy.iter().chain([b_y]).filter(|_| head);
+        w_xh.iter().chain(w_hh).chain([b_h, &zero]).chain(output).flatten().copied().collect()
     }
 
     /// Numbers in the layout's order by name; those of the head are empty without one.
