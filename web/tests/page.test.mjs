@@ -309,6 +309,27 @@ test("the path begins where the reader types or clicks, within the axes", async 
   await done();
 });
 
+test("a run that begins anew is one run, and a pause ends it", async () => {
+  const { page, done } = await visit(opened, "#/line?rate=0.01");
+  const [run, reset] = ["run", "reset"].map((name) => page.locator(`#room-line [data-do=${name}]`));
+  const step = async () => Number((await page.locator("#room-line [data-numbers] dd").first().innerText()));
+  await run.click();
+  await page.waitForFunction(() => Number(document.querySelector("#room-line [data-numbers] dd")?.textContent) > 3);
+  for (let i = 0; i < 3; i++) {
+    await reset.click();
+    await run.click();
+  }
+  await page.waitForTimeout(1200);
+  await run.click();
+  await page.waitForTimeout(300);
+  const taken = await step();
+  // A step takes 120 ms, and four runs at once would take 40 steps.
+  assert.ok(taken >= 3 && taken <= 16, `${taken} steps`);
+  await page.waitForTimeout(400);
+  assert.equal(await step(), taken);
+  await done();
+});
+
 test("a slider that moves writes the address seldom, and once it rests", async () => {
   const { page, done } = await visit(opened, "#/line");
   const calls = await page.evaluate(async () => {

@@ -22,7 +22,8 @@ export class LineRoom extends Room {
   #path = [];
   /** @type {[number, number][]} */
   #losses = [];
-  #timer = 0;
+  /** The run that goes on; a new one ends it. */
+  #token = {};
 
   constructor(section, page, name) {
     super(section, page, name, "line");
@@ -99,22 +100,26 @@ export class LineRoom extends Room {
     this.draw();
   }
 
-  /** In the page, slowly. */
   async train() {
-    window.clearTimeout(this.#timer);
-    if (!this.running) return;
-    try {
-      if (!document.hidden) await this.#step();
-    } catch (error) {
-      this.stopped();
-      throw error;
-    }
-    this.#timer = window.setTimeout(() => this.attempt(() => this.train()), PACE);
+    this.attempt(() => this.#run());
   }
 
-  async halt() {
-    window.clearTimeout(this.#timer);
+  /** In the page, slowly. */
+  async #run() {
+    const token = (this.#token = {});
+    while (this.running && this.#token === token) {
+      try {
+        if (!document.hidden) await this.#step();
+      } catch (error) {
+        this.stopped();
+        throw error;
+      }
+      await new Promise((resolve) => window.setTimeout(resolve, PACE));
+    }
   }
+
+  /** A run ends by itself. */
+  async halt() {}
 
   summary() {
     return `Step ${this.#losses.length - 1}, loss ${short(this.#numbers?.loss)}.`;
