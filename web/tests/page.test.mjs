@@ -85,6 +85,17 @@ test("settings are in the address, and the back button undoes them", async () =>
   await done();
 });
 
+test("the back button returns to the address without a device, and to the device that it stands for", async () => {
+  const { page, done } = await visit(opened, "#/line");
+  await page.locator("#device summary").click();
+  await page.getByLabel("CPU", { exact: true }).check();
+  await page.waitForFunction(() => location.hash === "#/line?device=cpu");
+  await page.goBack();
+  await page.waitForFunction(() => location.hash === "#/line");
+  assert.ok(await page.getByLabel("GPU if there is one").isChecked());
+  await done();
+});
+
 test("a slider changes the address as it moves", async () => {
   const { page, done } = await visit(opened, "#/line");
   await page.locator("#room-line input[name=rate]").focus();
