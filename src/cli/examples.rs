@@ -137,7 +137,7 @@ semicolon, a tab, a vertical bar or blanks; or in any order below a first line w
 object. A blank line ends a sequence: the next begins from zero. Of texts, each character is read as it comes; of lines with
 classes and of lines of keys, a blank one is empty. The first column of a prediction is the number of its line or character.
 
-A series is forecast after each row as `bptt forecast` forecasts it, from as many rows as the window has. --profile tells how
+A series is forecast after each row as `bptt forecast` forecasts it, from as many rows as the window has. --profile prints how
 long a line took, from its end to its prediction.";
 
 pub(crate) const EXPORT: &str = "\

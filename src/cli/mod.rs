@@ -74,6 +74,7 @@ enum Command {
     /// Reads standard input and writes a line for each prediction at once. By default on the CPU, since a line at a time is too
     /// little work for a GPU.
     #[command(after_long_help = examples::STREAM)]
+    #[command(mut_arg("device", commands::stream::by_default_the_cpu))]
     Stream(commands::stream::StreamArgs),
     /// Show how much gradient reaches each time step
     #[command(after_long_help = examples::FLOW)]

@@ -59,6 +59,6 @@ pub use model::model_file::ModelFile;
 pub use ranks::RunRanks;
 pub use sample::Prompt;
 pub use settings::Settings;
-pub use stream::{Items, Latencies, Prediction, Stream};
+pub use stream::{Item, Items, Latencies, Prediction, Stream};
 pub use tasks::series::paths::PathCount;
 pub use training::{Experiment, FollowedRun, Missing, TrainingRun};

@@ -4,14 +4,16 @@ use std::io::{BufReader, stdin};
 use std::path::PathBuf;
 use std::time::Instant;
 
+use bptt::data::DecimalMark;
 use bptt::experiment::config::RunConfig;
 use bptt::experiment::device::open::DeviceOptions;
 use bptt::experiment::files::folder::io_error;
-use bptt::experiment::{Items, Latencies, Prediction, Stream};
-use clap::{Args, ValueHint};
+use bptt::experiment::{Item, Items, Latencies, Prediction, Stream};
+use clap::builder::StyledStr;
+use clap::{Arg, Args, ValueHint};
 
 use super::model_args::open_model;
-use crate::cli::args::Flags;
+use crate::cli::args::{DECIMAL, Flags, one_of};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{TextOut, eprint_line, heading, json_line};
 use crate::cli::terminal::profile_table;
@@ -24,13 +26,23 @@ pub(crate) struct StreamArgs {
     /// Write JSON, an object a line [default: CSV]
     #[arg(long)]
     json: bool,
-    /// Tell how long the predictions took, at the end
+    /// Decimal mark of the lines: . or , [default: that of the training]
+    #[arg(long, value_parser = one_of::<DecimalMark>(DECIMAL), hide_possible_values = true, value_name = "MARK")]
+    decimal: Option<DecimalMark>,
+    /// Print how long the predictions took, at the end
     ///
     /// From a line that is read to its prediction that is written, and each kernel or phase of the network.
     #[arg(long)]
     profile: bool,
     #[command(flatten)]
     on: Flags<RunConfig>,
+}
+
+/// The flag of the device with the default of this command.
+pub(crate) fn by_default_the_cpu(device: Arg) -> Arg {
+    let cpu = |help: Option<&StyledStr>| help.map(|help| help.to_string().replace("[default: auto]", "[default: cpu]"));
+    let (short, long) = (cpu(device.get_help()), cpu(device.get_long_help()));
+    device.help(short.unwrap_or_default()).long_help(long.unwrap_or_default())
 }
 
 /// Where predictions go, line by line.
@@ -66,9 +78,14 @@ pub(crate) async fn stream(args: &StreamArgs) -> Result<(), Failure> {
         network.set_profile(true)?;
     }
     let mut latencies = Latencies::default();
-    let items = read(&mut model.stream(&mut network)?, args.json, profile.then_some(&mut latencies)).await?;
+    let mut stream = model.stream(&mut network, args.decimal)?;
+    let what = if stream.item() == Item::Line { "lines" } else { "characters" };
+    let items = read(&mut stream, args.json, profile.then_some(&mut latencies)).await;
+    // What was read before an error counts.
+    stream.unknown().iter().for_each(eprint_line);
+    let items = items?;
     if profile {
-        eprint_line(heading("latency", &latencies.line("lines or characters")));
+        eprint_line(heading("latency", &latencies.line(what)));
         let profile = network.profile().await?;
         let is_cpu = on.device.as_deref() == Some("cpu");
         profile_table::table(&profile_table::rows(&profile, items.max(1) as f64), is_cpu).iter().for_each(eprint_line);
@@ -100,6 +117,5 @@ async fn read(stream: &mut Stream<'_>, json: bool, mut latencies: Option<&mut La
         let predictions = stream.end().await?;
         lines.predictions(&predictions, stream.columns())?;
     }
-    stream.unknown().iter().for_each(eprint_line);
     Ok(count)
 }

@@ -144,7 +144,10 @@ impl Series {
         };
         series.targets.iter_mut().chain(&mut series.features).for_each(|column| column.values.truncate(observed));
         series.known.iter_mut().for_each(|column| column.values.truncate(end_of(column).max(observed)));
-        if let Some(column) = series.columns().find(|column| end_of(column) == 0) {
+        // A feature that has a mask may be missing throughout; what cannot be fitted is refused by the codec.
+        let needed = series.targets.iter().chain(&series.known);
+        let needed = needed.chain(series.features.iter().filter(|_| missing != MissingPolicy::Mask));
+        if let Some(column) = needed.into_iter().find(|column| end_of(column) == 0) {
             let what = format!("column {:?}", column.name);
             return Err(Error::value(what, "values", format!("none in {observed} rows")));
         }
@@ -519,7 +522,13 @@ mod tests {
         of(roles(&["v"], &["v"], &[]), "column \"v\": expected one role: target, feature or known, got twice");
         of(roles(&["depth"], &[], &[]), "the columns: expected \"depth\" among them, got v, w, u, x");
         of(roles(&["w"], &[], &[]), "column \"w\": expected values, got none in 2 rows");
-        of(roles(&["v"], &["w"], &[]), "column \"w\": expected values, got none in 2 rows");
+        refused(
+            table(columns),
+            &roles(&["v"], &["w"], &[]),
+            MissingPolicy::Forward,
+            "column \"w\": expected values, got none in 2 rows",
+        );
+        assert!(Series::new(table(columns), &roles(&["v"], &["w"], &[]), MissingPolicy::Mask).is_ok());
         of(roles(&["u"], &[], &[]), "row 2 (\"b\"), column \"u\": expected a finite number, got inf");
         let twice = table(&[("v", &[1.0]), ("v", &[1.0])]);
         refused(twice, &ColumnRoles::one("v"), MissingPolicy::Mask, "column \"v\": expected one of that name, got two");

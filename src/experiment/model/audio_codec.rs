@@ -57,6 +57,11 @@ impl AudioCodec {
         Ok(())
     }
 
+    /// The names of channels, by their levels.
+    pub(crate) fn channels(levels: &[f64]) -> Vec<String> {
+        (1..=levels.len()).map(|channel| format!("channel {channel}")).collect()
+    }
+
     /// Frames in the network's units, \[frames, channels\].
     pub(crate) fn encode(&self, mut dry: Array2<f32>) -> Array2<f32> {
         scale(&mut dry, self.dry.iter().map(|level| 1.0 / level));

@@ -126,9 +126,7 @@ fn labels(labels: &LabelCodec) -> COutput {
 }
 
 fn dimensions(codec: &SequencesCodec) -> CInput {
-    let name =
-        |index: usize| codec.dimensions.get(index).cloned().unwrap_or_else(|| format!("dimension {}", index + 1));
-    let columns = codec.scaling.iter().enumerate().map(|(index, scaling)| named(&name(index), scaling)).collect();
+    let columns = codec.names().iter().zip(&codec.scaling).map(|(name, scaling)| named(name, scaling)).collect();
     let (count, masked) = (codec.scaling.len(), codec.missing == MissingName::Mask);
     let mut features = vec![CFeatures::Values { columns: 0..count, missing: masked }];
     if masked {

@@ -64,6 +64,13 @@ impl SequencesCodec {
         }
     }
 
+    /// The names of the dimensions, or their numbers.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let numbered = |index: usize| format!("dimension {}", index + 1);
+        let name = |index| self.dimensions.get(index).cloned().unwrap_or_else(|| numbered(index));
+        (0..self.scaling.len()).map(name).collect()
+    }
+
     /// In words.
     pub(crate) fn describe(&self) -> String {
         format!("sequences of {}, {}", self.describe_dimensions(), self.labels.describe())

@@ -41,7 +41,7 @@ impl Fields {
         Self { names, decimal, layout: None, unread: Vec::new() }
     }
 
-    /// The columns in words: `2 numbers: a, b`.
+    /// The columns in words: `2 fields: a, b`.
     pub(super) fn words(&self) -> String {
         let names = list_names(self.names.iter().map(String::as_str));
         let count = self.names.len();
@@ -62,7 +62,7 @@ impl Fields {
 
     /// The columns of a line, which is not blank. Otherwise what was expected and what came.
     pub(super) fn read(&mut self, line: &str) -> Result<Line, String> {
-        let line = line.trim();
+        let line = self.trimmed(line);
         if line.starts_with(['[', '{']) {
             return self.of_json(line).map(|cells| Line::Cells(cells, DecimalMark::Point));
         }
@@ -75,7 +75,7 @@ impl Fields {
         if is_names {
             return Ok(Line::Names);
         }
-        let fields = split(line, layout.separator);
+        let fields = split(line, layout.separator)?;
         if fields.len() != layout.count {
             let what = if known { "the lines before" } else { "the network" };
             return Err(format!("expected {} fields, as {what}, got {}", layout.count, fields.len()));
@@ -84,27 +84,53 @@ impl Fields {
         Ok(Line::Cells(cells, self.decimal))
     }
 
+    /// A line without the blanks around it; a tab that separates fields is none.
+    fn trimmed<'l>(&self, line: &'l str) -> &'l str {
+        if self.layout.as_ref().is_some_and(|layout| layout.separator == Some('\t')) {
+            line.trim_matches([' ', '\r'])
+        } else {
+            line.trim()
+        }
+    }
+
+    /// Whether a line has nothing, not even separators.
+    pub(super) fn is_blank(&self, line: &str) -> bool {
+        self.trimmed(line).is_empty()
+    }
+
     /// How the lines are split, by the first of them, and whether that has the names.
     fn first(&mut self, line: &str) -> Result<(Layout, bool), String> {
         let separators = || SEPARATORS.into_iter().map(Some).chain([None]);
+        // Numbers are names only where names are no numbers.
+        let is_number = |field: &Cow<'_, str>| matches!(self.decimal.number(field.trim()), Ok(Some(_)));
         for separator in separators() {
-            let fields: Vec<Cow<'_, str>> = split(line, separator);
+            let Ok(fields) = split(line, separator) else { continue };
             let place = |name: &String| fields.iter().position(|field| field.trim() == name);
             let Some(order) = self.names.iter().map(place).collect::<Option<Vec<usize>>>() else { continue };
+            if fields.iter().all(is_number) {
+                continue;
+            }
+            let count = |name: &&String| fields.iter().filter(|field| field.trim() == name.as_str()).count();
+            if let Some(name) = self.names.iter().find(|name| count(name) > 1) {
+                return Err(format!("expected one column {name:?}, got two"));
+            }
             let others = fields.iter().enumerate().filter(|(field, _)| !order.contains(field));
             self.unread = others.map(|(_, name)| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
             return Ok((Layout { separator, count: fields.len(), order }, true));
         }
         let count = self.names.len();
         // A comma in a number is none between numbers.
-        let may_separate = |separator: &Option<char>| *separator != Some(',') || self.decimal == DecimalMark::Point;
-        let fits = |separator: &Option<char>| split(line, *separator).len() == count;
-        match separators().filter(may_separate).find(fits) {
-            Some(separator) => Ok((Layout { separator, count, order: (0..count).collect() }, false)),
+        let may_separate = |separator: &Option<char>| {
+            *separator != Some(',') || self.decimal == DecimalMark::Point || line.contains('"')
+        };
+        let counts = separators().filter(may_separate).map(|separator| Ok((separator, split(line, separator)?.len())));
+        let counts: Vec<(Option<char>, usize)> = counts.collect::<Result<_, String>>()?;
+        match counts.iter().find(|(_, fields)| *fields == count) {
+            Some((separator, _)) => Ok((Layout { separator: *separator, count, order: (0..count).collect() }, false)),
             None => Err(format!(
                 "expected {}; or a first line that names the columns; or JSON; got {}",
                 self.words(),
-                separators().map(|separator| split(line, separator).len()).max().unwrap_or_default()
+                counts.iter().map(|(_, fields)| fields).max().unwrap_or(&0)
             )),
         }
     }
@@ -142,16 +168,19 @@ fn cell(name: &str, value: &Value) -> Result<String, String> {
     }
 }
 
-/// The fields of a line; without a separator those between blanks.
-fn split(line: &str, separator: Option<char>) -> Vec<Cow<'_, str>> {
-    let Some(separator) = separator else { return line.split_whitespace().map(Cow::Borrowed).collect() };
+/// The fields of a line; without a separator those between blanks. Otherwise what was expected.
+fn split(line: &str, separator: Option<char>) -> Result<Vec<Cow<'_, str>>, String> {
+    if line.matches('"').count() % 2 == 1 {
+        return Err("expected a quote at the end of a quoted field, got none".into());
+    }
+    let Some(separator) = separator else { return Ok(line.split_whitespace().map(Cow::Borrowed).collect()) };
     if !line.contains('"') {
-        return line.split(separator).map(Cow::Borrowed).collect();
+        return Ok(line.split(separator).map(Cow::Borrowed).collect());
     }
     let mut reader =
         csv::ReaderBuilder::new().delimiter(separator as u8).has_headers(false).from_reader(line.as_bytes());
     let record = reader.records().next().and_then(Result::ok).unwrap_or_default();
-    record.iter().map(|field| Cow::Owned(field.to_owned())).collect()
+    Ok(record.iter().map(|field| Cow::Owned(field.to_owned())).collect())
 }
 
 #[cfg(test)]
@@ -188,8 +217,30 @@ mod tests {
     fn a_comma_is_no_separator_of_numbers_that_have_a_decimal_comma() {
         assert_eq!(cells(&mut fields(&["a"], DecimalMark::Comma), "1,5"), ["1,5"]);
         assert_eq!(cells(&mut fields(&["a", "b"], DecimalMark::Comma), "1,5 2,5"), ["1,5", "2,5"]);
-        assert!(fields(&["a", "b"], DecimalMark::Comma).read("1,5").is_err());
+        let refused = fields(&["a", "b"], DecimalMark::Comma).read("1,5").unwrap_err();
+        assert!(refused.ends_with("; got 1"), "{refused}");
+        // Quotes tell the commas apart.
+        assert_eq!(cells(&mut fields(&["a", "b"], DecimalMark::Comma), "\"1,5\",\"2,5\""), ["1,5", "2,5"]);
         assert_eq!(cells(&mut fields(&["a", "b"], DecimalMark::Point), "1,5"), ["1", "5"]);
+    }
+
+    #[test]
+    fn tabs_that_separate_are_no_blanks_around_a_line() {
+        let mut tabs = fields(&["a", "b"], DecimalMark::Point);
+        assert!(tabs.is_blank("\t"));
+        assert_eq!(cells(&mut tabs, "1\t2"), ["1", "2"]);
+        assert!(!tabs.is_blank("\t\r") && tabs.is_blank(" \r"));
+        assert_eq!(cells(&mut tabs, "\t\r"), ["", ""]);
+        assert_eq!(cells(&mut tabs, "\t2"), ["", "2"]);
+    }
+
+    #[test]
+    fn numbers_are_names_only_beside_words() {
+        let mut numbered = fields(&["1", "2"], DecimalMark::Point);
+        assert_eq!(cells(&mut numbered, "2,1"), ["2", "1"]);
+        let mut named = fields(&["1", "2"], DecimalMark::Point);
+        assert_eq!(named.read("time,2,1").unwrap(), Line::Names);
+        assert_eq!(cells(&mut named, "8:00,4,3"), ["3", "4"]);
     }
 
     #[test]
@@ -210,5 +261,7 @@ mod tests {
         );
         assert_eq!(refused(&["[1, [2]]"]), "\"b\": expected a number, got [2]");
         assert!(refused(&["[1"]).starts_with("expected JSON: EOF"));
+        assert_eq!(refused(&["1,\"2"]), "expected a quote at the end of a quoted field, got none");
+        assert_eq!(refused(&["a,b,a"]), "expected one column \"a\", got two");
     }
 }

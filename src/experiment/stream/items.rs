@@ -8,6 +8,9 @@ use crate::{Error, Result};
 /// The name of the source in messages.
 pub(super) const INPUT: &str = "standard input";
 
+/// The byte order mark in UTF-8.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Maximum number of bytes of a line.
 const LONGEST: u64 = 1 << 20;
 
@@ -35,23 +38,41 @@ pub struct Items<R> {
     from: R,
     item: Item,
     bytes: Vec<u8>,
+    /// The items read so far.
+    count: u64,
 }
 
 impl<R: BufRead> Items<R> {
     /// Those of a source.
     pub fn new(from: R, item: Item) -> Self {
-        Self { from, item, bytes: Vec::new() }
+        Self { from, item, bytes: Vec::new(), count: 0 }
     }
 
-    /// The next item, a line without its end; `None` at the end of the source.
+    /// The next item, a line without its end; `None` at the end of the source. A byte order mark at the beginning of a text
+    /// is left out.
     ///
     /// # Errors
     /// Those of reading, and [`Error::Data`] for a line beyond 1 MiB.
     pub fn read(&mut self) -> Result<Option<&[u8]>> {
+        self.read_item()?;
+        if self.count == 1 && self.item != Item::Byte && self.bytes.starts_with(MARK) {
+            self.bytes.drain(..MARK.len());
+            if self.item == Item::Character {
+                self.read_item()?;
+            }
+        } else if self.bytes.is_empty() {
+            return Ok(None);
+        }
+        let line = self.bytes.strip_suffix(b"\n").map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        Ok(Some(line.filter(|_| self.item == Item::Line).unwrap_or(&self.bytes)))
+    }
+
+    fn read_item(&mut self) -> Result<()> {
         self.bytes.clear();
+        self.count += 1;
         match self.item {
-            Item::Line => self.read_line()?,
-            Item::Byte => self.read_bytes(1)?,
+            Item::Line => self.read_line(),
+            Item::Byte => self.read_bytes(1),
             Item::Character => {
                 self.read_bytes(1)?;
                 let rest = self.bytes.first().map_or(0, |first| match first {
@@ -60,14 +81,9 @@ impl<R: BufRead> Items<R> {
                     0xF0..=0xFF => 3,
                     _ => 0,
                 });
-                self.read_bytes(rest)?;
+                self.read_bytes(rest)
             }
         }
-        if self.bytes.is_empty() {
-            return Ok(None);
-        }
-        let line = self.bytes.strip_suffix(b"\n").map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        Ok(Some(line.filter(|_| self.item == Item::Line).unwrap_or(&self.bytes)))
     }
 
     fn read_line(&mut self) -> Result<()> {
@@ -75,7 +91,7 @@ impl<R: BufRead> Items<R> {
         line.read_until(b'\n', &mut self.bytes).map_err(io_error(INPUT.as_ref()))?;
         if self.bytes.len() as u64 > LONGEST {
             let message = format!("expected lines of at most {LONGEST} bytes, got a longer one");
-            return Err(Error::data(INPUT.as_ref(), "", message));
+            return Err(self.item.refused(self.count, message));
         }
         Ok(())
     }
@@ -119,6 +135,10 @@ mod tests {
         assert_eq!(all("1\r\n\n2".as_bytes(), Item::Line), ["1", "", "2"]);
         assert_eq!(all("aé\n€😀".as_bytes(), Item::Character), ["a", "é", "\n", "€", "😀"]);
         assert_eq!(all(b"a\r\n", Item::Byte), ["a", "\r", "\n"]);
+        assert_eq!(all("\u{feff}1\n\u{feff}2".as_bytes(), Item::Line), ["1", "\u{feff}2"]);
+        assert_eq!(all("\u{feff}\n".as_bytes(), Item::Line), [""]);
+        assert_eq!(all("\u{feff}a".as_bytes(), Item::Character), ["a"]);
+        assert_eq!(all("\u{feff}".as_bytes(), Item::Byte).len(), 3);
         // What is no UTF-8 comes as it is, and is refused by its reader.
         assert_eq!(all(b"\xE2\x82", Item::Character), ["\u{fffd}"]);
     }
@@ -127,6 +147,6 @@ mod tests {
     fn an_endless_line_is_refused_within_its_limit() {
         let mut items = Items::new(BufReader::new(std::io::repeat(b'1')), Item::Line);
         let error = items.read().unwrap_err().to_string();
-        assert_eq!(error, "standard input: expected lines of at most 1048576 bytes, got a longer one");
+        assert_eq!(error, "standard input, line 1: expected lines of at most 1048576 bytes, got a longer one");
     }
 }

@@ -19,7 +19,7 @@ use outputs::Outputs;
 pub use prediction::Prediction;
 use prediction::record;
 use reader::{Predicting, Reader, Steps};
-use source::{Counted, Source, Taken};
+use source::{Content, CountingVocabulary, Source};
 use table::Table;
 
 use super::config::TaskName;
@@ -27,7 +27,7 @@ use super::device::network::Network;
 use super::loaded_model::LoadedModel;
 use super::model::codec::Codec;
 use super::model::label_codec::LabelCodec;
-use crate::data::Scaling;
+use crate::data::{DecimalMark, Scaling};
 use crate::format::grouped;
 use crate::{Readout, Result};
 
@@ -47,7 +47,7 @@ enum Kind<'n> {
 /// # bptt::block_on(async {
 /// let model = LoadedModel::open("runs/pump-1")?;
 /// let mut network = model.network(&DeviceOptions { name: "cpu".into(), ..DeviceOptions::default() }).await?;
-/// let mut stream = model.stream(&mut network)?;
+/// let mut stream = model.stream(&mut network, None)?;
 /// for line in ["20.1,3.4", "20.2,3.3"] {
 ///     for prediction in stream.read(line.as_bytes()).await? {
 ///         println!("{}", prediction.to_json(stream.columns()));
@@ -62,14 +62,19 @@ pub struct Stream<'n> {
     words: [String; 2],
     /// The items read so far.
     items: u64,
+    /// A note that has not been taken.
+    note: Option<String>,
+    /// Whether a blank line has ended a sequence.
+    has_ended: bool,
 }
 
 impl LoadedModel {
-    /// Reads a stream with a [`network`](Self::network) of the model, from a state of zero.
+    /// Reads a stream with a [`network`](Self::network) of the model, from a state of zero. The decimal mark is by default
+    /// that of the file of the training.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for a model that needs more than a stream has; those of the device.
-    pub fn stream<'n>(&'n self, network: &'n mut Network) -> Result<Stream<'n>> {
+    pub fn stream<'n>(&'n self, network: &'n mut Network, decimal: Option<DecimalMark>) -> Result<Stream<'n>> {
         let head = self.file.model.require_head()?;
         let whole = self.file.model.recurrent.has_reverse() || head.readout == Readout::MeanPool;
         let kind = |source, outputs, reader| {
@@ -85,16 +90,16 @@ impl LoadedModel {
         };
         let kind = match &self.file.codec {
             Codec::Series { series, quantiles, .. } => {
-                Kind::Series(Table::new(self, series, quantiles)?, self, network)
+                Kind::Series(Table::new(self, (series, quantiles), decimal)?, self, network)
             }
             Codec::Text { vocabulary } => {
-                let source = Source::Token(Counted::new(vocabulary));
+                let source = Source::Token(CountingVocabulary::new(vocabulary));
                 kind(source, Outputs::Next(vocabulary.clone()), Reader::Steps(network.session(1)?))
             }
             Codec::Classes { vocabulary, classes } => {
                 let outputs = Outputs::Labels(LabelCodec::Classes(classes.clone()));
                 kind(
-                    Source::Text(Counted::new(vocabulary)),
+                    Source::Text(CountingVocabulary::new(vocabulary)),
                     outputs,
                     Reader::Whole { network, steps: Steps::default() },
                 )
@@ -104,7 +109,7 @@ impl LoadedModel {
                 kind(source, Outputs::Keys(keys.names()), Reader::Steps(network.session(1)?))
             }
             Codec::Audio(codec) => {
-                let source = Source::Numbers(Numbers::of_audio(codec));
+                let source = Source::Numbers(Numbers::of_audio(codec, decimal));
                 kind(source, Outputs::Sound(codec.clone()), Reader::Steps(network.session(1)?))
             }
             Codec::Sensor { sensor, .. } => {
@@ -113,15 +118,23 @@ impl LoadedModel {
                 } else {
                     Reader::Windows { network, window: sensor.window, rows: VecDeque::new() }
                 };
-                kind(Source::Numbers(Numbers::of_sensor(sensor)), Outputs::Columns(sensor.targets.clone()), reader)
+                kind(
+                    Source::Numbers(Numbers::of_sensor(sensor, decimal)),
+                    Outputs::Columns(sensor.targets.clone()),
+                    reader,
+                )
             }
             Codec::Sequences(codec) => {
-                let source = Source::Numbers(Numbers::of_sequences(codec));
+                let source = Source::Numbers(Numbers::of_sequences(codec, decimal));
                 kind(source, Outputs::Labels(codec.labels.clone()), sequence(network)?)
             }
             Codec::Task { task: TaskName::Adding } => {
                 let value = LabelCodec::Values(vec![Scaling { offset: 0.0, unit: 1.0 }]);
-                kind(Source::Numbers(Numbers::plain(&["number", "mark"])), Outputs::Labels(value), sequence(network)?)
+                kind(
+                    Source::Numbers(Numbers::plain(&["number", "mark"], decimal)),
+                    Outputs::Labels(value),
+                    sequence(network)?,
+                )
             }
             Codec::Task { task: TaskName::Copy } => {
                 let tokens = LabelCodec::Classes((0..head.outputs).map(|token| token.to_string()).collect());
@@ -153,7 +166,7 @@ impl<'n> Stream<'n> {
             }
         };
         let columns = std::iter::once(item.to_owned()).chain(of_kind).collect();
-        Self { kind, columns, words, items: 0 }
+        Self { kind, columns, words, items: 0, note: None, has_ended: false }
     }
 
     /// What [`read`](Self::read) takes at once.
@@ -182,8 +195,11 @@ impl<'n> Stream<'n> {
         record(self.columns.iter().cloned())
     }
 
-    /// A note on the columns of the first line, once.
+    /// A note on what was read, once: on columns that are not read, and on the first blank line.
     pub fn note(&mut self) -> Option<String> {
+        if let Some(note) = self.note.take() {
+            return Some(note);
+        }
         match &mut self.kind {
             Kind::Series(table, ..) => table.fields_mut().note(),
             Kind::Steps(source, ..) => source.fields_mut()?.note(),
@@ -209,18 +225,18 @@ impl<'n> Stream<'n> {
         self.items += 1;
         let number = self.items;
         match &mut self.kind {
+            Kind::Series(table, ..) if table.is_end(item) => self.end_at(number).await,
             Kind::Series(table, model, network) => {
                 Ok(table.read((*model, &mut **network), (item, number)).await?.into_iter().collect())
             }
             Kind::Steps(source, reader, predicting) => {
                 let item_is = source.item();
-                let refused = |message| item_is.refused(number, message);
                 let is_sequence = matches!(**source, Source::Text(_));
-                match source.read(item).map_err(refused)? {
-                    Taken::Names => Ok(Vec::new()),
-                    Taken::End => reader.end(predicting).await,
-                    Taken::Empty => Ok(vec![predicting.empty(number)]),
-                    Taken::Inputs(inputs) => {
+                match source.read(item).map_err(|message| item_is.refused(number, message))? {
+                    Content::Names => Ok(Vec::new()),
+                    Content::End => self.end_at(number).await,
+                    Content::Empty => Ok(vec![predicting.empty(number)]),
+                    Content::Inputs(inputs) => {
                         let mut predictions = reader.read(inputs, number, predicting).await?;
                         if is_sequence {
                             predictions = reader.end(predicting).await?;
@@ -230,6 +246,15 @@ impl<'n> Stream<'n> {
                 }
             }
         }
+    }
+
+    /// Ends a sequence at a blank line.
+    async fn end_at(&mut self, number: u64) -> Result<Vec<Prediction>> {
+        if !self.has_ended {
+            self.has_ended = true;
+            self.note = Some(format!("note: line {number} is blank: the next line begins a sequence, from zero"));
+        }
+        self.end().await
     }
 
     /// Ends the stream, and the sequence in it. Returns its predictions if it is read as a whole.

@@ -32,15 +32,14 @@ impl Numbers {
     }
 
     /// The columns of a sensor.
-    pub(super) fn of_sensor(codec: &SensorCodec) -> Self {
+    pub(super) fn of_sensor(codec: &SensorCodec, decimal: Option<DecimalMark>) -> Self {
         let names = codec.now.iter().map(|column| column.name.clone()).collect();
-        Self::new(names, codec.decimal, Encoding::Columns(codec.now.clone()), codec.missing)
+        Self::new(names, decimal.or(codec.decimal), Encoding::Columns(codec.now.clone()), codec.missing)
     }
 
     /// The dimensions of labelled sequences.
-    pub(super) fn of_sequences(codec: &SequencesCodec) -> Self {
-        let name = |index: usize| codec.dimensions.get(index).cloned().unwrap_or(format!("dimension {}", index + 1));
-        let names: Vec<String> = (0..codec.scaling.len()).map(name).collect();
+    pub(super) fn of_sequences(codec: &SequencesCodec, decimal: Option<DecimalMark>) -> Self {
+        let names = codec.names();
         let (missing, masked) = match codec.missing {
             MissingName::Error => (MissingPolicy::Refuse, false),
             MissingName::Ffill => (MissingPolicy::Forward, false),
@@ -49,24 +48,23 @@ impl Numbers {
         let column =
             |(name, scaling): (&String, &Scaling)| ColumnCodec { name: name.clone(), scaling: *scaling, masked };
         let columns = names.iter().zip(&codec.scaling).map(column).collect();
-        Self::new(names, codec.decimal, Encoding::Columns(columns), missing)
+        Self::new(names, decimal.or(codec.decimal), Encoding::Columns(columns), missing)
     }
 
     /// The channels of sound.
-    pub(super) fn of_audio(codec: &AudioCodec) -> Self {
-        let names = (1..=codec.dry.len()).map(|channel| format!("channel {channel}")).collect();
-        Self::new(names, None, Encoding::Audio(codec.clone()), MissingPolicy::Refuse)
+    pub(super) fn of_audio(codec: &AudioCodec, decimal: Option<DecimalMark>) -> Self {
+        Self::new(AudioCodec::channels(&codec.dry), decimal, Encoding::Audio(codec.clone()), MissingPolicy::Refuse)
     }
 
     /// Columns that are inputs as they are.
-    pub(super) fn plain(names: &[&str]) -> Self {
+    pub(super) fn plain(names: &[&str], decimal: Option<DecimalMark>) -> Self {
         let column = |name: &&str| ColumnCodec {
             name: (*name).to_owned(),
             scaling: Scaling { offset: 0.0, unit: 1.0 },
             masked: false,
         };
         let names_of = names.iter().map(|name| (*name).to_owned()).collect();
-        Self::new(names_of, None, Encoding::Columns(names.iter().map(column).collect()), MissingPolicy::Refuse)
+        Self::new(names_of, decimal, Encoding::Columns(names.iter().map(column).collect()), MissingPolicy::Refuse)
     }
 
     /// How the lines are read.
@@ -76,6 +74,12 @@ impl Numbers {
 
     pub(super) fn fields_mut(&mut self) -> &mut Fields {
         &mut self.fields
+    }
+
+    /// Whether a line ends a sequence. Of a single column that may be missing, an empty line is a missing value.
+    pub(super) fn is_end(&self, line: &str) -> bool {
+        let may_be_missing = self.last.len() == 1 && self.missing != MissingPolicy::Refuse;
+        self.fields.is_blank(line) && !may_be_missing
     }
 
     /// Forgets the values of the lines before.
@@ -114,7 +118,11 @@ impl Numbers {
                 Ok(inputs)
             }
             Encoding::Audio(codec) => {
-                let samples = values.iter().map(|value| *value as f32).collect();
+                let sample = |(value, name): (&f64, &String)| {
+                    let sample = Some(*value as f32).filter(|sample| sample.is_finite());
+                    sample.ok_or_else(|| refused(name, "a sample within f32", &value.to_string()))
+                };
+                let samples = values.iter().zip(self.fields.names()).map(sample).collect::<Result<_, String>>()?;
                 let frame = Array2::from_shape_vec((1, values.len()), samples).map_err(|error| error.to_string())?;
                 let (inputs, _) = codec.encode(frame).into_raw_vec_and_offset();
                 Ok(inputs)

@@ -28,7 +28,7 @@ impl Outputs {
         match self {
             Self::Labels(labels) => labels.columns(),
             Self::Columns(columns) => columns.iter().map(|column| format!("{}_estimate", column.name)).collect(),
-            Self::Sound(codec) => (1..=codec.wet.len()).map(|channel| format!("channel {channel}")).collect(),
+            Self::Sound(codec) => AudioCodec::channels(&codec.wet),
             Self::Keys(names) => names.clone(),
             Self::Next(_) => ["next", "p"].map(str::to_owned).to_vec(),
         }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use ndarray::{Array2, Array3, Axis};
 
+use super::items::Item;
 use super::outputs::Outputs;
 use super::prediction::{Cell, Prediction};
 use super::source::Inputs;
@@ -102,7 +103,7 @@ impl Reader<'_> {
     /// Reads the inputs of an item, and returns the prediction that follows.
     ///
     /// # Errors
-    /// [`Error::Value`] for a sequence that is read as a whole and too long; those of the device.
+    /// [`Error::Data`] for a sequence that is read as a whole and too long; those of the device.
     pub(super) async fn read(&mut self, inputs: Inputs, item: u64, as_a: &Predicting) -> Result<Vec<Prediction>> {
         match self {
             Self::Steps(session) => {
@@ -124,9 +125,11 @@ impl Reader<'_> {
             }
             Self::Whole { steps, .. } => {
                 if steps.lines.len() == LONGEST {
-                    let expected =
-                        format!("at most {LONGEST} lines, since the network reads all of them before it predicts");
-                    return Err(Error::value("the sequence", expected, "more"));
+                    let message = format!(
+                        "expected a sequence of at most {LONGEST} lines, since the network reads all of it before it \
+                         predicts, got a longer one"
+                    );
+                    return Err(Item::Line.refused(item, message));
                 }
                 steps.push(inputs, item);
                 Ok(Vec::new())

@@ -14,7 +14,7 @@ pub(super) enum Inputs {
 }
 
 /// What an item is.
-pub(super) enum Taken {
+pub(super) enum Content {
     /// Inputs.
     Inputs(Inputs),
     /// Names of columns.
@@ -28,9 +28,9 @@ pub(super) enum Taken {
 /// How an item becomes inputs.
 pub(super) enum Source {
     /// A character or a byte of a text.
-    Token(Counted),
+    Token(CountingVocabulary),
     /// A line of text, which is a sequence.
-    Text(Counted),
+    Text(CountingVocabulary),
     /// Numbers of a step.
     Numbers(Numbers),
     /// The keys that are active at a step.
@@ -40,12 +40,12 @@ pub(super) enum Source {
 }
 
 /// A vocabulary, and the number of characters read that are unknown to it.
-pub(super) struct Counted {
+pub(super) struct CountingVocabulary {
     vocabulary: Vocabulary,
     unknown: u64,
 }
 
-impl Counted {
+impl CountingVocabulary {
     pub(super) fn new(vocabulary: &Vocabulary) -> Self {
         Self { vocabulary: vocabulary.clone(), unknown: 0 }
     }
@@ -61,7 +61,7 @@ impl Source {
     /// What is read at once.
     pub(super) fn item(&self) -> Item {
         match self {
-            Self::Token(Counted { vocabulary, .. }) => match vocabulary.unit() {
+            Self::Token(CountingVocabulary { vocabulary, .. }) => match vocabulary.unit() {
                 TextUnit::Characters => Item::Character,
                 TextUnit::Bytes => Item::Byte,
             },
@@ -91,14 +91,16 @@ impl Source {
     /// The number of characters read that are unknown to the vocabulary.
     pub(super) fn unknown(&self) -> u64 {
         match self {
-            Self::Token(Counted { unknown, .. }) | Self::Text(Counted { unknown, .. }) => *unknown,
+            Self::Token(CountingVocabulary { unknown, .. }) | Self::Text(CountingVocabulary { unknown, .. }) => {
+                *unknown
+            }
             _ => 0,
         }
     }
 
     /// An item as inputs. Otherwise what was expected and what came.
-    pub(super) fn read(&mut self, item: &[u8]) -> Result<Taken, String> {
-        let tokens = |tokens| Ok(Taken::Inputs(Inputs::Tokens(tokens)));
+    pub(super) fn read(&mut self, item: &[u8]) -> Result<Content, String> {
+        let tokens = |tokens| Ok(Content::Inputs(Inputs::Tokens(tokens)));
         if self.item() == Item::Byte {
             return tokens(item.iter().map(|byte| u32::from(*byte)).collect());
         }
@@ -107,19 +109,19 @@ impl Source {
         match self {
             Self::Token(counted) => tokens(counted.encode(text)),
             Self::Text(counted) => match text.trim() {
-                "" => Ok(Taken::Empty),
+                "" => Ok(Content::Empty),
                 line => tokens(counted.encode(line)),
             },
             // No active key is silence.
-            Self::Keys(keys) => active(keys, text).map(|active| Taken::Inputs(Inputs::Numbers(active))),
-            Self::Numbers(numbers) if text.trim().is_empty() => {
+            Self::Keys(keys) => active(keys, text).map(|active| Content::Inputs(Inputs::Numbers(active))),
+            Self::Numbers(numbers) if numbers.is_end(text) => {
                 numbers.reset();
-                Ok(Taken::End)
+                Ok(Content::End)
             }
-            Self::Id(_) if text.trim().is_empty() => Ok(Taken::End),
+            Self::Id(_) if text.trim().is_empty() => Ok(Content::End),
             Self::Numbers(numbers) => numbers
                 .read(text)
-                .map(|inputs| inputs.map_or(Taken::Names, |inputs| Taken::Inputs(Inputs::Numbers(inputs)))),
+                .map(|inputs| inputs.map_or(Content::Names, |inputs| Content::Inputs(Inputs::Numbers(inputs)))),
             Self::Id(below) => {
                 let id = text.trim().parse().ok().filter(|id: &u32| id < below);
                 let refused = || format!("expected a token, 0 to {}, got {:?}", *below - 1, text.trim());

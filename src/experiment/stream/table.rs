@@ -1,6 +1,9 @@
 //! The last rows of a series, from which a forecast is made after each.
 
 use std::collections::VecDeque;
+use std::ops::Range;
+
+use serde_json::{Map, Value};
 
 use super::fields::{Fields, Line};
 use super::items::{INPUT, Item};
@@ -9,6 +12,7 @@ use crate::data::{DecimalMark, MissingPolicy, SeriesCodec, list_names};
 use crate::experiment::config::SeriesConfig;
 use crate::experiment::config::agree::unsupported;
 use crate::experiment::device::network::Network;
+use crate::experiment::forecast::SeriesForecast;
 use crate::experiment::loaded_model::LoadedModel;
 use crate::experiment::measure::ranges::Ranges;
 use crate::experiment::tasks::series::paths::PathCount;
@@ -23,11 +27,20 @@ pub(super) struct Table {
     fields: Fields,
     /// The first columns' name, and those of the numbers.
     names: Vec<String>,
-    rows: VecDeque<Vec<String>>,
+    /// The last rows, at least a window of them, and older ones that have a target's only value.
+    rows: VecDeque<Row>,
+    targets: Range<usize>,
     window: usize,
     keep: usize,
     missing: MissingPolicy,
     columns: Vec<String>,
+}
+
+/// A row, with a decimal point in its numbers.
+struct Row {
+    /// The number of its line.
+    line: u64,
+    cells: Vec<String>,
 }
 
 impl Table {
@@ -35,7 +48,11 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::Unsupported`] for one that reads what a line does not have.
-    pub(super) fn new(model: &LoadedModel, codec: &SeriesCodec, stored: &[f64]) -> Result<Self> {
+    pub(super) fn new(
+        model: &LoadedModel,
+        (codec, stored): (&SeriesCodec, &[f64]),
+        decimal: Option<DecimalMark>,
+    ) -> Result<Self> {
         let refused = |what: String| unsupported(format!("{what}: `bptt forecast` forecasts from a file"));
         if codec.long.is_some() {
             return Err(refused(
@@ -47,16 +64,14 @@ impl Table {
             let what = format!("the network reads columns of the rows that it forecasts (--known {names})");
             return Err(refused(format!("{what}, and lines of a stream have only those of now")));
         }
-        if model.file.model.recurrent.has_reverse() {
-            return Err(refused("the network also reads from the end of a window".into()));
-        }
         let numbers = codec.targets.iter().chain(&codec.features).map(|column| column.name.clone());
         let names: Vec<String> = std::iter::once(codec.label_name.clone()).chain(numbers).collect();
         let window = codec.frame.window;
         Ok(Self {
-            fields: Fields::new(names.clone(), codec.decimal.unwrap_or(DecimalMark::Point)),
+            fields: Fields::new(names.clone(), decimal.or(codec.decimal).unwrap_or(DecimalMark::Point)),
             names,
             rows: VecDeque::new(),
+            targets: 1..1 + codec.targets.len(),
             window,
             keep: window.max(LEAST) + 2,
             missing: codec.missing,
@@ -84,6 +99,11 @@ impl Table {
         self.columns.clone()
     }
 
+    /// Whether a line ends the series.
+    pub(super) fn is_end(&self, line: &[u8]) -> bool {
+        std::str::from_utf8(line).is_ok_and(|line| self.fields.is_blank(line))
+    }
+
     /// Forgets all rows.
     pub(super) fn reset(&mut self) {
         self.rows.clear();
@@ -99,64 +119,93 @@ impl Table {
         (line, number): (&[u8], u64),
     ) -> Result<Option<Prediction>> {
         let refused = |message| Item::Line.refused(number, message);
-        let line = std::str::from_utf8(line).map_err(|_| refused("expected UTF-8, got other bytes".into()))?;
-        if line.trim().is_empty() {
-            self.reset();
+        let text = std::str::from_utf8(line).map_err(|_| refused("expected UTF-8, got other bytes".into()))?;
+        let Line::Cells(cells, mark) = self.fields.read(text).map_err(refused)? else { return Ok(None) };
+        let cells = self.numbers(cells, mark).map_err(refused)?;
+        self.push(Row { line: number, cells });
+        let is_known = |target: usize| self.rows.iter().any(|row| !row.cells[target].is_empty());
+        // A label is read as soon as there is another before it.
+        if self.rows.len() < self.window && (self.rows.len() < 2 || !self.targets.clone().all(is_known)) {
             return Ok(None);
         }
-        let Line::Cells(cells, mark) = self.fields.read(line).map_err(refused)? else { return Ok(None) };
-        let mut row = vec![cells[0].clone()];
-        for (at, cell) in cells.iter().enumerate().skip(1) {
-            let value = mark.number(cell);
-            let value = value
-                .map_err(|(expected, got)| refused(format!("{:?}: expected {expected}, got {got}", self.names[at])))?;
-            // What is filled forward may have left the rows that are kept.
-            let last = self.rows.back().filter(|_| self.missing == MissingPolicy::Forward).map(|row| row[at].clone());
-            row.push(value.map_or_else(|| last.unwrap_or_default(), |value| value.to_string()));
-        }
-        self.rows.push_back(row);
-        if self.rows.len() > self.keep {
-            self.rows.pop_front();
-        }
+        let series = self.series(model).map_err(|error| self.in_its_line(error))?;
         if self.rows.len() < self.window {
             return Ok(None);
         }
-        let mut text = record(self.names.iter().cloned())?;
-        for row in &self.rows {
-            text += &record(row.iter().cloned())?;
-        }
-        self.forecast(model, network, text.into_bytes())
-            .await
-            .map(|(cells, json)| Some(Prediction { item: number, cells, json: Some(json) }))
-            .map_err(|error| {
-                match error {
-                    // Its place is one of the rows that are kept.
-                    Error::Data { place, message, .. } => {
-                        refused(format!("{message} (of the last {} rows{place})", self.rows.len()))
-                    }
-                    other => other,
-                }
-            })
+        let forecast = model.forecast_on(network, series.into(), None, (PathCount::Exactly(0), 1)).await;
+        let forecast = forecast.map_err(|error| self.in_its_line(error))?;
+        Ok(Some(self.prediction(&forecast, number)))
     }
 
-    async fn forecast(
-        &self,
-        model: &LoadedModel,
-        network: &mut Network,
-        text: Vec<u8>,
-    ) -> Result<(Vec<Cell>, serde_json::Map<String, serde_json::Value>)> {
-        let mut data = SeriesConfig { decimal: Some(DecimalMark::Point), ..SeriesConfig::default() };
-        let read = SeriesData::of_text(&mut data, Some(&model.file.codec), (text, INPUT.into(), String::new()))?;
-        let forecast = model.forecast_on(network, read.into(), None, (PathCount::Exactly(0), 1)).await?;
-        let json = match forecast.to_json() {
-            serde_json::Value::Object(map) => map,
-            _ => serde_json::Map::new(),
+    /// The fields of a row with a decimal point; missing values are filled forward if they were in training.
+    fn numbers(&self, cells: Vec<String>, mark: DecimalMark) -> Result<Vec<String>, String> {
+        let mut row = cells;
+        for (at, cell) in row.iter_mut().enumerate().skip(1) {
+            let refused = |expected: &str, got: &str| format!("{:?}: expected {expected}, got {got}", self.names[at]);
+            let value = mark.number(cell).map_err(|(expected, got)| refused(&expected, &got))?;
+            *cell = match (value, self.missing, self.rows.back()) {
+                (Some(value), ..) => value.to_string(),
+                (None, MissingPolicy::Refuse, _) => return Err(refused("a finite number", "a missing value")),
+                // The value before may have left the rows that are kept.
+                (None, MissingPolicy::Forward, Some(before)) => before.cells[at].clone(),
+                (None, ..) => String::new(),
+            };
+        }
+        Ok(row)
+    }
+
+    /// Adds a row, and forgets the oldest that is not needed any more.
+    fn push(&mut self, row: Row) {
+        self.rows.push_back(row);
+        let passed = self.rows.len().saturating_sub(self.keep);
+        let has = |row: &Row, target: usize| !row.cells[target].is_empty();
+        let is_needed = |row: usize| {
+            let others = |target| self.rows.iter().enumerate().all(|(other, of)| other == row || !has(of, target));
+            self.targets.clone().any(|target| has(&self.rows[row], target) && others(target))
         };
-        let after = self.rows.back().map(|row| row[0].clone()).unwrap_or_default();
-        let mut cells = vec![Cell::Text(after)];
+        if let Some(oldest) = (0..passed).find(|row| !is_needed(*row)) {
+            self.rows.remove(oldest);
+        }
+    }
+
+    /// The kept rows as a file of these columns is read.
+    fn series(&self, model: &LoadedModel) -> Result<SeriesData> {
+        let mut text = record(self.names.iter().cloned())?;
+        for row in &self.rows {
+            text += &record(row.cells.iter().cloned())?;
+        }
+        let mut data = SeriesConfig { decimal: Some(DecimalMark::Point), ..SeriesConfig::default() };
+        SeriesData::of_text(&mut data, Some(&model.file.codec), (text.into_bytes(), INPUT.into(), String::new()))
+    }
+
+    /// An error of a kept row, by the number of its line.
+    fn in_its_line(&self, error: Error) -> Error {
+        let Error::Data { place, message, .. } = error else { return error };
+        // `, row 3 (line 4), column "a"`
+        let rest = place.strip_prefix(", row ").and_then(|place| place.split_once(" (line "));
+        let row = rest.and_then(|(row, _)| self.rows.get(row.parse::<usize>().ok()?.checked_sub(1)?));
+        let column = rest.and_then(|(_, rest)| rest.split_once("), ")).map_or("", |(_, column)| column);
+        let column = if column.is_empty() { String::new() } else { format!("{column}: ") };
+        match (row, self.rows.back()) {
+            (Some(row), _) => Item::Line.refused(row.line, format!("{column}{message}")),
+            (None, last) => {
+                let line = last.map_or(0, |row| row.line);
+                Item::Line.refused(line, format!("{message} (in the last {} rows{place})", self.rows.len()))
+            }
+        }
+    }
+
+    /// A forecast in the columns of the stream.
+    fn prediction(&self, forecast: &SeriesForecast, item: u64) -> Prediction {
+        let json = match forecast.to_json() {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        };
+        let after = self.rows.back().map(|row| row.cells[0].clone()).unwrap_or_default();
         let number = |value: f64| if value.is_nan() { String::new() } else { value.to_string() };
+        let mut cells = vec![Cell::Text(after)];
         cells.extend(forecast.values().map(|value| Cell::Number(number(value))));
-        Ok((cells, json))
+        Prediction { item, cells, json: Some(json) }
     }
 }
 
