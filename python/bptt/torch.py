@@ -18,7 +18,8 @@ def from_module(
     recurrent: nn.RNNBase, linear: nn.Linear | None = None, *, loss: str = "squared-error", **head: Any
 ) -> tuple[Model, dict[str, np.ndarray]]:
     """The model of an ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN``, and its weights. With an ``nn.Linear`` behind it, the
-    model has a head with this loss; ``head`` are further settings of `Head`, such as ``readout="every"``.
+    model has a head with this loss; ``head`` are further settings of `Head`, such as ``readout="every"``. The arrays are
+    copies: neither PyTorch's training changes them nor they the module. Those of bfloat16 are float32.
 
     >>> model, weights = from_module(net.lstm, net.fc, loss="cross-entropy")
     >>> trainer = bptt.Trainer(model, weights=weights)
@@ -46,7 +47,13 @@ def from_module(
         if linear.bias is None:
             raise ValueError("linear: expected a bias, which the head has, got bias=False")
         tensors |= {f"head.{name}": tensor for name, tensor in linear.state_dict().items()}
-    return model, {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+    return model, {name: _array(tensor) for name, tensor in tensors.items()}
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    """A copy. NumPy has no bfloat16, nor other short types of PyTorch; float32 has all of their numbers."""
+    tensor = tensor.detach().cpu()
+    return np.array(tensor.numpy() if tensor.dtype in (torch.float32, torch.float64) else tensor.float().numpy())
 
 
 def to_module(model: Model, weights: Mapping[str, Any]) -> tuple[nn.RNNBase, nn.Linear | None]:

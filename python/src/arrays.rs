@@ -3,13 +3,15 @@
 //! Inputs are copied while the GIL is held, in the library's order of axes: another thread may write into an array
 //! while a step computes. Results are new arrays that take over the library's memory.
 
-use bptt::ndarray::{Array, Array2, Array3, ArrayD, Dimension};
+use std::fmt::{Debug, Display};
+
+use bptt::ndarray::{Array, Array1, Array2, Array3, ArrayD, Dimension};
 use bptt::{Error, Sequence, StateDict, States};
 use numpy::{
     Element, IntoPyArray, PyArray, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods, dtype,
 };
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::errors::OrRaise;
 
@@ -24,12 +26,16 @@ pub(crate) fn value<T>(what: &str, expected: &str, got: impl ToString) -> PyResu
     Err(Error::Value { what: what.into(), expected: expected.into(), got: got.to_string() }).or_raise()
 }
 
-/// As NumPy sees it.
-fn untyped<'py>(any: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>> {
-    match any.cast::<PyUntypedArray>() {
-        Ok(array) => Ok(array.clone()),
-        Err(_) => Ok(any.py().import("numpy")?.call_method1("asarray", (any,))?.cast_into::<PyUntypedArray>()?),
+/// As NumPy sees it. A tensor that PyTorch differentiates is refused: its graph would end here without a word.
+pub(crate) fn untyped<'py>(any: &Bound<'py, PyAny>, what: &str) -> PyResult<Bound<'py, PyUntypedArray>> {
+    if let Ok(array) = any.cast::<PyUntypedArray>() {
+        return Ok(array.clone());
     }
+    if any.hasattr("detach")? && any.getattr("requires_grad")?.is_truthy()? {
+        let expected = format!("a tensor outside PyTorch's graph, which ends here: {what}.detach()");
+        return value(what, &expected, "one that requires grad");
+    }
+    Ok(any.py().import("numpy")?.call_method1("asarray", (any,))?.cast_into::<PyUntypedArray>()?)
 }
 
 /// A copy of an array of numbers of any type, which must have D axes.
@@ -43,7 +49,7 @@ fn ordered<T: Element + Copy, D: Dimension>(
     what: &str,
     batch_first: bool,
 ) -> PyResult<Array<T, D>> {
-    let given = untyped(any)?;
+    let given = untyped(any, what)?;
     if let Some(axes) = D::NDIM
         && given.ndim() != axes
     {
@@ -83,31 +89,71 @@ pub(crate) fn weights<T: Number>(any: &Bound<'_, PyAny>, batch_first: bool) -> P
     ordered(any, "weights", batch_first)
 }
 
-/// Whole numbers of at least 0, \[T, B\].
+/// Whole numbers of at least 0, \[T, B\]: token ids or classes, which may be truth values.
 pub(crate) fn indices(any: &Bound<'_, PyAny>, batch_first: bool, what: &str) -> PyResult<Array2<u32>> {
-    let given = untyped(any)?;
-    if !matches!(given.dtype().kind(), b'i' | b'u' | b'b') {
-        return value(what, "an array of whole numbers", format!("dtype {}", given.dtype()));
+    let given = untyped(any, what)?;
+    if given.dtype().kind() == b'b' {
+        return ordered::<bool, _>(&given, what, batch_first).map(|numbers| numbers.mapv(u32::from));
     }
-    let numbers = ordered::<i64, _>(any, what, batch_first)?;
-    if let Some((at, number)) = numbers.indexed_iter().find(|(_, number)| u32::try_from(**number).is_err()) {
-        return value(&format!("{what} at {at:?}"), "a whole number of at least 0, below 2^32", number);
-    }
-    Ok(numbers.mapv(|number| number as u32))
+    whole_numbers(&given, what, batch_first, 0)
 }
 
-/// h, or h and c.
+/// Whole numbers of at least `least`. Others are not cut off to whole ones, and truth values are none.
+fn whole_numbers<D: Dimension<Pattern: Debug>>(
+    given: &Bound<'_, PyUntypedArray>,
+    what: &str,
+    batch_first: bool,
+    least: u32,
+) -> PyResult<Array<u32, D>> {
+    match given.dtype().kind() {
+        b'i' => unsigned(ordered::<i64, D>(given, what, batch_first)?, what, least),
+        b'u' => unsigned(ordered::<u64, D>(given, what, batch_first)?, what, least),
+        b'f' => {
+            let expected = "an array of whole numbers (.astype(int) of an array and .long() of a tensor make them)";
+            value(what, expected, format!("dtype {}", given.dtype()))
+        }
+        _ => value(what, "an array of whole numbers", format!("dtype {}", given.dtype())),
+    }
+}
+
+/// The same numbers, which must fit.
+fn unsigned<T: Copy + Display + TryInto<u32>, D: Dimension<Pattern: Debug>>(
+    numbers: Array<T, D>,
+    what: &str,
+    least: u32,
+) -> PyResult<Array<u32, D>> {
+    let fits = |number: T| number.try_into().is_ok_and(|number| number >= least);
+    if let Some((at, number)) = numbers.indexed_iter().find(|(_, number)| !fits(**number)) {
+        let what = if D::NDIM == Some(1) { format!("{what}[{at:?}]") } else { format!("{what} at {at:?}") };
+        return value(&what, &format!("a whole number of at least {least}, below 2^32"), number);
+    }
+    // All fit.
+    Ok(numbers.mapv(|number| number.try_into().unwrap_or_default()))
+}
+
+/// h, or h and c in a tuple or a list. A list of numbers is h itself: h and c have three axes each.
 pub(crate) fn states<T: Number>(any: &Bound<'_, PyAny>, what: &str) -> PyResult<States<T>> {
-    let Ok(pair) = any.cast::<PyTuple>() else {
-        return Ok(States { h: array(any, &format!("h_{what}"))?, c: None });
+    let pair: Vec<Bound<'_, PyAny>> = match (any.cast::<PyTuple>(), any.cast::<PyList>()) {
+        (Ok(pair), _) => pair.iter().collect(),
+        (_, Ok(list)) if !list.is_empty() && is_list_of_states(list)? => list.iter().collect(),
+        _ => return Ok(States { h: array(any, &format!("h_{what}"))?, c: None }),
     };
-    let c = match pair.len() {
-        1 => None,
-        2 => Some(pair.get_item(1)?).filter(|c| !c.is_none()),
-        count => return value(what, "h, or a tuple of h and c", format!("a tuple of {count}")),
+    let (h, c) = match pair.as_slice() {
+        [h] => (h, None),
+        [h, c] => (h, Some(c).filter(|c| !c.is_none())),
+        _ => return value(what, "h, or a tuple of h and c", format!("{} of them", pair.len())),
     };
-    let c = c.map(|c| array(&c, &format!("c_{what}"))).transpose()?;
-    Ok(States { h: array(&pair.get_item(0)?, &format!("h_{what}"))?, c })
+    let c = c.map(|c| array(c, &format!("c_{what}"))).transpose()?;
+    Ok(States { h: array(h, &format!("h_{what}"))?, c })
+}
+
+fn is_list_of_states(list: &Bound<'_, PyList>) -> PyResult<bool> {
+    for state in list {
+        if !state.is_none() && untyped(&state, "initial")?.ndim() != 3 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// h and c as a tuple; of a cell without c, h and None.
@@ -125,21 +171,34 @@ pub(crate) struct Rows<'a, 'py> {
 
 /// x of \[T, B, I\], or token ids \[T, B\].
 pub(crate) fn sequence<T: Number>(x: &Bound<'_, PyAny>, rows: &Rows<'_, '_>) -> PyResult<Sequence<T>> {
-    let mut sequence = match untyped(x)?.ndim() {
-        2 => Sequence::tokens(indices(x, rows.batch_first, "token ids")?).to(),
-        _ => Sequence::dense(steps(x, rows.batch_first, "x")?),
+    let given = untyped(x, "x")?;
+    let mut sequence = match (given.ndim(), given.dtype().kind()) {
+        (2, b'f') => {
+            let axes = if rows.batch_first { "[B, T" } else { "[T, B" };
+            let expected =
+                format!("{axes}, I] of numbers (x[:, :, None] if I is 1), or token ids {axes}], whole numbers");
+            return value("x", &expected, format!("shape {:?} of {}", given.shape(), given.dtype()));
+        }
+        (2, _) => Sequence::tokens(indices(&given, rows.batch_first, "token ids")?).to(),
+        _ => Sequence::dense(steps(&given, rows.batch_first, "x")?),
     };
     if let Some(lengths) = rows.lengths {
-        let lengths: Vec<i64> = array::<i64, bptt::ndarray::Ix1>(lengths, "lengths")?.to_vec();
-        if let Some((row, length)) = lengths.iter().enumerate().find(|(_, length)| **length < 1) {
-            return value(&format!("lengths[{row}]"), "at least 1", length);
-        }
-        sequence = sequence.lengths(lengths.into_iter().map(|length| length as usize).collect());
+        let lengths: Array1<u32> = whole_numbers(&untyped(lengths, "lengths")?, "lengths", false, 1)?;
+        sequence = sequence.lengths(lengths.iter().map(|length| *length as usize).collect());
     }
     if let Some(initial) = rows.initial {
         sequence = sequence.initial(states(initial, "0")?);
     }
     Ok(sequence)
+}
+
+/// A tensor of PyTorch as NumPy can read it: one on a GPU, or that PyTorch differentiates, has no array, nor has one of a
+/// type that NumPy lacks, such as bfloat16, of which all numbers are numbers of f32.
+fn of_torch<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let tensor = tensor.call_method0("detach")?.call_method0("cpu")?;
+    let dtype = tensor.getattr("dtype")?.str()?.to_string();
+    let lacks = ["torch.bfloat16", "torch.float8"].iter().any(|name| dtype.starts_with(name));
+    if lacks { tensor.call_method0("float") } else { Ok(tensor) }
 }
 
 /// Named tensors of a mapping; values may be arrays or PyTorch's tensors.
@@ -148,9 +207,7 @@ pub(crate) fn state_dict<T: Number>(mapping: &Bound<'_, PyAny>) -> PyResult<Stat
     let mut tensors = Vec::new();
     for item in items.try_iter()? {
         let (name, tensor): (String, Bound<'_, PyAny>) = item?.extract()?;
-        // A tensor on a GPU, or one that PyTorch differentiates, has no array.
-        let tensor =
-            if tensor.hasattr("detach")? { tensor.call_method0("detach")?.call_method0("cpu")? } else { tensor };
+        let tensor = if tensor.hasattr("detach")? { of_torch(&tensor)? } else { tensor };
         let array: ArrayD<T> = array(&tensor, &name)?;
         tensors.push((name, array));
     }

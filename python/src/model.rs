@@ -243,7 +243,7 @@ impl Model {
         state_dict_out(py, &bptt::Layout::with_names(&self.0, &to).to_state_dict(&block))
     }
 
-    /// Writes the model with its weights as a file that `bptt` and `bptt.load_weights` read.
+    /// Writes the model with its weights as a file that `bptt` and `Model.load` read.
     fn save(&self, path: PathBuf, weights: &Bound<'_, PyAny>) -> PyResult<()> {
         SavedModel::new(self.0.clone(), state_dict::<f32>(weights)?).save(path).or_raise()
     }
@@ -287,6 +287,9 @@ impl Optimizer {
             _ => return value("rule", "sgd, rmsprop, adam or adamw", rule),
         };
         if let Some(momentum) = momentum {
+            if let OptimizerKind::Adam { .. } | OptimizerKind::AdamW { .. } = optimizer.kind {
+                return value("momentum", "None: only sgd and rmsprop have it", format!("{momentum} for {rule}"));
+            }
             optimizer = optimizer.momentum(momentum);
         }
         match &mut optimizer.kind {

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use bptt::experiment::config::NumberRange;
 use bptt::ndarray::Array2;
 use bptt::{
-    Backend, Batch, Engine, EngineOptions, InputGradient, Parameters, SavedModel, Sequence, StateDict, Targets,
+    Backend, Batch, Engine, EngineOptions, Error, InputGradient, Parameters, SavedModel, Sequence, StateDict, Targets,
     TrainerOptions, Wait,
 };
-use numpy::{IntoPyArray, PyArray2};
+use numpy::{IntoPyArray, PyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -61,28 +61,60 @@ impl Given<'_, '_> {
         let sequence: Sequence<T> = arrays::sequence(self.x, &self.rows)?;
         let takes_classes = model.head.as_ref().is_some_and(|head| head.loss.takes_classes());
         let each = model.head.as_ref().is_some_and(|head| head.readout == bptt::Readout::PerStep);
-        // [B] and [B, O] are one prediction a row.
-        let targets = by_prediction(self.targets, each, if takes_classes { 1 } else { 2 })?;
-        let batch_first = self.rows.batch_first && each;
+        let axes = PredictionAxes { each, batch_first: self.rows.batch_first };
+        let batch_first = self.rows.batch_first;
         let targets = if takes_classes {
-            Targets::Classes(arrays::indices(&targets, batch_first, "classes")?)
+            Targets::Classes(arrays::indices(&axes.complete(self.targets, "classes", 1)?, batch_first, "classes")?)
         } else {
+            let one = model.head.as_ref().is_some_and(|head| head.target_size() == 1);
+            let targets = axes.complete(&axes.with_values(self.targets, one)?, "targets", 2)?;
             Targets::Values(arrays::steps(&targets, batch_first, "targets")?)
         };
         let mut batch = Batch::new(sequence, targets);
         if let Some(weights) = self.weights {
-            batch = batch.weights(arrays::weights(&by_prediction(weights, each, 1)?, batch_first)?);
+            batch = batch.weights(arrays::weights(&axes.complete(weights, "weights", 1)?, batch_first)?);
         }
         Ok(batch)
     }
 }
 
-/// With the axis of predictions, which may be left out where there is one a row.
-fn by_prediction<'py>(any: &Bound<'py, PyAny>, each: bool, axes: usize) -> PyResult<Bound<'py, PyAny>> {
-    let numpy = any.py().import("numpy")?;
-    let array = numpy.call_method1("asarray", (any,))?;
-    let has: usize = array.getattr("ndim")?.extract()?;
-    if !each && has == axes { numpy.call_method1("expand_dims", (array, 0)) } else { Ok(array) }
+/// The axes of what belongs to predictions, [P, B, ·], or [B, P, ·] if rows come first.
+struct PredictionAxes {
+    /// Whether each step has a prediction, and not each row.
+    each: bool,
+    batch_first: bool,
+}
+
+impl PredictionAxes {
+    /// With the axis of P, which may be left out where each row has one prediction. `axes`: what it has without.
+    fn complete<'py>(&self, any: &Bound<'py, PyAny>, what: &str, axes: usize) -> PyResult<Bound<'py, PyAny>> {
+        let array = arrays::untyped(any, what)?;
+        if self.each || array.ndim() != axes {
+            return Ok(array.into_any());
+        }
+        let numpy = any.py().import("numpy")?;
+        numpy.call_method1("expand_dims", (array, usize::from(self.batch_first)))
+    }
+
+    /// With the axis of values, which may be left out where a prediction has one. Nothing else has so few axes.
+    fn with_values<'py>(&self, any: &Bound<'py, PyAny>, one: bool) -> PyResult<Bound<'py, PyAny>> {
+        let array = arrays::untyped(any, "targets")?;
+        if !one || array.ndim() != if self.each { 2 } else { 1 } {
+            return Ok(array.into_any());
+        }
+        any.py().import("numpy")?.call_method1("expand_dims", (array, -1))
+    }
+}
+
+/// What a call returned. After a step that is not finite the library refuses every further one, until it is given
+/// weights, so that what is enqueued behind it has no effect; here nothing is, and the exception has told of it. So the
+/// trainer goes on with the weights before that step, as it does with another loss of the caller's.
+fn going_on<E: bptt::Engine, R>(trainer: &mut bptt::Trainer<E>, result: bptt::Result<R>) -> bptt::Result<R> {
+    if let Err(Error::NonFinite { .. }) = result {
+        let weights = trainer.state_dict().wait()?;
+        trainer.load_state_dict(&weights)?;
+    }
+    result
 }
 
 #[pymethods]
@@ -131,8 +163,14 @@ impl Trainer {
     }
 
     /// One training step on x [T, B, I], or token ids [T, B]. Targets are [P, B, O] or classes [P, B], where P is T for
-    /// a head at every step; otherwise the axis of P may be left out. It returns the loss of the batch before the
-    /// update.
+    /// a head at every step; otherwise the axis of P may be left out, and that of O where a prediction has one value.
+    /// With `batch_first=True` rows come first everywhere: [B, T, I], [B, P, O] and [B, P]. It returns the loss of the
+    /// batch before the update.
+    ///
+    /// A loss or gradient norm that is not finite raises `NonFinite`, the weights stay those before it, and later steps go
+    /// on from there; with `max_skipped_updates=N`, up to N of these in a row return their loss instead. With
+    /// `ema_decay`, the average of the weights begins anew after the exception, and with `carry_state=True` the next
+    /// batch should follow `reset_state()`.
     #[pyo3(signature = (x, targets, *, weights=None, lengths=None, initial=None, batch_first=false))]
     #[allow(clippy::too_many_arguments, reason = "keywords of Python")]
     fn step(
@@ -150,8 +188,8 @@ impl Trainer {
             let batch = given.batch::<_>(&self.model)?;
             shared.compute(py, |trainer| {
                 same_type(trainer, &batch);
-                trainer.step(&batch).wait()?;
-                last_loss(trainer)
+                let loss = trainer.step(&batch).wait().and_then(|_| last_loss(trainer));
+                going_on(trainer, loss)
             })
         })
     }
@@ -205,8 +243,8 @@ impl Trainer {
     /// Updates the weights from the gradients accumulated since the last update, and returns their loss.
     fn update(&self, py: Python<'_>) -> PyResult<f64> {
         on_each!(self.inner, shared => shared.compute(py, |trainer| {
-            trainer.update().wait()?;
-            last_loss(trainer)
+            let loss = trainer.update().wait().and_then(|_| last_loss(trainer));
+            going_on(trainer, loss)
         }))
     }
 

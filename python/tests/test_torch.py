@@ -97,6 +97,39 @@ def test_a_state_dict_of_tensors_and_of_another_modules_names_loads(x):
     np.testing.assert_array_equal(trainer.state_dict()["head.weight"], module["fc"].weight.detach().numpy())
 
 
+def test_the_weights_of_a_module_are_copies():
+    module, linear = torch.nn.GRU(I, H), torch.nn.Linear(H, 1)
+    _, weights = from_module(module, linear)
+    before = {name: it.copy() for name, it in weights.items()}
+    with torch.no_grad():
+        for parameter in (*module.parameters(), *linear.parameters()):
+            parameter.add_(1.0)
+    for name, it in weights.items():
+        np.testing.assert_array_equal(it, before[name])
+
+
+def test_weights_of_bfloat16_are_read_as_float32(x):
+    module, linear = torch.nn.GRU(I, H).bfloat16(), torch.nn.Linear(H, 1).bfloat16()
+    model, weights = from_module(module, linear)
+    assert {it.dtype for it in weights.values()} == {np.dtype("float32")}
+    np.testing.assert_array_equal(weights["rnn.weight_ih_l0"], module.weight_ih_l0.detach().float().numpy())
+    tensors = {f"rnn.{name}": it for name, it in module.state_dict().items()}
+    tensors |= {f"head.{name}": it for name, it in linear.state_dict().items()}
+    trainer = bptt.Trainer(model, weights=tensors, device="cpu")
+    np.testing.assert_array_equal(trainer.state_dict()["head.weight"], weights["head.weight"])
+    load_into(trainer.state_dict(), module, linear)
+
+
+def test_a_tensor_of_pytorchs_graph_is_refused_with_what_to_do(x):
+    trainer = bptt.Trainer(from_module(torch.nn.GRU(I, H), torch.nn.Linear(H, 1))[0], device="cpu")
+    tensor, y = torch.from_numpy(x), torch.zeros(B, 1)
+    assert trainer.loss(tensor, y) == trainer.loss(x, y.numpy())
+    with pytest.raises(ValueError, match="x: expected a tensor outside PyTorch's graph, .*: x.detach.., got one that requires"):
+        trainer.step(tensor.clone().requires_grad_(), y)
+    with pytest.raises(ValueError, match="targets.detach"):
+        trainer.step(tensor, y.requires_grad_())
+
+
 def test_what_pytorch_lacks_is_refused():
     with pytest.raises(TypeError, match="expected an nn.LSTM, nn.GRU or nn.RNN, got Linear"):
         from_module(torch.nn.Linear(1, 1))

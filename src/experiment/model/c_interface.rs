@@ -9,7 +9,8 @@ use super::label_codec::LabelCodec;
 use super::model_file::describe;
 use super::sequences_codec::SequencesCodec;
 use crate::data::{
-    CalendarEncoding, CalendarField, ColumnCodec, RelativeTo, Scaling, SensorCodec, SeriesCodec, TextUnit, Vocabulary,
+    CalendarEncoding, CalendarField, ColumnCodec, MissingPolicy, RelativeTo, Scaling, SensorCodec, SeriesCodec,
+    TextUnit, Vocabulary,
 };
 use crate::interchange::c::{CColumn, CFeatures, CInput, COutput, CReading, CRelative, CRows, CTokens, CValues};
 use crate::{Error, Loss, Model, Readout, Result};
@@ -75,13 +76,12 @@ pub fn c_interface(codec: &Codec, model: &Model) -> Result<CInterface> {
                 }
                 .into(),
             );
-            if codec.missing == MissingName::Ffill {
-                notes.push("In training, missing values were filled with the previous one of their dimension.".into());
-            }
+            notes.extend(filled(codec.missing == MissingName::Ffill, "dimension"));
             (dimensions(codec), labels(&codec.labels))
         }
         Codec::Sensor { sensor, .. } => {
             notes.push("Estimates columns of a table from others of the same row and of those before.".into());
+            notes.extend(filled(sensor.missing == MissingPolicy::Forward, "column"));
             (sensor_rows(sensor), values(sensor.targets.iter().map(column).collect()))
         }
         Codec::Series { series, quantiles, .. } => series_rows(series, &loss, quantiles, &mut notes)?,
@@ -91,6 +91,12 @@ pub fn c_interface(codec: &Codec, model: &Model) -> Result<CInterface> {
         Codec::Task { task: TaskName::Copy } => (CInput::Tokens(CTokens::Ids), COutput::Numbers),
     };
     Ok(CInterface { input, output, notes })
+}
+
+/// The note on missing values that were filled in training, which whoever gives the steps has to fill likewise: the
+/// header takes numbers alone. `of`: what has a previous value.
+fn filled(is_filled: bool, of: &str) -> Option<String> {
+    is_filled.then(|| format!("In training, missing values were filled with the previous one of their {of}."))
 }
 
 fn tokens(vocabulary: &Vocabulary) -> CInput {
@@ -205,6 +211,7 @@ fn series_rows(codec: &SeriesCodec, loss: &Loss, stored: &[f64], notes: &mut Vec
     let members = if codec.panel { codec.targets.iter().map(column).collect() } else { Vec::new() };
     let next = if horizon == 1 { "row".to_owned() } else { format!("{horizon} rows") };
     notes.push(format!("Forecasts the next {next} after a window of {} rows.", codec.frame.window));
+    notes.extend(filled(codec.missing == MissingPolicy::Forward, "column"));
     if relative != CRelative::None {
         notes.push(
             "A window is seen relative to its own values (--relative), which are known when all of it is there: a forecast \
@@ -253,5 +260,63 @@ fn from(field: CalendarField) -> &'static str {
         CalendarField::Weekday => " on Mondays",
         CalendarField::Week => " in week 1 of ISO 8601",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Frame;
+    use crate::experiment::config::ScaleName;
+    use crate::{Cell, Head, Recurrent};
+
+    fn columns(names: &[&str]) -> Vec<ColumnCodec> {
+        let scaling = Scaling { offset: 0.0, unit: 1.0 };
+        names.iter().map(|name| ColumnCodec { name: (*name).into(), scaling, masked: false }).collect()
+    }
+
+    fn notes(codec: &Codec) -> String {
+        let model = Model::new(Recurrent::new(Cell::Gru, 1, 2), Head::new(1, Loss::SquaredError, Readout::Final));
+        c_interface(codec, &model).unwrap().notes.join("\n")
+    }
+
+    #[test]
+    fn series_and_sensors_note_that_missing_values_were_filled_in_training_if_they_were() {
+        for (missing, is_noted) in [(MissingPolicy::Forward, true), (MissingPolicy::Refuse, false)] {
+            let sensor = SensorCodec {
+                label_name: "t".into(),
+                dates: None,
+                decimal: None,
+                missing,
+                targets: columns(&["a"]),
+                now: columns(&["b"]),
+                window: 3,
+                carry_state: false,
+            };
+            let series = SeriesCodec {
+                label_name: "t".into(),
+                dates: None,
+                decimal: None,
+                frame: Frame { window: 3, horizon: 1 },
+                missing,
+                targets: columns(&["a"]),
+                features: Vec::new(),
+                known: Vec::new(),
+                calendar: Vec::new(),
+                relative: RelativeTo::None,
+                segment: 1,
+                panel: false,
+                long: None,
+                statics: Vec::new(),
+                ids: false,
+                conformal: None,
+            };
+            let scale = ScaleName::Standard;
+            let words = "missing values were filled with the previous one of their column";
+            for codec in [Codec::Sensor { scale, sensor }, Codec::Series { scale, series, quantiles: Vec::new() }] {
+                let notes = notes(&codec);
+                assert_eq!(notes.contains(words), is_noted, "{notes}");
+            }
+        }
     }
 }

@@ -66,10 +66,13 @@ pub(super) fn wrapped(text: &str) -> Vec<String> {
 /// The longest string literal that C99 promises, in bytes, with the byte that ends it.
 const LITERAL: usize = 4095;
 
-/// A string of C with these bytes, as a literal or, for a long one, as a list of numbers. `true`: a list.
+/// A string of C with these bytes, as a literal or, for a long one, as a list of characters. `true`: a list.
 pub(super) fn string(text: &str) -> (String, bool) {
     if text.len() >= LITERAL {
-        let bytes: Vec<String> = text.bytes().map(|byte| byte.cast_signed().to_string()).collect();
+        // A character above 127 fits in a `char` with a sign and in one without; no number of that byte does in both, and
+        // C++ refuses one that does not fit.
+        let character = |byte: u8| if byte < 128 { byte.to_string() } else { format!("'\\{byte:03o}'") };
+        let bytes: Vec<String> = text.bytes().map(character).collect();
         return (format!("{{{}, 0}}", bytes.join(", ")), true);
     }
     let mut literal = String::from("\"");
@@ -127,7 +130,16 @@ mod tests {
     fn texts_cannot_end_a_comment_or_a_string() {
         assert_eq!(comment("a*/b/*c\nd??/\u{202e}"), "a* /b/ *c d? ?/ ");
         assert_eq!(string("a\"\\?é\n1").0, "\"a\\\"\\\\\\077\\303\\251\\0121\"");
-        let (long, is_list) = string(&"é".repeat(3000));
-        assert!(is_list && long.starts_with("{-61, -87, ") && long.ends_with(", 0}"));
+    }
+
+    #[test]
+    fn the_bytes_of_a_long_text_are_no_numbers_that_a_char_may_lack() {
+        let (long, is_list) = string(&"é\n".repeat(3000));
+        assert!(
+            is_list && long.starts_with("{'\\303', '\\251', 10, '\\303', ") && long.ends_with(", 10, 0}"),
+            "{}",
+            &long[..40]
+        );
+        assert!(!long.contains('-'));
     }
 }
