@@ -11,8 +11,11 @@ import logging
 import math
 import os
 import socket
+import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from difflib import get_close_matches
 from pathlib import Path
@@ -54,7 +57,8 @@ def train(
     ``progress`` shows a bar if tqdm is installed; False is silent; a function is called with lists of steps.
 
     Raises ValueError for settings that do not fit, with the program's words. An interrupt ends the run after its step
-    with a checkpoint, from which ``resume`` continues.
+    with a checkpoint, from which ``resume`` continues. After the last step, while the run is measured, it is raised at
+    once, and measuring ends in the background; if the process ends before, ``resume`` measures the run.
     """
     given = {
         name: data
@@ -189,9 +193,24 @@ def _file(data: Any, kind: str) -> str:
     return _write_frame(data)
 
 
+@contextmanager
+def _read_once(data: Any, kind: str) -> Iterator[str | None]:
+    """The path of data that no run keeps; a frame is a file for as long as it is read."""
+    if data is None or isinstance(data, (str, os.PathLike)) or kind != "series":
+        yield None if data is None else _file(data, kind)
+        return
+    text = _frame_text(data)
+    with tempfile.TemporaryDirectory(prefix="bptt-") as folder:
+        path = os.path.join(folder, "frame.csv")
+        with open(path, "wb") as file:
+            file.write(text)
+        yield path
+
+
 def _columns(frame: Any) -> Iterator[tuple[str, Any]]:
     """Names and columns of a frame, its index first if it says something."""
     if isinstance(frame, Mapping):
+        _check_names([str(name) for name in frame])
         yield from ((str(name), frame[name]) for name in frame)
         return
     if hasattr(frame, "__arrow_c_stream__") and not hasattr(frame, "columns"):
@@ -205,6 +224,7 @@ def _columns(frame: Any) -> Iterator[tuple[str, Any]]:
             ) from None
         frame = pyarrow.table(frame)
     if hasattr(frame, "column_names") and hasattr(frame, "column"):
+        _check_names([str(name) for name in frame.column_names])
         yield from ((str(name), frame.column(name).to_numpy()) for name in frame.column_names)
         return
     if not hasattr(frame, "columns") or not hasattr(frame, "__getitem__"):
@@ -213,13 +233,32 @@ def _columns(frame: Any) -> Iterator[tuple[str, Any]]:
             f"{type(frame).__name__}"
         )
     index = getattr(frame, "index", None)
+    for what, own in (("index", index), ("columns", frame.columns)):
+        if getattr(own, "nlevels", 1) > 1:
+            does = (
+                "reset_index() makes columns of it, and id= and time= name them if each row is of one of several series"
+                if what == "index"
+                else "frame.columns = ['_'.join(map(str, names)) for names in frame.columns] makes one name of each"
+            )
+            raise ValueError(f"series: expected {what} of one level, got a MultiIndex of {own.nlevels}; {does}")
     names = [str(name) for name in frame.columns]
-    if len(set(names)) < len(names):
-        raise ValueError(f"series: expected columns of different names, got {names}")
     # 0, 1, 2, … without a name is only a count of the rows.
     if index is not None and not (index.name is None and type(index).__name__ == "RangeIndex"):
-        yield str(index.name or "time"), index
+        name = str(index.name or "time")
+        _check_names([name, *names])
+        yield name, index
+    _check_names(names)
     yield from ((str(name), frame[name]) for name in frame.columns)
+
+
+def _check_names(names: list[str]) -> None:
+    """A table names each column by a text of its own: 1 and "1" are one name there."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"series: expected columns whose names differ as texts, got {', '.join(map(repr, twice))} more than once, the "
+            "index included; rename one"
+        )
 
 
 def _texts(name: str, column: Any) -> list[str]:
@@ -247,8 +286,8 @@ def _is_missing(value: Any) -> bool:
     return value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
 
 
-def _write_frame(frame: Any) -> str:
-    """Writes a frame as a table, which the run names as its data: runs/frames/frame-DIGEST.csv."""
+def _frame_text(frame: Any) -> bytes:
+    """A frame as the text of a table."""
     columns = [(name, _texts(name, column)) for name, column in _columns(frame)]
     if not columns:
         raise ValueError("series: expected a frame with columns, got none")
@@ -262,7 +301,12 @@ def _write_frame(frame: Any) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(name for name, _ in columns)
     writer.writerows(zip(*(texts for _, texts in columns)))
-    data = text.getvalue().encode()
+    return text.getvalue().encode()
+
+
+def _write_frame(frame: Any) -> str:
+    """Writes a frame as a table, which the run names as its data: runs/frames/frame-DIGEST.csv."""
+    data = _frame_text(frame)
     path = Path("runs", "frames", f"frame-{hashlib.sha256(data).hexdigest()[:12]}.csv").absolute()
     if not path.is_file() or path.read_bytes() != data:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -273,16 +317,17 @@ def _write_frame(frame: Any) -> str:
     return str(path)
 
 
-def _table(text: bytes) -> dict[str, np.ndarray]:
-    """Columns of comma-separated text; those of numbers alone as numbers."""
-    rows = list(csv.reader(io.StringIO(text.decode(), newline="")))
-    columns: dict[str, np.ndarray] = {}
-    for name, *fields in zip(*rows):
-        try:
-            columns[name] = np.array([float(field) if field else math.nan for field in fields])
-        except ValueError:
-            columns[name] = np.array(fields, dtype=object)
-    return columns
+def _table(text: bytes, texts: Callable[[list[str]], list[bool]]) -> dict[str, np.ndarray]:
+    """Columns of comma-separated text. ``texts`` says of their names which are texts; the others are numbers, NaN where
+    there is none. A class "007" or a time "2008" is no number, though it reads as one."""
+    names, *rows = csv.reader(io.StringIO(text.decode(), newline=""))
+    fields = [[row[place] for row in rows] for place in range(len(names))]
+    return {
+        name: np.array(column, dtype=object)
+        if is_text
+        else np.array([float(field) if field else math.nan for field in column], dtype=float)
+        for name, column, is_text in zip(names, fields, texts(names))
+    }
 
 
 class Report:
@@ -308,10 +353,12 @@ class Report:
 class Forecast:
     """A forecast: labels, and the values of each target."""
 
-    def __init__(self, told: Mapping[str, Any], table: bytes, svg: str) -> None:
+    def __init__(self, told: Mapping[str, Any], table: bytes, svg: str, texts: int) -> None:
         self.told = told
         self.csv = table.decode()
         self.svg = svg
+        # The first columns of the table, which are no numbers.
+        self._texts = texts
 
     @property
     def labels(self) -> list[str]:
@@ -334,8 +381,9 @@ class Forecast:
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
-        """The columns of the table that `bptt forecast --out` writes."""
-        return _table(self.csv.encode())
+        """The columns of the table that `bptt forecast --out` writes: ids, times and origins as texts, others as
+        numbers."""
+        return _table(self.csv.encode(), lambda names: [place < self._texts for place in range(len(names))])
 
     def __getitem__(self, target: str) -> np.ndarray:
         return self.values[target]
@@ -411,30 +459,53 @@ class Run:
         device: str | None = None,
         threads: int | None = None,
     ) -> Forecast:
-        """Forecasts the rows after the last one of the run's series, or of another: a file or a frame."""
-        file = None if series is None else Path(_file(series, "series"))
-        told, table, svg = self._model.forecast(file, rows, paths, device, threads)
-        return Forecast(json.loads(told), table, svg)
+        """Forecasts the rows after the last one of the run's series, or of another: a file or a frame.
+
+        An interrupt is raised at once; what was begun ends in the background, and its results are dropped.
+        """
+        with _read_once(series, "series") as path:
+            file = None if path is None else Path(path)
+            told, table, svg = self._model.forecast(file, rows, paths, device, threads)
+        # Those of `predict` but the split.
+        texts = sum(self._model.texts([""] * 5)) - 1
+        return Forecast(json.loads(told), table, svg, texts)
 
     def predict(
         self, *, device: str | None = None, threads: int | None = None, **data: Any
     ) -> dict[str, np.ndarray]:
         """The columns that `bptt predict` writes, for the run's data or for others: `series=` a file or a frame,
-        `sequences=` a file, and so on."""
-        return _table(self._model.predict(self._data(data), device, threads))
+        `sequences=` a file, and so on. Ids, times, splits and classes are texts, the others numbers.
+
+        An interrupt is raised at once; what was begun ends in the background, and its results are dropped.
+        """
+        with self._data(data) as sections:
+            table = self._model.predict(sections, device, threads)
+        return _table(table, self._model.texts)
 
     def evaluate(self, *, device: str | None = None, threads: int | None = None, **data: Any) -> dict[str, Any]:
-        """What `bptt eval --json` prints, for the run's data or for others."""
-        told, lines = self._model.evaluate(self._data(data), device, threads)
+        """What `bptt eval --json` prints, for the run's data or for others.
+
+        An interrupt is raised at once; what was begun ends in the background, and its results are dropped.
+        """
+        with self._data(data) as sections:
+            told, lines = self._model.evaluate(sections, device, threads)
         return {**json.loads(told), "lines": lines}
 
-    def _data(self, data: Mapping[str, Any]) -> str | None:
+    @contextmanager
+    def _data(self, data: Mapping[str, Any]) -> Iterator[str | None]:
+        """Other data as sections of a configuration."""
         if not data:
-            return None
+            yield None
+            return
         (kind, given), *more = data.items()
         if more or kind not in _DATA:
             raise TypeError(f"expected one of {', '.join(_DATA)}, got {', '.join(data)}")
-        return json.dumps({kind: {"file": _file(given, kind)}})
+        with _read_once(given, kind) as path:
+            yield json.dumps({kind: {"file": path}})
+
+    def __reduce__(self) -> Any:
+        # The folder is read again, also by a process that works in another one.
+        return Run, (self.path.absolute(), self._summary)
 
     def _repr_html_(self) -> str:
         return self.report._repr_html_() if (self.folder / "report.html").is_file() else f"<pre>{html.escape(repr(self))}</pre>"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
@@ -73,13 +73,21 @@ class _Sequences(BaseEstimator):
 
     def _read(self, X: Any, y: Any = "no_validation", *, reset: bool, **of_y: Any) -> Any:
         """Checks X, and y with it. X is [N, T, I] then."""
-        read = validate_data(self, X, y, reset=reset, allow_nd=True, dtype=np.float64, **of_y)
+        if not reset and (np.ndim(X) == 3 or self._has_steps):
+            # Only I has to be that of fit, and not T, which scikit-learn would take for the number of features.
+            read = check_array(X, allow_nd=True, dtype=np.float64, estimator=self, input_name="X")
+        else:
+            read = validate_data(self, X, y, reset=reset, allow_nd=True, dtype=np.float64, **of_y)
         X, y = read if isinstance(read, tuple) else (read, None)
         if X.ndim not in (2, 3):
             raise ValueError(f"X: expected [N, T, I], or [N, T] with I = 1, got shape {X.shape}")
-        X = X.reshape(*X.shape, 1) if X.ndim == 2 else X
+        has_steps = X.ndim == 3
+        X = X if has_steps else X.reshape(*X.shape, 1)
         if reset:
             self._inputs = X.shape[2]
+            self._has_steps = has_steps
+            if has_steps:
+                self.n_features_in_ = self._inputs
         elif X.shape[2] != self._inputs:
             raise ValueError(f"X: expected {self._inputs} numbers a step, as in fit, got {X.shape[2]}")
         return X if y is None else (X, y)
@@ -90,6 +98,9 @@ class _Sequences(BaseEstimator):
             raise ValueError(f"epochs: expected at least 1, got {self.epochs!r}")
         if not isinstance(self.batch, (int, np.integer)) or self.batch < 1:
             raise ValueError(f"batch: expected at least 1, got {self.batch!r}")
+        if self.readout not in ("last", "mean"):
+            reason = ", since a sequence has one target; Trainer learns one at each step" if self.readout == "every" else ""
+            raise ValueError(f"readout: expected 'last' or 'mean'{reason}, got {self.readout!r}")
         random = check_random_state(self.random_state)
         # Rows count as they do in the loss.
         self.x_mean_, self.x_deviation_ = np.zeros(X.shape[2]), np.ones(X.shape[2])
@@ -149,7 +160,9 @@ class _Sequences(BaseEstimator):
 class SequenceClassifier(ClassifierMixin, _Sequences):
     """Predicts the class of each sequence.
 
-    X is [N, T, I], or [N, T] with one number a step; y has N classes of any type.
+    X is [N, T, I], or [N, T] with one number a step; y has N classes of any type. A network reads sequences of any length:
+    with [N, T, I], T may be another one than in `fit`. With [N, T] it may not, since scikit-learn has T for the number of
+    features.
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SequenceClassifier:
@@ -178,7 +191,7 @@ class SequenceClassifier(ClassifierMixin, _Sequences):
 class SequenceRegressor(RegressorMixin, _Sequences):
     """Predicts a number of each sequence, or several.
 
-    X is [N, T, I], or [N, T] with one number a step; y is [N] or [N, K].
+    X is [N, T, I], or [N, T] with one number a step; y is [N] or [N, K]. T may be another one than in `fit` with [N, T, I].
     """
 
     def __sklearn_tags__(self) -> Any:
@@ -241,6 +254,7 @@ class SeriesForecaster(SequenceRegressor):
         """Trains on windows and what follows each."""
         X, y = self._read(X, y, reset=True, multi_output=True, y_numeric=True)
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        self.window_ = X.shape[1]
         X, level = self._relative(X)
         y = np.asarray(y, dtype=np.float64)
         self._fit_numbers(X, y - (level if y.ndim == 1 else level[:, None]), weights)
@@ -254,9 +268,14 @@ class SeriesForecaster(SequenceRegressor):
         return y + (level if y.ndim == 1 else level[:, None])
 
     def forecast(self, series: Any) -> Any:
-        """The rows after the last one of a series [T] or [T, I], as many as the horizon."""
+        """The rows after the last one of a series [T] or [T, I], as many as the horizon, from its last window."""
         check_is_fitted(self)
         series = np.asarray(series, dtype=np.float64)
+        if series.ndim not in (1, 2):
+            raise ValueError(f"series: expected [T] or [T, I], got shape {series.shape}")
+        if len(series) < self.window_:
+            raise ValueError(f"series: expected at least the {self.window_} rows of a window, got {len(series)}")
+        series = series[-self.window_ :]
         return np.atleast_1d(self.predict(series[None])[0])
 
     @staticmethod

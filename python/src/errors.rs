@@ -5,6 +5,8 @@ use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyMemoryError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::words::in_python;
+
 create_exception!(bptt, BpttError, PyException, "What failed for another reason than its settings.");
 create_exception!(bptt, DataError, PyValueError, "A file or a table is invalid.");
 create_exception!(bptt, DeviceError, BpttError, "There is no such GPU, or it lacks something.");
@@ -19,7 +21,7 @@ create_exception!(
 
 /// The exception of an error.
 pub(crate) fn exception(error: Error) -> PyErr {
-    let words = error.to_string();
+    let words = in_python(&error.to_string());
     match error {
         Error::Shape { .. } | Error::Value { .. } | Error::Unsupported(_) | Error::StateDict(_) => {
             PyValueError::new_err(words)
@@ -30,10 +32,12 @@ pub(crate) fn exception(error: Error) -> PyErr {
         Error::DeviceLost(_) => DeviceLost::new_err(words),
         Error::OutOfMemory { .. } | Error::Limit { .. } => OutOfMemory::new_err(words),
         Error::NoMemory { .. } => PyMemoryError::new_err(words),
-        // With a number, Python makes it FileNotFoundError and the like.
+        // With a number, Python makes it FileNotFoundError and the like. The system's words precede that number.
         Error::Io { path, source } => match source.raw_os_error() {
             Some(number) => {
-                PyOSError::new_err((number, source.kind().to_string(), path.to_string_lossy().into_owned()))
+                let words = source.to_string();
+                let words = words.strip_suffix(&format!(" (os error {number})")).unwrap_or(&words).to_owned();
+                PyOSError::new_err((number, words, path.to_string_lossy().into_owned()))
             }
             None => PyOSError::new_err(words),
         },

@@ -1,5 +1,6 @@
 //! The Python module `bptt._bptt`: the library's models, trainers and runs for NumPy arrays.
 
+mod arguments;
 mod arrays;
 mod compute;
 mod errors;
@@ -10,6 +11,7 @@ mod placed;
 mod recurrent;
 mod runs;
 mod trainer;
+mod words;
 
 use pyo3::prelude::*;
 

@@ -1,21 +1,44 @@
 //! The form of a network, and the optimizer.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 use bptt::{OptimizerKind, SavedModel, StateDictPrefixes};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::arguments::Arguments;
 use crate::arrays::{state_dict, state_dict_out, value};
 use crate::errors::{BpttError, OrRaise};
 use crate::numbers::{SIZES, STACKED, size, size_if_any, whole, whole_if_any};
+use crate::words;
 
-/// Reads a name with its settings as configuration files do.
-fn named<T: DeserializeOwned>(what: &str, json: Value) -> PyResult<T> {
-    let got = json.to_string();
-    serde_json::from_value(json).or_else(|error| value(what, &error.to_string(), got))
+/// Reads a name with its settings as configuration files do. `got`: the name.
+fn named<T: DeserializeOwned>(what: &str, json: Value, got: &str) -> PyResult<T> {
+    serde_json::from_value(json).or_else(|error| value(what, &words::expected(&error), format!("{got:?}")))
+}
+
+/// A name of the library as configuration files have it, and its settings if it has any.
+fn name_and_settings(of: &impl Serialize) -> (String, Map<String, Value>) {
+    match serde_json::to_value(of) {
+        Ok(Value::String(name)) => (name, Map::new()),
+        Ok(Value::Object(named)) => match named.into_iter().next() {
+            Some((name, Value::Object(settings))) => (name, settings),
+            Some((name, _)) => (name, Map::new()),
+            None => Default::default(),
+        },
+        _ => Default::default(),
+    }
+}
+
+/// The hash of what an object is equal by, or of a part of it.
+fn hash(of: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The kind of a recurrent cell: "lstm", "gru" or "rnn", an rnn with its activation.
@@ -29,7 +52,10 @@ impl Cell {
     #[pyo3(signature = (name, activation=None))]
     fn new(name: &str, activation: Option<&str>) -> PyResult<Self> {
         let cell = match (name, activation) {
-            ("rnn", activation) => named("activation", json!({"rnn": activation.unwrap_or("tanh")}))?,
+            ("rnn", activation) => {
+                let activation = activation.unwrap_or("tanh");
+                named("activation", json!({"rnn": activation}), activation)?
+            }
             ("lstm", None) => bptt::Cell::Lstm,
             ("gru", None) => bptt::Cell::Gru,
             ("lstm" | "gru", Some(_)) => return value("activation", "none: only the rnn cell has one", name),
@@ -55,11 +81,18 @@ impl Cell {
         }
     }
 
-    fn __repr__(&self) -> String {
-        match self.activation() {
-            Some(activation) => format!("Cell('rnn', activation='{activation}')"),
-            None => format!("Cell('{}')", self.name()),
-        }
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        self.arguments(py)?.call("Cell")
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        self.arguments(py)?.reduce(py.get_type::<Self>())
+    }
+}
+
+impl Cell {
+    fn arguments<'py>(&self, py: Python<'py>) -> PyResult<Arguments<'py>> {
+        Arguments::new(py).with(self.name())?.named("activation", self.activation(), None)
     }
 }
 
@@ -99,10 +132,12 @@ impl Head {
                 None => {}
             }
         }
-        let loss = if settings.is_empty() { json!(loss) } else { json!({loss: settings}) };
+        let with_settings = if settings.is_empty() { json!(loss) } else { json!({loss: settings}) };
         let outputs = size(outputs, "outputs", SIZES)?;
-        let (loss, readout) = (named("loss", loss)?, named("readout", json!(readout))?);
-        let head = bptt::Head::new(outputs, loss, readout).reduction(named("reduction", json!(reduction))?);
+        let loss = named("loss", with_settings, loss)?;
+        let readout = named("readout", json!(readout), readout)?;
+        let reduction = named("reduction", json!(reduction), reduction)?;
+        let head = bptt::Head::new(outputs, loss, readout).reduction(reduction);
         head.validate().or_raise()?;
         Ok(Self(head))
     }
@@ -113,9 +148,65 @@ impl Head {
         self.0.outputs
     }
 
-    fn __repr__(&self) -> String {
-        let text = serde_json::to_string(&self.0).unwrap_or_default();
-        format!("Head({text})")
+    /// The name of the loss.
+    #[getter]
+    fn loss(&self) -> String {
+        name_and_settings(&self.0.loss).0
+    }
+
+    /// When it predicts: last, every or mean.
+    #[getter]
+    fn readout(&self) -> String {
+        name_and_settings(&self.0.readout).0
+    }
+
+    /// How the losses are reduced to one number.
+    #[getter]
+    fn reduction(&self) -> String {
+        name_and_settings(&self.0.reduction).0
+    }
+
+    /// The distance at which the Huber loss becomes linear; None for other losses.
+    #[getter]
+    fn delta(&self) -> Option<f64> {
+        if let bptt::Loss::Huber { delta } = self.0.loss { Some(delta) } else { None }
+    }
+
+    /// The quantiles of the quantile loss; None for other losses.
+    #[getter]
+    fn quantiles(&self) -> Option<Vec<f64>> {
+        if let bptt::Loss::Quantile { quantiles } = &self.0.loss { Some(quantiles.clone()) } else { None }
+    }
+
+    /// The label smoothing of smoothed-cross-entropy; None for other losses.
+    #[getter]
+    fn smoothing(&self) -> Option<f64> {
+        if let bptt::Loss::SmoothedCrossEntropy { smoothing } = self.0.loss { Some(smoothing) } else { None }
+    }
+
+    fn __hash__(&self) -> u64 {
+        hash((self.0.outputs, self.loss(), self.0.readout, self.0.reduction))
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        self.arguments(py)?.call("Head")
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        self.arguments(py)?.reduce(py.get_type::<Self>())
+    }
+}
+
+impl Head {
+    fn arguments<'py>(&self, py: Python<'py>) -> PyResult<Arguments<'py>> {
+        Arguments::new(py)
+            .with(self.0.outputs)?
+            .with(self.loss())?
+            .named("readout", self.readout(), "last".into())?
+            .named("reduction", self.reduction(), "mean".into())?
+            .named("delta", self.delta(), None)?
+            .named("quantiles", self.quantiles(), None)?
+            .named("smoothing", self.smoothing(), None)
     }
 }
 
@@ -153,7 +244,7 @@ impl Model {
         let vocabulary = size_if_any(vocabulary, "vocabulary", SIZES)?;
         let recurrent = bptt::Recurrent::new(cell.0, input_size, hidden_size)
             .layers(size(layers, "layers", STACKED)?)
-            .direction(named("direction", json!(direction))?)
+            .direction(named("direction", json!(direction), direction)?)
             .bias(bias)
             .dropout(dropout)
             .recurrent_dropout(recurrent_dropout)
@@ -208,6 +299,45 @@ impl Model {
         self.0.recurrent.layers
     }
 
+    /// forward, reverse or both.
+    #[getter]
+    fn direction(&self) -> String {
+        name_and_settings(&self.0.recurrent.direction).0
+    }
+
+    #[getter]
+    fn bias(&self) -> bool {
+        self.0.recurrent.bias
+    }
+
+    #[getter]
+    fn dropout(&self) -> f64 {
+        self.0.recurrent.dropout
+    }
+
+    #[getter]
+    fn recurrent_dropout(&self) -> f64 {
+        self.0.recurrent.recurrent_dropout
+    }
+
+    /// The size of a projected h; None without a projection.
+    #[getter]
+    fn proj_size(&self) -> Option<usize> {
+        self.0.recurrent.proj_size
+    }
+
+    /// The number of tokens of the embedding; None without one.
+    #[getter]
+    fn vocabulary(&self) -> Option<usize> {
+        self.0.embedding.as_ref().map(|embedding| embedding.vocabulary)
+    }
+
+    /// Whether the head has the embedding's weights.
+    #[getter]
+    fn tied(&self) -> bool {
+        self.0.embedding.as_ref().is_some_and(|embedding| embedding.tied)
+    }
+
     /// D·S, the numbers of the output at each step.
     #[getter]
     fn output_size(&self) -> usize {
@@ -255,8 +385,38 @@ impl Model {
         Ok((Self(saved.model().clone()), state_dict_out(py, &saved.weights)?))
     }
 
-    fn __repr__(&self) -> String {
-        format!("Model({})", serde_json::to_string(&self.0).unwrap_or_default())
+    fn __hash__(&self) -> u64 {
+        let of = &self.0.recurrent;
+        hash((of.cell, of.input_size, of.hidden_size, of.layers, of.direction, of.proj_size, self.vocabulary()))
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        self.arguments(py)?.call("Model")
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        self.arguments(py)?.reduce(py.get_type::<Self>())
+    }
+}
+
+impl Model {
+    fn arguments<'py>(&self, py: Python<'py>) -> PyResult<Arguments<'py>> {
+        let cell = self.cell();
+        let arguments = Arguments::new(py);
+        // A name says all of a cell without an activation.
+        let arguments =
+            if cell.activation().is_some() { arguments.with(cell)? } else { arguments.with(cell.name())? };
+        let arguments = arguments.with(self.input_size())?.with(self.hidden_size())?;
+        let arguments = if let Some(head) = self.head() { arguments.with(head)? } else { arguments };
+        arguments
+            .named("layers", self.layers(), 1)?
+            .named("direction", self.direction(), "forward".into())?
+            .named("bias", self.bias(), true)?
+            .named("dropout", self.dropout(), 0.0)?
+            .named("recurrent_dropout", self.recurrent_dropout(), 0.0)?
+            .named("proj_size", self.proj_size(), None)?
+            .named("vocabulary", self.vocabulary(), None)?
+            .named("tied", self.tied(), false)
     }
 }
 
@@ -310,7 +470,71 @@ impl Optimizer {
         self.0.learning_rate
     }
 
-    fn __repr__(&self) -> String {
-        format!("Optimizer({})", serde_json::to_string(&self.0).unwrap_or_default())
+    /// sgd, rmsprop, adam or adamw.
+    #[getter]
+    fn rule(&self) -> &'static str {
+        match self.0.kind {
+            OptimizerKind::RmsProp { .. } => "rmsprop",
+            OptimizerKind::Adam { .. } => "adam",
+            OptimizerKind::AdamW { .. } => "adamw",
+            // No other is made here.
+            _ => "sgd",
+        }
+    }
+
+    #[getter]
+    fn weight_decay(&self) -> f64 {
+        self.0.weight_decay
+    }
+
+    /// The momentum of sgd and rmsprop; None for the others.
+    #[getter]
+    fn momentum(&self) -> Option<f64> {
+        match self.0.kind {
+            OptimizerKind::Sgd { momentum, .. } | OptimizerKind::RmsProp { momentum, .. } => Some(momentum),
+            _ => None,
+        }
+    }
+
+    #[getter]
+    fn nesterov(&self) -> bool {
+        matches!(self.0.kind, OptimizerKind::Sgd { nesterov: true, .. })
+    }
+
+    #[getter]
+    fn clip_norm(&self) -> Option<f64> {
+        self.0.clip_norm
+    }
+
+    #[getter]
+    fn clip_value(&self) -> Option<f64> {
+        self.0.clip_value
+    }
+
+    fn __hash__(&self) -> u64 {
+        // 0 and -0 are equal.
+        hash((self.rule(), (self.0.learning_rate + 0.0).to_bits()))
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        self.arguments(py)?.call("Optimizer")
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        self.arguments(py)?.reduce(py.get_type::<Self>())
+    }
+}
+
+impl Optimizer {
+    fn arguments<'py>(&self, py: Python<'py>) -> PyResult<Arguments<'py>> {
+        let decay = if self.rule() == "adamw" { bptt::Optimizer::adamw(1.0).weight_decay } else { 0.0 };
+        Arguments::new(py)
+            .with(self.rule())?
+            .with(self.0.learning_rate)?
+            .named("weight_decay", self.0.weight_decay, decay)?
+            .named("momentum", self.momentum().unwrap_or(0.0), 0.0)?
+            .named("nesterov", self.nesterov(), false)?
+            .named("clip_norm", self.0.clip_norm, None)?
+            .named("clip_value", self.0.clip_value, None)
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bptt::experiment::config::{
@@ -11,7 +12,7 @@ use bptt::experiment::config::{
     TaskConfig, TextConfig, TrainingConfig,
 };
 use bptt::experiment::resume::{ResumableRun, ResumeRequest};
-use bptt::experiment::{Experiment, LoadedModel, Missing, PathCount, Settings, TrainingRun};
+use bptt::experiment::{Codec, Experiment, LoadedModel, Missing, PathCount, Settings, TrainingRun};
 use bptt::train::{Metrics, Observer, StepCounts, StopReason};
 use bptt::{Error, Wait};
 use pyo3::prelude::*;
@@ -20,8 +21,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::compute;
-use crate::errors::{OrRaise, exception};
+use crate::errors::{BpttError, OrRaise, exception};
 use crate::numbers::{PATHS, ROWS, THREAD_COUNTS, size_if_any, whole_if_any};
+use crate::words;
 
 /// Between two looks at signals.
 const LOOK: Duration = Duration::from_millis(50);
@@ -64,8 +66,16 @@ fn config(sections: &str) -> bptt::Result<Config> {
     let whole: Map<String, Value> = serde_json::from_str(sections).map_err(unsupported)?;
     for (section, keys) in &whole {
         for (key, value) in keys.as_object().into_iter().flatten() {
-            serde_json::from_value::<Config>(json!({section: {key: value}}))
-                .map_err(|error| Error::Unsupported(format!("{}: {error}, got {value}", key.replace('-', "_"))))?;
+            serde_json::from_value::<Config>(json!({section: {key: value}})).map_err(|error| {
+                let (key, told) = (key.replace('-', "_"), error.to_string());
+                // Some say themselves what they got.
+                let told = if told.contains(", got ") {
+                    told
+                } else {
+                    format!("expected {}, got {}", words::expected(&error), words::shown(value))
+                };
+                Error::Unsupported(format!("{key}: {told}"))
+            })?;
         }
     }
     serde_json::from_value(Value::Object(whole)).map_err(unsupported)
@@ -143,7 +153,8 @@ fn trained(
     let display =
         |length: &bptt::experiment::training::TrainingLength, _: &_| Ok(Sending { to, steps: length.steps, stop });
     let mut steps = run.train(&mut network, display, &mut missing).wait()?;
-    let is_stopped = steps.outcome.stop_reason == StopReason::Stopped;
+    // A stop that came after the last step is one too.
+    let is_stopped = steps.outcome.stop_reason == StopReason::Stopped || stop.load(Ordering::Relaxed);
     // An interrupted call ends soon; what resumes the run measures it.
     let results = if is_stopped { None } else { run.measure(network, true, &mut missing).wait() };
     let mut results = results.unwrap_or_default();
@@ -187,6 +198,39 @@ fn watch(from: &Receiver<Value>, progress: Option<&Py<PyAny>>, stop: &AtomicBool
     }
 }
 
+/// Computes on a thread of its own. The calling one looks for signals meanwhile: an interrupt is raised at once, while
+/// the thread, which has all that it needs, goes on to its end, and what it returns is dropped.
+fn attended<R: Send + 'static>(
+    py: Python<'_>,
+    pool: Arc<ThreadPool>,
+    work: impl FnOnce() -> bptt::Result<R> + Send + 'static,
+) -> PyResult<R> {
+    py.detach(move || {
+        let (to, from) = channel();
+        let thread = thread(move || drop(to.send(pool.install(work))))?;
+        outcome(&from, thread)
+    })
+}
+
+fn thread(work: impl FnOnce() + Send + 'static) -> PyResult<JoinHandle<()>> {
+    let named = std::thread::Builder::new().name("bptt-call".into());
+    named.spawn(work).map_err(|error| BpttError::new_err(format!("a thread cannot be started: {error}")))
+}
+
+/// What a thread sends at its end. It looks for signals until then.
+fn outcome<R>(from: &Receiver<bptt::Result<R>>, thread: JoinHandle<()>) -> PyResult<R> {
+    loop {
+        match from.recv_timeout(LOOK) {
+            Ok(result) => return result.or_raise(),
+            Err(RecvTimeoutError::Timeout) => Python::attach(|py| py.check_signals())?,
+            Err(RecvTimeoutError::Disconnected) => match thread.join() {
+                Err(panic) => std::panic::resume_unwind(panic),
+                Ok(()) => return Err(BpttError::new_err("the thread of a call ended without a result")),
+            },
+        }
+    }
+}
+
 /// Trains, and returns the summary as JSON. `sections` are the settings as JSON; `progress` is called with lists of
 /// steps as JSON.
 #[pyfunction]
@@ -208,22 +252,21 @@ fn train(
     }
     let pool = compute::pool(py, wanted.run.threads)?;
     // The pool has as many; a pool of the library's own would be made again for each network.
-    let stop = AtomicBool::new(false);
-    let (seen, trained) = py.detach(|| {
-        std::thread::scope(|scope| {
-            let (to, from) = channel();
-            let (wanted, stop) = (&wanted, &stop);
-            let run = scope.spawn(move || pool.install(|| trained(wanted, (out, resume), facts, to, stop)));
-            let seen = watch(&from, progress.as_ref(), stop);
-            (seen, run.join())
-        })
-    });
-    let trained = match trained {
-        Ok(trained) => trained,
-        Err(panic) => std::panic::resume_unwind(panic),
-    };
-    seen?;
-    let trained = trained.or_raise()?;
+    let trained = py.detach(move || {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (to, steps) = channel();
+        let (send, end) = channel();
+        let stops = stop.clone();
+        let run = move || trained(&wanted, (out, resume), facts, to, &stops);
+        let thread = thread(move || drop(send.send(pool.install(run))))?;
+        if let Err(error) = watch(&steps, progress.as_ref(), &stop) {
+            // The run is not measured then, and its thread ends soon.
+            let _ = thread.join();
+            return Err(error);
+        }
+        // After the steps, the run is measured.
+        outcome(&end, thread)
+    })?;
     if trained.is_stopped {
         return Err(exception(Error::Failed("the run was stopped".into())));
     }
@@ -233,7 +276,7 @@ fn train(
 /// A trained model: of a run's folder, or a model file.
 #[pyclass(frozen, module = "bptt._bptt")]
 struct TrainedModel {
-    model: LoadedModel,
+    model: Arc<LoadedModel>,
 }
 
 /// The settings of a device, and the threads of this process for it.
@@ -249,7 +292,7 @@ impl TrainedModel {
     /// Opens it.
     #[new]
     fn new(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        Ok(Self { model: py.detach(|| LoadedModel::open(path)).or_raise()? })
+        Ok(Self { model: Arc::new(py.detach(|| LoadedModel::open(path)).or_raise()?) })
     }
 
     /// The kind of its data in words.
@@ -283,18 +326,34 @@ impl TrainedModel {
         let (on, pool) = on(py, device, threads)?;
         let rows = size_if_any(rows, "rows", ROWS)?;
         let paths = size_if_any(paths, "paths", PATHS)?.map_or(PathCount::Automatic, PathCount::Exactly);
-        let forecast = py.detach(|| {
-            pool.install(|| {
-                let data = SeriesConfig { file, ..SeriesConfig::default() };
-                let input = self.model.series(&on, data)?;
-                for remark in &input.remarks {
-                    log::info!(target: "bptt", "{remark}");
-                }
-                let forecast = self.model.forecast(input, rows, paths).wait()?;
-                Ok((forecast.to_json().to_string(), forecast.to_csv()?, forecast.picture().file()))
-            })
-        });
-        forecast.or_raise()
+        let model = self.model.clone();
+        attended(py, pool, move || {
+            let data = SeriesConfig { file, ..SeriesConfig::default() };
+            let input = model.series(&on, data)?;
+            for remark in &input.remarks {
+                log::info!(target: "bptt", "{remark}");
+            }
+            let forecast = model.forecast(input, rows, paths).wait()?;
+            Ok((forecast.to_json().to_string(), forecast.to_csv()?, forecast.picture().file()))
+        })
+    }
+
+    /// Of the columns of `predict`, which are texts and not numbers: ids, times, splits and classes.
+    fn texts(&self, names: Vec<String>) -> Vec<bool> {
+        let file = &self.model.file;
+        let takes_classes = file.model.head.as_ref().is_some_and(|head| head.loss.takes_classes());
+        let is_text = |(place, name): (usize, &String)| match &file.codec {
+            // The id of the long form, the time, the split and the origin.
+            Codec::Series { series, .. } => place < if series.long.is_some() { 4 } else { 3 },
+            // The time and the split.
+            Codec::Sensor { .. } => place < 2,
+            Codec::Sequences(_) | Codec::Classes { .. } => match name.as_str() {
+                "label" | "predicted" => takes_classes,
+                name => place == 0 || name == "part",
+            },
+            _ => false,
+        };
+        names.iter().enumerate().map(is_text).collect()
     }
 
     /// The predictions of every example as comma-separated text; `sections` may name other data as JSON.
@@ -308,14 +367,12 @@ impl TrainedModel {
     ) -> PyResult<Vec<u8>> {
         let (on, pool) = on(py, device, threads)?;
         let data = data(sections)?;
-        let text = py.detach(|| {
-            pool.install(|| {
-                let mut text = Vec::new();
-                self.model.apply(self.model.config(&on, data)?).wait()?.predict(&mut text).wait()?;
-                Ok(text)
-            })
-        });
-        text.or_raise()
+        let model = self.model.clone();
+        attended(py, pool, move || {
+            let mut text = Vec::new();
+            model.apply(model.config(&on, data)?).wait()?.predict(&mut text).wait()?;
+            Ok(text)
+        })
     }
 
     /// The results on data, as JSON and in lines.
@@ -329,13 +386,11 @@ impl TrainedModel {
     ) -> PyResult<(String, Vec<String>)> {
         let (on, pool) = on(py, device, threads)?;
         let data = data(sections)?;
-        let results = py.detach(|| {
-            pool.install(|| {
-                let results = self.model.apply(self.model.config(&on, data)?).wait()?.evaluate(true).wait()?;
-                Ok((Value::Object(results.summary).to_string(), results.lines))
-            })
-        });
-        results.or_raise()
+        let model = self.model.clone();
+        attended(py, pool, move || {
+            let results = model.apply(model.config(&on, data)?).wait()?.evaluate(true).wait()?;
+            Ok((Value::Object(results.summary).to_string(), results.lines))
+        })
     }
 }
 

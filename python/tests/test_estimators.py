@@ -88,3 +88,38 @@ def test_wrong_settings_and_shapes_are_told(rising):
         SequenceRegressor(epochs=1).fit(X, slopes).predict(X[:, :, :1])
     with pytest.raises(ValueError, match="expected at least 30 rows, got 10"):
         SeriesForecaster.windows(np.arange(10), 24, 6)
+
+
+@pytest.mark.parametrize("estimator", (SequenceClassifier, SequenceRegressor, SeriesForecaster))
+def test_sequences_of_another_length_than_in_fit_are_predicted(estimator, rising):
+    X, _, slopes = rising
+    y = slopes > 0 if estimator is SequenceClassifier else slopes
+    fitted = estimator(epochs=1, random_state=1).fit(X, y)
+    assert fitted.n_features_in_ == 2
+    assert fitted.predict(X[:, :8]).shape == (120,) and fitted.predict(X[:3, -5:]).shape == (3,)
+    with pytest.raises(ValueError, match="expected 2 numbers a step, as in fit, got 1"):
+        fitted.predict(X[:, :, 0])
+    with pytest.raises(ValueError, match="X contains NaN"):
+        fitted.predict(np.full_like(X, np.nan))
+    # One number a step is [N, T, 1] too.
+    flat = estimator(epochs=1, random_state=1).fit(X[:, :, 0], y)
+    np.testing.assert_array_equal(flat.predict(X[:, :, 0]), flat.predict(X[:, :, :1]))
+    assert flat.predict(X[:, :8, :1]).shape == (120,)
+
+
+@pytest.mark.parametrize("columns", (1, 2))
+def test_a_forecast_continues_a_series_from_its_last_window(columns):
+    t = np.arange(100.0)
+    series = np.sin(t / 3) if columns == 1 else np.stack([np.sin(t / 3), np.cos(t / 3)], axis=1)
+    X, y = SeriesForecaster.windows(series, window=10, horizon=2)
+    forecaster = SeriesForecaster(epochs=2, random_state=1).fit(X, y)
+    np.testing.assert_array_equal(forecaster.forecast(series), forecaster.forecast(series[-10:]))
+    with pytest.raises(ValueError, match="series: expected at least the 10 rows of a window, got 9"):
+        forecaster.forecast(series[:9])
+
+
+def test_a_readout_at_every_step_is_refused_at_fit_with_the_reason(rising):
+    X, y, slopes = rising
+    for estimator, targets in ((SequenceClassifier, y), (SequenceRegressor, slopes)):
+        with pytest.raises(ValueError, match="readout: expected 'last' or 'mean', since a sequence has one target"):
+            estimator(readout="every").fit(X, targets)

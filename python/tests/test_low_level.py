@@ -1,5 +1,8 @@
 """Networks on NumPy arrays, against the cells written out in NumPy."""
 
+import copy
+import inspect
+import pickle
 import threading
 
 import numpy as np
@@ -202,7 +205,7 @@ def test_errors_have_the_librarys_words(own_folder):
         bptt.Model("lstm", 1, 0)
     with pytest.raises(ValueError, match="cell: expected lstm, gru or rnn, got lstn"):
         bptt.Cell("lstn")
-    with pytest.raises(ValueError, match="unknown variant `no`"):
+    with pytest.raises(ValueError, match="^loss: expected squared-error, absolute-error, .* or smoothed-cross-entropy, got \"no\"$"):
         bptt.Head(1, "no")
     with pytest.raises(ValueError, match="the state dict does not fit the model:\n  missing: "):
         learns.load_state_dict({})
@@ -305,6 +308,48 @@ def test_what_has_another_form_is_told_what_to_do():
 def test_a_rule_without_momentum_refuses_it(rule):
     with pytest.raises(ValueError, match=f"momentum: expected None: only sgd and rmsprop have it, got 0.9 for {rule}"):
         bptt.Optimizer(rule, momentum=0.9)
+
+
+FORMS = (
+    bptt.Cell("gru"),
+    bptt.Cell("rnn", "relu"),
+    bptt.Head(3, "cross-entropy", readout="every"),
+    bptt.Head(2, "huber", delta=0.3, reduction="sum"),
+    bptt.Head(2, "quantile", quantiles=[0.1, 0.9], readout="mean"),
+    bptt.Head(4, "smoothed-cross-entropy", smoothing=0.1),
+    bptt.Model("lstm", I, H),
+    bptt.Model("lstm", I, H, bptt.Head(1), layers=2, direction="both", dropout=0.1, recurrent_dropout=0.3, proj_size=2),
+    bptt.Model(bptt.Cell("rnn", "relu"), I, H, bias=False, vocabulary=9),
+    bptt.Model("gru", H, H, bptt.Head(9, "cross-entropy"), vocabulary=9, tied=True),
+    bptt.Optimizer(),
+    bptt.Optimizer("adamw", 0.1, weight_decay=0.0, clip_norm=1.0),
+    bptt.Optimizer("sgd", 1 / 3, momentum=0.9, nesterov=True, weight_decay=1e-4, clip_value=0.5),
+    bptt.Optimizer("rmsprop", momentum=0.5),
+)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=repr)
+def test_a_form_is_what_its_repr_its_pickle_and_its_copy_make_and_has_a_hash(form):
+    names = {name: getattr(bptt, name) for name in ("Cell", "Head", "Model", "Optimizer")}
+    pickles = [pickle.loads(pickle.dumps(form, protocol)) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
+    for again in (eval(repr(form), names), copy.copy(form), copy.deepcopy(form), *pickles):
+        assert again == form and hash(again) == hash(form) and repr(again) == repr(form)
+    assert {each: place for place, each in enumerate(FORMS)}[form] == FORMS.index(form)
+
+
+def test_forms_show_what_their_constructors_take():
+    kinds = (bptt.Cell, bptt.Head, bptt.Model, bptt.Optimizer)
+    for kind in kinds:
+        for name in inspect.signature(kind).parameters:
+            assert any(hasattr(form, name) for form in FORMS if isinstance(form, kind)), f"{kind.__name__}.{name}"
+    head, model, optimizer = FORMS[4], FORMS[7], FORMS[12]
+    assert (head.loss, head.readout, head.reduction, head.quantiles) == ("quantile", "mean", "mean", [0.1, 0.9])
+    assert (head.delta, head.smoothing, FORMS[3].delta, FORMS[5].smoothing) == (None, None, 0.3, 0.1)
+    assert (model.direction, model.bias, model.dropout, model.recurrent_dropout) == ("both", True, 0.1, 0.3)
+    assert (model.proj_size, model.vocabulary, model.tied, FORMS[9].tied, FORMS[9].vocabulary) == (2, None, False, True, 9)
+    assert (optimizer.rule, optimizer.momentum, optimizer.nesterov) == ("sgd", 0.9, True)
+    assert (optimizer.weight_decay, optimizer.clip_norm, optimizer.clip_value) == (1e-4, None, 0.5)
+    assert repr(head) == "Head(2, 'quantile', readout='mean', quantiles=[0.1, 0.9])"
 
 
 HEADED = bptt.Model("lstm", 1, 2, bptt.Head(1))

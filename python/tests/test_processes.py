@@ -190,3 +190,66 @@ def test_an_exception_of_the_progress_function_ends_the_run_and_is_raised(own_fo
     with pytest.raises(RuntimeError, match="enough"):
         bptt.train(epochs=500, device="cpu", out="cut", progress=stop)
     assert (own_folder / "cut" / "model.safetensors").is_file()
+
+
+SLOW = """
+import signal, sys, time
+import numpy as np, bptt
+
+t = np.arange(ROWS)
+settings = dict(series={"t": t, "a": np.sin(t / 9)}, target="a", window=60, hidden=128, steps=1, batch=4, device="cpu",
+                threads=1, progress=False)
+
+def took(call, after=None):
+    begin = time.monotonic()
+    if after is not None:
+        # The system sends it, as a terminal does.
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, after)
+    try:
+        call()
+        told = "ended"
+    except KeyboardInterrupt:
+        told = "interrupted"
+    return told, time.monotonic() - begin
+"""
+
+
+def test_an_interrupt_of_what_reads_a_run_is_raised_at_once(own_folder):
+    told = python(
+        SLOW.replace("ROWS", "4000")
+        + """
+run = bptt.train(**settings, out="run")
+for call in (run.predict, run.evaluate, lambda: run.forecast(2000)):
+    call = (lambda call: lambda: call(device="cpu", threads=1) if call in (run.predict, run.evaluate) else call())(call)
+    ended, whole = took(call)
+    interrupted, part = took(call, whole / 10)
+    print(ended, interrupted, part < whole / 2)
+# What was begun ends in the background, and later calls are not disturbed.
+print(len(run.forecast(2, device="cpu")))
+""",
+        own_folder,
+        300,
+    )
+    assert told.stdout == "ended interrupted True\n" * 3 + "2\n", (told.stdout, told.stderr)
+
+
+def test_an_interrupt_while_a_run_is_measured_is_raised_at_once_and_a_resumed_run_is_measured(own_folder):
+    told = python(
+        SLOW.replace("ROWS", "4000")
+        + """
+import os
+told, whole = took(lambda: bptt.train(**settings, out="whole"))
+told, part = took(lambda: bptt.train(**settings, out="cut"), 0.6 * whole)
+print(told, part < 0.9 * whole, os.path.isfile("cut/model.safetensors"), os.path.isfile("cut/summary.json"), flush=True)
+os._exit(0)
+""",
+        own_folder,
+        300,
+    )
+    assert told.stdout.startswith("interrupted True True"), (told.stdout, told.stderr)
+    import bptt
+
+    resumed, whole = bptt.train(resume="cut", progress=False), bptt.load("whole")
+    assert resumed.evaluate(device="cpu")["lines"] == whole.evaluate(device="cpu")["lines"]
+    assert resumed.summary["lines"]
