@@ -73,7 +73,8 @@ class _Sequences(BaseEstimator):
 
     def _read(self, X: Any, y: Any = "no_validation", *, reset: bool, **of_y: Any) -> Any:
         """Checks X, and y with it. X is [N, T, I] then."""
-        if not reset and (np.ndim(X) == 3 or self._has_steps):
+        axes = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
+        if not reset and (axes == 3 or self._has_steps):
             # Only I has to be that of fit, and not T, which scikit-learn would take for the number of features.
             read = check_array(X, allow_nd=True, dtype=np.float64, estimator=self, input_name="X")
         else:
