@@ -371,6 +371,8 @@ test("an update without a gradient is told from one that was too long", async ()
   for (const [label, value] of [["b h, row 1, column 1", "-9"], ["w hy, row 1, column 1", "0"], ["b y, row 1, column 1", "900"]]) {
     await page.getByLabel(label).fill(value);
     await page.getByLabel(label).press("Tab");
+    // The answer to an edit shows all weights anew, and would take away what is typed meanwhile.
+    await page.waitForTimeout(300);
   }
   await page.getByRole("button", { name: "One update" }).click();
   await verdict.getByText("The gradient was 0, so the last update changed nothing.").waitFor();
