@@ -73,7 +73,7 @@ impl LoadedModel {
     /// that of the file of the training.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a model that needs more than a stream has; those of the device.
+    /// [`crate::Error::Unsupported`] for a model that needs more than a stream has; those of the device.
     pub fn stream<'n>(&'n self, network: &'n mut Network, decimal: Option<DecimalMark>) -> Result<Stream<'n>> {
         let head = self.file.model.require_head()?;
         let whole = self.file.model.recurrent.has_reverse() || head.readout == Readout::MeanPool;
@@ -220,7 +220,7 @@ impl<'n> Stream<'n> {
     /// line of text has an empty prediction, and a blank line of keys is silence.
     ///
     /// # Errors
-    /// [`Error::Data`] names the line, what was expected and what came; those of the device.
+    /// [`crate::Error::Data`] names the line, what was expected and what came; those of the device.
     pub async fn read(&mut self, item: &[u8]) -> Result<Vec<Prediction>> {
         self.items += 1;
         let number = self.items;
