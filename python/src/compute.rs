@@ -24,13 +24,8 @@ static LOOKED: AtomicU32 = AtomicU32::new(0);
 
 /// The pool of so many threads of this process.
 pub(crate) fn pool(_gil: Python<'_>, threads: Option<usize>) -> PyResult<Arc<ThreadPool>> {
-    let threads = match threads {
-        Some(0) => {
-            Err(Error::Value { what: "threads".into(), expected: "at least 1".into(), got: "0".into() }).or_raise()?
-        }
-        Some(threads) => threads,
-        None => 0,
-    };
+    // 0 is as many as the machine has.
+    let threads = threads.unwrap_or(0);
     let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
     let (process, by_threads) = &mut *pools;
     if *process != std::process::id() {

@@ -193,53 +193,72 @@ def test_an_exception_of_the_progress_function_ends_the_run_and_is_raised(own_fo
 
 
 SLOW = """
-import signal, sys, time
+import os, signal, time
 import numpy as np, bptt
 
-t = np.arange(ROWS)
-settings = dict(series={"t": t, "a": np.sin(t / 9)}, target="a", window=60, hidden=32, steps=1, batch=4, device="cpu",
-                threads=1, progress=False)
+on = dict(device="cpu", threads=1)
+# The system sends it, as a terminal does.
+signal.signal(signal.SIGALRM, signal.default_int_handler)
 
-def took(call, after=None):
+def interrupt(after):
+    signal.setitimer(signal.ITIMER_REAL, after)
+
+def train(rows, out, progress=False):
+    t = np.arange(rows)
+    return bptt.train(series={"t": t, "a": np.sin(t / 9)}, target="a", window=60, hidden=32, steps=1, batch=4, out=out,
+                      progress=progress, **on)
+
+def took(call):
     begin = time.monotonic()
-    if after is not None:
-        # The system sends it, as a terminal does.
-        signal.signal(signal.SIGALRM, signal.default_int_handler)
-        signal.setitimer(signal.ITIMER_REAL, after)
     try:
         call()
         told = "ended"
     except KeyboardInterrupt:
         told = "interrupted"
     return told, time.monotonic() - begin
+
+def long_enough(call, amount, prepared=lambda amount: amount):
+    '''Work of more than a second, and how long it takes: an interrupt a quarter of a second later is in the middle.'''
+    while True:
+        work = prepared(amount)
+        told, whole = took(lambda: call(work))
+        if whole > 1:
+            return work, whole
+        amount *= 4
 """
 
 
 def test_an_interrupt_of_what_reads_a_run_is_raised_at_once(own_folder):
     told = python(
-        SLOW.replace("ROWS", "300")
+        SLOW
         + """
-run, on = bptt.train(**settings, out="run"), dict(device="cpu", threads=1)
-for call in (run.predict, run.evaluate, lambda **on: run.forecast(200, **on)):
-    ended, whole = took(lambda: call(**on))
-    interrupted, part = took(lambda: call(**on), whole / 4)
-    print(ended, interrupted, part < 0.8 * whole)
+def interrupted(call, work, whole):
+    interrupt(0.25)
+    told, part = took(lambda: call(work))
+    print(told, part < 0.8 * whole)
+
+for read in (lambda run: run.predict(**on), lambda run: run.evaluate(**on)):
+    interrupted(read, *long_enough(read, 300, lambda rows: train(rows, None)))
+run = train(300, None)
+forecast = lambda steps: run.forecast(steps, **on)
+interrupted(forecast, *long_enough(forecast, 200))
 # What was begun ends in the background, and later calls are not disturbed.
-print(len(run.forecast(2, device="cpu")))
+print(len(run.forecast(2, **on)))
 """,
         own_folder,
         300,
     )
-    assert told.stdout == "ended interrupted True\n" * 3 + "2\n", (told.stdout, told.stderr)
+    assert told.stdout == "interrupted True\n" * 3 + "2\n", (told.stdout, told.stderr)
 
 
 def test_an_interrupt_while_a_run_is_measured_is_raised_at_once_and_a_resumed_run_is_measured(own_folder):
     told = python(
-        SLOW.replace("ROWS", "300")
+        SLOW
         + """
-import os
-told, whole = took(lambda: bptt.train(**settings, out="whole"))
-told, part = took(lambda: bptt.train(**settings, out="cut"), 0.6 * whole)
+rows, whole = long_enough(lambda rows: train(rows, f"whole-{rows}"), 300)
+os.rename(f"whole-{rows}", "whole")
+# What comes after the last step is the measuring.
+told, part = took(lambda: train(rows, "cut", progress=lambda steps: interrupt(0.1)))
 print(told, part < 0.9 * whole, os.path.isfile("cut/model.safetensors"), os.path.isfile("cut/summary.json"), flush=True)
 os._exit(0)
 """,

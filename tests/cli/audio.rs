@@ -1,30 +1,20 @@
 //! Sound from sound, from outside: learning an amplifier, streaming files through it, and what is refused.
 
 use std::f64::consts::TAU;
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 
 use bptt::block_on;
-use bptt::data::{Audio, InputLimit, WavFormat, WavReader, WavSpec, WavWriter};
+use bptt::data::{WavFormat, WavReader};
 use bptt::experiment::device::open::DeviceOptions;
 use bptt::experiment::loaded_model::LoadedModel;
 use bptt::ndarray::{Array2, Axis, concatenate, s};
 use serde_json::Value;
 
 use crate::common::program::{bptt, entries, json, read, refused, succeeds, train};
+use crate::common::sound;
 
 const RATE: u32 = 8000;
-
-fn write(path: &Path, rate: u32, format: WavFormat, samples: &Array2<f32>) {
-    let spec = WavSpec { rate, channels: samples.ncols() as u16, format };
-    let mut writer = WavWriter::new(File::create(path).unwrap(), spec, samples.nrows() as u64).unwrap();
-    writer.write(samples.view()).unwrap();
-    writer.finish().unwrap();
-}
-
-fn sound(path: &Path) -> Audio {
-    Audio::from_wav(&fs::read(path).unwrap(), path, InputLimit::default()).unwrap()
-}
 
 /// Three tones that come and go, with noise: \[frames, 1\].
 fn dry(frames: usize) -> Array2<f32> {
@@ -52,8 +42,8 @@ fn wet(dry: &Array2<f32>) -> Array2<f32> {
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let dry = dry(3 * RATE as usize);
-    write(&folder.path().join("dry.wav"), RATE, WavFormat::Pcm24, &dry);
-    write(&folder.path().join("wet.wav"), RATE, WavFormat::Pcm16, &wet(&dry));
+    sound::write(&folder.path().join("dry.wav"), RATE, WavFormat::Pcm24, &dry);
+    sound::write(&folder.path().join("wet.wav"), RATE, WavFormat::Pcm16, &wet(&dry));
     folder
 }
 
@@ -87,15 +77,15 @@ fn an_amplifier_is_learned_below_one_percent_and_a_streamed_file_is_the_whole_on
         assert!(applied(&path.join("amp"), &path.join("dry.wav"), block) == made, "{block} frames at a time");
     }
     // What it makes of the frames of the test split is what was measured, but for the beginning of a lane.
-    let (made, wet) = (sound(&path.join("made.wav")).samples, sound(&path.join("wet.wav")).samples);
+    let (made, wet) = (sound::read(&path.join("made.wav")).samples, sound::read(&path.join("wet.wav")).samples);
     let [made, wet] = [&made, &wet].map(|sound| sound.slice(s![21_600.., ..]).mapv(f64::from));
     let esr = (&made - &wet).mapv(|error| error * error).sum() / wet.mapv(|sample| sample * sample).sum();
     assert!((esr / of("esr") - 1.0).abs() < 0.02, "{esr} {test}");
     // A file of 8 blocks and a half.
     let long = dry(34_900);
-    write(&path.join("long.wav"), RATE, WavFormat::Float32, &long);
+    sound::write(&path.join("long.wav"), RATE, WavFormat::Float32, &long);
     succeeds(path, "apply amp long.wav --out long-made.wav --device cpu");
-    let long_made = sound(&path.join("long-made.wav"));
+    let long_made = sound::read(&path.join("long-made.wav"));
     assert_eq!((long_made.spec.format, long_made.samples.dim()), (WavFormat::Float32, (34_900, 1)));
     assert!(
         applied(&path.join("amp"), &path.join("long.wav"), 1 << 20) == fs::read(path.join("long-made.wav")).unwrap()
@@ -106,18 +96,18 @@ fn an_amplifier_is_learned_below_one_percent_and_a_streamed_file_is_the_whole_on
 fn any_number_of_channels_is_read_and_made() {
     let folder = folder();
     let path = folder.path();
-    let left = sound(&path.join("dry.wav")).samples;
+    let left = sound::read(&path.join("dry.wav")).samples;
     let both = concatenate![Axis(1), left, left.mapv(|sample| -0.5 * sample)];
-    write(&path.join("both.wav"), RATE, WavFormat::Pcm32, &both);
+    sound::write(&path.join("both.wav"), RATE, WavFormat::Pcm32, &both);
     for (run, dry, wet, size, channels) in [("a", "both", "wet", "2 → 4 → 1", 1), ("b", "dry", "both", "1 → 4 → 2", 2)]
     {
         let stdout = train(path, run, &format!("audio {dry}.wav {wet}.wav --hidden 4 --window 256 --epochs 1"));
         assert!(stdout.contains(size) && stdout.contains("24,000 frames, 3.0 s at 8,000 Hz"), "{stdout}");
         succeeds(path, &format!("apply {run} {dry}.wav --out {run}.wav --device cpu"));
-        let made = sound(&path.join(format!("{run}.wav")));
+        let made = sound::read(&path.join(format!("{run}.wav")));
         assert_eq!(
             (made.spec.channels, made.spec.format),
-            (channels, sound(&path.join(format!("{dry}.wav"))).spec.format)
+            (channels, sound::read(&path.join(format!("{dry}.wav"))).spec.format)
         );
     }
     refused(path, "apply a dry.wav --out c.wav", 1, &["dry.wav", "expected 2 channels", "got 1 channel"]);
@@ -133,8 +123,8 @@ fn any_number_of_channels_is_read_and_made() {
 fn what_is_beyond_full_scale_is_clipped_with_a_note_and_kept_in_floats() {
     let folder = folder();
     let path = folder.path();
-    let loud = sound(&path.join("dry.wav")).samples.mapv(|sample| 3.0 * sample);
-    write(&path.join("wet.wav"), RATE, WavFormat::Float64, &loud);
+    let loud = sound::read(&path.join("dry.wav")).samples.mapv(|sample| 3.0 * sample);
+    sound::write(&path.join("wet.wav"), RATE, WavFormat::Float64, &loud);
     train(path, "loud", "audio dry.wav wet.wav --hidden 8 --window 64 --batch 8 --epochs 20 --lr 0.01");
     let output = bptt(path, "apply loud dry.wav --out whole.wav --device cpu --bits 16");
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -142,14 +132,14 @@ fn what_is_beyond_full_scale_is_clipped_with_a_note_and_kept_in_floats() {
     assert!(stderr.contains("--bits float keeps them"), "{stderr}");
     let output = bptt(path, "apply loud dry.wav --out float.wav --device cpu --bits float");
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    let [whole, float] = ["whole.wav", "float.wav"].map(|name| sound(&path.join(name)));
+    let [whole, float] = ["whole.wav", "float.wav"].map(|name| sound::read(&path.join(name)));
     assert_eq!((whole.spec.format, float.spec.format), (WavFormat::Pcm16, WavFormat::Float32));
     assert!(float.samples.iter().any(|sample| *sample > 1.0) && whole.samples.iter().all(|sample| sample.abs() <= 1.0));
     for (whole, float) in whole.samples.iter().zip(&float.samples) {
         assert!((whole - float.clamp(-1.0, 32767.0 / 32768.0)).abs() <= 0.5 / 32768.0 + 1e-7);
     }
     // Recorded beyond full scale.
-    write(&path.join("wet.wav"), RATE, WavFormat::Pcm16, &loud);
+    sound::write(&path.join("wet.wav"), RATE, WavFormat::Pcm16, &loud);
     let stdout = train(path, "x", TINY);
     assert!(
         stdout.contains("the wet sound stays at full scale in ") && stdout.contains("it may be clipped"),
@@ -162,9 +152,9 @@ fn files_that_do_not_belong_together_or_end_early_are_refused_and_nothing_is_wri
     let folder = folder();
     let path = folder.path();
     let samples = dry(24_000);
-    write(&path.join("fast.wav"), 16_000, WavFormat::Pcm16, &samples);
-    write(&path.join("short.wav"), RATE, WavFormat::Pcm16, &dry(23_990));
-    write(&path.join("silent.wav"), RATE, WavFormat::Pcm16, &Array2::zeros((24_000, 1)));
+    sound::write(&path.join("fast.wav"), 16_000, WavFormat::Pcm16, &samples);
+    sound::write(&path.join("short.wav"), RATE, WavFormat::Pcm16, &dry(23_990));
+    sound::write(&path.join("silent.wav"), RATE, WavFormat::Pcm16, &Array2::zeros((24_000, 1)));
     let whole = fs::read(path.join("wet.wav")).unwrap();
     fs::write(path.join("cut.wav"), &whole[..whole.len() - 7]).unwrap();
     fs::write(path.join("text.wav"), "no sound").unwrap();
@@ -205,7 +195,7 @@ fn files_that_do_not_belong_together_or_end_early_are_refused_and_nothing_is_wri
     // A sample that is no number, far behind the header.
     let mut broken = samples;
     broken[[20_000, 0]] = f32::NAN;
-    write(&path.join("nan.wav"), RATE, WavFormat::Float32, &broken);
+    sound::write(&path.join("nan.wav"), RATE, WavFormat::Float32, &broken);
     refuse("apply amp nan.wav --out a.wav", 1, &["nan.wav, frame 20001, channel 1: expected a finite number, got NaN"]);
 }
 
@@ -222,8 +212,8 @@ fn a_run_goes_on_to_the_bit_and_a_model_is_measured_on_other_sounds() {
     assert!(own["trained_on"].as_str().unwrap().contains("its splits are those of the run"), "{own}");
     assert!(own["validation"]["esr"].is_f64() && own["test"]["frames"] == 2400, "{own}");
     let other = dry(9000).mapv(|sample| 0.5 * sample);
-    write(&path.join("d.wav"), RATE, WavFormat::Pcm16, &other);
-    write(&path.join("w.wav"), RATE, WavFormat::Pcm16, &wet(&other));
+    sound::write(&path.join("d.wav"), RATE, WavFormat::Pcm16, &other);
+    sound::write(&path.join("w.wav"), RATE, WavFormat::Pcm16, &wet(&other));
     let measured = json(path, "eval whole d.wav --wet w.wav --json");
     assert_eq!((&measured["test"]["frames"], measured["validation"].is_null()), (&9000.into(), true), "{measured}");
     assert!(measured["test"]["filter_esr"].as_f64().unwrap() < 1.0, "{measured}");

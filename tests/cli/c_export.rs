@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::common::c::{bytes, compile, floats, run};
 use crate::common::program::{bptt, read, refused, succeeds, train};
-use bptt::data::{Audio, InputLimit, WavFormat, WavSpec, WavWriter};
+use crate::common::sound;
 use bptt::ndarray::Array2;
 
 /// Compiles a program that reads rows of `inputs` numbers with `before` each sequence, and with `then` what follows them.
@@ -216,17 +216,11 @@ fn sound_is_made_frame_by_frame_as_apply_makes_it() {
     let dry = Array2::from_shape_fn((4000, 1), |(t, _)| {
         (0.4 * (t as f64 * 0.11).sin() + 0.2 * (t as f64 * 0.37).sin()) as f32
     });
-    for (file, samples) in [("dry.wav", dry.clone()), ("wet.wav", dry.mapv(|x| 0.7 * (3.0 * x).tanh()))] {
-        let spec = WavSpec { rate: 8000, channels: 1, format: WavFormat::Float32 };
-        let mut writer = WavWriter::new(std::fs::File::create(path.join(file)).unwrap(), spec, 4000).unwrap();
-        writer.write(samples.view()).unwrap();
-        writer.finish().unwrap();
-    }
+    sound::saturated(path, &dry);
     train(path, "amp", "audio dry.wav wet.wav --hidden 6 --window 64 --batch 8 --epochs 2");
     succeeds(path, "apply amp dry.wav --out made.wav --bits float --device cpu");
     succeeds(path, "export amp net.h");
-    let made = path.join("made.wav");
-    let made = Audio::from_wav(&std::fs::read(&made).unwrap(), &made, InputLimit::default()).unwrap();
+    let made = sound::read(&path.join("made.wav"));
     let got = floats(&run(&program(path, "net.h", STEPS), &[], &bytes(dry.iter().copied())));
     close(&got, &made.samples.iter().map(|sample| f64::from(*sample)).collect::<Vec<_>>(), "samples");
     // RTNeural reads the same samples, with the levels in its weights: its last layer makes up for the first.

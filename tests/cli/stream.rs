@@ -8,6 +8,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::common::program::{command, fed, refused, succeeds, train};
+use crate::common::sound;
 use bptt::experiment::{DeviceOptions, LoadedModel};
 use bptt::ndarray::{Array2, Axis};
 use bptt::{Sequence, block_on};
@@ -240,20 +241,13 @@ fn sequences_are_predicted_step_by_step_or_at_their_end_to_the_bit_as_in_a_file(
 
 #[test]
 fn sound_is_made_frame_by_frame_to_the_bit_as_apply_makes_it() {
-    use bptt::data::{Audio, InputLimit, WavFormat, WavSpec, WavWriter};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let dry = Array2::from_shape_fn((2000, 1), |(t, _)| (0.4 * (t as f64 * 0.11).sin()) as f32);
-    for (file, samples) in [("dry.wav", dry.clone()), ("wet.wav", dry.mapv(|x| 0.7 * (3.0 * x).tanh()))] {
-        let spec = WavSpec { rate: 8000, channels: 1, format: WavFormat::Float32 };
-        let mut writer = WavWriter::new(std::fs::File::create(path.join(file)).unwrap(), spec, 2000).unwrap();
-        writer.write(samples.view()).unwrap();
-        writer.finish().unwrap();
-    }
+    sound::saturated(path, &dry);
     train(path, "amp", "audio dry.wav wet.wav --hidden 6 --window 64 --batch 4 --epochs 1");
     succeeds(path, "apply amp dry.wav --out made.wav --bits float --device cpu");
-    let made = path.join("made.wav");
-    let made = Audio::from_wav(&std::fs::read(&made).unwrap(), &made, InputLimit::default()).unwrap();
+    let made = sound::read(&path.join("made.wav"));
     let input: String = dry.iter().map(|sample| format!("{sample}\n")).collect();
     let lines = stream(path, "amp", &input);
     let got: Vec<f32> = fields(&lines, 1).concat().iter().map(|sample| sample.parse().unwrap()).collect();

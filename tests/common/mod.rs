@@ -16,6 +16,7 @@ pub mod gpu;
 pub mod onnx;
 #[cfg(feature = "cli")]
 pub mod program;
+pub mod sound;
 
 use std::fmt;
 

@@ -371,12 +371,29 @@ test("an update without a gradient is told from one that was too long", async ()
   for (const [label, value] of [["b h, row 1, column 1", "-9"], ["w hy, row 1, column 1", "0"], ["b y, row 1, column 1", "900"]]) {
     await page.getByLabel(label).fill(value);
     await page.getByLabel(label).press("Tab");
-    // The answer to an edit shows all weights anew, and would take away what is typed meanwhile.
-    await page.waitForTimeout(300);
   }
   await page.getByRole("button", { name: "One update" }).click();
   await verdict.getByText("The gradient was 0, so the last update changed nothing.").waitFor();
   assert.doesNotMatch(await verdict.innerText(), /too long/);
+  await done();
+});
+
+test("what is typed in a weight stays while the answer to another one comes", async () => {
+  const { page, done } = await visit(opened, "#/three-steps");
+  await page.getByText("Weights and their gradients").click();
+  const [first, second] = [page.getByLabel("w hh, row 1, column 1"), page.getByLabel("b h, row 1, column 1")];
+  const before = await second.inputValue();
+  await first.fill("0.123");
+  await first.press("Tab");
+  await second.fill("0.4");
+  await page.waitForTimeout(300);
+  assert.equal(await second.inputValue(), "0.4");
+  // Typed back, it is no change, and the next update shows its new value.
+  await second.fill(before);
+  await second.press("Tab");
+  await page.getByRole("button", { name: "One update" }).click();
+  await page.waitForFunction(([label, before]) => document.querySelector(`[aria-label="${label}"]`)?.value !== before, ["b h, row 1, column 1", before]);
+  assert.equal(await first.inputValue() !== "0.123", true);
   await done();
 });
 

@@ -25,12 +25,12 @@ function outputLine({ a, y_hat: yHat, y, da, loss }) {
 
 const WEIGHTS = [["w_xh", "W", "xh"], ["w_hh", "W", "hh"], ["b_h", "b", "h"], ["w_hy", "W", "hy"], ["b_y", "b", "y"]];
 
-/** The weights as inputs, beside their gradients. @param {Element} host @param {any} numbers */
+/** The weights as inputs, beside their gradients; one that is being typed stays. @param {Element} host @param {any} numbers */
 export function showWeights(host, { weights, gradient }) {
   const shape = WEIGHTS.map(([name]) => `${rowsOf(weights[name]).length}×${rowsOf(weights[name])[0].length}`).join(" ");
   if (host.getAttribute("data-shape") !== shape) build(host, weights);
   host.setAttribute("data-shape", shape);
-  for (const field of /** @type {any} */ (host.querySelectorAll("input"))) {
+  for (const field of /** @type {any} */ (host.querySelectorAll("input:not([data-typed])"))) {
     const { name, row: i, column: j } = field.dataset;
     field.value = shown(rowsOf(weights[name])[Number(i)][Number(j)]);
   }

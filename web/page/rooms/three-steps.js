@@ -25,7 +25,7 @@ export class ThreeStepsRoom extends Room {
     this.draw = throttled(() => this.#draw(), 30);
     this.gentle = ["rate", "term"];
     this.actions = { update: () => this.#update(), reset: () => this.reset() };
-    this.find("[data-weights]").addEventListener("change", (event) => this.attempt(() => this.#edit(event.target)));
+    this.#listen(this.find("[data-weights]"));
   }
 
   get needsDevice() {
@@ -52,6 +52,21 @@ export class ThreeStepsRoom extends Room {
     this.#wasFlat = Object.values(this.#numbers.gradient).flat(2).every((part) => part === 0);
     this.#take(await this.call("update", this.controls.number("rate")));
     this.page.announce(`Loss ${fixed(this.#numbers.loss)} after ${this.#losses.length - 1} updates.`);
+  }
+
+  /** Takes the weights that are typed in. The answer to one does not take away what is typed in the next one meanwhile. */
+  #listen(weights) {
+    weights.addEventListener("input", (event) => event.target.setAttribute("data-typed", ""));
+    weights.addEventListener("change", (event) => {
+      event.target.removeAttribute("data-typed");
+      this.attempt(() => this.#edit(event.target));
+    });
+    weights.addEventListener("focusout", (event) => {
+      if (!event.target.hasAttribute("data-typed")) return;
+      // Typed back to what it was, which is no change.
+      event.target.removeAttribute("data-typed");
+      this.draw();
+    });
   }
 
   /** Another weight, typed in by the reader. */
