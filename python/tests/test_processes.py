@@ -203,9 +203,9 @@ signal.signal(signal.SIGALRM, signal.default_int_handler)
 def interrupt(after):
     signal.setitimer(signal.ITIMER_REAL, after)
 
-def train(rows, out, progress=False):
+def train(rows, out, progress=False, hidden=32):
     t = np.arange(rows)
-    return bptt.train(series={"t": t, "a": np.sin(t / 9)}, target="a", window=60, hidden=32, steps=1, batch=4, out=out,
+    return bptt.train(series={"t": t, "a": np.sin(t / 9)}, target="a", window=60, hidden=hidden, steps=1, batch=4, out=out,
                       progress=progress, **on)
 
 def took(call):
@@ -239,7 +239,7 @@ def interrupted(call, work, whole):
 
 for read in (lambda run: run.predict(**on), lambda run: run.evaluate(**on)):
     interrupted(read, *long_enough(read, 300, lambda rows: train(rows, None)))
-run = train(300, None)
+run = train(300, None, hidden=128)
 forecast = lambda steps: run.forecast(steps, **on)
 interrupted(forecast, *long_enough(forecast, 200))
 # What was begun ends in the background, and later calls are not disturbed.
