@@ -23,11 +23,17 @@ use crate::model::{Cell, Direction, Loss, Model, Readout, StateDict};
 /// # Errors
 /// [`Error::Unsupported`] for what RTNeural does not have: other cells than LSTM and GRU, a projected h, a reverse
 /// direction, tokens with an embedding, a network without a head, a head on the mean over time, and the parameters of a
-/// distribution; [`Error::StateDict`] if the weights are not those of the model; [`Error::Io`], without a file name, if `to`
-/// fails.
+/// distribution; [`Error::Value`] for a weight that is no number; [`Error::StateDict`] if the weights are not those of the
+/// model; [`Error::Io`], without a file name, if `to` fails.
 pub fn write_model(model: &Model, dict: &StateDict, notes: &[(&str, Value)], to: &mut impl Write) -> Result<()> {
     let activation = check(model)?;
     let arrays = keras::weights(model, dict)?;
+    // JSON has no others, and would have null in their places.
+    for (name, array) in arrays.iter() {
+        if let Some(value) = array.iter().find(|value| !value.is_finite()) {
+            return Err(Error::value(name, "finite weights", value));
+        }
+    }
     let matrix = |name: &str| Weights::Matrix(arrays.get(name).map(rows).unwrap_or_default());
     let vector = |name: &str| Weights::Vector(arrays.get(name).into_iter().flatten().copied().collect());
     let r = &model.recurrent;

@@ -124,6 +124,8 @@ fn a_sensor_is_estimated_row_by_row_or_from_the_rows_of_a_window() {
     let base = "series s.csv --target a --now b,f --missing mask --window 9 --hidden 6 --steps 40";
     train(path, "c", &format!("{base} --carry-state"));
     succeeds(path, "export c carried.h --name net");
+    let header = read(path, "carried.h");
+    assert!(header.contains("NaN stands for a missing value in [1]; the others must have one."), "{header}");
     let carried = program(path, "carried.h", STEPS);
     close(&floats(&run(&carried, &[], &inputs())), &estimates("c"), "carried");
     train(path, "w", base);

@@ -174,12 +174,20 @@ fn a_line_of_separators_is_a_row_and_a_blank_one_is_said_to_end_a_sequence() {
         "two",
         "series s.csv --target a --now b,f --missing mask --carry-state --window 9 --hidden 4 --steps 20",
     );
-    train(path, "one", "series s.csv --target a --now b --missing mask --carry-state --window 9 --hidden 4 --steps 20");
+    // Of these, `f` has gaps and `b` has none.
+    for (run, column) in [("one", "f"), ("full", "b")] {
+        train(
+            path,
+            run,
+            &format!(
+                "series s.csv --target a --now {column} --missing mask --carry-state --window 9 --hidden 4 --steps 20"
+            ),
+        );
+    }
     let (tabs, commas) = ("1\t1\n1\t2\n\t\n1\t1\n", "1,1\n1,2\n,\n1,1\n");
     assert_eq!(stream(path, "two", tabs), stream(path, "two", commas));
     assert_eq!(stream(path, "two", tabs).len(), 4);
-    // Of one column that may be missing, an empty line is a missing value.
-    assert_eq!(stream(path, "one", "1\n\n1\n"), stream(path, "one", "[1]\n[null]\n[1]\n"));
+    assert_eq!(stream(path, "one", "1\nNA\n1\n"), stream(path, "one", "[1]\n[null]\n[1]\n"));
     let output = fed(path, "stream two", b"1,1\n\n1,1\n\n1,1\n");
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(stderr.matches("is blank: the next line begins a sequence, from zero").count(), 1, "{stderr}");
@@ -187,6 +195,58 @@ fn a_line_of_separators_is_a_row_and_a_blank_one_is_said_to_end_a_sequence() {
     let lines: Vec<&str> = lines.lines().skip(1).filter_map(|line| line.split(',').nth(1)).collect();
     assert!(lines[0] == lines[1] && lines[1] == lines[2], "{lines:?}");
     assert_eq!(stream(path, "two --decimal ,", "1,5 2,5\n"), stream(path, "two", "1.5 2.5\n"));
+    // Of one column too, even if it may be missing, which is said.
+    for run in ["one", "full"] {
+        let output = fed(path, &format!("stream {run}"), b"1\n\n1\n\n");
+        let (lines, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        let lines: Vec<&str> = lines.lines().skip(1).filter_map(|line| line.split(',').nth(1)).collect();
+        assert!(output.status.success() && lines.len() == 2 && lines[0] == lines[1], "{run}: {lines:?} {stderr}");
+        assert!(stderr.contains("from zero; a missing value is written as NA"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_sequence_of_one_dimension_ends_at_a_blank_line_whatever_may_be_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let value = |id: usize, t: usize| (t != 1).then(|| ((id * 5 + t * 3) % 7).to_string());
+    let (mut text, mut input) = (String::from("id,time,label,v\n"), String::new());
+    for id in 0..30 {
+        for t in 0..3 + id % 3 {
+            writeln!(text, "{id},{t},{},{}", ["x", "y"][id % 2], value(id, t).unwrap_or_default()).unwrap();
+            writeln!(input, "{}", value(id, t).unwrap_or("NA".into())).unwrap();
+        }
+        input.push('\n');
+    }
+    std::fs::write(path.join("s.csv"), text).unwrap();
+    for (run, arguments) in [("fill", "--missing ffill --bidirectional"), ("mask", "--missing mask --predict mean")] {
+        train(path, run, &format!("sequences s.csv --hidden 4 --steps 20 {arguments}"));
+        let csv = succeeds(path, &format!("predict {run} s.csv --device cpu"));
+        let at = csv.lines().next().unwrap().split(',').position(|name| name == "predicted").unwrap();
+        let want: Vec<Vec<&str>> = csv.lines().skip(1).map(|line| line.split(',').skip(at).collect()).collect();
+        assert_eq!(fields(&stream(path, run, &input), 1), want, "{run}");
+    }
+    // What is read before anything is predicted is no answer.
+    let output = fed(path, "stream fill --profile", b"1\n2\n3\n");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("(1 answer)"), "{stderr}");
+}
+
+#[test]
+fn the_end_of_a_stream_forgets_the_values_that_gaps_are_filled_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    std::fs::write(path.join("s.csv"), without(&table(80), 2, 30..33)).unwrap();
+    let base = "series s.csv --target a --now b,f --missing ffill --carry-state --window 9 --hidden 4 --steps 2";
+    train(path, "filled", base);
+    let model = LoadedModel::open(path.join("filled")).unwrap();
+    let mut network = block_on(model.network(&DeviceOptions { name: "cpu".into(), ..Default::default() })).unwrap();
+    let mut stream = model.stream(&mut network, None).unwrap();
+    assert_eq!(block_on(stream.read(b"1,5")).unwrap().len(), 1);
+    assert_eq!(block_on(stream.read(b"1,")).unwrap().len(), 1);
+    block_on(stream.end()).unwrap();
+    let refused = block_on(stream.read(b"1,")).unwrap_err().to_string();
+    assert!(refused.contains("a first number to fill forward from"), "{refused}");
 }
 
 #[test]
@@ -350,7 +410,7 @@ fn a_prediction_is_there_before_the_next_line_is_sent() {
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && stderr.contains("latency   median "), "{stderr}");
-    assert!(stderr.contains("(3 lines)") && stderr.contains("phase "), "{stderr}");
+    assert!(stderr.contains("(3 answers)") && stderr.contains("phase "), "{stderr}");
     assert!(stderr.starts_with("reads     lines of 2 fields: number, mark\npredicts  "), "{stderr}");
 }
 

@@ -296,6 +296,7 @@ fn compute(node: &Node, values: &BTreeMap<String, Value>) -> Vec<Value> {
             Value::Float(float(value(0)).sum_axis(axis).insert_axis(axis))
         }
         "Add" => Value::Float(float(value(0)) + float(value(1))),
+        "Sub" => Value::Float(float(value(0)) - float(value(1))),
         "Shape" => {
             let Value::Float(array) = value(0) else {
                 return vec![Value::Int(Array1::from_iter(int(value(0)).shape().iter().map(|n| *n as i64)).into_dyn())];

@@ -5,10 +5,14 @@ use std::path::{Path, PathBuf};
 
 use crate::common::c::{bytes, compile, floats, run};
 use crate::common::{CELLS, Case, PLACES, losses};
-use bptt::interchange::c::{CHeader, CInput, COutput, CTokens, WeightFormat, rounded, write_header};
+use bptt::interchange::c::{
+    CColumn, CFeatures, CHeader, CInput, COutput, CReading, CRelative, CRows, CTokens, CValues, WeightFormat, rounded,
+    write_header,
+};
 use bptt::ndarray::{Array3, s};
 use bptt::{
-    Backend, Cell, Cpu, EngineOptions, Inference, Input, Layout, Loss, Parameters, Readout, Real, Sequence, StateDict,
+    Activation, Backend, Cell, Cpu, EngineOptions, Inference, Input, Layout, Loss, Parameters, Readout, Real, Sequence,
+    StateDict,
 };
 use pollster::block_on;
 
@@ -154,6 +158,37 @@ fn refused(case: &Case, header: &CHeader) -> String {
     write_header(&case.model(), &dict(case), header, &mut Vec::new()).unwrap_err().to_string()
 }
 
+/// Rows of one column, two of which are a step.
+fn segments(reading: CReading) -> CInput {
+    let columns = vec![CColumn { name: "a".into(), offset: 0.0, unit: 1.0 }];
+    let features = vec![CFeatures::Values { columns: 0..1, missing: false }];
+    CInput::Rows(CRows { columns, features, segment: 2, reading, ..CRows::default() })
+}
+
+/// A forecast of so many targets from rows of one column.
+fn forecast_of(targets: usize) -> CHeader {
+    let target = |number: usize| CColumn { name: number.to_string(), offset: 0.0, unit: 1.0 };
+    let values = CValues { targets: (0..targets).map(target).collect(), ..CValues::default() };
+    let window = CReading::Forecast { window: 4, relative: CRelative::None };
+    CHeader::new("x").input(segments(window)).output(COutput::Values(values))
+}
+
+#[test]
+fn the_mean_over_time_stays_when_millions_of_steps_are_alike() {
+    let case = Case { at: Readout::MeanPool, ..Case::new(Cell::Rnn(Activation::Tanh)) }.sizes([1, 1, 1, 1, 1]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut written = Vec::new();
+    write_header(&case.model(), &dict(&case), &CHeader::new("net"), &mut written).unwrap();
+    std::fs::write(folder.path().join("net.h"), written).unwrap();
+    let main = "#include <stdio.h>\n#include \"net.h\"\nint main(void)\n{\n    net_state state;\n    \
+                const float x[1] = {0.5f};\n    float y[1];\n    long step;\n    net_reset(&state);\n    \
+                for (step = 1; step <= 1l << 25; ++step) {\n        net_advance(&state, x);\n        \
+                if (step == 1l << 14 || step == 1l << 25) {\n            net_output(&state, y);\n            \
+                fwrite(y, 4, 1, stdout);\n        }\n    }\n    return 0;\n}\n";
+    let said = floats(&run(&compile(folder.path(), main), &[], &[]));
+    assert!((said[0] - said[1]).abs() < 1e-4 * said[0].abs(), "{said:?}");
+}
+
 #[test]
 fn what_a_header_cannot_compute_or_does_not_fit_is_refused_by_name() {
     let (case, plain) = (Case::new(Cell::Gru), CHeader::new("x"));
@@ -170,6 +205,9 @@ fn what_a_header_cannot_compute_or_does_not_fit_is_refused_by_name() {
         ),
         (&case, plain.clone().input(CInput::Named(vec!["a".into()])), "the names of the inputs: expected 2"),
         (&case, plain.clone().output(COutput::Classes(vec!["a".into()])), "the classes: expected 2"),
+        (&case, plain.clone().input(segments(CReading::Window(4))), "are read in windows of a forecast"),
+        (&case, plain.clone().input(segments(CReading::Stream)), "are read in windows of a forecast"),
+        (&case, forecast_of(2), "the targets of a forecast: expected at most 1, got 2"),
     ] {
         let error = refused(case, &header);
         assert!(error.contains(part), "{error}");

@@ -132,7 +132,7 @@ fn a_step_by_step_export_computes_what_the_engine_computes_of_the_whole() {
         next.remove("lengths");
         if case.at == Readout::MeanPool {
             let zeros = |size| Value::Float(ArrayD::zeros(vec![1, case.rows, size]));
-            next.extend([("sum_0".to_owned(), zeros(case.hidden)), ("count_0".to_owned(), zeros(1))]);
+            next.extend([("mean_0".to_owned(), zeros(case.hidden)), ("count_0".to_owned(), zeros(1))]);
         }
         let want: BTreeMap<String, ArrayD<f64>> = answers(&backend, &case).into_iter().collect();
         for t in 0..case.steps {

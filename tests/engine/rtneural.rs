@@ -140,6 +140,17 @@ fn a_file_evaluated_as_rtneural_does_predicts_what_the_engine_predicts() {
 }
 
 #[test]
+fn a_weight_that_is_no_number_is_refused_by_name() {
+    let case = case(Cell::Lstm);
+    let spoiled = |(name, array): (&str, &ArrayD<f32>)| {
+        (name.to_owned(), if name == "head.bias" { array.mapv(|_| f32::NAN) } else { array.clone() })
+    };
+    let weights: StateDict = dict(&case).iter().map(spoiled).collect();
+    let error = write_model(&case.model(), &weights, &[], &mut Vec::new()).unwrap_err().to_string();
+    assert_eq!(error, "dense/bias: expected finite weights, got NaN");
+}
+
+#[test]
 fn what_rtneural_does_not_have_is_refused_by_name() {
     for (case, part) in [
         (case(Cell::Rnn(Activation::Tanh)), "the network's cell is rnn"),

@@ -8,7 +8,7 @@ use bptt::data::DecimalMark;
 use bptt::experiment::config::RunConfig;
 use bptt::experiment::device::open::DeviceOptions;
 use bptt::experiment::files::folder::io_error;
-use bptt::experiment::{Item, Items, Latencies, Prediction, Stream};
+use bptt::experiment::{Items, Latencies, Prediction, Stream};
 use clap::builder::StyledStr;
 use clap::{Arg, Args, ValueHint};
 
@@ -31,7 +31,8 @@ pub(crate) struct StreamArgs {
     decimal: Option<DecimalMark>,
     /// Print how long the predictions took, at the end
     ///
-    /// From a line that is read to its prediction that is written, and each kernel or phase of the network.
+    /// From a line that is read to what it predicts, written, where it predicts anything; and each kernel or phase of the
+    /// network.
     #[arg(long)]
     profile: bool,
     #[command(flatten)]
@@ -46,23 +47,29 @@ pub(crate) fn by_default_the_cpu(device: Arg) -> Arg {
 }
 
 /// Where predictions go, line by line.
-struct Lines {
+struct Answers {
     out: TextOut,
     json: bool,
+    /// Times from what was read to what it predicts, written.
+    latencies: Latencies,
 }
 
-impl Lines {
+impl Answers {
     /// Writes a line. `false` if its reader is gone.
     fn put(&mut self, line: &str) -> bptt::Result<bool> {
         self.out.put(line.as_bytes()).map_err(io_error("standard output".as_ref()))
     }
 
-    fn predictions(&mut self, predictions: &[Prediction], columns: &[String]) -> bptt::Result<bool> {
+    /// Writes the predictions of what was read at a moment, if there are any. `false` if their reader is gone.
+    fn answer(&mut self, predictions: &[Prediction], columns: &[String], read: Instant) -> bptt::Result<bool> {
         for prediction in predictions {
             let line = if self.json { json_line(&prediction.to_json(columns)) + "\n" } else { prediction.to_csv()? };
             if !self.put(&line)? {
                 return Ok(false);
             }
+        }
+        if !predictions.is_empty() {
+            self.latencies.add(read.elapsed());
         }
         Ok(true)
     }
@@ -77,15 +84,14 @@ pub(crate) async fn stream(args: &StreamArgs) -> Result<(), Failure> {
     if profile {
         network.set_profile(true)?;
     }
-    let mut latencies = Latencies::default();
     let mut stream = model.stream(&mut network, args.decimal)?;
-    let what = if stream.item() == Item::Line { "lines" } else { "characters" };
-    let items = read(&mut stream, args.json, profile.then_some(&mut latencies)).await;
+    let mut answers = Answers { out: TextOut::new(), json: args.json, latencies: Latencies::default() };
+    let items = read(&mut stream, &mut answers).await;
     // What was read before an error counts.
     stream.unknown().iter().for_each(eprint_line);
     let items = items?;
     if profile {
-        eprint_line(heading("latency", &latencies.line(what)));
+        eprint_line(heading("latency", &answers.latencies.line()));
         let profile = network.profile().await?;
         let is_cpu = on.device.as_deref() == Some("cpu");
         profile_table::table(&profile_table::rows(&profile, items.max(1) as f64), is_cpu).iter().for_each(eprint_line);
@@ -94,28 +100,25 @@ pub(crate) async fn stream(args: &StreamArgs) -> Result<(), Failure> {
 }
 
 /// Reads standard input to its end, or until nobody reads the predictions. Returns the number of items.
-async fn read(stream: &mut Stream<'_>, json: bool, mut latencies: Option<&mut Latencies>) -> Result<u64, Failure> {
+async fn read(stream: &mut Stream<'_>, answers: &mut Answers) -> Result<u64, Failure> {
     let [what, then] = stream.words();
     eprint_line(heading("reads", what));
     eprint_line(heading("predicts", then));
-    let mut lines = Lines { out: TextOut::new(), json };
-    let mut goes_on = json || lines.put(&stream.header()?)?;
+    let mut goes_on = answers.json || answers.put(&stream.header()?)?;
     let mut items = Items::new(BufReader::new(stdin().lock()), stream.item());
     let mut count = 0;
     while goes_on {
         let Some(item) = items.read()? else { break };
-        let started = Instant::now();
+        let now = Instant::now();
         let predictions = stream.read(item).await?;
         stream.note().iter().for_each(eprint_line);
-        goes_on = lines.predictions(&predictions, stream.columns())?;
-        if let Some(latencies) = &mut latencies {
-            latencies.add(started.elapsed());
-        }
+        goes_on = answers.answer(&predictions, stream.columns(), now)?;
         count += 1;
     }
     if goes_on {
+        let now = Instant::now();
         let predictions = stream.end().await?;
-        lines.predictions(&predictions, stream.columns())?;
+        answers.answer(&predictions, stream.columns(), now)?;
     }
     Ok(count)
 }

@@ -22,8 +22,8 @@ pub(super) struct Fields {
     names: Vec<String>,
     decimal: DecimalMark,
     layout: Option<Layout>,
-    /// The columns that are there and not read.
-    unread: Vec<String>,
+    /// A note that has not been taken.
+    note: Option<String>,
 }
 
 /// A line.
@@ -38,7 +38,7 @@ pub(super) enum Line {
 impl Fields {
     /// Of columns with these names, whose numbers have this mark outside JSON.
     pub(super) fn new(names: Vec<String>, decimal: DecimalMark) -> Self {
-        Self { names, decimal, layout: None, unread: Vec::new() }
+        Self { names, decimal, layout: None, note: None }
     }
 
     /// The columns in words: `2 fields: a, b`.
@@ -53,28 +53,35 @@ impl Fields {
         &self.names
     }
 
-    /// A note on columns that are not read, once.
+    /// A note on how the first line was read, once.
     pub(super) fn note(&mut self) -> Option<String> {
-        let unread = std::mem::take(&mut self.unread);
-        let names = list_names(unread.iter().map(String::as_str));
-        (!unread.is_empty()).then(|| format!("note: columns that the network does not read: {names}"))
+        self.note.take()
     }
 
     /// The columns of a line, which is not blank. Otherwise what was expected and what came.
     pub(super) fn read(&mut self, line: &str) -> Result<Line, String> {
-        let line = self.trimmed(line);
-        if line.starts_with(['[', '{']) {
-            return self.of_json(line).map(|cells| Line::Cells(cells, DecimalMark::Point));
-        }
         let known = self.layout.is_some();
-        let (layout, is_names) = match self.layout.take() {
-            Some(layout) => (layout, false),
-            None => self.first(line)?,
+        // A field of separated text may begin like JSON.
+        let mut is_json = Ok(());
+        if line.trim_start().starts_with(['[', '{']) {
+            match serde_json::from_str(line) {
+                Ok(value) => return self.of_json(&value).map(|cells| Line::Cells(cells, DecimalMark::Point)),
+                Err(error) => is_json = Err(format!("expected JSON: {error}")),
+            }
+        }
+        let line = self.trimmed(line);
+        if !known {
+            if let Some(layout) = self.named(line)? {
+                self.layout = Some(layout);
+                return Ok(Line::Names);
+            }
+            is_json?;
+        }
+        let layout = match self.layout.take() {
+            Some(layout) => layout,
+            None => self.unnamed(line)?,
         };
         let layout = self.layout.insert(layout);
-        if is_names {
-            return Ok(Line::Names);
-        }
         let fields = split(line, layout.separator)?;
         if fields.len() != layout.count {
             let what = if known { "the lines before" } else { "the network" };
@@ -84,23 +91,24 @@ impl Fields {
         Ok(Line::Cells(cells, self.decimal))
     }
 
-    /// A line without the blanks around it; a tab that separates fields is none.
+    /// A line without the blanks around it; a tab that separates fields, or may do so, is none.
     fn trimmed<'l>(&self, line: &'l str) -> &'l str {
-        if self.layout.as_ref().is_some_and(|layout| layout.separator == Some('\t')) {
-            line.trim_matches([' ', '\r'])
-        } else {
-            line.trim()
+        match &self.layout {
+            Some(layout) if layout.separator != Some('\t') => line.trim(),
+            _ => line.trim_matches([' ', '\r']),
         }
     }
 
     /// Whether a line has nothing, not even separators.
     pub(super) fn is_blank(&self, line: &str) -> bool {
-        self.trimmed(line).is_empty()
+        match self.layout {
+            Some(_) => self.trimmed(line).is_empty(),
+            None => line.trim().is_empty(),
+        }
     }
 
-    /// How the lines are split, by the first of them, and whether that has the names.
-    fn first(&mut self, line: &str) -> Result<(Layout, bool), String> {
-        let separators = || SEPARATORS.into_iter().map(Some).chain([None]);
+    /// How the lines are split, by a first line with the names.
+    fn named(&mut self, line: &str) -> Result<Option<Layout>, String> {
         // Numbers are names only where names are no numbers.
         let is_number = |field: &Cow<'_, str>| matches!(self.decimal.number(field.trim()), Ok(Some(_)));
         for separator in separators() {
@@ -108,6 +116,8 @@ impl Fields {
             let place = |name: &String| fields.iter().position(|field| field.trim() == name);
             let Some(order) = self.names.iter().map(place).collect::<Option<Vec<usize>>>() else { continue };
             if fields.iter().all(is_number) {
+                let note = "note: the names of the columns are numbers, and so the first line is read as values";
+                self.note = Some(note.into());
                 continue;
             }
             let count = |name: &&String| fields.iter().filter(|field| field.trim() == name.as_str()).count();
@@ -115,9 +125,16 @@ impl Fields {
                 return Err(format!("expected one column {name:?}, got two"));
             }
             let others = fields.iter().enumerate().filter(|(field, _)| !order.contains(field));
-            self.unread = others.map(|(_, name)| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
-            return Ok((Layout { separator, count: fields.len(), order }, true));
+            let unread: Vec<&str> = others.map(|(_, name)| name.trim()).filter(|name| !name.is_empty()).collect();
+            self.note = (!unread.is_empty())
+                .then(|| format!("note: columns that the network does not read: {}", list_names(unread.into_iter())));
+            return Ok(Some(Layout { separator, count: fields.len(), order }));
         }
+        Ok(None)
+    }
+
+    /// How the lines are split, by a first line with values.
+    fn unnamed(&self, line: &str) -> Result<Layout, String> {
         let count = self.names.len();
         // A comma in a number is none between numbers.
         let may_separate = |separator: &Option<char>| {
@@ -126,7 +143,7 @@ impl Fields {
         let counts = separators().filter(may_separate).map(|separator| Ok((separator, split(line, separator)?.len())));
         let counts: Vec<(Option<char>, usize)> = counts.collect::<Result<_, String>>()?;
         match counts.iter().find(|(_, fields)| *fields == count) {
-            Some((separator, _)) => Ok((Layout { separator: *separator, count, order: (0..count).collect() }, false)),
+            Some((separator, _)) => Ok(Layout { separator: *separator, count, order: (0..count).collect() }),
             None => Err(format!(
                 "expected {}; or a first line that names the columns; or JSON; got {}",
                 self.words(),
@@ -136,17 +153,14 @@ impl Fields {
     }
 
     /// Of an array in the order of the columns, or of an object by their names.
-    fn of_json(&mut self, line: &str) -> Result<Vec<String>, String> {
-        let value: Value = serde_json::from_str(line).map_err(|error| format!("expected JSON: {error}"))?;
+    fn of_json(&self, value: &Value) -> Result<Vec<String>, String> {
         match value {
             Value::Array(values) if values.len() == self.names.len() => {
-                self.names.iter().zip(&values).map(|(name, value)| cell(name, value)).collect()
+                self.names.iter().zip(values).map(|(name, value)| cell(name, value)).collect()
             }
-            Value::Object(map) => self
-                .names
-                .iter()
-                .map(|name| cell(name, map.get(name).ok_or_else(|| self.absent(name, &map))?))
-                .collect(),
+            Value::Object(map) => {
+                self.names.iter().map(|name| cell(name, map.get(name).ok_or_else(|| self.absent(name, map))?)).collect()
+            }
             Value::Array(values) => Err(format!("expected {}, got an array of {}", self.words(), values.len())),
             _ => Err("expected an array or an object".into()),
         }
@@ -156,6 +170,11 @@ impl Fields {
         let names = list_names(map.keys().map(String::as_str));
         format!("expected {name:?}, got an object with {names}; null is a missing value")
     }
+}
+
+/// What may separate fields, in the order in which it is tried; `None`: blanks.
+fn separators() -> impl Iterator<Item = Option<char>> {
+    SEPARATORS.into_iter().map(Some).chain([None])
 }
 
 /// A value of a column as a field.
@@ -170,13 +189,18 @@ fn cell(name: &str, value: &Value) -> Result<String, String> {
 
 /// The fields of a line; without a separator those between blanks. Otherwise what was expected.
 fn split(line: &str, separator: Option<char>) -> Result<Vec<Cow<'_, str>>, String> {
-    if line.matches('"').count() % 2 == 1 {
+    let plain: Vec<&str> = match separator {
+        Some(separator) => line.split(separator).collect(),
+        None => line.split_whitespace().collect(),
+    };
+    // Within a field, a quote is a character like others.
+    let is_quoted = plain.iter().any(|field| field.trim_start().starts_with('"'));
+    if is_quoted && line.matches('"').count() % 2 == 1 {
         return Err("expected a quote at the end of a quoted field, got none".into());
     }
-    let Some(separator) = separator else { return Ok(line.split_whitespace().map(Cow::Borrowed).collect()) };
-    if !line.contains('"') {
-        return Ok(line.split(separator).map(Cow::Borrowed).collect());
-    }
+    let Some(separator) = separator.filter(|_| is_quoted) else {
+        return Ok(plain.into_iter().map(Cow::Borrowed).collect());
+    };
     let mut reader =
         csv::ReaderBuilder::new().delimiter(separator as u8).has_headers(false).from_reader(line.as_bytes());
     let record = reader.records().next().and_then(Result::ok).unwrap_or_default();
@@ -232,12 +256,31 @@ mod tests {
         assert!(!tabs.is_blank("\t\r") && tabs.is_blank(" \r"));
         assert_eq!(cells(&mut tabs, "\t\r"), ["", ""]);
         assert_eq!(cells(&mut tabs, "\t2"), ["", "2"]);
+        // Nor are they in the first line, of values or of names.
+        assert_eq!(cells(&mut fields(&["a", "b"], DecimalMark::Point), "\t2\r"), ["", "2"]);
+        assert_eq!(cells(&mut fields(&["a", "b"], DecimalMark::Point), "\t1 2\t"), ["1", "2"]);
+        let mut named = fields(&["a", "b"], DecimalMark::Point);
+        assert_eq!(named.read("\tb\ta\t").unwrap(), Line::Names);
+        assert_eq!(cells(&mut named, "0\t2\t1\t"), ["1", "2"]);
+    }
+
+    #[test]
+    fn a_bracket_or_a_quote_in_separated_text_is_a_character() {
+        let mut named = fields(&["[mV]", "b"], DecimalMark::Point);
+        assert_eq!(named.read("[mV],note,b").unwrap(), Line::Names);
+        assert_eq!(cells(&mut named, "1,5\" pipe,2"), ["1", "2"]);
+        assert_eq!(cells(&mut named, "1,\"5\"\" pipe, long\",2"), ["1", "2"]);
+        let mut labelled = fields(&["time", "b"], DecimalMark::Point);
+        assert_eq!(labelled.read("time,b").unwrap(), Line::Names);
+        assert_eq!(cells(&mut labelled, "[12:00:01],5"), ["[12:00:01]", "5"]);
     }
 
     #[test]
     fn numbers_are_names_only_beside_words() {
         let mut numbered = fields(&["1", "2"], DecimalMark::Point);
         assert_eq!(cells(&mut numbered, "2,1"), ["2", "1"]);
+        let note = "note: the names of the columns are numbers, and so the first line is read as values";
+        assert_eq!(numbered.note().unwrap(), note);
         let mut named = fields(&["1", "2"], DecimalMark::Point);
         assert_eq!(named.read("time,2,1").unwrap(), Line::Names);
         assert_eq!(cells(&mut named, "8:00,4,3"), ["3", "4"]);

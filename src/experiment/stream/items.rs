@@ -60,11 +60,11 @@ impl<R: BufRead> Items<R> {
             if self.item == Item::Character {
                 self.read_item()?;
             }
-        } else if self.bytes.is_empty() {
+        }
+        if self.bytes.is_empty() {
             return Ok(None);
         }
-        let line = self.bytes.strip_suffix(b"\n").map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        Ok(Some(line.filter(|_| self.item == Item::Line).unwrap_or(&self.bytes)))
+        Ok(Some(if self.item == Item::Line { without_end(&self.bytes) } else { &self.bytes }))
     }
 
     fn read_item(&mut self) -> Result<()> {
@@ -87,9 +87,10 @@ impl<R: BufRead> Items<R> {
     }
 
     fn read_line(&mut self) -> Result<()> {
-        let mut line = self.from.by_ref().take(LONGEST + 1);
+        // With its end.
+        let mut line = self.from.by_ref().take(LONGEST + 2);
         line.read_until(b'\n', &mut self.bytes).map_err(io_error(INPUT.as_ref()))?;
-        if self.bytes.len() as u64 > LONGEST {
+        if without_end(&self.bytes).len() as u64 > LONGEST {
             let message = format!("expected lines of at most {LONGEST} bytes, got a longer one");
             return Err(self.item.refused(self.count, message));
         }
@@ -101,6 +102,11 @@ impl<R: BufRead> Items<R> {
         bytes.read_to_end(&mut self.bytes).map_err(io_error(INPUT.as_ref()))?;
         Ok(())
     }
+}
+
+/// A line without its end.
+fn without_end(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 #[cfg(test)]
@@ -138,6 +144,9 @@ mod tests {
         assert_eq!(all("\u{feff}1\n\u{feff}2".as_bytes(), Item::Line), ["1", "\u{feff}2"]);
         assert_eq!(all("\u{feff}\n".as_bytes(), Item::Line), [""]);
         assert_eq!(all("\u{feff}a".as_bytes(), Item::Character), ["a"]);
+        for item in [Item::Line, Item::Character] {
+            assert!(all("\u{feff}".as_bytes(), item).is_empty(), "{item:?}");
+        }
         assert_eq!(all("\u{feff}".as_bytes(), Item::Byte).len(), 3);
         // What is no UTF-8 comes as it is, and is refused by its reader.
         assert_eq!(all(b"\xE2\x82", Item::Character), ["\u{fffd}"]);
@@ -145,6 +154,10 @@ mod tests {
 
     #[test]
     fn an_endless_line_is_refused_within_its_limit() {
+        for end in ["", "\n", "\r\n"] {
+            let longest = "1".repeat(LONGEST as usize);
+            assert_eq!(all(format!("{longest}{end}").as_bytes(), Item::Line), [longest]);
+        }
         let mut items = Items::new(BufReader::new(std::io::repeat(b'1')), Item::Line);
         let error = items.read().unwrap_err().to_string();
         assert_eq!(error, "standard input, line 1: expected lines of at most 1048576 bytes, got a longer one");

@@ -44,11 +44,12 @@ impl Latencies {
         Duration::from_nanos(end.exp2() as u64).min(self.longest)
     }
 
-    /// In one line; `of` are the predictions in words.
-    pub fn line(&self, of: &str) -> String {
+    /// In one line.
+    pub fn line(&self) -> String {
         let [middle, late] = [0.5, 0.99].map(|share| short(self.quantile(share)));
         let count = grouped(self.count);
-        format!("median {middle}, 99 % within {late}, at most {} ({count} {of})", short(self.longest))
+        let answers = if self.count == 1 { "answer" } else { "answers" };
+        format!("median {middle}, 99 % within {late}, at most {} ({count} {answers})", short(self.longest))
     }
 }
 
@@ -82,7 +83,7 @@ mod tests {
         };
         within(0.5, 500.0);
         within(0.99, 990.0);
-        assert!(latencies.line("lines").ends_with(", at most 1.00 ms (1,000 lines)"), "{}", latencies.line("lines"));
+        assert!(latencies.line().ends_with(", at most 1.00 ms (1,000 answers)"), "{}", latencies.line());
         assert_eq!(
             [0.5, 12.34, 999.0, 12345.0, 2e6].map(|us| short(Duration::from_secs_f64(us * 1e-6))),
             ["0.50 µs", "12.3 µs", "999 µs", "12.3 ms", "2.00 s"]

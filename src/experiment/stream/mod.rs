@@ -252,7 +252,13 @@ impl<'n> Stream<'n> {
     async fn end_at(&mut self, number: u64) -> Result<Vec<Prediction>> {
         if !self.has_ended {
             self.has_ended = true;
-            self.note = Some(format!("note: line {number} is blank: the next line begins a sequence, from zero"));
+            let is_ambiguous = match &self.kind {
+                Kind::Steps(source, ..) => matches!(&**source, Source::Numbers(numbers) if numbers.could_be_blank()),
+                Kind::Series(..) => false,
+            };
+            let missing = if is_ambiguous { "; a missing value is written as NA" } else { "" };
+            self.note =
+                Some(format!("note: line {number} is blank: the next line begins a sequence, from zero{missing}"));
         }
         self.end().await
     }
@@ -263,7 +269,10 @@ impl<'n> Stream<'n> {
     /// Those of the device.
     pub async fn end(&mut self) -> Result<Vec<Prediction>> {
         match &mut self.kind {
-            Kind::Steps(_, reader, predicting) => reader.end(predicting).await,
+            Kind::Steps(source, reader, predicting) => {
+                source.reset();
+                reader.end(predicting).await
+            }
             Kind::Series(table, ..) => {
                 table.reset();
                 Ok(Vec::new())

@@ -10,8 +10,9 @@ use crate::experiment::model::sequences_codec::SequencesCodec;
 
 /// How numbers become inputs.
 enum Encoding {
-    /// Scaled column by column, and a mask for each column that has one.
-    Columns(Vec<ColumnCodec>),
+    /// Scaled column by column, and a mask for each column that has one: `missing`, 0 or 1, for a missing value, and the
+    /// other for one that is there.
+    Columns { columns: Vec<ColumnCodec>, missing: u8 },
     /// Samples of each channel.
     Audio(AudioCodec),
 }
@@ -34,7 +35,8 @@ impl Numbers {
     /// The columns of a sensor.
     pub(super) fn of_sensor(codec: &SensorCodec, decimal: Option<DecimalMark>) -> Self {
         let names = codec.now.iter().map(|column| column.name.clone()).collect();
-        Self::new(names, decimal.or(codec.decimal), Encoding::Columns(codec.now.clone()), codec.missing)
+        let encoding = Encoding::Columns { columns: codec.now.clone(), missing: 0 };
+        Self::new(names, decimal.or(codec.decimal), encoding, codec.missing)
     }
 
     /// The dimensions of labelled sequences.
@@ -48,7 +50,7 @@ impl Numbers {
         let column =
             |(name, scaling): (&String, &Scaling)| ColumnCodec { name: name.clone(), scaling: *scaling, masked };
         let columns = names.iter().zip(&codec.scaling).map(column).collect();
-        Self::new(names, decimal.or(codec.decimal), Encoding::Columns(columns), missing)
+        Self::new(names, decimal.or(codec.decimal), Encoding::Columns { columns, missing: 1 }, missing)
     }
 
     /// The channels of sound.
@@ -64,7 +66,8 @@ impl Numbers {
             masked: false,
         };
         let names_of = names.iter().map(|name| (*name).to_owned()).collect();
-        Self::new(names_of, decimal, Encoding::Columns(names.iter().map(column).collect()), MissingPolicy::Refuse)
+        let encoding = Encoding::Columns { columns: names.iter().map(column).collect(), missing: 0 };
+        Self::new(names_of, decimal, encoding, MissingPolicy::Refuse)
     }
 
     /// How the lines are read.
@@ -76,10 +79,9 @@ impl Numbers {
         &mut self.fields
     }
 
-    /// Whether a line ends a sequence. Of a single column that may be missing, an empty line is a missing value.
-    pub(super) fn is_end(&self, line: &str) -> bool {
-        let may_be_missing = self.last.len() == 1 && self.missing != MissingPolicy::Refuse;
-        self.fields.is_blank(line) && !may_be_missing
+    /// Whether a blank line could be meant for a missing value: that of a single column.
+    pub(super) fn could_be_blank(&self) -> bool {
+        self.last.len() == 1 && self.missing != MissingPolicy::Refuse
     }
 
     /// Forgets the values of the lines before.
@@ -107,14 +109,14 @@ impl Numbers {
 
     fn encode(&self, values: &[f64]) -> Result<Vec<f32>, String> {
         match &self.encoding {
-            Encoding::Columns(columns) => {
+            Encoding::Columns { columns, missing } => {
                 let mut inputs = Vec::with_capacity(2 * columns.len());
                 for (column, value) in columns.iter().zip(values) {
                     let input = column.input(*value);
                     inputs.push(input.map_err(|(expected, got)| refused(&column.name, &expected, &got))?);
                 }
                 let masked = columns.iter().zip(values).filter(|(column, _)| column.masked);
-                inputs.extend(masked.map(|(_, value)| f32::from(u8::from(!value.is_nan()))));
+                inputs.extend(masked.map(|(_, value)| f32::from(if value.is_nan() { *missing } else { 1 - missing })));
                 Ok(inputs)
             }
             Encoding::Audio(codec) => {

@@ -98,6 +98,13 @@ impl Source {
         }
     }
 
+    /// Forgets what the items before were.
+    pub(super) fn reset(&mut self) {
+        if let Self::Numbers(numbers) = self {
+            numbers.reset();
+        }
+    }
+
     /// An item as inputs. Otherwise what was expected and what came.
     pub(super) fn read(&mut self, item: &[u8]) -> Result<Content, String> {
         let tokens = |tokens| Ok(Content::Inputs(Inputs::Tokens(tokens)));
@@ -114,10 +121,7 @@ impl Source {
             },
             // No active key is silence.
             Self::Keys(keys) => active(keys, text).map(|active| Content::Inputs(Inputs::Numbers(active))),
-            Self::Numbers(numbers) if numbers.is_end(text) => {
-                numbers.reset();
-                Ok(Content::End)
-            }
+            Self::Numbers(numbers) if numbers.fields().is_blank(text) => Ok(Content::End),
             Self::Id(_) if text.trim().is_empty() => Ok(Content::End),
             Self::Numbers(numbers) => numbers
                 .read(text)

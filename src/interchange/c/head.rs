@@ -21,7 +21,7 @@ impl Plan<'_> {
             }
         }
         if self.readout() == Some(Readout::MeanPool) {
-            put("sum".into(), r.state_size());
+            put("mean".into(), r.state_size());
             fields += "    uint32_t steps;\n";
             zeros += "    state->steps = 0u;\n";
         }
@@ -39,7 +39,7 @@ impl Plan<'_> {
             None => {
                 format!("    size_t o;\n    for (o = 0; o < {size}; ++o) {{\n        y[o] = {last}[o];\n    }}\n")
             }
-            Some(head) => self.predict(head, &last, size),
+            Some(head) => self.predict(head, &last),
         };
         let (parameter, input) = if self.has_tokens() { ("size_t token", "token") } else { ("const float *x", "x") };
         let name = if self.has_scaled_step() { "step_scaled" } else { "step" };
@@ -77,20 +77,11 @@ impl Plan<'_> {
         }
     }
 
-    fn predict(&self, head: &Head, last: &str, size: usize) -> String {
+    fn predict(&self, head: &Head, last: &str) -> String {
         let outputs = head.outputs;
         let weight = self.matrix(if self.model.is_tied() { Role::Embedding } else { Role::HeadWeight });
         let mut body = String::from("    size_t o;\n");
-        let features = if head.readout == Readout::MeanPool {
-            body = format!("    float mean[{size}];\n    size_t o;\n");
-            body += &format!(
-                "    for (o = 0; o < {size}; ++o) {{\n        \
-                 mean[o] = state->steps > 0u ? state->sum[o] / (float)state->steps : 0.0f;\n    }}\n"
-            );
-            "mean"
-        } else {
-            last
-        };
+        let features = if head.readout == Readout::MeanPool { "state->mean" } else { last };
         let product = self.product(weight, "o", features);
         body += &format!("    for (o = 0; o < {outputs}; ++o) {{\n        y[o] = @b_y[o] + {product};\n    }}\n");
         body + &output_function(head)

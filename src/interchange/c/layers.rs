@@ -212,9 +212,11 @@ static inline void @layer_l{layer}(@state *state, {parameter})
             if !names_j {
                 body = format!("    size_t j;\n{body}");
             }
+            // A sum in f32 stops growing after some millions of steps.
             body += &format!(
-                "    for (j = 0; j < {size}; ++j) {{\n        state->sum[j] += state->h_l{last}[j];\n    }}\n    \
-                 state->steps += 1u;\n"
+                "    if (state->steps < UINT32_MAX) {{\n        ++state->steps;\n    }}\n    \
+                 for (j = 0; j < {size}; ++j) {{\n        \
+                 state->mean[j] += (state->h_l{last}[j] - state->mean[j]) / (float)state->steps;\n    }}\n"
             );
         }
         let what = match self.header.input {

@@ -119,7 +119,8 @@ pub(super) struct Plan<'a> {
 }
 
 /// Writes a header, and returns its sizes. It computes what [`Session`](crate::Session) computes in f32, up to the order
-/// of sums: see the functions' comments in it.
+/// of sums: see the functions' comments in it. A head on the mean over time takes it over all steps since the start, not
+/// over those of a call.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for a network that cannot be computed step by step, since it has a reverse direction, and for a
@@ -205,6 +206,11 @@ impl<'a> Plan<'a> {
                         rows.columns.len(),
                     ));
                 }
+                let is_row_by_row = rows.rows_per_step() == 1 && rows.members.is_empty();
+                if rows.forecast().is_none() && !is_row_by_row {
+                    let message = "steps of several rows and the series of a panel are read in windows of a forecast";
+                    return Err(Error::Unsupported(message.into()));
+                }
                 if let CReading::Forecast { window, .. } | CReading::Window(window) = rows.reading
                     && (window == 0 || !window.is_multiple_of(rows.rows_per_step()))
                 {
@@ -220,11 +226,18 @@ impl<'a> Plan<'a> {
             COutput::Classes(classes) if outputs == 1 => expect("the classes", 2, classes.len()),
             COutput::Classes(classes) => expect("the classes", outputs, classes.len()),
             COutput::Values(values) => {
-                if !matches!(self.header.input, CInput::Rows(_)) {
+                let CInput::Rows(rows) = &self.header.input else {
                     let message = "predictions in the units of the data need inputs in these units";
                     return Err(Error::Unsupported(message.into()));
+                };
+                let targets = values.targets.len();
+                if rows.forecast().is_some() {
+                    let most = if rows.members.is_empty() { rows.columns.len() } else { 1 };
+                    if targets > most {
+                        return Err(Error::value("the targets of a forecast", format!("at most {most}"), targets));
+                    }
                 }
-                let places = values.targets.len() * values.horizon.max(1);
+                let places = targets * values.horizon.max(1);
                 let per = if values.around_point { 1 } else { self.forecasts(values) };
                 expect("the outputs of the targets", outputs, places * per)?;
                 let fits = values.shifts.iter().all(|shifts| shifts.len() == places);

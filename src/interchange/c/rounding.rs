@@ -13,7 +13,7 @@ pub enum WeightFormat {
     /// 4 bytes: as trained.
     #[default]
     F32,
-    /// 2 bytes: IEEE half precision, a relative error of at most 2⁻¹¹.
+    /// 2 bytes: IEEE half precision, a relative error of at most 2⁻¹¹; below 2⁻¹⁴ an absolute one of at most 2⁻²⁵.
     F16,
     /// 1 byte: whole numbers from −127 to 127 times a scale in f32 for each row, the largest magnitude of the row over
     /// 127. A row is the weights of one sum of a gate, of one number of a projected h, of one output, or of one token.

@@ -361,8 +361,15 @@ impl Plan<'_> {
         let line = |(index, column): (usize, &CColumn)| format!("  [{index}] {}", comment(&column.name));
         let mut lines = vec!["A row has these numbers, in the units of the data:".to_owned()];
         lines.extend(rows.columns.iter().enumerate().map(line));
-        if rows.features.iter().any(|features| matches!(features, CFeatures::Masks { .. })) {
+        let missing = rows.features.iter().filter_map(|features| match features {
+            CFeatures::Masks { columns, .. } => Some(columns.iter().map(|column| format!("[{column}]"))),
+            _ => None,
+        });
+        let missing: Vec<String> = missing.flatten().collect();
+        if missing.len() == rows.columns.len() {
             lines.push("NaN stands for a missing value.".into());
+        } else if !missing.is_empty() {
+            lines.push(format!("NaN stands for a missing value in {}; the others must have one.", missing.join(", ")));
         }
         lines
     }

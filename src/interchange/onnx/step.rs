@@ -16,10 +16,11 @@ const DOC: &str = "One time step of B rows. The states that a step returns (with
 const ONE: AxisSize = AxisSize::Known(1);
 
 /// Exports one time step as the bytes of an ONNX file (operator set 17), for streams: it computes what
-/// [`Session::step`](crate::Session::step) computes.
+/// [`Session::step`](crate::Session::step) computes, but for a head on the mean over time, which takes it over all steps
+/// since the start.
 ///
 /// Inputs, all required: `x` \[1, B, I\] or `tokens`, int64 \[1, B\], as set by `reads`; `h_0` and for an LSTM `c_0`,
-/// \[L, B, H\]; for a head on the mean over time also `sum_0` \[1, B, H\] and `count_0` \[1, B, 1\], what has been read so
+/// \[L, B, H\]; for a head on the mean over time also `mean_0` \[1, B, H\] and `count_0` \[1, B, 1\], of what has been read so
 /// far. Outputs: `y`, which is ŷ = g(a), and `logits`, which is a, both \[1, B, O\], of the sequence up to this step; and
 /// each state, with `n` in place of `0`. B is symbolic. A model without a head has `output`, \[1, B, H\], instead of `y` and
 /// `logits`.
@@ -60,7 +61,7 @@ fn message(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &
         letters(recurrent).iter().map(|letter| (*letter, [AxisSize::Known(recurrent.layers), B, size])).collect();
     let has_mean = head.as_ref().is_some_and(|head| head.readout == Readout::MeanPool);
     if has_mean {
-        states.extend([("sum", [ONE, B, size]), ("count", [ONE, B, ONE])]);
+        states.extend([("mean", [ONE, B, size]), ("count", [ONE, B, ONE])]);
     }
     states.iter().for_each(|(name, axes)| graph.input(&format!("{name}_0"), ElementType::Float, axes));
     let output = recurrent_layers(&mut graph, model, reads, "", true)?;
@@ -81,11 +82,12 @@ fn message(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &
     Ok(message)
 }
 
-/// Adds a step to the sum over time. Returns the mean.
+/// Adds a step to the mean over time, and returns it. A sum in f32 stops growing after some millions of steps.
 fn mean_so_far(graph: &mut Graph, output: &str) -> &'static str {
     graph.floats("one_step", ndarray::arr3(&[[[1.0]]]).into_dyn());
-    graph.node("Add", &["sum_0", output], &["sum_n"], &[]);
     graph.node("Add", &["count_0", "one_step"], &["count_n"], &[]);
-    graph.node("Div", &["sum_n", "count_n"], &["features"], &[]);
-    "features"
+    graph.node("Sub", &[output, "mean_0"], &["distance"], &[]);
+    graph.node("Div", &["distance", "count_n"], &["change"], &[]);
+    graph.node("Add", &["mean_0", "change"], &["mean_n"], &[]);
+    "mean_n"
 }
