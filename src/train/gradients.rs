@@ -3,7 +3,7 @@
 use ndarray::ArrayD;
 
 use super::trainer::{GradientSums, Trainer};
-use crate::batch::{InputGradient, States};
+use crate::batch::{Batch, InputGradient, States};
 use crate::engine::{Engine, no_input_gradient, shaped};
 use crate::error::{Error, Result};
 use crate::gradient_norms::HiddenGradientNorms;
@@ -90,6 +90,32 @@ impl<E: Engine> Trainer<E> {
         let Some(gradient_norms) = &self.gradient_norms else { return Err(Error::Unsupported(reason.into())) };
         let divisor = self.divisor(reason)?;
         Ok(HiddenGradientNorms { norms: &gradient_norms.norms / divisor })
+    }
+
+    /// The [norms of ∂L/∂h_t](Self::hidden_gradient_norms) of a batch, as in a training step with the current parameters, and
+    /// no effect on later steps: its gradients are discarded, and the carried states stay those before it. The gradients that
+    /// the last update used are discarded too. [Waits](crate#waiting).
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if a batch was accumulated since the last update; the errors of
+    /// [`accumulate`](Self::accumulate); [`Error::Value`] if the weights of a mean sum to 0.
+    pub async fn hidden_gradient_norms_of<S: Real>(&mut self, batch: &Batch<S>) -> Result<HiddenGradientNorms> {
+        if let GradientSums::Open { .. } = self.sums {
+            let reason =
+                "the norms of a batch are measured between two steps: a batch was accumulated since the last update";
+            return Err(Error::Unsupported(reason.into()));
+        }
+        let carried = if self.options.carry_state { self.engine.states().await? } else { None };
+        let before = self.takes_gradient_norms;
+        self.set_hidden_gradient_norms(true);
+        let accumulated = self.accumulate(batch).await;
+        self.set_hidden_gradient_norms(before);
+        let norms = accumulated.and_then(|()| self.hidden_gradient_norms());
+        (self.sums, self.gradient_norms) = (GradientSums::Nothing, None);
+        if self.options.carry_state {
+            self.engine.set_states(carried.as_ref())?;
+        }
+        norms
     }
 
     /// dx, dh_0 and dc_0 of the last batch. Divided like the gradients. Requires

@@ -5,9 +5,9 @@ use crate::common::{CELLS, Case, PLACES, assert_close, assert_same_bits, by_name
 use bptt::model::Role;
 use bptt::ndarray::{Array2, Array3, Axis, s};
 use bptt::{
-    Activation, Backend, Batch, Cell, Cpu, EngineOptions, Error, HiddenGradientNorms, Input, Inspection, Layers, Model,
-    Optimizer, OutputGradient, Parameters, Readout, Real, Recurrent, Reduction, Sequence, States, Trainer,
-    TrainerOptions, Training,
+    Activation, Backend, Batch, Cell, Cpu, Direction, EngineOptions, Error, HiddenGradientNorms, Input, Inspection,
+    Layers, Model, Optimizer, OutputGradient, Parameters, Readout, Real, Recurrent, Reduction, Sequence, States,
+    Trainer, TrainerOptions, Training,
 };
 use pollster::block_on;
 
@@ -407,4 +407,49 @@ fn norms_are_planned_within_the_budget_on_the_cpu() {
 #[test]
 fn norms_are_planned_within_the_budget_on_the_gpu() {
     gpu().iter().for_each(norms_are_planned_within_the_budget);
+}
+
+/// What training steps give, with the norms of a batch measured between them and without.
+fn measuring_between_steps_has_no_effect<B: Backend>(backend: &B) {
+    for case in table().into_iter().step_by(5) {
+        let case = Case { initial: false, ..case };
+        let run = |measures: bool| {
+            let engine = EngineOptions::default().input_gradient(true);
+            let carries = case.direction() == Direction::Forward;
+            let options = TrainerOptions::default().carry_state(carries).micro_batch(Some(2)).engine(engine);
+            let mut trainer = Trainer::with_options(backend, &case.model(), Optimizer::adam(0.01), 3, options).unwrap();
+            for _ in 0..3 {
+                if measures {
+                    let [first, second] =
+                        [(); 2].map(|()| block_on(trainer.hidden_gradient_norms_of(&case.batch())).unwrap().norms);
+                    assert_eq!(first, second, "{case}");
+                    assert!(block_on(trainer.gradients()).is_err(), "{case}: the gradients are discarded");
+                    // Those of the step that follows.
+                    trainer.set_hidden_gradient_norms(true);
+                    block_on(trainer.accumulate(&case.batch())).unwrap();
+                    trainer.set_hidden_gradient_norms(false);
+                    assert_eq!(trainer.hidden_gradient_norms().unwrap().norms, first, "{case}");
+                    let refused = block_on(trainer.hidden_gradient_norms_of(&case.batch()));
+                    assert!(matches!(refused, Err(Error::Unsupported(_))), "{case}: {refused:?}");
+                    block_on(trainer.update()).unwrap();
+                } else {
+                    block_on(trainer.step(&case.batch())).unwrap();
+                }
+            }
+            let block = block_on(trainer.engine().parameters()).unwrap();
+            by_name(trainer.engine().layout(), &block, "")
+        };
+        assert_same_bits(&case, &run(true), &run(false));
+    }
+}
+
+#[test]
+fn the_norms_of_a_batch_between_steps_have_no_effect_on_the_cpu() {
+    measuring_between_steps_has_no_effect(&Cpu::new());
+    measuring_between_steps_has_no_effect(&reference());
+}
+
+#[test]
+fn the_norms_of_a_batch_between_steps_have_no_effect_on_the_gpu() {
+    gpu().iter().for_each(measuring_between_steps_has_no_effect);
 }
