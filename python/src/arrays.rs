@@ -26,9 +26,18 @@ pub(crate) fn value<T>(what: &str, expected: &str, got: impl ToString) -> PyResu
     Err(Error::Value { what: what.into(), expected: expected.into(), got: got.to_string() }).or_raise()
 }
 
-/// As NumPy sees it. A tensor that PyTorch differentiates is refused: its graph would end here without a word.
+/// As NumPy sees it. A tensor that PyTorch differentiates is refused, since its graph would end here without a word, and
+/// so are masked values, whose mask would be lost.
 pub(crate) fn untyped<'py>(any: &Bound<'py, PyAny>, what: &str) -> PyResult<Bound<'py, PyUntypedArray>> {
+    if let Ok(array) = any.cast_exact::<PyUntypedArray>() {
+        return Ok(array.clone());
+    }
     if let Ok(array) = any.cast::<PyUntypedArray>() {
+        if any.py().import("numpy.ma")?.call_method1("is_masked", (any,))?.is_truthy()? {
+            let expected = "an array without masked values (.filled(number) gives them one, and weights= of 0 leave \
+                            predictions out)";
+            return value(what, expected, "a MaskedArray with some");
+        }
         return Ok(array.clone());
     }
     if any.hasattr("detach")? && any.getattr("requires_grad")?.is_truthy()? {
@@ -62,13 +71,22 @@ fn ordered<T: Element + Copy, D: Dimension>(
     let py = any.py();
     // Nothing is copied if it has this type already.
     let typed = py.import("numpy")?.call_method1("asarray", (given, dtype::<T>(py)))?;
-    let typed = typed.cast_into::<PyArray<T, D>>()?;
+    let mut typed = typed.cast_into::<PyArray<T, D>>()?;
+    if !in_whole_elements(&typed) {
+        typed = typed.call_method0("copy")?.cast_into::<PyArray<T, D>>()?;
+    }
     let borrowed = typed.try_readonly()?;
     let mut view = borrowed.as_array();
     if batch_first {
         view.swap_axes(0, 1);
     }
     Ok(view.as_standard_layout().into_owned())
+}
+
+/// Whether a view can be made: its strides count elements, and each lies where its type may lie. A field of a packed
+/// record array has neither.
+fn in_whole_elements<T: Element, D: Dimension>(array: &Bound<'_, PyArray<T, D>>) -> bool {
+    array.is_aligned() && array.strides().iter().all(|stride| stride % size_of::<T>() as isize == 0)
 }
 
 /// The same on the way back.
@@ -201,17 +219,32 @@ fn of_torch<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     if lacks { tensor.call_method0("float") } else { Ok(tensor) }
 }
 
-/// Named tensors of a mapping; values may be arrays or PyTorch's tensors.
-pub(crate) fn state_dict<T: Number>(mapping: &Bound<'_, PyAny>) -> PyResult<StateDict<T>> {
-    let items = mapping.call_method0("items")?;
-    let mut tensors = Vec::new();
-    for item in items.try_iter()? {
+/// The arrays of a mapping with their names; values may be PyTorch's tensors.
+fn named<'py>(mapping: &Bound<'py, PyAny>) -> PyResult<Vec<(String, Bound<'py, PyUntypedArray>)>> {
+    let each = |item: PyResult<Bound<'py, PyAny>>| {
         let (name, tensor): (String, Bound<'_, PyAny>) = item?.extract()?;
         let tensor = if tensor.hasattr("detach")? { of_torch(&tensor)? } else { tensor };
+        let array = untyped(&tensor, &name)?;
+        Ok((name, array))
+    };
+    mapping.call_method0("items")?.try_iter()?.map(each).collect()
+}
+
+/// Named tensors of a mapping; values may be arrays or PyTorch's tensors.
+pub(crate) fn state_dict<T: Number>(mapping: &Bound<'_, PyAny>) -> PyResult<StateDict<T>> {
+    let tensors = named(mapping)?.into_iter().map(|(name, tensor)| {
         let array: ArrayD<T> = array(&tensor, &name)?;
-        tensors.push((name, array));
-    }
-    Ok(tensors.into_iter().collect())
+        Ok((name, array))
+    });
+    tensors.collect::<PyResult<Vec<_>>>().map(|tensors| tensors.into_iter().collect())
+}
+
+/// Whether one of them has numbers in double precision.
+pub(crate) fn has_doubles(mapping: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let is_double = |(_, tensor): (_, Bound<'_, PyUntypedArray>)| {
+        tensor.dtype().kind() == b'f' && tensor.dtype().itemsize() >= size_of::<f64>()
+    };
+    Ok(named(mapping)?.into_iter().any(is_double))
 }
 
 /// Named tensors as a dict of arrays.

@@ -82,6 +82,11 @@ pub(crate) fn usable(py: Python<'_>, device: &str) -> PyResult<String> {
     Ok(device.into())
 }
 
+/// Likewise, where none is the first one that is found.
+pub(crate) fn usable_if_any(py: Python<'_>, device: Option<String>) -> PyResult<String> {
+    usable(py, device.as_deref().unwrap_or("auto"))
+}
+
 /// Whether another process, this one's parent, has looked for GPUs.
 fn has_forked() -> bool {
     let looked = LOOKED.load(Ordering::Relaxed);
@@ -101,8 +106,8 @@ pub(crate) struct Shared<T> {
     inner: Mutex<T>,
     /// The process that has made it.
     made_by: u32,
-    /// The process whose thread has locked it last.
-    locked_by: AtomicU32,
+    /// The last process that has found it free of threads which a fork left behind. Only changed under the GIL.
+    freed_by: AtomicU32,
     is_gpu: bool,
     threads: Option<usize>,
 }
@@ -110,7 +115,7 @@ pub(crate) struct Shared<T> {
 impl<T: Send> Shared<T> {
     pub(crate) fn new(inner: T, is_gpu: bool, threads: Option<usize>) -> Self {
         let made_by = std::process::id();
-        Self { inner: Mutex::new(inner), made_by, locked_by: AtomicU32::new(made_by), is_gpu, threads }
+        Self { inner: Mutex::new(inner), made_by, freed_by: AtomicU32::new(made_by), is_gpu, threads }
     }
 
     /// Computes without the GIL, after the other calls.
@@ -123,19 +128,17 @@ impl<T: Send> Shared<T> {
         if self.is_gpu && self.made_by != process {
             return Err(forked("this network"));
         }
+        // No thread of this process has locked it before, since each comes here first: one that has it is the parent's, and
+        // does not exist here.
+        if self.freed_by.load(Ordering::Relaxed) != process {
+            if let Err(TryLockError::WouldBlock) = self.inner.try_lock() {
+                return Err(broken("another thread computed with it while the process was forked")).or_raise();
+            }
+            self.freed_by.store(process, Ordering::Relaxed);
+        }
         let pool = if self.is_gpu || self.threads == Some(1) { None } else { Some(pool(py, self.threads)?) };
         let computed = py.detach(|| {
-            let mut inner = match self.inner.try_lock() {
-                Ok(inner) => inner,
-                Err(TryLockError::Poisoned(_)) => return Err(broken("an earlier call of it has panicked")),
-                Err(TryLockError::WouldBlock) => {
-                    if self.locked_by.load(Ordering::Acquire) != process {
-                        return Err(broken("another thread computed with it while the process was forked"));
-                    }
-                    self.inner.lock().map_err(|_| broken("an earlier call of it has panicked"))?
-                }
-            };
-            self.locked_by.store(process, Ordering::Release);
+            let mut inner = self.inner.lock().map_err(|_| broken("an earlier call of it has panicked"))?;
             let inner = &mut *inner;
             match pool {
                 Some(pool) => pool.install(|| f(inner)),

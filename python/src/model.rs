@@ -1,9 +1,10 @@
 //! The form of a network, and the optimizer.
 
+use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use bptt::{OptimizerKind, SavedModel, StateDictPrefixes};
+use bptt::{OptimizerKind, SafetensorsFile, SavedModel, StateDictPrefixes};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use serde::Serialize;
@@ -11,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::arguments::Arguments;
-use crate::arrays::{state_dict, state_dict_out, value};
+use crate::arrays::{Number, has_doubles, state_dict, state_dict_out, value};
 use crate::errors::{BpttError, OrRaise};
 use crate::numbers::{SIZES, STACKED, size, size_if_any, whole, whole_if_any};
 use crate::words;
@@ -351,13 +352,12 @@ impl Model {
     }
 
     /// Tensors of the model under PyTorch modules' names, from those under this package's (`rnn.`, `head.`,
-    /// `embedding.`) or another module's.
+    /// `embedding.`) or another module's. They are float64 if one that is given is, otherwise float32.
     #[pyo3(signature = (tensors, recurrent="rnn.", head="head.", embedding="embedding.", *, from_recurrent="rnn.",
                         from_head="head.", from_embedding="embedding."))]
     #[allow(clippy::too_many_arguments, reason = "keywords of Python")]
     fn rename(
         &self,
-        py: Python<'_>,
         tensors: &Bound<'_, PyAny>,
         recurrent: &str,
         head: &str,
@@ -368,21 +368,29 @@ impl Model {
     ) -> PyResult<Py<PyDict>> {
         let from = StateDictPrefixes::new(from_recurrent, from_head).embedding(from_embedding);
         let to = StateDictPrefixes::new(recurrent, head).embedding(embedding);
-        let own = from.read(&self.0, &state_dict::<f32>(tensors)?).or_raise()?;
-        let block = bptt::Layout::new(&self.0).to_block(&own).or_raise()?;
-        state_dict_out(py, &bptt::Layout::with_names(&self.0, &to).to_state_dict(&block))
+        let (from, to) = (&from, &to);
+        if has_doubles(tensors)? {
+            self.renamed::<f64>(tensors, from, to)
+        } else {
+            self.renamed::<f32>(tensors, from, to)
+        }
     }
 
-    /// Writes the model with its weights as a file that `bptt` and `Model.load` read.
+    /// Writes the model with its weights as a file that `bptt` and `Model.load` read: in double precision if one of the
+    /// weights is float64, otherwise in single precision.
     fn save(&self, path: PathBuf, weights: &Bound<'_, PyAny>) -> PyResult<()> {
-        SavedModel::new(self.0.clone(), state_dict::<f32>(weights)?).save(path).or_raise()
+        let model = self.0.clone();
+        if has_doubles(weights)? {
+            SavedModel::new(model, state_dict::<f64>(weights)?).save(path).or_raise()
+        } else {
+            SavedModel::new(model, state_dict::<f32>(weights)?).save(path).or_raise()
+        }
     }
 
-    /// Reads a model with its weights.
+    /// Reads a model with its weights, which are float64 if the file has them in double precision, otherwise float32.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<(Self, Py<PyDict>)> {
-        let saved = SavedModel::load(path).or_raise()?;
-        Ok((Self(saved.model().clone()), state_dict_out(py, &saved.weights)?))
+        if stores_doubles(&path) { Self::loaded::<f64>(py, &path) } else { Self::loaded::<f32>(py, &path) }
     }
 
     fn __hash__(&self) -> u64 {
@@ -400,6 +408,22 @@ impl Model {
 }
 
 impl Model {
+    fn renamed<T: Number>(
+        &self,
+        tensors: &Bound<'_, PyAny>,
+        from: &StateDictPrefixes,
+        to: &StateDictPrefixes,
+    ) -> PyResult<Py<PyDict>> {
+        let own = from.read(&self.0, &state_dict::<T>(tensors)?).or_raise()?;
+        let block = bptt::Layout::new(&self.0).to_block(&own).or_raise()?;
+        state_dict_out(tensors.py(), &bptt::Layout::with_names(&self.0, to).to_state_dict(&block))
+    }
+
+    fn loaded<T: Number>(py: Python<'_>, path: &Path) -> PyResult<(Self, Py<PyDict>)> {
+        let saved = SavedModel::<T>::load_in(path).or_raise()?;
+        Ok((Self(saved.model().clone()), state_dict_out(py, &saved.weights)?))
+    }
+
     fn arguments<'py>(&self, py: Python<'py>) -> PyResult<Arguments<'py>> {
         let cell = self.cell();
         let arguments = Arguments::new(py);
@@ -418,6 +442,19 @@ impl Model {
             .named("vocabulary", self.vocabulary(), None)?
             .named("tied", self.tied(), false)
     }
+}
+
+/// Whether a model file has weights in double precision. What is wrong with a file is told when it is read.
+fn stores_doubles(path: &Path) -> bool {
+    let Ok((true, length)) = path.metadata().map(|of| (of.is_file(), of.len())) else { return false };
+    let Ok(file) = File::open(path) else { return false };
+    let Ok(file) = SafetensorsFile::open(file, length) else { return false };
+    let mut has_doubles = false;
+    let read = file.each(|tensor| {
+        has_doubles |= tensor.element_type() == "F64";
+        Ok(())
+    });
+    read.is_ok() && has_doubles
 }
 
 /// An optimizer: its rule, learning rate, weight decay and clipping, after PyTorch's.

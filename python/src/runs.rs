@@ -1,6 +1,6 @@
 //! Runs: what `bptt train`, `forecast`, `eval` and `predict` do, with the same settings, folders and words.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -11,6 +11,7 @@ use bptt::experiment::config::{
     AudioConfig, ClassesConfig, Config, Data, ModelConfig, RollsConfig, RunConfig, SequencesConfig, SeriesConfig,
     TaskConfig, TextConfig, TrainingConfig,
 };
+use bptt::experiment::files::names::CONFIG;
 use bptt::experiment::resume::{ResumableRun, ResumeRequest};
 use bptt::experiment::{Codec, Experiment, LoadedModel, Missing, PathCount, Settings, TrainingRun};
 use bptt::train::{Metrics, Observer, StepCounts, StopReason};
@@ -246,10 +247,10 @@ fn train(
     let mut wanted = config(sections).or_raise()?;
     // The number of threads is used before the library sees it.
     wanted.check_ranges().or_raise()?;
-    if resume.is_none() || wanted.run.device.is_some() {
-        let device = wanted.run.device.unwrap_or_else(|| "auto".into());
-        wanted.run.device = Some(compute::usable(py, &device)?);
-    }
+    wanted.run.device = match &resume {
+        None => Some(compute::usable_if_any(py, wanted.run.device)?),
+        Some(run) => resumed_device(py, run, wanted.run.device)?,
+    };
     let pool = compute::pool(py, wanted.run.threads)?;
     // The pool has as many; a pool of the library's own would be made again for each network.
     let trained = py.detach(move || {
@@ -273,18 +274,46 @@ fn train(
     Ok(trained.summary.to_string())
 }
 
+/// The device to set for a resumed run. `None` is the run's own; after a fork that may be one that is not to be used.
+fn resumed_device(py: Python<'_>, run: &Path, device: Option<String>) -> PyResult<Option<String>> {
+    if device.is_some() {
+        return compute::usable_if_any(py, device).map(Some);
+    }
+    // What is wrong with it is told when the run is opened.
+    let Ok(config) = py.detach(|| Config::read(&run.join(CONFIG))) else { return Ok(None) };
+    let own = config.run.device.unwrap_or_else(|| "auto".into());
+    let usable = compute::usable(py, &own)?;
+    Ok(Some(usable).filter(|usable| *usable != own))
+}
+
 /// A trained model: of a run's folder, or a model file.
 #[pyclass(frozen, module = "bptt._bptt")]
 struct TrainedModel {
     model: Arc<LoadedModel>,
 }
 
-/// The settings of a device, and the threads of this process for it.
-fn on(py: Python<'_>, device: Option<&str>, threads: Option<i128>) -> PyResult<(RunConfig, Arc<ThreadPool>)> {
-    let threads = size_if_any(threads, "threads", THREAD_COUNTS)?;
-    let device = device.map(|device| compute::usable(py, device)).transpose()?;
-    let pool = compute::pool(py, threads)?;
-    Ok((RunConfig { device, threads, ..RunConfig::default() }, pool))
+impl TrainedModel {
+    /// The settings of a device for other data or the run's own, and the threads of this process for it.
+    fn on(
+        &self,
+        py: Python<'_>,
+        device: Option<&str>,
+        threads: Option<i128>,
+        data: Option<&Data>,
+    ) -> PyResult<(RunConfig, Arc<ThreadPool>)> {
+        let threads = size_if_any(threads, "threads", THREAD_COUNTS)?;
+        let device = match device {
+            Some(device) => Some(device.to_owned()),
+            // The run's own. What is wrong with its configuration is told when it is used.
+            None => {
+                let own = py.detach(|| self.model.config(&RunConfig::default(), data.cloned()));
+                own.ok().and_then(|own| own.run.device)
+            }
+        };
+        let device = Some(compute::usable_if_any(py, device)?);
+        let pool = compute::pool(py, threads)?;
+        Ok((RunConfig { device, threads, ..RunConfig::default() }, pool))
+    }
 }
 
 #[pymethods]
@@ -323,12 +352,13 @@ impl TrainedModel {
         device: Option<&str>,
         #[pyo3(from_py_with = whole_if_any)] threads: Option<i128>,
     ) -> PyResult<(String, Vec<u8>, String)> {
-        let (on, pool) = on(py, device, threads)?;
+        let data = SeriesConfig { file, ..SeriesConfig::default() };
+        let named = data.file.is_some().then(|| Data::Series(data.clone()));
+        let (on, pool) = self.on(py, device, threads, named.as_ref())?;
         let rows = size_if_any(rows, "rows", ROWS)?;
         let paths = size_if_any(paths, "paths", PATHS)?.map_or(PathCount::Automatic, PathCount::Exactly);
         let model = self.model.clone();
         attended(py, pool, move || {
-            let data = SeriesConfig { file, ..SeriesConfig::default() };
             let input = model.series(&on, data)?;
             for remark in &input.remarks {
                 log::info!(target: "bptt", "{remark}");
@@ -365,8 +395,8 @@ impl TrainedModel {
         device: Option<&str>,
         #[pyo3(from_py_with = whole_if_any)] threads: Option<i128>,
     ) -> PyResult<Vec<u8>> {
-        let (on, pool) = on(py, device, threads)?;
         let data = data(sections)?;
+        let (on, pool) = self.on(py, device, threads, data.as_ref())?;
         let model = self.model.clone();
         attended(py, pool, move || {
             let mut text = Vec::new();
@@ -384,8 +414,8 @@ impl TrainedModel {
         device: Option<&str>,
         #[pyo3(from_py_with = whole_if_any)] threads: Option<i128>,
     ) -> PyResult<(String, Vec<String>)> {
-        let (on, pool) = on(py, device, threads)?;
         let data = data(sections)?;
+        let (on, pool) = self.on(py, device, threads, data.as_ref())?;
         let model = self.model.clone();
         attended(py, pool, move || {
             let results = model.apply(model.config(&on, data)?).wait()?.evaluate(true).wait()?;

@@ -311,7 +311,8 @@ impl Trainer {
         })
     }
 
-    /// The norm of the gradient with respect to h at each step, [layers · directions, T]: where it vanishes.
+    /// The norm of the gradient with respect to h at each step, [layers · directions, T]: where it vanishes. It has no
+    /// effect on later steps, and is refused between `accumulate` and `update`.
     #[pyo3(signature = (x, targets, *, weights=None, lengths=None, initial=None, batch_first=false))]
     #[allow(clippy::too_many_arguments, reason = "keywords of Python")]
     fn flow(
@@ -329,11 +330,7 @@ impl Trainer {
             let batch = given.batch::<_>(&self.model)?;
             shared.compute(py, |trainer| {
                 same_type(trainer, &batch);
-                trainer.set_hidden_gradient_norms(true);
-                let accumulated = trainer.accumulate(&batch).wait();
-                trainer.set_hidden_gradient_norms(false);
-                accumulated?;
-                Ok(trainer.hidden_gradient_norms()?.norms)
+                Ok(trainer.hidden_gradient_norms_of(&batch).wait()?.norms)
             })?
         });
         Ok(norms.into_pyarray(py).unbind())

@@ -69,6 +69,8 @@ def test_steps_of_a_gpu_are_those_of_the_cpu(cell, numbers):
     for trainer in of.values():
         trainer.accumulate(x, y, **given)
     close(*(trainer.input_gradient()[0] for trainer in of.values()))
+    for trainer in of.values():
+        trainer.update()
     close(*(trainer.flow(x, y, **given) for trainer in of.values()))
     assert of["gpu"].device != of["cpu"].device
 

@@ -453,3 +453,98 @@ def test_ten_thousand_steps_take_no_more_memory(numbers):
     for _ in range(10_000):
         learns.step(x, y)
     assert resident() - before < 2 << 20
+
+
+def packed(array):
+    """The same numbers as a field of records without padding: neither aligned nor with strides of whole numbers."""
+    array = np.asarray(array)
+    records = np.zeros(array.shape, dtype=[("flag", "u1"), ("value", array.dtype)])
+    records["value"] = array
+    return records["value"]
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+@pytest.mark.parametrize("batch_first", (False, True))
+def test_fields_of_packed_records_read_as_the_numbers_that_they_have(dtype, batch_first, numbers):
+    network = bptt.Trainer(bptt.Model("gru", I, H, bptt.Head(3, "cross-entropy")), device="cpu", dtype=np.dtype(dtype).name)
+    x = numbers.normal(size=(B, T, I) if batch_first else (T, B, I)).astype(dtype)
+    classes, lengths, weights = np.array([0, 2, 1, 1]), np.array([5, 2, 1, 4]), np.array([1.0, 2, 3, 4], dtype=dtype)
+    expected = network.loss(x, classes, lengths=lengths, weights=weights, batch_first=batch_first)
+    for given in (packed(x), packed(x)[:, ::-1][:, ::-1]):
+        assert not given.flags.aligned
+        read = network.loss(
+            given, packed(classes), lengths=packed(lengths), weights=packed(weights), batch_first=batch_first
+        )
+        assert read == expected
+    weights = {name: packed(it) for name, it in network.state_dict().items()}
+    np.testing.assert_array_equal(bptt.Trainer(network.model, weights=weights, device="cpu", dtype=np.dtype(dtype).name)
+                                  .predict(x, batch_first=batch_first), network.predict(x, batch_first=batch_first))
+
+
+def test_strides_of_no_whole_numbers_and_token_ids_of_records_read_as_what_they_are(numbers):
+    network = layers("gru")
+    x = numbers.normal(size=(T, B, I))
+    # Each number begins 12 bytes after the one before.
+    odd = np.ndarray(x.shape, np.float64, np.zeros(12 * x.size + 8, np.uint8), strides=(12 * B * I, 12 * I, 12))
+    odd[...] = x
+    np.testing.assert_array_equal(network.forward(odd)[0], network.forward(x)[0])
+    embeds = bptt.Trainer(bptt.Model("gru", I, H, bptt.Head(1), vocabulary=9), device="cpu")
+    tokens = numbers.integers(0, 9, size=(T, B)).astype(np.int32)
+    np.testing.assert_array_equal(embeds.predict(packed(tokens)), embeds.predict(tokens))
+
+
+@pytest.mark.parametrize("carry_state", (False, True))
+def test_flow_has_no_effect_on_later_steps(carry_state, numbers):
+    x, y = numbers.normal(size=(3, T, B, I)), numbers.normal(size=(3, B, 1))
+    plain, measured = (trainer(bptt.Head(1), carry_state=carry_state) for _ in range(2))
+    for step in range(3):
+        first = measured.flow(x[step], y[step])
+        np.testing.assert_array_equal(measured.flow(x[step], y[step]), first)
+        measured.flow(x[0], y[0])
+        assert measured.step(x[step], y[step]) == plain.step(x[step], y[step])
+    for name, weight in plain.state_dict().items():
+        np.testing.assert_array_equal(measured.state_dict()[name], weight)
+
+
+def test_flow_is_refused_between_accumulate_and_update(numbers):
+    learns, (x, y) = trainer(bptt.Head(1)), (numbers.normal(size=(T, B, I)), numbers.normal(size=(B, 1)))
+    plain = trainer(bptt.Head(1))
+    learns.accumulate(x, y)
+    with pytest.raises(ValueError, match="between two steps: a batch was accumulated since the last update"):
+        learns.flow(x, y)
+    # What was accumulated is still there.
+    assert learns.update() == plain.step(x, y)
+
+
+def test_masked_values_are_refused_with_what_to_do_and_an_array_without_them_is_read(numbers):
+    learns, (x, y) = trainer(bptt.Head(1)), (numbers.normal(size=(T, B, I)), numbers.normal(size=(B, 1)))
+    masked = np.ma.masked_array(x, mask=False)
+    assert learns.loss(masked, y) == learns.loss(x, y)
+    masked[2, 1, 0] = np.ma.masked
+    with pytest.raises(ValueError, match=r"^x: expected an array without masked values \(.filled.* weights= of 0 .*MaskedArray"):
+        learns.step(masked, y)
+    with pytest.raises(ValueError, match="^lengths: expected an array without masked values"):
+        learns.loss(x, y, lengths=np.ma.masked_array([5, 2, 1, 4], mask=[0, 0, 0, 1]))
+    with pytest.raises(ValueError, match="^targets: expected an array without masked values"):
+        learns.loss(x, np.ma.masked_greater(y, y.min()))
+
+
+def test_weights_in_double_precision_stay_so_in_a_file_and_under_other_names(own_folder, numbers):
+    learns = trainer(bptt.Head(1))
+    learns.step(numbers.normal(size=(T, B, I)), numbers.normal(size=(B, 1)))
+    weights, model = learns.state_dict(), learns.model
+    assert any((it != it.astype(np.float32)).any() for it in weights.values())
+    learns.save("of_trainer.safetensors")
+    model.save("of_model.safetensors", weights)
+    renamed = model.rename(weights, "lstm.", "fc.")
+    loaded = [bptt.Model.load(f"of_{name}.safetensors")[1] for name in ("trainer", "model")]
+    for again in (*loaded, model.rename(renamed, from_recurrent="lstm.", from_head="fc.")):
+        assert again.keys() == weights.keys()
+        for name, weight in weights.items():
+            assert again[name].dtype == np.float64
+            np.testing.assert_array_equal(again[name], weight)
+    # In single precision as before.
+    model.save("single.safetensors", {name: it.astype(np.float32) for name, it in weights.items()})
+    assert {it.dtype for it in bptt.Model.load("single.safetensors")[1].values()} == {np.dtype(np.float32)}
+    with pytest.raises(FileNotFoundError, match="none.safetensors"):
+        bptt.Model.load("none.safetensors")

@@ -101,6 +101,40 @@ print(learns.steps())
     assert "BpttError the network cannot be used: another thread computed with it while" in told.stderr
 
 
+def test_two_threads_of_a_child_may_begin_to_compute_at_once(own_folder):
+    told = python(
+        SETUP
+        + """
+import threading
+sys.setswitchinterval(1e-6)
+many = [bptt.Trainer(bptt.Model("rnn", 1, 1, bptt.Head(1)), device="cpu", threads=1) for _ in range(300)]
+
+def child():
+    failed = []
+    for one in many:
+        both = threading.Barrier(2)
+
+        def call():
+            both.wait()
+            try:
+                one.steps()
+            except bptt.BpttError as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=call) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not failed, failed[0]
+
+print(in_child(child))
+""",
+        own_folder,
+    )
+    assert told.stdout == "0\n", told.stderr
+
+
 def test_a_gpu_is_refused_after_a_fork_and_auto_takes_the_cpu(own_folder):
     told = python(
         SETUP
@@ -138,6 +172,90 @@ os._exit(0)
     )
     assert told.stdout in ("gpu\n0\n", "none\n0\n"), told.stderr
     assert "the CPU is used: this process was forked" in told.stderr
+
+
+LOADED = SETUP + """
+t = np.arange(80)
+series = {"t": t, "a": np.sin(t / 5)}
+
+def train(device, out, progress=False):
+    return bptt.train(series=series, target="a", epochs=2, hidden=4, device=device, out=out, progress=progress)
+"""
+
+
+@pytest.mark.parametrize(
+    "read", ("predict()", "evaluate()", "forecast(2)", "predict(series=series)", "forecast(2, series=series)")
+)
+def test_after_a_fork_a_run_is_read_on_the_cpu_where_no_device_is_named(read, own_folder):
+    told = python(
+        LOADED
+        + f"""
+train("cpu", "run")
+config = open("run/config.toml").read()
+open("run/config.toml", "w").write(config.replace('device = "cpu"', 'device = "auto"'))
+bptt.Trainer(learns.model, device="auto")
+print(in_child(lambda: bptt.load("run").{read}))
+# The child has no memory of the GPU to give back.
+sys.stdout.flush()
+os._exit(0)
+""",
+        own_folder,
+    )
+    assert told.stdout == "0\n", told.stderr
+    assert "the CPU is used: this process was forked" in told.stderr
+
+
+def test_after_a_fork_a_run_of_a_gpu_is_neither_read_nor_resumed_where_no_device_is_named(own_folder):
+    told = python(
+        LOADED
+        + """
+def stop(steps):
+    raise RuntimeError("enough")
+
+try:
+    train("cpu", "run", progress=stop)
+except RuntimeError:
+    pass
+bptt.Trainer(learns.model, device="auto")
+config = open("run/config.toml").read()
+open("run/config.toml", "w").write(config.replace('device = "cpu"', 'device = "gpu"'))
+print(in_child(lambda: bptt.train(resume="run", progress=False)), in_child(lambda: bptt.load("run").predict()))
+open("run/config.toml", "w").write(config)
+# One that is named takes its place.
+print(in_child(lambda: bptt.train(resume="run", device="cpu", progress=False)))
+sys.stdout.flush()
+os._exit(0)
+""",
+        own_folder,
+    )
+    assert told.stdout == "9 9\n0\n", told.stderr
+    assert told.stderr.count('DeviceError device "gpu": a GPU does not survive a fork') == 2
+
+
+def test_a_process_that_reads_a_run_without_a_device_has_looked_for_gpus_unless_the_run_is_of_the_cpu(own_folder):
+    told = python(
+        LOADED
+        + """
+run = train("cpu", "run")
+
+def opens():
+    try:
+        bptt.Trainer(learns.model, device="gpu")
+    except bptt.DeviceError as error:
+        assert "does not survive a fork" not in str(error), error
+
+# It reads on the CPU.
+run.predict()
+print(in_child(opens))
+# Other data are read on any device.
+run.predict(series=series)
+print(in_child(opens))
+sys.stdout.flush()
+os._exit(0)
+""",
+        own_folder,
+    )
+    assert told.stdout == "0\n9\n", told.stderr
 
 
 # Many short steps.
