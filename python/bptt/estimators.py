@@ -18,9 +18,12 @@ from ._bptt import Head, Model, Optimizer, Trainer
 __all__ = ["SequenceClassifier", "SequenceRegressor", "SeriesForecaster"]
 
 
-def _root(variance: Any) -> Any:
-    """The deviation, or 1 of what does not vary."""
-    return np.where(variance > 0, np.sqrt(variance), 1.0)
+def _root(variance: Any, size: Any, count: int) -> Any:
+    """The deviation, or 1 of what does not vary: a variance of `count` numbers of this size that is no more than their
+    rounding, as scikit-learn's StandardScaler has it (Chan, Golub and LeVeque 1983)."""
+    epsilon = np.finfo(np.float64).eps
+    rounding = count * epsilon * variance + (count * epsilon * size) ** 2
+    return np.where(variance > rounding, np.sqrt(variance), 1.0)
 
 
 class _Sequences(BaseEstimator):
@@ -71,8 +74,18 @@ class _Sequences(BaseEstimator):
         tags.input_tags.three_d_array = True
         return tags
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "weights_")
+
+    def _forget(self) -> None:
+        """Removes what an earlier `fit` has left, so that one that fails leaves nothing of two."""
+        for name in [name for name in vars(self) if name.endswith("_") and not name.endswith("__")]:
+            delattr(self, name)
+
     def _read(self, X: Any, y: Any = "no_validation", *, reset: bool, **of_y: Any) -> Any:
         """Checks X, and y with it. X is [N, T, I] then."""
+        if reset:
+            self._forget()
         axes = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
         if not reset and (axes == 3 or self._has_steps):
             # Only I has to be that of fit, and not T, which scikit-learn would take for the number of features.
@@ -93,8 +106,9 @@ class _Sequences(BaseEstimator):
             raise ValueError(f"X: expected {self._inputs} numbers a step, as in fit, got {X.shape[2]}")
         return X if y is None else (X, y)
 
-    def _fit(self, X: Any, targets: Any, weights: Any, head: Head) -> None:
-        """Trains on X [N, T, I] with targets [N, ·] or classes [N]."""
+    def _fit(self, X: Any, targets: Any, weights: Any, head: Head, level: float = 0.0) -> None:
+        """Trains on X [N, T, I] with targets [N, ·] or classes [N]. `level` is the size of what was subtracted from the
+        first column."""
         if not isinstance(self.epochs, (int, np.integer)) or self.epochs < 1:
             raise ValueError(f"epochs: expected at least 1, got {self.epochs!r}")
         if not isinstance(self.batch, (int, np.integer)) or self.batch < 1:
@@ -107,25 +121,33 @@ class _Sequences(BaseEstimator):
         self.x_mean_, self.x_deviation_ = np.zeros(X.shape[2]), np.ones(X.shape[2])
         if self.scale:
             self.x_mean_ = np.average(X.mean(axis=1), axis=0, weights=weights)
-            self.x_deviation_ = _root(np.average(((X - self.x_mean_) ** 2).mean(axis=1), axis=0, weights=weights))
-        model = Model(
-            self.cell, X.shape[2], self.hidden, head, layers=self.layers, direction=self.direction, dropout=self.dropout
-        )
+            variance = np.average(((X - self.x_mean_) ** 2).mean(axis=1), axis=0, weights=weights)
+            size = np.abs(self.x_mean_)
+            size[0] = max(size[0], level)
+            self.x_deviation_ = _root(variance, size, X.shape[0] * X.shape[1])
+        layers = dict(layers=self.layers, direction=self.direction, dropout=self.dropout)
+        model = Model(self.cell, X.shape[2], self.hidden, head, **layers)
         optimizer = Optimizer(self.optimizer, self.lr, clip_norm=self.clip, weight_decay=self.weight_decay)
         seed = int(random.randint(np.iinfo(np.int32).max))
-        trainer = Trainer(
-            model, optimizer, seed=seed, device=self.device, threads=self.threads, dtype=self.dtype
-        )
+        trained, rows = model, np.arange(len(X))
+        if weights is not None:
+            # A row of weight 0 is as if it were not there.
+            rows = np.flatnonzero(weights)
+            # A batch's loss is divided by its number of rows and the mean weight of all, so that a row counts as much in
+            # each batch. The loss that is a mean would be divided by the weights of the batch itself; the one that is a sum
+            # is also one over outputs.
+            summed = Head(head.outputs, head.loss, readout=head.readout, reduction="sum")
+            trained = Model(self.cell, X.shape[2], self.hidden, summed, **layers)
+            weights = weights / weights[rows].mean() / (1 if head.loss == "cross-entropy" else head.outputs)
+        trainer = Trainer(trained, optimizer, seed=seed, device=self.device, threads=self.threads, dtype=self.dtype)
         x = self._scaled(X)
-        # A row of weight 0 is as if it were not there.
-        rows = np.arange(len(X)) if weights is None else np.flatnonzero(weights)
         self.loss_curve_ = []
         for _ in range(self.epochs):
             random.shuffle(rows)
             losses = []
             for first in range(0, len(rows), self.batch):
                 part = rows[first : first + self.batch]
-                own = None if weights is None else weights[part]
+                own = None if weights is None else weights[part] / len(part)
                 losses.append((trainer.step(x[:, part], targets[part], weights=own), len(part)))
             self.loss_curve_.append(sum(loss * count for loss, count in losses) / len(rows))
         self.model_ = model
@@ -167,7 +189,7 @@ class SequenceClassifier(ClassifierMixin, _Sequences):
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SequenceClassifier:
-        """Trains; ``sample_weight`` has a weight for each sequence."""
+        """Trains; ``sample_weight`` has a weight for each sequence, which counts relative to the mean of all."""
         X, y = self._read(X, y, reset=True)
         check_classification_targets(y)
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
@@ -202,19 +224,20 @@ class SequenceRegressor(RegressorMixin, _Sequences):
         return tags
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SequenceRegressor:
-        """Trains; ``sample_weight`` has a weight for each sequence."""
+        """Trains; ``sample_weight`` has a weight for each sequence, which counts relative to the mean of all."""
         X, y = self._read(X, y, reset=True, multi_output=True, y_numeric=True)
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         self._fit_numbers(X, np.asarray(y, dtype=np.float64), weights)
         return self
 
-    def _fit_numbers(self, X: Any, y: Any, weights: Any) -> None:
+    def _fit_numbers(self, X: Any, y: Any, weights: Any, level: float = 0.0) -> None:
         self._is_flat = y.ndim == 1
         y = y.reshape(len(y), -1)
         self.y_mean_ = np.average(y, axis=0, weights=weights)
-        self.y_deviation_ = _root(np.average((y - self.y_mean_) ** 2, axis=0, weights=weights))
+        variance = np.average((y - self.y_mean_) ** 2, axis=0, weights=weights)
+        self.y_deviation_ = _root(variance, np.maximum(np.abs(self.y_mean_), level), len(y))
         targets = (y - self.y_mean_) / self.y_deviation_
-        self._fit(X, targets, weights, Head(y.shape[1], "squared-error", readout=self.readout))
+        self._fit(X, targets, weights, Head(y.shape[1], "squared-error", readout=self.readout), level)
 
     def _numbers(self, X: Any) -> Any:
         y = self._outputs(X) * self.y_deviation_ + self.y_mean_
@@ -258,7 +281,8 @@ class SeriesForecaster(SequenceRegressor):
         self.window_ = X.shape[1]
         X, level = self._relative(X)
         y = np.asarray(y, dtype=np.float64)
-        self._fit_numbers(X, y - (level if y.ndim == 1 else level[:, None]), weights)
+        y = y - (level if y.ndim == 1 else level[:, None])
+        self._fit_numbers(X, y, weights, np.abs(level).max())
         return self
 
     def predict(self, X: Any) -> Any:

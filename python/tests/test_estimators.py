@@ -8,6 +8,7 @@ import pytest
 sklearn = pytest.importorskip("sklearn")
 
 from sklearn.base import clone  # noqa: E402
+from sklearn.exceptions import NotFittedError  # noqa: E402
 from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import FunctionTransformer  # noqa: E402
@@ -123,3 +124,108 @@ def test_a_readout_at_every_step_is_refused_at_fit_with_the_reason(rising):
     for estimator, targets in ((SequenceClassifier, y), (SequenceRegressor, slopes)):
         with pytest.raises(ValueError, match="readout: expected 'last' or 'mean', since a sequence has one target"):
             estimator(readout="every").fit(X, targets)
+
+
+STEPS = dict(cell="gru", hidden=3, optimizer="sgd", clip=None, dtype="float64", random_state=3, threads=1)
+
+
+@pytest.mark.parametrize("outputs", (0, 1, 3))
+def test_weights_of_rows_count_the_same_in_batches_of_any_size(outputs, numbers):
+    # With so small a rate, the steps of an epoch add up, and the steps of batches are that of all rows in parts.
+    X, weights = numbers.normal(size=(12, 5, 2)), np.array([0.0, 1, 5, 0.5, 2, 1, 3, 0, 7, 1, 1, 2])
+    estimator = SequenceRegressor if outputs else SequenceClassifier
+    y = numbers.normal(size=(12, outputs)) if outputs else np.arange(12) % 3
+
+    def fit(weights=weights, **settings):
+        return estimator(**{**STEPS, "epochs": 1, "lr": 1e-8, **settings}).fit(X, y, sample_weight=weights)
+
+    start = fit(lr=0.0).weights_
+    whole = fit(batch=12)
+    for batch in (1, 2, 5):
+        parts = fit(batch=batch)
+        for name, weight in start.items():
+            moved = (parts.weights_[name] - weight) * batch / 10
+            np.testing.assert_allclose(moved, whole.weights_[name] - weight, rtol=1e-3, atol=1e-14)
+        # The curve is weighted too.
+        assert parts.loss_curve_ == pytest.approx(whole.loss_curve_, rel=1e-4)
+    # Only relative weights count.
+    for name, weight in fit(batch=1).weights_.items():
+        np.testing.assert_array_equal(fit(8 * weights, batch=1).weights_[name], weight)
+
+
+def test_in_batches_of_one_a_row_of_weight_2_moves_the_network_twice_as_far(numbers):
+    X, y = numbers.normal(size=(2, 5, 1)), np.array([0, 1])
+
+    def moved(weights):
+        of = {
+            lr: SequenceClassifier(**STEPS, lr=lr, epochs=1, batch=1, scale=False).fit(X, y, sample_weight=weights).weights_
+            for lr in (0.0, 1e-6)
+        }
+        return np.concatenate([(of[1e-6][name] - of[0.0][name]).ravel() for name in of[0.0]])
+
+    # The mean weight is 1.5 and 1: 2 / 1.5 of the first row with 1 / 1.5 of the second, and so on.
+    first, second = moved([2, 1]) * 1.5 - moved([1, 1]), moved([1, 2]) * 1.5 - moved([1, 1])
+    np.testing.assert_allclose(first + second, moved([1, 1]), rtol=1e-3, atol=1e-12)
+    assert np.abs(first - second).max() > 1e-8
+    np.testing.assert_allclose(moved([3, 1]) * 2, 3 * first + second, rtol=1e-3, atol=1e-12)
+
+
+def test_a_row_of_weight_0_has_no_influence_in_batches_of_one(numbers):
+    X, slopes = numbers.normal(size=(10, 5, 2)), numbers.normal(size=10)
+    weights = np.where(np.arange(10) % 3 == 0, 0.0, 2.0)
+    settings = dict(STEPS, epochs=3, batch=1)
+    own = SequenceRegressor(**settings).fit(X, slopes, sample_weight=weights)
+    X[weights == 0], slopes[weights == 0] = 1e3, -1e6
+    other = SequenceRegressor(**settings).fit(X, slopes, sample_weight=weights)
+    for name, weight in own.weights_.items():
+        np.testing.assert_array_equal(other.weights_[name], weight)
+    assert other.loss_curve_ == own.loss_curve_
+
+
+def test_equal_weights_train_as_none_do(rising):
+    X, _, slopes = rising
+    y = np.stack([slopes, -slopes], axis=1)
+    plain = SequenceRegressor(**STEPS, epochs=2).fit(X, y)
+    equal = SequenceRegressor(**STEPS, epochs=2).fit(X, y, sample_weight=np.full(len(X), 0.3))
+    np.testing.assert_allclose(equal.predict(X), plain.predict(X), rtol=1e-9)
+    assert equal.model_ == plain.model_
+
+
+def test_what_varies_by_rounding_alone_is_constant(numbers):
+    X = np.stack([np.full((50, 7), 0.1), numbers.normal(size=(50, 7))], axis=2)
+    y = np.stack([np.full(50, 0.7), X[:, -1, 1]], axis=1)
+    for weights in (None, numbers.uniform(size=50)):
+        fitted = SequenceRegressor(epochs=1, random_state=1).fit(X, y, sample_weight=weights)
+        assert fitted.x_deviation_[0] == 1 and fitted.x_deviation_[1] > 0.5
+        assert fitted.y_deviation_[0] == 1 and fitted.y_deviation_[1] > 0.5
+    # Less than rounding is not: a feature of small numbers varies.
+    small = SequenceRegressor(epochs=1, random_state=1).fit(1e-30 * X, y)
+    assert 1e-31 < small.x_deviation_[1] < 1e-29
+
+
+def test_a_forecaster_sees_windows_as_constant_that_vary_by_the_rounding_of_their_level(numbers):
+    level = 1e6 * numbers.normal(size=60)
+    X, y = np.repeat(level[:, None], 7, axis=1), np.repeat(level[:, None], 2, axis=1)
+    # Seen from the mean, which is rounded.
+    assert np.ptp(X - X.mean(axis=1, keepdims=True)) > 0
+    forecaster = SeriesForecaster(epochs=1, random_state=1).fit(X, y)
+    assert (forecaster.x_deviation_ == 1).all() and (forecaster.y_deviation_ == 1).all()
+
+
+@pytest.mark.parametrize("estimator", (SequenceClassifier, SequenceRegressor, SeriesForecaster))
+def test_a_fit_that_raises_leaves_an_estimator_that_is_not_fitted(estimator, rising):
+    X, _, slopes = rising
+    y = slopes > 0 if estimator is SequenceClassifier else slopes
+    fitted = estimator(epochs=1, random_state=1).fit(X, y)
+    fitted.set_params(epochs=0)
+    with pytest.raises(ValueError, match="epochs: expected at least 1"):
+        fitted.fit(X[:, :, :1], y)
+    with pytest.raises(NotFittedError):
+        fitted.predict(X)
+    assert not hasattr(fitted, "weights_") and not hasattr(fitted, "loss_curve_")
+    # Nor one that has never been fitted.
+    fresh = estimator(cell="lstn")
+    with pytest.raises(ValueError, match="cell: expected"):
+        fresh.fit(X, y)
+    with pytest.raises(NotFittedError):
+        fresh.predict(X)
