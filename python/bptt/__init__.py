@@ -53,13 +53,28 @@ __all__ = [
     "train",
 ]
 
-# They import scikit-learn, which is only needed for them.
+# They import scikit-learn, which is only needed for them. Without it each name stands for what says so when it is used, so
+# that `from bptt import *` and what looks at a module's names work.
 _ESTIMATORS = ("SequenceClassifier", "SequenceRegressor", "SeriesForecaster")
+
+
+class _Missing(type):
+    """The class of an estimator without scikit-learn."""
+
+    needs: str
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        raise ImportError(cls.needs)
+
+    def __getattr__(cls, name: str) -> Any:
+        raise AttributeError(f"{name}: {cls.needs}")
 
 
 def __getattr__(name: str) -> Any:
     if name in _ESTIMATORS:
-        from . import estimators
-
+        try:
+            from . import estimators
+        except ImportError as error:
+            return _Missing(name, (), {"needs": f"bptt.{name} needs scikit-learn 1.6 or later: {error}"})
         return getattr(estimators, name)
     raise AttributeError(f"module 'bptt' has no attribute {name!r}")

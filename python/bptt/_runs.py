@@ -12,6 +12,7 @@ import math
 import os
 import socket
 import tempfile
+import uuid
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -225,7 +226,7 @@ def _columns(frame: Any) -> Iterator[tuple[str, Any]]:
         frame = pyarrow.table(frame)
     if hasattr(frame, "column_names") and hasattr(frame, "column"):
         _check_names([str(name) for name in frame.column_names])
-        yield from ((str(name), frame.column(name).to_numpy()) for name in frame.column_names)
+        yield from ((str(name), frame.column(name)) for name in frame.column_names)
         return
     if not hasattr(frame, "columns") or not hasattr(frame, "__getitem__"):
         raise TypeError(
@@ -263,27 +264,78 @@ def _check_names(names: list[str]) -> None:
 
 def _texts(name: str, column: Any) -> list[str]:
     """A column as the fields of a table: numbers to the last bit, times in ISO 8601, and missing values empty."""
+    local_and_utc = _times_of_zone(column)
+    if local_and_utc is not None:
+        return _zoned_times(*local_and_utc)
     values = np.asarray(column)
     if values.ndim != 1:
         raise ValueError(f"series, column {name!r}: expected one axis, got shape {values.shape}")
+    if isinstance(column, np.ma.MaskedArray):
+        masked = np.ma.getmaskarray(column)
+        return ["" if is_missing else text for is_missing, text in zip(masked, _texts(name, values))]
     if values.dtype.kind == "M":
-        days = values.astype("datetime64[D]")
         # Whole days are dates.
-        if bool(np.all((values == days) | np.isnat(values))):
-            values = days
-        elif bool(np.all((values == values.astype("datetime64[s]")) | np.isnat(values))):
-            values = values.astype("datetime64[s]")
-        return ["" if np.isnat(value) else str(value).replace("T", " ") for value in values]
+        return _times(values, ("D", "s"))
     if values.dtype.kind == "f":
         # As the shortest text that reads as the same number.
         return ["" if math.isnan(value) else repr(value) for value in values.astype(np.float64).tolist()]
     if values.dtype.kind in "iub":
         return [str(int(value)) for value in values]
-    return ["" if _is_missing(value) else str(value) for value in values.tolist()]
+    texts = ["" if _is_missing(value) else value for value in values.tolist()]
+    if all(isinstance(value, (bool, np.bool_)) for value in texts if not isinstance(value, str) or value):
+        # Truth values of which some are missing are written as others are.
+        return ["" if isinstance(value, str) else str(int(value)) for value in texts]
+    return [str(value) for value in texts]
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    # NaN, of any type.
+    differs = value != value
+    return isinstance(differs, (bool, np.bool_)) and bool(differs)
+
+
+def _times(values: np.ndarray, units: tuple[str, ...]) -> list[str]:
+    """Times in the first of these units that all of them are whole in, or else in their own."""
+    for unit in units:
+        whole = values.astype(f"datetime64[{unit}]")
+        if bool(np.all((values == whole) | np.isnat(values))):
+            values = whole
+            break
+    return ["" if np.isnat(value) else str(value).replace("T", " ") for value in values]
+
+
+def _times_of_zone(column: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """The times of a column with a time zone, as its clocks show them and in UTC: NumPy has no zones, and would have UTC
+    alone."""
+    dtype = getattr(column, "dtype", None)
+    if getattr(dtype, "tz", None) is not None and hasattr(getattr(column, "dt", column), "tz_convert"):
+        # pandas.
+        times = getattr(column, "dt", column)
+        return np.asarray(times.tz_localize(None)), np.asarray(times.tz_convert(None))
+    if getattr(dtype, "time_zone", None) is not None:
+        # polars.
+        local, utc = column.dt.replace_time_zone(None), column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+        return local.to_numpy(), utc.to_numpy()
+    if getattr(getattr(column, "type", None), "tz", None) is not None:
+        # pyarrow.
+        from pyarrow import compute
+
+        return np.asarray(compute.local_timestamp(column)), np.asarray(column)
+    return None
+
+
+def _zoned_times(local: np.ndarray, utc: np.ndarray) -> list[str]:
+    """Times with their offset from UTC: 2024-03-31 03:00:00+02:00."""
+    offsets = (local - utc).astype("timedelta64[s]").astype(int)
+    return [text and text + _offset(int(seconds)) for text, seconds in zip(_times(local, ("s", "us")), offsets)]
+
+
+def _offset(seconds: int) -> str:
+    minutes, seconds_left = divmod(abs(seconds), 60)
+    offset = f"{'-' if seconds < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}"
+    return f"{offset}:{seconds_left:02}" if seconds_left else offset
 
 
 def _frame_text(frame: Any) -> bytes:
@@ -310,9 +362,13 @@ def _write_frame(frame: Any) -> str:
     path = Path("runs", "frames", f"frame-{hashlib.sha256(data).hexdigest()[:12]}.csv").absolute()
     if not path.is_file() or path.read_bytes() != data:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        part.write_bytes(data)
-        part.replace(path)
+        # Of its own name, since another thread or process may write the same frame.
+        part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+        try:
+            part.write_bytes(data)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
         _log.info("the frame is kept as %s, which the run reads", path)
     return str(path)
 
@@ -402,7 +458,8 @@ class Run:
     """A trained run: its folder, or a model file alone."""
 
     def __init__(self, path: Pathlike, summary: Mapping[str, Any] | None = None) -> None:
-        self.path = Path(path)
+        # The program may change its folder.
+        self.path = Path(path).absolute()
         self._model = _bptt.TrainedModel(self.path)
         self._summary = summary
 
@@ -504,8 +561,8 @@ class Run:
             yield json.dumps({kind: {"file": path}})
 
     def __reduce__(self) -> Any:
-        # The folder is read again, also by a process that works in another one.
-        return Run, (self.path.absolute(), self._summary)
+        # The folder is read again.
+        return Run, (self.path, self._summary)
 
     def _repr_html_(self) -> str:
         return self.report._repr_html_() if (self.folder / "report.html").is_file() else f"<pre>{html.escape(repr(self))}</pre>"

@@ -49,7 +49,7 @@ def test_every_program_of_the_page_on_python_runs(own_folder, numbers):
     # What a reader has.
     names = {"X": numbers.normal(size=(40, 6, 2)), "y": np.arange(40) % 2, "series": load}
     run(page("python.md"), names)
-    assert names["run"].path == Path("runs/load-1")
+    assert names["run"].path == own_folder / "runs/load-1"
 
 
 def test_every_program_of_the_page_on_pytorch_runs(own_folder):

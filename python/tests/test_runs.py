@@ -7,6 +7,9 @@ import pickle
 import re
 import subprocess
 import sys
+import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +27,7 @@ def wave(rows=160):
 
 def test_the_sunspots_train_and_forecast_the_next_eleven_years(own_folder):
     run = bptt.train(device="cpu", progress=False)
-    assert run.path == Path("runs/sunspots-1") and (own_folder / run.path / "report.html").is_file()
+    assert run.path == own_folder / "runs/sunspots-1" and (run.path / "report.html").is_file()
     assert run.summary["lines"][0].startswith("worth it: beats the best of 3 baselines")
     loss = run.metrics["loss"]
     assert len(loss) == 350 and loss[-1] < loss[0]
@@ -217,7 +220,7 @@ def test_without_a_hardware_gpu_auto_says_that_it_takes_the_cpu(own_folder):
 def test_a_run_reads_json_of_its_summary(own_folder):
     run = bptt.train(**QUICK)
     assert json.loads(json.dumps(run.summary))["run"].endswith("sunspots-1")
-    assert repr(run) == "Run('runs/sunspots-1', a series)" or "sunspots-1" in repr(run)
+    assert repr(run) == f"Run({str(own_folder / 'runs/sunspots-1')!r}, a series)"
 
 
 def test_classes_ids_and_times_are_texts_and_never_read_as_numbers(own_folder):
@@ -334,3 +337,128 @@ def test_messages_on_data_and_devices_have_the_words_of_python_and_of_the_system
     run = bptt.train(**QUICK)
     with pytest.raises(ValueError, match='paths: the network .*: train it with loss="gaussian", student-t'):
         run.forecast(paths=5)
+
+
+def written(frame):
+    return bptt._runs._frame_text(frame).decode()
+
+
+# A day on which clocks in Berlin are put forward, and a missing time.
+ZONED = ["2024-03-31 00:30:00+01:00", "2024-03-31 01:30:00+01:00", "2024-03-31 03:30:00+02:00", "2024-03-31 04:30:00+02:00"]
+
+
+def test_times_with_a_zone_are_written_with_their_offset_whatever_has_them(own_folder):
+    pandas = pytest.importorskip("pandas")
+    times = pandas.date_range("2024-03-30 23:30", periods=4, freq="h", tz="UTC").tz_convert("Europe/Berlin")
+    values = np.arange(4.0)
+    expected = "time,a\n" + "".join(f"{time},{value!r}\n" for time, value in zip(ZONED, values.tolist()))
+    by_column = pandas.DataFrame({"time": times, "a": values})
+    frames = {
+        "index": pandas.DataFrame({"a": values}, index=times),
+        "column": by_column,
+        "objects": by_column.astype({"time": object}),
+        "mapping": {"time": times, "a": values},
+    }
+    for name, frame in frames.items():
+        assert written(frame) == expected, name
+    polars = pytest.importorskip("polars")
+    assert written(polars.DataFrame({"time": times, "a": values})) == expected
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.table({"time": pyarrow.array(times), "a": values})
+    assert written(table) == expected
+    assert written({"time": table.column("time"), "a": polars.Series(values)}) == expected
+    fixed = table.column("time").cast(pyarrow.timestamp("us", tz="-03:30"))
+    assert written({"time": fixed, "a": values}).splitlines()[1] == "2024-03-30 20:00:00-03:30,0.0"
+
+
+def test_times_with_a_zone_may_be_missing_and_have_parts_of_seconds(own_folder):
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    times = pandas.Series(pandas.to_datetime(["2024-07-01 12:00:00.5", None], utc=True)).dt.tz_convert("Europe/Berlin")
+    expected = "time,a\n2024-07-01 14:00:00.500000+02:00,1\n,2\n"
+    assert written(pandas.DataFrame({"time": times, "a": [1, 2]})) == expected
+    of_polars = polars.DataFrame({"time": polars.Series(times.astype(object).where(times.notna(), None).to_list()).dt.cast_time_unit("ns"), "a": [1, 2]})
+    assert written(of_polars) == expected
+
+
+def test_a_calendar_of_times_with_a_zone_is_local_whatever_has_them(own_folder):
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    columns, times = wave(), pandas.date_range("2024-01-01", periods=160, freq="h", tz="Asia/Tokyo")
+    of_pandas = pandas.DataFrame({"time": times, "load": columns["load"]})
+    of_polars = polars.DataFrame({"time": times, "load": columns["load"]})
+    settings = dict(target="load", horizon=2, calendar="hour", **QUICK)
+    first, second = (bptt.train(series=frame, **settings) for frame in (of_pandas, of_polars))
+    assert frame_of(first) == frame_of(second)
+    np.testing.assert_array_equal(first.metrics["loss"], second.metrics["loss"])
+
+
+def test_masked_values_of_a_series_are_missing_values(own_folder):
+    columns = wave()
+    columns["load"] = np.ma.masked_array(columns["load"], mask=np.arange(160) == 40)
+    with pytest.raises(ValueError, match="column \"load\": expected a finite number, got a missing value"):
+        bptt.train(series=columns, target="load", **QUICK)
+    names = np.ma.masked_array(["a", "b", "c"], mask=[0, 1, 0])
+    counts = np.ma.masked_array([1, 2, 3], mask=[0, 0, 1])
+    assert written({"t": [0, 1, 2], "name": names, "count": counts}) == "t,name,count\n0,a,1\n1,,2\n2,c,\n"
+
+
+def test_pandas_na_is_a_missing_value_in_columns_of_every_type(own_folder):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(
+        {
+            "t": [0, 1, 2],
+            "text": pandas.array(["a", pandas.NA, "c"], dtype="string"),
+            "truth": pandas.array([True, False, pandas.NA], dtype="boolean"),
+            "any": pandas.Series(["x", pandas.NA, float("nan")], dtype=object),
+        }
+    )
+    assert written(frame) == "t,text,truth,any\n0,a,1,x\n1,,0,\n2,c,,\n"
+    # As those without a missing value are written.
+    assert written({"t": [0, 1], "truth": [True, False], "few": [None, True]}) == "t,truth,few\n0,1,\n1,0,1\n"
+    polars = pytest.importorskip("polars")
+    assert written(polars.DataFrame({"t": [0, 1], "truth": [True, None]})) == "t,truth\n0,1\n1,\n"
+
+
+def test_threads_that_write_the_same_frame_at_once_do_not_disturb_each_other(own_folder, monkeypatch):
+    writes, both = Path.write_bytes, threading.Barrier(2)
+
+    def write_together(path, data):
+        # Each has written before one of them renames its file.
+        count = writes(path, data)
+        both.wait(20)
+        return count
+
+    monkeypatch.setattr(Path, "write_bytes", write_together)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(bptt._runs._write_frame, [wave(), wave()])
+    assert first == second and [str(path) for path in (own_folder / "runs/frames").iterdir()] == [first]
+
+
+def test_a_run_finds_its_folder_after_a_change_of_folder(own_folder, monkeypatch):
+    run = bptt.train(**QUICK)
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert run.path.is_absolute() and len(run.metrics["loss"]) > 0 and run.report.html
+    monkeypatch.chdir(own_folder)
+    assert bptt.load("runs/sunspots-1").path == run.path
+
+
+def test_without_scikit_learn_the_package_is_imported_and_the_estimators_say_what_they_need(own_folder):
+    code = """
+    import sys
+    # As if it were not installed.
+    sys.modules["sklearn"] = None
+    import bptt
+    from bptt import *
+    from bptt import SequenceClassifier
+    assert Trainer is bptt.Trainer and hasattr(bptt, "SequenceClassifier") and not hasattr(SeriesForecaster, "windows")
+    for use in (lambda: SequenceClassifier(hidden=3), lambda: bptt.SeriesForecaster.windows([1, 2], 1)):
+        try:
+            use()
+        except (ImportError, AttributeError) as error:
+            print(error)
+    """
+    told = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    first, second = told.stdout.splitlines()
+    assert first.startswith("bptt.SequenceClassifier needs scikit-learn 1.6 or later: ")
+    assert second.startswith("windows: bptt.SeriesForecaster needs scikit-learn 1.6 or later: ")
