@@ -15,11 +15,16 @@ __all__ = ["from_module", "load_into", "to_module"]
 
 
 def from_module(
-    recurrent: nn.RNNBase, linear: nn.Linear | None = None, *, loss: str = "squared-error", **head: Any
+    recurrent: nn.RNNBase, linear: nn.Linear | None = None, *, loss: str | None = None, **head: Any
 ) -> tuple[Model, dict[str, np.ndarray]]:
     """The model of an ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN``, and its weights. With an ``nn.Linear`` behind it, the
-    model has a head with this loss; ``head`` are further settings of `Head`, such as ``readout="every"``. The arrays are
-    copies: neither PyTorch's training changes them nor they the module. Those of bfloat16 are float32.
+    model has a head with this loss, the squared error by default; ``head`` are further settings of `Head`, such as
+    ``readout="every"``. The arrays are copies: neither PyTorch's training changes them nor they the module. Those of
+    bfloat16 are float32.
+
+    ``readout="last"``, the default, reads the final state: ``output[-1]`` of a module in one direction, and
+    ``torch.cat([h_n[-2], h_n[-1]], 1)`` of a bidirectional one, whose reverse direction ends at the first step. A module
+    whose head reads ``output[-1]`` of both directions is another function.
 
     >>> model, weights = from_module(net.lstm, net.fc, loss="cross-entropy")
     >>> trainer = bptt.Trainer(model, weights=weights)
@@ -28,12 +33,15 @@ def from_module(
     name = next((name for kind, name in cells.items() if isinstance(recurrent, kind)), None)
     if name is None:
         raise TypeError(f"expected an nn.LSTM, nn.GRU or nn.RNN, got {type(recurrent).__name__}")
+    if linear is None and (head or loss is not None):
+        names = ", ".join([*([] if loss is None else ["loss"]), *head])
+        raise ValueError(f"{names}: expected an nn.Linear too, since a model without one has no head")
     cell = Cell("rnn", recurrent.nonlinearity) if isinstance(recurrent, nn.RNN) else Cell(name)
     model = Model(
         cell,
         recurrent.input_size,
         recurrent.hidden_size,
-        None if linear is None else Head(linear.out_features, loss, **head),
+        None if linear is None else Head(linear.out_features, loss or "squared-error", **head),
         layers=recurrent.num_layers,
         direction="both" if recurrent.bidirectional else "forward",
         bias=recurrent.bias,
@@ -58,13 +66,12 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
 
 def to_module(model: Model, weights: Mapping[str, Any]) -> tuple[nn.RNNBase, nn.Linear | None]:
     """The PyTorch module of a model, which reads rows as [T, B, I], and the linear layer of its head."""
-    told: dict[str, Any] = _form(model)
-    if told["direction"] == "reverse":
+    if model.direction == "reverse":
         raise ValueError("direction: PyTorch's modules read forward or in both directions, got reverse")
-    if told["embedding"] is not None or told["recurrent_dropout"]:
+    if model.vocabulary is not None or model.recurrent_dropout:
         raise ValueError("expected a model without an embedding and recurrent dropout, which PyTorch's modules lack")
     sizes = (model.input_size, model.hidden_size, model.layers)
-    more = dict(bias=told["bias"], dropout=told["dropout"], bidirectional=told["direction"] == "both")
+    more = dict(bias=model.bias, dropout=model.dropout, bidirectional=model.direction == "both")
     recurrent: nn.RNNBase
     if model.cell.name == "rnn":
         activation = model.cell.activation
@@ -74,23 +81,23 @@ def to_module(model: Model, weights: Mapping[str, Any]) -> tuple[nn.RNNBase, nn.
     elif model.cell.name == "gru":
         recurrent = nn.GRU(*sizes, **more)
     else:
-        recurrent = nn.LSTM(*sizes, proj_size=told["proj_size"] or 0, **more)
+        recurrent = nn.LSTM(*sizes, proj_size=model.proj_size or 0, **more)
     linear = None if model.head is None else nn.Linear(model.output_size, model.head.outputs)
     load_into(weights, recurrent, linear)
     return recurrent, linear
 
 
 def load_into(weights: Mapping[str, Any], recurrent: nn.RNNBase, linear: nn.Linear | None = None) -> None:
-    """Loads weights into modules of the same form, with ``strict=True``."""
+    """Loads weights into modules of the same form, with ``strict=True``. Without ``linear``, those of the head are left
+    out.
+
+    A head of ``readout="last"`` reads ``output[-1]``, or ``torch.cat([h_n[-2], h_n[-1]], 1)`` of both directions.
+    """
+    for name in weights:
+        if not name.startswith(("rnn.", "head.")):
+            raise ValueError(f"{name}: expected names that begin with rnn. or head., which the modules have; leave it out")
     for prefix, module in (("rnn.", recurrent), ("head.", linear)):
         if module is not None:
             own = {name.removeprefix(prefix): it for name, it in weights.items() if name.startswith(prefix)}
             tensors = {name: torch.from_numpy(np.array(it)) for name, it in own.items()}
             module.load_state_dict(tensors, strict=True)
-
-
-def _form(model: Model) -> dict[str, Any]:
-    import json
-
-    told = json.loads(model.to_json())
-    return {"proj_size": None, **told["recurrent"], "embedding": told["embedding"]}

@@ -144,3 +144,33 @@ def test_the_package_imports_neither_torch_nor_scikit_learn_nor_a_frame_library(
     code = "import sys, bptt; print([name for name in ('torch', 'sklearn', 'pandas', 'polars') if name in sys.modules])"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("cell", MODULES)
+def test_the_readout_of_the_last_step_of_both_directions_is_both_final_states(cell, x):
+    torch.manual_seed(4)
+    module, linear = MODULES[cell](I, H, 2, bidirectional=True), torch.nn.Linear(2 * H, 2)
+    model, weights = from_module(module, linear, readout="last")
+    predicted = bptt.Trainer(model, weights=weights, device="cpu").predict(x)[0]
+    with torch.no_grad():
+        output, h_n = module(torch.from_numpy(x))
+        h_n = h_n[0] if cell == "lstm" else h_n
+        np.testing.assert_allclose(predicted, linear(torch.cat([h_n[-2], h_n[-1]], 1)).numpy(), atol=1e-5)
+        assert np.abs(predicted - linear(output[-1]).numpy()).max() > 1e-3
+
+
+def test_settings_of_a_head_without_a_linear_layer_are_refused_by_name():
+    with pytest.raises(ValueError, match="^readout: expected an nn.Linear too"):
+        from_module(torch.nn.GRU(I, H), readout="every")
+    with pytest.raises(ValueError, match="^loss, delta: expected an nn.Linear too"):
+        from_module(torch.nn.GRU(I, H), loss="huber", delta=1.0)
+    assert from_module(torch.nn.GRU(I, H), torch.nn.Linear(H, 1))[0].head.loss == "squared-error"
+
+
+def test_weights_that_no_module_has_are_refused_by_name():
+    model, weights = from_module(torch.nn.GRU(I, H), torch.nn.Linear(H, 1))
+    recurrent, linear = to_module(model, weights)
+    for name in ("embedding.weight", "encoder.weight_ih_l0"):
+        with pytest.raises(ValueError, match=f"^{name}: expected names that begin with rnn. or head."):
+            load_into({**weights, name: weights["rnn.weight_ih_l0"]}, recurrent, linear)
+    load_into(weights, recurrent)
