@@ -62,11 +62,11 @@ impl Fields {
     pub(super) fn read(&mut self, line: &str) -> Result<Line, String> {
         let known = self.layout.is_some();
         // A field of separated text may begin like JSON.
-        let mut is_json = Ok(());
+        let mut json = Ok(());
         if line.trim_start().starts_with(['[', '{']) {
             match serde_json::from_str(line) {
                 Ok(value) => return self.of_json(&value).map(|cells| Line::Cells(cells, DecimalMark::Point)),
-                Err(error) => is_json = Err(format!("expected JSON: {error}")),
+                Err(error) => json = Err(format!("expected JSON: {error}")),
             }
         }
         let line = self.trimmed(line);
@@ -75,7 +75,7 @@ impl Fields {
                 self.layout = Some(layout);
                 return Ok(Line::Names);
             }
-            is_json?;
+            json?;
         }
         let layout = match self.layout.take() {
             Some(layout) => layout,
